@@ -1,0 +1,35 @@
+"""How a part says no. Every message names the thing, the reason and the way out."""
+
+
+class OrdertideError(Exception):
+    """Anything ordertide raises on purpose."""
+
+
+class SettingsError(OrdertideError):
+    """A settings, rules or lifecycle file (or an argument) can't be used as it is."""
+
+
+class Busy(OrdertideError):  # noqa: N818 - it is an answer, not a fault: wait and ask again
+    """Not now: wait `retry_after_s` and offer the same batch again."""
+
+    def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class Rejected(OrdertideError):  # noqa: N818 - it is an answer about one record
+    """Never: this one record can't be taken; `code` is stable, `reason` is for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class StateError(OrdertideError):
+    """Stored state is damaged, foreign or from another layout."""
+
+
+class UnknownOrder(OrdertideError):  # noqa: N818 - the field's word
+    """No tier holds the order that was asked for."""

@@ -1,0 +1,152 @@
+"""The event as it comes in: JSON, one object a message, field for field as in docs/events.md."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.errors import Rejected
+from schemas.instants import DAY_MS, EARLIEST_AT, EPOCH, LATEST_AT, ONE_MS, format_instant
+from schemas.keys import DEFAULT_TENANT
+
+MAX_EVENT_BYTES = 1_000_000
+MAX_AHEAD_MS = DAY_MS
+
+Id = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Instant = Annotated[datetime, Meta(tz=True)]
+Scalar = str | int | float | bool | None
+
+
+class Location(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where it happened; degrees, WGS 84 (`datum` says what a converted point came from)."""
+
+    name: str | None = None
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    datum: Literal["WGS84", "GCJ02"] | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that happened to an order or parcel. Unknown fields stay in the original bytes."""
+
+    event_id: Id
+    status_code: Code
+    timestamp: Instant
+    source: Id
+    order_id: Id | None = None
+    waybill: Id | None = None
+    references: dict[Code, Id | list[Id]] | None = None
+    tenant: Id = DEFAULT_TENANT
+    kind: Literal["fact", "command", "transfer"] = "fact"
+    shipment: Id | None = None
+    promised_at: str | None = None
+    ship_by: str | None = None
+    zone: str | None = None
+    planned: dict[Code, Instant] | None = None
+    location: Location | None = None
+    operator: str | None = None
+    ip: str | None = None
+    attributes: dict[Code, Scalar] | None = None
+    customer_id: Id | None = None
+    supplier_id: Id | None = None
+    carrier: Id | None = None
+    personal: dict[str, Any] | None = None
+    corrects: Id | None = None
+    recorded_at: Instant | None = None
+    format: Literal[1] = 1
+
+    @property
+    def at(self) -> int:
+        """When it happened, in ms."""
+        return (self.timestamp - EPOCH) // ONE_MS
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tick"):
+    """A feeder's promise: everything recorded up to `recorded_at` has been written before this."""
+
+    recorded_at: Instant
+
+    @property
+    def at(self) -> int:
+        """The promised instant, in ms."""
+        return (self.recorded_at - EPOCH) // ONE_MS
+
+
+EVENT = msgspec.json.Decoder(Event)
+TICK = msgspec.json.Decoder(Tick)
+
+
+def decode_event(data: bytes) -> Event | Tick:
+    """Read one event.
+
+    Raises:
+        Rejected: `too_large`, `invalid_utf8`, `malformed_json`, `invalid_event` (which field, and
+            why), `no_order` (no order_id, waybill or references), `implausible_time`.
+    """
+    if len(data) > MAX_EVENT_BYTES:
+        raise Rejected("too_large", f"{len(data)} bytes; at most {MAX_EVENT_BYTES} are taken")
+    try:
+        event = EVENT.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_tick(data, error)
+    if event.order_id is None and event.waybill is None and not event.references:
+        raise Rejected("no_order", "one of order_id, waybill or references is needed")
+    check_plausible("timestamp", event.at)
+    return event
+
+
+def decode_tick(data: bytes, error: Exception) -> Tick:
+    """Read `data`, which is no event because of `error`, as a tick, or say why it is neither."""
+    if b'"tick"' in data:
+        try:
+            tick = TICK.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # not a tick either: the reason it is no event is the one to give
+        else:
+            check_plausible("recorded_at", tick.at)
+            return tick
+    raise explain(data, error)
+
+
+def explain(data: bytes, error: Exception) -> Rejected:
+    """The one clear reason why `data` is no event."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as unreadable:
+        return Rejected("invalid_utf8", f"byte {unreadable.start} is not UTF-8")
+    if isinstance(error, RecursionError):
+        return Rejected("malformed_json", "nested too deeply")
+    if isinstance(error, msgspec.ValidationError):
+        return Rejected("invalid_event", str(error))
+    try:
+        json.loads(text)
+    except RecursionError:
+        return Rejected("malformed_json", "nested too deeply")
+    except ValueError:
+        return Rejected("malformed_json", str(error))
+    # Python's json takes NaN and Infinity, which JSON (RFC 8259) has not.
+    return Rejected("malformed_json", f"{error}; NaN and Infinity are not JSON")
+
+
+def check_plausible(field: str, at: int) -> None:
+    """Refuse instants outside 1970-2100, which only a broken clock writes.
+
+    Raises:
+        Rejected: `implausible_time`.
+    """
+    if not EARLIEST_AT <= at < LATEST_AT:
+        raise Rejected("implausible_time", f"{field}: not between 1970 and 2100")
+
+
+def check_arrival(at: int, arrival_at: int) -> None:
+    """Refuse an event from the future.
+
+    Raises:
+        Rejected: `from_the_future`, more than 24 h ahead of its arrival.
+    """
+    if at - arrival_at > MAX_AHEAD_MS:
+        said, came = format_instant(at), format_instant(arrival_at)
+        raise Rejected("from_the_future", f"timestamp {said} is over 24 h ahead of arrival {came}")

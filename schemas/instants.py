@@ -1,0 +1,85 @@
+"""Instants and durations.
+
+An instant is an `int`: milliseconds since 1970-01-01T00:00:00Z. On the wire it is RFC 3339 with an
+offset; what ordertide writes is UTC with milliseconds (`2018-01-31T02:30:00.000Z`). A duration is
+an `int` of milliseconds; in rules and settings it is written `90s`, `15m`, `48h`, `3d`.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from schemas.errors import SettingsError
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONE_MS = timedelta(milliseconds=1)
+
+# What an order event can plausibly carry. The packed history has 42 bits for a time, which ends in
+# 2109; "the year 9999" from a broken clock must not become a deadline or move a recorded clock.
+EARLIEST_AT = 0
+LATEST_AT = 4_102_444_800_000  # 2100-01-01T00:00:00Z
+
+UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
+
+
+def to_instant(moment: datetime) -> int:
+    """Milliseconds since the epoch of an aware datetime, rounded down."""
+    return (moment - EPOCH) // ONE_MS
+
+
+def parse_instant(text: str) -> int:
+    """Read RFC 3339 with an offset.
+
+    Raises:
+        ValueError: the text is no RFC 3339 instant, or has no offset.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        message = f"{text!r} has no UTC offset; write it like 2018-12-31T00:00:00-03:00"
+        raise ValueError(message)
+    return to_instant(moment)
+
+
+def format_instant(instant: int) -> str:
+    """RFC 3339 in UTC with milliseconds, e.g. `2018-01-31T02:30:00.000Z`."""
+    minute, ms = divmod(instant, MINUTE_MS)
+    return f"{format_minute(minute)}{SECONDS[ms // 1000]}{MILLISECONDS[ms % 1000]}"
+
+
+# A document holds a dozen times and strftime takes over 1 us for each: the minute, which most of
+# them share with their neighbours, is kept; seconds and milliseconds come from tables (0.2 us).
+SECONDS = [f"{second:02d}." for second in range(60)]
+MILLISECONDS = [f"{ms:03d}Z" for ms in range(1000)]
+
+
+@lru_cache(maxsize=100_000)
+def format_minute(minute: int) -> str:
+    """`2018-01-31T02:30:` of a minute counted from the epoch."""
+    return f"{EPOCH + timedelta(minutes=minute):%Y-%m-%dT%H:%M:}"
+
+
+def parse_duration(text: str, *, of: str = "duration") -> int:
+    """Milliseconds of `90s`, `15m`, `48h`, `3d` or a sum such as `1d12h`.
+
+    Raises:
+        SettingsError: the text is none of these; names `of`.
+    """
+    parts = DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        message = f"{of}: {text!r} is no duration; write a number and ms, s, m, h or d, like 48h"
+        raise SettingsError(message)
+    return sum(int(number) * UNITS_MS[unit] for number, unit in parts)
+
+
+def format_duration(duration_ms: int) -> str:
+    """The shortest exact writing in one unit: 172,800,000 is `2d`, 129,600,000 is `36h`."""
+    for unit in ("d", "h", "m", "s"):
+        if duration_ms and duration_ms % UNITS_MS[unit] == 0:
+            return f"{duration_ms // UNITS_MS[unit]}{unit}"
+    return f"{duration_ms}ms"
