@@ -1,0 +1,85 @@
+"""Event files: NDJSON, plain, .gz or .zst, and Parquet; `-` is standard input."""
+
+import gzip
+import io
+import json
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import pyarrow.parquet as pq
+import zstandard
+
+from schemas.errors import SettingsError
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+
+
+class Line(NamedTuple):
+    """One record: its bytes, the file and the line (row) from 1."""
+
+    data: bytes
+    file: str
+    number: int
+
+
+def read_events(path: str) -> Iterator[Line]:
+    """The records of one file.
+
+    Raises:
+        SettingsError: the file can't be read.
+    """
+    try:
+        if path.endswith(".parquet"):
+            yield from read_parquet(path)
+        else:
+            yield from read_lines(path)
+    except (OSError, EOFError, zstandard.ZstdError, pq.ArrowInvalid) as error:
+        message = f"{path}: can't be read: {error}"
+        raise SettingsError(message) from error
+
+
+def read_lines(path: str) -> Iterator[Line]:
+    """The lines of an NDJSON file; empty ones are passed over."""
+    with open_lines(path) as stream:
+        number = 0
+        while data := stream.readline(MAX_LINE_BYTES):
+            number += 1
+            line = data.rstrip(b"\r\n")
+            if line.strip():
+                yield Line(line, path, number)
+
+
+def open_lines(path: str) -> IO[bytes]:
+    """Open a file by the ending of its name."""
+    if path == "-":
+        return sys.stdin.buffer
+    if path.endswith(".gz"):
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if path.endswith(".zst"):
+        return io.BufferedReader(zstandard.open(path, "rb"))  # type: ignore[arg-type]
+    return Path(path).open("rb")
+
+
+def read_parquet(path: str) -> Iterator[Line]:
+    """The rows of a Parquet file as JSON: the column `event` (the archive's), or all columns."""
+    file = pq.ParquetFile(path)
+    names = file.schema_arrow.names
+    number = 0
+    for batch in file.iter_batches(batch_size=4096, columns=["event"] if "event" in names else None):
+        for row in batch.to_pylist():
+            number += 1
+            event = row.get("event")
+            data = event.encode() if isinstance(event, str) else json.dumps(plain(row)).encode()
+            yield Line(data, path, number)
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without its nulls, times as RFC 3339."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime | date) else value
+        for name, value in row.items()
+        if value is not None
+    }

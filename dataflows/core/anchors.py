@@ -1,0 +1,303 @@
+"""Anchors: the instants that deadlines count from.
+
+`at` is asked at every event and must be cheap; `event` (the hash of the event that set the anchor)
+is asked only when something is due.
+"""
+
+from typing import NamedTuple, Protocol
+
+from dataflows.core.fold import Entry, entries, moved, walk
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.packing import ENTRY, FROM_ENGINE, HAS_CORRECTIONS, HAS_ENGINE, REFUSED, Order
+from schemas.errors import SettingsError
+
+ANY_SHIPMENT = -1
+
+
+class Anchor(Protocol):
+    """What a deadline counts from. `shipment` is a parcel's number, or ANY_SHIPMENT."""
+
+    name: str
+    promised: bool
+
+    def at(self, order: Order, shipment: int) -> int:
+        """The instant in ms; 0 if the order has no such thing."""
+
+    def event(self, order: Order, shipment: int) -> int:
+        """The hash of the event that set it."""
+
+    def at_event(self, order: Order, event: int) -> int:
+        """The instant that the event with this hash set."""
+
+
+class EntryAnchor:
+    """What the anchors have in common that are the time of an entry."""
+
+    promised = False
+
+    def at_event(self, order: Order, event: int) -> int:
+        """The time of the entry."""
+        return ENTRY.unpack_from(order.history, order.find(event))[0] >> 22
+
+
+class Milestone(EntryAnchor):
+    """The first entry of one of some statuses; a parcel's own entries count for that parcel only."""
+
+    def __init__(self, name: str, codes: list[str], table: Lifecycle) -> None:
+        """The milestone of the status `codes`."""
+        self.name = name
+        self.table = table
+        self.statuses = frozenset(table.index[code] for code in codes)
+
+    def at(self, order: Order, shipment: int) -> int:
+        """Time of the earliest."""
+        if order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
+            return min(self.found(order, shipment), default=(0, 0, 0))[0]
+        names = order.shipments
+        times = [
+            word >> 22
+            for word in order.words()[::3]
+            if (status := word >> 14 & 0xFF) in self.statuses
+            and not word & REFUSED
+            and self.counts(status, word >> 6 & 0xFF, names[word >> 6 & 0xFF].name, shipment)
+        ]
+        times += [at for status, at, _ in order.derived if status in self.statuses]
+        return min(times, default=0)
+
+    def counts(self, status: int, number: int, name: str, shipment: int) -> bool:
+        """Whether an entry with this status, of this parcel, counts for `shipment`."""
+        if not self.table.of_shipment[status]:
+            return True
+        if not name and self.table.of_order[status]:
+            return True
+        if shipment != ANY_SHIPMENT:
+            return number == shipment
+        # A parcel's DELIVERED is not the order's: that one is derived from the last parcel.
+        return not self.table.of_order[status]
+
+    def found(self, order: Order, shipment: int) -> list[tuple[int, int, int]]:
+        """(time, 0 or 1 for a derived move, hash) of what counts, first in the walk first."""
+        names = order.shipments
+        engine = {entry.hash for entry in entries(order) if entry.marks & FROM_ENGINE}
+        found = [
+            (e.at, 0, e.hash)
+            for e in walk(order)
+            if e.status in self.statuses
+            and e.hash not in engine
+            and self.counts(e.status, e.shipment, names[e.shipment].name, shipment)
+        ][:1]
+        found += [
+            (at, 1, event)
+            for status, at, event in order.derived
+            if status in self.statuses and event not in engine
+        ]
+        return found
+
+    def event(self, order: Order, shipment: int) -> int:
+        """The first in the walk; of equal times an entry comes before a derived move."""
+        return min(self.found(order, shipment))[2]
+
+
+class Created(EntryAnchor):
+    """The creation of the order."""
+
+    name = "created"
+
+    def __init__(self, table: Lifecycle) -> None:
+        """The creation as `table` has it."""
+        self.table = table
+
+    def found(self, order: Order) -> Entry | None:
+        """The first creating entry of the walk that didn't come from the engine itself."""
+        creating = (e for e in walk(order) if self.table.creates[e.status] and not e.marks & FROM_ENGINE)
+        return next(creating, None)
+
+    def at(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
+        """`created_at`."""
+        if order.flags & HAS_ENGINE:
+            found = self.found(order)
+            return found.at if found else 0
+        return order.created_at
+
+    def event(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
+        """The first creating entry of the walk."""
+        found = self.found(order)
+        return found.hash if found else 0
+
+
+class LastUpdate(EntryAnchor):
+    """The last sign of life of a parcel."""
+
+    name = "last_update"
+
+    def __init__(self, table: Lifecycle) -> None:
+        """What `table` calls a sign of life."""
+        self.table = table
+
+    def at(self, order: Order, shipment: int) -> int:
+        """`updated_at` of the parcel, or the latest of all."""
+        if shipment != ANY_SHIPMENT:
+            return order.shipments[shipment].updated_at
+        return max((parcel.updated_at for parcel in order.shipments), default=0)
+
+    def event(self, order: Order, shipment: int) -> int:
+        """The last entry of the walk that was one."""
+        at = self.at(order, shipment)
+        return last_update(order, self.table, at, shipment).hash
+
+
+def last_update(order: Order, table: Lifecycle, at: int, shipment: int) -> Entry:
+    """The last logistics entry of the walk at `at` (of the parcel, where one is asked for)."""
+    found = [
+        entry
+        for entry in walk(order)
+        if entry.at == at
+        and table.logistics[entry.status]
+        and not entry.marks & FROM_ENGINE
+        and (shipment == ANY_SHIPMENT or belongs(order, table, entry, shipment))
+    ]
+    return found[-1]
+
+
+def belongs(order: Order, table: Lifecycle, entry: Entry, shipment: int) -> bool:
+    """Whether a logistics entry speaks for the parcel; the order's own speak for the unnamed one."""
+    if table.of_shipment[entry.status]:
+        return entry.shipment == shipment
+    return not order.shipments[shipment].name
+
+
+class Field:
+    """`promised_at` or `ship_by`."""
+
+    promised = True
+
+    def __init__(self, name: str) -> None:
+        """The field `name` of the order."""
+        self.name = name
+
+    def at(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
+        """The field in ms."""
+        if order.flags & HAS_ENGINE:
+            found = last_carrying(order, self.name)
+            return int(order.extras[found][self.name]) if found else 0
+        return int(getattr(order, self.name))
+
+    def event(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
+        """The last entry of the walk that carries the field."""
+        return last_carrying(order, self.name)
+
+    def at_event(self, order: Order, event: int) -> int:
+        """What this event promised."""
+        return int(order.extras[event][self.name])
+
+
+class Planned:
+    """A planned milestone."""
+
+    promised = False
+
+    def __init__(self, milestone: str) -> None:
+        """The plan for `milestone`."""
+        self.name = f"planned {milestone}"
+        self.milestone = milestone
+
+    def at(self, order: Order, shipment: int) -> int:
+        """The planned time."""
+        event = self.event(order, shipment)
+        return self.at_event(order, event) if event else 0
+
+    def event(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - plans are the order's
+        """The last entry of the walk that plans this milestone."""
+        return last_carrying(order, "planned", self.milestone)
+
+    def at_event(self, order: Order, event: int) -> int:
+        """What this event planned."""
+        return int(order.extras[event]["planned"][self.milestone])
+
+
+def last_carrying(order: Order, field: str, name: str | None = None) -> int:
+    """Hash of the last entry of the walk, not the engine's own, that carries `field` (with `name`).
+
+    0 if there is none.
+    """
+    having = {e for e, fields in order.extras.items() if field in fields and (not name or name in fields[field])}
+    if not having:
+        return 0
+    if len(order.extras) == 1 and not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
+        return having.pop()
+    carrying = (e.hash for e in reversed(walk(order)) if e.hash in having and not e.marks & FROM_ENGINE)
+    return next(carrying, 0)
+
+
+class StatusSince(EntryAnchor):
+    """The beginning of a parcel's stay in its present status."""
+
+    name = "status_since"
+
+    def __init__(self, table: Lifecycle) -> None:
+        """Stays as `table` has them."""
+        self.table = table
+
+    def at(self, order: Order, shipment: int) -> int:
+        """When the parcel came into its status."""
+        return stays(order, self.table, shipment)[-1].began_at
+
+    def event(self, order: Order, shipment: int) -> int:
+        """The entry that brought it there."""
+        return stays(order, self.table, shipment)[-1].event
+
+
+class Stay(NamedTuple):
+    """A parcel's time in one status; `ended_at` is 0 for the stay that goes on."""
+
+    status: int
+    began_at: int
+    ended_at: int
+    event: int
+
+
+def stays(order: Order, table: Lifecycle, shipment: int) -> list[Stay]:
+    """The stays of a parcel in the order of time."""
+    found: list[Stay] = []
+    status = NO_STATUS
+    for entry in walk(order):
+        if entry.shipment != shipment or not table.of_shipment[entry.status] or table.moves_nothing[entry.status]:
+            continue
+        reached, _ = moved(status, 0, entry.status, table.shipment_ways)
+        if reached != status:
+            if found:
+                found[-1] = found[-1]._replace(ended_at=entry.at)
+            found.append(Stay(reached, entry.at, 0, entry.hash))
+            status = reached
+    return found
+
+
+def parse_anchor(text: str, table: Lifecycle) -> Anchor:
+    """The anchor that a rule names.
+
+    Raises:
+        SettingsError: no such anchor.
+    """
+    kind, _, names = text.partition(" ")
+    codes = [name.strip() for name in names.split(",") if name.strip()]
+    if kind in {"created", "condition"} and not codes:
+        return Created(table)
+    if kind == "last_update" and not codes:
+        return LastUpdate(table)
+    if kind == "status_since" and not codes:
+        return StatusSince(table)
+    if kind in {"promised_at", "ship_by"} and not codes:
+        return Field(kind)
+    if kind == "planned" and len(codes) == 1:
+        return Planned(codes[0])
+    unknown = [code for code in codes if code not in table.index]
+    if kind == "milestone" and codes and not unknown:
+        return Milestone(text, codes, table)
+    if kind == "milestone" and unknown:
+        message = f"anchor: the lifecycle has no status {', '.join(unknown)}"
+        raise SettingsError(message)
+    message = (
+        f"anchor: {text!r} is none of created, last_update, promised_at, ship_by, condition, status_since, "
+        "milestone STATUS[, STATUS], planned STATUS"
+    )
+    raise SettingsError(message)

@@ -1,0 +1,66 @@
+"""Messages with the same (source, event_id): which one wins, and whether they contradict."""
+
+import json
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Protocol
+
+from dataflows.core.fact import Fact
+from dataflows.core.packing import ENTRY, Order
+
+
+class Duplicates(Protocol):
+    """Who counts duplicates."""
+
+    def duplicate(self, fact: Fact) -> None:
+        """Count one."""
+
+
+def arrival_order(fact: Fact) -> tuple[int, bool, str, str]:
+    """Facts by arrival; of one ms the commands last, by source and event_id."""
+    return fact.arrival_at, fact.command, fact.source, fact.event_id
+
+
+def content_hash(fact: Fact) -> int:
+    """Hash of what the message says: blake2b of its compact JSON, sorted, without `recorded_at`."""
+    said = json.loads(fact.raw)
+    said.pop("recorded_at", None)
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def same(one: Fact, other: Fact) -> bool:
+    """Whether two facts say the same of everything that the order keeps."""
+    return (one.at, one.status, one.shipment, one.fields) == (other.at, other.status, other.shipment, other.fields)
+
+
+def winners(group: list[Fact], out: Duplicates) -> Iterable[Fact]:
+    """Of the facts of one arrival those that win, in the same order.
+
+    A loser that contradicts its winner is handed on after it, so that the order is flagged.
+    """
+    if len(group) == 1:
+        return group
+    by_hash: dict[int, list[Fact]] = {}
+    for fact in group:
+        by_hash.setdefault(fact.hash, []).append(fact)
+    if len(by_hash) == len(group):
+        return group
+    chosen: list[Fact] = []
+    for rivals in by_hash.values():
+        rivals.sort(key=content_hash)
+        chosen.append(rivals[0])
+        for rival in rivals[1:]:
+            if same(rivals[0], rival):
+                out.duplicate(rival)
+            else:
+                chosen.append(rival)
+    return chosen
+
+
+def conflicts(order: Order, fact: Fact) -> bool:
+    """Whether a duplicate contradicts the entry that the order holds."""
+    first, _, event = ENTRY.unpack_from(order.history, order.find(fact.hash))
+    held = (first >> 22, first >> 14 & 0xFF, order.shipments[first >> 6 & 0xFF].name)
+    fields = {name: value for name, value in order.extras.get(event, {}).items() if name != "corrects"}
+    return held != (fact.at, fact.status, fact.shipment) or fields != (fact.fields or {})

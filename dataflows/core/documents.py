@@ -1,0 +1,235 @@
+"""Orders, alerts and actions as others see them: from packed numbers to the nouns of schemas/."""
+
+from dataflows.core.alerts import NO_SHIPMENT, RULE_BITS, Desk, Transition
+from dataflows.core.anchors import ANY_SHIPMENT
+from dataflows.core.deadlines import NEVER, readings_of, running
+from dataflows.core.fields import attributes_of, last_of, merged, references_of
+from dataflows.core.fold import walk
+from dataflows.core.lifecycle import UNSEEN, Lifecycle
+from dataflows.core.packing import EMBRYO, FLAG_NAMES, HAS_CORRECTIONS, REFUSED, OpenEntry, Order
+from dataflows.core.rules import SEVERITIES, Rule
+from schemas.alert import Action, AlertTransition, AuditEntry, Because
+from schemas.event import Location
+from schemas.instants import format_instant
+from schemas.keys import action_id, alert_id, content_id, split_order_key
+from schemas.order import ArmedDeadline, Lane, OpenAlert, OrderDocument, ShipmentView
+
+LANES: list[Lane] = ["normal", "warning", "overdue"]
+
+
+def document(order: Order, desk: Desk) -> OrderDocument:
+    """The order as it is published."""
+    table = desk.table
+    tenant, order_id = split_order_key(order.key)
+    extras = bool(order.extras)
+    return OrderDocument(
+        tenant=tenant,
+        order_id=order_id,
+        version=order.version,
+        status=None if order.flags & EMBRYO else table.code(order.status),
+        lane=LANES[max((alert[1] & 0xF for alert in order.alerts), default=0)],
+        created_at=format_instant(order.created_at) if order.created_at else None,
+        updated_at=format_instant(order.latest >> 8) if order.latest else None,
+        promised_at=format_instant(order.promised_at) if order.promised_at else None,
+        ship_by=format_instant(order.ship_by) if order.ship_by else None,
+        milestones=milestones(order, table),
+        planned={name: format_instant(at) for name, at in sorted(merged(order, "planned").items())} if extras else {},
+        flags=[name for flag, name in FLAG_NAMES.items() if order.flags & flag],
+        shipments=shipments(order, table),
+        attributes=dict(sorted(attributes_of(order).items())) if extras else {},
+        references=references_of(order) if extras else {},
+        customer_id=last_of(order, "customer_id") if extras else None,
+        supplier_id=last_of(order, "supplier_id") if extras else None,
+        carrier=last_of(order, "carrier") if extras else None,
+        open_alerts=[open_alert(order, desk, alert) for alert in order.alerts],
+        deadlines=deadlines(order, desk),
+        warm_period=f"{order.period // 12:04d}-{order.period % 12 + 1:02d}",
+    )
+
+
+def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
+    """{status: the earliest time of it}, in the order of the lifecycle."""
+    first: dict[int, int] = {}
+    for status, at, number in times(order):
+        if table.of_order[status] and table.of_shipment[status] and order.shipments[number].name:
+            continue  # a parcel's DELIVERED is not the order's; that one is among the derived
+        if at < first.get(status, NEVER):
+            first[status] = at
+    for status, at, _ in order.derived:
+        if at < first.get(status, NEVER):
+            first[status] = at
+    return {table.codes[status]: format_instant(first[status]) for status in sorted(first)}
+
+
+def times(order: Order) -> list[tuple[int, int, int]]:
+    """(status, time, shipment number) of the entries that count."""
+    if order.flags & HAS_CORRECTIONS:
+        return [(entry.status, entry.at, entry.shipment) for entry in walk(order)]
+    return [
+        (word >> 14 & 0xFF, word >> 22, word >> 6 & 0xFF)
+        for word in order.words()[::3]
+        if not word & REFUSED
+    ]
+
+
+def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
+    """The parcels, sorted by name; the unnamed one only if something is known of it."""
+    seen = [(parcel.name, number) for number, parcel in enumerate(order.shipments) if parcel.status != UNSEEN]
+    views = [shipment(order, table, number) for _, number in sorted(seen)]
+    alone = not any(name for name, _ in seen)
+    return [
+        view
+        for view in views
+        if view.shipment or view.status or view.location or view.readings or (alone and view.updated_at)
+    ]
+
+
+def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
+    """One parcel."""
+    parcel = order.shipments[number]
+    side = (order.side[number] if number < len(order.side) else None) or {}
+    location = side.get("location")
+    return ShipmentView(
+        shipment=parcel.name,
+        status=table.code(parcel.status),
+        updated_at=format_instant(parcel.updated_at) if parcel.updated_at else None,
+        carrier=side["carrier"][-1] if "carrier" in side else None,
+        location=Location(*location[-1]) if location else None,
+        readings=dict(sorted(readings_of(order, number).items())) or None,
+    )
+
+
+def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
+    """What is still to come, soonest first: neither open as an alert, nor acted on, nor missed."""
+    opened = {(alert[0], alert[2]): alert[1] & 0xF for alert in order.alerts}
+    armed: list[ArmedDeadline] = []
+    for rule, number, found in running(order, desk.rules, desk.table):
+        level = opened.get((desk.numbers[rule.id], number & 0xFF), 0)
+        if rule.on_condition or desk.is_done(order, rule, number, found.deadline):
+            continue
+        shipment = name_of(order, number)
+        if not level:
+            severity = SEVERITIES[rule.level] if rule.level else None
+            due_at = format_instant(found.due_at)
+            armed.append(ArmedDeadline(rule=rule.id, due_at=due_at, severity=severity, shipment=shipment))
+        if rule.escalation_ms is not None and level < 2:  # noqa: PLR2004 - 2 is overdue
+            due_at = format_instant(found.due_at + rule.escalate_after_ms)
+            armed.append(ArmedDeadline(rule=rule.id, due_at=due_at, severity="overdue", shipment=shipment))
+    armed.sort(key=lambda deadline: (deadline.due_at, deadline.rule, deadline.shipment or ""))
+    return armed
+
+
+def because(order: Order, table: Lifecycle, said: Transition) -> Because:
+    """The evidence for a transition."""
+    deadline = said.rule.deadlines[said.deadline] if said.rule.deadlines else None
+    anchor = deadline.anchor if deadline else None
+    on_condition = said.rule.on_condition
+    return Because(
+        anchor="condition" if on_condition else anchor.name if anchor else "rule removed",
+        anchor_event=f"{said.anchor:016x}",
+        anchor_at=format_instant(anchor.at_event(order, said.anchor) if anchor else said.due_at),
+        limit=limit_of(said.rule, said.deadline),
+        due_at=format_instant(said.due_at),
+        last_event=table.codes[order.latest & 0xFF],
+        last_event_at=format_instant(order.latest >> 8),
+        shipment=name_of(order, said.shipment),
+    )
+
+
+def limit_of(rule: Rule, deadline: int) -> str:
+    """How the limit of a rule reads."""
+    if rule.on_condition and rule.when:
+        return rule.when.text
+    return rule.deadlines[deadline].limit if rule.deadlines else ""
+
+
+def name_of(order: Order, number: int) -> str | None:
+    """The name of a parcel; None for the order itself and for its unnamed parcel."""
+    return None if number in {ANY_SHIPMENT, NO_SHIPMENT} else order.shipments[number].name or None
+
+
+def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransition:
+    """A transition as it is published."""
+    tenant, order_id = split_order_key(order.key)
+    states = {"opened": "opened", "escalated": "escalated", "resolved": "resolved"}
+    return AlertTransition(
+        alert_id=alert_id(order.key, said.rule.id, said.anchor, name_of(order, said.shipment) or ""),
+        tenant=tenant,
+        order_id=order_id,
+        rule=said.rule.id,
+        severity=SEVERITIES[said.level],
+        state=states[said.what],  # type: ignore[arg-type]
+        at=format_instant(said.at),
+        because=because(order, table, said),
+    )
+
+
+def action_of(order: Order, table: Lifecycle, said: Transition) -> Action:
+    """A requested action as it is published."""
+    if said.act is None:
+        message = f"{said.what} of {said.rule.id} asks for no action"
+        raise ValueError(message)
+    tenant, order_id = split_order_key(order.key)
+    subject = name_of(order, said.shipment) or ""
+    return Action(
+        action_id=action_id(order.key, said.rule.id, said.anchor, said.act.kind, subject),
+        tenant=tenant,
+        order_id=order_id,
+        kind=said.act.kind,
+        rule=said.rule.id,
+        at=format_instant(said.at),
+        expires_at=format_instant(said.at + said.act.expires_ms),
+        alert_id=alert_id(order.key, said.rule.id, said.anchor, subject) if said.rule.level else None,
+        because=because(order, table, said),
+    )
+
+
+def missed_of(order: Order, table: Lifecycle, said: Transition) -> AuditEntry:
+    """A deadline that was long past when its anchor arrived."""
+    evidence = because(order, table, said)
+    detail = {"rule": said.rule.id, "due_at": evidence.due_at, "anchor_event": evidence.anchor_event}
+    return audit(order.key, "deadline.missed", said.at, detail, source=f"rule:{said.rule.id}")
+
+
+def audit(  # noqa: PLR0913 - these are the columns of the audit log
+    key: str,
+    what: str,
+    at: int,
+    detail: dict[str, str],
+    *,
+    operator: str | None = None,
+    ip: str | None = None,
+    source: str | None = None,
+    alert: AlertTransition | None = None,
+    action: Action | None = None,
+) -> AuditEntry:
+    """An audit entry; its id is a hash of what it says."""
+    tenant, order_id = split_order_key(key)
+    told = [f"{name}={value}" for name, value in sorted(detail.items())]
+    return AuditEntry(
+        audit_id=content_id("audit", key, what, str(at), *told),
+        at=format_instant(at),
+        what=what,
+        tenant=tenant,
+        order_id=order_id,
+        detail=detail,
+        operator=operator,
+        ip=ip,
+        source=source,
+        alert=alert,
+        action=action,
+    )
+
+
+def open_alert(order: Order, desk: Desk, alert: OpenEntry) -> OpenAlert:
+    """An open alert as the document shows it."""
+    number, packed, _, anchor, opened_at = alert
+    said = desk.resolved(order, alert, opened_at)
+    return OpenAlert(
+        alert_id=alert_id(order.key, desk.symbols.names[number & RULE_BITS], anchor, name_of(order, said.shipment) or ""),
+        rule=said.rule.id,
+        severity=SEVERITIES[packed & 0xF],
+        opened_at=format_instant(opened_at),
+        because=because(order, desk.table, said),
+    )
+

@@ -1,0 +1,113 @@
+"""Adding a fact to an order."""
+
+from typing import Any
+
+from dataflows.core.fact import Fact
+from dataflows.core.fold import Entry, take
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.packing import (
+    COMMAND,
+    CORRECTS,
+    ENTRY,
+    ENTRY_BYTES,
+    FROM_ENGINE,
+    HAS_CORRECTIONS,
+    HAS_ENGINE,
+    HAS_FIELDS,
+    REFUSED,
+    Order,
+)
+from dataflows.core.symbols import Symbols
+from schemas.errors import Rejected
+
+MAX_ENTRIES = 2_000
+MAX_SHIPMENTS = 250
+JANUARY_1970 = 1970 * 12
+
+
+def permitted(order: Order, fact: Fact, table: Lifecycle) -> bool:
+    """Whether a command may have what it asks for, by the facts that arrived before it."""
+    if order.status == NO_STATUS or not order.created_at:
+        return table.creates[fact.status]
+    return fact.status in table.order_ways.next[order.status]
+
+
+def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused: bool) -> None:
+    """Add a fact to the history and fold it; a refused command is kept and left out of the fold.
+
+    Raises:
+        Rejected: `order_history_full`, `too_many_shipments`, `too_many_names`.
+    """
+    if len(order.history) >= MAX_ENTRIES * ENTRY_BYTES:
+        raise Rejected("order_history_full", f"the order has {MAX_ENTRIES} events already")
+    if len(order.shipments) >= MAX_SHIPMENTS:
+        raise Rejected("too_many_shipments", f"the order has {MAX_SHIPMENTS} parcels already")
+    if not order.history:
+        order.period = period_of(fact.arrival_at)
+    entry = entry_of(order, fact, sources, refused=refused)
+    first = entry.at << 22 | entry.status << 14 | entry.shipment << 6 | entry.marks
+    order.history += ENTRY.pack(first, entry.arrival_at << 22 | entry.source << 6, entry.hash)
+    if refused:
+        return
+    keep_fields(order, fact)
+    order.flags |= HAS_CORRECTIONS * (fact.corrects != 0) | HAS_ENGINE * (entry.marks & FROM_ENGINE != 0)
+    if fact.side:
+        keep_side(order, fact, entry.shipment)
+    order.version += 1
+    take(order, table, entry)
+
+
+def entry_of(order: Order, fact: Fact, sources: Symbols, *, refused: bool) -> Entry:
+    """The fact as an entry of this order."""
+    marks = (
+        REFUSED * refused
+        | FROM_ENGINE * fact.source.startswith(("rule:", "action:"))
+        | HAS_FIELDS * (fact.fields is not None)
+        | CORRECTS * (fact.corrects != 0)
+        | COMMAND * fact.command
+    )
+    number = order.shipment_number(fact.shipment)
+    source = sources.number(fact.source)
+    return Entry(fact.at, fact.status, number, marks, fact.arrival_at, source, fact.hash)
+
+
+def period_of(instant: int) -> int:
+    """Year * 12 + month - 1 of an instant, UTC: the warm period of an order."""
+    days = instant // 86_400_000
+    # Civil from days, Howard Hinnant (https://howardhinnant.github.io/date_algorithms.html).
+    shifted = days + 719_468
+    era, day_of_era = divmod(shifted, 146_097)
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month = (5 * day_of_year + 2) // 153
+    return (year_of_era + era * 400) * 12 + month + 2
+
+
+def keep_fields(order: Order, fact: Fact) -> None:
+    """Keep the order-level fields of a fact, and what it corrects."""
+    if fact.fields or fact.corrects:
+        order.extras[fact.hash] = {**(fact.fields or {}), **({"corrects": fact.corrects} if fact.corrects else {})}
+
+
+def keep_side(order: Order, fact: Fact, number: int) -> None:
+    """Keep what a fact says of its parcel: the latest carrier and location, readings folded."""
+    side = order.side
+    side.extend([None] * (number + 1 - len(side)))
+    held = side[number] or {}
+    stamp = [fact.at, fact.status, fact.arrival_at, fact.hash]
+    for name in ("carrier", "location"):
+        value = (fact.side or {}).get(name)
+        if value is not None and stamp >= held.get(name, [[0]])[0]:
+            held[name] = [stamp, value]
+    for name, value in (fact.side or {}).get("readings", {}).items():
+        readings = held.setdefault("readings", {})
+        readings[name] = fold_reading(readings.get(name), value, stamp)
+    side[number] = held
+
+
+def fold_reading(held: list[Any] | None, value: float, stamp: list[int]) -> list[Any]:
+    """[min, max, last, when the last was read] with one more value."""
+    if held is None:
+        return [value, value, value, stamp]
+    last = [value, stamp] if stamp >= held[3] else [held[2], held[3]]
+    return [min(held[0], value), max(held[1], value), *last]

@@ -1,0 +1,171 @@
+"""From a decoded event to a fact: codes looked up, times in ms, fields sorted by where they go.
+
+Order-level fields (`Fact.fields`) live in the order's extras and follow the fold: a later event
+wins, a correction takes them back. What belongs to a parcel and would repeat at every scan
+(`Fact.side`: carrier, location, readings) is kept once per parcel, outside the history.
+"""
+
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dataflows.core.fact import Fact
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.rules import Rules
+from schemas.errors import Rejected
+from schemas.event import Event, Location, Scalar, check_arrival, check_plausible
+from schemas.instants import parse_instant, to_instant
+from schemas.keys import event_hash, order_key
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+}
+
+
+class Origin:
+    """Where a message lies: topic, partition and offset (a file, 0 and the line, in a replay)."""
+
+    __slots__ = ("offset", "partition", "topic")
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        """The place of one message."""
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+
+
+class Intake:
+    """Makes facts by a lifecycle and the attributes that the rules file declares."""
+
+    def __init__(self, table: Lifecycle, rules: Rules) -> None:
+        """`rules` for its declared attributes."""
+        self.status = table.index
+        self.readings = rules.readings
+        self.attributes = rules.attributes
+
+    def fact(self, event: Event, order_id: str, raw: bytes, arrival_at: int, origin: Origin) -> Fact:
+        """The fact that `event` is for the order `order_id`.
+
+        Raises:
+            Rejected: `unknown_status`, `from_the_future`, `invalid_attribute`, `invalid_event`.
+        """
+        status = self.status.get(event.status_code)
+        if status is None:
+            raise Rejected("unknown_status", f"status_code {event.status_code!r} is not in the lifecycle")
+        at = event.at
+        check_arrival(at, arrival_at)
+        parcel = event.shipment or event.waybill or ""
+        attributes, readings = self.split(event.attributes) if event.attributes else (None, None)
+        return Fact(
+            key=order_key(event.tenant, order_id),
+            arrival_at=arrival_at,
+            at=at,
+            status=status,
+            shipment=parcel,
+            source=event.source,
+            event_id=event.event_id,
+            hash=event_hash(event.source, event.event_id),
+            raw=raw,
+            topic=origin.topic,
+            partition=origin.partition,
+            offset=origin.offset,
+            command=event.kind == "command",
+            corrects=event_hash(event.source, event.corrects) if event.corrects else 0,
+            fields=fields_of(event, attributes, parcel),
+            side=side_of(event, readings, parcel),
+            operator=event.operator,
+            ip=event.ip,
+        )
+
+    def split(self, attributes: dict[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, float]]:
+        """(attributes of the order, readings of the parcel), declared types checked.
+
+        Raises:
+            Rejected: `invalid_attribute`.
+        """
+        kept: dict[str, Scalar] = {}
+        readings: dict[str, float] = {}
+        for name, value in attributes.items():
+            declared = self.readings.get(name) or self.attributes.get(name)
+            if declared and not fits(value, declared):
+                raise Rejected("invalid_attribute", f"attributes.{name}: {value!r} is no {declared}")
+            if name in self.readings and isinstance(value, int | float):
+                readings[name] = value
+            else:
+                kept[name] = value
+        return kept, readings
+
+
+def fits(value: Scalar, declared: str) -> bool:
+    """Whether a value is of the declared type; true is no number."""
+    return isinstance(value, TYPES[declared]) and (declared == "bool" or not isinstance(value, bool))
+
+
+def fields_of(event: Event, attributes: dict[str, Scalar] | None, parcel: str) -> dict[str, Any] | None:
+    """The order-level fields that the event carries; None without any."""
+    fields: dict[str, Any] = {}
+    if event.promised_at:
+        fields["promised_at"] = deadline("promised_at", event.promised_at, event.zone)
+    if event.ship_by:
+        fields["ship_by"] = deadline("ship_by", event.ship_by, event.zone)
+    if event.planned:
+        fields["planned"] = {name: to_instant(moment) for name, moment in event.planned.items()}
+    if attributes:
+        fields["attributes"] = attributes
+    if event.references:
+        fields["references"] = {
+            kind: [numbers] if isinstance(numbers, str) else numbers
+            for kind, numbers in event.references.items()
+        }
+    if event.customer_id:
+        fields["customer_id"] = event.customer_id
+    if event.supplier_id:
+        fields["supplier_id"] = event.supplier_id
+    if event.carrier and not parcel:
+        fields["carrier"] = event.carrier
+    return fields or None
+
+
+def side_of(event: Event, readings: dict[str, float] | None, parcel: str) -> dict[str, Any] | None:
+    """What the event says of its parcel; None if nothing."""
+    side: dict[str, Any] = {}
+    if event.carrier and parcel:
+        side["carrier"] = event.carrier
+    if event.location:
+        side["location"] = place(event.location)
+    if readings:
+        side["readings"] = readings
+    return side or None
+
+
+def place(location: Location) -> list[Any]:
+    """A location as it is stored: name, lat, lon, datum."""
+    return [location.name, location.lat, location.lon, location.datum]
+
+
+def deadline(field: str, text: str, zone: str | None) -> int:
+    """A promised instant; a bare date means the end of that day in `zone` (UTC without one).
+
+    Raises:
+        Rejected: `invalid_event`, `implausible_time`.
+    """
+    try:
+        if len(text) == len("2018-12-31"):
+            at = end_of_day(text, zone)
+        else:
+            at = parse_instant(text)
+    except (ValueError, ZoneInfoNotFoundError) as error:
+        raise Rejected("invalid_event", f"{field}: {error}") from error
+    check_plausible(field, at)
+    return at
+
+
+def end_of_day(text: str, zone: str | None) -> int:
+    """The last ms of a date in a zone."""
+    start = datetime.combine(datetime.fromisoformat(text).date(), time(23, 59, 59, 999_000))
+    return to_instant(start.replace(tzinfo=ZoneInfo(zone or "UTC")))
+
+

@@ -1,0 +1,169 @@
+"""The lifecycle as a table: read from a file, checked, compiled to what the fold asks for."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from schemas.errors import SettingsError
+from schemas.instants import parse_duration
+
+NO_STATUS = 255  # known, and nothing said yet
+UNSEEN = 254  # of a parcel: the walk has not come to it
+MAX_STATUSES = 254
+
+
+class MovesOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a parcel's status does to its order: `any` for the first parcel, `all` for the last."""
+
+    status: str
+    when: Literal["any", "all"]
+
+
+class StatusRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of the lifecycle file; the fields are explained at the top of lifecycle.toml."""
+
+    code: str
+    label: dict[str, str]
+    scope: Literal["order", "shipment", "both"]
+    next: list[str] = []
+    irregular: list[str] = []
+    creates: bool = False
+    logistics: bool = False
+    proof_of_life: bool = False
+    moves_order: MovesOrder | None = None
+    ends: bool = False
+    retire_after: str | None = None
+
+
+class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A lifecycle file as it is written."""
+
+    version: Literal[1]
+    name: str
+    status: list[StatusRow]
+
+
+class Lifecycle:
+    """The compiled table. A status is its index, which is also its rank; the lists are by index."""
+
+    def __init__(self, rows: list[StatusRow]) -> None:
+        """Compile `rows`, which `check` has passed."""
+        self.rows = rows
+        self.codes = [row.code for row in rows]
+        self.index = {code: rank for rank, code in enumerate(self.codes)}
+        self.creates = [row.creates for row in rows]
+        self.logistics = [row.logistics for row in rows]
+        self.moves_nothing = [row.proof_of_life for row in rows]
+        self.of_order = [row.scope in {"order", "both"} for row in rows]
+        self.of_shipment = [row.scope in {"shipment", "both"} for row in rows]
+        self.next = [self.indices(row.next) for row in rows]
+        self.retire_after_ms = [
+            parse_duration(row.retire_after, of=f"{row.code}.retire_after") if row.retire_after else 0
+            for row in rows
+        ]
+        self.moves_order = [
+            (self.index[row.moves_order.status], row.moves_order.when == "all")
+            if row.moves_order
+            else None
+            for row in rows
+        ]
+        self.order_ways = Ways(self, self.of_order)
+        self.shipment_ways = Ways(self, self.of_shipment)
+
+    def indices(self, codes: list[str]) -> frozenset[int]:
+        """The indices of `codes`."""
+        return frozenset(self.index[code] for code in codes)
+
+    def code(self, status: int) -> str | None:
+        """The code of a status index; None for NO_STATUS and UNSEEN."""
+        return None if status >= UNSEEN else self.codes[status]
+
+
+class Ways:
+    """Where orders (or parcels) go from each status: over `next`, and over `irregular` as well."""
+
+    def __init__(self, table: Lifecycle, members: list[bool]) -> None:
+        """The ways of `table` between its `members`."""
+        inside = frozenset(rank for rank, member in enumerate(members) if member)
+        self.next = [table.next[rank] & inside for rank in range(len(members))]
+        every = [
+            table.indices(row.next + row.irregular) & inside if rank in inside else frozenset[int]()
+            for rank, row in enumerate(table.rows)
+        ]
+        regular = [targets if rank in inside else frozenset() for rank, targets in enumerate(self.next)]
+        self.regular = [closure(rank, regular) for rank in range(len(members))]
+        self.every = [closure(rank, every) for rank in range(len(members))]
+
+
+def closure(start: int, edges: list[frozenset[int]]) -> frozenset[int]:
+    """Every index that can be reached from `start` in one step or more."""
+    seen: set[int] = set()
+    border = set(edges[start])
+    while border:
+        seen |= border
+        border = {target for source in border for target in edges[source]} - seen
+    return frozenset(seen)
+
+
+def read_lifecycle(path: Path | None = None) -> Lifecycle:
+    """Read and check a lifecycle file; the one that ships with ordertide if `path` is None.
+
+    Raises:
+        SettingsError: the file can't be read, or the table has faults; all of them are named.
+    """
+    name = str(path) if path else "lifecycle.toml"
+    try:
+        text = (path or files("dataflows.core") / "lifecycle.toml").read_text("utf-8")
+        table = msgspec.convert(tomllib.loads(text), LifecycleFile)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        message = f"{name}: {error}"
+        raise SettingsError(message) from error
+    faults = check(table.status)
+    if faults:
+        message = f"{name}: " + "; ".join(faults)
+        raise SettingsError(message)
+    return Lifecycle(table.status)
+
+
+def check(rows: list[StatusRow]) -> list[str]:
+    """The faults of a table, each in one sentence; empty if there are none."""
+    codes = [row.code for row in rows]
+    faults = [f"status {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1})]
+    if len(rows) > MAX_STATUSES:
+        faults.append(f"{len(rows)} statuses; at most {MAX_STATUSES} are possible")
+    if not any(row.creates for row in rows):
+        faults.append("no status has creates = true, so no order could ever start")
+    for row in rows:
+        faults += row_faults(row, set(codes))
+    return faults or graph_faults(rows)
+
+
+def row_faults(row: StatusRow, codes: set[str]) -> list[str]:
+    """What is wrong with one row by itself."""
+    targets = [*row.next, *row.irregular, *([row.moves_order.status] if row.moves_order else [])]
+    faults = [f"{row.code}: {code} is not in the table" for code in targets if code not in codes]
+    faults += [f"{row.code}: label.{language} is missing" for language in ("en", "zh") if not row.label.get(language)]
+    if row.creates and row.scope == "shipment":
+        faults.append(f"{row.code}: only a status of orders can have creates")
+    if row.retire_after and not row.ends:
+        faults.append(f"{row.code}: retire_after without ends would drop an order that is under way")
+    return faults
+
+
+def graph_faults(rows: list[StatusRow]) -> list[str]:
+    """States that can't be reached, and states from which no end can be reached."""
+    table = Lifecycle(rows)
+    orders = [i for i, row in enumerate(rows) if row.scope != "shipment"]
+    reached = {i for i in orders if table.creates[i]}
+    reached |= {move[0] for move in table.moves_order if move}
+    reached |= {i for start in reached for i in table.order_ways.every[start]}
+    faults = [f"{table.codes[i]} can't be reached" for i in orders if i not in reached]
+    ends = {i for i, row in enumerate(rows) if row.ends}
+    for i in range(len(rows)):
+        onward = table.order_ways.every[i] | table.shipment_ways.every[i]
+        if i not in ends and not table.moves_nothing[i] and not ends & onward:
+            faults.append(f"{table.codes[i]} has no way to an end")
+    return faults

@@ -1,0 +1,125 @@
+"""What a shard has to say after its clock moved."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from dataflows.core.alerts import Desk, Transition
+from dataflows.core.documents import action_of, alert_of, audit, missed_of
+from dataflows.core.fact import Fact
+from dataflows.core.packing import Order
+from schemas.alert import Action, AlertTransition, AuditEntry
+from schemas.errors import Rejected
+from schemas.instants import format_instant
+from schemas.keys import split_order_key
+from schemas.order import AcceptedEvent, OrderDocument
+
+
+class Change(NamedTuple):
+    """An order to publish; no document is a tombstone."""
+
+    key: str
+    version: int
+    document: OrderDocument | None
+
+
+class Refusal(NamedTuple):
+    """A fact that can't be taken, and why."""
+
+    fact: Fact
+    reason: Rejected
+
+
+class Output:
+    """The lists of one advance, in the order in which things were said."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Nothing yet."""
+        self.desk = desk
+        self.changes: list[Change] = []
+        self.accepted: list[tuple[str, AcceptedEvent]] = []
+        self.alerts: list[tuple[str, AlertTransition]] = []
+        self.actions: list[tuple[str, Action]] = []
+        self.audit: list[tuple[str, AuditEntry]] = []
+        self.rejected: list[Refusal] = []
+        self.applied = 0
+        self.duplicates = 0
+        self.refused = 0
+
+    def change(self, key: str, document: OrderDocument | None, version: int = 0) -> None:
+        """Publish an order."""
+        self.changes.append(Change(key, document.version if document else version, document))
+
+    def duplicate(self, fact: Fact) -> None:
+        """Count a fact that the order has already."""
+        self.duplicates += fact.counted
+
+    def reject(self, fact: Fact, reason: Rejected) -> None:
+        """Hand a fact on to the dead letters."""
+        self.rejected.append(Refusal(fact, reason))
+
+    def took(self, order: Order, fact: Fact, *, refused: bool) -> None:
+        """Note a fact that was applied, or a command that was refused."""
+        if fact.command:
+            self.verdict(order, fact, refused=refused)
+        if refused:
+            self.refused += fact.counted
+            return
+        self.applied += fact.counted
+        if fact.corrects:
+            detail = {"event": f"{fact.hash:016x}", "corrects": f"{fact.corrects:016x}"}
+            self.tell(order.key, fact, "event.corrected", detail)
+        self.accepted.append((order.key, self.accepted_event(fact)))
+
+    def accepted_event(self, fact: Fact) -> AcceptedEvent:
+        """The fact as orders.events keeps it."""
+        tenant, order_id = split_order_key(fact.key)
+        return AcceptedEvent(
+            tenant=tenant,
+            order_id=order_id,
+            arrival_at=format_instant(fact.arrival_at),
+            event_hash=f"{fact.hash:016x}",
+            status=self.desk.table.codes[fact.status],
+            at=format_instant(fact.at),
+            shipment=fact.shipment,
+            topic=fact.topic,
+            partition=fact.partition,
+            offset=fact.offset,
+            event=msgspec.Raw(fact.raw),
+        )
+
+    def verdict(self, order: Order, fact: Fact, *, refused: bool) -> None:
+        """Write a command and its verdict to the audit log."""
+        table = self.desk.table
+        detail = {
+            "command": table.codes[fact.status],
+            "event": f"{fact.hash:016x}",
+            "status": table.code(order.status) or "none",
+        }
+        self.tell(order.key, fact, "command.refused" if refused else "command.accepted", detail)
+
+    def tell(self, key: str, fact: Fact, what: str, detail: dict[str, str]) -> None:
+        """Write to the audit log what a fact did, and who sent it."""
+        entry = audit(
+            key, what, fact.arrival_at, detail, operator=fact.operator, ip=fact.ip, source=fact.source
+        )
+        self.audit.append((key, entry))
+
+    def say(self, order: Order, said: Transition) -> None:
+        """Publish a transition, and write it to the audit log."""
+        key, table = order.key, self.desk.table
+        if said.what == "missed":
+            self.audit.append((key, missed_of(order, table, said)))
+        elif said.what == "action":
+            action = action_of(order, table, said)
+            self.actions.append((key, action))
+            detail = {"action_id": action.action_id, "kind": action.kind}
+            source = f"rule:{action.rule}"
+            self.audit.append((key, audit(key, "action.requested", said.at, detail, source=source, action=action)))
+        else:
+            alert = alert_of(order, table, said)
+            self.alerts.append((key, alert))
+            detail = {"alert_id": alert.alert_id}
+            source = f"rule:{alert.rule}"
+            what = f"alert.{alert.state}"
+            self.audit.append((key, audit(key, what, said.at, detail, source=source, alert=alert)))

@@ -1,0 +1,274 @@
+"""Rules: read from a file, checked, compiled, and indexed by the statuses to which they apply."""
+
+import re
+import tomllib
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from dataflows.core.anchors import Anchor, parse_anchor
+from dataflows.core.conditions import Condition
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from schemas.alert import Severity
+from schemas.errors import SettingsError
+from schemas.instants import format_duration, parse_duration
+
+LEVELS: dict[str, int] = {"warning": 1, "overdue": 2}
+SEVERITIES: list[Severity] = ["warning", "warning", "overdue"]
+
+
+class AttributeRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A declared attribute; `reading = true` folds to min, max and last per parcel."""
+
+    type: Literal["bool", "float", "int", "str"]
+    reading: bool = False
+
+
+class ActionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do: `kind` is handed to the action worker, void after `expires`."""
+
+    kind: str
+    expires: str
+
+
+class EscalateRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a warning becomes overdue: `after` (or `before`) the same anchor."""
+
+    severity: Literal["overdue"] = "overdue"
+    after: str | None = None
+    before: str | None = None
+    action: ActionRow | None = None
+
+
+class AnchorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several anchors; the first that the order has is taken."""
+
+    anchor: str
+    after: str | None = None
+    before: str | None = None
+
+
+class RuleRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One rule as it is written; docs/rules.md explains every field."""
+
+    id: str
+    statuses: list[str]
+    label: dict[str, str] = {}
+    anchor: str | None = None
+    anchors: list[AnchorRow] = []
+    after: str | None = None
+    before: str | None = None
+    per: Literal["order", "shipment"] = "order"
+    shipment_statuses: list[str] | None = None
+    not_shipment_statuses: list[str] = []
+    unless_reached: str | None = None
+    when: str | None = None
+    severity: Severity | None = None
+    escalate: EscalateRow | None = None
+    action: ActionRow | None = None
+    pausing: dict[str, str] = {}
+    stale_after: str | None = None
+
+
+class RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rules file as it is written."""
+
+    version: Literal[1]
+    rule: list[RuleRow]
+    attributes: dict[str, AttributeRow] = {}
+
+
+class Act(NamedTuple):
+    """A compiled action."""
+
+    kind: str
+    expires_ms: int
+
+
+class Deadline(NamedTuple):
+    """A compiled anchor with its limit: due `offset_ms` after it (negative: before)."""
+
+    anchor: Anchor
+    offset_ms: int
+    limit: str
+
+
+class Rule:
+    """A compiled rule. `level` is 0 for a rule that opens no alert, 1 warning, 2 overdue."""
+
+    def __init__(self, row: RuleRow, table: Lifecycle, attributes: dict[str, bool]) -> None:
+        """Compile `row`.
+
+        Raises:
+            SettingsError: names what in the rule is wrong.
+        """
+        self.id = row.id
+        self.row = row
+        self.per_shipment = row.per == "shipment"
+        self.statuses = indices(row.statuses, table, "statuses")
+        self.shipment_statuses = self.subject_statuses(row, table)
+        anchors = row.anchors or [AnchorRow(row.anchor or "", row.after, row.before)]
+        self.deadlines = [
+            Deadline(parse_anchor(a.anchor, table), *offset(a.after, a.before)) for a in anchors
+        ]
+        self.unless = parse_anchor(f"milestone {row.unless_reached}", table) if row.unless_reached else None
+        self.when = Condition(row.when, attributes, of="when") if row.when else None
+        self.on_condition = anchors[0].anchor == "condition"
+        self.level = LEVELS[row.severity] if row.severity else 0
+        self.escalation_ms = offset(row.escalate.after, row.escalate.before)[0] if row.escalate else None
+        self.escalate_after_ms = (self.escalation_ms or 0) - self.deadlines[0].offset_ms
+        self.action = act(row.action)
+        self.escalated_action = act(row.escalate.action) if row.escalate else None
+        self.pausing = {
+            table.index[code]: parse_duration(limit, of=f"pausing.{code}")
+            for code, limit in row.pausing.items()
+        }
+        self.stale_after_ms = parse_duration(row.stale_after, of="stale_after") if row.stale_after else None
+        self.check()
+
+    @staticmethod
+    def subject_statuses(row: RuleRow, table: Lifecycle) -> frozenset[int]:
+        """The parcel statuses in which the rule applies; NO_STATUS where any will do."""
+        if row.shipment_statuses is not None:
+            return indices(row.shipment_statuses, table, "shipment_statuses")
+        barred = indices(row.not_shipment_statuses, table, "not_shipment_statuses")
+        return frozenset({*range(len(table.rows)), NO_STATUS} - barred)
+
+    def check(self) -> None:
+        """Refuse rules that say nothing or contradict themselves."""
+        faults = []
+        if not self.level and not self.action:
+            faults.append("has neither severity nor action, so it would do nothing")
+        if self.on_condition and not self.when:
+            faults.append('anchor = "condition" needs when')
+        if self.escalation_ms is not None and self.level != 1:
+            faults.append('only a rule with severity = "warning" can escalate')
+        if self.escalation_ms is not None and self.escalation_ms <= self.deadlines[0].offset_ms:
+            faults.append("escalate comes no later than the warning")
+        if self.escalated_action and self.action and self.escalated_action.kind == self.action.kind:
+            faults.append("the escalation's action is the same as the rule's; an action is done once")
+        if self.pausing and not self.per_shipment:
+            faults.append('pausing needs per = "shipment"')
+        if self.pausing and any(d.anchor.promised for d in self.deadlines):
+            faults.append("a promise to the customer is never paused")
+        if not self.per_shipment and any(d.anchor.name == "status_since" for d in self.deadlines):
+            faults.append('anchor = "status_since" needs per = "shipment"')
+        if faults:
+            raise SettingsError("; ".join(faults))
+
+
+def indices(codes: list[str], table: Lifecycle, of: str) -> frozenset[int]:
+    """Indices of status codes; `*` stands for all.
+
+    Raises:
+        SettingsError: a code that the lifecycle doesn't have.
+    """
+    if codes == ["*"]:
+        return frozenset(range(len(table.rows)))
+    for code in codes:
+        if code not in table.index:
+            message = f"{of}: the lifecycle has no status {code}"
+            raise SettingsError(message)
+    return frozenset(table.index[code] for code in codes)
+
+
+def offset(after: str | None, before: str | None) -> tuple[int, str]:
+    """(ms after the anchor, the limit as people read it) of a row's `after` and `before`."""
+    if after and before:
+        message = "both after and before are given; one is needed"
+        raise SettingsError(message)
+    if before:
+        ms = parse_duration(before, of="before")
+        return -ms, f"-{format_duration(ms)}"
+    ms = parse_duration(after or "0s", of="after")
+    return ms, format_duration(ms) if ms else "0s"
+
+
+def act(row: ActionRow | None) -> Act | None:
+    """Compile an action."""
+    return Act(row.kind, parse_duration(row.expires, of="action.expires")) if row else None
+
+
+class Rules:
+    """The compiled rules: `of_order[status]` and `of_shipment[status][shipment status]`."""
+
+    def __init__(self, file: RulesFile, rules: list[Rule], table: Lifecycle) -> None:
+        """Index `rules` for a table."""
+        self.rules = rules
+        self.by_id = {rule.id: rule for rule in rules}
+        self.digest = blake2b(msgspec.json.encode(file), digest_size=16).hexdigest()
+        self.readings = {name: row.type for name, row in file.attributes.items() if row.reading}
+        self.attributes = {name: row.type for name, row in file.attributes.items() if not row.reading}
+        statuses = range(len(table.rows))
+        self.of_order = [
+            [rule for rule in rules if not rule.per_shipment and status in rule.statuses]
+            for status in statuses
+        ]
+        self.of_shipment = [
+            {
+                parcel: [
+                    rule
+                    for rule in rules
+                    if rule.per_shipment and status in rule.statuses and parcel in rule.shipment_statuses
+                ]
+                for parcel in [*statuses, NO_STATUS]
+            }
+            for status in statuses
+        ]
+
+
+def read_rules(path: Path | None, table: Lifecycle) -> Rules:
+    """Read and compile a rules file; the default rules if `path` is None.
+
+    Raises:
+        SettingsError: with file, line, rule and reason.
+    """
+    name = str(path) if path else "rules.toml"
+    try:
+        text = (path or files("dataflows.core") / "rules.toml").read_text("utf-8")
+        file = msgspec.convert(tomllib.loads(text), RulesFile)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{name}: {error}"
+        raise SettingsError(message) from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(where(name, text, str(error))) from error
+    return Rules(file, compile_rules(file, table, name, text), table)
+
+
+def compile_rules(file: RulesFile, table: Lifecycle, name: str, text: str) -> list[Rule]:
+    """Compile every rule of `file`, which is `text` in the file `name`."""
+    attributes = {key: row.reading for key, row in file.attributes.items()}
+    rules: list[Rule] = []
+    for number, row in enumerate(file.rule):
+        if row.id in {rule.id for rule in rules}:
+            message = f"{name}:{rule_line(text, number)}: rule {row.id}: this id is there twice"
+            raise SettingsError(message)
+        try:
+            rules.append(Rule(row, table, attributes))
+        except SettingsError as error:
+            message = f"{name}:{rule_line(text, number)}: rule {row.id}: {error}"
+            raise SettingsError(message) from error
+        except KeyError as error:
+            message = f"{name}:{rule_line(text, number)}: rule {row.id}: no status {error}"
+            raise SettingsError(message) from error
+    return rules
+
+
+def where(name: str, text: str, reason: str) -> str:
+    """`file:line: rule id: reason` for msgspec's `reason - at $.rule[3].severity`."""
+    found = re.search(r"\$\.rule\[(\d+)\]", reason)
+    if not found:
+        return f"{name}: {reason}"
+    number = int(found[1])
+    row = tomllib.loads(text)["rule"][number]
+    label = row.get("id", number + 1) if isinstance(row, dict) else number + 1
+    return f"{name}:{rule_line(text, number)}: rule {label}: {reason}"
+
+
+def rule_line(text: str, number: int) -> int:
+    """The line of the `[[rule]]` with this number (from 0)."""
+    lines = [i for i, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[rule]]")]
+    return lines[number] if number < len(lines) else 1

@@ -1,0 +1,287 @@
+"""A shard: the live orders of one key range, in an ordinary dict and heap.
+
+Facts wait until the clock has reached their arrival; then each order is judged, arrival by arrival.
+What has arrived but not been reached by the clock shows in the order's live document all the same.
+"""
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from itertools import groupby
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from dataflows.core.alerts import Desk
+from dataflows.core.conflicts import arrival_order, conflicts, winners
+from dataflows.core.deadlines import NEVER
+from dataflows.core.documents import document
+from dataflows.core.fact import Fact
+from dataflows.core.facts import add, permitted
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.output import Output
+from dataflows.core.packing import CONFLICTING, Order, pack, unpack
+from dataflows.core.rules import Rules
+from dataflows.core.symbols import Symbols
+from schemas.errors import Rejected
+from schemas.instants import DAY_MS
+
+COLD_LIMIT_MS = 400 * DAY_MS
+
+
+class Cold(Protocol):
+    """Where retired orders lie."""
+
+    def get(self, key: str) -> bytes | None:
+        """The packed order; None if there is none."""
+
+
+class Snapshot(msgspec.Struct, array_like=True):
+    """What changed in a shard since its last snapshot (or everything: a base)."""
+
+    through: int
+    sources: list[str]
+    rule_ids: list[str]
+    statuses: list[str]
+    rules_digest: str
+    orders: list[tuple[str, bytes | None]]
+    pending: list[Fact]
+
+
+class Judged(NamedTuple):
+    """An order after judging: its bytes and whether it has retired."""
+
+    order: Order
+    retired: bool
+
+
+class Shard:
+    """The orders of one shard. Not thread-safe; one owner."""
+
+    def __init__(self, table: Lifecycle, rules: Rules, cold: Cold) -> None:
+        """An empty shard."""
+        self.table = table
+        self.rules = rules
+        self.cold = cold
+        self.sources = Symbols(of="source")
+        self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000))
+        self.orders: dict[str, bytes] = {}
+        self.heap: list[tuple[int, str]] = []
+        self.pending: dict[str, list[Fact]] = {}
+        self.published: dict[str, int] = {}
+        self.changed: set[str] = set()
+        self.cold_rows: dict[str, bytes | None] = {}
+        self.through = 0
+
+    def offer(self, facts: Iterable[Fact]) -> None:
+        """Take facts; they are applied when the clock has reached them."""
+        for fact in facts:
+            self.pending.setdefault(fact.key, []).append(fact)
+
+    def advance(self, through: int) -> Output:
+        """Move the clock to `through` ms and say everything that follows; never moves back."""
+        out = Output(self.desk)
+        self.through = through = max(self.through, through)
+        for key in self.due(through):
+            self.judge(key, self.reached(key, through), through, out)
+        for key in self.pending:
+            self.show(key, out)
+        return out
+
+    def due(self, through: int) -> list[str]:
+        """The orders that have something to be judged by `through`."""
+        keys = [key for key, facts in self.pending.items() if any(f.arrival_at <= through for f in facts)]
+        known = set(keys)
+        while self.heap and self.heap[0][0] <= through:
+            at, key = heappop(self.heap)
+            data = self.orders.get(key)
+            if data is not None and key not in known and unpack_armed_at(data) == at:
+                keys.append(key)
+                known.add(key)
+        return keys
+
+    def reached(self, key: str, through: int) -> list[Fact]:
+        """Take the facts of an order which the clock has reached out of the waiting ones."""
+        facts = self.pending.pop(key, [])
+        waiting = [fact for fact in facts if fact.arrival_at > through]
+        if waiting:
+            self.pending[key] = waiting
+            facts = [fact for fact in facts if fact.arrival_at <= through]
+        return facts
+
+    def judge(self, key: str, facts: list[Fact], through: int, out: Output) -> None:
+        """Bring an order up to the clock: its facts in the order of arrival, deadlines between."""
+        found = self.fetch(key)
+        order = found or Order(key)
+        version = order.version
+        next_at = order.armed_at or NEVER
+        retired = key not in self.orders
+        facts.sort(key=arrival_order)
+        for arrival_at, group in groupby(facts, key=lambda fact: fact.arrival_at):
+            if next_at < arrival_at and not retired:
+                next_at, retired = self.settle(order, arrival_at - 1, order.latest_arrival_at, out)
+            if self.take(order, list(group), out):
+                next_at, retired = self.settle(order, arrival_at, arrival_at, out)
+        if not retired and next_at <= through:
+            next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
+        if order.history:
+            self.put(order, next_at, was_live=key in self.orders, retired=retired)
+            self.publish(order, version, retired=retired, out=out)
+
+    def settle(self, order: Order, limit: int, floor: int, out: Output) -> tuple[int, bool]:
+        """(when to look again, whether the order has retired) after saying what is due."""
+        said, next_at = self.desk.settle(order, limit, floor)
+        for transition in said:
+            out.say(order, transition)
+        return (next_at, False) if next_at else (NEVER, True)
+
+    def fetch(self, key: str) -> Order | None:
+        """The order from memory or from the cold."""
+        data = self.orders.get(key)
+        if data is None:
+            data = self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
+        return unpack(key, data) if data is not None else None
+
+    def take(self, order: Order, group: list[Fact], out: Output) -> bool:
+        """Apply the facts of one arrival; whether anything was new."""
+        took = False
+        for fact in winners(group, out):
+            if order.find(fact.hash) >= 0:
+                if conflicts(order, fact):
+                    order.flags |= CONFLICTING
+                out.duplicate(fact)
+                continue
+            try:
+                self.admit(order, fact)
+                accepted = not fact.command or permitted(order, fact, self.table)
+                add(order, fact, self.table, self.sources, refused=not accepted)
+            except Rejected as reason:
+                out.reject(fact, reason)
+                continue
+            took = True
+            out.took(order, fact, refused=not accepted)
+        return took
+
+    def admit(self, order: Order, fact: Fact) -> None:
+        """Refuse what comes too late for an order that was closed long ago.
+
+        Raises:
+            Rejected: `order_closed`.
+        """
+        if order.history and order.key not in self.orders:
+            retires_at = self.desk.retires_at(order)
+            if retires_at != NEVER and fact.arrival_at - retires_at > COLD_LIMIT_MS:
+                days = COLD_LIMIT_MS // DAY_MS
+                raise Rejected("order_closed", f"it retired over {days} days before this arrived")
+
+    def put(self, order: Order, next_at: int, *, was_live: bool, retired: bool) -> None:
+        """Store a judged order, in memory with its next deadline armed, or in the cold."""
+        key = order.key
+        if retired:
+            order.armed_at = 0
+            data = pack(order)
+            if was_live:
+                del self.orders[key]
+                self.changed.add(key)
+                self.cold_rows[key] = data
+            elif self.cold_of(key) != data:
+                self.cold_rows[key] = data
+            return
+        if next_at != order.armed_at:
+            order.armed_at = self.arm(order, next_at)
+        self.orders[key] = pack(order)
+        self.changed.add(key)
+        if not was_live:
+            self.uncool(key)
+
+    def cold_of(self, key: str) -> bytes | None:
+        """What the cold holds of a key."""
+        return self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
+
+    def uncool(self, key: str) -> None:
+        """Take a recalled order out of the cold."""
+        if self.cold_of(key) is not None:
+            self.cold_rows[key] = None
+
+    def arm(self, order: Order, next_at: int) -> int:
+        """Put the order's deadline on the heap; a later one than is there re-arms when popped."""
+        armed_at = order.armed_at
+        if next_at == NEVER:
+            return armed_at if armed_at > self.through else 0
+        if self.through < armed_at < next_at:
+            return armed_at
+        heappush(self.heap, (next_at, order.key))
+        return next_at
+
+    def publish(self, order: Order, version: int, *, retired: bool, out: Output) -> None:
+        """Publish the order if it changed; a tombstone follows its last document when it retires."""
+        shown = self.published.pop(order.key, 0)
+        if order.version > max(shown, version if shown == 0 else shown):
+            out.change(order.key, document(order, self.desk))
+        if retired and order.key in self.changed:
+            out.change(order.key, None, version=order.version)
+
+    def show(self, key: str, out: Output) -> None:
+        """Publish an order with the facts that the clock has not reached yet."""
+        found = self.fetch(key)
+        order = found or Order(key)
+        for fact in sorted(self.pending[key], key=arrival_order):
+            if not fact.command and order.find(fact.hash) < 0:
+                try:
+                    add(order, fact, self.table, self.sources, refused=False)
+                except Rejected:
+                    continue  # it is rejected, with its reason, when the clock reaches it
+        if order.history and order.version > max(self.published.get(key, 0), found.version if found else 0):
+            self.published[key] = order.version
+            out.change(key, document(order, self.desk))
+
+    def reevaluate(self) -> Output:
+        """Settle every live order once, after the rules have changed; `at` is the clock."""
+        out = Output(self.desk)
+        for key in list(self.orders):
+            order = unpack(key, self.orders[key])
+            version = order.version
+            order.armed_at = 0
+            next_at, retired = self.settle(order, self.through, self.through, out)
+            self.put(order, next_at, was_live=True, retired=retired)
+            self.publish(order, version, retired=retired, out=out)
+        return out
+
+    def snapshot(self, *, base: bool) -> Snapshot:
+        """What changed since the last snapshot; everything for a base."""
+        keys = self.orders if base else self.changed
+        found = Snapshot(
+            through=self.through,
+            sources=self.sources.names,
+            rule_ids=self.desk.symbols.names,
+            statuses=self.table.codes,
+            rules_digest=self.rules.digest,
+            orders=[(key, self.orders.get(key)) for key in keys],
+            pending=[fact for facts in self.pending.values() for fact in facts],
+        )
+        self.changed = set()
+        return found
+
+    def restore(self, snapshots: list[Snapshot]) -> None:
+        """Take the state of a base and the deltas after it."""
+        for part in snapshots:
+            for key, data in part.orders:
+                if data is None:
+                    self.orders.pop(key, None)
+                else:
+                    self.orders[key] = data
+        last = snapshots[-1]
+        self.through = last.through
+        self.sources = Symbols(last.sources, of="source")
+        self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
+        self.heap = [(at, key) for key, data in self.orders.items() if (at := unpack_armed_at(data))]
+        heapify(self.heap)
+        self.pending = {}
+        self.offer(last.pending)
+
+
+def unpack_armed_at(data: bytes) -> int:
+    """The armed deadline of a packed order, without unpacking the rest."""
+    return int.from_bytes(data[ARMED_AT : ARMED_AT + 8], "little")
+
+
+ARMED_AT = 40  # offset in the header: 8 bytes of counters, then latest, created, promised, ship_by
