@@ -1,0 +1,69 @@
+# make demo | test | check | bench | docs | clean
+#
+# Everything lives in .venv. A stamp per set of extras is written after its installation, so that a
+# second call installs nothing; changing pyproject.toml or constraints.txt installs again.
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# The first Python that runs, is 3.11 or 3.12 and can make a virtual environment. Candidates are
+# tried by running them: a pyenv shim exists for versions that are not active and then fails.
+PYTHON ?= $(shell for candidate in python3.12 python3.11 python3 python; do \
+	$$candidate -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+		>/dev/null 2>&1 && { echo $$candidate; break; }; done)
+
+define NO_PYTHON
+ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
+  Debian, Ubuntu: apt-get install python3 python3-venv
+  elsewhere:      make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.12
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    sample orders through the whole engine, live (ARGS=--once: once, then end)"
+	@echo "make test    the tests (ARGS='-k name': some; ORDERTIDE_SEED=n: repeat a run)"
+	@echo "make check   ruff, mypy, import-linter"
+	@echo "make bench   the benchmarks (ARGS are handed on)"
+	@echo "make docs    regenerate what docs/ holds of generated documents"
+	@echo "make clean   remove .venv, caches and builds"
+
+demo: $(VENV)/.installed
+	@$(BIN)/ordertide demo $(ARGS)
+
+test: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(VENV)/.installed-dev-test
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.installed
+	@$(BIN)/python -m schemas.generate
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(if $(strip $(PYTHON)),,$(error $(NO_PYTHON)))
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+
+# .installed is the engine alone, .installed-test adds [test], .installed-dev-test adds [dev,test].
+$(VENV)/.installed: EXTRAS :=
+$(VENV)/.installed-test: EXTRAS := [test]
+$(VENV)/.installed-dev-test: EXTRAS := [dev,test]
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing ordertide$(EXTRAS) into $(VENV) (once, about half a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)'
+	@touch $@

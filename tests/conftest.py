@@ -1,0 +1,59 @@
+"""What every test may rely on: one seed for the whole run, and hypothesis bound to it.
+
+The seed is printed at the top of a run. `ORDERTIDE_SEED=<n> make test` repeats it.
+"""
+
+import os
+import random
+
+import hypothesis
+import pytest
+
+SEED_VARIABLE = "ORDERTIDE_SEED"
+SEED_IN_CI = 20_161_004  # any number that stays: CI tests the change, not its luck
+
+# Suites that others import: their assertions shall explain themselves like a test's own.
+pytest.register_assert_rewrite("tests.contracts", "tests.simulation")
+
+# No deadline: on a shared machine a slow example is noise, and pytest-timeout ends a hung one.
+# The blob under a failure repeats it anywhere with @reproduce_failure.
+hypothesis.settings.register_profile("ordertide", deadline=None, print_blob=True)
+hypothesis.settings.register_profile(
+    "ordertide-ci", parent=hypothesis.settings.get_profile("ordertide"), derandomize=True
+)
+
+
+def _chosen_seed() -> int:
+    """The seed that was asked for, else CI's, else a new one."""
+    asked_for = os.environ.get(SEED_VARIABLE)
+    if asked_for is not None:
+        return int(asked_for)
+    return SEED_IN_CI if "CI" in os.environ else random.SystemRandom().randrange(2**31)
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis reads its seed from the options
+def pytest_configure(config: pytest.Config) -> None:
+    seed = _chosen_seed()
+    os.environ[SEED_VARIABLE] = str(seed)  # xdist's workers and processes under test share it
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = seed
+    # A seed that was asked for goes before CI's order of examples.
+    is_fixed = "CI" in os.environ and seed == SEED_IN_CI
+    hypothesis.settings.load_profile("ordertide-ci" if is_fixed else "ordertide")
+
+
+def pytest_report_header() -> str:
+    seed = os.environ[SEED_VARIABLE]
+    return f"seed: {seed} ({SEED_VARIABLE}={seed} repeats this run)"
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The run's seed; hand it to whatever draws lots."""
+    return int(os.environ[SEED_VARIABLE])
+
+
+@pytest.fixture
+def rng(seed: int, request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers of one test's own: the same whichever tests run before or beside it."""
+    return random.Random(f"{seed}:{request.node.nodeid}")

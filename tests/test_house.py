@@ -1,0 +1,394 @@
+"""Keeps the house: what ruff, mypy and import-linter can't say about this code is said here.
+
+A check takes one file and yields complaints. Every check is also seen to fail, on the bad samples
+at the end of this file, so that none of them can fall asleep.
+"""
+
+import ast
+import io
+import re
+import subprocess
+import tokenize
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+
+# Longer with a reason: path, or path:function → why it is one piece.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+
+# A name that says where code lies and not what it does collects whatever lies around.
+VAGUE_WORDS = {"util", "utils", "helper", "helpers", "misc"}
+VAGUE_NAMES = {"base", "common", "manager", "managers"}
+
+MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(?:(?:work|root|farm)/|(?:home|Users)/\w)")
+REGISTRY = re.compile(
+    r"pypi\.org|pythonhosted\.org|registry\.npmjs|repo1?\.maven|index[-]url|find[-]links"
+)
+SUPPRESSION = re.compile(
+    r"noqa\b(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?|type:\s*ignore\b(?:\[[\w\s,-]*\])?"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file: its path from the root of the checkout, and its text."""
+
+    path: str
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.path)
+
+    @property
+    def is_python(self) -> bool:
+        return self.path.endswith(".py")
+
+    def lies_in(self, *folders: str) -> bool:
+        return any(self.path.startswith(f"{folder}/") for folder in folders)
+
+    def at(self, node: ast.AST) -> str:
+        return f"{self.path}:{getattr(node, 'lineno', 1)}"
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
+Check = Callable[[Source], Iterator[str]]
+
+
+# ---------------------------------------------------------------- checks on Python files
+def names_say_what_is_inside(source: Source) -> Iterator[str]:
+    path = PurePosixPath(source.path)
+    for name in (*path.parts[:-1], path.stem):
+        words = set(name.strip("_").split("_"))
+        if words & VAGUE_WORDS or name.strip("_") in VAGUE_NAMES:
+            yield f"{source.path}: '{name}' says nothing; name it after what it does"
+
+
+def files_are_short(source: Source) -> Iterator[str]:
+    lines = len(source.text.splitlines())
+    is_long = lines > MAX_FILE_LINES and not source.lies_in("tests")
+    if is_long and source.path not in LONG_FILES:
+        yield f"{source.path}: {lines} lines, over {MAX_FILE_LINES}; split it or give the reason"
+
+
+def functions_are_short(source: Source) -> Iterator[str]:
+    for function in _functions(source.tree):
+        lines = _lines_of_code(function)
+        is_listed = f"{source.path}:{function.name}" in LONG_FUNCTIONS
+        if lines > MAX_FUNCTION_LINES and not is_listed:
+            yield f"{source.at(function)}: {function.name} has {lines} lines without its docstring"
+
+
+def public_names_are_documented(source: Source) -> Iterator[str]:
+    if source.lies_in("tests", "benchmarks"):
+        return
+    if not ast.get_docstring(source.tree):
+        yield f"{source.path}: no module docstring"
+    for definition in _public_definitions(source.tree):
+        if not ast.get_docstring(definition):
+            yield f"{source.at(definition)}: {definition.name} has no docstring"
+
+
+def no_exception_vanishes(source: Source) -> Iterator[str]:
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.ExceptHandler) or not _catches_everything(node):
+            continue
+        if all(
+            isinstance(step, ast.Pass | ast.Continue) or _is_ellipsis(step) for step in node.body
+        ):
+            yield f"{source.at(node)}: an exception of any kind vanishes here"
+
+
+def the_core_reads_no_clock(source: Source) -> Iterator[str]:
+    if not source.lies_in("dataflows/core"):
+        return
+    for statement, module in _imports(source.tree):
+        if module == "time":
+            yield f"{source.at(statement)}: the core imports time; take the instant as a value"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}:
+            owner = ast.unparse(node.value).rpartition(".")[2]
+            if owner in {"datetime", "date"}:
+                yield f"{source.at(node)}: the core asks {owner}.{node.attr}; take it as a value"
+
+
+def the_core_opens_nothing(source: Source) -> Iterator[str]:
+    if not source.lies_in("dataflows/core"):
+        return
+    for node in ast.walk(source.tree):
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Name) and called.id in {"open", "input", "print"}:
+            yield f"{source.at(node)}: the core calls {called.id}(); take text or bytes"
+
+
+def nothing_is_mocked(source: Source) -> Iterator[str]:
+    for node, module in _imports(source.tree):
+        if module in {"mock", "pytest_mock"} or module.startswith("unittest.mock"):
+            yield f"{source.at(node)}: imports {module}; use a small real thing instead"
+
+
+def suppressions_are_explained(source: Source) -> Iterator[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source.text).readline)
+    for token in tokens:
+        if token.type != tokenize.COMMENT:
+            continue
+        rest, count = SUPPRESSION.subn("", token.string)
+        if count and not re.search(r"\w", rest):
+            yield f"{source.path}:{token.start[0]}: '{token.string}' lacks its reason beside it"
+
+
+# ---------------------------------------------------------------- checks on every text file
+def nothing_names_a_machine(source: Source) -> Iterator[str]:
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if found := MACHINE_PATH.search(line):
+            yield f"{source.path}:{number}: '{found[0]}' is a path of one machine"
+
+
+def nothing_names_a_registry(source: Source) -> Iterator[str]:
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if found := REGISTRY.search(line):
+            yield f"{source.path}:{number}: '{found[0]}' is a package registry's address or option"
+
+
+def ignored_rules_are_explained(source: Source) -> Iterator[str]:
+    if source.path != "pyproject.toml":
+        return
+    ruff = source.text.partition("[tool.ruff.lint]")[2].partition("[tool.ruff.lint.flake8")[0]
+    for line in ruff.splitlines():
+        if re.match(r'    "[A-Z]+\d*",', line) and not re.search(r"# \w", line):
+            yield f"{source.path}: {line.strip()} is ignored without a reason beside it"
+
+
+PYTHON_CHECKS: tuple[Check, ...] = (
+    names_say_what_is_inside,
+    files_are_short,
+    functions_are_short,
+    public_names_are_documented,
+    no_exception_vanishes,
+    the_core_reads_no_clock,
+    the_core_opens_nothing,
+    nothing_is_mocked,
+    suppressions_are_explained,
+)
+TEXT_CHECKS: tuple[Check, ...] = (
+    nothing_names_a_machine,
+    nothing_names_a_registry,
+    ignored_rules_are_explained,
+)
+
+
+# ---------------------------------------------------------------- what the checks ask of a tree
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def _lines_of_code(function: Function) -> int:
+    """From `def` to the end, less the docstring: explaining much is no fault."""
+    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    if ast.get_docstring(function):
+        docstring = function.body[0]
+        lines -= (docstring.end_lineno or docstring.lineno) - docstring.lineno + 1
+    return lines
+
+
+def _public_definitions(tree: ast.Module) -> Iterator[Definition]:
+    return (n for n in tree.body if isinstance(n, Definition) and not n.name.startswith("_"))
+
+
+def _catches_everything(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or ast.unparse(handler.type) in {"Exception", "BaseException"}
+
+
+def _is_ellipsis(step: ast.stmt) -> bool:
+    return isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant)
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
+    """Each import with the full names that it may load: `from a import b` gives a and a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node, node.module
+            yield from ((node, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+# ---------------------------------------------------------------- the files of the house
+def _paths() -> list[str]:
+    """What is in the repository or about to be: tracked, or new and not ignored."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.decode()
+    return sorted(path for path in listed.split("\0") if path and (ROOT / path).is_file())
+
+
+@cache
+def _sources() -> tuple[Source, ...]:
+    return tuple(source for path in _paths() if (source := _read(path)) is not None)
+
+
+def _read(path: str) -> Source | None:
+    """None where the file isn't text."""
+    try:
+        return Source(path, (ROOT / path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        return None
+
+
+@pytest.mark.parametrize("check", PYTHON_CHECKS)
+def test_every_python_file_passes(check: Check) -> None:
+    complaints = [c for source in _sources() if source.is_python for c in check(source)]
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize("check", TEXT_CHECKS)
+def test_every_text_file_passes(check: Check) -> None:
+    complaints = [c for source in _sources() for c in check(source)]
+    assert not complaints, "\n".join(complaints)
+
+
+def test_the_walk_sees_the_house() -> None:
+    paths = {source.path for source in _sources()}
+    assert {"pyproject.toml", "tests/test_house.py", "schemas/__init__.py"} <= paths
+
+
+def test_an_exception_to_a_length_is_still_needed() -> None:
+    files = {s.path for s in _sources() if len(s.text.splitlines()) > MAX_FILE_LINES}
+    functions = {
+        f"{s.path}:{function.name}"
+        for s in _sources()
+        if s.is_python
+        for function in _functions(s.tree)
+        if _lines_of_code(function) > MAX_FUNCTION_LINES
+    }
+    assert set(LONG_FILES) <= files
+    assert set(LONG_FUNCTIONS) <= functions
+    assert all({**LONG_FILES, **LONG_FUNCTIONS}.values()), "an exception needs its reason"
+
+
+def test_every_package_is_installed_and_held_to_the_layers() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = set(settings["tool"]["setuptools"]["packages"]["find"]["include"])
+    layered = set(settings["tool"]["importlinter"]["root_packages"])
+    packages = {PurePosixPath(s.path).parent for s in _sources() if s.path.endswith("__init__.py")}
+    roots = {package.parts[0] for package in packages} - {"tests", "benchmarks"}
+    assert roots <= layered
+    assert {name for root in roots for name in (root, f"{root}.*")} <= installed
+
+
+# ---------------------------------------------------------------- samples: each check, seen to fail
+DOC = '"""A docstring."""\n'
+LONG_DOC = "a line\n" * 90
+LONG_BODY = "    x = 1\n" * (MAX_FUNCTION_LINES + 1)
+SLASH = "/"
+DOT = "."
+
+BAD: list[tuple[Check, str, str]] = [
+    (names_say_what_is_inside, "dataflows/utils.py", DOC),
+    (names_say_what_is_inside, "dataflows/_helpers/track.py", DOC),
+    (names_say_what_is_inside, "sinks/kafka_utils.py", DOC),
+    (names_say_what_is_inside, "sinks/base.py", DOC),
+    (names_say_what_is_inside, "tests/common/orders.py", DOC),
+    (files_are_short, "sinks/x.py", "x = 1\n" * (MAX_FILE_LINES + 1)),
+    (functions_are_short, "sinks/x.py", f"def f():\n{LONG_BODY}"),
+    (functions_are_short, "tests/x.py", f"class C:\n  async def f():\n{LONG_BODY}"),
+    (public_names_are_documented, "sinks/x.py", "x = 1\n"),
+    (public_names_are_documented, "sinks/x.py", f"{DOC}def f(): ...\n"),
+    (public_names_are_documented, "sinks/x.py", f"{DOC}async def f(): ...\n"),
+    (public_names_are_documented, "sinks/x.py", f"{DOC}class C: ...\n"),
+    (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept Exception:\n    pass\n"),
+    (no_exception_vanishes, "tests/x.py", "try:\n    f()\nexcept:\n    ...\n"),
+    (
+        no_exception_vanishes,
+        "x.py",
+        "for i in y:\n try:\n  f()\n except BaseException:\n  continue\n",
+    ),
+    (the_core_reads_no_clock, "dataflows/core/x.py", "import time\n"),
+    (the_core_reads_no_clock, "dataflows/core/a/x.py", "from time import time\n"),
+    (the_core_reads_no_clock, "dataflows/core/x.py", "x = datetime.now(UTC)\n"),
+    (the_core_reads_no_clock, "dataflows/core/x.py", "x = datetime.datetime.utcnow()\n"),
+    (the_core_reads_no_clock, "dataflows/core/x.py", "x = date.today()\n"),
+    (the_core_opens_nothing, "dataflows/core/x.py", "x = open('rules.toml')\n"),
+    (the_core_opens_nothing, "dataflows/core/x.py", "print('here')\n"),
+    (nothing_is_mocked, "tests/x.py", "import unittest.mock\n"),
+    (nothing_is_mocked, "tests/x.py", "from unittest import mock\n"),
+    (nothing_is_mocked, "tests/x.py", "from unittest.mock import patch\n"),
+    (nothing_is_mocked, "tests/x.py", "def f():\n    import mock\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301, PLR0913\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = 1  # type: ignore[attr-defined]\n"),
+    (
+        suppressions_are_explained,
+        "sinks/x.py",
+        "x = 1  # type: ignore[call-arg, misc]  # noqa: S1\n",
+    ),
+    (nothing_names_a_machine, "README.md", f"run {SLASH}work/main/run.py\n"),
+    (nothing_names_a_machine, "Makefile", f"X={SLASH}root/.venv\n"),
+    (nothing_names_a_machine, "docs/x.json", f'"{SLASH}home/ada/x"\n'),
+    (nothing_names_a_registry, "constraints.txt", f"--index{'-'}url x\n"),
+    (nothing_names_a_registry, "docs/x.md", f"https://pypi{DOT}org/simple\n"),
+    (
+        ignored_rules_are_explained,
+        "pyproject.toml",
+        '[tool.ruff.lint]\nignore = [\n    "S101",\n]\n',
+    ),
+]
+
+GOOD: list[tuple[Check, str, str]] = [
+    (names_say_what_is_inside, "storage_tiering/baseline.py", DOC),
+    (names_say_what_is_inside, "dataflows/core/base_blob.py", DOC),
+    (files_are_short, "sinks/x.py", "x = 1\n" * MAX_FILE_LINES),
+    (files_are_short, "tests/x.py", "x = 1\n" * (MAX_FILE_LINES + 1)),
+    (functions_are_short, "sinks/x.py", f'def f():\n    """{LONG_DOC}"""\n    x = 1\n'),
+    (public_names_are_documented, "sinks/x.py", f"{DOC}def _f(): ...\nclass _C: ...\n"),
+    (public_names_are_documented, "sinks/x.py", f"{DOC}class C:\n    {DOC}    def f(s): ...\n"),
+    (public_names_are_documented, "tests/test_x.py", "def test_x(): ...\n"),
+    (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept KeyError:\n    pass\n"),
+    (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept Exception:\n    raise X\n"),
+    (the_core_reads_no_clock, "dataflows/track.py", "import time\nx = datetime.now(UTC)\n"),
+    (the_core_reads_no_clock, "dataflows/core/x.py", "x = datetime.fromtimestamp(at, UTC)\n"),
+    (the_core_opens_nothing, "dataflows/core/x.py", "x = self.open()\n"),
+    (nothing_is_mocked, "tests/x.py", "import unittest\nx = 'unittest.mock'\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301 - our own bytes\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301, S608  # our own bytes\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = 1  # type: ignore[misc]  # untyped\n"),
+    (suppressions_are_explained, "sinks/x.py", "x = '# noqa'\n"),
+    (nothing_names_a_machine, "README.md", f"https://example.org{SLASH}work/x, src{SLASH}root/x\n"),
+    (nothing_names_a_registry, "README.md", "pip install ordertide\n"),
+    (
+        ignored_rules_are_explained,
+        "pyproject.toml",
+        '[tool.ruff.lint]\nignore = [\n    "S101", # assertions state invariants\n]\n',
+    ),
+]
+
+
+def _label(part: object) -> str | None:
+    return getattr(part, "__name__", None) or str(part).strip().replace("\n", "⏎")[:60]
+
+
+@pytest.mark.parametrize(("check", "path", "text"), BAD, ids=_label)
+def test_a_bad_sample_is_seen(check: Check, path: str, text: str) -> None:
+    assert list(check(Source(path, text)))
+
+
+@pytest.mark.parametrize(("check", "path", "text"), GOOD, ids=_label)
+def test_a_good_sample_is_left_alone(check: Check, path: str, text: str) -> None:
+    assert not list(check(Source(path, text)))
+
+
+def test_every_check_has_a_bad_and_a_good_sample() -> None:
+    checks = {*PYTHON_CHECKS, *TEXT_CHECKS}
+    assert {check for check, _, _ in BAD} == checks
+    assert {check for check, _, _ in GOOD} == checks
