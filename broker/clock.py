@@ -1,0 +1,149 @@
+"""The clock of a partition: how far in time everything that arrived has been read.
+
+`through = T` means: every event with arrival ≤ T has been read. It comes from what is read, and at
+the end of the partition from proof: if a position has reached the end offset that was asked for at
+a moment, nothing can arrive any more with an append time before that moment, give or take the
+clock skew between the broker and us. No answer, no progress. (`_PARTITION_EOF` is no proof: it
+fires once and stays the last word when the broker dies.)
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Literal
+
+import msgspec
+from confluent_kafka import KafkaException
+
+from broker.connect import LOGGER
+
+ClockKind = Literal["broker", "recorded"]
+Now = Callable[[], int]
+
+NOTHING_READ = -1
+AHEAD_MS = 10_000
+MARGIN_MS = 500
+ASK_EVERY_MS = 500
+
+
+class ClockState(msgspec.Struct, frozen=True):
+    """What a snapshot keeps of a clock: `through`, an instant in ms; -1: nothing is known yet."""
+
+    through: int = NOTHING_READ
+
+
+class PartitionClock:
+    """A clock that only goes forward.
+
+    `kind` `broker`: moved by arrivals (the broker's append times) and by proof. `recorded`: moved
+    by the arrivals that the events carry (`recorded_at`) and by ticks; `now` plays no part.
+    `now` gives the present in ms.
+    """
+
+    def __init__(self, kind: ClockKind, now: Now, state: ClockState | None = None) -> None:
+        self.kind: ClockKind = kind
+        self._now = now
+        self._through = (state or ClockState()).through
+        # Append times up to here are believable; asked anew only when one is later.
+        self._believable_until = NOTHING_READ
+
+    @property
+    def through(self) -> int:
+        """Every event with arrival up to this instant has been read; -1: nothing is known."""
+        return self._through
+
+    @property
+    def state(self) -> ClockState:
+        """For a snapshot."""
+        return ClockState(self._through)
+
+    def saw(self, arrival_at: int) -> int:
+        """Take note of an event that was read; gives its arrival as it counts.
+
+        That is never behind the clock: an event whose own arrival is (create times of several
+        producers aren't in order) arrives in the ms after it. Another event may carry the same
+        ms, so it proves no more than the ms before. A time more than 10 s ahead of now comes from
+        a broken clock: the event arrives now and moves nothing.
+        """
+        earliest = self._through + 1
+        if self.kind == "broker" and self._is_ahead(arrival_at):
+            return max(self._now(), earliest)
+        counted_at = max(arrival_at, earliest)
+        self._through = counted_at - 1
+        return counted_at
+
+    def tick(self, at: int) -> None:
+        """Recorded history says: everything up to `at` has been written before this.
+
+        A tick has no say over a broker's clock.
+        """
+        if self.kind == "recorded":
+            self._through = max(self._through, at)
+
+    def proved(
+        self, request_at: int, position: int, end_offset: int, margin_ms: int = MARGIN_MS
+    ) -> None:
+        """The end offset was asked for at `request_at`; `position` is the next to be read.
+
+        At the end, everything with an append time before the request has been read; `margin_ms`
+        is for skew between the broker's clock and ours. Recorded history knows no such proof.
+        """
+        if self.kind == "broker" and position >= end_offset:
+            self._through = max(self._through, request_at - 1 - margin_ms)
+
+    def _is_ahead(self, arrival_at: int) -> bool:
+        if arrival_at <= self._believable_until:
+            return False
+        self._believable_until = self._now() + AHEAD_MS
+        return arrival_at > self._believable_until
+
+
+class EndProof:
+    """Carries a clock on at the end of its partition, by one question at a time.
+
+    `ask` is `EndOffsets.ask` for the partition. Nothing here waits.
+    """
+
+    def __init__(
+        self,
+        clock: PartitionClock,
+        ask: Callable[[], Future[int]],
+        now: Now,
+        margin_ms: int = MARGIN_MS,
+        every_ms: int = ASK_EVERY_MS,
+    ) -> None:
+        self._clock = clock
+        self._ask = ask
+        self._now = now
+        self._margin_ms = margin_ms
+        self._every_ms = every_ms
+        self._asked_at: int | None = None
+        self._answer: Future[int] | None = None
+
+    def step(self, position: int) -> None:
+        """Use an answer that has come, and ask again when it is time.
+
+        `position`: everything before it has been read and shown to the clock. Call it whenever
+        something was read, and when nothing was.
+        """
+        if self._answer is not None and self._answer.done():
+            self._use(self._answer, position)
+        if self._answer is None and self._is_time():
+            self._asked_at = self._now()  # before the request: what is appended later isn't covered
+            self._answer = self._ask()
+
+    def _use(self, answer: Future[int], position: int) -> None:
+        failed = answer.exception()
+        if isinstance(failed, KafkaException):
+            LOGGER.warning("clock: the end offset is unknown, the clock holds: %s", failed)
+            self._answer = None
+            return
+        end_offset = answer.result()
+        if position >= end_offset and self._asked_at is not None:
+            self._clock.proved(self._asked_at, position, end_offset, self._margin_ms)
+            self._answer = None  # otherwise it is kept: the proof holds when the end is reached
+
+    def _is_time(self) -> bool:
+        if self._asked_at is None:
+            return True
+        # A wall clock that was set back must not silence the questions for as long.
+        return not 0 <= self._now() - self._asked_at < self._every_ms

@@ -1,0 +1,54 @@
+"""Reading from the broker: one partition, as a member of a group, or a whole topic once."""
+
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from broker.connect import Connection
+from broker.group import GroupReader
+from broker.message import BATCH_MESSAGES, Fetcher, Headers, Message
+from broker.partition import PartitionReader
+from broker.topics import ANSWER_TIMEOUT_S, count_partitions
+from schemas.errors import Busy
+
+__all__ = ["GroupReader", "Headers", "Message", "PartitionReader", "read_all"]
+
+
+def read_all(connection: Connection, topic: str, stall_s: float = 30.0) -> Iterator[Message]:
+    """Every message from the first that is held to the ends as they are when this is called.
+
+    In order within a partition; no group is joined.
+
+    Raises:
+        TopicMissing, OffsetLost (retention overtook this reading), BrokerFailed.
+        Busy: nothing came for `stall_s`.
+    """
+    unread: dict[int, int] = {}  # partition → the end that it is to be read to
+
+    def reached(_topic: str, partition: int, offset: int) -> None:
+        if offset >= unread.get(partition, offset + 1):
+            del unread[partition]
+
+    with Fetcher(connection, connection.client_id, on_end=reached) as fetcher:
+        held = held_offsets(fetcher, topic)
+        unread |= {partition: high for partition, (low, high) in held.items() if low < high}
+        fetcher.client.assign([TopicPartition(topic, p, held[p][0]) for p in unread])
+        while unread:
+            messages = fetcher.fetch(BATCH_MESSAGES, 0) or fetcher.fetch(BATCH_MESSAGES, stall_s)
+            yield from (m for m in messages if m.offset < held[m.partition][1])
+            for message in messages:
+                reached(topic, message.partition, message.offset + 1)
+
+
+def held_offsets(fetcher: Fetcher, topic: str) -> dict[int, tuple[int, int]]:
+    """Partition → (first offset held, offset after the last)."""
+    count = count_partitions(fetcher.client, topic)
+    try:
+        return {
+            p: fetcher.client.get_watermark_offsets(
+                TopicPartition(topic, p), timeout=ANSWER_TIMEOUT_S
+            )
+            for p in range(count)
+        }
+    except KafkaException as error:
+        raise Busy(f"{topic}: the broker gives no offsets: {error}") from error

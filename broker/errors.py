@@ -1,0 +1,73 @@
+"""What can go wrong between ordertide and the broker, beyond `Busy` and `Rejected`."""
+
+from confluent_kafka import KafkaError
+
+from schemas.errors import OrdertideError
+
+
+class DeliveryFailed(OrdertideError):
+    """A message that was handed over will not arrive: go back to the last known good state."""
+
+
+class OffsetLost(OrdertideError):
+    """The offset to read from is not in the partition (any more, or not yet)."""
+
+
+class TopicMissing(OrdertideError):
+    """The topic or partition doesn't exist."""
+
+
+class BrokerFailed(OrdertideError):
+    """The broker refused for good: not authorised, fenced, a wrong setting, a damaged message."""
+
+
+# By librdkafka's names of its error codes. These pass by themselves: the client reconnects, asks
+# again and goes on where it was.
+PASSING = frozenset(
+    {
+        "_ALL_BROKERS_DOWN",
+        "_RESOLVE",
+        "_TIMED_OUT",
+        "_TRANSPORT",
+        "_WAIT_COORD",
+        "COORDINATOR_LOAD_IN_PROGRESS",
+        "COORDINATOR_NOT_AVAILABLE",
+        "LEADER_NOT_AVAILABLE",
+        "NETWORK_EXCEPTION",
+        "NOT_COORDINATOR",
+        "NOT_LEADER_FOR_PARTITION",
+        "REQUEST_TIMED_OUT",
+    }
+)
+MISSING = frozenset(
+    {"_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID"}
+)
+# The group has moved on without this member, or is about to.
+REBALANCED = frozenset(
+    {
+        "_ASSIGNMENT_LOST",
+        "FENCED_MEMBER_EPOCH",
+        "ILLEGAL_GENERATION",
+        "REBALANCE_IN_PROGRESS",
+        "STALE_MEMBER_EPOCH",
+        "UNKNOWN_MEMBER_ID",
+    }
+)
+
+
+def missing_topic(topic: str) -> TopicMissing:
+    """The error for a topic that isn't there, with the way out."""
+    return TopicMissing(
+        f"topic {topic}: the broker has no such topic or partition; "
+        "create it (broker.topics.ensure_topics), or correct the name"
+    )
+
+
+def refusal(subject: str, error: KafkaError) -> OrdertideError:
+    """The error to raise for a refusal that doesn't pass by itself; `subject` is what was asked."""
+    if error.name() in MISSING:
+        return missing_topic(subject)
+    return BrokerFailed(
+        f"{subject}: {error.str()} ({error.name()}); this does not pass by itself: "
+        "check the credentials, the broker's ACLs and the settings under `broker`"
+    )

@@ -1,0 +1,184 @@
+"""Reading topics as a member of a consumer group that commits what it has dealt with."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import confluent_kafka
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
+
+from broker.connect import LOGGER, Connection
+from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal
+from broker.message import BATCH_MESSAGES, Fetcher, Message
+from schemas.errors import Busy
+
+Partition = tuple[str, int]
+COMMITTED_TIMEOUT_S = 30.0
+
+
+def ignore_revoked(partitions: list[Partition]) -> None:
+    """For readers that hold nothing between `read` and `commit`."""
+
+
+class GroupReader:
+    """A member of `group` over `topics`. A group that never committed starts at the beginning.
+
+    `on_revoked` is called inside `read` with partitions that went to another member (or are to be
+    read again): what was read from them and not committed has to be dropped, it comes again.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        group: str,
+        topics: Sequence[str],
+        on_revoked: Callable[[list[Partition]], None] = ignore_revoked,
+    ) -> None:
+        self.group = group
+        self._on_revoked = on_revoked
+        self._next: dict[Partition, int] = {}  # of owned partitions, once something was read
+        self._owned: set[Partition] = set()
+        self._paused = False
+        settings = group_settings(connection)
+        self._cooperative = is_cooperative(settings)
+        self._fetcher = Fetcher(connection, group, settings)
+        self._client = self._fetcher.client
+        self._client.subscribe(
+            list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """The (topic, partition)s that this member owns now."""
+        return sorted(self._owned)
+
+    def read(self, max_messages: int = BATCH_MESSAGES, timeout_s: float = 0.1) -> list[Message]:
+        """The next messages, at most 500; after `timeout_s` without any, none.
+
+        Has to be called at least every five minutes (`max.poll.interval.ms`), also while paused:
+        it is what keeps the membership alive.
+
+        Raises:
+            OffsetLost, TopicMissing, BrokerFailed: this reader is finished.
+        """
+        messages = self._fetcher.fetch(max_messages, timeout_s)
+        for message in messages:
+            self._next[message.topic, message.partition] = message.offset + 1
+        return messages
+
+    def commit(self) -> None:
+        """Store the position after everything that `read` has handed out, and wait for it.
+
+        Raises:
+            Busy: the broker is away, or the group is being rebalanced: read on and commit later;
+                partitions that were lost meanwhile are no longer part of it.
+            BrokerFailed: refused for good.
+        """
+        done = [TopicPartition(topic, n, at) for (topic, n), at in self._next.items()]
+        if not done:
+            return
+        try:
+            stored = self._client.commit(offsets=done, asynchronous=False)
+        except KafkaException as failed:
+            raise self._commit_failure(failed.args[0]) from failed
+        for part in stored:
+            if part.error:
+                raise self._commit_failure(part.error)
+        self._next.clear()
+
+    def pause(self) -> None:
+        """Fetch nothing more, stay a member; `read` gives nothing until `resume`."""
+        self._paused = True
+        self._client.pause(to_list(self._owned))
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._paused = False
+        self._client.resume(to_list(self._owned))
+
+    def lag(self, timeout_s: float = 2.0) -> dict[Partition, int]:
+        """Messages between what was read and the end, per owned partition.
+
+        Raises:
+            Busy: the broker gives no answer.
+        """
+        try:
+            positions = self._client.position(to_list(self._owned))
+            return {(at.topic, at.partition): self._behind(at, timeout_s) for at in positions}
+        except KafkaException as error:
+            raise Busy(f"group {self.group}: lag unknown: {error}") from error
+
+    def close(self) -> None:
+        """Leave the group; what was read and not committed goes to the next member."""
+        self._client.close()
+
+    def _behind(self, at: TopicPartition, timeout_s: float) -> int:
+        low, high = self._client.get_watermark_offsets(at, timeout=timeout_s)
+        return high - max(at.offset, low) if at.offset >= 0 else high - low
+
+    def _commit_failure(self, error: Any) -> Exception:  # noqa: ANN401 - taken from exception args
+        if error.name() in REBALANCED | PASSING:
+            return Busy(f"group {self.group}: commit not taken: {error.str()}", 0.1)
+        return refusal(f"group {self.group}", error)
+
+    def _assigned(self, client: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
+        try:
+            starts = committed_starts(client, parts)
+        except KafkaException as error:
+            self._fetcher.fail(BrokerFailed(f"group {self.group}: no committed offsets: {error}"))
+            starts = []
+        self._owned |= {(part.topic, part.partition) for part in starts}
+        if self._cooperative:
+            client.incremental_assign(starts)
+        else:
+            client.assign(starts)
+        if self._paused:
+            client.pause(starts)
+        LOGGER.info("group %s: assigned %s", self.group, sorted(self._owned))
+
+    def _revoked(self, client: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
+        gone = [(part.topic, part.partition) for part in parts]
+        self._owned -= set(gone)
+        for partition in gone:
+            self._next.pop(partition, None)
+        self._on_revoked(gone)
+        LOGGER.info("group %s: revoked %s", self.group, gone)
+
+
+def group_settings(connection: Connection) -> dict[str, Any]:
+    """Cooperative rebalancing, unless the connection asks for another protocol or strategy."""
+    properties = connection.properties
+    strategy = {"partition.assignment.strategy": "cooperative-sticky"}
+    chosen = {k: properties[k] for k in ("group.protocol", *strategy) if k in properties}
+    # KIP-848 assigns on the broker; librdkafka refuses a strategy beside it.
+    return chosen if properties.get("group.protocol") == "consumer" else strategy | chosen
+
+
+def is_cooperative(settings: dict[str, Any]) -> bool:
+    """Whether partitions are given and taken one by one, not all at once."""
+    strategy = str(settings.get("partition.assignment.strategy", ""))
+    return settings.get("group.protocol") == "consumer" or strategy.startswith("cooperative")
+
+
+def committed_starts(
+    client: confluent_kafka.Consumer, partitions: Iterable[TopicPartition]
+) -> list[TopicPartition]:
+    """Where each partition goes on: the group's committed offset, else the beginning.
+
+    Without a commit `auto.offset.reset` would decide, and that is set to fail.
+    """
+    stored = client.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S)
+    return [
+        TopicPartition(s.topic, s.partition, s.offset if s.offset >= 0 else OFFSET_BEGINNING)
+        for s in stored
+    ]
+
+
+def to_list(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    """For calls of the client that take partitions."""
+    return [TopicPartition(topic, number) for topic, number in sorted(partitions)]

@@ -1,0 +1,107 @@
+"""Reading one partition from a position that the caller keeps."""
+
+from typing import Self
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from broker.connect import Connection
+from broker.ends import EndOffsets
+from broker.errors import missing_topic
+from broker.message import BATCH_MESSAGES, Fetcher, Message
+from broker.topics import count_partitions
+from schemas.errors import Busy
+
+
+class PartitionReader:
+    """Reads a partition from `start_offset` on; None is the first message that is still there.
+
+    No group is joined. With `group` the positions can be reported to it, for the usual lag tools
+    and for the throttle of an embedded broker.
+
+    Raises:
+        TopicMissing: there is no such topic or partition.
+        Busy: the broker gives no answer.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        topic: str,
+        partition: int,
+        start_offset: int | None,
+        *,
+        group: str | None = None,
+        ends: EndOffsets | None = None,
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self._ends = ends or EndOffsets(connection)
+        self._reports = group is not None
+        # Markers of transactions and compacted messages are passed silently; the end tells.
+        self._fetcher = Fetcher(
+            connection, group or connection.client_id, on_end=self._reached_the_end
+        )
+        # Assigned blindly, a topic that isn't there shows only after half a minute.
+        if partition >= count_partitions(self._fetcher.client, topic):
+            raise missing_topic(f"{topic} [{partition}]")
+        self._position = self._first_offset() if start_offset is None else start_offset
+        self._fetcher.client.assign([TopicPartition(topic, partition, self._position)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def position(self) -> int:
+        """The offset after the last message handed out (or passed over at the end)."""
+        return self._position
+
+    def read(self, max_messages: int = BATCH_MESSAGES, timeout_s: float = 0.0) -> list[Message]:
+        """The next messages in order; after `timeout_s` without any, none.
+
+        Raises:
+            OffsetLost: the position isn't in the partition. TopicMissing. BrokerFailed.
+        """
+        messages = self._fetcher.fetch(max_messages, timeout_s)
+        while messages and len(messages) < max_messages:
+            more = self._fetcher.fetch(max_messages - len(messages), 0)
+            messages += more
+            if len(more) < BATCH_MESSAGES:
+                break
+        if messages:
+            self._position = max(self._position, messages[-1].offset + 1)
+        return messages
+
+    def end_offset(self, timeout_s: float = 2.0) -> int:
+        """The offset that the next appended message gets, asked for now.
+
+        Raises:
+            Busy: no answer within `timeout_s`.
+        """
+        return self._ends.get(self.topic, self.partition, timeout_s)
+
+    def report(self, offset: int) -> None:
+        """Tell the group that everything before `offset` is done with. Doesn't wait.
+
+        A report that gets lost is made good by the next one.
+        """
+        if not self._reports:
+            raise ValueError(f"{self.topic} [{self.partition}]: reader was built without a group")
+        done = TopicPartition(self.topic, self.partition, offset)
+        self._fetcher.client.commit(offsets=[done], asynchronous=True)
+
+    def close(self) -> None:
+        """Leave the broker; the position stays readable."""
+        self._fetcher.client.close()
+
+    def _first_offset(self) -> int:
+        whole = TopicPartition(self.topic, self.partition)
+        try:
+            return self._fetcher.client.get_watermark_offsets(whole, timeout=10.0)[0]
+        except KafkaException as error:
+            raise Busy(f"{self.topic} [{self.partition}]: no first offset: {error}") from error
+
+    def _reached_the_end(self, _topic: str, _partition: int, offset: int) -> None:
+        self._position = max(self._position, offset)

@@ -1,0 +1,181 @@
+"""Writing to the broker so that nothing is lost without somebody hearing of it."""
+
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Self
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException
+
+from broker.connect import Connection
+from broker.errors import DeliveryFailed, refusal
+from broker.message import Headers
+from broker.throttle import Throttle
+from schemas.errors import Busy, OrdertideError, Rejected
+
+BY_KEY = -1
+ROOM_WAIT_S = 0.1
+SENDS_PER_POLL = 1_000
+
+TUNED = {"compression.type": "lz4", "linger.ms": 5}
+FIXED = {
+    "acks": "all",
+    "enable.idempotence": True,
+    # Java's partitioner, so that every client puts an order into the same partition.
+    "partitioner": "murmur2_random",
+    # An outage holds messages back, however long; giving them up is not this layer's to decide.
+    "message.timeout.ms": 0,
+    # Only failures come back to Python: 2.7 µs a message instead of 4.1 (367 bytes, lz4), as fast
+    # as produce_batch, which has no headers.
+    "delivery.report.only.error": True,
+}
+
+
+class Record(NamedTuple):
+    """A message to be written. Without `timestamp_ms` it is now; without `partition`, by key."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None = None
+    timestamp_ms: int | None = None
+    partition: int | None = None
+
+
+class Producer:
+    """Writes with acks=all, idempotence and lz4. After a failed delivery it is finished.
+
+    Keywords are librdkafka properties with underscores (`linger_ms=50`). With a `throttle` it
+    waits for the slowest reader of an embedded broker. Leaving a `with` without an error flushes.
+    """
+
+    def __init__(
+        self, connection: Connection, throttle: Throttle | None = None, **overrides: str | int
+    ) -> None:
+        settings = {name.replace("_", "."): value for name, value in overrides.items()}
+        self._throttle = throttle
+        self._failure: DeliveryFailed | None = None
+        self._sends = 0
+        self._client = confluent_kafka.Producer(
+            {
+                **TUNED,
+                **connection.config("producer"),
+                **FIXED,
+                **settings,
+                "on_delivery": self._delivered,
+                "error_cb": self._client_failed,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        try:
+            if failed is None:
+                self.flush()
+        finally:
+            self.close()
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        timestamp_ms: int | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Hand one message over; waits while the local queue is full, as long as that takes.
+
+        Raises:
+            Rejected: `too_large`, this message alone; nothing was sent.
+            DeliveryFailed: an earlier message was lost.
+        """
+        self.send_many(topic, [Record(key, value, headers, timestamp_ms, partition)])
+
+    def send_many(self, topic: str, records: Iterable[Record]) -> None:
+        """As `send`, for many: about 2.7 µs each."""
+        for record in records:
+            if self._throttle:
+                self._hold_back(self._throttle, topic, record)
+            self._hand_over(topic, record)
+            self._sends += 1
+            if self._sends % SENDS_PER_POLL == 0:
+                self._client.poll(0)
+                self._raise_failure()
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """Return when everything handed over is in the broker's log, on all replicas in sync.
+
+        Raises:
+            Busy: not within `timeout_s`; nothing is lost, flush again.
+            DeliveryFailed: the first failure since this producer was made.
+        """
+        undelivered = self._client.flush(timeout_s)
+        if undelivered:
+            self._client.poll(0)  # errors that wait to be told are counted as well
+            undelivered = len(self._client)
+        self._raise_failure()
+        if undelivered:
+            raise Busy(f"broker: {undelivered} messages undelivered after {timeout_s} s")
+
+    def close(self) -> None:
+        """Give up the connection. Call `flush` first: what is undelivered now is dropped."""
+        self._client.purge()
+        self._client.flush(0)
+
+    def _hand_over(self, topic: str, record: Record) -> None:
+        key, value, headers, timestamp_ms, partition = record
+        while True:
+            try:
+                self._client.produce(
+                    topic,
+                    value,
+                    key,
+                    BY_KEY if partition is None else partition,
+                    timestamp=timestamp_ms or 0,
+                    headers=headers,  # type: ignore[arg-type]  # lists are invariant
+                )
+            except BufferError:
+                self._client.poll(ROOM_WAIT_S)
+                self._raise_failure()
+            except KafkaException as error:
+                raise refused(topic, error.args[0]) from error
+            else:
+                return
+
+    def _hold_back(self, throttle: Throttle, topic: str, record: Record) -> None:
+        size_bytes = len(record.key or b"") + len(record.value or b"")
+        while not throttle.take(topic, size_bytes):
+            # Everything has to be in the log before the log's free room can be told.
+            if not self._client.flush(ROOM_WAIT_S):
+                throttle.refresh(topic)
+                if not throttle.has_room(topic, size_bytes):
+                    time.sleep(throttle.pause_s)
+            self._raise_failure()
+
+    def _delivered(self, error: KafkaError | None, message: Any) -> None:  # noqa: ANN401 - stub lacks it
+        if error is not None and self._failure is None:
+            # The partition is None where the topic isn't there.
+            self._failure = DeliveryFailed(
+                f"{message.topic()} [{message.partition()}]: message with key {message.key()!r} "
+                f"was not delivered: {error.str()} ({error.name()}); "
+                "make a new producer and send again from the last flush"
+            )
+
+    def _client_failed(self, error: KafkaError) -> None:
+        if error.fatal() and self._failure is None:
+            self._failure = DeliveryFailed(f"producer is finished: {error.str()} ({error.name()})")
+
+    def _raise_failure(self) -> None:
+        if self._failure:
+            raise self._failure
+
+
+def refused(topic: str, error: KafkaError) -> OrdertideError:
+    """The error for a message that wasn't even taken into the local queue."""
+    if error.name() == "MSG_SIZE_TOO_LARGE":
+        return Rejected("too_large", f"{topic}: over the producer's message.max.bytes")
+    if error.fatal() or error.name() == "_FATAL":
+        return DeliveryFailed(f"{topic}: producer is finished: {error.str()} ({error.name()})")
+    return refusal(topic, error)

@@ -1,0 +1,106 @@
+"""Topics: how many partitions one has, and making those that are missing."""
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+
+import confluent_kafka
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from broker.connect import LOGGER, Connection
+from broker.errors import MISSING, PASSING, missing_topic, refusal
+from schemas.errors import Busy
+from schemas.topics import TOPICS, TopicSettings
+
+ANSWER_TIMEOUT_S = 10.0
+BROKER_DEFAULT = -1
+
+Client = confluent_kafka.Consumer | AdminClient
+
+
+def partition_count(connection: Connection, topic: str) -> int:
+    """How many partitions `topic` has.
+
+    Raises:
+        TopicMissing: there is no such topic.
+        Busy: the broker gives no answer.
+    """
+    # A consumer, because a producer's or admin's question makes the topic where brokers allow it.
+    client = confluent_kafka.Consumer(
+        {**connection.config("consumer"), "group.id": connection.client_id}
+    )
+    try:
+        return count_partitions(client, topic)
+    finally:
+        client.close()
+
+
+def count_partitions(client: Client, topic: str) -> int:
+    """As `partition_count`, asked through a client that is there already."""
+    try:
+        found = client.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
+    except KafkaException as error:
+        raise Busy(f"topic {topic}: the broker gives no answer: {error}") from error
+    if found.error is None:
+        return len(found.partitions)
+    if found.error.name() in MISSING:
+        raise missing_topic(topic)
+    if found.error.name() in PASSING:
+        raise Busy(f"topic {topic}: {found.error.str()}")
+    raise refusal(f"topic {topic}", found.error)
+
+
+def ensure_topics(
+    connection: Connection,
+    partitions: int,
+    replication_factor: int = BROKER_DEFAULT,
+    topics: Iterable[TopicSettings] = TOPICS,
+) -> list[str]:
+    """Create the topics that are missing, with their settings; gives the names created.
+
+    What exists is left as it is. An embedded broker makes topics on first use and takes no
+    administration: there this creates nothing.
+
+    Raises:
+        Busy: the broker gives no answer. BrokerFailed: it refuses.
+    """
+    admin = AdminClient(connection.config("admin"))
+    try:
+        there = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
+    except KafkaException as error:
+        raise Busy(f"topics: the broker gives no answer: {error}") from error
+    if str(there.cluster_id).startswith("mockCluster"):
+        return []
+    missing = [t for t in topics if t.name not in there.topics]
+    if not missing:
+        return []
+    asked = admin.create_topics([to_new_topic(t, partitions, replication_factor) for t in missing])
+    return [name for name, answer in asked.items() if was_created(name, answer)]
+
+
+def to_new_topic(topic: TopicSettings, partitions: int, replication_factor: int) -> NewTopic:
+    """The request that creates `topic`."""
+    return NewTopic(
+        topic.name,
+        num_partitions=partitions,
+        replication_factor=replication_factor,
+        config={
+            "message.timestamp.type": topic.timestamp_type,
+            "cleanup.policy": topic.cleanup_policy,
+        },
+    )
+
+
+def was_created(name: str, answer: "Future[None]") -> bool:
+    """Wait for the broker's answer; False where another process was first."""
+    try:
+        answer.result(ANSWER_TIMEOUT_S)
+    except KafkaException as failed:
+        error = failed.args[0]
+        if error.name() == "TOPIC_ALREADY_EXISTS":
+            return False
+        if error.name() in PASSING:
+            raise Busy(f"topic {name}: {error.str()}") from failed
+        raise refusal(f"topic {name}", error) from failed
+    LOGGER.info("topic %s: created", name)
+    return True

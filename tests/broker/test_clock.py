@@ -1,0 +1,227 @@
+"""The clock of a partition never goes back and never says more than was proven."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.clock import AHEAD_MS, NOTHING_READ, ClockState, EndProof, PartitionClock
+from broker.connect import Connection
+from broker.consume import PartitionReader
+from broker.embedded import EmbeddedBroker
+from broker.ends import EndOffsets
+from broker.produce import Producer
+
+NOW = 1_600_000_000_000
+INSTANTS = st.integers(0, 2 * NOW)
+NEAR = st.integers(NOW - 60_000, NOW + 2 * AHEAD_MS)
+
+
+def at_now() -> int:
+    return NOW
+
+
+SAW = st.tuples(st.just("saw"), NEAR | INSTANTS)
+TICK = st.tuples(st.just("tick"), NEAR | INSTANTS)
+PROOF = st.tuples(st.just("proved"), NEAR, st.integers(0, 3), st.integers(0, 3))
+STEPS = st.lists(SAW | TICK | PROOF, max_size=30)
+Step = tuple[str, int] | tuple[str, int, int, int]
+
+
+def apply(clock: PartitionClock, step: Step) -> int | None:
+    match step:
+        case ("saw", arrival_at):
+            return clock.saw(arrival_at)
+        case ("tick", at):
+            clock.tick(at)
+        case ("proved", request_at, position, end_offset):
+            clock.proved(request_at, position, end_offset, margin_ms=500)
+    return None
+
+
+@given(STEPS, st.sampled_from(["broker", "recorded"]))
+def test_the_clock_never_goes_back(steps: list[Step], kind: str) -> None:
+    clock = PartitionClock("broker" if kind == "broker" else "recorded", at_now)
+    for step in steps:
+        before = clock.through
+        apply(clock, step)
+        assert clock.through >= before
+
+
+@given(STEPS, st.sampled_from(["broker", "recorded"]))
+def test_no_event_arrives_behind_the_clock(steps: list[Step], kind: str) -> None:
+    clock = PartitionClock("broker" if kind == "broker" else "recorded", at_now)
+    for step in steps:
+        before = clock.through
+        counted_at = apply(clock, step)
+        if counted_at is not None:
+            assert before < counted_at
+            assert clock.through < counted_at
+
+
+@given(STEPS)
+def test_a_broker_clock_says_no_more_than_arrivals_and_proofs(steps: list[Step]) -> None:
+    clock = PartitionClock("broker", at_now)
+    proven = NOTHING_READ
+    for step in steps:
+        apply(clock, step)
+        match step:
+            case ("saw", arrival_at) if arrival_at <= NOW + AHEAD_MS:
+                proven = max(proven, arrival_at - 1)
+            case ("proved", request_at, position, end_offset) if position >= end_offset:
+                proven = max(proven, request_at - 501)
+        assert clock.through == proven
+
+
+@given(STEPS)
+def test_a_recorded_clock_is_moved_by_records_and_ticks_alone(steps: list[Step]) -> None:
+    clock = PartitionClock("recorded", must_not_be_asked)
+    proven = NOTHING_READ
+    for step in steps:
+        apply(clock, step)
+        match step:
+            case ("saw", arrival_at):
+                proven = max(proven, arrival_at - 1)
+            case ("tick", at):
+                proven = max(proven, at)
+        assert clock.through == proven
+
+
+def must_not_be_asked() -> int:
+    pytest.fail("recorded history has its own time")
+
+
+@given(STEPS, STEPS)
+def test_a_clock_goes_on_from_its_snapshot(before: list[Step], after: list[Step]) -> None:
+    whole = PartitionClock("broker", at_now)
+    for step in before:
+        apply(whole, step)
+    resumed = PartitionClock("broker", at_now, whole.state)
+    for step in after:
+        assert apply(whole, step) == apply(resumed, step)
+    assert resumed.state == whole.state
+
+
+def test_an_arrival_proves_the_ms_before_it() -> None:
+    clock = PartitionClock("broker", at_now)
+    assert clock.through == NOTHING_READ
+    assert clock.saw(NOW) == NOW
+    assert clock.through == NOW - 1
+    assert clock.saw(NOW) == NOW  # another event of the same ms
+    assert clock.saw(NOW - 5) == NOW  # create times aren't in order
+
+
+def test_a_create_time_far_ahead_arrives_now_and_moves_nothing() -> None:
+    clock = PartitionClock("broker", at_now)
+    clock.saw(NOW - 1_000)
+    assert clock.saw(NOW + AHEAD_MS + 1) == NOW
+    assert clock.through == NOW - 1_001
+    assert clock.saw(NOW + AHEAD_MS) == NOW + AHEAD_MS
+
+
+def test_what_was_ahead_counts_once_its_time_has_come() -> None:
+    present = [NOW]
+    clock = PartitionClock("broker", lambda: present[0])
+    clock.saw(NOW + 60_000)
+    assert clock.through == NOTHING_READ
+    present[0] += 60_000
+    clock.saw(NOW + 60_000)
+    assert clock.through == NOW + 59_999
+
+
+class Answers:
+    """Where a partition ends: futures that the test answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[Future[int]] = []
+
+    def ask(self) -> Future[int]:
+        self.asked.append(Future())
+        return self.asked[-1]
+
+
+def test_the_proof_counts_from_the_question_and_not_from_the_answer() -> None:
+    present, answers = [NOW], Answers()
+    clock = PartitionClock("broker", lambda: present[0])
+    proof = EndProof(clock, answers.ask, lambda: present[0], margin_ms=500, every_ms=500)
+    proof.step(position=7)
+    present[0] += 3_000
+    proof.step(position=7)
+    assert len(answers.asked) == 1  # one question at a time
+    assert clock.through == NOTHING_READ
+    answers.asked[0].set_result(7)
+    proof.step(position=7)
+    assert clock.through == NOW - 501
+
+
+def test_an_answer_counts_once_the_position_has_reached_it() -> None:
+    present, answers = [NOW], Answers()
+    clock = PartitionClock("broker", lambda: present[0])
+    proof = EndProof(clock, answers.ask, lambda: present[0])
+    proof.step(position=0)
+    answers.asked[0].set_result(10)
+    for position in range(10):
+        proof.step(position)
+        assert clock.through == NOTHING_READ
+    proof.step(10)
+    assert clock.through == NOW - 501
+
+
+def test_questions_are_asked_about_twice_a_second_even_after_the_clock_was_set_back() -> None:
+    present, answers = [NOW], Answers()
+    clock = PartitionClock("broker", lambda: present[0])
+    proof = EndProof(clock, answers.ask, lambda: present[0])
+    proof.step(0)
+    answers.asked[0].set_result(0)
+    proof.step(0)
+    present[0] += 499
+    proof.step(0)
+    assert len(answers.asked) == 1
+    present[0] -= 3_600_000
+    proof.step(0)
+    assert len(answers.asked) == 2
+
+
+def carried_past(at: int, clock: PartitionClock, proof: EndProof, reader: PartitionReader) -> bool:
+    """Read and prove until the clock is past `at`; False when that doesn't happen in 10 s."""
+    give_up_at = time.monotonic() + 10
+    while clock.through < at and time.monotonic() < give_up_at:
+        for message in reader.read(timeout_s=0.01):
+            clock.saw(message.timestamp_ms)
+        proof.step(reader.position)
+    return clock.through >= at
+
+
+def wall_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def question(connection: Connection) -> Callable[[], Future[int]]:
+    ends = EndOffsets(connection)
+    return lambda: ends.ask("events", 0, timeout_s=0.5)
+
+
+def test_an_outage_holds_the_clock_and_its_end_carries_it_on(broker: EmbeddedBroker) -> None:
+    with Producer(broker.connection) as producer:
+        producer.send("events", b"k", b"x", partition=0)
+        producer.flush()
+    clock = PartitionClock("broker", wall_clock)
+    proof = EndProof(clock, question(broker.connection), wall_clock, margin_ms=0, every_ms=50)
+    with PartitionReader(broker.connection, "events", 0, 0) as reader:
+        assert carried_past(wall_clock(), clock, proof, reader)
+        broker.go_down()
+        down_at = wall_clock()
+        for _ in range(100):
+            reader.read(timeout_s=0.01)
+            proof.step(reader.position)
+        assert clock.through < down_at
+        broker.come_up()
+        assert carried_past(wall_clock(), clock, proof, reader)
+
+
+def test_a_snapshot_is_small() -> None:
+    assert ClockState().through == NOTHING_READ
+    assert PartitionClock("recorded", at_now, ClockState(5)).through == 5
