@@ -1,0 +1,1 @@
+"""Real data as events: one small adapter a data set, with its licence beside it."""

@@ -1,0 +1,77 @@
+"""For each carrier: settings, real pushes, and how it signs them."""
+
+import json
+from collections.abc import Callable
+from hashlib import md5
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+PAYLOADS = Path(__file__).parent.parent / "data" / "payloads"
+
+Request = tuple[dict[str, str], bytes]  # headers with names in lower case, body
+
+
+class Sample(NamedTuple):
+    """What the contract suite needs to know of a carrier.
+
+    `sign(payload, secret)` makes a request as the carrier sends it, `unsigned(payload)` one without
+    a signature; `nodes_at` is the path to the list of scans in a payload.
+    """
+
+    settings: dict[str, Any]
+    secret: str
+    pushes: list[Path]
+    nodes_at: tuple[str, str]
+    sign: Callable[[str, str], Request]
+    unsigned: Callable[[str], Request]
+    taken: bytes
+
+    def payloads(self) -> list[str]:
+        return [push.read_text("utf-8") for push in self.pushes]
+
+    def with_nodes(self, payload: str, nodes: list[Any]) -> str:
+        """The payload with other scans."""
+        outer, inner = self.nodes_at
+        data = json.loads(payload)
+        data[outer][inner] = nodes
+        return json.dumps(data, ensure_ascii=False)
+
+    def nodes(self, payload: str) -> list[Any]:
+        outer, inner = self.nodes_at
+        found: list[Any] = json.loads(payload)[outer][inner]
+        return found
+
+    def body(self, payload: str) -> bytes:
+        return self.sign(payload, self.secret)[1]
+
+
+def kuaidi100_push(param: str, salt: str) -> Request:
+    sign = md5((param + salt).encode()).hexdigest().upper()  # noqa: S324 - as Kuaidi100 signs
+    return {}, urlencode({"param": param, "sign": sign}).encode()
+
+
+def sf_push(payload: str, token: str) -> Request:
+    return {"x-callback-token": token}, payload.encode()
+
+
+SAMPLES = {
+    "kuaidi100": Sample(
+        settings={"salt": "a salt"},
+        secret="a salt",
+        pushes=sorted(PAYLOADS.glob("kuaidi100/*.json")),
+        nodes_at=("lastResult", "data"),
+        sign=kuaidi100_push,
+        unsigned=lambda param: ({}, urlencode({"param": param}).encode()),
+        taken='{"result":true,"returnCode":"200","message":"成功"}'.encode(),
+    ),
+    "sf": Sample(
+        settings={"token": "a-long-random-token"},
+        secret="a-long-random-token",
+        pushes=sorted(PAYLOADS.glob("sf/*.json")),
+        nodes_at=("Body", "WaybillRoute"),
+        sign=sf_push,
+        unsigned=lambda payload: ({}, payload.encode()),
+        taken='{"return_code":"0000","return_msg":"成功"}'.encode(),
+    ),
+}
