@@ -25,7 +25,7 @@ class ArmedDeadline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     rule: str
     due_at: str
-    severity: Severity | None = None
+    severity: Severity
     shipment: str | None = None
 
 
@@ -43,8 +43,9 @@ class ShipmentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class OrderDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """An order after its latest change.
 
-    `version` is the number of distinct events applied plus the alert transitions emitted; a sink
-    ignores a version that is not higher than what it holds. `status` is None for an embryo.
+    `version` is the number of distinct events applied plus what was said about the order (alert
+    transitions, missed deadlines, the conflicting_duplicate flag); a sink ignores a version that is
+    not higher than what it holds. `status` is None for an embryo.
     `warm_period` (`2017-10`) says which period of the warm tier holds it, fixed at its first
     change. `milestones` gives the first time of every status reached.
     """

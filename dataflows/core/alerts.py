@@ -87,7 +87,7 @@ class Desk:
         said += [self.resolved(order, alert, floor) for alert in open_before.values()]
         order.alerts = still
         said.sort(key=lambda transition: transition.at)
-        order.version += sum(transition.what in {"opened", "escalated", "resolved"} for transition in said)
+        order.version += sum(transition.what != "action" for transition in said)
         return said, next_at
 
     def keep(
@@ -104,12 +104,8 @@ class Desk:
         number, shipment, anchor = name
         rule = want.rule
         if alert is None:
-            if (number | MISSED_BIT, shipment, anchor) in order.done:
-                return None
             if self.is_stale(order, want, anchor):
-                order.done.append((number | MISSED_BIT, shipment, anchor))
-                order.flags |= MISSED
-                said.append(said_of("missed", want, anchor, 0, floor))
+                self.miss(order, want, (number | MISSED_BIT, shipment, anchor), floor, said)
                 return None
             at = max(want.due_at, floor)
             if rule.level:
@@ -133,15 +129,21 @@ class Desk:
         arrival_at = ENTRY.unpack_from(order.history, order.find(anchor))[1] >> 22
         return want.due_at < arrival_at - stale_after_ms
 
-    def is_done(self, order: Order, rule: Rule, shipment: int, deadline: int) -> bool:
-        """Whether nothing more will come of the rule's present anchor: missed, or only an action."""
-        number = self.numbers[rule.id]
-        bits = number | (MISSED_BIT if rule.level else 0)
-        if not any(done[0] in {bits, number | MISSED_BIT} and done[1] == shipment & 0xFF for done in order.done):
+    @staticmethod
+    def miss(order: Order, want: Want, name: tuple[int, int, int], at: int, said: list[Transition]) -> None:
+        """Record a deadline as missed, once for an anchor."""
+        if name not in order.done:
+            order.done.append(name)
+            order.flags |= MISSED
+            said.append(said_of("missed", want, name[2], 0, at))
+
+    def is_missed(self, order: Order, rule: Rule, shipment: int, deadline: int) -> bool:
+        """Whether the deadline of the rule's present anchor was missed."""
+        missed = self.numbers[rule.id] | MISSED_BIT
+        if not any(done[0] == missed and done[1] == shipment & 0xFF for done in order.done):
             return False
         anchor = rule.deadlines[deadline].anchor.event(order, shipment)
-        names = {(bits, shipment & 0xFF, anchor), (number | MISSED_BIT, shipment & 0xFF, anchor)}
-        return not names.isdisjoint(order.done)
+        return (missed, shipment & 0xFF, anchor) in order.done
 
     def act(
         self,

@@ -6,7 +6,7 @@ is asked only when something is due.
 
 from typing import NamedTuple, Protocol
 
-from dataflows.core.fold import Entry, entries, moved, walk
+from dataflows.core.fold import Entry, moved, walk
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.packing import ENTRY, FROM_ENGINE, HAS_CORRECTIONS, HAS_ENGINE, REFUSED, Order
 from schemas.errors import SettingsError
@@ -52,7 +52,7 @@ class Milestone(EntryAnchor):
     def at(self, order: Order, shipment: int) -> int:
         """Time of the earliest."""
         if order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
-            return min(self.found(order, shipment), default=(0, 0, 0))[0]
+            return self.found(order, shipment)[0]
         names = order.shipments
         times = [
             word >> 22
@@ -75,27 +75,21 @@ class Milestone(EntryAnchor):
         # A parcel's DELIVERED is not the order's: that one is derived from the last parcel.
         return not self.table.of_order[status]
 
-    def found(self, order: Order, shipment: int) -> list[tuple[int, int, int]]:
-        """(time, 0 or 1 for a derived move, hash) of what counts, first in the walk first."""
+    def found(self, order: Order, shipment: int) -> tuple[int, int]:
+        """(time, hash) of the first entry of the walk that counts or moved the order; (0, 0)."""
         names = order.shipments
-        engine = {entry.hash for entry in entries(order) if entry.marks & FROM_ENGINE}
-        found = [
-            (e.at, 0, e.hash)
-            for e in walk(order)
-            if e.status in self.statuses
-            and e.hash not in engine
-            and self.counts(e.status, e.shipment, names[e.shipment].name, shipment)
-        ][:1]
-        found += [
-            (at, 1, event)
-            for status, at, event in order.derived
-            if status in self.statuses and event not in engine
-        ]
-        return found
+        moves = {event for status, _, event in order.derived if status in self.statuses}
+        for entry in walk(order):
+            counts = entry.status in self.statuses and self.counts(
+                entry.status, entry.shipment, names[entry.shipment].name, shipment
+            )
+            if (counts or entry.hash in moves) and not entry.marks & FROM_ENGINE:
+                return entry.at, entry.hash
+        return 0, 0
 
     def event(self, order: Order, shipment: int) -> int:
-        """The first in the walk; of equal times an entry comes before a derived move."""
-        return min(self.found(order, shipment))[2]
+        """The first in the walk."""
+        return self.found(order, shipment)[1]
 
 
 class Created(EntryAnchor):
@@ -107,22 +101,25 @@ class Created(EntryAnchor):
         """The creation as `table` has it."""
         self.table = table
 
-    def found(self, order: Order) -> Entry | None:
-        """The first creating entry of the walk that didn't come from the engine itself."""
-        creating = (e for e in walk(order) if self.table.creates[e.status] and not e.marks & FROM_ENGINE)
-        return next(creating, None)
+    def found(self, order: Order) -> list[Entry]:
+        """The creating entries of the walk that didn't come from the engine itself."""
+        return [e for e in walk(order) if self.table.creates[e.status] and not e.marks & FROM_ENGINE]
 
     def at(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
         """`created_at`."""
         if order.flags & HAS_ENGINE:
             found = self.found(order)
-            return found.at if found else 0
+            return found[0].at if found else 0
         return order.created_at
 
     def event(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
-        """The first creating entry of the walk."""
+        """The creating entry that arrived first: a late, earlier one creates nothing a second time."""
         found = self.found(order)
-        return found.hash if found else 0
+        return min(found, key=lambda entry: entry.arrival_at).hash if found else 0
+
+    def at_event(self, order: Order, event: int) -> int:
+        """The creation, which a late entry may have moved to before the anchor event."""
+        return self.at(order, ANY_SHIPMENT) or super().at_event(order, event)
 
 
 class LastUpdate(EntryAnchor):
@@ -224,7 +221,9 @@ def last_carrying(order: Order, field: str, name: str | None = None) -> int:
     if not having:
         return 0
     if len(order.extras) == 1 and not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
-        return having.pop()
+        only = having.pop()
+        refused = ENTRY.unpack_from(order.history, order.find(only))[0] & REFUSED
+        return 0 if refused else only
     carrying = (e.hash for e in reversed(walk(order)) if e.hash in having and not e.marks & FROM_ENGINE)
     return next(carrying, 0)
 
@@ -239,8 +238,9 @@ class StatusSince(EntryAnchor):
         self.table = table
 
     def at(self, order: Order, shipment: int) -> int:
-        """When the parcel came into its status."""
-        return stays(order, self.table, shipment)[-1].began_at
+        """When the parcel came into its status; the engine's own moves don't count."""
+        stay = stays(order, self.table, shipment)[-1]
+        return 0 if stay.marks & FROM_ENGINE else stay.began_at
 
     def event(self, order: Order, shipment: int) -> int:
         """The entry that brought it there."""
@@ -254,6 +254,7 @@ class Stay(NamedTuple):
     began_at: int
     ended_at: int
     event: int
+    marks: int
 
 
 def stays(order: Order, table: Lifecycle, shipment: int) -> list[Stay]:
@@ -267,7 +268,7 @@ def stays(order: Order, table: Lifecycle, shipment: int) -> list[Stay]:
         if reached != status:
             if found:
                 found[-1] = found[-1]._replace(ended_at=entry.at)
-            found.append(Stay(reached, entry.at, 0, entry.hash))
+            found.append(Stay(reached, entry.at, 0, entry.hash, entry.marks))
             status = reached
     return found
 

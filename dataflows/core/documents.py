@@ -74,7 +74,12 @@ def times(order: Order) -> list[tuple[int, int, int]]:
 
 def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
     """The parcels, sorted by name; the unnamed one only if something is known of it."""
-    seen = [(parcel.name, number) for number, parcel in enumerate(order.shipments) if parcel.status != UNSEEN]
+    side = order.side
+    seen = [
+        (parcel.name, number)
+        for number, parcel in enumerate(order.shipments)
+        if parcel.status != UNSEEN or (number < len(side) and "readings" in (side[number] or {}))
+    ]
     views = [shipment(order, table, number) for _, number in sorted(seen)]
     alone = not any(name for name, _ in seen)
     return [
@@ -100,17 +105,16 @@ def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
 
 
 def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
-    """What is still to come, soonest first: neither open as an alert, nor acted on, nor missed."""
+    """The alerts that are still to come, soonest first."""
     opened = {(alert[0], alert[2]): alert[1] & 0xF for alert in order.alerts}
     armed: list[ArmedDeadline] = []
     for rule, number, found in running(order, desk.rules, desk.table):
         level = opened.get((desk.numbers[rule.id], number & 0xFF), 0)
-        if rule.on_condition or desk.is_done(order, rule, number, found.deadline):
+        if not rule.level or rule.on_condition or desk.is_missed(order, rule, number, found.deadline):
             continue
         shipment = name_of(order, number)
         if not level:
-            severity = SEVERITIES[rule.level] if rule.level else None
-            due_at = format_instant(found.due_at)
+            due_at, severity = format_instant(found.due_at), SEVERITIES[rule.level]
             armed.append(ArmedDeadline(rule=rule.id, due_at=due_at, severity=severity, shipment=shipment))
         if rule.escalation_ms is not None and level < 2:  # noqa: PLR2004 - 2 is overdue
             due_at = format_instant(found.due_at + rule.escalate_after_ms)

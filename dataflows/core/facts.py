@@ -47,9 +47,12 @@ def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused
     entry = entry_of(order, fact, sources, refused=refused)
     first = entry.at << 22 | entry.status << 14 | entry.shipment << 6 | entry.marks
     order.history += ENTRY.pack(first, entry.arrival_at << 22 | entry.source << 6, entry.hash)
+    if fact.fields:
+        order.extras[fact.hash] = fact.fields
     if refused:
         return
-    keep_fields(order, fact)
+    if fact.corrects:
+        order.extras[fact.hash] = {**(fact.fields or {}), "corrects": fact.corrects}
     order.flags |= HAS_CORRECTIONS * (fact.corrects != 0) | HAS_ENGINE * (entry.marks & FROM_ENGINE != 0)
     if fact.side:
         keep_side(order, fact, entry.shipment)
@@ -81,12 +84,6 @@ def period_of(instant: int) -> int:
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     month = (5 * day_of_year + 2) // 153
     return (year_of_era + era * 400) * 12 + month + 2
-
-
-def keep_fields(order: Order, fact: Fact) -> None:
-    """Keep the order-level fields of a fact, and what it corrects."""
-    if fact.fields or fact.corrects:
-        order.extras[fact.hash] = {**(fact.fields or {}), **({"corrects": fact.corrects} if fact.corrects else {})}
 
 
 def keep_side(order: Order, fact: Fact, number: int) -> None:

@@ -117,7 +117,7 @@ def fields_of(event: Event, attributes: dict[str, Scalar] | None, parcel: str) -
         fields["attributes"] = attributes
     if event.references:
         fields["references"] = {
-            kind: [numbers] if isinstance(numbers, str) else numbers
+            kind: [numbers] if isinstance(numbers, str) else sorted(set(numbers))
             for kind, numbers in event.references.items()
         }
     if event.customer_id:

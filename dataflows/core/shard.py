@@ -18,7 +18,7 @@ from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, permitted
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.output import Output
+from dataflows.core.output import UNHEARD, Output, Unheard
 from dataflows.core.packing import CONFLICTING, Order, pack, unpack
 from dataflows.core.rules import Rules
 from dataflows.core.symbols import Symbols
@@ -71,6 +71,7 @@ class Shard:
         self.changed: set[str] = set()
         self.cold_rows: dict[str, bytes | None] = {}
         self.through = 0
+        self.publishing = True  # a replay asks for the documents once, at the end
 
     def offer(self, facts: Iterable[Fact]) -> None:
         """Take facts; they are applied when the clock has reached them."""
@@ -83,8 +84,9 @@ class Shard:
         self.through = through = max(self.through, through)
         for key in self.due(through):
             self.judge(key, self.reached(key, through), through, out)
-        for key in self.pending:
-            self.show(key, out)
+        if self.publishing:
+            for key in self.pending:
+                self.show(key, out)
         return out
 
     def due(self, through: int) -> list[str]:
@@ -141,13 +143,14 @@ class Shard:
             data = self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
         return unpack(key, data) if data is not None else None
 
-    def take(self, order: Order, group: list[Fact], out: Output) -> bool:
+    def take(self, order: Order, group: list[Fact], out: Output | Unheard) -> bool:
         """Apply the facts of one arrival; whether anything was new."""
         took = False
         for fact in winners(group, out):
             if order.find(fact.hash) >= 0:
-                if conflicts(order, fact):
+                if not order.flags & CONFLICTING and conflicts(order, fact):
                     order.flags |= CONFLICTING
+                    order.version += 1  # what is published changes, so its version has to
                 out.duplicate(fact)
                 continue
             try:
@@ -214,9 +217,15 @@ class Shard:
 
     def publish(self, order: Order, version: int, *, retired: bool, out: Output) -> None:
         """Publish the order if it changed; a tombstone follows its last document when it retires."""
-        shown = self.published.pop(order.key, 0)
-        if order.version > max(shown, version if shown == 0 else shown):
+        if not self.publishing:
+            return
+        shown = self.published.get(order.key, version)
+        if order.version > shown:
             out.change(order.key, document(order, self.desk))
+        if order.key not in self.pending:
+            self.published.pop(order.key, None)
+        elif order.version > shown:
+            self.published[order.key] = order.version
         if retired and order.key in self.changed:
             out.change(order.key, None, version=order.version)
 
@@ -224,13 +233,11 @@ class Shard:
         """Publish an order with the facts that the clock has not reached yet."""
         found = self.fetch(key)
         order = found or Order(key)
-        for fact in sorted(self.pending[key], key=arrival_order):
-            if not fact.command and order.find(fact.hash) < 0:
-                try:
-                    add(order, fact, self.table, self.sources, refused=False)
-                except Rejected:
-                    continue  # it is rejected, with its reason, when the clock reaches it
-        if order.history and order.version > max(self.published.get(key, 0), found.version if found else 0):
+        facts = sorted((fact for fact in self.pending[key] if not fact.command), key=arrival_order)
+        for _, group in groupby(facts, key=lambda fact: fact.arrival_at):
+            self.take(order, list(group), UNHEARD)
+        shown = self.published.get(key, found.version if found else 0)
+        if order.history and order.version > shown:
             self.published[key] = order.version
             out.change(key, document(order, self.desk))
 

@@ -1,0 +1,59 @@
+"""The `ordertide` command: its subcommands are imported when they are called, so that --help is fast."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from schemas.errors import OrdertideError
+
+COMMANDS = {
+    "demo": "commands.demo",
+    "list": "commands.list_plugins",
+    "lookup": "commands.lookup",
+    "replay": "commands.replay",
+    "track": "commands.track",
+    "write": "commands.write",
+}
+
+
+class Commands(click.Group):
+    """The subcommands, each in its own file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Their names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ordertide")
+def cli() -> None:
+    """The engine that knows where every order is.
+
+    \b
+    ordertide demo --once                 the whole thing on sample orders, in a minute
+    ordertide replay events.ndjson --out results
+    ordertide lookup ORDER_ID             one order, from whichever tier holds it
+    """
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one line and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except OrdertideError as error:
+        click.echo(f"ordertide: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,120 @@
+"""`ordertide replay`: the engine over recorded files, exact and offline."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.replay_output import summarise, write_all, write_json
+from dataflows.core.fact import Fact
+from dataflows.core.lifecycle import read_lifecycle
+from dataflows.core.rules import read_rules
+from dataflows.replay import Bad, Counts, Recording, sort_files
+from dataflows.replaying import Result, judge_here, judge_shared, rows
+from dataflows.sorting import Record, Sorter
+from privacy.keys import FileKeyStore
+from privacy.seal import seal_event
+from schemas.errors import Rejected, SettingsError
+from schemas.instants import parse_instant
+
+@click.command("replay")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--rules", type=click.Path(path_type=Path), help="rules file (default: the shipped rules)")
+@click.option("--lifecycle", type=click.Path(path_type=Path), help="lifecycle file (default: the shipped one)")
+@click.option("--until", help="RFC 3339 instant at which the clock stops (default: the last arrival)")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="processes")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="folder for the results")
+def command(  # noqa: PLR0913 - the options of the command
+    files: tuple[str, ...], rules: Path | None, lifecycle: Path | None, until: str | None, workers: int, out: Path
+) -> None:
+    """Run the engine over event FILES (NDJSON, .gz, .zst, .parquet; - is standard input).
+
+    The same set of events gives the same bytes in orders, alerts, actions and audit, whatever the
+    order of lines, duplicates, number of files and workers.
+
+    \b
+    ordertide replay events.ndjson --out results
+    ordertide replay a.ndjson.gz b.parquet --until 2018-12-31T00:00:00-03:00 --out results
+    zcat events.ndjson.gz | ordertide replay - --out results
+    """
+    replay(files, rules, lifecycle, until_of(until), workers, out)
+
+
+def until_of(text: str | None) -> int | None:
+    """The instant of --until."""
+    try:
+        return parse_instant(text) if text else None
+    except ValueError as error:
+        message = f"--until: {error}"
+        raise SettingsError(message) from error
+
+
+def replay(  # noqa: PLR0913 - the options of the command
+    files: tuple[str, ...], rules: Path | None, lifecycle: Path | None, until: int | None, workers: int, out: Path
+) -> dict[str, Any]:
+    """Replay `files` into the folder `out`; the summary.
+
+    Raises:
+        SettingsError: a file, the rules or the lifecycle can't be used.
+    """
+    started = time.monotonic()
+    table = read_lifecycle(lifecycle)
+    compiled = read_rules(rules, table)
+    out.mkdir(parents=True, exist_ok=True)
+    keys = FileKeyStore(out / "keys.json")
+    counts, bad = Counts(), list[Bad]()
+    sorter = Sorter()
+    sort_files(files, sorter, counts, bad.append)
+    recording = Recording(table, compiled, counts, until, bad.append, lambda data, event: seal_event(data, event, keys))
+    with progress(counts.read - len(bad)) as advance:
+        steps = ((step.answers.facts, step.through) for step in recording.steps(advance(sorter.sorted())))
+        results = judge(steps, rules, lifecycle, workers)
+    for refused in rows(results, "rejected"):
+        fact: Fact = refused.fact
+        bad.append(Bad(Rejected(refused.code, refused.reason), fact.raw, fact.topic, fact.offset))
+    write_all(out, results, bad, keys)
+    summary = summarise(results, counts, len(bad), time.monotonic() - started)
+    write_json(out / "summary.json", summary)
+    report(summary, out)
+    return summary
+
+
+def judge(
+    steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None, workers: int
+) -> list[Result]:
+    """Judge in this process or in several."""
+    if workers == 1:
+        return judge_here(steps, rules, lifecycle)
+    return judge_shared(steps, rules, lifecycle, workers)
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[Iterator[Record]], Iterator[Record]]]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda records: records
+        return
+    with click.progressbar(length=total, label="replaying", file=sys.stderr, update_min_steps=1000) as bar:
+
+        def counted(records: Iterator[Record]) -> Iterator[Record]:
+            for record in records:
+                bar.update(1)
+                yield record
+
+        yield counted
+
+
+def report(summary: dict[str, Any], out: Path) -> None:
+    """Say in three lines what happened and where it lies."""
+    alerts = sum(summary["alerts_opened_by_rule"].values())
+    click.echo(
+        f"{summary['events_read']} events, {summary['orders']} orders, {alerts} alerts, "
+        f"{sum(summary['actions_by_kind'].values())} actions in {summary['seconds']:.1f} s"
+    )
+    if summary["events_rejected"]:
+        click.echo(f"{summary['events_rejected']} rejected: see {out / 'rejected.ndjson'}")
+    click.echo(f"results: {out}")

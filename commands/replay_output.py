@@ -1,0 +1,114 @@
+"""What `ordertide replay` writes: sorted, keys sorted, so that equal results are equal bytes."""
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataflows.replay import Bad, Counts
+from dataflows.replaying import Result, rows
+from privacy.keys import KeyStore
+from privacy.originals import seal_rejected
+from schemas.alert import Action, AlertTransition, AuditEntry
+from schemas.instants import format_instant
+from schemas.order import OrderDocument
+
+STATE_RANK = {"opened": 0, "escalated": 1, "resolved": 2}
+NO_STATUS = "EMBRYO"
+MAX_ORIGINAL_BYTES = 512_000
+ORDER_FIELDS = (
+    "tenant", "order_id", "status", "version", "lane", "created_at", "updated_at", "promised_at",
+    "milestones", "flags", "shipments", "attributes", "open_alerts",
+)  # fmt: skip
+
+
+def write_all(out: Path, results: list[Result], bad: list[Bad], keys: KeyStore) -> None:
+    """Write the five tables of a replay into the folder `out`."""
+    orders: list[OrderDocument] = rows(results, "orders")
+    orders.sort(key=lambda order: (order.order_id, order.tenant))
+    write_rows(out / "orders.ndjson", map(order_row, orders))
+    alerts: list[AlertTransition] = rows(results, "alerts")
+    alerts.sort(key=lambda alert: (alert.at, alert.alert_id, STATE_RANK[alert.state]))
+    write_rows(out / "alerts.ndjson", map(msgspec.to_builtins, alerts))
+    actions: list[Action] = rows(results, "actions")
+    actions.sort(key=lambda action: (action.at, action.action_id))
+    write_rows(out / "actions.ndjson", map(msgspec.to_builtins, actions))
+    audit: list[AuditEntry] = rows(results, "audit")
+    audit.sort(key=lambda entry: (entry.at, entry.audit_id))
+    write_rows(out / "audit.ndjson", map(msgspec.to_builtins, audit))
+    write_rows(out / "rejected.ndjson", (rejected_row(one, keys) for one in bad))
+
+
+def order_row(order: OrderDocument) -> dict[str, Any]:
+    """The fields of an order that a replay reports."""
+    row = msgspec.to_builtins(order)
+    return {name: row[name] for name in ORDER_FIELDS}
+
+
+def rejected_row(bad: Bad, keys: KeyStore) -> dict[str, Any]:
+    """A rejected record: text where it is text, base64 where not; size and hash of a large one."""
+    data = seal_rejected(bad.data, keys)
+    row: dict[str, Any] = {"code": bad.reason.code, "reason": bad.reason.reason, "file": bad.file, "line": bad.number}
+    if len(data) > MAX_ORIGINAL_BYTES:
+        return {**row, "original": None, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    try:
+        return {**row, "original": data.decode()}
+    except UnicodeDecodeError:
+        return {**row, "original": None, "original_base64": base64.b64encode(data).decode()}
+
+
+def write_rows(path: Path, values: Iterable[Any]) -> None:
+    """Write NDJSON, keys sorted."""
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for value in values:
+            stream.write(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON
+    """Write one JSON document for people."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+
+
+def summarise(results: list[Result], counts: Counts, rejected: int, seconds: float) -> dict[str, Any]:
+    """The figures of a replay."""
+    orders: list[OrderDocument] = rows(results, "orders")
+    alerts: list[AlertTransition] = rows(results, "alerts")
+    told = sum((Counter(result.counts) for result in results), Counter[str]())
+    return {
+        "events_read": counts.read,
+        "events_applied": told["applied"],
+        "events_duplicate": told["duplicates"] + counts.duplicates,
+        "events_refused": told["refused"],
+        "events_rejected": rejected,
+        "events_waiting": told["waiting"] + counts.waiting,
+        "events_after_until": counts.after_until,
+        "ticks": counts.ticks,
+        "orders": len(orders),
+        "orders_by_status": tally(order.status or NO_STATUS for order in orders),
+        "orders_by_lane": tally(order.lane for order in orders),
+        "flags": tally(flag for order in orders for flag in order.flags),
+        "alerts_opened_by_rule": tally(alert.rule for alert in alerts if alert.state == "opened"),
+        "alerts_escalated_by_rule": tally(alert.rule for alert in alerts if alert.state == "escalated"),
+        "actions_by_kind": tally(action.kind for action in rows(results, "actions")),
+        "first_event_at": instant(counts.first_at),
+        "last_event_at": instant(counts.last_at),
+        "seconds": round(seconds, 3),
+        "events_per_second": round(counts.read / seconds) if seconds else 0,
+    }
+
+
+def tally(values: Iterable[str]) -> dict[str, int]:
+    """How often each value occurs, sorted by value."""
+    return dict(sorted(Counter(values).items()))
+
+
+def instant(at: int | None) -> str | None:
+    """An instant as text."""
+    return None if at is None else format_instant(at)
+
+

@@ -1,0 +1,129 @@
+"""`ordertide track`: the dataflow, from the topic `events` to orders, alerts and actions."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import click
+from bytewax.testing import cluster_main
+
+from broker.connect import Connection
+from broker.embedded import embedded_connection
+from broker.produce import Producer
+from broker.topics import ensure_topics, partition_count
+from commands.track_watch import TrackWatch
+from dataflows.core.intake import Intake
+from dataflows.core.lifecycle import read_lifecycle
+from dataflows.core.routing import SHARDS
+from dataflows.core.rules import read_rules
+from dataflows.decoding import Decoder
+from dataflows.slot import SourceSettings
+from dataflows.source import SLOTS
+from dataflows.state.sqlite import SqliteShardStore
+from dataflows.track import EPOCH, Track, build, recovery
+from privacy.keys import FileKeyStore
+from privacy.originals import seal_rejected
+from privacy.seal import seal_event
+from schemas import topics
+from schemas.settings import BrokerSettings, Settings, read_settings
+
+
+@click.command("track")
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+def command(path: Path | None) -> None:
+    """Follow every order: read `events`, write orders.changes, orders.actions and the rest.
+
+    Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was.
+
+    \b
+    ordertide track --settings ordertide.toml
+    ORDERTIDE_BROKER_BOOTSTRAP=kafka:9092 ordertide track
+    """
+    run(read_settings(path))
+
+
+def connection_of(settings: BrokerSettings) -> Connection:
+    """How to reach the broker."""
+    if settings.embedded:
+        return embedded_connection(settings.bootstrap)
+    return Connection(settings.bootstrap, settings.properties)
+
+
+def run(settings: Settings) -> None:
+    """Run the dataflow until it is told to stop.
+
+    Raises:
+        OrdertideError: the settings, the state or the broker can't be used.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    connection = connection_of(settings.broker)
+    if not settings.broker.embedded:
+        ensure_topics(connection, partitions=8)
+    folder = Path(settings.track.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    watch = TrackWatch(settings.telemetry)
+    store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
+    try:
+        with Producer(connection) as producer:
+            track = assemble(settings, connection, producer, store, watch, stop)
+            watch.started()
+            cluster_main(
+                build(track),
+                [],
+                0,
+                epoch_interval=EPOCH,
+                worker_count_per_proc=settings.track.workers,
+                recovery_config=recovery(folder / "recovery"),
+            )
+    finally:
+        store.close()
+        watch.close()
+
+
+def assemble(  # noqa: PLR0913 - the parts that meet here
+    settings: Settings,
+    connection: Connection,
+    producer: Producer,
+    store: SqliteShardStore,
+    watch: TrackWatch,
+    stop: threading.Event,
+) -> Track:
+    """The dataflow's parts, by the settings."""
+    table = read_lifecycle(path_of(settings.track.lifecycle))
+    rules = read_rules(path_of(settings.track.rules), table)
+    keys = FileKeyStore(Path(settings.privacy.keys))
+    decoder = Decoder(
+        Intake(table, rules),
+        lambda data, event: seal_event(data, event, keys),
+        lambda data: seal_rejected(data, keys),
+    )
+    source = SourceSettings(
+        connection=connection,
+        topic=topics.EVENTS,
+        group=settings.track.group,
+        clock=settings.track.clock,
+        margin_ms=settings.track.margin_ms,
+        epoch_ms=settings.track.epoch_ms,
+        slots=SLOTS,
+        now=now_ms,
+        stopping=stop.is_set,
+        count_partitions=lambda: partition_count(connection, topics.EVENTS),
+        decoder=decoder,
+        seen=watch.seen,
+    )
+    return Track(table=table, rules=rules, source=source, store=store, producer=producer, watch=watch)
+
+
+def now_ms() -> int:
+    """The present."""
+    return time.time_ns() // 1_000_000
+
+
+def path_of(text: str | None) -> Path | None:
+    """A path that may not be set."""
+    return Path(text) if text else None
+
+

@@ -1,0 +1,64 @@
+"""What a shard says, as messages for the topics."""
+
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from dataflows.core.output import Output
+from dataflows.pieces import Dead, dead_fact
+from schemas import topics
+
+encode = msgspec.json.Encoder(order="deterministic").encode
+MAX_ORIGINAL_BYTES = 512_000
+
+Headers = list[tuple[str, bytes | None]]
+
+
+class Outgoing(NamedTuple):
+    """One message; no value is a tombstone."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def messages(out: Output, dead: list[Dead], through: int) -> list[Outgoing]:
+    """Everything of one advance: facts before what follows from them."""
+    clock = (topics.HEADER_CLOCK, b"%d" % through)
+    found = [
+        Outgoing(topics.ORDERS_EVENTS, key.encode(), encode(event), [clock]) for key, event in out.accepted
+    ]
+    found += [Outgoing(topics.ORDERS_AUDIT, key.encode(), encode(entry), [clock]) for key, entry in out.audit]
+    found += [
+        Outgoing(topics.ORDERS_ACTIONS, key.encode(), encode(action), [clock]) for key, action in out.actions
+    ]
+    for change in out.changes:
+        version = (topics.HEADER_VERSION, b"%d" % change.version)
+        value = encode(change.document) if change.document else None
+        found.append(Outgoing(topics.ORDERS_CHANGES, change.key.encode(), value, [clock, version]))
+    found += map(dead_letter, [*dead, *(dead_fact(refusal.fact, refusal.reason) for refusal in out.rejected)])
+    return found
+
+
+def dead_letter(dead: Dead) -> Outgoing:
+    """A rejected message with its reason and origin; of a large one its size and where it lies."""
+    headers: Headers = [
+        (topics.HEADER_CODE, dead.code.encode()),
+        (topics.HEADER_REASON, dead.reason.encode(errors="replace")),
+        (topics.HEADER_TOPIC, dead.topic.encode()),
+        (topics.HEADER_PARTITION, b"%d" % dead.partition),
+        (topics.HEADER_OFFSET, b"%d" % dead.offset),
+    ]
+    value: bytes | None = dead.data
+    if len(dead.data) > MAX_ORIGINAL_BYTES:
+        headers += large(dead.data)
+        value = b""
+    return Outgoing(topics.EVENTS_REJECTED, dead.key, value, headers)
+
+
+def large(data: bytes) -> Headers:
+    """Hash and size in place of an original that is too large to send again."""
+    digest = sha256(data).hexdigest().encode()
+    return [(topics.HEADER_SHA256, digest), (topics.HEADER_SIZE, b"%d" % len(data))]

@@ -1,0 +1,168 @@
+"""The same core over files: recorded events in, the same orders, alerts and actions out.
+
+Events are sorted by (arrival, source, event_id), resolved in that order, and judged shard by shard,
+in this process or in several. What comes out depends on the set of events alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from dataflows.adapters.event_files import read_events
+from dataflows.core.intake import Intake, Origin
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.resolve import Answers, Resolver
+from dataflows.core.rules import Rules
+from dataflows.decoding import Decoder, Seal, recorded_at
+from dataflows.sorting import Record, Sorter
+from schemas.cloudevents import read_message
+from schemas.errors import Rejected
+from schemas.event import Tick, decode_event
+
+BATCH = 5_000
+
+
+class Counts:
+    """What became of the messages read; `waiting` is what the end of the recording left."""
+
+    def __init__(self) -> None:
+        """Nothing read yet."""
+        self.read = 0
+        self.ticks = 0
+        self.rejected = 0
+        self.waiting = 0
+        self.duplicates = 0
+        self.after_until = 0
+        self.first_at: int | None = None
+        self.last_at: int | None = None
+
+    def saw(self, at: int) -> None:
+        """An event of this time is in the recording."""
+        self.first_at = at if self.first_at is None else min(self.first_at, at)
+        self.last_at = at if self.last_at is None else max(self.last_at, at)
+
+
+class Bad(NamedTuple):
+    """A record that can't be taken: why, its bytes, and where it lies."""
+
+    reason: Rejected
+    data: bytes
+    file: str
+    number: int
+
+
+def sort_files(paths: Iterable[str], sorter: Sorter, counts: Counts, bad: Callable[[Bad], None]) -> None:
+    """Read files into `sorter`; what is no event goes to `bad`."""
+    for path in paths:
+        for line in read_events(path):
+            counts.read += 1
+            try:
+                event, data = read_message(line.data, [])
+                arrival_at = recorded_at(event)
+            except Rejected as reason:
+                bad(Bad(reason, line.data, line.file, line.number))
+                continue
+            if isinstance(event, Tick):
+                sorter.add(Record(arrival_at, "", "", data, line.file, line.number))
+                continue
+            source, event_id = event.source, event.event_id
+            sorter.add(Record(arrival_at, source, event_id, data, line.file, line.number))
+
+
+class Resolved(NamedTuple):
+    """A step of the replay: facts and how far the clock has come with them."""
+
+    answers: Answers
+    through: int
+
+
+class Recording:
+    """A sorted recording on its way to the shards."""
+
+    def __init__(  # noqa: PLR0913 - what a recording is read with
+        self,
+        table: Lifecycle,
+        rules: Rules,
+        counts: Counts,
+        until: int | None,
+        bad: Callable[[Bad], None],
+        seal: Seal,
+    ) -> None:
+        """`until` in ms, None for the last arrival; `seal` takes personal data out of sight."""
+        self.decoder = Decoder(Intake(table, rules), seal, bytes)
+        self.counts = counts
+        self.until = until
+        self.bad = bad
+        self.seal = seal
+        self.resolver = Resolver()
+        self.places: list[str] = []
+        self.place_of: dict[str, int] = {}
+
+    def steps(self, records: Iterator[Record]) -> Iterator[Resolved]:
+        """The facts in order, in batches; the clock behind each batch and at `until` at last."""
+        last_at = 0
+        while batch := self.batch(records):
+            answers = Answers()
+            for record in batch:
+                self.take(record, answers)
+            last = batch[-1]
+            last_at = last.arrival_at
+            through = last_at - (0 if last.is_tick else 1)
+            self.resolver.advance(through, answers)
+            yield self.settled(answers, through)
+        answers = Answers()
+        end = self.until if self.until is not None else last_at
+        self.resolver.advance(end, answers)
+        yield self.settled(answers, end)
+        self.counts.waiting += self.resolver.waiting_count
+
+    def settled(self, answers: Answers, through: int) -> Resolved:
+        """A step, what the resolver gave up counted."""
+        self.counts.duplicates += answers.duplicates
+        for given_up in answers.rejected:
+            fact = given_up.fact
+            self.bad(Bad(given_up.reason, fact.raw, self.places[fact.partition], fact.offset))
+        return Resolved(answers, through)
+
+    def batch(self, records: Iterator[Record]) -> list[Record]:
+        """The next records; those after `until` are counted and left out."""
+        taken: list[Record] = []
+        for record in records:
+            if self.until is not None and record.arrival_at > self.until:
+                self.counts.after_until += 1
+                self.counts.read -= 1
+                continue
+            taken.append(record)
+            if len(taken) >= BATCH:
+                break
+        return taken
+
+    def take(self, record: Record, answers: Answers) -> None:
+        """Make facts of a record, registering and resolving its numbers."""
+        if record.is_tick:
+            self.counts.ticks += 1
+            return
+        try:
+            event = decode_event(record.data)
+            if isinstance(event, Tick):
+                return
+            place = Origin(record.file, self.place(record.file), record.number)
+            decoded = self.decoder.decode(event, record.data, record.arrival_at, place)
+        except Rejected as reason:
+            self.bad(Bad(reason, record.data, record.file, record.number))
+            return
+        self.counts.saw(event.at)
+        if decoded.fact is not None:
+            answers.facts.append(decoded.fact)
+        for registration in decoded.registrations:
+            self.resolver.register(registration, answers)
+        if decoded.question is not None:
+            self.resolver.ask(decoded.question, answers)
+
+    def place(self, file: str) -> int:
+        """A number for a file, so that facts needn't carry its name twice."""
+        number = self.place_of.setdefault(file, len(self.places))
+        if number == len(self.places):
+            self.places.append(file)
+        return number
+
+

@@ -1,0 +1,159 @@
+"""Judging a recording: all shards in this process, or shared out to several."""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataflows.core.documents import document
+from dataflows.core.fact import Fact
+from dataflows.core.lifecycle import read_lifecycle
+from dataflows.core.packing import unpack
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.rules import read_rules
+from dataflows.core.shard import Shard
+from schemas.alert import Action, AlertTransition, AuditEntry
+from schemas.order import OrderDocument
+
+
+class Refused(msgspec.Struct, array_like=True):
+    """A fact that a shard rejected."""
+
+    code: str
+    reason: str
+    fact: Fact
+
+
+class Result(msgspec.Struct):
+    """What some shards have to say at the end, not sorted yet."""
+
+    orders: list[OrderDocument] = []
+    alerts: list[AlertTransition] = []
+    actions: list[Action] = []
+    audit: list[AuditEntry] = []
+    rejected: list[Refused] = []
+    counts: dict[str, int] = {}
+
+
+class Retired(dict[str, bytes]):
+    """The cold table of a replay: in memory."""
+
+
+class Judges:
+    """Some of the shards, all in one process."""
+
+    def __init__(self, rules: Path | None, lifecycle: Path | None) -> None:
+        """Shards with these rules and this lifecycle, made when first needed."""
+        self.table = read_lifecycle(lifecycle)
+        self.rules = read_rules(rules, self.table)
+        self.shards: dict[int, Shard] = {}
+        self.cold: dict[int, Retired] = {}
+        self.result = Result()
+        self.counts: Counter[str] = Counter()
+
+    def step(self, facts: list[Fact], through: int) -> None:
+        """Offer facts to their shards and move the clock of all."""
+        by_shard: dict[int, list[Fact]] = {}
+        for fact in facts:
+            by_shard.setdefault(shard_of(fact.key), []).append(fact)
+        for number, batch in by_shard.items():
+            self.shard(number).offer(batch)
+        for number in self.shards:
+            self.advance(number, through)
+
+    def shard(self, number: int) -> Shard:
+        """The shard with this number."""
+        if number not in self.shards:
+            self.cold[number] = Retired()
+            self.shards[number] = Shard(self.table, self.rules, self.cold[number])
+            self.shards[number].publishing = False
+        return self.shards[number]
+
+    def advance(self, number: int, through: int) -> None:
+        """Move one shard's clock and keep what it says."""
+        shard, result = self.shards[number], self.result
+        out = shard.advance(through)
+        result.alerts += [alert for _, alert in out.alerts]
+        result.actions += [action for _, action in out.actions]
+        result.audit += [entry for _, entry in out.audit]
+        result.rejected += [Refused(r.reason.code, r.reason.reason, r.fact) for r in out.rejected]
+        self.counts["applied"] += out.applied
+        self.counts["duplicates"] += out.duplicates
+        self.counts["refused"] += out.refused
+        cold = self.cold[number]
+        for key, data in shard.cold_rows.items():
+            if data is None:
+                cold.pop(key, None)
+            else:
+                cold[key] = data
+        shard.cold_rows = {}
+        shard.changed = set()
+
+    def finish(self) -> Result:
+        """All orders, retired ones included, with everything that was said."""
+        for number, shard in self.shards.items():
+            for key, data in {**self.cold[number], **shard.orders}.items():
+                order = unpack(key, data)
+                if order.version:
+                    self.result.orders.append(document(order, shard.desk))
+            self.counts["waiting"] += sum(f.counted for facts in shard.pending.values() for f in facts)
+        self.result.counts = dict(self.counts)
+        return self.result
+
+
+def judge_here(steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None) -> list[Result]:
+    """Judge in this process."""
+    judges = Judges(rules, lifecycle)
+    for facts, through in steps:
+        judges.step(facts, through)
+    return [judges.finish()]
+
+
+def judge_shared(
+    steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None, workers: int
+) -> list[Result]:
+    """Judge in `workers` processes, each with its share of the shards."""
+    context = multiprocessing.get_context("spawn")
+    pipes: list[Connection] = []
+    processes = []
+    for _ in range(min(workers, len(SHARDS))):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, rules, lifecycle), daemon=True)
+        process.start()
+        theirs.close()
+        pipes.append(ours)
+        processes.append(process)
+    for facts, through in steps:
+        shares: list[list[Fact]] = [[] for _ in pipes]
+        for fact in facts:
+            shares[shard_of(fact.key) % len(pipes)].append(fact)
+        for pipe, share in zip(pipes, shares, strict=True):
+            pipe.send_bytes(encode((share, through)))
+    for pipe in pipes:
+        pipe.send_bytes(b"")
+    results = [decode_result(pipe.recv_bytes()) for pipe in pipes]
+    for process in processes:
+        process.join()
+    return results
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_step = msgspec.msgpack.Decoder(tuple[list[Fact], int]).decode
+decode_result = msgspec.msgpack.Decoder(Result).decode
+
+
+def work(pipe: Connection, rules: Path | None, lifecycle: Path | None) -> None:
+    """A worker process: steps until an empty one, then the result."""
+    judges = Judges(rules, lifecycle)
+    while step := pipe.recv_bytes():
+        judges.step(*decode_step(step))
+    pipe.send_bytes(encode(judges.finish()))
+
+
+def rows(results: list[Result], name: str) -> list[Any]:
+    """The rows of one kind out of several results."""
+    return [row for result in results for row in getattr(result, name)]

@@ -1,0 +1,110 @@
+"""The sink: what the shards say goes to Kafka, and an epoch ends with a barrier.
+
+bytewax calls `snapshot` of a sink partition after all writes of the epoch, and after the snapshots
+of all shards on all workers, and notes the epoch as done only when it returns. So it flushes the
+producer and then commits the blobs of the epoch: an output that was not acknowledged, or a blob
+that is not on the disk, is never counted as done. (bytewax's own KafkaSink drops delivery errors.)
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from broker.produce import Producer
+from dataflows.outbox import Outgoing
+from dataflows.state.store import ShardStore
+from schemas.errors import Busy
+
+# One sink partition for each worker there can be; stored with the state, never change it.
+SINKS = 16
+FLUSH_TIMEOUT_S = 30.0
+
+
+class Workers:
+    """Which worker each thread is. (`threading.local` doesn't survive bytewax's callbacks.)"""
+
+    def __init__(self) -> None:
+        """Nobody has said anything yet."""
+        self.by_thread: dict[int, tuple[int, int]] = {}
+
+    def here(self) -> tuple[int, int]:
+        """(index, count) of the worker that asks."""
+        return self.by_thread[threading.get_ident()]
+
+    def sink_key(self) -> str:
+        """The key of the sink partition on the worker that asks."""
+        return f"w{self.here()[0]:02d}"
+
+
+class Nothing(StatelessSourcePartition[None]):
+    """A source that ends at once."""
+
+    def next_batch(self) -> Iterable[None]:
+        """Nothing."""
+        raise StopIteration
+
+
+class RollCall(DynamicSource[None]):
+    """The first step of the flow: tells each worker's thread who it is."""
+
+    def __init__(self, workers: Workers) -> None:
+        """`workers` takes the answers down."""
+        self.workers = workers
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> Nothing:  # noqa: ARG002
+        """Called on the worker's own thread."""
+        self.workers.by_thread[threading.get_ident()] = (worker_index, worker_count)
+        return Nothing()
+
+
+class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
+    """The outputs of one worker."""
+
+    def __init__(self, producer: Producer, store: ShardStore, stopping: Callable[[], bool]) -> None:
+        """One producer and one store a process."""
+        self.producer = producer
+        self.store = store
+        self.stopping = stopping
+
+    def write_batch(self, values: list[list[Outgoing]]) -> None:
+        """Hand the messages to the producer."""
+        for batch in values:
+            for topic, key, value, headers in batch:
+                self.producer.send(topic, key, value, headers)
+
+    def snapshot(self) -> None:
+        """The barrier."""
+        while True:
+            try:
+                self.producer.flush(FLUSH_TIMEOUT_S)
+                break
+            except Busy:
+                # The broker is away. Nothing may go on without it; asked to stop, stop here: the
+                # epoch doesn't count and is done again by the next run.
+                if self.stopping():
+                    raise
+        self.store.commit()
+
+
+class KafkaSink(FixedPartitionedSink[list[Outgoing], None]):
+    """A sink partition on each worker, for what that worker says."""
+
+    def __init__(self, workers: Workers, build: Callable[[], KafkaSinkPart]) -> None:
+        """`build` makes a partition."""
+        self.workers = workers
+        self.build = build
+
+    def list_parts(self) -> list[str]:
+        """Asked on each worker's own thread: the partitions that shall lie on it."""
+        index, count = self.workers.here()
+        return [f"w{number:02d}" for number in range(SINKS) if number % count == index]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaSinkPart:  # noqa: ARG002
+        """Open a partition."""
+        return self.build()
+
+    def part_fn(self, item_key: str) -> int:
+        """The number of the partition of a key."""
+        return int(item_key.removeprefix("w"))

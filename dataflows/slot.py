@@ -1,0 +1,189 @@
+"""A slot of the source: some partitions of `events`, read, decoded and clocked together.
+
+Partition p belongs to slot p mod SLOTS, for ever: bytewax stores state per slot, so new partitions
+need no new slot. bytewax calls `next_batch` once an epoch (the epoch interval is 1 ms; `next_awake`
+paces on a wall-clock grid that all workers share): so a batch is an epoch, and the clock that a
+batch brings holds for everything read in the epochs before it.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+from bytewax.inputs import StatefulSourcePartition
+
+from broker.clock import ClockKind, ClockState, EndProof, PartitionClock
+from broker.connect import Connection
+from broker.consume import Message, PartitionReader
+from broker.ends import EndOffsets
+from dataflows.clocks import NO_PARTITIONS
+from dataflows.core.intake import Origin
+from dataflows.decoding import Decoder, recorded_at
+from dataflows.pieces import Batch, Dead
+from schemas.errors import Rejected
+from schemas.event import Event, Tick
+
+BATCH_MESSAGES = 5_000
+LOOK_FOR_PARTITIONS_EVERY = 50  # epochs
+
+
+class PartitionState(msgspec.Struct, array_like=True):
+    """Where a partition is to be read on, and how far its clock has come."""
+
+    position: int
+    clock: ClockState
+
+
+class SlotState(msgspec.Struct, array_like=True):
+    """A slot in a snapshot: its partitions, and what it has read so far."""
+
+    partitions: dict[int, PartitionState]
+    read: int = 0
+    ticks: int = 0
+    rejected: int = 0
+
+
+class SourceSettings(msgspec.Struct, frozen=True):
+    """What every slot needs. `now` gives the present in ms; tests bring their own."""
+
+    connection: Connection
+    topic: str
+    group: str
+    clock: ClockKind
+    margin_ms: int
+    epoch_ms: int
+    slots: int
+    now: Callable[[], int]
+    stopping: Callable[[], bool]
+    count_partitions: Callable[[], int]
+    decoder: Decoder
+    seen: Callable[[int, int, int], None]  # messages read, ticks, rejected: for the metrics
+
+
+class Lane:
+    """One partition: its reader, its clock and the proof that carries the clock on."""
+
+    def __init__(self, partition: int, state: PartitionState | None, settings: SourceSettings, ends: EndOffsets) -> None:
+        """Read on where `state` says, else from the first message that is held."""
+        self.partition = partition
+        self.clock = PartitionClock(settings.clock, settings.now, state.clock if state else None)
+        start = state.position if state else None
+        self.reader = PartitionReader(
+            settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
+        )
+        self.proof = EndProof(
+            self.clock, lambda: ends.ask(settings.topic, partition), settings.now, settings.margin_ms
+        )
+        self.reported = -1
+
+    def state(self) -> PartitionState:
+        """For the snapshot."""
+        return PartitionState(self.reader.position, self.clock.state)
+
+    def report(self) -> None:
+        """Tell the group how far this partition has been read, for the usual tools."""
+        if self.reader.position != self.reported:
+            self.reported = self.reader.position
+            self.reader.report(self.reported)
+
+
+class Slot(StatefulSourcePartition[Batch, bytes]):
+    """Reads its partitions; one batch an epoch."""
+
+    def __init__(self, number: int, resume: bytes | None, settings: SourceSettings) -> None:
+        """Go on from a snapshot, or begin."""
+        self.number = number
+        self.settings = settings
+        self.state = msgspec.msgpack.decode(resume, type=SlotState) if resume else SlotState({})
+        self.ends = EndOffsets(settings.connection)
+        self.lanes: dict[int, Lane] = {}
+        self.is_busy = False
+        self.epochs = 0
+        self.through = -1
+        self.find_partitions()
+
+    def find_partitions(self) -> None:
+        """Open partitions of this slot that are not read yet."""
+        for partition in range(self.number, self.settings.count_partitions(), self.settings.slots):
+            if partition not in self.lanes:
+                state = self.state.partitions.get(partition)
+                self.lanes[partition] = Lane(partition, state, self.settings, self.ends)
+
+    def next_batch(self) -> list[Batch]:
+        """What has come since the last epoch, with the clock of the epochs before."""
+        if self.settings.stopping():
+            raise StopIteration
+        self.epochs += 1
+        if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
+            self.find_partitions()
+        batch = Batch(self.number, self.through, [], [], [], [])
+        read = sum([self.read(lane, batch) for lane in self.lanes.values()])
+        self.through = self.slot_through()
+        self.is_busy = read >= BATCH_MESSAGES // 4
+        return [batch]
+
+    def slot_through(self) -> int:
+        """The clock of the slot: the earliest of its partitions."""
+        return min((lane.clock.through for lane in self.lanes.values()), default=NO_PARTITIONS)
+
+    def read(self, lane: Lane, batch: Batch) -> int:
+        """Read a partition into the batch; how many messages there were."""
+        messages = lane.reader.read(BATCH_MESSAGES // len(self.lanes))
+        ticks = sum([self.take(message, lane.clock, batch) for message in messages])
+        lane.proof.step(lane.reader.position)
+        self.state.read += len(messages)
+        self.state.ticks += ticks
+        self.settings.seen(len(messages), ticks, 0)
+        return len(messages)
+
+    def take(self, message: Message, clock: PartitionClock, batch: Batch) -> bool:
+        """Decode a message into the batch; True for a tick."""
+        try:
+            event, data = self.settings.decoder.read(message.value or b"", message.headers)
+            if isinstance(event, Tick):
+                clock.tick(event.at)
+                return True
+            self.put(event, data, message, clock, batch)
+        except Rejected as reason:
+            self.reject(message, reason, batch)
+        return False
+
+    def put(self, event: Event, data: bytes, message: Message, clock: PartitionClock, batch: Batch) -> None:
+        """Put what an event gives into the batch."""
+        recorded = self.settings.clock == "recorded"
+        arrival_at = clock.saw(recorded_at(event) if recorded else message.timestamp_ms)
+        origin = Origin(message.topic, message.partition, message.offset)
+        fact, question, registrations = self.settings.decoder.decode(event, data, arrival_at, origin)
+        if fact is not None:
+            batch.facts.append(fact)
+        if question is not None:
+            batch.questions.append(question)
+        batch.registrations.extend(registrations)
+
+    def reject(self, message: Message, reason: Rejected, batch: Batch) -> None:
+        """Put a message that can't be read on its way to the dead letters."""
+        self.state.rejected += 1
+        self.settings.seen(0, 0, 1)
+        data = self.settings.decoder.hide(message.value or b"")
+        dead = Dead(data, message.key, reason.code, reason.reason, message.topic, message.partition, message.offset)
+        batch.dead.append(dead)
+
+    def next_awake(self) -> datetime:
+        """At once while there is much to read, else at the next point of the common grid."""
+        now = self.settings.now()
+        grid = self.settings.epoch_ms
+        awake_at = now if self.is_busy else (now // grid + 1) * grid
+        return datetime.fromtimestamp(awake_at / 1000, UTC)
+
+    def snapshot(self) -> bytes:
+        """Positions, clocks and counts, at the end of an epoch."""
+        self.state.partitions.update({p: lane.state() for p, lane in self.lanes.items()})
+        for lane in self.lanes.values():
+            lane.report()
+        return msgspec.msgpack.encode(self.state)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        for lane in self.lanes.values():
+            lane.reader.close()
+

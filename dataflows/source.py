@@ -1,0 +1,25 @@
+"""The source of the dataflow: the topic `events`, in a fixed number of slots."""
+
+from bytewax.inputs import FixedPartitionedSource
+
+from dataflows.pieces import Batch
+from dataflows.slot import Slot, SourceSettings
+
+# Stored with the state: a slot that is no longer listed can't be resumed. Never change it.
+SLOTS = 8
+
+
+class EventsSource(FixedPartitionedSource[Batch, bytes]):
+    """Slots of partitions."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        """`settings` for every slot."""
+        self.settings = settings
+
+    def list_parts(self) -> list[str]:
+        """The slots, always the same."""
+        return [f"slot-{number:02d}" for number in range(self.settings.slots)]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Slot:  # noqa: ARG002
+        """Open a slot."""
+        return Slot(int(for_part.removeprefix("slot-")), resume_state, self.settings)

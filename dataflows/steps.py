@@ -1,0 +1,218 @@
+"""The two steps with state, resolve and track: shards that live in the store, clocked by the slots.
+
+bytewax keeps only a small state for each: the shard's name, a pointer into the store, the clocks.
+"""
+
+import time
+from typing import Protocol
+
+import msgspec
+from bytewax.operators import StatefulBatchLogic
+
+from dataflows.clocks import Clocks
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.output import Output
+from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.rules import Rules
+from dataflows.core.shard import Shard, Snapshot
+from dataflows.outbox import Outgoing, messages
+from dataflows.pieces import Dead, NumberPiece, OrderPiece, dead_fact
+from dataflows.state.store import Pointer, ShardStore
+
+encode = msgspec.msgpack.Encoder().encode
+decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
+decode_resolver = msgspec.msgpack.Decoder(ResolverSnapshot).decode
+
+
+class StepState(msgspec.Struct, array_like=True):
+    """What bytewax keeps of a shard."""
+
+    name: str
+    pointer: Pointer
+    clocks: dict[int, int]
+
+
+decode_state = msgspec.msgpack.Decoder(StepState).decode
+
+
+class Watch(Protocol):
+    """Who is told what a shard did, for the metrics."""
+
+    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int, seconds: float) -> None:
+        """An order shard's clock moved."""
+
+    def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
+        """A resolver shard answered."""
+
+
+class Step:
+    """What both steps need."""
+
+    def __init__(self, store: ShardStore, slots: int, resume: bytes | None) -> None:
+        """Go on from `resume`, or begin when the first piece tells the name."""
+        state = decode_state(resume) if resume else None
+        self.store = store
+        self.name = state.name if state else ""
+        self.pointer = state.pointer if state else None
+        self.clocks = Clocks(slots, state.clocks if state else None)
+        self.is_dirty = False
+        self.blobs = store.open(self.name, self.pointer) if state else []
+
+    def named(self, name: str) -> None:
+        """The first piece of a new shard tells its name."""
+        if not self.name:
+            self.name = name
+            self.store.open(name, None)
+
+    def state(self) -> bytes:
+        """What bytewax is to keep."""
+        if self.pointer is None:
+            message = f"shard {self.name or '?'}: asked for a snapshot before anything was staged"
+            raise RuntimeError(message)
+        return encode(StepState(self.name, self.pointer, self.clocks.by_slot))
+
+
+class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]):
+    """The numbers of one shard."""
+
+    def __init__(self, store: ShardStore, slots: int, watch: Watch, resume: bytes | None) -> None:
+        """Go on from `resume`, or begin."""
+        self.step = Step(store, slots, resume)
+        self.watch = watch
+        self.resolver = Resolver()
+        if self.step.blobs:
+            self.resolver.restore([decode_resolver(blob) for blob in self.step.blobs])
+
+    def on_batch(self, values: list[NumberPiece]) -> tuple[list[tuple[str, OrderPiece]], bool]:
+        """Register, ask, and hand on what is answered."""
+        answers = Answers()
+        waiting = self.resolver.waiting_count
+        for piece in values:
+            self.step.named(piece.shard)
+            self.step.clocks.move(piece.slot, piece.through)
+            for registration in piece.registrations:
+                self.resolver.register(registration, answers)
+            for question in piece.questions:
+                self.resolver.ask(question, answers)
+            self.step.is_dirty |= bool(piece.registrations or piece.questions)
+        self.resolver.advance(self.step.clocks.through, answers)
+        self.step.is_dirty |= waiting != self.resolver.waiting_count
+        self.watch.resolved(self.step.name, answers, self.resolver.waiting_count)
+        return order_pieces(answers), False
+
+    def on_notify(self) -> tuple[list[tuple[str, OrderPiece]], bool]:
+        """Never asked for: bytewax compares with the wall clock, ours is stream time."""
+        return [], False
+
+    def on_eof(self) -> tuple[list[tuple[str, OrderPiece]], bool]:
+        """The end of a run is not the end of time: nothing is given up."""
+        return [], False
+
+    def notify_at(self) -> None:
+        """Never: a past value spins at 336,000 calls/s."""
+        return
+
+    def snapshot(self) -> bytes:
+        """Stage what changed."""
+        step = self.step
+        if step.is_dirty or step.pointer is None:
+            base = step.pointer is None or step.store.wants_base(step.name)
+            blob = encode(self.resolver.snapshot(base=base))
+            step.pointer = step.store.stage(step.name, blob, base=base)
+            step.is_dirty = False
+        return step.state()
+
+
+def order_pieces(answers: Answers) -> list[tuple[str, OrderPiece]]:
+    """The answers by order shard."""
+    by_shard: dict[int, OrderPiece] = {}
+    for fact in answers.facts:
+        piece_of(by_shard, shard_of(fact.key)).facts.append(fact)
+    for given_up in answers.rejected:
+        dead: Dead = dead_fact(given_up.fact, given_up.reason)
+        piece_of(by_shard, shard_of(given_up.fact.event_id)).dead.append(dead)
+    return [(piece.shard, piece) for piece in by_shard.values()]
+
+
+def piece_of(by_shard: dict[int, OrderPiece], number: int) -> OrderPiece:
+    """The piece for an order shard; its clock comes with the slots' own pieces."""
+    return by_shard.setdefault(number, OrderPiece(SHARDS[number], 0, -1, [], []))
+
+
+class ShardCold:
+    """The cold table of one shard in the store."""
+
+    def __init__(self, step: Step) -> None:
+        """`step` knows the shard's name."""
+        self.step = step
+
+    def get(self, key: str) -> bytes | None:
+        """A retired order."""
+        return self.step.store.cold(self.step.name, key)
+
+
+class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
+    """The orders of one shard."""
+
+    def __init__(  # noqa: PLR0913 - a shard, where it lives and who watches
+        self, table: Lifecycle, rules: Rules, store: ShardStore, slots: int, watch: Watch, resume: bytes | None
+    ) -> None:
+        """Go on from `resume`, or begin."""
+        self.step = Step(store, slots, resume)
+        self.watch = watch
+        self.shard = Shard(table, rules, ShardCold(self.step))
+        self.has_new_rules = False
+        if self.step.blobs:
+            snapshots = [decode_snapshot(blob) for blob in self.step.blobs]
+            self.shard.restore(snapshots)
+            self.has_new_rules = snapshots[-1].rules_digest != rules.digest
+        self.step.blobs = []
+
+    def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
+        """Take facts, move the clock, say what follows; always one item, it wakes the sink."""
+        began = time.perf_counter()
+        dead: list[Dead] = []
+        for piece in values:
+            self.step.named(piece.shard)
+            self.step.clocks.move(piece.slot, piece.through)
+            self.shard.offer(piece.facts)
+            dead += piece.dead
+            self.step.is_dirty |= bool(piece.facts)
+        outs = [self.shard.reevaluate()] if self.has_new_rules else []
+        self.has_new_rules = False
+        outs.append(self.shard.advance(self.step.clocks.through))
+        self.step.is_dirty |= bool(self.shard.changed or self.shard.cold_rows)
+        found = [message for out in outs for message in messages(out, [], self.shard.through)]
+        found += messages(Output(self.shard.desk), dead, self.shard.through) if dead else []
+        seconds = time.perf_counter() - began
+        for out in outs:
+            self.watch.advanced(
+                self.step.name, out, self.shard.through, len(self.shard.orders), len(self.shard.pending), seconds
+            )
+        return [found], False
+
+    def on_notify(self) -> tuple[list[list[Outgoing]], bool]:
+        """Never asked for."""
+        return [], False
+
+    def on_eof(self) -> tuple[list[list[Outgoing]], bool]:
+        """No deadline fires at the end of a run; the empty item wakes the sink for its barrier."""
+        return [[]], False
+
+    def notify_at(self) -> None:
+        """Never: a past value spins at 336,000 calls/s."""
+        return
+
+    def snapshot(self) -> bytes:
+        """Stage what changed; the old pointer where nothing did."""
+        step, shard = self.step, self.shard
+        if step.is_dirty or step.pointer is None:
+            base = step.pointer is None or step.store.wants_base(step.name)
+            cold = list(shard.cold_rows.items())
+            step.pointer = step.store.stage(step.name, encode(shard.snapshot(base=base)), base=base, cold=cold)
+            shard.cold_rows = {}
+            step.is_dirty = False
+        return step.state()
+
+

@@ -1,0 +1,116 @@
+"""The main dataflow: events in; orders, alerts and actions out."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import bytewax.operators as op
+import msgspec
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+
+from broker.produce import Producer
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.rules import Rules
+from dataflows.outbox import Outgoing
+from dataflows.pieces import Batch, NumberPiece, OrderPiece
+from dataflows.sink import KafkaSink, KafkaSinkPart, RollCall, Workers
+from dataflows.slot import SourceSettings
+from dataflows.source import EventsSource
+from dataflows.state.store import ShardStore
+from dataflows.steps import OrderStep, ResolveStep, Watch
+
+# Resolver shards lie in the same store as order shards, under names of their own.
+NUMBER_SHARDS = [f"n{name[1:]}" for name in SHARDS]
+# One epoch is one batch; see dataflows.slot.
+EPOCH = timedelta(milliseconds=1)
+
+
+class Track(msgspec.Struct, frozen=True):
+    """Everything the dataflow is made of."""
+
+    table: Lifecycle
+    rules: Rules
+    source: SourceSettings
+    store: ShardStore
+    producer: Producer
+    watch: Watch
+
+
+def build(track: Track) -> Dataflow:
+    """The dataflow. Step names are part of the stored state: they never change."""
+    flow = Dataflow("track")
+    workers = Workers()
+    op.input("roll_call", flow, RollCall(workers))
+    batches = op.input("events", flow, EventsSource(track.source))
+    direct = op.flat_map("share_orders", batches, share_orders)
+    numbers = op.flat_map("share_numbers", batches, share_numbers)
+    answers = op.stateful_batch("resolve", numbers, resolver(track))
+    resolved = op.map("to_owner", answers, to_owner)
+    pieces = op.merge("facts", direct, resolved)
+    said = op.stateful_batch("track", pieces, orders(track))
+    outgoing = op.map("to_local_sink", said, to_local_sink(workers))
+    op.output("kafka", outgoing, KafkaSink(workers, sink_part(track)))
+    return flow
+
+
+def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
+    """A piece for every order shard, facts or not: each brings the clock."""
+    pieces = [OrderPiece(name, batch.slot, batch.through, [], []) for name in SHARDS]
+    for fact in batch.facts:
+        pieces[shard_of(fact.key)].facts.append(fact)
+    for dead in batch.dead:
+        pieces[dead.offset % len(SHARDS)].dead.append(dead)
+    return [(piece.shard, piece) for piece in pieces]
+
+
+def share_numbers(batch: Batch) -> list[tuple[str, NumberPiece]]:
+    """A piece for every resolver shard."""
+    pieces = [NumberPiece(name, batch.slot, batch.through, [], []) for name in NUMBER_SHARDS]
+    for registration in batch.registrations:
+        pieces[shard_of(registration.number)].registrations.append(registration)
+    for question in batch.questions:
+        pieces[shard_of(question.number)].questions.append(question)
+    return list(zip(SHARDS, pieces, strict=True))
+
+
+def to_owner(answer: tuple[str, tuple[str, OrderPiece]]) -> tuple[str, OrderPiece]:
+    """From the resolver shard that answered to the order shard that owns the order."""
+    return answer[1]
+
+
+def resolver(track: Track) -> Callable[[bytes | None], ResolveStep]:
+    """How a resolver shard is built: new, or from what bytewax gives back."""
+    return lambda resume: ResolveStep(track.store, track.source.slots, track.watch, resume)
+
+
+def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
+    """How an order shard is built."""
+
+    def build_step(resume: bytes | None) -> OrderStep:
+        return OrderStep(track.table, track.rules, track.store, track.source.slots, track.watch, resume)
+
+    return build_step
+
+
+def to_local_sink(workers: Workers) -> Callable[[tuple[str, list[Outgoing]]], tuple[str, list[Outgoing]]]:
+    """To the sink partition on the worker where the shard lives."""
+    return lambda said: (workers.sink_key(), said[1])
+
+
+def sink_part(track: Track) -> Callable[[], KafkaSinkPart]:
+    """How a sink partition is built."""
+    return lambda: KafkaSinkPart(track.producer, track.store, track.source.stopping)
+
+
+def recovery(folder: Path) -> RecoveryConfig:
+    """bytewax's own recovery store in `folder`, made if it isn't there; it holds pointers only."""
+    if not folder.exists():
+        fresh = folder.with_name(folder.name + ".new")
+        fresh.mkdir(parents=True, exist_ok=True)
+        init_db_dir(fresh, 1)
+        fresh.rename(folder)
+    return RecoveryConfig(folder, timedelta(0))
+
+
