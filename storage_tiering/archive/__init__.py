@@ -1,0 +1,1 @@
+"""The archive: every event and every order for ever, in Parquet files that are never changed."""

@@ -1,0 +1,81 @@
+"""How the two datasets differ: what makes a row the same thing, and which of two rows stays."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+
+from schemas.keys import order_key
+from storage_tiering.archive.columns import event_table, order_table
+from storage_tiering.tier import EventRecord, OrderRecord
+
+Record = TypeVar("Record", OrderRecord, EventRecord)
+Identity = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Dataset(Generic[Record]):
+    """One kind of record.
+
+    Of records with one `identity` the one with the highest `rank` stays, of equals the first.
+    `at` is the instant (ms) that files are compared by: the same thing always has the same. From
+    `columns` of a sealed row `held` makes its identity and rank.
+    """
+
+    identity: Callable[[Record], Identity]
+    rank: Callable[[Record], int]
+    at: Callable[[Record], int]
+    table: Callable[[Sequence[Record]], pa.Table]
+    columns: tuple[str, ...]
+    held: Callable[..., tuple[Identity, int]]
+
+
+def _event_identity(record: EventRecord) -> Identity:
+    return record.key, record.event.event_hash
+
+
+def _event_rank(_record: EventRecord) -> int:
+    return 0
+
+
+def _event_at(record: EventRecord) -> int:
+    return record.arrival_at
+
+
+def _held_event(tenant: str, order_id: str, event_hash: str) -> tuple[Identity, int]:
+    return (order_key(tenant, order_id), event_hash), 0
+
+
+def _order_identity(record: OrderRecord) -> Identity:
+    return record.key, ""
+
+
+def _order_rank(record: OrderRecord) -> int:
+    return record.version or 0
+
+
+def _order_at(record: OrderRecord) -> int:
+    return record.changed_at
+
+
+def _held_order(tenant: str, order_id: str, version: int) -> tuple[Identity, int]:
+    return (order_key(tenant, order_id), ""), version
+
+
+EVENTS: Dataset[EventRecord] = Dataset(
+    identity=_event_identity,
+    rank=_event_rank,
+    at=_event_at,
+    table=event_table,
+    columns=("tenant", "order_id", "event_hash"),
+    held=_held_event,
+)
+ORDERS: Dataset[OrderRecord] = Dataset(
+    identity=_order_identity,
+    rank=_order_rank,
+    at=_order_at,
+    table=order_table,
+    columns=("tenant", "order_id", "version"),
+    held=_held_order,
+)

@@ -1,0 +1,136 @@
+"""Where the archive's files lie. A port: a local folder here, other stores beside it."""
+
+import errno
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from schemas.errors import Busy, StateError
+
+UNSEALED = ".unsealed"
+STALE_AFTER_S = 24 * 3600.0
+RETRY_AFTER_S = 5.0
+# What passes when somebody frees room or the file system comes back.
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EMFILE}
+
+
+class ArchiveFiles(Protocol):
+    """Files by name (`folder/file`), each complete, none ever changed.
+
+    Raises `Busy` when the store can't answer now and `StateError` when it never will.
+    """
+
+    def list(self, folder: str, suffix: str) -> list[str]:
+        """The names of the sealed files in `folder` that end in `suffix`, sorted."""
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """A sealed file, for reading at any place."""
+        ...
+
+    def seal(self, name: str, data: bytes) -> bool:
+        """Make `name` with this content, durable on return; False if the name was taken.
+
+        However this ends, `name` is either missing or complete.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        ...
+
+
+class LocalFiles(ArchiveFiles):
+    """Files under the folder `root` of a local disk that knows hard links.
+
+    A file is written under a name of its own first. What a kill leaves of that is never looked at,
+    and deleted here when it is a day old (it may be another writer's that is at work).
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._unsealed = root / UNSEALED
+        with _answers(str(root)):
+            self._unsealed.mkdir(parents=True, exist_ok=True)
+            for path in self._unsealed.iterdir():
+                _remove_if_stale(path)
+
+    def list(self, folder: str, suffix: str) -> list[str]:
+        with _answers(folder):
+            return sorted(
+                f"{folder}/{path.name}" for path in (self.root / folder).glob(f"*{suffix}")
+            )
+
+    def open(self, name: str) -> BinaryIO:
+        with _answers(name):
+            return (self.root / name).open("rb")
+
+    def seal(self, name: str, data: bytes) -> bool:
+        target = self.root / name
+        temporary = self._unsealed / uuid.uuid4().hex
+        with _answers(name):
+            _make_folder(target.parent)
+            try:
+                _write(temporary, data)
+                return _link(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        with _answers(name):
+            (self.root / name).unlink(missing_ok=True)
+            _sync_folder((self.root / name).parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _link(temporary: Path, target: Path) -> bool:
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    _sync_folder(target.parent)
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is durable once its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_if_stale(path: Path) -> None:
+    try:
+        if time.time() - path.stat().st_mtime > STALE_AFTER_S:
+            path.unlink()
+    except FileNotFoundError:
+        pass  # its writer has just sealed it
+
+
+@contextmanager
+def _answers(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in PASSING:
+            raise Busy(f"archive {name}: {error.strerror}", RETRY_AFTER_S) from error
+        message = f"archive {name}: {error.strerror}; check the archive's folder and its rights"
+        raise StateError(message) from error

@@ -1,0 +1,174 @@
+"""The archive tier: Parquet files that are written once, per topic partition, and kept for ever."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.errors import StateError
+from schemas.keys import order_key
+from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.archive.chain import Chains
+from storage_tiering.archive.columns import event_of
+from storage_tiering.archive.dataset import EVENTS, ORDERS
+from storage_tiering.archive.files import ArchiveFiles
+from storage_tiering.archive.sealed import columns_of, rows_of
+from storage_tiering.archive.unsealed import Unsealed
+from storage_tiering.records import DOCUMENT
+from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """When a file is due: by rows over all partitions, or by the age of the oldest.
+
+    `seal_age_s` is wall time, `seal_stream_age_ms` stream time; None switches one off. A stream age
+    makes a file per hour of history, however fast that is read.
+    """
+
+    seal_rows: int = 50_000
+    seal_age_s: float | None = 60.0
+    seal_stream_age_ms: int | None = None
+    changes_topic: str = ORDERS_CHANGES
+    events_topic: str = ORDERS_EVENTS
+
+
+class ParquetTier(Tier):
+    """Orders and events in `files`. `now_s` is a monotonic clock.
+
+    `find` sees sealed files only. Nothing expires; tombstones change nothing.
+    """
+
+    name = "archive"
+
+    def __init__(
+        self,
+        files: ArchiveFiles,
+        settings: ArchiveSettings | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings or ArchiveSettings()
+        self._now_s = now_s
+        self._chains = Chains(files)
+        self._orders: dict[tuple[str, int], Unsealed[OrderRecord]] = {}
+        self._events: dict[tuple[str, int], Unsealed[EventRecord]] = {}
+        self._through: int | None = None
+        self._since: tuple[float, int | None] | None = None  # wall and stream time of the first row
+
+    def write_orders(self, batch: Sequence[OrderRecord]) -> None:
+        for record in batch:
+            place = record.place.topic, record.place.partition
+            if place not in self._orders:
+                self._orders[place] = Unsealed(ORDERS, self._chains, *place)
+            if record.document is None:
+                self._orders[place].skip(record.place)
+            else:
+                self._orders[place].take(record)
+        self._note_age()
+
+    def write_events(self, batch: Sequence[EventRecord]) -> None:
+        for record in batch:
+            place = record.place.topic, record.place.partition
+            if place not in self._events:
+                self._events[place] = Unsealed(EVENTS, self._chains, *place)
+            self._events[place].take(record)
+        self._note_age()
+
+    def flush(self, *, force: bool = False) -> bool:
+        if self._since is None:
+            return True
+        if not (force or self._is_due()):
+            return False
+        for orders in self._orders.values():
+            orders.seal(self._through)
+        for events in self._events.values():
+            events.seal(self._through)
+        self._since = None
+        return True
+
+    def resume_offset(self, topic: str, partition: int) -> int | None:
+        """Where reading has to go on, whatever a group has committed; None without any file."""
+        return self._chains.next_offset(topic, partition) or None
+
+    def find(self, tenant: str, order_id: str) -> Found | None:
+        key = order_key(tenant, order_id)
+        held = [
+            (row["version"], row["document"], partition)
+            for row, partition in self._rows(self.settings.changes_topic, key)
+        ]
+        if not held:
+            return None
+        _, document, partition = max(held)
+        events = [event_of(row) for row, _ in self._rows(self.settings.events_topic, key)]
+        by_hash = {event.event_hash: event for event in events}
+        return Found(
+            document=DOCUMENT.decode(document),
+            timeline=by_time(list(by_hash.values())),
+            through=self._sealed_through(partition),
+        )
+
+    def expire(self, through_ms: int) -> None:
+        self._through = max(through_ms, self._through or 0)
+
+    def counts(self) -> Counts:
+        changes = self._chains.manifests(self.settings.changes_topic)
+        events = self._chains.manifests(self.settings.events_topic)
+        names = {
+            name
+            for manifest in changes
+            for name in columns_of(self._chains.files, manifest, ("tenant", "order_id"))
+        }
+        return Counts(
+            orders=len(names),
+            events=sum(manifest.content.rows for manifest in events),
+            size_bytes=sum(manifest.size_bytes for manifest in [*changes, *events]),
+        )
+
+    def verify(self) -> Iterator[StateError]:
+        """Read every file: which of them are damaged, missing or one too many."""
+        yield from self._chains.verify(self.settings.changes_topic)
+        yield from self._chains.verify(self.settings.events_topic)
+
+    def close(self) -> None:
+        self._orders.clear()
+        self._events.clear()
+
+    def _rows(self, topic: str, key: str) -> Iterator[tuple[dict[str, Any], int]]:
+        for manifest in self._chains.manifests(topic):
+            if manifest.may_hold(key):
+                for row in rows_of(self._chains.files, manifest, key):
+                    yield row, manifest.content.partition
+
+    def _sealed_through(self, partition: int) -> int | None:
+        chain = self._chains.of_partition(self.settings.changes_topic, partition)
+        known = [m.content.through for m in chain if m.content.through is not None]
+        return max(known, default=None)
+
+    def _note_age(self) -> None:
+        if self._unsealed_rows() == 0:
+            self._since = None
+        elif self._since is None:
+            self._since = self._now_s(), self._through
+
+    def _unsealed_rows(self) -> int:
+        return sum(map(len, self._orders.values())) + sum(map(len, self._events.values()))
+
+    def _is_due(self) -> bool:
+        settings = self.settings
+        return (
+            self._unsealed_rows() >= settings.seal_rows
+            or self._is_old(settings.seal_age_s)
+            or self._is_old_in_stream_time(settings.seal_stream_age_ms)
+        )
+
+    def _is_old(self, limit_s: float | None) -> bool:
+        return (
+            limit_s is not None
+            and self._since is not None
+            and self._now_s() - self._since[0] >= limit_s
+        )
+
+    def _is_old_in_stream_time(self, limit_ms: int | None) -> bool:
+        if limit_ms is None or self._through is None or self._since is None:
+            return False
+        return self._since[1] is None or self._through - self._since[1] >= limit_ms

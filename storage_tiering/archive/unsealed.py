@@ -1,0 +1,121 @@
+"""What one partition has given since its last sealed file."""
+
+from typing import Generic
+
+from storage_tiering.archive.chain import Chains
+from storage_tiering.archive.dataset import Dataset, Identity, Record
+from storage_tiering.archive.key_filter import make_filter
+from storage_tiering.archive.manifest import Content, Manifest
+from storage_tiering.archive.sealed import columns_of, parquet_bytes
+from storage_tiering.tier import Place
+
+
+class Unsealed(Generic[Record]):
+    """The rows of the next file of a partition.
+
+    It begins where the last sealed file ends, whatever offset the consumer group is at: records
+    before that are sealed and not taken again. From there to the last record taken nothing is left
+    out, and that must stay so: rows are never dropped because the partition went to another writer.
+    Should both seal, the first one counts and the other goes on behind it.
+    """
+
+    def __init__(
+        self, dataset: Dataset[Record], chains: Chains, topic: str, partition: int
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self._dataset: Dataset[Record] = dataset
+        self._chains = chains
+        self._rows: dict[Identity, Record] = {}
+        self._first_offset = chains.next_offset(topic, partition)
+        self._next_offset = self._first_offset
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, record: Record) -> None:
+        """Take a record, unless it was taken or sealed before."""
+        if record.place.offset < self._next_offset:
+            return
+        self.skip(record.place)
+        identity = self._dataset.identity(record)
+        held = self._rows.get(identity)
+        if held is None or self._dataset.rank(record) > self._dataset.rank(held):
+            self._rows[identity] = record
+
+    def skip(self, place: Place) -> None:
+        """This record has been dealt with and leaves no row."""
+        self._next_offset = max(self._next_offset, place.offset + 1)
+
+    def seal(self, through: int | None) -> None:
+        """Make the rows a file of the archive, written up to stream time `through` (ms).
+
+        The place in the chain is given away once; the loser reads the chain again and keeps what
+        it still has beyond it.
+
+        Raises:
+            Busy: the store can't take it now; what isn't sealed is still here.
+        """
+        self._drop_sealed()
+        while self._rows:
+            content = self._content(through)
+            data = parquet_bytes(self._dataset.table(self._sorted()), content)
+            if self._chains.add(Manifest.of(content, data), data):
+                self._rows.clear()
+                self._first_offset = self._next_offset
+            else:
+                self._go_on_behind_the_winner()
+
+    def _go_on_behind_the_winner(self) -> None:
+        self._first_offset = self._chains.next_offset(self.topic, self.partition)
+        self._next_offset = max(self._next_offset, self._first_offset)
+        self._drop_sealed()
+
+    def _drop_sealed(self) -> None:
+        """Drop rows that an earlier file has.
+
+        Another writer was first, or the dataflow wrote twice: after a crash it writes again what
+        came after its last snapshot. A thing written twice has the same instant, so only files
+        around it are read; files follow each other in time, so that is the last one or none.
+        """
+        if not self._rows:
+            return
+        least, greatest = self._span()
+        for manifest in self._chains.of_partition(self.topic, self.partition):
+            if manifest.content.min_at <= greatest and manifest.content.max_at >= least:
+                self._drop_held(manifest)
+
+    def _drop_held(self, manifest: Manifest) -> None:
+        for values in columns_of(self._chains.files, manifest, self._dataset.columns):
+            identity, rank = self._dataset.held(*values)
+            record = self._rows.get(identity)
+            if record is not None and self._dataset.rank(record) <= rank:
+                del self._rows[identity]
+
+    def _span(self) -> tuple[int, int]:
+        instants = [self._dataset.at(record) for record in self._rows.values()]
+        return min(instants, default=0), max(instants, default=0)
+
+    def _sorted(self) -> list[Record]:
+        dataset = self._dataset
+        return sorted(
+            self._rows.values(),
+            key=lambda record: (record.key, dataset.at(record), dataset.identity(record)),
+        )
+
+    def _content(self, through: int | None) -> Content:
+        keys = {record.key for record in self._rows.values()}
+        least, greatest = self._span()
+        return Content(
+            topic=self.topic,
+            partition=self.partition,
+            first_offset=self._first_offset,
+            next_offset=self._next_offset,
+            rows=len(self._rows),
+            min_key=min(keys),
+            max_key=max(keys),
+            min_at=least,
+            max_at=greatest,
+            through=through,
+            key_filter=make_filter(keys),
+        )

@@ -1,0 +1,1 @@
+"""The hot tier: the last 72 hours, in Redis."""

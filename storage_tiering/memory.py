@@ -1,0 +1,81 @@
+"""A tier in a dictionary: the reference that the others are read and tested against."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.instants import HOUR_MS
+from schemas.keys import order_key
+from schemas.order import AcceptedEvent, OrderDocument
+from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+
+
+class HeldOrder:
+    """One order; `changed_at` (ms) is its document's, else the arrival of its first event."""
+
+    def __init__(self, changed_at: int) -> None:
+        self.changed_at = changed_at
+        self.document: OrderDocument | None = None
+        self.events: dict[str, AcceptedEvent] = {}
+
+    @property
+    def version(self) -> int:
+        """The document's; -1 before the first one."""
+        return self.document.version if self.document else -1
+
+
+class MemoryTier(Tier):
+    """Keeps orders for `keep_ms` of stream time after their last change and drops retired ones."""
+
+    def __init__(self, name: str = "memory", keep_ms: int = 72 * HOUR_MS) -> None:
+        self.name = name
+        self.keep_ms = keep_ms
+        self.through: int | None = None
+        self.orders: dict[str, HeldOrder] = {}
+
+    def write_orders(self, batch: Sequence[OrderRecord]) -> None:
+        for record in batch:
+            if record.document is None:
+                self._retire(record)
+            else:
+                self._change(record, record.document)
+
+    def _change(self, record: OrderRecord, document: OrderDocument) -> None:
+        held = self.orders.setdefault(record.key, HeldOrder(record.changed_at))
+        if document.version > held.version:
+            held.document = document
+            held.changed_at = record.changed_at
+
+    def _retire(self, record: OrderRecord) -> None:
+        held = self.orders.get(record.key)
+        if held and (record.version is None or held.version <= record.version):
+            del self.orders[record.key]
+
+    def write_events(self, batch: Sequence[EventRecord]) -> None:
+        for record in batch:
+            held = self.orders.setdefault(record.key, HeldOrder(record.arrival_at))
+            held.events.setdefault(record.event.event_hash, record.event)
+
+    def flush(self, *, force: bool = False) -> bool:
+        return True
+
+    def find(self, tenant: str, order_id: str) -> Found | None:
+        held = self.orders.get(order_key(tenant, order_id))
+        if held is None or held.document is None:
+            return None
+        timeline = by_time(list(held.events.values()))
+        return Found(document=held.document, timeline=timeline, through=self.through)
+
+    def expire(self, through_ms: int) -> None:
+        self.through = max(through_ms, self.through or 0)
+        limit = self.through - self.keep_ms
+        self.orders = {key: held for key, held in self.orders.items() if held.changed_at > limit}
+
+    def counts(self) -> Counts:
+        documents = [held.document for held in self.orders.values() if held.document]
+        events = [event for held in self.orders.values() for event in held.events.values()]
+        size_bytes = sum(len(msgspec.json.encode(each)) for each in [*documents, *events])
+        return Counts(orders=len(documents), events=len(events), size_bytes=size_bytes)
+
+    def close(self) -> None:
+        pass  # nothing is open

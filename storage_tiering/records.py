@@ -1,0 +1,145 @@
+"""Messages of orders.changes and orders.events become records, or a clear reason why not."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from schemas.errors import Rejected
+from schemas.instants import parse_instant
+from schemas.keys import SEPARATOR, order_key
+from schemas.order import AcceptedEvent, OrderDocument
+from schemas.topics import HEADER_CLOCK, HEADER_VERSION, ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.tier import EventRecord, OrderRecord, Place
+
+# Such a key names no order (no id begins with a control character): the message, whose value is
+# null, only says how far the stream clock of its partition has come.
+CLOCK_KEY = SEPARATOR + "clock"
+
+DOCUMENT = msgspec.json.Decoder(OrderDocument)
+ACCEPTED = msgspec.json.Decoder(AcceptedEvent)
+
+
+class Message(Protocol):
+    """What the writers need of a Kafka message. `value` None is a tombstone or a heartbeat."""
+
+    @property
+    def topic(self) -> str:
+        """The topic that it was read from."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """The partition that it was read from."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """The order key in UTF-8, or a heartbeat's `CLOCK_KEY`."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """JSON."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """`clock`, and `version` on tombstones."""
+        ...
+
+
+def clock_of(message: Message) -> int | None:
+    """The stream clock (ms) that rides on the message, or None."""
+    return _number(message, HEADER_CLOCK)
+
+
+def decode(message: Message) -> OrderRecord | EventRecord | None:
+    """The record in a message; None for a heartbeat of the clock.
+
+    Raises:
+        Rejected: `unreadable_key`, `unreadable_value`, `wrong_key` (the key names another order
+            than the value), `unknown_topic`.
+    """
+    key = _key(message)
+    if key.startswith(CLOCK_KEY):
+        return None
+    place = Place(message.topic, message.partition, message.offset)
+    if message.topic.endswith(ORDERS_CHANGES):
+        return _decode_change(message, key, place)
+    if message.topic.endswith(ORDERS_EVENTS):
+        return _decode_event(message, key, place)
+    raise Rejected("unknown_topic", f"{message.topic} holds neither changes nor events of orders")
+
+
+def order_record(document: OrderDocument, place: Place) -> OrderRecord:
+    """The record of `document`, as if it had been read at `place`."""
+    key = order_key(document.tenant, document.order_id)
+    data = msgspec.json.encode(document)
+    return OrderRecord(key=key, place=place, document=document, version=document.version, data=data)
+
+
+def tombstone(key: str, place: Place, version: int | None = None) -> OrderRecord:
+    """The record which says that the order `key` has retired, with its last `version` if known."""
+    return OrderRecord(key=key, place=place, document=None, version=version, data=b"")
+
+
+def event_record(event: AcceptedEvent, place: Place) -> EventRecord:
+    """The record of `event`, as if it had been read at `place`."""
+    key = order_key(event.tenant, event.order_id)
+    return EventRecord(key=key, place=place, event=event, data=msgspec.json.encode(event))
+
+
+def _decode_change(message: Message, key: str, place: Place) -> OrderRecord:
+    if message.value is None:
+        return tombstone(key, place, _number(message, HEADER_VERSION))
+    try:
+        document = DOCUMENT.decode(message.value)
+        if document.updated_at is not None:
+            parse_instant(document.updated_at)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("unreadable_value", f"no order document: {error}") from error
+    _check_key(key, document.tenant, document.order_id)
+    return OrderRecord(
+        key=key,
+        place=place,
+        document=document,
+        version=document.version,
+        data=message.value,
+        clock_at=clock_of(message),
+    )
+
+
+def _decode_event(message: Message, key: str, place: Place) -> EventRecord:
+    try:
+        event = ACCEPTED.decode(message.value or b"")
+        parse_instant(event.at)
+        parse_instant(event.arrival_at)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("unreadable_value", f"no accepted event: {error}") from error
+    _check_key(key, event.tenant, event.order_id)
+    return EventRecord(key=key, place=place, event=event, data=message.value or b"")
+
+
+def _key(message: Message) -> str:
+    try:
+        return (message.key or b"").decode()
+    except UnicodeDecodeError as error:
+        raise Rejected("unreadable_key", f"the key is not UTF-8: {error}") from error
+
+
+def _check_key(key: str, tenant: str, order_id: str) -> None:
+    if key != order_key(tenant, order_id):
+        raise Rejected("wrong_key", f"the key is {key!r}, the value is of {tenant}/{order_id}")
+
+
+def _number(message: Message, header: str) -> int | None:
+    for name, value in message.headers:
+        if name == header and value is not None and value.isdigit():
+            return int(value)
+    return None

@@ -1,0 +1,141 @@
+"""The Tier: what the hot, the warm and the archive store have in common.
+
+Every implementation passes `tests/contracts/test_tiers.py`; `storage_tiering/memory.py` is the one
+to read first.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from schemas.instants import parse_instant
+from schemas.order import AcceptedEvent, OrderDocument
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a record lies in the topic that the tiers are written from."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of orders.changes: an order after a change.
+
+    `document` is None in a tombstone: the order has retired from memory. `version` is the
+    document's; a tombstone has the one of its header, or None where it has none, and then it
+    applies to any version. `data` is the document as JSON, unknown fields included. `clock_at` is
+    the stream clock (ms) that came with the message, None where none did.
+    """
+
+    key: str
+    place: Place
+    document: OrderDocument | None
+    version: int | None
+    data: bytes
+    clock_at: int | None = None
+
+    @property
+    def changed_at(self) -> int:
+        """The document's updated_at in ms; where it has none, the clock that came with it, or 0."""
+        if self.document is None or self.document.updated_at is None:
+            return self.clock_at or 0
+        return parse_instant(self.document.updated_at)
+
+
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of orders.events: an accepted event of one order. `data` is it as JSON."""
+
+    key: str
+    place: Place
+    event: AcceptedEvent
+    data: bytes
+
+    @property
+    def at(self) -> int:
+        """When it happened, in ms."""
+        return parse_instant(self.event.at)
+
+    @property
+    def arrival_at(self) -> int:
+        """When it reached us, in ms."""
+        return parse_instant(self.event.arrival_at)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as one tier holds it.
+
+    `timeline` holds the events that the tier has, by time. `through` says how fresh the answer is:
+    everything that the stream held up to this instant (ms, stream time) is in it; None where the
+    tier has not been told yet.
+    """
+
+    document: OrderDocument
+    timeline: list[AcceptedEvent]
+    through: int | None
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tier holds: distinct orders, distinct events, and what they take up."""
+
+    orders: int
+    events: int
+    size_bytes: int
+
+
+class Tier(Protocol):
+    """A place that orders are written to and found in.
+
+    Writing twice is writing once: a document whose version is not higher than what is held is
+    ignored, and so is an event that the order has already (same `event_hash`). Hence a batch whose
+    outcome isn't known is simply written again.
+
+    Every method raises `Busy` when the store can't answer now (wait, and do the same again), the
+    write methods `Rejected` when a record of the batch can never be taken, and `StateError` when
+    what is stored is damaged. After `Rejected` some of the batch may have been written.
+    """
+
+    name: str  # what people call it: `hot`, `warm`, `archive`
+
+    def write_orders(self, batch: Sequence[OrderRecord]) -> None:
+        """Take changes and tombstones, in the order of their partitions."""
+        ...
+
+    def write_events(self, batch: Sequence[EventRecord]) -> None:
+        """Take accepted events; they may come before their order's first change."""
+        ...
+
+    def flush(self, *, force: bool = False) -> bool:
+        """Is everything written so far durable, so that its offsets may be committed?
+
+        A tier that collects records into files says False until a file is due; `force` makes it
+        due now.
+        """
+        ...
+
+    def find(self, tenant: str, order_id: str) -> Found | None:
+        """The order with its highest version, or None; sees what is durable."""
+        ...
+
+    def expire(self, through_ms: int) -> None:
+        """Drop what is too old at stream time `through_ms`; everything up to it was written."""
+        ...
+
+    def counts(self) -> Counts:
+        """Count it all. It may read everything: for reconciling, not for every scrape."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files. What was not flushed is not kept."""
+        ...
+
+
+def by_time(events: Sequence[AcceptedEvent]) -> list[AcceptedEvent]:
+    """A timeline: by time, then arrival, then hash, so that equal sets give equal timelines."""
+    return sorted(events, key=_time_order)
+
+
+def _time_order(event: AcceptedEvent) -> tuple[int, int, str]:
+    return parse_instant(event.at), parse_instant(event.arrival_at), event.event_hash

@@ -1,0 +1,1 @@
+"""The warm tier: the last three months, to look up and to query."""

@@ -1,0 +1,100 @@
+"""One SQLite file: opened the same way everywhere, its errors in the tiers' words."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import Busy, StateError
+
+# SQLite waits this long for another process's transaction before it says that it is locked.
+LOCK_TIMEOUT_S = 5.0
+RETRY_AFTER_S = 0.5
+KEYS_PER_QUERY = 500  # SQLite takes 32,766 parameters from 3.32 on, 999 before
+
+PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+}
+SUFFIXES = ("", "-wal", "-shm")
+
+Row = tuple[Any, ...]
+
+
+class Database:
+    """A connection to `path`, whose tables `schema` creates where they are missing.
+
+    WAL, so that look-ups go on while a writer writes; a commit is on the disk when it returns.
+
+    Raises:
+        Busy: locked by another process for long, or the disk is full or away.
+        StateError: the file is damaged or no SQLite file.
+    """
+
+    def __init__(self, path: Path, schema: str) -> None:
+        self.path = path
+        with self._answers():
+            self._connection = sqlite3.connect(
+                path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(schema)
+
+    def read(self, query: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """All rows of `query`."""
+        with self._answers():
+            return self._connection.execute(query, parameters).fetchall()
+
+    def read_by_keys(self, query: str, keys: Sequence[str]) -> list[Row]:
+        """All rows of `query`, which asks `… IN ({keys})`, over any number of keys."""
+        rows: list[Row] = []
+        for start in range(0, len(keys), KEYS_PER_QUERY):
+            part = keys[start : start + KEYS_PER_QUERY]
+            rows += self.read(query.format(keys=",".join("?" * len(part))), part)
+        return rows
+
+    def write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run `statement` once per row, all in one transaction, durable on return."""
+        with self._answers():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(statement, rows)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @property
+    def size_bytes(self) -> int:
+        """What the file and its write-ahead log take up."""
+        paths = [Path(f"{self.path}{suffix}") for suffix in SUFFIXES]
+        return sum(path.stat().st_size for path in paths if path.exists())
+
+    def close(self) -> None:
+        """Close; the last one to close folds the write-ahead log into the file."""
+        self._connection.close()
+
+    def remove(self) -> None:
+        """Close and delete the file with what belongs to it."""
+        self.close()
+        for suffix in SUFFIXES:
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one
+            if code in PASSING:
+                raise Busy(f"warm store {self.path.name}: {error}", RETRY_AFTER_S) from error
+            raise StateError(
+                f"warm store {self.path.name}: {error}; "
+                "remove the file and write the tier again from the topics"
+            ) from error

@@ -1,0 +1,128 @@
+"""One period of the warm tier: the orders whose first change fell into one month."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from schemas.errors import Rejected
+from schemas.instants import to_instant
+from storage_tiering.tier import EventRecord, OrderRecord
+from storage_tiering.warm.database import Database, Row
+
+PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+SUFFIX = ".sqlite"
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS orders (
+    key TEXT PRIMARY KEY, version INTEGER, status TEXT, lane TEXT, updated_at INTEGER, doc BLOB);
+CREATE INDEX IF NOT EXISTS orders_by_time ON orders (updated_at);
+CREATE INDEX IF NOT EXISTS orders_by_status ON orders (status, updated_at);
+CREATE INDEX IF NOT EXISTS orders_by_lane ON orders (lane, updated_at);
+CREATE TABLE IF NOT EXISTS events (
+    key TEXT, event_hash TEXT, at INTEGER, arrival_at INTEGER, status TEXT, shipment TEXT, doc BLOB,
+    PRIMARY KEY (key, event_hash));
+"""
+PUT_ORDER = """
+INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET version = excluded.version, status = excluded.status,
+    lane = excluded.lane, updated_at = excluded.updated_at, doc = excluded.doc
+WHERE excluded.version > orders.version
+"""
+ADD_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query asks for; None asks for nothing. `updated_since` in ms, inclusive."""
+
+    status: str | None = None
+    lane: str | None = None
+    updated_since: int | None = None
+    limit: int = 100
+
+
+class PeriodFile:
+    """The SQLite file of one period."""
+
+    def __init__(self, folder: Path, period: str) -> None:
+        self.period = period
+        self.database = Database(folder / f"{period}{SUFFIX}", SCHEMA)
+
+    def put(self, records: Iterable[OrderRecord]) -> None:
+        """Take documents whose version is higher than the one held."""
+        self.database.write(PUT_ORDER, [order_row(record) for record in records])
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take event rows, once each."""
+        self.database.write(ADD_EVENT, rows)
+
+    def held(self, keys: Sequence[str]) -> set[str]:
+        """Which of the orders lie here."""
+        rows = self.database.read_by_keys("SELECT key FROM orders WHERE key IN ({keys})", keys)
+        return {key for (key,) in rows}
+
+    def find(self, key: str) -> tuple[int, bytes] | None:
+        """(version, document) of an order."""
+        rows = self.database.read("SELECT version, doc FROM orders WHERE key = ?", (key,))
+        return rows[0] if rows else None
+
+    def events_of(self, key: str) -> list[bytes]:
+        """The events of an order, as JSON."""
+        return [
+            doc for (doc,) in self.database.read("SELECT doc FROM events WHERE key = ?", (key,))
+        ]
+
+    def query(self, wanted: Wanted) -> list[Row]:
+        """(updated_at, key, document) of the newest that are wanted, newest first."""
+        conditions = {
+            "status = ?": wanted.status,
+            "lane = ?": wanted.lane,
+            "updated_at >= ?": wanted.updated_since,
+        }
+        asked = {text: value for text, value in conditions.items() if value is not None}
+        where = " AND ".join(asked) or "TRUE"
+        query = (  # `where` is made of the three texts above
+            f"SELECT updated_at, key, doc FROM orders WHERE {where}"  # noqa: S608 - see above
+            " ORDER BY updated_at DESC, key LIMIT ?"
+        )
+        return self.database.read(query, (*asked.values(), wanted.limit))
+
+    def counts(self) -> tuple[int, int]:
+        """(orders, events)."""
+        query = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM events)"
+        orders, events = self.database.read(query)[0]
+        return orders, events
+
+
+def order_row(record: OrderRecord) -> Row:
+    """The row of a document (not of a tombstone)."""
+    document = record.document
+    assert document is not None
+    state = (document.status, document.lane, record.changed_at)
+    return record.key, document.version, *state, record.data
+
+
+def event_row(record: EventRecord) -> Row:
+    """The row of an event."""
+    event = record.event
+    said = (event.status, event.shipment, record.data)
+    return record.key, event.event_hash, record.at, record.arrival_at, *said
+
+
+def check_period(period: str) -> None:
+    """A period becomes a file name: nothing but a month may pass.
+
+    Raises:
+        Rejected: `bad_period`.
+    """
+    if not PERIOD.fullmatch(period):
+        raise Rejected("bad_period", f"warm_period {period!r} is no month; it is written 2017-10")
+
+
+def period_end(period: str) -> int:
+    """The first ms after a period."""
+    year, month = int(period[:4]), int(period[5:])
+    following = (year + 1, 1) if month == 12 else (year, month + 1)  # noqa: PLR2004 - December
+    return to_instant(datetime(*following, 1, tzinfo=UTC))

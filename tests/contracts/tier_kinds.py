@@ -1,0 +1,73 @@
+"""The implementations that the contract of the tiers is run against, and what may differ."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from storage_tiering.archive.files import LocalFiles
+from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
+from storage_tiering.hot.embedded import EmbeddedRedis
+from storage_tiering.hot.redis import HotSettings, RedisTier, connect
+from storage_tiering.memory import MemoryTier
+from storage_tiering.tier import Tier
+from storage_tiering.warm.sqlite import SqliteTier
+
+Expires = Literal["orders", "periods", "never"]
+
+
+@dataclass
+class TierKind:
+    """One implementation. `open` opens the same store again each time it is called."""
+
+    name: str
+    open: Callable[[], Tier]
+    expires: Expires
+    drops_retired: bool
+    survives_closing: bool = True
+
+
+def memory_kind() -> TierKind:
+    return TierKind("memory", MemoryTier, "orders", drops_retired=True, survives_closing=False)
+
+
+def redis_kind(server: EmbeddedRedis, prefix: str) -> TierKind:
+    settings = HotSettings(prefix=prefix, safety_ttl_ms=None)
+
+    def open_tier() -> Tier:
+        return RedisTier(connect(server.url), settings)
+
+    return TierKind("redis", open_tier, "orders", drops_retired=True)
+
+
+def sqlite_kind(folder: Path) -> TierKind:
+    return TierKind("sqlite", lambda: SqliteTier(folder), "periods", drops_retired=False)
+
+
+def parquet_kind(folder: Path) -> TierKind:
+    def open_tier() -> Tier:
+        return ParquetTier(LocalFiles(folder), ArchiveSettings(seal_age_s=None))
+
+    return TierKind("parquet", open_tier, "never", drops_retired=False)
+
+
+class OpenTier:
+    """A tier under test: what is written is made durable, so that `find` sees it."""
+
+    def __init__(self, kind: TierKind) -> None:
+        self.kind = kind
+        self.tier = kind.open()
+
+    def reopen(self) -> None:
+        self.tier.close()
+        self.tier = self.kind.open()
+
+
+@contextmanager
+def opened(kind: TierKind) -> Iterator[OpenTier]:
+    under_test = OpenTier(kind)
+    try:
+        yield under_test
+    finally:
+        under_test.tier.close()

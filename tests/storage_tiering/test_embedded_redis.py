@@ -1,0 +1,118 @@
+"""The embedded Redis answers, and ends with whoever started it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import SettingsError
+from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server, find_server
+from storage_tiering.hot.redis import connect
+
+ROOT = Path(__file__).resolve().parents[2]
+FOUND = {"on the path": shutil.which("redis-server"), "bundled": bundled_server()}
+BINARIES = [pytest.param(path, id=name) for name, path in FOUND.items() if path]
+
+PARENT = """
+import sys, threading, time
+from redis import Redis
+from storage_tiering.hot.embedded import EmbeddedRedis
+
+servers = []
+starter = threading.Thread(target=lambda: servers.append(EmbeddedRedis(sys.argv[1])))
+starter.start()
+starter.join()  # the server shall outlive the thread that started it
+process_id = Redis.from_url(servers[0].url).info()["process_id"]
+print(process_id, servers[0].folder, flush=True)
+time.sleep(60)
+"""
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait for something that happens soon."""
+    for _ in range(3_000):
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def is_running(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+def test_it_answers_and_leaves_nothing_behind(binary: str) -> None:
+    with EmbeddedRedis(binary) as server:
+        client = connect(server.url)
+        client.set("order", "found")
+        assert client.get("order") == b"found"
+        process_id = client.info()["process_id"]
+        client.close()
+    assert not is_running(process_id)
+    assert not server.folder.exists()
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+def test_it_keeps_nothing_on_the_disk(binary: str) -> None:
+    with EmbeddedRedis(binary) as server:
+        client = connect(server.url)
+        assert client.config_get("save") == {"save": ""}
+        assert client.config_get("appendonly") == {"appendonly": "no"}
+        client.close()
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_with_its_parent_however_that_ends(binary: str, how: signal.Signals) -> None:
+    command = [sys.executable, "-c", PARENT, binary]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        process_id, folder = parent.stdout.readline().split()
+        assert is_running(int(process_id))
+        parent.send_signal(how)
+    assert until(lambda: not is_running(int(process_id)))
+    assert until(lambda: not Path(folder).exists())
+
+
+def test_the_server_on_the_path_goes_before_the_bundled_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "redis-server"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_server() == str(own)
+
+
+def test_without_a_server_on_the_path_the_bundled_one_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bundled = bundled_server()
+    if bundled is None:
+        with pytest.raises(SettingsError, match="install one of the two"):
+            find_server()
+    else:
+        assert find_server() == bundled
+
+
+def test_a_server_that_does_not_start_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage_tiering.hot.embedded.START_TIMEOUT_S", 0.1)
+    broken = tmp_path / "redis-server"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(SettingsError, match="redis-server gives no answer"):
+        EmbeddedRedis(str(broken))

@@ -1,0 +1,84 @@
+"""The writers over the embedded broker, as members of a consumer group."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from broker.consume import GroupReader
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer
+from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.archive.files import LocalFiles
+from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
+from storage_tiering.stream_clock import StreamClock
+from storage_tiering.tier import Tier
+from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.writer import Writer
+from tests.storage_tiering.log_file import LetterBox, busy_day
+from tests.storage_tiering.orders import LogMessage
+
+ORDERS, ROUNDS = 40, 5
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as running:
+        for topic in (ORDERS_CHANGES, ORDERS_EVENTS):
+            running.create(topic)
+        yield running
+
+
+def produce(broker: EmbeddedBroker, messages: Sequence[LogMessage]) -> None:
+    with Producer(broker.connection) as producer:
+        for each in messages:
+            producer.send(each.topic, each.key, each.value, each.headers, partition=each.partition)
+
+
+def write(broker: EmbeddedBroker, tier: Tier, until: int, *, finish: bool = True) -> None:
+    """Run a writer over `until` messages; without `finish` it vanishes before its last commit."""
+    stop, clock = threading.Event(), StreamClock()
+    topics = [ORDERS_CHANGES, ORDERS_EVENTS]
+    with GroupReader(broker.connection, "test-writer", topics, clock.revoked) as reader:
+        writer = Writer(tier, reader, LetterBox(), stop=stop, clock=clock)
+        done = 0
+        while done < until:
+            done += writer.step()
+        stop.set()
+        if finish:
+            writer.run()
+
+
+def assert_complete(tier: Tier) -> None:
+    counts = tier.counts()
+    assert (counts.orders, counts.events) == (ORDERS, ORDERS * ROUNDS)
+    found = tier.find("default", "订单-7")
+    assert found is not None
+    assert found.document.version == ROUNDS
+    assert len(found.timeline) == ROUNDS
+
+
+def test_all_that_was_produced_is_found(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    messages = busy_day(ORDERS, rounds=ROUNDS)
+    produce(broker, messages)
+    tier = SqliteTier(tmp_path)
+    write(broker, tier, until=len(messages))
+    assert_complete(tier)
+    tier.close()
+
+
+def test_an_archive_writer_that_vanished_is_replaced_without_a_gap(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    messages = busy_day(ORDERS, rounds=ROUNDS)
+    produce(broker, messages)
+    settings = ArchiveSettings(seal_rows=10_000, seal_age_s=None)
+    vanishing = ParquetTier(LocalFiles(tmp_path), settings)
+    write(broker, vanishing, until=300, finish=False)
+    assert vanishing.flush(force=True), "sealed, and not committed"
+    tier = ParquetTier(LocalFiles(tmp_path), settings)
+    write(broker, tier, until=len(messages))
+    assert_complete(tier)
+    assert not list(tier.verify())
+    tier.close()
