@@ -1,0 +1,116 @@
+"""The tables of a state file, and whether a file is one that this version can use."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from dataflows.state.frame import WAY_OUT
+from dataflows.state.store import StoreFull
+from schemas.errors import StateError
+
+LAYOUT = 1
+MOST_PAGES = 2**32 - 2  # what SQLite has
+
+# blobs: `sequence` is the rowid, so that a commit appends to one place of the file.
+# cold: a row per change of a key, so that a resume at an older pointer sees the cold as it was.
+SCHEMA = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL)",
+    "CREATE TABLE floors (shard TEXT PRIMARY KEY, sequence INTEGER NOT NULL)",
+    """CREATE TABLE blobs (sequence INTEGER PRIMARY KEY, shard TEXT NOT NULL, run TEXT NOT NULL,
+        committed INTEGER NOT NULL, base INTEGER NOT NULL, stored BLOB NOT NULL)""",
+    "CREATE INDEX blobs_of_shard ON blobs (shard, sequence)",
+    """CREATE TABLE cold (shard TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL,
+        stored BLOB)""",
+    "CREATE UNIQUE INDEX cold_by_key ON cold (shard, key, sequence)",
+    "CREATE INDEX cold_by_sequence ON cold (shard, sequence)",
+)
+
+
+class Meta(msgspec.Struct, forbid_unknown_fields=False):
+    """What a state file says of itself. `sequence` and `commits` are the last that were given."""
+
+    layout: int
+    store: str
+    shards: int
+    sequence: int
+    commits: int
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into what the engine says.
+
+    Raises:
+        StoreFull: the disk is full.
+        StateError: anything else; the file is damaged, closed or not writable.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreFull(
+                f"{path}: no room left ({error}); nothing is lost, free some space"
+            ) from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StateError(f"{path}: damaged, {error}; {WAY_OUT}") from error
+        raise StateError(f"{path}: can't be used, {error}; is the disk well?") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open or make a file whose commits are on the disk when they return."""
+    path.touch(mode=0o600)  # it holds who ordered what
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA journal_size_limit = 67108864")  # a log that grew shrinks again
+    return database
+
+
+def prepare(database: sqlite3.Connection, path: Path, shards: int) -> Meta:
+    """Make the tables of a new file, or read what an old one says of itself.
+
+    Raises:
+        StateError: the file has another layout, another number of shards, or isn't ours.
+    """
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    if not tables:
+        return create(database, shards)
+    if "meta" not in tables:
+        raise StateError(f"{path}: not a state file of ordertide; name another folder")
+    said = dict(database.execute("SELECT name, value FROM meta"))
+    if said.get("layout") != LAYOUT:
+        raise StateError(
+            f"{path}: has layout {said.get('layout')}, this version reads layout {LAYOUT}; "
+            f"use the version that wrote it, or {WAY_OUT}"
+        )
+    meta = msgspec.convert(said, Meta)
+    if meta.shards != shards:
+        raise StateError(
+            f"{path}: made for {meta.shards} shards, not {shards}; set shards = {meta.shards}, or "
+            "remove the state and the recovery folder and rebuild the state from the events"
+        )
+    return meta
+
+
+def create(database: sqlite3.Connection, shards: int) -> Meta:
+    """Make the tables, all or none."""
+    meta = Meta(LAYOUT, secrets.token_hex(8), shards, sequence=0, commits=0)
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA:
+            database.execute(statement)
+        rows = msgspec.structs.asdict(meta).items()
+        database.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+    return meta
+
+
+def set_limit(database: sqlite3.Connection, max_size_bytes: int | None) -> None:
+    """Let a file grow to `max_size_bytes`, rounded down to whole pages; None is no limit."""
+    (page_bytes,) = database.execute("PRAGMA page_size").fetchone()
+    pages = MOST_PAGES if max_size_bytes is None else max_size_bytes // page_bytes
+    database.execute(f"PRAGMA max_page_count = {min(pages, MOST_PAGES)}")

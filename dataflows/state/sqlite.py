@@ -1,0 +1,183 @@
+"""The shard store in one SQLite file, for one worker process on one host."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import RLock
+
+from dataflows.state.chain import Chain, Link, links_to
+from dataflows.state.frame import frame, squeeze, unframe
+from dataflows.state.layout import connect, explained, prepare, set_limit
+from dataflows.state.lock import ProcessLock
+from dataflows.state.staged import Staged, StagedBlob, StagedRow
+from dataflows.state.store import Pointer, Summary, check_store
+from dataflows.state.tables import Tables
+from schemas.errors import StateError
+
+KEYS_A_PAGE = 1_000
+
+
+class SqliteShardStore:
+    """A ShardStore in the file `path`, locked through `path`.lock while it is open.
+
+    A commit is one SQLite transaction in WAL mode with synchronous=FULL: one fsync, whatever the
+    number of shards. Never put the file on a network disk: locks and fsync don't hold there.
+    """
+
+    def __init__(self, path: Path, shards: int, *, max_size_bytes: int | None = None) -> None:
+        """Open the file, or make it for `shards` shards; over `max_size_bytes` it is full.
+
+        Raises:
+            StateError: the file is in use, foreign, damaged, or made for another `shards`.
+            StoreFull: there is no room to make it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.lock = RLock()
+        self.staged = Staged()
+        self.chains: dict[str, Chain] = {}
+        self.run = secrets.token_hex(4)
+        self.process_lock = ProcessLock(path.with_name(f"{path.name}.lock"), path)
+        try:
+            with explained(path):
+                self.database = connect(path)
+                self.meta = prepare(self.database, path, shards)
+                set_limit(self.database, max_size_bytes)
+        except BaseException:
+            self.close()
+            raise
+        self.tables = Tables(self.database)
+        self.sequence = self.meta.sequence
+
+    def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
+        with self.lock, explained(self.path):
+            self.staged.drop(shard)
+            self.chains.pop(shard, None)
+            if pointer is None:
+                self._forget(shard, beyond=-1)
+                self.chains[shard] = Chain()
+                return []
+            check_store(pointer, self.meta.store, shard, str(self.path))
+            floor = self.tables.floor(shard)
+            links = links_to(pointer, self.tables.links(shard), floor, shard)
+            blobs = self._blobs(shard, links)
+            self._forget(shard, beyond=pointer.sequence)
+            self.chains[shard] = Chain(links, floor)
+            return blobs
+
+    def _blobs(self, shard: str, links: Sequence[Link]) -> list[bytes]:
+        """The bytes of the latest base among `links` and of what follows it."""
+        base = max(link.sequence for link in links if link.base)
+        return [
+            unframe(stored, self._identity(shard, sequence, run), f"shard {shard}, blob {sequence}")
+            for sequence, run, stored in self.tables.blobs(shard, base, links[-1].sequence)
+        ]
+
+    def _identity(self, shard: str, sequence: int, name: str) -> str:
+        """What a frame is bound to; `name` is the run of a blob, the key of a cold row."""
+        return f"{self.meta.store} {shard} {sequence} {name}"
+
+    def _forget(self, shard: str, *, beyond: int) -> None:
+        with self.database as database:
+            database.execute("BEGIN IMMEDIATE")
+            self.tables.forget(shard, beyond)
+
+    def stage(
+        self,
+        shard: str,
+        blob: bytes,
+        *,
+        base: bool,
+        cold: Sequence[tuple[str, bytes | None]] = (),
+    ) -> Pointer:
+        codec, payload = squeeze(blob)  # outside the lock: zstd lets other threads run
+        with self.lock:
+            self._chain(shard).check_base(shard, base=base)
+            self.sequence += 1
+            stored = frame(codec, payload, self._identity(shard, self.sequence, self.run))
+            rows = [self._row(shard, key, value) for key, value in dict(cold).items()]
+            self.staged.add(shard, StagedBlob(self.sequence, base, stored), rows)
+            self._chain(shard).grow(len(stored), base=base)
+            return Pointer(self.meta.store, self.run, self.sequence)
+
+    def _chain(self, shard: str) -> Chain:
+        if shard not in self.chains:
+            raise StateError(f"shard {shard}: not open in {self.path}; open it first")
+        return self.chains[shard]
+
+    def _row(self, shard: str, key: str, value: bytes | None) -> StagedRow:
+        """A row to stage under the present sequence."""
+        if value is None:
+            return StagedRow(key, self.sequence, None)
+        identity = self._identity(shard, self.sequence, key)
+        return StagedRow(key, self.sequence, frame(*squeeze(value), identity))
+
+    def wants_base(self, shard: str) -> bool:
+        with self.lock:
+            return self._chain(shard).wants_base(shard)
+
+    def cold(self, shard: str, key: str) -> bytes | None:
+        with self.lock, explained(self.path):
+            row = self.staged.row(shard, key) or self.tables.cold_row(shard, key)
+        if row is None or row.stored is None:
+            return None
+        identity = self._identity(shard, row.sequence, key)
+        return unframe(
+            row.stored, identity, f"shard {shard}, cold row {key} of blob {row.sequence}"
+        )
+
+    def cold_keys(self, shard: str) -> Iterator[str]:
+        after: str | None = ""
+        while after is not None:
+            keys, after = self._page(shard, after)
+            yield from keys
+
+    def _page(self, shard: str, after: str) -> tuple[list[str], str | None]:
+        """(keys in the cold after `after`, sorted; where to go on, None at the end)."""
+        with self.lock, explained(self.path):
+            stored = dict(self.tables.cold_keys(shard, after, KEYS_A_PAGE))
+            end = max(stored) if len(stored) == KEYS_A_PAGE else None
+            staged = {
+                key: row.stored is not None
+                for key, row in self.staged.latest.get(shard, {}).items()
+                if key > after and (end is None or key <= end)
+            }
+        return sorted(key for key, is_there in {**stored, **staged}.items() if is_there), end
+
+    def commit(self) -> None:
+        with self.lock, explained(self.path):
+            if not self.staged.blobs:
+                return
+            committed = self.meta.commits + 1
+            kept = {
+                shard: self.chains[shard].after(self.staged.order(shard))
+                for shard in self.staged.blobs
+            }
+            with self.database:
+                self.database.execute("BEGIN IMMEDIATE")
+                self.tables.write(self.staged, self.run, committed)
+                self.tables.count(self.sequence, committed)
+                for shard, outlook in kept.items():
+                    self.tables.prune(shard, self.chains[shard].kept, outlook)
+            self.meta.commits = committed
+            self.staged = Staged()
+            for shard, outlook in kept.items():
+                self.chains[shard].kept = outlook
+
+    def inspect(self) -> Summary:
+        files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
+        with self.lock, explained(self.path):
+            return Summary(
+                store=self.meta.store,
+                layout=self.meta.layout,
+                shards=self.meta.shards,
+                sequence=self.sequence,
+                size_bytes=sum(file.stat().st_size for file in files if file.exists()),
+                held=self.tables.summary(),
+            )
+
+    def close(self) -> None:
+        with self.lock:
+            if hasattr(self, "database"):
+                self.database.close()
+            self.process_lock.release()

@@ -1,0 +1,123 @@
+"""What a shard store is: each shard's changes as one blob an epoch, and a pointer that names them.
+
+bytewax keeps only the pointer; the bytes lie here. A worker process has one store. Its threads
+stage blobs as their shards end an epoch; the sink commits them all at its barrier, in one
+transaction. On resume a shard opens at the pointer that bytewax gives back: the base blob before it
+and the deltas since are the state, and what was stored later never happened.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from schemas.errors import Busy, StateError
+
+
+class Pointer(msgspec.Struct, frozen=True):
+    """Names what was staged: in which store, by which of its runs, and under which number.
+
+    `sequence` grows with every blob staged in a store, over all of its shards. `run` is new each
+    time a store is opened: a number that a crash took back can be given again, to something else.
+    """
+
+    store: str
+    run: str
+    sequence: int
+
+
+class StoreFull(Busy):
+    """The disk is full. What was staged is still staged: make room, then commit again."""
+
+
+class ShardSummary(msgspec.Struct, frozen=True):
+    """What a store holds of one shard; a resume can name `oldest` to `latest` (sequences)."""
+
+    shard: str
+    oldest: int
+    latest: int
+    blobs: int
+    blob_bytes: int
+    cold_rows: int
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store holds. Committed rows only; `shards` is the count it was made for."""
+
+    store: str
+    layout: int
+    shards: int
+    sequence: int
+    size_bytes: int
+    held: list[ShardSummary]
+
+
+class ShardStore(Protocol):
+    """Keeps the blobs and the cold rows of many shards. Thread-safe; a shard has one owner.
+
+    Kept are the last three commits of each shard, with everything that a resume at one of their
+    pointers needs. Every method raises StateError where what is stored can't be used.
+    """
+
+    def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
+        """The blobs of a shard at `pointer`: the base first, then the deltas in order.
+
+        What was stored later goes, blobs and cold rows alike; so does what is staged. None is a
+        fresh start: everything of this shard goes. A shard is opened before anything else.
+
+        Raises:
+            StateError: the pointer is another store's, or names what isn't here or is damaged.
+        """
+
+    def stage(
+        self,
+        shard: str,
+        blob: bytes,
+        *,
+        base: bool,
+        cold: Sequence[tuple[str, bytes | None]] = (),
+    ) -> Pointer:
+        """Hold a blob for the next commit, and rows to put into the cold (None takes one out).
+
+        `base` says that the blob is the whole shard, else it is what changed since the last one.
+
+        Raises:
+            StateError: the shard isn't open, or a delta comes before any base.
+        """
+
+    def wants_base(self, shard: str) -> bool:
+        """Whether the next blob should be a base: there is none, or the deltas have outgrown it."""
+
+    def cold(self, shard: str, key: str) -> bytes | None:
+        """What was last put under `key`, staged or committed; None if nothing is there."""
+
+    def cold_keys(self, shard: str) -> Iterator[str]:
+        """The keys in the cold, sorted. What is staged meanwhile may or may not be among them."""
+
+    def commit(self) -> None:
+        """Make everything staged durable, all or nothing; when this returns it is on the disk.
+
+        Raises:
+            StoreFull: the disk is full; everything stays staged.
+            StateError: the file can't be written; everything stays staged.
+        """
+
+    def inspect(self) -> Summary:
+        """What is held, for people."""
+
+    def close(self) -> None:
+        """Let go of the file; what is staged and not committed is lost."""
+
+
+def check_store(pointer: Pointer, store: str, shard: str, name: str) -> None:
+    """See that `pointer` points into the store with id `store`, called `name`.
+
+    Raises:
+        StateError: it is another store's.
+    """
+    if pointer.store != store:
+        raise StateError(
+            f"shard {shard}: its state lies in store {pointer.store}, and {name} is store {store}; "
+            "resume with the state and the recovery folder that were written together, and with "
+            "the same number of processes"
+        )

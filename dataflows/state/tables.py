@@ -1,0 +1,112 @@
+"""The statements on a state file; transactions and locks are the caller's."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from dataflows.state.chain import Link, Outlook
+from dataflows.state.staged import Staged, StagedRow
+from dataflows.state.store import ShardSummary
+
+LINKS = """
+    SELECT sequence, run, committed, base, length(stored) FROM blobs WHERE shard = ?
+    ORDER BY sequence"""
+BLOBS = """
+    SELECT sequence, run, stored FROM blobs WHERE shard = ? AND sequence BETWEEN ? AND ?
+    ORDER BY sequence"""
+FLOOR = "SELECT sequence FROM floors WHERE shard = ?"
+
+COLD_ROW = """
+    SELECT key, sequence, stored FROM cold WHERE shard = ? AND key = ?
+    ORDER BY sequence DESC LIMIT 1"""
+# SQLite takes `stored` from the row that max() chose.
+COLD_KEYS = """
+    SELECT key, stored IS NOT NULL, max(sequence) FROM cold WHERE shard = ? AND key > ?
+    GROUP BY key ORDER BY key LIMIT ?"""
+
+# What no resume can need any more once the floor of a shard moves from :before to :floor. A row of
+# that stretch hides the older ones of its key from every pointer that is left.
+HIDDEN = """
+    DELETE FROM cold WHERE rowid IN (
+        SELECT older.rowid FROM cold AS newer JOIN cold AS older
+        ON older.shard = newer.shard AND older.key = newer.key AND older.sequence < newer.sequence
+        WHERE newer.shard = :shard AND newer.sequence > :before AND newer.sequence <= :floor)"""
+TAKEN_OUT = """
+    DELETE FROM cold WHERE shard = :shard AND sequence > :before AND sequence <= :floor
+    AND stored IS NULL"""
+
+SUMMARY = """
+    SELECT blobs.shard, floors.sequence, max(blobs.sequence), count(*), sum(length(stored)),
+        (SELECT count(*) FROM cold WHERE cold.shard = blobs.shard)
+    FROM blobs JOIN floors USING (shard) GROUP BY blobs.shard ORDER BY blobs.shard"""
+
+
+class Tables:
+    """Reads and writes rows. Every method may raise sqlite3.Error."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        """The tables of an open, prepared file."""
+        self.database = database
+
+    def links(self, shard: str) -> list[Link]:
+        """All blobs of a shard, in order."""
+        return [Link(*row) for row in self.database.execute(LINKS, (shard,))]
+
+    def floor(self, shard: str) -> int:
+        """The oldest sequence that a resume of the shard may name; 0 for a new shard."""
+        found: tuple[int] | None = self.database.execute(FLOOR, (shard,)).fetchone()
+        return found[0] if found else 0
+
+    def blobs(self, shard: str, first: int, last: int) -> list[tuple[int, str, bytes]]:
+        """(sequence, run, stored bytes) of a stretch of blobs, ends included."""
+        return self.database.execute(BLOBS, (shard, first, last)).fetchall()
+
+    def cold_row(self, shard: str, key: str) -> StagedRow | None:
+        """The latest row of a key."""
+        found = self.database.execute(COLD_ROW, (shard, key)).fetchone()
+        return StagedRow(*found) if found else None
+
+    def cold_keys(self, shard: str, after: str, limit: int) -> Iterator[tuple[str, bool]]:
+        """(key, whether it is in the cold) of at most `limit` keys after `after`, in order."""
+        for key, is_there, _ in self.database.execute(COLD_KEYS, (shard, after, limit)):
+            yield key, bool(is_there)
+
+    def forget(self, shard: str, beyond: int) -> None:
+        """Remove what a shard stored after sequence `beyond`."""
+        for statement in (
+            "DELETE FROM blobs WHERE shard = ? AND sequence > ?",
+            "DELETE FROM cold WHERE shard = ? AND sequence > ?",
+            "DELETE FROM floors WHERE shard = ? AND sequence > ?",
+        ):
+            self.database.execute(statement, (shard, beyond))
+
+    def write(self, staged: Staged, run: str, committed: int) -> None:
+        """Append everything staged."""
+        blobs = [
+            (blob.sequence, shard, run, committed, blob.base, blob.stored)
+            for shard, blobs in staged.blobs.items()
+            for blob in blobs
+        ]
+        rows = [(shard, *row) for shard, rows in staged.rows.items() for row in rows]
+        self.database.executemany("INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)", blobs)
+        self.database.executemany("INSERT INTO cold VALUES (?, ?, ?, ?)", rows)
+
+    def count(self, sequence: int, committed: int) -> None:
+        """Store the last numbers that were given."""
+        values = [(sequence, "sequence"), (committed, "commits")]
+        self.database.executemany("UPDATE meta SET value = ? WHERE name = ?", values)
+
+    def prune(self, shard: str, before: Outlook, after: Outlook) -> None:
+        """Remove what no resume of a shard needs, now that `before` has become `after`."""
+        if after.first != before.first:
+            statement = "DELETE FROM blobs WHERE shard = ? AND sequence < ?"
+            self.database.execute(statement, (shard, after.first))
+        if after.floor != before.floor:
+            span = {"shard": shard, "before": before.floor, "floor": after.floor}
+            self.database.execute(HIDDEN, span)
+            self.database.execute(TAKEN_OUT, span)
+            statement = "INSERT OR REPLACE INTO floors VALUES (:shard, :floor)"
+            self.database.execute(statement, span)
+
+    def summary(self) -> list[ShardSummary]:
+        """What is held of each shard."""
+        return [ShardSummary(*row) for row in self.database.execute(SUMMARY)]

@@ -1,0 +1,6 @@
+"""The key stores, under one name."""
+
+from privacy.key_file import FileKeyStore
+from privacy.keystore import Key, KeyErased, KeyStore, MemoryKeyStore, subject_of
+
+__all__ = ["FileKeyStore", "Key", "KeyErased", "KeyStore", "MemoryKeyStore", "subject_of"]
