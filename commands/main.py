@@ -1,4 +1,4 @@
-"""The `ordertide` command: its subcommands are imported when they are called, so that --help is fast."""
+"""The `ordertide` command. Subcommands are imported when called, so that --help is fast."""
 
 import sys
 from importlib import import_module
@@ -20,11 +20,11 @@ COMMANDS = {
 class Commands(click.Group):
     """The subcommands, each in its own file."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
         if cmd_name not in COMMANDS:
             return None
@@ -35,7 +35,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ordertide")
 def cli() -> None:
-    """The engine that knows where every order is.
+    r"""The engine that knows where every order is.
 
     \b
     ordertide demo --once                 the whole thing on sample orders, in a minute

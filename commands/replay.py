@@ -11,27 +11,45 @@ import click
 
 from commands.replay_output import summarise, write_all, write_json
 from dataflows.core.fact import Fact
-from dataflows.core.lifecycle import read_lifecycle
-from dataflows.core.rules import read_rules
 from dataflows.replay import Bad, Counts, Recording, sort_files
 from dataflows.replaying import Result, judge_here, judge_shared, rows
 from dataflows.sorting import Record, Sorter
+from dataflows.tables import read_lifecycle, read_rules
 from privacy.keys import FileKeyStore
 from privacy.seal import seal_event
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
 
+
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--rules", type=click.Path(path_type=Path), help="rules file (default: the shipped rules)")
-@click.option("--lifecycle", type=click.Path(path_type=Path), help="lifecycle file (default: the shipped one)")
-@click.option("--until", help="RFC 3339 instant at which the clock stops (default: the last arrival)")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="processes")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="folder for the results")
-def command(  # noqa: PLR0913 - the options of the command
-    files: tuple[str, ...], rules: Path | None, lifecycle: Path | None, until: str | None, workers: int, out: Path
+@click.option(
+    "--rules", type=click.Path(path_type=Path), help="rules file (default: the shipped rules)"
+)
+@click.option(
+    "--lifecycle", type=click.Path(path_type=Path), help="lifecycle file (default: the shipped one)"
+)
+@click.option(
+    "--until", help="RFC 3339 instant at which the clock stops (default: the last arrival)"
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="processes"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="folder for the results",
+)
+def command(
+    files: tuple[str, ...],
+    rules: Path | None,
+    lifecycle: Path | None,
+    until: str | None,
+    workers: int,
+    out: Path,
 ) -> None:
-    """Run the engine over event FILES (NDJSON, .gz, .zst, .parquet; - is standard input).
+    r"""Run the engine over event FILES (NDJSON, .gz, .zst, .parquet; - is standard input).
 
     The same set of events gives the same bytes in orders, alerts, actions and audit, whatever the
     order of lines, duplicates, number of files and workers.
@@ -53,8 +71,13 @@ def until_of(text: str | None) -> int | None:
         raise SettingsError(message) from error
 
 
-def replay(  # noqa: PLR0913 - the options of the command
-    files: tuple[str, ...], rules: Path | None, lifecycle: Path | None, until: int | None, workers: int, out: Path
+def replay(
+    files: tuple[str, ...],
+    rules: Path | None,
+    lifecycle: Path | None,
+    until: int | None,
+    workers: int,
+    out: Path,
 ) -> dict[str, Any]:
     """Replay `files` into the folder `out`; the summary.
 
@@ -69,9 +92,18 @@ def replay(  # noqa: PLR0913 - the options of the command
     counts, bad = Counts(), list[Bad]()
     sorter = Sorter()
     sort_files(files, sorter, counts, bad.append)
-    recording = Recording(table, compiled, counts, until, bad.append, lambda data, event: seal_event(data, event, keys))
+    recording = Recording(
+        table,
+        compiled,
+        counts,
+        until,
+        bad.append,
+        lambda data, event: seal_event(data, event, keys),
+    )
     with progress(counts.read - len(bad)) as advance:
-        steps = ((step.answers.facts, step.through) for step in recording.steps(advance(sorter.sorted())))
+        steps = (
+            (step.answers.facts, step.through) for step in recording.steps(advance(sorter.sorted()))
+        )
         results = judge(steps, rules, lifecycle, workers)
     for refused in rows(results, "rejected"):
         fact: Fact = refused.fact
@@ -84,7 +116,10 @@ def replay(  # noqa: PLR0913 - the options of the command
 
 
 def judge(
-    steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None, workers: int
+    steps: Iterator[tuple[list[Fact], int]],
+    rules: Path | None,
+    lifecycle: Path | None,
+    workers: int,
 ) -> list[Result]:
     """Judge in this process or in several."""
     if workers == 1:
@@ -98,7 +133,9 @@ def progress(total: int) -> Iterator[Callable[[Iterator[Record]], Iterator[Recor
     if not sys.stderr.isatty():
         yield lambda records: records
         return
-    with click.progressbar(length=total, label="replaying", file=sys.stderr, update_min_steps=1000) as bar:
+    with click.progressbar(
+        length=total, label="replaying", file=sys.stderr, update_min_steps=1000
+    ) as bar:
 
         def counted(records: Iterator[Record]) -> Iterator[Record]:
             for record in records:

@@ -53,9 +53,19 @@ def order_row(order: OrderDocument) -> dict[str, Any]:
 def rejected_row(bad: Bad, keys: KeyStore) -> dict[str, Any]:
     """A rejected record: text where it is text, base64 where not; size and hash of a large one."""
     data = seal_rejected(bad.data, keys)
-    row: dict[str, Any] = {"code": bad.reason.code, "reason": bad.reason.reason, "file": bad.file, "line": bad.number}
+    row: dict[str, Any] = {
+        "code": bad.reason.code,
+        "reason": bad.reason.reason,
+        "file": bad.file,
+        "line": bad.number,
+    }
     if len(data) > MAX_ORIGINAL_BYTES:
-        return {**row, "original": None, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+        return {
+            **row,
+            "original": None,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "size_bytes": len(data),
+        }
     try:
         return {**row, "original": data.decode()}
     except UnicodeDecodeError:
@@ -66,7 +76,9 @@ def write_rows(path: Path, values: Iterable[Any]) -> None:
     """Write NDJSON, keys sorted."""
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for value in values:
-            stream.write(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n")
+            stream.write(
+                json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
+            )
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON
@@ -74,7 +86,9 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON
     path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
 
 
-def summarise(results: list[Result], counts: Counts, rejected: int, seconds: float) -> dict[str, Any]:
+def summarise(
+    results: list[Result], counts: Counts, rejected: int, seconds: float
+) -> dict[str, Any]:
     """The figures of a replay."""
     orders: list[OrderDocument] = rows(results, "orders")
     alerts: list[AlertTransition] = rows(results, "alerts")
@@ -93,7 +107,9 @@ def summarise(results: list[Result], counts: Counts, rejected: int, seconds: flo
         "orders_by_lane": tally(order.lane for order in orders),
         "flags": tally(flag for order in orders for flag in order.flags),
         "alerts_opened_by_rule": tally(alert.rule for alert in alerts if alert.state == "opened"),
-        "alerts_escalated_by_rule": tally(alert.rule for alert in alerts if alert.state == "escalated"),
+        "alerts_escalated_by_rule": tally(
+            alert.rule for alert in alerts if alert.state == "escalated"
+        ),
         "actions_by_kind": tally(action.kind for action in rows(results, "actions")),
         "first_event_at": instant(counts.first_at),
         "last_event_at": instant(counts.last_at),
@@ -110,5 +126,3 @@ def tally(values: Iterable[str]) -> dict[str, int]:
 def instant(at: int | None) -> str | None:
     """An instant as text."""
     return None if at is None else format_instant(at)
-
-

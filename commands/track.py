@@ -14,13 +14,12 @@ from broker.produce import Producer
 from broker.topics import ensure_topics, partition_count
 from commands.track_watch import TrackWatch
 from dataflows.core.intake import Intake
-from dataflows.core.lifecycle import read_lifecycle
 from dataflows.core.routing import SHARDS
-from dataflows.core.rules import read_rules
 from dataflows.decoding import Decoder
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS
 from dataflows.state.sqlite import SqliteShardStore
+from dataflows.tables import read_lifecycle, read_rules
 from dataflows.track import EPOCH, Track, build, recovery
 from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
@@ -32,7 +31,7 @@ from schemas.settings import BrokerSettings, Settings, read_settings
 @click.command("track")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 def command(path: Path | None) -> None:
-    """Follow every order: read `events`, write orders.changes, orders.actions and the rest.
+    r"""Follow every order: read `events`, write orders.changes, orders.actions and the rest.
 
     Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was.
 
@@ -70,7 +69,7 @@ def run(settings: Settings) -> None:
         with Producer(connection) as producer:
             track = assemble(settings, connection, producer, store, watch, stop)
             watch.started()
-            cluster_main(
+            cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
                 [],
                 0,
@@ -83,7 +82,7 @@ def run(settings: Settings) -> None:
         watch.close()
 
 
-def assemble(  # noqa: PLR0913 - the parts that meet here
+def assemble(
     settings: Settings,
     connection: Connection,
     producer: Producer,
@@ -114,7 +113,9 @@ def assemble(  # noqa: PLR0913 - the parts that meet here
         decoder=decoder,
         seen=watch.seen,
     )
-    return Track(table=table, rules=rules, source=source, store=store, producer=producer, watch=watch)
+    return Track(
+        table=table, rules=rules, source=source, store=store, producer=producer, watch=watch
+    )
 
 
 def now_ms() -> int:
@@ -125,5 +126,3 @@ def now_ms() -> int:
 def path_of(text: str | None) -> Path | None:
     """A path that may not be set."""
     return Path(text) if text else None
-
-

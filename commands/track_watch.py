@@ -20,7 +20,9 @@ class TrackWatch:
     def seen(self, read: int, ticks: int, rejected: int) -> None:
         """A slot read messages."""
 
-    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int, seconds: float) -> None:
+    def advanced(
+        self, shard: str, out: Output, through: int, orders: int, waiting: int, seconds: float
+    ) -> None:
         """An order shard's clock moved."""
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:

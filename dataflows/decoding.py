@@ -7,7 +7,6 @@ from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.resolve import Question, Registration, question, registrations
 from schemas.cloudevents import read_message
-from schemas.errors import Rejected
 from schemas.event import Event, Tick, check_plausible
 from schemas.instants import EPOCH, ONE_MS
 
@@ -42,7 +41,7 @@ class Decoder:
     """Decodes messages. `seal` hides personal data before anything keeps the bytes."""
 
     def __init__(self, intake: Intake, seal: Seal, hide: Hide) -> None:
-        """`intake` knows the lifecycle; `hide` seals what is personal in bytes that are no event."""
+        """`intake` knows the lifecycle; `hide` seals the personal in bytes that are no event."""
         self.intake = intake
         self.seal = seal
         self.hide = hide

@@ -28,17 +28,24 @@ def messages(out: Output, dead: list[Dead], through: int) -> list[Outgoing]:
     """Everything of one advance: facts before what follows from them."""
     clock = (topics.HEADER_CLOCK, b"%d" % through)
     found = [
-        Outgoing(topics.ORDERS_EVENTS, key.encode(), encode(event), [clock]) for key, event in out.accepted
+        Outgoing(topics.ORDERS_EVENTS, key.encode(), encode(event), [clock])
+        for key, event in out.accepted
     ]
-    found += [Outgoing(topics.ORDERS_AUDIT, key.encode(), encode(entry), [clock]) for key, entry in out.audit]
     found += [
-        Outgoing(topics.ORDERS_ACTIONS, key.encode(), encode(action), [clock]) for key, action in out.actions
+        Outgoing(topics.ORDERS_AUDIT, key.encode(), encode(entry), [clock])
+        for key, entry in out.audit
+    ]
+    found += [
+        Outgoing(topics.ORDERS_ACTIONS, key.encode(), encode(action), [clock])
+        for key, action in out.actions
     ]
     for change in out.changes:
         version = (topics.HEADER_VERSION, b"%d" % change.version)
         value = encode(change.document) if change.document else None
         found.append(Outgoing(topics.ORDERS_CHANGES, change.key.encode(), value, [clock, version]))
-    found += map(dead_letter, [*dead, *(dead_fact(refusal.fact, refusal.reason) for refusal in out.rejected)])
+    found += map(
+        dead_letter, [*dead, *(dead_fact(refusal.fact, refusal.reason) for refusal in out.rejected)]
+    )
     return found
 
 

@@ -1,4 +1,4 @@
-"""What travels between the steps of the dataflow: one piece a shard and batch, never one an event."""
+"""What travels between the steps: one piece a shard and batch, never one an event."""
 
 from typing import NamedTuple
 

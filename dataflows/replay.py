@@ -50,7 +50,9 @@ class Bad(NamedTuple):
     number: int
 
 
-def sort_files(paths: Iterable[str], sorter: Sorter, counts: Counts, bad: Callable[[Bad], None]) -> None:
+def sort_files(
+    paths: Iterable[str], sorter: Sorter, counts: Counts, bad: Callable[[Bad], None]
+) -> None:
     """Read files into `sorter`; what is no event goes to `bad`."""
     for path in paths:
         for line in read_events(path):
@@ -78,7 +80,7 @@ class Resolved(NamedTuple):
 class Recording:
     """A sorted recording on its way to the shards."""
 
-    def __init__(  # noqa: PLR0913 - what a recording is read with
+    def __init__(
         self,
         table: Lifecycle,
         rules: Rules,
@@ -164,5 +166,3 @@ class Recording:
         if number == len(self.places):
             self.places.append(file)
         return number
-
-

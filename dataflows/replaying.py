@@ -11,11 +11,10 @@ import msgspec
 
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
-from dataflows.core.lifecycle import read_lifecycle
 from dataflows.core.packing import unpack
 from dataflows.core.routing import SHARDS, shard_of
-from dataflows.core.rules import read_rules
 from dataflows.core.shard import Shard
+from dataflows.tables import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.order import OrderDocument
 
@@ -100,12 +99,16 @@ class Judges:
                 order = unpack(key, data)
                 if order.version:
                     self.result.orders.append(document(order, shard.desk))
-            self.counts["waiting"] += sum(f.counted for facts in shard.pending.values() for f in facts)
+            self.counts["waiting"] += sum(
+                f.counted for facts in shard.pending.values() for f in facts
+            )
         self.result.counts = dict(self.counts)
         return self.result
 
 
-def judge_here(steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None) -> list[Result]:
+def judge_here(
+    steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None
+) -> list[Result]:
     """Judge in this process."""
     judges = Judges(rules, lifecycle)
     for facts, through in steps:
@@ -114,7 +117,10 @@ def judge_here(steps: Iterator[tuple[list[Fact], int]], rules: Path | None, life
 
 
 def judge_shared(
-    steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None, workers: int
+    steps: Iterator[tuple[list[Fact], int]],
+    rules: Path | None,
+    lifecycle: Path | None,
+    workers: int,
 ) -> list[Result]:
     """Judge in `workers` processes, each with its share of the shards."""
     context = multiprocessing.get_context("spawn")

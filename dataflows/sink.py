@@ -23,7 +23,7 @@ FLUSH_TIMEOUT_S = 30.0
 
 
 class Workers:
-    """Which worker each thread is. (`threading.local` doesn't survive bytewax's callbacks.)"""
+    """Which worker each thread is; `threading.local` doesn't survive bytewax's callbacks."""
 
     def __init__(self) -> None:
         """Nobody has said anything yet."""
@@ -53,7 +53,7 @@ class RollCall(DynamicSource[None]):
         """`workers` takes the answers down."""
         self.workers = workers
 
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> Nothing:  # noqa: ARG002
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> Nothing:
         """Called on the worker's own thread."""
         self.workers.by_thread[threading.get_ident()] = (worker_index, worker_count)
         return Nothing()
@@ -101,7 +101,7 @@ class KafkaSink(FixedPartitionedSink[list[Outgoing], None]):
         index, count = self.workers.here()
         return [f"w{number:02d}" for number in range(SINKS) if number % count == index]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaSinkPart:  # noqa: ARG002
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaSinkPart:
         """Open a partition."""
         return self.build()
 

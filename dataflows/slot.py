@@ -63,7 +63,13 @@ class SourceSettings(msgspec.Struct, frozen=True):
 class Lane:
     """One partition: its reader, its clock and the proof that carries the clock on."""
 
-    def __init__(self, partition: int, state: PartitionState | None, settings: SourceSettings, ends: EndOffsets) -> None:
+    def __init__(
+        self,
+        partition: int,
+        state: PartitionState | None,
+        settings: SourceSettings,
+        ends: EndOffsets,
+    ) -> None:
         """Read on where `state` says, else from the first message that is held."""
         self.partition = partition
         self.clock = PartitionClock(settings.clock, settings.now, state.clock if state else None)
@@ -72,7 +78,10 @@ class Lane:
             settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
         )
         self.proof = EndProof(
-            self.clock, lambda: ends.ask(settings.topic, partition), settings.now, settings.margin_ms
+            self.clock,
+            lambda: ends.ask(settings.topic, partition),
+            settings.now,
+            settings.margin_ms,
         )
         self.reported = -1
 
@@ -148,12 +157,16 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
             self.reject(message, reason, batch)
         return False
 
-    def put(self, event: Event, data: bytes, message: Message, clock: PartitionClock, batch: Batch) -> None:
+    def put(
+        self, event: Event, data: bytes, message: Message, clock: PartitionClock, batch: Batch
+    ) -> None:
         """Put what an event gives into the batch."""
         recorded = self.settings.clock == "recorded"
         arrival_at = clock.saw(recorded_at(event) if recorded else message.timestamp_ms)
         origin = Origin(message.topic, message.partition, message.offset)
-        fact, question, registrations = self.settings.decoder.decode(event, data, arrival_at, origin)
+        fact, question, registrations = self.settings.decoder.decode(
+            event, data, arrival_at, origin
+        )
         if fact is not None:
             batch.facts.append(fact)
         if question is not None:
@@ -165,7 +178,15 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         self.state.rejected += 1
         self.settings.seen(0, 0, 1)
         data = self.settings.decoder.hide(message.value or b"")
-        dead = Dead(data, message.key, reason.code, reason.reason, message.topic, message.partition, message.offset)
+        dead = Dead(
+            data,
+            message.key,
+            reason.code,
+            reason.reason,
+            message.topic,
+            message.partition,
+            message.offset,
+        )
         batch.dead.append(dead)
 
     def next_awake(self) -> datetime:
@@ -186,4 +207,3 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         """Leave the broker."""
         for lane in self.lanes.values():
             lane.reader.close()
-

@@ -20,6 +20,6 @@ class EventsSource(FixedPartitionedSource[Batch, bytes]):
         """The slots, always the same."""
         return [f"slot-{number:02d}" for number in range(self.settings.slots)]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Slot:  # noqa: ARG002
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Slot:
         """Open a slot."""
         return Slot(int(for_part.removeprefix("slot-")), resume_state, self.settings)

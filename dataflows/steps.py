@@ -39,7 +39,9 @@ decode_state = msgspec.msgpack.Decoder(StepState).decode
 class Watch(Protocol):
     """Who is told what a shard did, for the metrics."""
 
-    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int, seconds: float) -> None:
+    def advanced(
+        self, shard: str, out: Output, through: int, orders: int, waiting: int, seconds: float
+    ) -> None:
         """An order shard's clock moved."""
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
@@ -155,8 +157,14 @@ class ShardCold:
 class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
     """The orders of one shard."""
 
-    def __init__(  # noqa: PLR0913 - a shard, where it lives and who watches
-        self, table: Lifecycle, rules: Rules, store: ShardStore, slots: int, watch: Watch, resume: bytes | None
+    def __init__(
+        self,
+        table: Lifecycle,
+        rules: Rules,
+        store: ShardStore,
+        slots: int,
+        watch: Watch,
+        resume: bytes | None,
     ) -> None:
         """Go on from `resume`, or begin."""
         self.step = Step(store, slots, resume)
@@ -188,7 +196,12 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         seconds = time.perf_counter() - began
         for out in outs:
             self.watch.advanced(
-                self.step.name, out, self.shard.through, len(self.shard.orders), len(self.shard.pending), seconds
+                self.step.name,
+                out,
+                self.shard.through,
+                len(self.shard.orders),
+                len(self.shard.pending),
+                seconds,
             )
         return [found], False
 
@@ -210,9 +223,9 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         if step.is_dirty or step.pointer is None:
             base = step.pointer is None or step.store.wants_base(step.name)
             cold = list(shard.cold_rows.items())
-            step.pointer = step.store.stage(step.name, encode(shard.snapshot(base=base)), base=base, cold=cold)
+            step.pointer = step.store.stage(
+                step.name, encode(shard.snapshot(base=base)), base=base, cold=cold
+            )
             shard.cold_rows = {}
             step.is_dirty = False
         return step.state()
-
-

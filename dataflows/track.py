@@ -89,12 +89,16 @@ def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
     """How an order shard is built."""
 
     def build_step(resume: bytes | None) -> OrderStep:
-        return OrderStep(track.table, track.rules, track.store, track.source.slots, track.watch, resume)
+        return OrderStep(
+            track.table, track.rules, track.store, track.source.slots, track.watch, resume
+        )
 
     return build_step
 
 
-def to_local_sink(workers: Workers) -> Callable[[tuple[str, list[Outgoing]]], tuple[str, list[Outgoing]]]:
+def to_local_sink(
+    workers: Workers,
+) -> Callable[[tuple[str, list[Outgoing]]], tuple[str, list[Outgoing]]]:
     """To the sink partition on the worker where the shard lives."""
     return lambda said: (workers.sink_key(), said[1])
 
@@ -105,12 +109,10 @@ def sink_part(track: Track) -> Callable[[], KafkaSinkPart]:
 
 
 def recovery(folder: Path) -> RecoveryConfig:
-    """bytewax's own recovery store in `folder`, made if it isn't there; it holds pointers only."""
+    """Bytewax's own recovery store in `folder`, made if it isn't there; it holds pointers only."""
     if not folder.exists():
         fresh = folder.with_name(folder.name + ".new")
         fresh.mkdir(parents=True, exist_ok=True)
-        init_db_dir(fresh, 1)
+        init_db_dir(fresh, 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
         fresh.rename(folder)
-    return RecoveryConfig(folder, timedelta(0))
-
-
+    return RecoveryConfig(folder, timedelta(0))  # type: ignore[no-untyped-call]  # likewise

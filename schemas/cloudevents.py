@@ -55,7 +55,9 @@ def from_binary(data: bytes, headers: Headers) -> bytes:
         Rejected: the data is no JSON object, or a header no UTF-8.
     """
     try:
-        envelope = {name[3:]: (value or b"").decode() for name, value in headers if name.startswith("ce_")}
+        envelope = {
+            name[3:]: (value or b"").decode() for name, value in headers if name.startswith("ce_")
+        }
         return to_event(envelope, json.loads(data or b"{}"))
     except (ValueError, RecursionError) as error:
         raise Rejected("invalid_cloudevent", str(error)) from error

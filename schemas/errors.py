@@ -9,7 +9,7 @@ class SettingsError(OrdertideError):
     """A settings, rules or lifecycle file (or an argument) can't be used as it is."""
 
 
-class Busy(OrdertideError):  # noqa: N818 - it is an answer, not a fault: wait and ask again
+class Busy(OrdertideError):
     """Not now: wait `retry_after_s` and offer the same batch again."""
 
     def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
@@ -18,7 +18,7 @@ class Busy(OrdertideError):  # noqa: N818 - it is an answer, not a fault: wait a
         self.retry_after_s = retry_after_s
 
 
-class Rejected(OrdertideError):  # noqa: N818 - it is an answer about one record
+class Rejected(OrdertideError):
     """Never: this one record can't be taken; `code` is stable, `reason` is for people."""
 
     def __init__(self, code: str, reason: str) -> None:
@@ -31,5 +31,5 @@ class StateError(OrdertideError):
     """Stored state is damaged, foreign or from another layout."""
 
 
-class UnknownOrder(OrdertideError):  # noqa: N818 - the field's word
+class UnknownOrder(OrdertideError):
     """No tier holds the order that was asked for."""

@@ -55,7 +55,7 @@ class WarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The archive: a folder of Parquet files; one is sealed at `seal_rows` or after `seal_after`."""
+    """A folder of Parquet files; one is sealed at `seal_rows` rows or after `seal_after`."""
 
     folder: str = ".ordertide/archive"
     seal_rows: int = 100_000
@@ -123,6 +123,9 @@ def suggestion(reason: str) -> str:
         return ""
     unknown = reason.split("`")[1]
     sections = {f.name: f.type for f in msgspec.structs.fields(Settings)}
-    known = [*sections, *(key for section in sections.values() for key in section.__struct_fields__)]
+    known = [
+        *sections,
+        *(key for section in sections.values() for key in section.__struct_fields__),
+    ]
     close = difflib.get_close_matches(unknown, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -706,7 +706,9 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
         "created_at": None if creator is None else creator.at,
         "updated_at": max((entry.at for entry in state.walk), default=None),
         "milestones": {
-            code: entry.at for code, entry, is_derived in reversed(state.marks) if is_orders(entry, is_derived)
+            code: entry.at
+            for code, entry, is_derived in reversed(state.marks)
+            if is_orders(entry, is_derived)
         },
         "planned": state.family("planned."),
         "attributes": state.family("attributes."),

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
@@ -36,7 +37,7 @@ def read_events(path: str) -> Iterator[Line]:
             yield from read_parquet(path)
         else:
             yield from read_lines(path)
-    except (OSError, EOFError, zstandard.ZstdError, pq.ArrowInvalid) as error:
+    except (OSError, EOFError, zstandard.ZstdError, pa.ArrowInvalid) as error:
         message = f"{path}: can't be read: {error}"
         raise SettingsError(message) from error
 
@@ -59,7 +60,7 @@ def open_lines(path: str) -> IO[bytes]:
     if path.endswith(".gz"):
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.endswith(".zst"):
-        return io.BufferedReader(zstandard.open(path, "rb"))  # type: ignore[arg-type]
+        return io.BufferedReader(zstandard.open(path, "rb"))
     return Path(path).open("rb")
 
 
@@ -68,7 +69,9 @@ def read_parquet(path: str) -> Iterator[Line]:
     file = pq.ParquetFile(path)
     names = file.schema_arrow.names
     number = 0
-    for batch in file.iter_batches(batch_size=4096, columns=["event"] if "event" in names else None):
+    for batch in file.iter_batches(
+        batch_size=4096, columns=["event"] if "event" in names else None
+    ):
         for row in batch.to_pylist():
             number += 1
             event = row.get("event")

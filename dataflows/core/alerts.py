@@ -119,7 +119,9 @@ class Desk:
             said.append(said_of("escalated", want, anchor, level, at))
             escalated = (number | ESCALATED_BIT, shipment, anchor)
             self.act(order, want, escalated, rule.escalated_action, at, said)
-        return (number, level | want.deadline << 4, shipment, anchor, alert[4]) if rule.level else None
+        return (
+            (number, level | want.deadline << 4, shipment, anchor, alert[4]) if rule.level else None
+        )
 
     def is_stale(self, order: Order, want: Want, anchor: int) -> bool:
         """Whether the deadline was long past already when its anchor arrived."""
@@ -127,10 +129,12 @@ class Desk:
         if stale_after_ms is None:
             return False
         arrival_at = ENTRY.unpack_from(order.history, order.find(anchor))[1] >> 22
-        return want.due_at < arrival_at - stale_after_ms
+        return want.due_at < arrival_at - stale_after_ms  
 
     @staticmethod
-    def miss(order: Order, want: Want, name: tuple[int, int, int], at: int, said: list[Transition]) -> None:
+    def miss(
+        order: Order, want: Want, name: tuple[int, int, int], at: int, said: list[Transition]
+    ) -> None:
         """Record a deadline as missed, once for an anchor."""
         if name not in order.done:
             order.done.append(name)
@@ -176,7 +180,9 @@ class Desk:
         return taken.anchor.at_event(order, anchor) + taken.offset_ms
 
 
-def said_of(what: str, want: Want, anchor: int, level: int, at: int, act: Act | None = None) -> Transition:
+def said_of(
+    what: str, want: Want, anchor: int, level: int, at: int, act: Act | None = None
+) -> Transition:
     """A transition of what a rule wants."""
     due_at = want.escalated_at if what == "escalated" else want.due_at
     return Transition(what, want.rule, level, want.shipment, anchor, want.deadline, at, due_at, act)

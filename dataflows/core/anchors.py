@@ -4,11 +4,12 @@
 is asked only when something is due.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from dataflows.core.fold import Entry, moved, walk
-from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.fold import Entry, walk
+from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import ENTRY, FROM_ENGINE, HAS_CORRECTIONS, HAS_ENGINE, REFUSED, Order
+from dataflows.core.stays import stays
 from schemas.errors import SettingsError
 
 ANY_SHIPMENT = -1
@@ -37,11 +38,11 @@ class EntryAnchor:
 
     def at_event(self, order: Order, event: int) -> int:
         """The time of the entry."""
-        return ENTRY.unpack_from(order.history, order.find(event))[0] >> 22
+        return int(ENTRY.unpack_from(order.history, order.find(event))[0]) >> 22
 
 
 class Milestone(EntryAnchor):
-    """The first entry of one of some statuses; a parcel's own entries count for that parcel only."""
+    """The first entry of one of some statuses; a parcel's own count for that parcel only."""
 
     def __init__(self, name: str, codes: list[str], table: Lifecycle) -> None:
         """The milestone of the status `codes`."""
@@ -103,17 +104,19 @@ class Created(EntryAnchor):
 
     def found(self, order: Order) -> list[Entry]:
         """The creating entries of the walk that didn't come from the engine itself."""
-        return [e for e in walk(order) if self.table.creates[e.status] and not e.marks & FROM_ENGINE]
+        return [
+            e for e in walk(order) if self.table.creates[e.status] and not e.marks & FROM_ENGINE
+        ]
 
-    def at(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
+    def at(self, order: Order, shipment: int) -> int:
         """`created_at`."""
         if order.flags & HAS_ENGINE:
             found = self.found(order)
             return found[0].at if found else 0
         return order.created_at
 
-    def event(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
-        """The creating entry that arrived first: a late, earlier one creates nothing a second time."""
+    def event(self, order: Order, shipment: int) -> int:
+        """The creating entry that arrived first: a late, earlier one creates nothing again."""
         found = self.found(order)
         return min(found, key=lambda entry: entry.arrival_at).hash if found else 0
 
@@ -157,7 +160,7 @@ def last_update(order: Order, table: Lifecycle, at: int, shipment: int) -> Entry
 
 
 def belongs(order: Order, table: Lifecycle, entry: Entry, shipment: int) -> bool:
-    """Whether a logistics entry speaks for the parcel; the order's own speak for the unnamed one."""
+    """Whether an entry speaks for the parcel; the order's own speak for the unnamed one."""
     if table.of_shipment[entry.status]:
         return entry.shipment == shipment
     return not order.shipments[shipment].name
@@ -172,14 +175,14 @@ class Field:
         """The field `name` of the order."""
         self.name = name
 
-    def at(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
+    def at(self, order: Order, shipment: int) -> int:
         """The field in ms."""
         if order.flags & HAS_ENGINE:
             found = last_carrying(order, self.name)
             return int(order.extras[found][self.name]) if found else 0
         return int(getattr(order, self.name))
 
-    def event(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - the same for every parcel
+    def event(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that carries the field."""
         return last_carrying(order, self.name)
 
@@ -203,7 +206,7 @@ class Planned:
         event = self.event(order, shipment)
         return self.at_event(order, event) if event else 0
 
-    def event(self, order: Order, shipment: int) -> int:  # noqa: ARG002 - plans are the order's
+    def event(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that plans this milestone."""
         return last_carrying(order, "planned", self.milestone)
 
@@ -217,14 +220,20 @@ def last_carrying(order: Order, field: str, name: str | None = None) -> int:
 
     0 if there is none.
     """
-    having = {e for e, fields in order.extras.items() if field in fields and (not name or name in fields[field])}
+    having = {
+        e
+        for e, fields in order.extras.items()
+        if field in fields and (not name or name in fields[field])
+    }
     if not having:
         return 0
     if len(order.extras) == 1 and not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
         only = having.pop()
         refused = ENTRY.unpack_from(order.history, order.find(only))[0] & REFUSED
         return 0 if refused else only
-    carrying = (e.hash for e in reversed(walk(order)) if e.hash in having and not e.marks & FROM_ENGINE)
+    carrying = (
+        e.hash for e in reversed(walk(order)) if e.hash in having and not e.marks & FROM_ENGINE
+    )
     return next(carrying, 0)
 
 
@@ -245,32 +254,6 @@ class StatusSince(EntryAnchor):
     def event(self, order: Order, shipment: int) -> int:
         """The entry that brought it there."""
         return stays(order, self.table, shipment)[-1].event
-
-
-class Stay(NamedTuple):
-    """A parcel's time in one status; `ended_at` is 0 for the stay that goes on."""
-
-    status: int
-    began_at: int
-    ended_at: int
-    event: int
-    marks: int
-
-
-def stays(order: Order, table: Lifecycle, shipment: int) -> list[Stay]:
-    """The stays of a parcel in the order of time."""
-    found: list[Stay] = []
-    status = NO_STATUS
-    for entry in walk(order):
-        if entry.shipment != shipment or not table.of_shipment[entry.status] or table.moves_nothing[entry.status]:
-            continue
-        reached, _ = moved(status, 0, entry.status, table.shipment_ways)
-        if reached != status:
-            if found:
-                found[-1] = found[-1]._replace(ended_at=entry.at)
-            found.append(Stay(reached, entry.at, 0, entry.hash, entry.marks))
-            status = reached
-    return found
 
 
 def parse_anchor(text: str, table: Lifecycle) -> Anchor:
@@ -298,7 +281,7 @@ def parse_anchor(text: str, table: Lifecycle) -> Anchor:
         message = f"anchor: the lifecycle has no status {', '.join(unknown)}"
         raise SettingsError(message)
     message = (
-        f"anchor: {text!r} is none of created, last_update, promised_at, ship_by, condition, status_since, "
-        "milestone STATUS[, STATUS], planned STATUS"
+        f"anchor: {text!r} is none of created, last_update, promised_at, ship_by, condition, "
+        "status_since, milestone STATUS[, STATUS], planned STATUS"
     )
     raise SettingsError(message)

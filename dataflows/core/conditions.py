@@ -39,8 +39,12 @@ class Condition:
         for kind, name in sorted(names):
             declared = attributes.get(name) is (kind == "reading")
             if not declared and not (kind == "order" and name in ORDER_FIELDS):
-                known = sorted(n for n, reading in attributes.items() if reading is (kind == "reading"))
-                message = f"{of}: when: {kind}.{name} is not declared under [attributes]; known: {known}"
+                known = sorted(
+                    n for n, reading in attributes.items() if reading is (kind == "reading")
+                )
+                message = (
+                    f"{of}: when: {kind}.{name} is not declared under [attributes]; known: {known}"
+                )
                 raise SettingsError(message)
         self.reads_fields = any(kind == "order" and name in ORDER_FIELDS for kind, name in names)
         self.of_nothing = not self.reads_fields and self.holds({}, {})

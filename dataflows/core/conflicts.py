@@ -31,7 +31,12 @@ def content_hash(fact: Fact) -> int:
 
 def same(one: Fact, other: Fact) -> bool:
     """Whether two facts say the same of everything that the order keeps."""
-    return (one.at, one.status, one.shipment, one.fields) == (other.at, other.status, other.shipment, other.fields)
+    return (one.at, one.status, one.shipment, one.fields) == (
+        other.at,
+        other.status,
+        other.shipment,
+        other.fields,
+    )
 
 
 def winners(group: list[Fact], out: Duplicates) -> Iterable[Fact]:
@@ -62,5 +67,7 @@ def conflicts(order: Order, fact: Fact) -> bool:
     """Whether a duplicate contradicts the entry that the order holds."""
     first, _, event = ENTRY.unpack_from(order.history, order.find(fact.hash))
     held = (first >> 22, first >> 14 & 0xFF, order.shipments[first >> 6 & 0xFF].name)
-    fields = {name: value for name, value in order.extras.get(event, {}).items() if name != "corrects"}
+    fields = {
+        name: value for name, value in order.extras.get(event, {}).items() if name != "corrects"
+    }
     return held != (fact.at, fact.status, fact.shipment) or fields != (fact.fields or {})

@@ -2,11 +2,12 @@
 
 from typing import Any, NamedTuple
 
-from dataflows.core.anchors import ANY_SHIPMENT, stays
+from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.fields import attributes_of, last_of
 from dataflows.core.lifecycle import NO_STATUS, UNSEEN, Lifecycle
 from dataflows.core.packing import EMBRYO, Order
 from dataflows.core.rules import Deadline, Rule, Rules
+from dataflows.core.stays import stays
 from schemas.keys import split_order_key
 
 NEVER = 1 << 62
@@ -27,7 +28,9 @@ class Want(NamedTuple):
     escalated_at: int
 
 
-def wanted(order: Order, rules: Rules, table: Lifecycle, limit: int, floor: int) -> tuple[list[Want], int]:
+def wanted(
+    order: Order, rules: Rules, table: Lifecycle, limit: int, floor: int
+) -> tuple[list[Want], int]:
     """(what is due by `limit`, when the next thing is due after it).
 
     `floor` is the arrival since which the order has been as it is; conditions are due then.
@@ -62,7 +65,7 @@ class Term(NamedTuple):
 
 def term(order: Order, rule: Rule, table: Lifecycle, shipment: int, floor: int) -> Term | None:
     """When `rule` is due for the order or the parcel; None if it wants nothing of it."""
-    for index, deadline in enumerate(rule.deadlines):
+    for index, deadline in enumerate(rule.deadlines):  # noqa: B007 - used below
         anchor_at = deadline.anchor.at(order, shipment)
         if anchor_at:
             break
@@ -77,7 +80,13 @@ def term(order: Order, rule: Rule, table: Lifecycle, shipment: int, floor: int) 
 
 
 def consider(
-    order: Order, rule: Rule, table: Lifecycle, shipment: int, limit: int, floor: int, wants: list[Want]
+    order: Order,
+    rule: Rule,
+    table: Lifecycle,
+    shipment: int,
+    limit: int,
+    floor: int,
+    wants: list[Want],
 ) -> int:
     """Add what the rule wants by `limit` to `wants`; the time at which it will want more."""
     found = term(order, rule, table, shipment, floor)
@@ -102,7 +111,9 @@ def running(order: Order, rules: Rules, table: Lifecycle) -> list[tuple[Rule, in
     return [(rule, number, found_term) for rule, number, found_term in found if found_term]
 
 
-def due(order: Order, rule: Rule, deadline: Deadline, table: Lifecycle, shipment: int, anchor_at: int) -> int:
+def due(
+    order: Order, rule: Rule, deadline: Deadline, table: Lifecycle, shipment: int, anchor_at: int
+) -> int:
     """When the deadline is due, pauses included."""
     due_at = anchor_at + deadline.offset_ms
     if rule.pausing and shipment != ANY_SHIPMENT:

@@ -33,7 +33,9 @@ def document(order: Order, desk: Desk) -> OrderDocument:
         promised_at=format_instant(order.promised_at) if order.promised_at else None,
         ship_by=format_instant(order.ship_by) if order.ship_by else None,
         milestones=milestones(order, table),
-        planned={name: format_instant(at) for name, at in sorted(merged(order, "planned").items())} if extras else {},
+        planned={name: format_instant(at) for name, at in sorted(merged(order, "planned").items())}
+        if extras
+        else {},
         flags=[name for flag, name in FLAG_NAMES.items() if order.flags & flag],
         shipments=shipments(order, table),
         attributes=dict(sorted(attributes_of(order).items())) if extras else {},
@@ -85,7 +87,11 @@ def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
     return [
         view
         for view in views
-        if view.shipment or view.status or view.location or view.readings or (alone and view.updated_at)
+        if view.shipment
+        or view.status
+        or view.location
+        or view.readings
+        or (alone and view.updated_at)
     ]
 
 
@@ -110,15 +116,23 @@ def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
     armed: list[ArmedDeadline] = []
     for rule, number, found in running(order, desk.rules, desk.table):
         level = opened.get((desk.numbers[rule.id], number & 0xFF), 0)
-        if not rule.level or rule.on_condition or desk.is_missed(order, rule, number, found.deadline):
+        if (
+            not rule.level
+            or rule.on_condition
+            or desk.is_missed(order, rule, number, found.deadline)
+        ):
             continue
         shipment = name_of(order, number)
         if not level:
             due_at, severity = format_instant(found.due_at), SEVERITIES[rule.level]
-            armed.append(ArmedDeadline(rule=rule.id, due_at=due_at, severity=severity, shipment=shipment))
+            armed.append(
+                ArmedDeadline(rule=rule.id, due_at=due_at, severity=severity, shipment=shipment)
+            )
         if rule.escalation_ms is not None and level < 2:  # noqa: PLR2004 - 2 is overdue
             due_at = format_instant(found.due_at + rule.escalate_after_ms)
-            armed.append(ArmedDeadline(rule=rule.id, due_at=due_at, severity="overdue", shipment=shipment))
+            armed.append(
+                ArmedDeadline(rule=rule.id, due_at=due_at, severity="overdue", shipment=shipment)
+            )
     armed.sort(key=lambda deadline: (deadline.due_at, deadline.rule, deadline.shipment or ""))
     return armed
 
@@ -157,7 +171,9 @@ def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransitio
     tenant, order_id = split_order_key(order.key)
     states = {"opened": "opened", "escalated": "escalated", "resolved": "resolved"}
     return AlertTransition(
-        alert_id=alert_id(order.key, said.rule.id, said.anchor, name_of(order, said.shipment) or ""),
+        alert_id=alert_id(
+            order.key, said.rule.id, said.anchor, name_of(order, said.shipment) or ""
+        ),
         tenant=tenant,
         order_id=order_id,
         rule=said.rule.id,
@@ -183,7 +199,9 @@ def action_of(order: Order, table: Lifecycle, said: Transition) -> Action:
         rule=said.rule.id,
         at=format_instant(said.at),
         expires_at=format_instant(said.at + said.act.expires_ms),
-        alert_id=alert_id(order.key, said.rule.id, said.anchor, subject) if said.rule.level else None,
+        alert_id=alert_id(order.key, said.rule.id, said.anchor, subject)
+        if said.rule.level
+        else None,
         because=because(order, table, said),
     )
 
@@ -191,7 +209,11 @@ def action_of(order: Order, table: Lifecycle, said: Transition) -> Action:
 def missed_of(order: Order, table: Lifecycle, said: Transition) -> AuditEntry:
     """A deadline that was long past when its anchor arrived."""
     evidence = because(order, table, said)
-    detail = {"rule": said.rule.id, "due_at": evidence.due_at, "anchor_event": evidence.anchor_event}
+    detail = {
+        "rule": said.rule.id,
+        "due_at": evidence.due_at,
+        "anchor_event": evidence.anchor_event,
+    }
     return audit(order.key, "deadline.missed", said.at, detail, source=f"rule:{said.rule.id}")
 
 
@@ -230,10 +252,14 @@ def open_alert(order: Order, desk: Desk, alert: OpenEntry) -> OpenAlert:
     number, packed, _, anchor, opened_at = alert
     said = desk.resolved(order, alert, opened_at)
     return OpenAlert(
-        alert_id=alert_id(order.key, desk.symbols.names[number & RULE_BITS], anchor, name_of(order, said.shipment) or ""),
+        alert_id=alert_id(
+            order.key,
+            desk.symbols.names[number & RULE_BITS],
+            anchor,
+            name_of(order, said.shipment) or "",
+        ),
         rule=said.rule.id,
         severity=SEVERITIES[packed & 0xF],
         opened_at=format_instant(opened_at),
         because=because(order, desk.table, said),
     )
-

@@ -53,7 +53,9 @@ def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused
         return
     if fact.corrects:
         order.extras[fact.hash] = {**(fact.fields or {}), "corrects": fact.corrects}
-    order.flags |= HAS_CORRECTIONS * (fact.corrects != 0) | HAS_ENGINE * (entry.marks & FROM_ENGINE != 0)
+    order.flags |= HAS_CORRECTIONS * (fact.corrects != 0) | HAS_ENGINE * (
+        entry.marks & FROM_ENGINE != 0
+    )
     if fact.side:
         keep_side(order, fact, entry.shipment)
     order.version += 1
@@ -80,7 +82,9 @@ def period_of(instant: int) -> int:
     # Civil from days, Howard Hinnant (https://howardhinnant.github.io/date_algorithms.html).
     shifted = days + 719_468
     era, day_of_era = divmod(shifted, 146_097)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    year_of_era = (
+        day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096
+    ) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     month = (5 * day_of_year + 2) // 153
     return (year_of_era + era * 400) * 12 + month + 2

@@ -46,7 +46,9 @@ class Intake:
         self.readings = rules.readings
         self.attributes = rules.attributes
 
-    def fact(self, event: Event, order_id: str, raw: bytes, arrival_at: int, origin: Origin) -> Fact:
+    def fact(
+        self, event: Event, order_id: str, raw: bytes, arrival_at: int, origin: Origin
+    ) -> Fact:
         """The fact that `event` is for the order `order_id`.
 
         Raises:
@@ -54,7 +56,9 @@ class Intake:
         """
         status = self.status.get(event.status_code)
         if status is None:
-            raise Rejected("unknown_status", f"status_code {event.status_code!r} is not in the lifecycle")
+            raise Rejected(
+                "unknown_status", f"status_code {event.status_code!r} is not in the lifecycle"
+            )
         at = event.at
         check_arrival(at, arrival_at)
         parcel = event.shipment or event.waybill or ""
@@ -91,7 +95,9 @@ class Intake:
         for name, value in attributes.items():
             declared = self.readings.get(name) or self.attributes.get(name)
             if declared and not fits(value, declared):
-                raise Rejected("invalid_attribute", f"attributes.{name}: {value!r} is no {declared}")
+                raise Rejected(
+                    "invalid_attribute", f"attributes.{name}: {value!r} is no {declared}"
+                )
             if name in self.readings and isinstance(value, int | float):
                 readings[name] = value
             else:
@@ -101,10 +107,14 @@ class Intake:
 
 def fits(value: Scalar, declared: str) -> bool:
     """Whether a value is of the declared type; true is no number."""
-    return isinstance(value, TYPES[declared]) and (declared == "bool" or not isinstance(value, bool))
+    return isinstance(value, TYPES[declared]) and (
+        declared == "bool" or not isinstance(value, bool)
+    )
 
 
-def fields_of(event: Event, attributes: dict[str, Scalar] | None, parcel: str) -> dict[str, Any] | None:
+def fields_of(
+    event: Event, attributes: dict[str, Scalar] | None, parcel: str
+) -> dict[str, Any] | None:
     """The order-level fields that the event carries; None without any."""
     fields: dict[str, Any] = {}
     if event.promised_at:
@@ -153,10 +163,8 @@ def deadline(field: str, text: str, zone: str | None) -> int:
         Rejected: `invalid_event`, `implausible_time`.
     """
     try:
-        if len(text) == len("2018-12-31"):
-            at = end_of_day(text, zone)
-        else:
-            at = parse_instant(text)
+        is_date = len(text) == len("2018-12-31")
+        at = end_of_day(text, zone) if is_date else parse_instant(text)
     except (ValueError, ZoneInfoNotFoundError) as error:
         raise Rejected("invalid_event", f"{field}: {error}") from error
     check_plausible(field, at)
@@ -167,5 +175,3 @@ def end_of_day(text: str, zone: str | None) -> int:
     """The last ms of a date in a zone."""
     start = datetime.combine(datetime.fromisoformat(text).date(), time(23, 59, 59, 999_000))
     return to_instant(start.replace(tzinfo=ZoneInfo(zone or "UTC")))
-
-

@@ -1,8 +1,6 @@
 """The lifecycle as a table: read from a file, checked, compiled to what the fold asks for."""
 
 import tomllib
-from importlib.resources import files
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -61,7 +59,9 @@ class Lifecycle:
         self.of_shipment = [row.scope in {"shipment", "both"} for row in rows]
         self.next = [self.indices(row.next) for row in rows]
         self.retire_after_ms = [
-            parse_duration(row.retire_after, of=f"{row.code}.retire_after") if row.retire_after else 0
+            parse_duration(row.retire_after, of=f"{row.code}.retire_after")
+            if row.retire_after
+            else 0
             for row in rows
         ]
         self.moves_order = [
@@ -93,7 +93,9 @@ class Ways:
             table.indices(row.next + row.irregular) & inside if rank in inside else frozenset[int]()
             for rank, row in enumerate(table.rows)
         ]
-        regular = [targets if rank in inside else frozenset() for rank, targets in enumerate(self.next)]
+        regular = [
+            targets if rank in inside else frozenset() for rank, targets in enumerate(self.next)
+        ]
         self.regular = [closure(rank, regular) for rank in range(len(members))]
         self.every = [closure(rank, every) for rank in range(len(members))]
 
@@ -108,17 +110,15 @@ def closure(start: int, edges: list[frozenset[int]]) -> frozenset[int]:
     return frozenset(seen)
 
 
-def read_lifecycle(path: Path | None = None) -> Lifecycle:
-    """Read and check a lifecycle file; the one that ships with ordertide if `path` is None.
+def parse_lifecycle(text: str, name: str) -> Lifecycle:
+    """Compile the text of a lifecycle file; `name` is what errors call it.
 
     Raises:
-        SettingsError: the file can't be read, or the table has faults; all of them are named.
+        SettingsError: it is no lifecycle, or the table has faults; all of them are named.
     """
-    name = str(path) if path else "lifecycle.toml"
     try:
-        text = (path or files("dataflows.core") / "lifecycle.toml").read_text("utf-8")
         table = msgspec.convert(tomllib.loads(text), LifecycleFile)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         message = f"{name}: {error}"
         raise SettingsError(message) from error
     faults = check(table.status)
@@ -131,7 +131,9 @@ def read_lifecycle(path: Path | None = None) -> Lifecycle:
 def check(rows: list[StatusRow]) -> list[str]:
     """The faults of a table, each in one sentence; empty if there are none."""
     codes = [row.code for row in rows]
-    faults = [f"status {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1})]
+    faults = [
+        f"status {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1})
+    ]
     if len(rows) > MAX_STATUSES:
         faults.append(f"{len(rows)} statuses; at most {MAX_STATUSES} are possible")
     if not any(row.creates for row in rows):
@@ -145,11 +147,17 @@ def row_faults(row: StatusRow, codes: set[str]) -> list[str]:
     """What is wrong with one row by itself."""
     targets = [*row.next, *row.irregular, *([row.moves_order.status] if row.moves_order else [])]
     faults = [f"{row.code}: {code} is not in the table" for code in targets if code not in codes]
-    faults += [f"{row.code}: label.{language} is missing" for language in ("en", "zh") if not row.label.get(language)]
+    faults += [
+        f"{row.code}: label.{language} is missing"
+        for language in ("en", "zh")
+        if not row.label.get(language)
+    ]
     if row.creates and row.scope == "shipment":
         faults.append(f"{row.code}: only a status of orders can have creates")
     if row.retire_after and not row.ends:
-        faults.append(f"{row.code}: retire_after without ends would drop an order that is under way")
+        faults.append(
+            f"{row.code}: retire_after without ends would drop an order that is under way"
+        )
     return faults
 
 

@@ -117,7 +117,13 @@ class Output:
     def tell(self, key: str, fact: Fact, what: str, detail: dict[str, str]) -> None:
         """Write to the audit log what a fact did, and who sent it."""
         entry = audit(
-            key, what, fact.arrival_at, detail, operator=fact.operator, ip=fact.ip, source=fact.source
+            key,
+            what,
+            fact.arrival_at,
+            detail,
+            operator=fact.operator,
+            ip=fact.ip,
+            source=fact.source,
         )
         self.audit.append((key, entry))
 
@@ -131,7 +137,9 @@ class Output:
             self.actions.append((key, action))
             detail = {"action_id": action.action_id, "kind": action.kind}
             source = f"rule:{action.rule}"
-            self.audit.append((key, audit(key, "action.requested", said.at, detail, source=source, action=action)))
+            self.audit.append(
+                (key, audit(key, "action.requested", said.at, detail, source=source, action=action))
+            )
         else:
             alert = alert_of(order, table, said)
             self.alerts.append((key, alert))

@@ -33,6 +33,7 @@ ALERT = Struct("<HBBQQ")
 DONE = Struct("<HBQ")
 ENTRY = Struct("<QQQ")
 ENTRY_BYTES = ENTRY.size
+HASH_AT = 16  # offset of the hash in an entry
 
 REFUSED, FROM_ENGINE, HAS_FIELDS, CORRECTS, COMMAND = 1, 2, 4, 8, 16  # marks of an entry
 
@@ -76,7 +77,7 @@ class Shipment:
 OpenEntry = tuple[int, int, int, int, int]
 # (rule, shipment, anchor hash)
 DoneEntry = tuple[int, int, int]
-# (status, time, hash)
+# one that moved the order: (status, time, hash)
 DerivedEntry = tuple[int, int, int]
 
 
@@ -132,9 +133,9 @@ class Order:
         """Where in the history the entry with this hash begins, in bytes; -1 if it isn't there."""
         needle = event_hash.to_bytes(8, "little")
         at = self.history.find(needle)
-        while at >= 0 and at % ENTRY_BYTES != 16:
+        while at >= 0 and at % ENTRY_BYTES != HASH_AT:
             at = self.history.find(needle, at + 1)
-        return at - 16 if at >= 0 else -1
+        return at - HASH_AT if at >= 0 else -1
 
     def shipment_number(self, name: str) -> int:
         """The number of a parcel of this order, a new one if it is new."""

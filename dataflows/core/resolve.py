@@ -85,8 +85,8 @@ def numbers_of(event: Event) -> list[str]:
     """The keys of all numbers that an event names, its waybill first."""
     keys = [number_key(event.tenant, "waybill", event.waybill)] if event.waybill else []
     for kind, numbers in sorted((event.references or {}).items()):
-        for number in [numbers] if isinstance(numbers, str) else numbers:
-            keys.append(number_key(event.tenant, kind, number))
+        listed = [numbers] if isinstance(numbers, str) else numbers
+        keys += [number_key(event.tenant, kind, number) for number in listed]
     return list(dict.fromkeys(keys))
 
 
@@ -99,7 +99,7 @@ def registrations(event: Event, arrival_at: int) -> list[Registration]:
 
 
 def question(event: Event, fact: Fact) -> Question:
-    """The question that an event without an order id asks: by its waybill, else its first number."""
+    """What an event without an order id asks: by its waybill, else by its first number."""
     return Question(numbers_of(event)[0], event.tenant, event.carrier or "", fact)
 
 
@@ -117,7 +117,9 @@ class Resolver:
     def register(self, said: Registration, answers: Answers) -> None:
         """Take a registration, and answer what waited for it."""
         mappings = self.numbers.setdefault(said.number, [])
-        held = next((m for m in mappings if m.order_id == said.order_id and alive(m, said.at)), None)
+        held = next(
+            (m for m in mappings if m.order_id == said.order_id and alive(m, said.at)), None
+        )
         if held is None:
             mappings.append(Mapping(said.order_id, said.carrier, said.at, said.at, said.arrival_at))
         else:
@@ -167,7 +169,9 @@ class Resolver:
         if any(other.fact.hash == asked.fact.hash for other in questions):
             answers.duplicates += 1
         elif len(questions) >= MAX_WAITING_PER_NUMBER or self.waiting_count >= MAX_WAITING:
-            reason = f"{len(questions)} events wait for this number already, {self.waiting_count} in all"
+            reason = (
+                f"{len(questions)} events wait for this number already, {self.waiting_count} in all"
+            )
             answers.rejected.append(Unresolved(asked.fact, Rejected("too_many_waiting", reason)))
         else:
             questions.append(asked)
@@ -176,15 +180,23 @@ class Resolver:
     def advance(self, through: int, answers: Answers) -> None:
         """Move the clock: give up what waited too long."""
         self.through = through
-        for number in [n for n, asked in self.waiting.items() if asked[0].fact.arrival_at < through - WAITS_AT_MOST_MS]:
-            late = [q for q in self.waiting[number] if q.fact.arrival_at < through - WAITS_AT_MOST_MS]
+        for number in [
+            n
+            for n, asked in self.waiting.items()
+            if asked[0].fact.arrival_at < through - WAITS_AT_MOST_MS
+        ]:
+            late = [
+                q for q in self.waiting[number] if q.fact.arrival_at < through - WAITS_AT_MOST_MS
+            ]
             self.waiting[number] = [q for q in self.waiting[number] if q not in late]
             self.waiting_count -= len(late)
             if not self.waiting[number]:
                 del self.waiting[number]
             days = WAITS_AT_MOST_MS // DAY_MS
             reason = f"no order registered {number.split(SEPARATOR)[-1]!r} within {days} days"
-            answers.rejected += [Unresolved(q.fact, Rejected("unknown_reference", reason)) for q in late]
+            answers.rejected += [
+                Unresolved(q.fact, Rejected("unknown_reference", reason)) for q in late
+            ]
 
     def snapshot(self, *, base: bool) -> ResolverSnapshot:
         """What changed since the last snapshot; everything for a base."""

@@ -3,82 +3,20 @@
 import re
 import tomllib
 from hashlib import blake2b
-from importlib.resources import files
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from dataflows.core.anchors import Anchor, parse_anchor
 from dataflows.core.conditions import Condition
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
 from schemas.alert import Severity
 from schemas.errors import SettingsError
 from schemas.instants import format_duration, parse_duration
 
 LEVELS: dict[str, int] = {"warning": 1, "overdue": 2}
 SEVERITIES: list[Severity] = ["warning", "warning", "overdue"]
-
-
-class AttributeRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A declared attribute; `reading = true` folds to min, max and last per parcel."""
-
-    type: Literal["bool", "float", "int", "str"]
-    reading: bool = False
-
-
-class ActionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to do: `kind` is handed to the action worker, void after `expires`."""
-
-    kind: str
-    expires: str
-
-
-class EscalateRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When a warning becomes overdue: `after` (or `before`) the same anchor."""
-
-    severity: Literal["overdue"] = "overdue"
-    after: str | None = None
-    before: str | None = None
-    action: ActionRow | None = None
-
-
-class AnchorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of several anchors; the first that the order has is taken."""
-
-    anchor: str
-    after: str | None = None
-    before: str | None = None
-
-
-class RuleRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule as it is written; docs/rules.md explains every field."""
-
-    id: str
-    statuses: list[str]
-    label: dict[str, str] = {}
-    anchor: str | None = None
-    anchors: list[AnchorRow] = []
-    after: str | None = None
-    before: str | None = None
-    per: Literal["order", "shipment"] = "order"
-    shipment_statuses: list[str] | None = None
-    not_shipment_statuses: list[str] = []
-    unless_reached: str | None = None
-    when: str | None = None
-    severity: Severity | None = None
-    escalate: EscalateRow | None = None
-    action: ActionRow | None = None
-    pausing: dict[str, str] = {}
-    stale_after: str | None = None
-
-
-class RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rules file as it is written."""
-
-    version: Literal[1]
-    rule: list[RuleRow]
-    attributes: dict[str, AttributeRow] = {}
 
 
 class Act(NamedTuple):
@@ -114,11 +52,15 @@ class Rule:
         self.deadlines = [
             Deadline(parse_anchor(a.anchor, table), *offset(a.after, a.before)) for a in anchors
         ]
-        self.unless = parse_anchor(f"milestone {row.unless_reached}", table) if row.unless_reached else None
+        self.unless = (
+            parse_anchor(f"milestone {row.unless_reached}", table) if row.unless_reached else None
+        )
         self.when = Condition(row.when, attributes, of="when") if row.when else None
         self.on_condition = anchors[0].anchor == "condition"
         self.level = LEVELS[row.severity] if row.severity else 0
-        self.escalation_ms = offset(row.escalate.after, row.escalate.before)[0] if row.escalate else None
+        self.escalation_ms = (
+            offset(row.escalate.after, row.escalate.before)[0] if row.escalate else None
+        )
         self.escalate_after_ms = (self.escalation_ms or 0) - self.deadlines[0].offset_ms
         self.action = act(row.action)
         self.escalated_action = act(row.escalate.action) if row.escalate else None
@@ -126,7 +68,9 @@ class Rule:
             table.index[code]: parse_duration(limit, of=f"pausing.{code}")
             for code, limit in row.pausing.items()
         }
-        self.stale_after_ms = parse_duration(row.stale_after, of="stale_after") if row.stale_after else None
+        self.stale_after_ms = (
+            parse_duration(row.stale_after, of="stale_after") if row.stale_after else None
+        )
         self.check()
 
     @staticmethod
@@ -149,7 +93,9 @@ class Rule:
         if self.escalation_ms is not None and self.escalation_ms <= self.deadlines[0].offset_ms:
             faults.append("escalate comes no later than the warning")
         if self.escalated_action and self.action and self.escalated_action.kind == self.action.kind:
-            faults.append("the escalation's action is the same as the rule's; an action is done once")
+            faults.append(
+                "the escalation's action is the same as the rule's; an action is done once"
+            )
         if self.pausing and not self.per_shipment:
             faults.append('pausing needs per = "shipment"')
         if self.pausing and any(d.anchor.promised for d in self.deadlines):
@@ -201,7 +147,9 @@ class Rules:
         self.by_id = {rule.id: rule for rule in rules}
         self.digest = blake2b(msgspec.json.encode(file), digest_size=16).hexdigest()
         self.readings = {name: row.type for name, row in file.attributes.items() if row.reading}
-        self.attributes = {name: row.type for name, row in file.attributes.items() if not row.reading}
+        self.attributes = {
+            name: row.type for name, row in file.attributes.items() if not row.reading
+        }
         statuses = range(len(table.rows))
         self.of_order = [
             [rule for rule in rules if not rule.per_shipment and status in rule.statuses]
@@ -212,7 +160,9 @@ class Rules:
                 parcel: [
                     rule
                     for rule in rules
-                    if rule.per_shipment and status in rule.statuses and parcel in rule.shipment_statuses
+                    if rule.per_shipment
+                    and status in rule.statuses
+                    and parcel in rule.shipment_statuses
                 ]
                 for parcel in [*statuses, NO_STATUS]
             }
@@ -220,17 +170,15 @@ class Rules:
         ]
 
 
-def read_rules(path: Path | None, table: Lifecycle) -> Rules:
-    """Read and compile a rules file; the default rules if `path` is None.
+def parse_rules(text: str, name: str, table: Lifecycle) -> Rules:
+    """Compile the text of a rules file; `name` is what errors call it.
 
     Raises:
         SettingsError: with file, line, rule and reason.
     """
-    name = str(path) if path else "rules.toml"
     try:
-        text = (path or files("dataflows.core") / "rules.toml").read_text("utf-8")
         file = msgspec.convert(tomllib.loads(text), RulesFile)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         message = f"{name}: {error}"
         raise SettingsError(message) from error
     except msgspec.ValidationError as error:
@@ -270,5 +218,7 @@ def where(name: str, text: str, reason: str) -> str:
 
 def rule_line(text: str, number: int) -> int:
     """The line of the `[[rule]]` with this number (from 0)."""
-    lines = [i for i, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[rule]]")]
+    lines = [
+        i for i, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[rule]]")
+    ]
     return lines[number] if number < len(lines) else 1

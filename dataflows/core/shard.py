@@ -91,7 +91,11 @@ class Shard:
 
     def due(self, through: int) -> list[str]:
         """The orders that have something to be judged by `through`."""
-        keys = [key for key, facts in self.pending.items() if any(f.arrival_at <= through for f in facts)]
+        keys = [
+            key
+            for key, facts in self.pending.items()
+            if any(f.arrival_at <= through for f in facts)
+        ]
         known = set(keys)
         while self.heap and self.heap[0][0] <= through:
             at, key = heappop(self.heap)
@@ -216,7 +220,7 @@ class Shard:
         return next_at
 
     def publish(self, order: Order, version: int, *, retired: bool, out: Output) -> None:
-        """Publish the order if it changed; a tombstone follows its last document when it retires."""
+        """Publish the order if it changed, and a tombstone after that when it retires."""
         if not self.publishing:
             return
         shown = self.published.get(order.key, version)
@@ -280,7 +284,9 @@ class Shard:
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
         self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
-        self.heap = [(at, key) for key, data in self.orders.items() if (at := unpack_armed_at(data))]
+        self.heap = [
+            (at, key) for key, data in self.orders.items() if (at := unpack_armed_at(data))
+        ]
         heapify(self.heap)
         self.pending = {}
         self.offer(last.pending)

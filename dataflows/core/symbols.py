@@ -6,7 +6,9 @@ from schemas.errors import Rejected
 class Symbols:
     """Names and their numbers, at most `limit` of them; kept with the state that uses them."""
 
-    def __init__(self, names: list[str] | None = None, *, of: str = "name", limit: int = 65_535) -> None:
+    def __init__(
+        self, names: list[str] | None = None, *, of: str = "name", limit: int = 65_535
+    ) -> None:
         """Start from the `names` of a snapshot, or empty."""
         self.names = list(names or [])
         self.numbers = {name: number for number, name in enumerate(self.names)}

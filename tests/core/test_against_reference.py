@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from dataflows.core.documents import document
 from dataflows.core.intake import Intake, Origin
-from dataflows.core.lifecycle import read_lifecycle
 from dataflows.core.packing import unpack
-from dataflows.core.rules import read_rules
 from dataflows.core.shard import Shard, Snapshot
+from dataflows.tables import read_lifecycle, read_rules
 from schemas.errors import Rejected
 from schemas.event import Event, decode_event
 from schemas.instants import parse_instant
 from schemas.keys import DEFAULT_TENANT, order_key
+from schemas.order import OrderDocument
 from tests import generators, reference
 
 CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
@@ -50,7 +50,9 @@ class Run:
             decoded = decode_event(raw)
             assert isinstance(decoded, Event)
             arrival_at = generators.arrival_of(event)
-            self.shard.offer([INTAKE.fact(decoded, decoded.order_id or "", raw, arrival_at, Origin("t", 0, 0))])
+            self.shard.offer(
+                [INTAKE.fact(decoded, decoded.order_id or "", raw, arrival_at, Origin("t", 0, 0))]
+            )
         except Rejected:
             self.rejected += 1
 
@@ -59,10 +61,18 @@ class Run:
         for _, a in out.alerts:
             self.transitions.append((parse_instant(a.at), a.alert_id, a.rule, a.severity, a.state))
         for _, a in out.actions:
-            self.actions.append((parse_instant(a.at), a.action_id, a.rule, a.kind, parse_instant(a.expires_at)))
+            self.actions.append(
+                (parse_instant(a.at), a.action_id, a.rule, a.kind, parse_instant(a.expires_at))
+            )
         for _, entry in out.audit:
             if entry.what == "deadline.missed":
-                self.missed.append((parse_instant(entry.at), entry.detail["rule"], parse_instant(entry.detail["due_at"])))
+                self.missed.append(
+                    (
+                        parse_instant(entry.at),
+                        entry.detail["rule"],
+                        parse_instant(entry.detail["due_at"]),
+                    )
+                )
         for change in out.changes:
             held = self.documents.get(change.key)
             if change.document and held and change.version == held.version:
@@ -113,7 +123,9 @@ def compare(run: Run, expected: reference.Outcome, rivals: set[str]) -> None:
     assert sorted(run.transitions, key=lambda t: (t[0], t[1], reference.STATES.index(t[4]))) == [
         (t.at, t.alert_id, t.rule, t.severity, t.state) for t in expected.transitions
     ]
-    assert sorted(run.actions) == sorted((a.at, a.action_id, a.rule, a.kind, a.expires_at) for a in expected.actions)
+    assert sorted(run.actions) == sorted(
+        (a.at, a.action_id, a.rule, a.kind, a.expires_at) for a in expected.actions
+    )
     assert sorted(run.missed) == sorted((m.at, m.rule, m.due) for m in expected.missed)
     orders = run.orders()
     assert set(orders) == set(expected.orders)
@@ -130,7 +142,7 @@ def ms(text: str | None) -> int | None:
     return None if text is None else parse_instant(text)
 
 
-def view(found: Any) -> dict[str, Any]:
+def view(found: OrderDocument) -> dict[str, Any]:
     return {
         "status": found.status,
         "version": found.version,
@@ -144,7 +156,11 @@ def view(found: Any) -> dict[str, Any]:
         "references": found.references,
         "flags": set(found.flags),
         "shipments": {
-            s.shipment: {"status": s.status, "updated_at": ms(s.updated_at), "readings": s.readings or {}}
+            s.shipment: {
+                "status": s.status,
+                "updated_at": ms(s.updated_at),
+                "readings": s.readings or {},
+            }
             for s in found.shipments
         },
         "open_alerts": {alert.alert_id: alert.severity for alert in found.open_alerts},
@@ -155,15 +171,34 @@ def view(found: Any) -> dict[str, Any]:
 
 def plain(wanted: dict[str, Any]) -> dict[str, Any]:
     names = (
-        *("status", "version", "lane", "created_at", "updated_at", "promised_at", "ship_by", "milestones"),
-        *("attributes", "references", "flags", "shipments", "open_alerts", "customer_id", "carrier"),
+        *(
+            "status",
+            "version",
+            "lane",
+            "created_at",
+            "updated_at",
+            "promised_at",
+            "ship_by",
+            "milestones",
+        ),
+        *(
+            "attributes",
+            "references",
+            "flags",
+            "shipments",
+            "open_alerts",
+            "customer_id",
+            "carrier",
+        ),
     )
     return {name: wanted.get(name) for name in names}
 
 
-@settings(max_examples=int(os.environ.get("N", 300)))
+@settings(max_examples=int(os.environ.get("ORDERTIDE_EXAMPLES", "300")))
 @given(st.data())
-def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(data: st.DataObject) -> None:
+def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(
+    data: st.DataObject,
+) -> None:
     events = data.draw(generators.event_sets())
     steps = data.draw(generators.clock_steps(events))
     lines = data.draw(generators.permuted(events))
@@ -179,7 +214,9 @@ def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(data: st
         run.advance(through)
         if data.draw(st.booleans()):
             run.restart()
-    compare(run, reference.evaluate(LIFECYCLE_FILE, RULES_FILE, events, steps[-1]), rivalries(events))
+    compare(
+        run, reference.evaluate(LIFECYCLE_FILE, RULES_FILE, events, steps[-1]), rivalries(events)
+    )
 
 
 @settings(max_examples=150)
