@@ -1,6 +1,7 @@
 """The event as it comes in: JSON, one object a message, field for field as in docs/events.md."""
 
 import json
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -14,8 +15,10 @@ from schemas.keys import DEFAULT_TENANT
 MAX_EVENT_BYTES = 1_000_000
 MAX_AHEAD_MS = DAY_MS
 
-Id = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+Code = Annotated[str, Meta(min_length=1, max_length=64)]
+# One search over all ids together: a `pattern` on each field doubled the time to decode.
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 Instant = Annotated[datetime, Meta(tz=True)]
 Scalar = str | int | float | bool | None
 
@@ -95,7 +98,34 @@ def decode_event(data: bytes) -> Event | Tick:
     if event.order_id is None and event.waybill is None and not event.references:
         raise Rejected("no_order", "one of order_id, waybill or references is needed")
     check_plausible("timestamp", event.at)
+    check_ids(event)
     return event
+
+
+def check_ids(event: Event) -> None:
+    """Refuse control characters in ids: they would break keys and terminals.
+
+    Raises:
+        Rejected: `invalid_event`, with the field.
+    """
+    ids = (
+        event.event_id,
+        event.source,
+        event.tenant,
+        event.order_id,
+        event.waybill,
+        event.shipment,
+    )
+    if not CONTROL.search("".join(filter(None, ids))) and not event.references:
+        return
+    names = ("event_id", "source", "tenant", "order_id", "waybill", "shipment")
+    named = [*zip(names, ids, strict=True)]
+    for kind, numbers in (event.references or {}).items():
+        listed = [numbers] if isinstance(numbers, str) else numbers
+        named += [(f"references.{kind}", number) for number in (kind, *listed)]
+    for name, value in named:
+        if value and CONTROL.search(value):
+            raise Rejected("invalid_event", f"{name}: holds a control character")
 
 
 def decode_tick(data: bytes, error: Exception) -> Tick:

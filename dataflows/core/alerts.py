@@ -128,8 +128,8 @@ class Desk:
         stale_after_ms = want.rule.stale_after_ms
         if stale_after_ms is None:
             return False
-        arrival_at = ENTRY.unpack_from(order.history, order.find(anchor))[1] >> 22
-        return want.due_at < arrival_at - stale_after_ms  
+        arrival_at = int(ENTRY.unpack_from(order.history, order.find(anchor))[1]) >> 22
+        return want.due_at < arrival_at - stale_after_ms
 
     @staticmethod
     def miss(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import groupby
 from typing import Protocol
 
 from dataflows.core.fact import Fact
@@ -19,6 +20,15 @@ class Duplicates(Protocol):
 def arrival_order(fact: Fact) -> tuple[int, bool, str, str]:
     """Facts by arrival; of one ms the commands last, by source and event_id."""
     return fact.arrival_at, fact.command, fact.source, fact.event_id
+
+
+def by_arrival(facts: list[Fact]) -> Iterable[tuple[int, list[Fact]]]:
+    """(arrival, the facts of that ms), in order; sorts `facts`."""
+    if len(facts) == 1:
+        return [(facts[0].arrival_at, facts)]
+    facts.sort(key=arrival_order)
+    groups = groupby(facts, key=lambda fact: fact.arrival_at)
+    return [(arrival_at, list(group)) for arrival_at, group in groups]
 
 
 def content_hash(fact: Fact) -> int:

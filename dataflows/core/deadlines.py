@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from dataflows.core.anchors import ANY_SHIPMENT
-from dataflows.core.fields import attributes_of, last_of
+from dataflows.core.fields import attributes_of, fields_of
 from dataflows.core.lifecycle import NO_STATUS, UNSEEN, Lifecycle
 from dataflows.core.packing import EMBRYO, Order
 from dataflows.core.rules import Deadline, Rule, Rules
@@ -39,20 +39,37 @@ def wanted(
         return [], NEVER
     wants: list[Want] = []
     next_at = NEVER
-    for rule in rules.of_order[order.status]:
-        next_at = min(next_at, consider(order, rule, table, ANY_SHIPMENT, limit, floor, wants))
+    for rule, number in applying(order, rules):
+        if rule.simple:
+            # Most rules, most of the time: one anchor, and it isn't due. Worth 2 us an event.
+            anchor, offset_ms = rule.simple
+            anchor_at = anchor.at(order, number)
+            at = anchor_at + offset_ms if anchor_at else NEVER
+            if at <= limit:
+                at = consider(order, rule, table, number, limit, floor, wants)
+        else:
+            at = consider(order, rule, table, number, limit, floor, wants)
+        next_at = min(next_at, at)
+    return wants, next_at
+
+
+def applying(order: Order, rules: Rules) -> list[tuple[Rule, int]]:
+    """(rule, parcel or ANY_SHIPMENT) for every rule that looks at the order in its status."""
+    found = [(rule, ANY_SHIPMENT) for rule in rules.of_order[order.status]]
     by_parcel = rules.of_shipment[order.status]
     for number, status in subjects(order):
-        for rule in by_parcel[status]:
-            next_at = min(next_at, consider(order, rule, table, number, limit, floor, wants))
-    return wants, next_at
+        found += [(rule, number) for rule in by_parcel[status]]
+    return found
 
 
 def subjects(order: Order) -> list[tuple[int, int]]:
     """(number, status) of the parcels that rules look at: the named ones, else the unnamed one."""
-    seen = [(i, parcel) for i, parcel in enumerate(order.shipments) if parcel.status != UNSEEN]
-    named = [(i, parcel.status) for i, parcel in seen if parcel.name]
-    return named or [(i, parcel.status) for i, parcel in seen]
+    named: list[tuple[int, int]] = []
+    unnamed: list[tuple[int, int]] = []
+    for number, parcel in enumerate(order.shipments):
+        if parcel.status != UNSEEN:
+            (named if parcel.name else unnamed).append((number, parcel.status))
+    return named or unnamed
 
 
 class Term(NamedTuple):
@@ -101,14 +118,15 @@ def consider(
 
 
 def running(order: Order, rules: Rules, table: Lifecycle) -> list[tuple[Rule, int, Term]]:
-    """(rule, shipment, term) of every rule that applies to the order, due or not."""
+    """(rule, shipment, term) of every rule that may open an alert, due or not."""
     if order.flags & EMBRYO:
         return []
-    by_parcel = rules.of_shipment[order.status]
-    applying = [(rule, ANY_SHIPMENT) for rule in rules.of_order[order.status]]
-    applying += [(rule, number) for number, status in subjects(order) for rule in by_parcel[status]]
-    found = [(rule, number, term(order, rule, table, number, NEVER)) for rule, number in applying]
-    return [(rule, number, found_term) for rule, number, found_term in found if found_term]
+    found = []
+    for rule, number in applying(order, rules):
+        ahead = term(order, rule, table, number, NEVER) if rule.level else None
+        if ahead:
+            found.append((rule, number, ahead))
+    return found
 
 
 def due(
@@ -151,7 +169,7 @@ def readings_of(order: Order, shipment: int) -> dict[str, dict[str, float]]:
     """{attribute: {min, max, last}} of a parcel; {} for ANY_SHIPMENT or without readings."""
     if shipment == ANY_SHIPMENT or shipment >= len(order.side):
         return {}
-    readings = (order.side[shipment] or {}).get("readings", {})
+    readings = (order.side[shipment] or {}).get("r", {})
     return {name: {"min": r[0], "max": r[1], "last": r[2]} for name, r in readings.items()}
 
 
@@ -161,8 +179,8 @@ def order_fields(order: Order, table: Lifecycle) -> dict[str, Any]:
     fields: dict[str, Any] = {"tenant": tenant, "order_id": order_id}
     if order.status != NO_STATUS:
         fields["status"] = table.code(order.status)
+    known = fields_of(order)
     for name in ("carrier", "customer_id", "supplier_id"):
-        value = last_of(order, name)
-        if value is not None:
-            fields[name] = value
+        if name in known:
+            fields[name] = known[name]
     return fields

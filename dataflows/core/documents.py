@@ -3,7 +3,7 @@
 from dataflows.core.alerts import NO_SHIPMENT, RULE_BITS, Desk, Transition
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import NEVER, readings_of, running
-from dataflows.core.fields import attributes_of, last_of, merged, references_of
+from dataflows.core.fields import fields_of
 from dataflows.core.fold import walk
 from dataflows.core.lifecycle import UNSEEN, Lifecycle
 from dataflows.core.packing import EMBRYO, FLAG_NAMES, HAS_CORRECTIONS, REFUSED, OpenEntry, Order
@@ -21,32 +21,36 @@ def document(order: Order, desk: Desk) -> OrderDocument:
     """The order as it is published."""
     table = desk.table
     tenant, order_id = split_order_key(order.key)
-    extras = bool(order.extras)
+    fields = fields_of(order) if order.extras else {}
+    planned, attributes = fields.get("planned", {}), fields.get("attributes", {})
     return OrderDocument(
         tenant=tenant,
         order_id=order_id,
         version=order.version,
         status=None if order.flags & EMBRYO else table.code(order.status),
-        lane=LANES[max((alert[1] & 0xF for alert in order.alerts), default=0)],
-        created_at=format_instant(order.created_at) if order.created_at else None,
-        updated_at=format_instant(order.latest >> 8) if order.latest else None,
-        promised_at=format_instant(order.promised_at) if order.promised_at else None,
-        ship_by=format_instant(order.ship_by) if order.ship_by else None,
+        lane=LANES[max([alert[1] & 0xF for alert in order.alerts], default=0)],
+        created_at=instant(order.created_at),
+        updated_at=instant(order.latest >> 8),
+        promised_at=instant(order.promised_at),
+        ship_by=instant(order.ship_by),
         milestones=milestones(order, table),
-        planned={name: format_instant(at) for name, at in sorted(merged(order, "planned").items())}
-        if extras
-        else {},
+        planned={name: format_instant(planned[name]) for name in sorted(planned)},
         flags=[name for flag, name in FLAG_NAMES.items() if order.flags & flag],
         shipments=shipments(order, table),
-        attributes=dict(sorted(attributes_of(order).items())) if extras else {},
-        references=references_of(order) if extras else {},
-        customer_id=last_of(order, "customer_id") if extras else None,
-        supplier_id=last_of(order, "supplier_id") if extras else None,
-        carrier=last_of(order, "carrier") if extras else None,
+        attributes={name: attributes[name] for name in sorted(attributes)},
+        references=dict(sorted(fields.get("references", {}).items())),
+        customer_id=fields.get("customer_id"),
+        supplier_id=fields.get("supplier_id"),
+        carrier=fields.get("carrier"),
         open_alerts=[open_alert(order, desk, alert) for alert in order.alerts],
         deadlines=deadlines(order, desk),
         warm_period=f"{order.period // 12:04d}-{order.period % 12 + 1:02d}",
     )
+
+
+def instant(at: int) -> str | None:
+    """An instant as text; None for 0."""
+    return format_instant(at) if at else None
 
 
 def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
@@ -80,7 +84,7 @@ def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
     seen = [
         (parcel.name, number)
         for number, parcel in enumerate(order.shipments)
-        if parcel.status != UNSEEN or (number < len(side) and "readings" in (side[number] or {}))
+        if parcel.status != UNSEEN or (number < len(side) and "r" in (side[number] or {}))
     ]
     views = [shipment(order, table, number) for _, number in sorted(seen)]
     alone = not any(name for name, _ in seen)
@@ -99,12 +103,12 @@ def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
     """One parcel."""
     parcel = order.shipments[number]
     side = (order.side[number] if number < len(order.side) else None) or {}
-    location = side.get("location")
+    location = side.get("l")
     return ShipmentView(
         shipment=parcel.name,
         status=table.code(parcel.status),
         updated_at=format_instant(parcel.updated_at) if parcel.updated_at else None,
-        carrier=side["carrier"][-1] if "carrier" in side else None,
+        carrier=side["c"][-1] if "c" in side else None,
         location=Location(*location[-1]) if location else None,
         readings=dict(sorted(readings_of(order, number).items())) or None,
     )

@@ -95,13 +95,14 @@ def keep_side(order: Order, fact: Fact, number: int) -> None:
     side = order.side
     side.extend([None] * (number + 1 - len(side)))
     held = side[number] or {}
+    said = fact.side or {}
+    for name, short in (("carrier", "c"), ("location", "l")):
+        latest = held.get(short, [0, 0])
+        if name in said and (fact.at, fact.hash) >= (latest[0], latest[1]):
+            held[short] = [fact.at, fact.hash, said[name]]
     stamp = [fact.at, fact.status, fact.arrival_at, fact.hash]
-    for name in ("carrier", "location"):
-        value = (fact.side or {}).get(name)
-        if value is not None and stamp >= held.get(name, [[0]])[0]:
-            held[name] = [stamp, value]
-    for name, value in (fact.side or {}).get("readings", {}).items():
-        readings = held.setdefault("readings", {})
+    for name, value in said.get("readings", {}).items():
+        readings = held.setdefault("r", {})
         readings[name] = fold_reading(readings.get(name), value, stamp)
     side[number] = held
 

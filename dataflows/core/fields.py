@@ -3,40 +3,49 @@
 from typing import Any
 
 from dataflows.core.fold import walk
-from dataflows.core.packing import Order
+from dataflows.core.packing import ENTRY, HAS_CORRECTIONS, REFUSED, Order
 
 
-def carriers_of(order: Order, name: str) -> list[Any]:
-    """The values of field `name`, in the order of the walk."""
-    having = {event: fields for event, fields in order.extras.items() if name in fields}
-    if not having:
-        return []
-    return [having[entry.hash][name] for entry in walk(order) if entry.hash in having]
+def carrying(order: Order) -> list[dict[str, Any]]:
+    """The fields of the entries that carry some, in the order of the walk."""
+    if order.flags & HAS_CORRECTIONS:
+        extras = order.extras
+        return [extras[entry.hash] for entry in walk(order) if entry.hash in extras]
+    # Few entries carry fields, so these are looked up one by one instead of walking all.
+    found = []
+    names = order.shipments
+    for event, fields in order.extras.items():
+        first, second, _ = ENTRY.unpack_from(order.history, order.find(event))
+        if not first & REFUSED:
+            name = names[first >> 6 & 0xFF].name
+            found.append((first >> 14, name, second >> 22, event, fields))
+    found.sort(key=lambda one: one[:4])
+    return [one[4] for one in found]
 
 
-def last_of(order: Order, name: str) -> Any:  # noqa: ANN401 - whatever the field holds
-    """The value of field `name`; None if no entry carries it."""
-    values = carriers_of(order, name)
-    return values[-1] if values else None
+def fields_of(order: Order) -> dict[str, Any]:
+    """All order-level fields; `attributes`, `planned` and `references` are united."""
+    united: dict[str, Any] = {}
+    for fields in carrying(order):
+        for name, value in fields.items():
+            if name in {"attributes", "planned"}:
+                united[name] = {**united.get(name, {}), **value}
+            elif name == "references":
+                unite(united.setdefault(name, {}), value)
+            else:
+                united[name] = value
+    return united
 
 
-def merged(order: Order, name: str) -> dict[str, Any]:
-    """The union of a field that is a table (`attributes`, `planned`); later values win."""
-    union: dict[str, Any] = {}
-    for table in carriers_of(order, name):
-        union.update(table)
-    return union
+def unite(held: dict[str, list[str]], more: dict[str, list[str]]) -> None:
+    """Add foreign numbers to those that are known; sorted, each once."""
+    for kind, numbers in more.items():
+        held[kind] = sorted({*held.get(kind, ()), *numbers})
 
 
 def attributes_of(order: Order) -> dict[str, Any]:
     """The order's attributes."""
-    return merged(order, "attributes")
-
-
-def references_of(order: Order) -> dict[str, list[str]]:
-    """The foreign numbers of the order, by kind, sorted."""
-    union: dict[str, set[str]] = {}
-    for references in carriers_of(order, "references"):
-        for kind, numbers in references.items():
-            union.setdefault(kind, set()).update(numbers)
-    return {kind: sorted(numbers) for kind, numbers in sorted(union.items())}
+    if not any("attributes" in fields for fields in order.extras.values()):
+        return {}
+    attributes: dict[str, Any] = fields_of(order).get("attributes", {})
+    return attributes

@@ -10,7 +10,7 @@ that a snapshot copies as it is. Layout (little endian):
     alerts     rule, level, shipment, hash of the anchor, opened_at   one each
     done       rule, shipment, hash of the anchor: acted on or missed one each
     extras     msgpack: {hash: fields} of the entries that carry order-level fields
-    side       msgpack: [per shipment {carrier, location, readings}]
+    side       msgpack: [per shipment {c: carrier, l: location, r: readings}]
     history    three 64-bit words an entry, in the order of arrival:
                time (42 bits) status (8) shipment (8) marks (6)
                arrival (42 bits) source (16) unused (6)

@@ -71,6 +71,8 @@ class Rule:
         self.stale_after_ms = (
             parse_duration(row.stale_after, of="stale_after") if row.stale_after else None
         )
+        one = len(self.deadlines) == 1 and not (self.unless or self.when or self.pausing)
+        self.simple = (self.deadlines[0].anchor, self.deadlines[0].offset_ms) if one else None
         self.check()
 
     @staticmethod

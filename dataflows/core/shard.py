@@ -1,18 +1,17 @@
-"""A shard: the live orders of one key range, in an ordinary dict and heap.
+"""A shard: the live orders of one key range, in an ordinary dict and a calendar.
 
 Facts wait until the clock has reached their arrival; then each order is judged, arrival by arrival.
 What has arrived but not been reached by the clock shows in the order's live document all the same.
 """
 
 from collections.abc import Iterable
-from heapq import heapify, heappop, heappush
-from itertools import groupby
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from dataflows.core.alerts import Desk
-from dataflows.core.conflicts import arrival_order, conflicts, winners
+from dataflows.core.calendar import Calendar
+from dataflows.core.conflicts import by_arrival, conflicts, winners
 from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
@@ -23,7 +22,7 @@ from dataflows.core.packing import CONFLICTING, Order, pack, unpack
 from dataflows.core.rules import Rules
 from dataflows.core.symbols import Symbols
 from schemas.errors import Rejected
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, MINUTE_MS
 
 COLD_LIMIT_MS = 400 * DAY_MS
 
@@ -65,7 +64,7 @@ class Shard:
         self.sources = Symbols(of="source")
         self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000))
         self.orders: dict[str, bytes] = {}
-        self.heap: list[tuple[int, str]] = []
+        self.calendar = Calendar()
         self.pending: dict[str, list[Fact]] = {}
         self.published: dict[str, int] = {}
         self.changed: set[str] = set()
@@ -94,16 +93,27 @@ class Shard:
         keys = [
             key
             for key, facts in self.pending.items()
-            if any(f.arrival_at <= through for f in facts)
+            if facts[0].arrival_at <= through or any(f.arrival_at <= through for f in facts)
         ]
-        known = set(keys)
-        while self.heap and self.heap[0][0] <= through:
-            at, key = heappop(self.heap)
-            data = self.orders.get(key)
-            if data is not None and key not in known and unpack_armed_at(data) == at:
-                keys.append(key)
-                known.add(key)
+        if self.calendar.has_come(through):
+            known = set(keys)
+            keys += [key for key in self.armed(through) if key not in known]
         return keys
+
+    def armed(self, through: int) -> list[str]:
+        """The orders whose deadline has come, each once."""
+        found: dict[str, None] = {}
+        for minute, keys in self.calendar.past(through):
+            for key in keys:
+                data = self.orders.get(key)
+                at = unpack_armed_at(data) if data is not None else 0
+                if at // MINUTE_MS != minute:
+                    continue  # it was armed for another time meanwhile, or has gone
+                if at <= through:
+                    found[key] = None
+                else:
+                    self.calendar.add(at, key)
+        return list(found)
 
     def reached(self, key: str, through: int) -> list[Fact]:
         """Take the facts of an order which the clock has reached out of the waiting ones."""
@@ -121,11 +131,10 @@ class Shard:
         version = order.version
         next_at = order.armed_at or NEVER
         retired = key not in self.orders
-        facts.sort(key=arrival_order)
-        for arrival_at, group in groupby(facts, key=lambda fact: fact.arrival_at):
+        for arrival_at, group in by_arrival(facts):
             if next_at < arrival_at and not retired:
                 next_at, retired = self.settle(order, arrival_at - 1, order.latest_arrival_at, out)
-            if self.take(order, list(group), out):
+            if self.take(order, group, out):
                 next_at, retired = self.settle(order, arrival_at, arrival_at, out)
         if not retired and next_at <= through:
             next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
@@ -210,13 +219,13 @@ class Shard:
             self.cold_rows[key] = None
 
     def arm(self, order: Order, next_at: int) -> int:
-        """Put the order's deadline on the heap; a later one than is there re-arms when popped."""
+        """Note the order's deadline; a later one than is noted re-arms when that one comes."""
         armed_at = order.armed_at
         if next_at == NEVER:
             return armed_at if armed_at > self.through else 0
         if self.through < armed_at < next_at:
             return armed_at
-        heappush(self.heap, (next_at, order.key))
+        self.calendar.add(next_at, order.key)
         return next_at
 
     def publish(self, order: Order, version: int, *, retired: bool, out: Output) -> None:
@@ -237,9 +246,8 @@ class Shard:
         """Publish an order with the facts that the clock has not reached yet."""
         found = self.fetch(key)
         order = found or Order(key)
-        facts = sorted((fact for fact in self.pending[key] if not fact.command), key=arrival_order)
-        for _, group in groupby(facts, key=lambda fact: fact.arrival_at):
-            self.take(order, list(group), UNHEARD)
+        for _, group in by_arrival([fact for fact in self.pending[key] if not fact.command]):
+            self.take(order, group, UNHEARD)
         shown = self.published.get(key, found.version if found else 0)
         if order.history and order.version > shown:
             self.published[key] = order.version
@@ -284,10 +292,9 @@ class Shard:
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
         self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
-        self.heap = [
-            (at, key) for key, data in self.orders.items() if (at := unpack_armed_at(data))
-        ]
-        heapify(self.heap)
+        armed = ((unpack_armed_at(data), key) for key, data in self.orders.items())
+        self.calendar = Calendar()
+        self.calendar.fill([(at, key) for at, key in armed if at])
         self.pending = {}
         self.offer(last.pending)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dataflows.core.lifecycle import read_lifecycle
-from dataflows.core.rules import read_rules
+from dataflows.tables import read_lifecycle, read_rules
 from examples.cargo2000 import tables
 from examples.cargo2000.adapter import SAMPLE, events, main
 from schemas.event import Event, decode_event
