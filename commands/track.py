@@ -25,7 +25,9 @@ from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas import topics
+from schemas.errors import StateError
 from schemas.settings import BrokerSettings, Settings, read_settings
+from telemetry.log import configure
 
 
 @click.command("track")
@@ -55,6 +57,7 @@ def run(settings: Settings) -> None:
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
     """
+    configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -63,9 +66,10 @@ def run(settings: Settings) -> None:
         ensure_topics(connection, partitions=8)
     folder = Path(settings.track.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    watch = TrackWatch(settings.telemetry)
+    watch = TrackWatch(settings.telemetry, now_ms, folder / "shards.sqlite")
     store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
     try:
+        check_recovery(store, folder)
         with Producer(connection) as producer:
             track = assemble(settings, connection, producer, store, watch, stop)
             watch.started()
@@ -80,6 +84,19 @@ def run(settings: Settings) -> None:
     finally:
         store.close()
         watch.close()
+
+
+def check_recovery(store: SqliteShardStore, folder: Path) -> None:
+    """Refuse to begin anew over state that is there: without its pointers it would be dropped.
+
+    Raises:
+        StateError: names both folders and the way out.
+    """
+    if store.inspect().held and not (folder / "recovery").exists():
+        raise StateError(
+            f"{folder / 'recovery'} is missing while {folder / 'shards.sqlite'} holds orders: "
+            "put the folder back, or move the store away to begin anew"
+        )
 
 
 def assemble(
@@ -98,6 +115,7 @@ def assemble(
         Intake(table, rules),
         lambda data, event: seal_event(data, event, keys),
         lambda data: seal_rejected(data, keys),
+        keys.batch,
     )
     source = SourceSettings(
         connection=connection,
@@ -111,7 +129,7 @@ def assemble(
         stopping=stop.is_set,
         count_partitions=lambda: partition_count(connection, topics.EVENTS),
         decoder=decoder,
-        seen=watch.seen,
+        watch=watch,
     )
     return Track(
         table=table, rules=rules, source=source, store=store, producer=producer, watch=watch

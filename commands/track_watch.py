@@ -1,29 +1,102 @@
-"""What `ordertide track` tells Prometheus."""
+"""What `ordertide track` tells Prometheus and the probes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from schemas.settings import TelemetrySettings
+from telemetry.health import Finding, HealthServer
+from telemetry.metrics import Metrics
+
+STALLED_AFTER_S = 60.0
 
 
 class TrackWatch:
-    """Counts what the dataflow does."""
+    """Counts what the dataflow does; serves /metrics, /healthz and /readyz."""
 
-    def __init__(self, settings: TelemetrySettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: TelemetrySettings, now_ms: Callable[[], int], store: Path) -> None:
+        """`store` is the file of the shard store, for its size."""
+        self.metrics = Metrics()
+        self.through: dict[str, int] = {}
+        self.orders: dict[str, int] = {}
+        self.waiting: dict[str, int] = {}
+        self.barrier_at: float | None = None
+        checks = {"dataflow": self.is_moving}
+        self.server = HealthServer(self.metrics.registry, checks, settings.host, settings.port)
+        behind = self.metrics.stream_clock_behind_seconds
+        behind.set_function(lambda: (now_ms() - self.clock()) / 1000 if self.through else 0.0)
+        self.metrics.live_orders.set_function(lambda: float(sum(self.orders.values())))
+        self.metrics.waiting.set_function(lambda: float(sum(self.waiting.values())))
+        self.metrics.state_bytes.set_function(lambda: size_bytes(store))
 
     def started(self) -> None:
         """The dataflow is about to run."""
+        self.server.start()
 
     def close(self) -> None:
         """It ended."""
+        self.server.close()
 
-    def seen(self, read: int, ticks: int, rejected: int) -> None:
+    def clock(self) -> int:
+        """The stream clock: of the shard that is furthest behind."""
+        return min(list(self.through.values()), default=0)
+
+    def is_moving(self) -> Finding:
+        """Ready once a barrier has been passed, and as long as they go on being passed."""
+        if self.barrier_at is None:
+            return Finding(ok=False, reason="no epoch has ended yet")
+        age_s = time.monotonic() - self.barrier_at
+        if age_s > STALLED_AFTER_S:
+            return Finding(ok=False, reason=f"the last epoch ended {age_s:.0f} s ago")
+        return Finding(ok=True, reason=f"the last epoch ended {age_s:.1f} s ago")
+
+    def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
         """A slot read messages."""
+        self.metrics.messages_read.inc(read)
+        self.metrics.ticks.inc(ticks)
+        for code, count in rejected.items():
+            self.metrics.rejected.labels(code).inc(count)
 
-    def advanced(
-        self, shard: str, out: Output, through: int, orders: int, waiting: int, seconds: float
-    ) -> None:
+    def lag(self, topic: str, partition: int, messages: int) -> None:
+        """So many messages of a partition are still to be read."""
+        self.metrics.partition_lag.labels(topic, str(partition)).set(messages)
+
+    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
         """An order shard's clock moved."""
+        self.through[shard] = through
+        self.orders[shard] = orders
+        self.waiting[shard] = waiting
+        metrics = self.metrics
+        if out.applied or out.duplicates or out.refused or out.rejected:
+            metrics.applied.inc(out.applied)
+            metrics.duplicates.inc(out.duplicates)
+            metrics.refused.inc(out.refused)
+            for refusal in out.rejected:
+                metrics.rejected.labels(refusal.reason.code).inc()
+        for _, alert in out.alerts:
+            metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
+        for _, action in out.actions:
+            metrics.actions.labels(action.kind).inc()
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
         """A resolver shard answered."""
+        self.waiting[shard] = waiting
+        self.metrics.duplicates.inc(answers.duplicates)
+        for given_up in answers.rejected:
+            self.metrics.rejected.labels(given_up.reason.code).inc()
+
+    def barrier(self, flush_s: float, commit_s: float) -> None:
+        """An epoch ended: the output is acknowledged and the state is on the disk."""
+        now = time.monotonic()
+        if self.barrier_at is not None:
+            self.metrics.epoch_seconds.observe(now - self.barrier_at)
+        self.barrier_at = now
+        self.metrics.sink_seconds.labels("kafka").observe(flush_s)
+        self.metrics.state_commit_seconds.observe(commit_s)
+
+
+def size_bytes(path: Path) -> float:
+    """The size of a file; 0 if it isn't there yet."""
+    return float(path.stat().st_size) if path.exists() else 0.0

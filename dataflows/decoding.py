@@ -1,6 +1,7 @@
 """From a message to what the shards are given: facts, registrations, questions."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from dataflows.core.fact import Fact
@@ -13,6 +14,8 @@ from schemas.instants import EPOCH, ONE_MS
 Headers = list[tuple[str, bytes | None]]
 Seal = Callable[[bytes, Event], bytes]
 Hide = Callable[[bytes], bytes]
+# Keys made inside it are stored with one fsync.
+Together = Callable[[], AbstractContextManager[None]]
 
 
 class Decoded(NamedTuple):
@@ -40,11 +43,14 @@ def recorded_at(event: Event | Tick) -> int:
 class Decoder:
     """Decodes messages. `seal` hides personal data before anything keeps the bytes."""
 
-    def __init__(self, intake: Intake, seal: Seal, hide: Hide) -> None:
+    def __init__(
+        self, intake: Intake, seal: Seal, hide: Hide, together: Together = nullcontext
+    ) -> None:
         """`intake` knows the lifecycle; `hide` seals the personal in bytes that are no event."""
         self.intake = intake
         self.seal = seal
         self.hide = hide
+        self.together = together
 
     @staticmethod
     def read(data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:

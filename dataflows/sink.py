@@ -7,6 +7,7 @@ that is not on the disk, is never counted as done. (bytewax's own KafkaSink drop
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
@@ -15,6 +16,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from broker.produce import Producer
 from dataflows.outbox import Outgoing
 from dataflows.state.store import ShardStore
+from dataflows.watch import Watch
 from schemas.errors import Busy
 
 # One sink partition for each worker there can be; stored with the state, never change it.
@@ -62,11 +64,14 @@ class RollCall(DynamicSource[None]):
 class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
     """The outputs of one worker."""
 
-    def __init__(self, producer: Producer, store: ShardStore, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, producer: Producer, store: ShardStore, stopping: Callable[[], bool], watch: Watch
+    ) -> None:
         """One producer and one store a process."""
         self.producer = producer
         self.store = store
         self.stopping = stopping
+        self.watch = watch
 
     def write_batch(self, values: list[list[Outgoing]]) -> None:
         """Hand the messages to the producer."""
@@ -76,16 +81,24 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
 
     def snapshot(self) -> None:
         """The barrier."""
+        began = time.perf_counter()
+        self.flush()
+        flushed = time.perf_counter()
+        self.store.commit()
+        self.watch.barrier(flushed - began, time.perf_counter() - flushed)
+
+    def flush(self) -> None:
+        """Wait until the broker has acknowledged everything."""
         while True:
             try:
                 self.producer.flush(FLUSH_TIMEOUT_S)
-                break
             except Busy:
                 # The broker is away. Nothing may go on without it; asked to stop, stop here: the
                 # epoch doesn't count and is done again by the next run.
                 if self.stopping():
                     raise
-        self.store.commit()
+            else:
+                return
 
 
 class KafkaSink(FixedPartitionedSink[list[Outgoing], None]):

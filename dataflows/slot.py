@@ -6,7 +6,9 @@ paces on a wall-clock grid that all workers share): so a batch is an epoch, and 
 batch brings holds for everything read in the epochs before it.
 """
 
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,6 +22,7 @@ from dataflows.clocks import NO_PARTITIONS
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.pieces import Batch, Dead
+from dataflows.watch import Watch
 from schemas.errors import Rejected
 from schemas.event import Event, Tick
 
@@ -57,7 +60,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     stopping: Callable[[], bool]
     count_partitions: Callable[[], int]
     decoder: Decoder
-    seen: Callable[[int, int, int], None]  # messages read, ticks, rejected: for the metrics
+    watch: Watch
 
 
 class Lane:
@@ -77,13 +80,22 @@ class Lane:
         self.reader = PartitionReader(
             settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
         )
-        self.proof = EndProof(
-            self.clock,
-            lambda: ends.ask(settings.topic, partition),
-            settings.now,
-            settings.margin_ms,
-        )
+        self.proof = EndProof(self.clock, self.ask, settings.now, settings.margin_ms)
+        self.settings = settings
+        self.ends = ends
+        self.end_offset = 0  # the last that was heard of
         self.reported = -1
+
+    def ask(self) -> Future[int]:
+        """Ask for the end of the partition."""
+        answer = self.ends.ask(self.settings.topic, self.partition)
+        answer.add_done_callback(self.hear)
+        return answer
+
+    def hear(self, answer: Future[int]) -> None:
+        """Remember where the partition ends, for the lag."""
+        if answer.exception() is None:
+            self.end_offset = answer.result()
 
     def state(self) -> PartitionState:
         """For the snapshot."""
@@ -126,7 +138,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
             self.find_partitions()
         batch = Batch(self.number, self.through, [], [], [], [])
-        read = sum([self.read(lane, batch) for lane in self.lanes.values()])
+        with self.settings.decoder.together():
+            read = sum([self.read(lane, batch) for lane in self.lanes.values()])
         self.through = self.slot_through()
         self.is_busy = read >= BATCH_MESSAGES // 4
         return [batch]
@@ -138,11 +151,13 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
     def read(self, lane: Lane, batch: Batch) -> int:
         """Read a partition into the batch; how many messages there were."""
         messages = lane.reader.read(BATCH_MESSAGES // len(self.lanes))
+        dead_before = len(batch.dead)
         ticks = sum([self.take(message, lane.clock, batch) for message in messages])
         lane.proof.step(lane.reader.position)
         self.state.read += len(messages)
         self.state.ticks += ticks
-        self.settings.seen(len(messages), ticks, 0)
+        rejected = Counter(dead.code for dead in batch.dead[dead_before:])
+        self.settings.watch.seen(len(messages), ticks, rejected)
         return len(messages)
 
     def take(self, message: Message, clock: PartitionClock, batch: Batch) -> bool:
@@ -176,7 +191,6 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
     def reject(self, message: Message, reason: Rejected, batch: Batch) -> None:
         """Put a message that can't be read on its way to the dead letters."""
         self.state.rejected += 1
-        self.settings.seen(0, 0, 1)
         data = self.settings.decoder.hide(message.value or b"")
         dead = Dead(
             data,
@@ -201,6 +215,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         self.state.partitions.update({p: lane.state() for p, lane in self.lanes.items()})
         for lane in self.lanes.values():
             lane.report()
+            lag = max(0, lane.end_offset - lane.reader.position)
+            self.settings.watch.lag(self.settings.topic, lane.partition, lag)
         return msgspec.msgpack.encode(self.state)
 
     def close(self) -> None:

@@ -3,9 +3,6 @@
 bytewax keeps only a small state for each: the shard's name, a pointer into the store, the clocks.
 """
 
-import time
-from typing import Protocol
-
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
@@ -15,10 +12,12 @@ from dataflows.core.output import Output
 from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
-from dataflows.core.shard import Shard, Snapshot
+from dataflows.core.shard import Shard
+from dataflows.core.snapshots import Snapshot
 from dataflows.outbox import Outgoing, messages
 from dataflows.pieces import Dead, NumberPiece, OrderPiece, dead_fact
 from dataflows.state.store import Pointer, ShardStore
+from dataflows.watch import Watch
 
 encode = msgspec.msgpack.Encoder().encode
 decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
@@ -34,18 +33,6 @@ class StepState(msgspec.Struct, array_like=True):
 
 
 decode_state = msgspec.msgpack.Decoder(StepState).decode
-
-
-class Watch(Protocol):
-    """Who is told what a shard did, for the metrics."""
-
-    def advanced(
-        self, shard: str, out: Output, through: int, orders: int, waiting: int, seconds: float
-    ) -> None:
-        """An order shard's clock moved."""
-
-    def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
-        """A resolver shard answered."""
 
 
 class Step:
@@ -174,12 +161,11 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         if self.step.blobs:
             snapshots = [decode_snapshot(blob) for blob in self.step.blobs]
             self.shard.restore(snapshots)
-            self.has_new_rules = snapshots[-1].rules_digest != rules.digest
+            self.has_new_rules = snapshots[-1].digest != self.shard.digest
         self.step.blobs = []
 
     def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
         """Take facts, move the clock, say what follows; always one item, it wakes the sink."""
-        began = time.perf_counter()
         dead: list[Dead] = []
         for piece in values:
             self.step.named(piece.shard)
@@ -193,15 +179,10 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.step.is_dirty |= bool(self.shard.changed or self.shard.cold_rows)
         found = [message for out in outs for message in messages(out, [], self.shard.through)]
         found += messages(Output(self.shard.desk), dead, self.shard.through) if dead else []
-        seconds = time.perf_counter() - began
+        waiting = sum(map(len, self.shard.pending.values()))
         for out in outs:
             self.watch.advanced(
-                self.step.name,
-                out,
-                self.shard.through,
-                len(self.shard.orders),
-                len(self.shard.pending),
-                seconds,
+                self.step.name, out, self.shard.through, len(self.shard.orders), waiting
             )
         return [found], False
 

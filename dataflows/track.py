@@ -19,7 +19,8 @@ from dataflows.sink import KafkaSink, KafkaSinkPart, RollCall, Workers
 from dataflows.slot import SourceSettings
 from dataflows.source import EventsSource
 from dataflows.state.store import ShardStore
-from dataflows.steps import OrderStep, ResolveStep, Watch
+from dataflows.steps import OrderStep, ResolveStep
+from dataflows.watch import Watch
 
 # Resolver shards lie in the same store as order shards, under names of their own.
 NUMBER_SHARDS = [f"n{name[1:]}" for name in SHARDS]
@@ -105,7 +106,7 @@ def to_local_sink(
 
 def sink_part(track: Track) -> Callable[[], KafkaSinkPart]:
     """How a sink partition is built."""
-    return lambda: KafkaSinkPart(track.producer, track.store, track.source.stopping)
+    return lambda: KafkaSinkPart(track.producer, track.store, track.source.stopping, track.watch)
 
 
 def recovery(folder: Path) -> RecoveryConfig:

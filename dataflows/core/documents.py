@@ -8,13 +8,18 @@ from dataflows.core.fold import walk
 from dataflows.core.lifecycle import UNSEEN, Lifecycle
 from dataflows.core.packing import EMBRYO, FLAG_NAMES, HAS_CORRECTIONS, REFUSED, OpenEntry, Order
 from dataflows.core.rules import SEVERITIES, Rule
-from schemas.alert import Action, AlertTransition, AuditEntry, Because
+from schemas.alert import Action, AlertState, AlertTransition, AuditEntry, Because
 from schemas.event import Location
 from schemas.instants import format_instant
 from schemas.keys import action_id, alert_id, content_id, split_order_key
 from schemas.order import ArmedDeadline, Lane, OpenAlert, OrderDocument, ShipmentView
 
 LANES: list[Lane] = ["normal", "warning", "overdue"]
+STATES: dict[str, AlertState] = {
+    "opened": "opened",
+    "escalated": "escalated",
+    "resolved": "resolved",
+}
 
 
 def document(order: Order, desk: Desk) -> OrderDocument:
@@ -173,7 +178,6 @@ def name_of(order: Order, number: int) -> str | None:
 def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransition:
     """A transition as it is published."""
     tenant, order_id = split_order_key(order.key)
-    states = {"opened": "opened", "escalated": "escalated", "resolved": "resolved"}
     return AlertTransition(
         alert_id=alert_id(
             order.key, said.rule.id, said.anchor, name_of(order, said.shipment) or ""
@@ -182,7 +186,7 @@ def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransitio
         order_id=order_id,
         rule=said.rule.id,
         severity=SEVERITIES[said.level],
-        state=states[said.what],  # type: ignore[arg-type]
+        state=STATES[said.what],
         at=format_instant(said.at),
         because=because(order, table, said),
     )

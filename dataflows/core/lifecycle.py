@@ -1,6 +1,7 @@
 """The lifecycle as a table: read from a file, checked, compiled to what the fold asks for."""
 
 import tomllib
+from hashlib import blake2b
 from typing import Literal
 
 import msgspec
@@ -50,6 +51,7 @@ class Lifecycle:
     def __init__(self, rows: list[StatusRow]) -> None:
         """Compile `rows`, which `check` has passed."""
         self.rows = rows
+        self.digest = blake2b(msgspec.json.encode(rows), digest_size=16).hexdigest()
         self.codes = [row.code for row in rows]
         self.index = {code: rank for rank, code in enumerate(self.codes)}
         self.creates = [row.creates for row in rows]

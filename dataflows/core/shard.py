@@ -5,9 +5,6 @@ What has arrived but not been reached by the clock shows in the order's live doc
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
-
-import msgspec
 
 from dataflows.core.alerts import Desk
 from dataflows.core.calendar import Calendar
@@ -16,41 +13,17 @@ from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, permitted
+from dataflows.core.fold import refold
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import UNHEARD, Output, Unheard
 from dataflows.core.packing import CONFLICTING, Order, pack, unpack
 from dataflows.core.rules import Rules
+from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, MINUTE_MS
 
 COLD_LIMIT_MS = 400 * DAY_MS
-
-
-class Cold(Protocol):
-    """Where retired orders lie."""
-
-    def get(self, key: str) -> bytes | None:
-        """The packed order; None if there is none."""
-
-
-class Snapshot(msgspec.Struct, array_like=True):
-    """What changed in a shard since its last snapshot (or everything: a base)."""
-
-    through: int
-    sources: list[str]
-    rule_ids: list[str]
-    statuses: list[str]
-    rules_digest: str
-    orders: list[tuple[str, bytes | None]]
-    pending: list[Fact]
-
-
-class Judged(NamedTuple):
-    """An order after judging: its bytes and whether it has retired."""
-
-    order: Order
-    retired: bool
 
 
 class Shard:
@@ -254,16 +227,22 @@ class Shard:
             out.change(key, document(order, self.desk))
 
     def reevaluate(self) -> Output:
-        """Settle every live order once, after the rules have changed; `at` is the clock."""
+        """Settle every live order once, after rules or lifecycle changed; `at` is the clock."""
         out = Output(self.desk)
         for key in list(self.orders):
             order = unpack(key, self.orders[key])
             version = order.version
+            refold(order, self.table)
             order.armed_at = 0
             next_at, retired = self.settle(order, self.through, self.through, out)
             self.put(order, next_at, was_live=True, retired=retired)
             self.publish(order, version, retired=retired, out=out)
         return out
+
+    @property
+    def digest(self) -> str:
+        """What rules and lifecycle are in force."""
+        return f"{self.rules.digest}-{self.table.digest}"
 
     def snapshot(self, *, base: bool) -> Snapshot:
         """What changed since the last snapshot; everything for a base."""
@@ -273,7 +252,7 @@ class Shard:
             sources=self.sources.names,
             rule_ids=self.desk.symbols.names,
             statuses=self.table.codes,
-            rules_digest=self.rules.digest,
+            digest=self.digest,
             orders=[(key, self.orders.get(key)) for key in keys],
             pending=[fact for facts in self.pending.values() for fact in facts],
         )
@@ -289,6 +268,7 @@ class Shard:
                 else:
                     self.orders[key] = data
         last = snapshots[-1]
+        check_statuses(last.statuses, self.table)
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
         self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dataflows.core.documents import document
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.packing import unpack
-from dataflows.core.shard import Shard, Snapshot
+from dataflows.core.shard import Shard
+from dataflows.core.snapshots import Snapshot
 from dataflows.tables import read_lifecycle, read_rules
 from schemas.errors import Rejected
 from schemas.event import Event, decode_event

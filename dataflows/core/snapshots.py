@@ -1,0 +1,44 @@
+"""What a shard keeps elsewhere: its snapshots, and the orders that have retired."""
+
+from typing import Protocol
+
+import msgspec
+
+from dataflows.core.fact import Fact
+from dataflows.core.lifecycle import Lifecycle
+from schemas.errors import StateError
+
+
+class Cold(Protocol):
+    """Where retired orders lie."""
+
+    def get(self, key: str) -> bytes | None:
+        """The packed order; None if there is none."""
+
+
+class Snapshot(msgspec.Struct, array_like=True):
+    """What changed in a shard since its last snapshot (or everything: a base).
+
+    `digest` names the rules and the lifecycle in force; no bytes take an order out of memory.
+    """
+
+    through: int
+    sources: list[str]
+    rule_ids: list[str]
+    statuses: list[str]
+    digest: str
+    orders: list[tuple[str, bytes | None]]
+    pending: list[Fact]
+
+
+def check_statuses(stored: list[str], table: Lifecycle) -> None:
+    """Refuse a lifecycle in which stored numbers would mean other statuses.
+
+    Raises:
+        StateError: with what can be done.
+    """
+    if table.codes[: len(stored)] != stored:
+        raise StateError(
+            "lifecycle: statuses that stored orders use were removed or put in another order; "
+            "keep them as they were and add new ones at the end, or start with new state"
+        )

@@ -1,0 +1,25 @@
+"""Who watches the dataflow."""
+
+from typing import Protocol
+
+from dataflows.core.output import Output
+from dataflows.core.resolve import Answers
+
+
+class Watch(Protocol):
+    """Who is told what the dataflow does, for the metrics."""
+
+    def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
+        """A slot read messages; those rejected by code."""
+
+    def lag(self, topic: str, partition: int, messages: int) -> None:
+        """So many messages of a partition are still to be read."""
+
+    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
+        """An order shard's clock moved; so many orders live, so many facts wait for it."""
+
+    def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
+        """A resolver shard answered; so many events wait for their number."""
+
+    def barrier(self, flush_s: float, commit_s: float) -> None:
+        """An epoch ended: the output is acknowledged and the state is on the disk."""

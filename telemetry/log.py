@@ -1,0 +1,134 @@
+"""Structured logs over stdlib logging: a JSON object a line, or readable text on a terminal.
+
+    log = logging.getLogger(__name__)
+    log.warning("broker gone for %d s", 12, extra={"partition": 3})
+
+    {"at":"2026-11-20T08:00:00.000Z","level":"warning","logger":"broker.ends",
+     "message":"broker gone for 12 s","partition":3}
+
+Personal data never gets into a log: only numbers, texts, dates, paths and errors are written out,
+in the message and in the fields alike. Anything else (an event, its bytes, a dict) could hold it
+and is named by its type; a field called `personal` is hidden, whatever it is.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import date
+from pathlib import PurePath
+from typing import Any, TextIO
+
+import msgspec
+
+from schemas.errors import SettingsError
+from schemas.instants import format_instant
+
+LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items() if level}
+STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+HIDDEN = {"personal"}
+PLAIN = (int, float, type(None), date, PurePath)
+LISTS = (list, tuple, set, frozenset)
+# A line is a line, and no order id shall steer somebody's terminal.
+CONTROLS = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]}
+
+
+def configure(
+    level: str = "info", *, json: bool | None = None, stream: TextIO | None = None
+) -> None:
+    """Send this process's logs to `stream` (standard error), from `level` on.
+
+    `json` None means JSON unless the stream is a terminal. A second call replaces the first.
+
+    Raises:
+        SettingsError: there is no such level.
+    """
+    if level.lower() not in LEVELS:
+        raise SettingsError(f"log level: {level!r} is none; choose one of {', '.join(LEVELS)}")
+    stream = stream or sys.stderr
+    as_json = not stream.isatty() if json is None else json
+    handler = OwnHandler(stream)
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    root = logging.getLogger()
+    for former in [each for each in root.handlers if isinstance(each, OwnHandler)]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(LEVELS[level.lower()])
+    logging.captureWarnings(capture=True)
+
+
+class OwnHandler(logging.StreamHandler[TextIO]):
+    """The handler that `configure` adds, and takes away again."""
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": format_instant(int(record.created * 1000)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": message_of(record),
+        }
+        line |= {name: value for name, value in fields_of(record).items() if name not in line}
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """A record as text: time (UTC), level, logger, message, fields; then the traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = format_instant(int(record.created * 1000))[11:-1]
+        fields = "".join(f" {name}={value}" for name, value in fields_of(record).items())
+        text = f"{record.name}: {message_of(record)}{fields}".translate(CONTROLS)
+        line = f"{time} {record.levelname:<8} {text}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The message with its arguments, as far as they may be shown."""
+    message = str(shown(record.msg))
+    if not record.args:
+        return message
+    try:
+        return message % shown_args(record.args)
+    except (TypeError, ValueError, KeyError):
+        # Left to logging, this would print the arguments as they are.
+        return f"{message} (and arguments that don't fit)"
+
+
+def shown_args(args: Any) -> object:  # noqa: ANN401 - a tuple or a mapping, as logging has it
+    """The arguments of a message, as far as they may be shown."""
+    if isinstance(args, Mapping):
+        return {name: shown(value, name) for name, value in args.items()}
+    return tuple(shown(value) for value in args)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, object]:
+    """What came in `extra`, as far as it may be shown."""
+    extra = {name: value for name, value in vars(record).items() if name not in STANDARD}
+    return {name: shown(value, name) for name, value in extra.items()}
+
+
+def shown(value: object, name: str = "") -> object:
+    """The value if it can't hold personal data, else what it is."""
+    if name in HIDDEN:
+        return "<hidden>"
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()  # lone surrogates
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"  # the repr of some holds the bytes at fault
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, LISTS):
+        return [shown(each) for each in value]
+    return kind_of(value)
+
+
+def kind_of(value: object) -> str:
+    """What stands for a value that isn't shown."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    return f"<{type(value).__name__}>"

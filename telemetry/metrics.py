@@ -1,0 +1,130 @@
+"""The metrics, in one table. Every process has one `Metrics`, with a registry of its own.
+
+A label has few values: a rule, a partition, a rejection code. Never an order, a waybill or a
+customer: each value of a label is a time series for ever, and the id of a person's order is nothing
+to show on a board.
+
+A gauge that somebody sets stands still with whoever sets it. What must not stand still in an outage
+(`stream_clock_behind_seconds`, `partition_lag`) gets its value when it is asked for:
+`gauge.set_function(...)`.
+"""
+
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Row(NamedTuple):
+    """A metric for the documentation: its name, type (counter, gauge, histogram), help, labels."""
+
+    name: str
+    kind: str
+    text: str
+    labels: tuple[str, ...]
+
+
+class Metrics:
+    """The metrics of a process; `registry` is what /metrics shows, `table` what there is."""
+
+    def __init__(self) -> None:
+        """All at zero; a metric with labels shows once a label has been used."""
+        self.registry = CollectorRegistry()
+        self.table: list[Row] = []
+        ProcessCollector(registry=self.registry)  # memory, CPU, open files
+        self._count_messages()
+        self._watch_the_flow()
+        self._count_what_is_said()
+        self._watch_the_tiers()
+
+    def _count_messages(self) -> None:
+        """Conservation: read = ticks + applied + duplicates + refused + rejected + waiting."""
+        self.messages_read = self._counter("messages_read", "Messages read from the topics.")
+        self.ticks = self._counter("ticks", "Messages read that were ticks of recorded history.")
+        self.applied = self._counter("applied", "Messages whose event was applied to an order.")
+        self.duplicates = self._counter("duplicates", "Messages whose event was known already.")
+        self.refused = self._counter("refused", "Commands judged and refused.")
+        self.rejected = self._counter("rejected", "Messages that can't be used, by reason.", "code")
+        self.waiting = self._gauge(
+            "waiting", "Messages parked for an unknown number or not reached by the clock yet."
+        )
+
+    def _watch_the_flow(self) -> None:
+        self.stream_clock_behind_seconds = self._gauge(
+            "stream_clock_behind_seconds", "How far the stream clock is behind the wall clock."
+        )
+        self.partition_lag = self._gauge(
+            "partition_lag", "Messages of a partition not read yet.", "topic", "partition"
+        )
+        self.epoch_seconds = self._histogram("epoch_seconds", "Time from one barrier to the next.")
+        self.state_commit_seconds = self._histogram(
+            "state_commit_seconds", "Time to commit an epoch's state, fsync included."
+        )
+        self.state_bytes = self._gauge("state_bytes", "Size of the shard store.")
+        self.live_orders = self._gauge("live_orders", "Orders in memory, embryos included.")
+        self.lane_orders = self._gauge("lane_orders", "Orders in memory by lane.", "lane")
+
+    def _count_what_is_said(self) -> None:
+        self.alerts = self._counter(
+            "alerts",
+            "Alert transitions (opened, escalated, resolved).",
+            "rule",
+            "severity",
+            "state",
+        )
+        self.actions = self._counter("actions", "Actions requested.", "kind")
+        self.action_outcomes = self._counter(
+            "action_outcomes", "Actions done, failed or skipped.", "kind", "outcome"
+        )
+
+    def _watch_the_tiers(self) -> None:
+        self.sink_seconds = self._histogram("sink_seconds", "Time to write a batch.", "sink")
+        self.sink_busy = self._counter(
+            "sink_busy", "Times a part asked to wait and offer a batch again.", "sink"
+        )
+        self.tier_records = self._counter("tier_records", "Records written to a tier.", "tier")
+        self.tier_behind_seconds = self._gauge(
+            "tier_behind_seconds", "How far a tier is behind the stream clock.", "tier"
+        )
+        self.tier_orders = self._gauge("tier_orders", "Orders that a tier holds.", "tier")
+        self.tier_bytes = self._gauge("tier_bytes", "Bytes that a tier holds.", "tier")
+        self.tier_lookups = self._counter(
+            "tier_lookups",
+            "Look-ups by tier and answer (found, missing, failed).",
+            "tier",
+            "answer",
+        )
+        self.archive_headroom_seconds = self._gauge(
+            "archive_headroom_seconds", "How far retention is from unarchived data."
+        )
+
+    def unaccounted(self) -> float:
+        """Messages read of which nobody has said what became of them: 0 at every barrier."""
+        fates = (
+            self.ticks, self.applied, self.duplicates, self.refused, self.rejected, self.waiting,
+        )  # fmt: skip
+        return total(self.messages_read) - sum(total(fate) for fate in fates)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        row = self._row("counter", f"{name}_total", text, labels)
+        return Counter(row.name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        row = self._row("gauge", name, text, labels)
+        return Gauge(row.name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        row = self._row("histogram", name, text, labels)
+        return Histogram(row.name, text, labels, registry=self.registry, buckets=SECONDS)
+
+    def _row(self, kind: str, name: str, text: str, labels: tuple[str, ...]) -> Row:
+        row = Row(f"ordertide_{name}", kind, text, labels)
+        self.table.append(row)
+        return row
+
+
+def total(metric: Counter | Gauge) -> float:
+    """The value of a counter or gauge, summed over its labels; 0 before its first."""
+    samples = [sample for family in metric.collect() for sample in family.samples]
+    return sum(sample.value for sample in samples if not sample.name.endswith("_created"))

@@ -1,0 +1,93 @@
+"""The metrics: one table, few values a label, nothing about a single order."""
+
+from prometheus_client.exposition import generate_latest
+
+from telemetry.metrics import Metrics, total
+
+# What a label may tell apart. Each has few values; an id has no place among them.
+LABELS = {
+    "answer", "code", "kind", "lane", "outcome", "partition", "rule", "severity", "sink", "state",
+    "tier", "topic",
+}  # fmt: skip
+
+PROMISED = {
+    "ordertide_messages_read_total": (),
+    "ordertide_ticks_total": (),
+    "ordertide_applied_total": (),
+    "ordertide_duplicates_total": (),
+    "ordertide_refused_total": (),
+    "ordertide_rejected_total": ("code",),
+    "ordertide_waiting": (),
+    "ordertide_stream_clock_behind_seconds": (),
+    "ordertide_partition_lag": ("topic", "partition"),
+    "ordertide_epoch_seconds": (),
+    "ordertide_alerts_total": ("rule", "severity", "state"),
+    "ordertide_actions_total": ("kind",),
+    "ordertide_live_orders": (),
+    "ordertide_sink_seconds": ("sink",),
+    "ordertide_sink_busy_total": ("sink",),
+}
+
+
+def shown(metrics: Metrics) -> str:
+    return generate_latest(metrics.registry).decode()
+
+
+def test_what_is_promised_is_there() -> None:
+    found = {row.name: row.labels for row in Metrics().table}
+    assert PROMISED.items() <= found.items()
+
+
+def test_no_label_names_an_order_or_a_person() -> None:
+    assert {label for row in Metrics().table for label in row.labels} <= LABELS
+
+
+def test_every_metric_explains_itself_and_is_shown_under_its_name() -> None:
+    metrics = Metrics()
+    text = shown(metrics)
+    assert len({row.name for row in metrics.table}) == len(metrics.table)
+    for row in metrics.table:
+        assert row.text.endswith(".")
+        assert f"# HELP {row.name} {row.text}\n" in text
+        assert f"# TYPE {row.name} {row.kind}\n" in text
+
+
+def test_every_attribute_is_called_like_its_metric() -> None:
+    metrics = Metrics()
+    names = {row.name.removeprefix("ordertide_").removesuffix("_total") for row in metrics.table}
+    assert names == set(vars(metrics)) - {"registry", "table"}
+
+
+def test_two_processes_in_one_do_not_share_a_number() -> None:
+    one, two = Metrics(), Metrics()
+    one.messages_read.inc(5)
+    assert (total(one.messages_read), total(two.messages_read)) == (5, 0)
+
+
+def test_a_total_sums_over_labels() -> None:
+    metrics = Metrics()
+    metrics.rejected.labels(code="no_order").inc(2)
+    metrics.rejected.labels(code="malformed_json").inc()
+    assert total(metrics.rejected) == 3
+    assert 'ordertide_rejected_total{code="no_order"} 2.0' in shown(metrics)
+
+
+def test_messages_whose_fate_nobody_told_are_counted() -> None:
+    metrics = Metrics()
+    metrics.messages_read.inc(10)
+    metrics.ticks.inc()
+    metrics.applied.inc(4)
+    metrics.duplicates.inc()
+    metrics.refused.inc()
+    metrics.rejected.labels(code="no_order").inc()
+    assert metrics.unaccounted() == 2
+    metrics.waiting.set(2)
+    assert metrics.unaccounted() == 0
+
+
+def test_a_gauge_can_be_asked_for_its_value_when_it_is_shown() -> None:
+    metrics = Metrics()
+    behind = iter([1.0, 61.0])
+    metrics.stream_clock_behind_seconds.set_function(lambda: next(behind))
+    assert "ordertide_stream_clock_behind_seconds 1.0\n" in shown(metrics)
+    assert "ordertide_stream_clock_behind_seconds 61.0\n" in shown(metrics)
