@@ -39,10 +39,15 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changed_at(self) -> int:
-        """The document's updated_at in ms; where it has none, the clock that came with it, or 0."""
+        """When the order changed, in ms of stream time.
+
+        The latest event's time, or the clock that came with the message if it is later: an alert
+        that opens days after the last event is a change too, and the order has to be found hot.
+        """
+        clock_at = self.clock_at or 0
         if self.document is None or self.document.updated_at is None:
-            return self.clock_at or 0
-        return parse_instant(self.document.updated_at)
+            return clock_at
+        return max(clock_at, parse_instant(self.document.updated_at))
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):

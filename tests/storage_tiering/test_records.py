@@ -83,3 +83,9 @@ def test_an_instant_without_offset_is_refused() -> None:
     data = msgspec.json.encode(naive)
     with pytest.raises(Rejected, match="no UTC offset"):
         decode(msgspec.structs.replace(change(), value=data))
+
+
+def test_an_alert_long_after_the_last_event_counts_as_a_change() -> None:
+    record = Log().changes(document(updated_at=START))[0]
+    alerted = msgspec.structs.replace(record, clock_at=START + 9_000_000)
+    assert (record.changed_at, alerted.changed_at) == (START, START + 9_000_000)
