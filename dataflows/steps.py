@@ -18,6 +18,8 @@ from dataflows.outbox import Outgoing, messages
 from dataflows.pieces import Dead, NumberPiece, OrderPiece, dead_fact
 from dataflows.state.store import Pointer, ShardStore
 from dataflows.watch import Watch
+from schemas import topics
+from schemas.instants import MINUTE_MS
 
 encode = msgspec.msgpack.Encoder().encode
 decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
@@ -158,6 +160,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.watch = watch
         self.shard = Shard(table, rules, ShardCold(self.step))
         self.has_new_rules = False
+        self.beat_at = 0
         if self.step.blobs:
             snapshots = [decode_snapshot(blob) for blob in self.step.blobs]
             self.shard.restore(snapshots)
@@ -179,12 +182,24 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.step.is_dirty |= bool(self.shard.changed or self.shard.cold_rows)
         found = [message for out in outs for message in messages(out, [], self.shard.through)]
         found += messages(Output(self.shard.desk), dead, self.shard.through) if dead else []
+        found += self.heartbeat()
         waiting = sum(map(len, self.shard.pending.values()))
         for out in outs:
             self.watch.advanced(
                 self.step.name, out, self.shard.through, len(self.shard.orders), waiting
             )
         return [found], False
+
+    def heartbeat(self) -> list[Outgoing]:
+        """The clock, for tiers that hear of no order, once a minute of stream time."""
+        through = self.shard.through
+        if through < self.beat_at + MINUTE_MS:
+            return []
+        self.beat_at = through
+        key = f"{topics.CLOCK_KEY}-{self.step.name}".encode()
+        return [
+            Outgoing(topics.ORDERS_CHANGES, key, None, [(topics.HEADER_CLOCK, b"%d" % through)])
+        ]
 
     def on_notify(self) -> tuple[list[list[Outgoing]], bool]:
         """Never asked for."""

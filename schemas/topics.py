@@ -29,6 +29,11 @@ TOPICS = (
     TopicSettings(EVENTS_REJECTED),
 )
 
+# The key of a heartbeat on orders.changes begins so; it has no value, only the clock in its header.
+# It keeps the tiers' clocks going while no order changes. No order key begins with a control
+# character.
+CLOCK_KEY = "\x1fclock"
+
 # Headers. `clock` rides on every message of orders.changes: the shard's stream clock in ms, so that
 # the tiers expire by stream time and not by their own wall clock.
 HEADER_CLOCK = "clock"

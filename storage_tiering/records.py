@@ -7,14 +7,19 @@ import msgspec
 
 from schemas.errors import Rejected
 from schemas.instants import parse_instant
-from schemas.keys import SEPARATOR, order_key
+from schemas.keys import order_key
 from schemas.order import AcceptedEvent, OrderDocument
-from schemas.topics import HEADER_CLOCK, HEADER_VERSION, ORDERS_CHANGES, ORDERS_EVENTS
+from schemas.topics import (
+    CLOCK_KEY,
+    HEADER_CLOCK,
+    HEADER_VERSION,
+    ORDERS_CHANGES,
+    ORDERS_EVENTS,
+)
 from storage_tiering.tier import EventRecord, OrderRecord, Place
 
 # Such a key names no order (no id begins with a control character): the message, whose value is
 # null, only says how far the stream clock of its partition has come.
-CLOCK_KEY = SEPARATOR + "clock"
 
 DOCUMENT = msgspec.json.Decoder(OrderDocument)
 ACCEPTED = msgspec.json.Decoder(AcceptedEvent)

@@ -140,12 +140,13 @@ def check(rows: list[StatusRow]) -> list[str]:
         faults.append(f"{len(rows)} statuses; at most {MAX_STATUSES} are possible")
     if not any(row.creates for row in rows):
         faults.append("no status has creates = true, so no order could ever start")
+    order_codes = {row.code for row in rows if row.scope != "shipment"}
     for row in rows:
-        faults += row_faults(row, set(codes))
+        faults += row_faults(row, set(codes), order_codes)
     return faults or graph_faults(rows)
 
 
-def row_faults(row: StatusRow, codes: set[str]) -> list[str]:
+def row_faults(row: StatusRow, codes: set[str], order_codes: set[str]) -> list[str]:
     """What is wrong with one row by itself."""
     targets = [*row.next, *row.irregular, *([row.moves_order.status] if row.moves_order else [])]
     faults = [f"{row.code}: {code} is not in the table" for code in targets if code not in codes]
@@ -154,12 +155,18 @@ def row_faults(row: StatusRow, codes: set[str]) -> list[str]:
         for language in ("en", "zh")
         if not row.label.get(language)
     ]
+    if row.moves_order and row.moves_order.status in codes - order_codes:
+        faults.append(f"{row.code}: moves_order: {row.moves_order.status} is no status of orders")
     if row.creates and row.scope == "shipment":
         faults.append(f"{row.code}: only a status of orders can have creates")
     if row.retire_after and not row.ends:
         faults.append(
             f"{row.code}: retire_after without ends would drop an order that is under way"
         )
+    try:
+        parse_duration(row.retire_after or "0s", of=f"{row.code}.retire_after")
+    except SettingsError as error:
+        faults.append(str(error))
     return faults
 
 

@@ -5,8 +5,8 @@ import msgspec
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from schemas.keys import event_hash, order_key
 from schemas.order import AcceptedEvent, OrderDocument
-from schemas.topics import HEADER_CLOCK, HEADER_VERSION, ORDERS_CHANGES, ORDERS_EVENTS
-from storage_tiering.records import CLOCK_KEY, event_record, order_record, tombstone
+from schemas.topics import CLOCK_KEY, HEADER_CLOCK, HEADER_VERSION, ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.records import event_record, order_record, tombstone
 from storage_tiering.tier import EventRecord, OrderRecord, Place
 
 START = parse_instant("2017-10-02T10:56:33.000Z")
