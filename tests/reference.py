@@ -337,8 +337,8 @@ def judge(lifecycle: Lifecycle, held: list[Entry]) -> list[Entry]:
     for command in (entry for entry in held if entry.is_command):
         before = fold(lifecycle, (e for e in accepted if e.arrival <= command.arrival))
         is_order = command.status.row["scope"] != "shipment"
-        is_created = before.status is not None and before.creator() is not None
-        ways = lifecycle[before.status].row.get("next", ()) if is_created else ()
+        status = before.status if before.creator() is not None else None
+        ways = lifecycle[status].row.get("next", ()) if status is not None else ()
         is_next = is_order and command.status.code in ways
         is_creating = command.status.row.get("creates") and before.creator() is None
         if is_next or is_creating:

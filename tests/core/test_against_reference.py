@@ -61,9 +61,15 @@ class Run:
         out = self.shard.advance(through)
         for _, a in out.alerts:
             self.transitions.append((parse_instant(a.at), a.alert_id, a.rule, a.severity, a.state))
-        for _, a in out.actions:
+        for _, action in out.actions:
             self.actions.append(
-                (parse_instant(a.at), a.action_id, a.rule, a.kind, parse_instant(a.expires_at))
+                (
+                    parse_instant(action.at),
+                    action.action_id,
+                    action.rule,
+                    action.kind,
+                    parse_instant(action.expires_at),
+                )
             )
         for _, entry in out.audit:
             if entry.what == "deadline.missed":
