@@ -201,7 +201,7 @@ def plain(wanted: dict[str, Any]) -> dict[str, Any]:
     return {name: wanted.get(name) for name in names}
 
 
-@settings(max_examples=int(os.environ.get("ORDERTIDE_EXAMPLES", "300")))
+@settings(max_examples=int(os.environ.get("ORDERTIDE_EXAMPLES", "60")))
 @given(st.data())
 def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(
     data: st.DataObject,
@@ -226,7 +226,7 @@ def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=30)
 @given(st.data())
 def test_one_step_at_the_end_says_the_same_as_many(data: st.DataObject) -> None:
     events = data.draw(generators.event_sets())
