@@ -6,6 +6,7 @@ paces on a wall-clock grid that all workers share): so a batch is an epoch, and 
 batch brings holds for everything read in the epochs before it.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,8 +24,10 @@ from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.pieces import Batch, Dead
 from dataflows.watch import Watch
-from schemas.errors import Rejected
+from schemas.errors import Busy, Rejected
 from schemas.event import Event, Tick
+
+LOGGER = logging.getLogger("ordertide.track")
 
 BATCH_MESSAGES = 5_000
 LOOK_FOR_PARTITIONS_EVERY = 50  # epochs
@@ -130,13 +133,20 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
                 state = self.state.partitions.get(partition)
                 self.lanes[partition] = Lane(partition, state, self.settings, self.ends)
 
+    def look_for_partitions(self) -> None:
+        """Open partitions that were added while running; a broker that is away has added none."""
+        try:
+            self.find_partitions()
+        except Busy as busy:
+            LOGGER.warning("new partitions: not looked for, %s", busy)
+
     def next_batch(self) -> list[Batch]:
         """What has come since the last epoch, with the clock of the epochs before."""
         if self.settings.stopping():
             raise StopIteration
         self.epochs += 1
         if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
-            self.find_partitions()
+            self.look_for_partitions()
         batch = Batch(self.number, self.through, [], [], [], [])
         with self.settings.decoder.together():
             read = sum([self.read(lane, batch) for lane in self.lanes.values()])
