@@ -118,12 +118,14 @@ def consider(
 
 
 def running(order: Order, rules: Rules, table: Lifecycle) -> list[tuple[Rule, int, Term]]:
-    """(rule, shipment, term) of every rule that may open an alert, due or not."""
+    """(rule, shipment, term) of every rule that will open an alert by time, due or not."""
     if order.flags & EMBRYO:
         return []
     found = []
     for rule, number in applying(order, rules):
-        ahead = term(order, rule, table, number, NEVER) if rule.level else None
+        if not rule.level or rule.on_condition:
+            continue
+        ahead = term(order, rule, table, number, NEVER)
         if ahead:
             found.append((rule, number, ahead))
     return found

@@ -1,12 +1,22 @@
 """Orders, alerts and actions as others see them: from packed numbers to the nouns of schemas/."""
 
+from collections.abc import Iterable
+
 from dataflows.core.alerts import NO_SHIPMENT, RULE_BITS, Desk, Transition
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import NEVER, readings_of, running
 from dataflows.core.fields import fields_of
 from dataflows.core.fold import walk
 from dataflows.core.lifecycle import UNSEEN, Lifecycle
-from dataflows.core.packing import EMBRYO, FLAG_NAMES, HAS_CORRECTIONS, REFUSED, OpenEntry, Order
+from dataflows.core.packing import (
+    EMBRYO,
+    FLAG_NAMES,
+    HAS_CORRECTIONS,
+    MISSED,
+    REFUSED,
+    OpenEntry,
+    Order,
+)
 from dataflows.core.rules import SEVERITIES, Rule
 from schemas.alert import Action, AlertState, AlertTransition, AuditEntry, Because
 from schemas.event import Location
@@ -61,8 +71,11 @@ def instant(at: int) -> str | None:
 def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
     """{status: the earliest time of it}, in the order of the lifecycle."""
     first: dict[int, int] = {}
-    for status, at, number in times(order):
-        if table.of_order[status] and table.of_shipment[status] and order.shipments[number].name:
+    parcels, of_both = order.shipments, table.of_both
+    words = counting_words(order)
+    for word in words:
+        status, at = word >> 14 & 0xFF, word >> 22
+        if of_both[status] and parcels[word >> 6 & 0xFF].name:
             continue  # a parcel's DELIVERED is not the order's; that one is among the derived
         if at < first.get(status, NEVER):
             first[status] = at
@@ -72,15 +85,11 @@ def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
     return {table.codes[status]: format_instant(first[status]) for status in sorted(first)}
 
 
-def times(order: Order) -> list[tuple[int, int, int]]:
-    """(status, time, shipment number) of the entries that count."""
+def counting_words(order: Order) -> Iterable[int]:
+    """The first words (time, status, parcel) of the entries that count."""
     if order.flags & HAS_CORRECTIONS:
-        return [(entry.status, entry.at, entry.shipment) for entry in walk(order)]
-    return [
-        (word >> 14 & 0xFF, word >> 22, word >> 6 & 0xFF)
-        for word in order.words()[::3]
-        if not word & REFUSED
-    ]
+        return [e.at << 22 | e.status << 14 | e.shipment << 6 for e in walk(order)]
+    return [word for word in order.words()[::3] if not word & REFUSED]
 
 
 def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
@@ -122,14 +131,11 @@ def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
 def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
     """The alerts that are still to come, soonest first."""
     opened = {(alert[0], alert[2]): alert[1] & 0xF for alert in order.alerts}
+    missed = order.flags & MISSED
     armed: list[ArmedDeadline] = []
     for rule, number, found in running(order, desk.rules, desk.table):
         level = opened.get((desk.numbers[rule.id], number & 0xFF), 0)
-        if (
-            not rule.level
-            or rule.on_condition
-            or desk.is_missed(order, rule, number, found.deadline)
-        ):
+        if missed and desk.is_missed(order, rule, number, found.deadline):
             continue
         shipment = name_of(order, number)
         if not level:

@@ -59,6 +59,7 @@ class Lifecycle:
         self.moves_nothing = [row.proof_of_life for row in rows]
         self.of_order = [row.scope in {"order", "both"} for row in rows]
         self.of_shipment = [row.scope in {"shipment", "both"} for row in rows]
+        self.of_both = [row.scope == "both" for row in rows]
         self.next = [self.indices(row.next) for row in rows]
         self.retire_after_ms = [
             parse_duration(row.retire_after, of=f"{row.code}.retire_after")
