@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": "commands.demo",
     "list": "commands.list_plugins",
     "lookup": "commands.lookup",
+    "rejected": "commands.rejected",
     "replay": "commands.replay",
     "track": "commands.track",
     "write": "commands.write",

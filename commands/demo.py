@@ -1,0 +1,139 @@
+"""`ordertide demo`: the whole engine on sample orders, with nothing but what pip installed."""
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from broker.connect import Connection
+from broker.embedded import EmbeddedBroker
+from commands.demo_end import look_ups, next_commands, summary
+from commands.demo_feed import history, sizes
+from commands.demo_feeder import Feeder
+from commands.demo_outcome import Outcome
+from commands.demo_parts import Parts
+from commands.demo_settings import fresh_folder, write_settings
+from commands.demo_tally import Tally
+from commands.demo_view import Progress, View
+from commands.tiers import TIERS, writer_group
+from dataflows.tables import read_lifecycle, read_rules
+from schemas.settings import Settings
+from schemas.topics import TOPICS
+from storage_tiering.hot.embedded import EmbeddedRedis
+
+FOLDER = Path(".ordertide/demo")
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="end when the sample is through")
+@click.option("--orders", type=click.IntRange(1), help="so many orders of the sample [all: 4,998]")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=FOLDER,
+    show_default=True,
+    help="where it works; made afresh",
+)
+def command(orders: int | None, folder: Path, *, once: bool) -> None:
+    r"""Run everything on sample orders: broker, dataflow, the three tiers.
+
+    4,998 orders of a Brazilian shop (2016 to 2018) and some generated ones after them. Then
+    generated orders keep coming, an hour of theirs a second, until Ctrl-C.
+
+    \b
+    ordertide demo
+    ordertide demo --once
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    console = Console()
+    fresh_folder(folder)
+    with EmbeddedBroker() as broker, EmbeddedRedis() as redis:
+        for topic in TOPICS:
+            broker.create(topic.name)
+        path, settings = write_settings(folder, broker.bootstrap, redis.url)
+        with Parts(path, folder / "logs", TIERS) as parts:
+            Demo(console, broker.connection, settings, path, parts, stop).run(orders, once=once)
+    if stop.is_set():
+        console.print("stopped")
+
+
+class Demo:
+    """The demo while it runs."""
+
+    def __init__(
+        self,
+        console: Console,
+        connection: Connection,
+        settings: Settings,
+        path: Path,
+        parts: Parts,
+        stop: threading.Event,
+    ) -> None:
+        self.console = console
+        self.connection = connection
+        self.settings = settings
+        self.path = path
+        self.parts = parts
+        self.stop = stop
+        self.table = read_lifecycle()
+        self.rules = read_rules(None, self.table)
+
+    def run(self, orders: int | None, *, once: bool) -> None:
+        """Feed, show and sum up; without `once` go on until stopped.
+
+        Raises:
+            PartDied: one of the processes ended.
+        """
+        records = history(orders)
+        sampled, generated, total = sizes(records)
+        self.say(f"{sampled:,} events of Olist orders, and {generated:,} of generated ones: the")
+        self.say("sample ends in September 2018, the stream's clock at the end of that year")
+        track = self.settings.track.group
+        writers = [writer_group(tier) for tier in TIERS]
+        with Outcome(self.connection, track, writers) as outcome:
+            feeder = Feeder(self.connection, track, records, outcome)
+            feeder.start()
+            try:
+                self.follow("the sample", feeder, outcome, total)
+                if not self.stop.is_set():
+                    self.sum_up(outcome.tally)
+                if not once:
+                    feeder.go_live.set()
+                    self.follow("live, generated orders (Ctrl-C ends it)", feeder, outcome, None)
+            finally:
+                feeder.stop()
+
+    def follow(self, title: str, feeder: Feeder, outcome: Outcome, total: int | None) -> None:
+        """Show what happens, until `total` messages are in the tiers (None: until stopped)."""
+        with View(self.console, self.rules) as view:
+            while not self.stop.is_set():
+                feeder.check()
+                self.parts.check()
+                outcome.look()
+                view.show(progress_of(title, outcome, total), outcome.tally)
+                if total and feeder.history_done.is_set():
+                    return
+
+    def sum_up(self, tally: Tally) -> None:
+        """Say what came out, and where it can be found."""
+        self.say("\n" + summary(tally, self.rules))
+        example = ""
+        for tier, text, order_id in look_ups(tally, self.settings, self.rules, self.table):
+            self.say(f"\nOne order from the {tier} tier:")
+            self.say(text)
+            example = order_id or example
+        self.say("\n" + next_commands(self.path, example))
+
+    def say(self, text: str) -> None:
+        """Print as it is."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_of(title: str, outcome: Outcome, total: int | None) -> Progress:
+    """How far it is; the last few messages, which prove the end, are not counted."""
+    done = min(outcome.consumed, total) if total else outcome.consumed
+    return Progress(title, done, total, outcome.per_second, outcome.behind())

@@ -1,0 +1,114 @@
+"""The demo's end: a summary, one order from each tier, and what to try next."""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from commands.demo_tally import Tally
+from commands.lookup import look_up
+from commands.lookup_text import text_of
+from commands.wording import label_of
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.rules import Rules
+from schemas.errors import Busy, UnknownOrder
+from schemas.instants import DAY_MS, HOUR_MS, parse_instant
+from schemas.order import OrderDocument
+from schemas.settings import Settings
+from storage_tiering.find import Answer
+
+MAX_TRIES = 30
+# Tier → how long ago, on the stream clock, the latest event of an order lies that only it has.
+AGES_MS = {
+    "hot": (0, 72 * HOUR_MS),
+    "warm": (80 * HOUR_MS, 80 * DAY_MS),
+    "archive": (150 * DAY_MS, 10_000 * DAY_MS),
+}
+
+
+def summary(tally: Tally, rules: Rules) -> str:
+    """Orders by status, alerts by rule, actions by kind."""
+    alerts = [
+        f"{label_of(rules, rule)} {count:,}"
+        + (f" ({tally.escalated[rule]:,} escalated)" if tally.escalated[rule] else "")
+        for rule, count in tally.opened.most_common()
+    ]
+    return "\n".join(
+        [
+            f"orders    {len(tally.orders):,}: {listed(tally.statuses())}",
+            f"          {len(tally.retired):,} of them retired from memory",
+            f"lanes     {listed(tally.lanes())} (live orders)",
+            f"alerts    {sum(tally.opened.values()):,} opened: {', '.join(alerts)}",
+            f"actions   {sum(tally.actions.values()):,}: {listed(tally.actions)}",
+        ]
+    )
+
+
+def listed(counts: Counter[str]) -> str:
+    """`DELIVERED 4,856, PAID 68`."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
+
+
+def look_ups(
+    tally: Tally, settings: Settings, rules: Rules, table: Lifecycle
+) -> Iterator[tuple[str, str, str | None]]:
+    """For each tier: its name, the answer in words, and the order id (None where no order fits)."""
+    for tier in AGES_MS:
+        answer = answered_by(tier, tally, settings)
+        if answer is None:
+            yield tier, f"  no order of this run is in the {tier} tier and in no hotter one", None
+        else:
+            yield tier, text_of(answer, rules, table), answer.found.document.order_id
+
+
+def answered_by(tier: str, tally: Tally, settings: Settings) -> Answer | None:
+    """The look-up of an order that this tier answers."""
+    for order in candidates(tier, tally)[:MAX_TRIES]:
+        try:
+            answer = look_up(settings, order.tenant, order.order_id)
+        except (Busy, UnknownOrder):
+            continue  # the next may be there
+        if answer.tier == tier:
+            return answer
+    return None
+
+
+def candidates(tier: str, tally: Tally) -> list[OrderDocument]:
+    """Orders of the right age, those with the most to tell first."""
+    least_ms, most_ms = AGES_MS[tier]
+    clock_at = tally.clock_at or 0
+    fitting = [
+        order
+        for order in tally.orders.values()
+        if order.updated_at and least_ms <= clock_at - parse_instant(order.updated_at) <= most_ms
+    ]
+    return sorted(
+        fitting,
+        key=lambda o: (-len(o.open_alerts), -len(o.milestones), -o.version, o.order_id),
+    )
+
+
+def next_commands(settings_file: Path, order_id: str) -> str:
+    """What to try after the demo, in words that work in the shell it was started from."""
+    ordertide, python = program()
+    return "\n".join(
+        [
+            "Try next:",
+            f"  {ordertide} lookup {order_id} --settings {settings_file}",
+            f"  {python} -m examples.olist.adapter > events.ndjson",
+            f"  {ordertide} replay events.ndjson --until 2018-12-31T00:00:00-03:00 --out results",
+            f"  {ordertide} list",
+            "README.md says how to point it at real servers.",
+        ]
+    )
+
+
+def program() -> tuple[str, str]:
+    """How this shell calls ordertide, and the Python that it belongs to."""
+    started = Path(sys.argv[0])
+    if started.name != "ordertide":
+        return f"python {started}", "python"
+    if shutil.which("ordertide"):
+        return "ordertide", "python"
+    return str(started), str(started.with_name("python"))

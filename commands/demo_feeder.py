@@ -1,0 +1,133 @@
+"""The thread that feeds the demo's events."""
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
+from typing import Protocol
+
+from broker.connect import Connection
+from broker.produce import Producer
+from broker.throttle import Throttle
+from commands.demo_feed import LAST_ORDERS, last_order, live, send
+from commands.demo_orders import HISTORY_END_AT, Timed
+from schemas.instants import DAY_MS
+from schemas.topics import EVENTS
+
+# The embedded broker drops what is too old, and a document is a kilobyte or two: with so many
+# messages behind, the slowest writer is still far from the oldest.
+MAX_BEHIND = 6_000
+LOOK_EVERY = 250  # events
+# What is older takes effect before the rest is fed (there is a tick a day). Taken together with it,
+# old orders would change at the clock of the newest, and stay hot.
+RECENT_AT = HISTORY_END_AT - 30 * DAY_MS
+PAUSE_S = 0.05
+
+
+class Effect(Protocol):
+    """What has come of what was fed."""
+
+    def behind(self) -> int:
+        """How many messages the slowest writer has not written yet."""
+        ...
+
+    def has_reached(self, at: int) -> bool:
+        """Whether the stream's clock has come to `at`."""
+        ...
+
+    def is_said(self, order_id: str) -> bool:
+        """Whether the dataflow has said something about an order."""
+        ...
+
+    def is_written(self, order_id: str) -> bool:
+        """Whether, after that, the tiers had written everything there was."""
+        ...
+
+
+class Stopped(Exception):
+    """The demo was told to stop."""
+
+
+class Feeder(threading.Thread):
+    """Feeds `records`, then waits until all of it has taken effect; `live` goes on from there."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        group: str,
+        records: list[Timed],
+        effect: Effect,
+    ) -> None:
+        super().__init__(name="feeder", daemon=True)
+        self.connection = connection
+        self.throttle = Throttle(connection, {EVENTS: [group]})
+        self.records = records
+        self.effect = effect
+        self.failure: Exception | None = None
+        self.history_done = threading.Event()
+        self.go_live = threading.Event()
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        """Feed until stopped; what goes wrong is left in `failure`."""
+        try:
+            with Producer(self.connection, self.throttle) as producer:
+                self.feed(producer)
+                self.await_effect(producer)
+                self.history_done.set()
+                self.wait(self.go_live.is_set)
+                live(producer, self.stopping.is_set)
+        except Stopped:
+            pass
+        except Exception as error:  # noqa: BLE001 - raised again by the main thread's check
+            self.failure = error
+        finally:
+            self.throttle.close()
+
+    def feed(self, producer: Producer) -> None:
+        """Write the records, no faster than the tiers can take what follows from them."""
+        recent = bisect_left(self.records, RECENT_AT, key=itemgetter(0))
+        for number, timed in enumerate(self.records):
+            if number % LOOK_EVERY == 0:
+                self.wait(lambda: self.effect.behind() <= MAX_BEHIND)
+            if number == recent:
+                producer.flush()
+                self.wait(partial(self.effect.has_reached, RECENT_AT - DAY_MS))
+            send(producer, timed)
+
+    def await_effect(self, producer: Producer) -> None:
+        """Wait until everything fed is in the tiers, and what is too old has left them.
+
+        Orders prove it: an order's document comes in the epoch in which its tick takes effect
+        everywhere, and the next order's when that epoch is complete. So the second proves that all
+        is said; when the writers have written that, a third brings the clock by which they expire,
+        and the fourth proves that this was said everywhere.
+        """
+        for number, order_id in enumerate(LAST_ORDERS, 1):
+            for timed in last_order(number):
+                send(producer, timed)
+            producer.flush()
+            is_there = self.effect.is_written if number % 2 == 0 else self.effect.is_said
+            self.wait(partial(is_there, order_id))
+
+    def wait(self, is_so: Callable[[], bool]) -> None:
+        """Wait until `is_so()`; raises `Stopped` when there is no use in it any more."""
+        while not is_so():
+            if self.stopping.is_set():
+                raise Stopped
+            time.sleep(PAUSE_S)
+        if self.stopping.is_set():
+            raise Stopped
+
+    def check(self) -> None:
+        """Raise what went wrong, if something did."""
+        if self.failure:
+            raise self.failure
+
+    def stop(self) -> None:
+        """End the thread."""
+        self.stopping.set()
+        if self.ident is not None:
+            self.join()

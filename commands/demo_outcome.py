@@ -1,0 +1,77 @@
+"""What comes of what the demo feeds: what the dataflow says, and how far the tiers have it."""
+
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from broker.connect import Connection
+from broker.consume import GroupReader
+from commands.demo_feed import LAST_ORDERS
+from commands.demo_positions import Positions
+from commands.demo_tally import TOPICS, Tally
+from schemas.topics import EVENTS, ORDERS_CHANGES, ORDERS_EVENTS
+
+LOOK_EVERY_S = 0.3
+PAST_LOOKS = 10
+
+
+class Outcome:
+    """Follows the dataflow (group `track`) and the `writers`' groups; `look` brings it up to date.
+
+    `look` is for one thread; the rest may be asked by any.
+    """
+
+    def __init__(self, connection: Connection, track: str, writers: Sequence[str]) -> None:
+        written = [ORDERS_CHANGES, ORDERS_EVENTS]
+        self.tally = Tally()
+        self.track = track
+        self.writers = writers
+        self.positions = Positions(connection, {track: [EVENTS], **dict.fromkeys(writers, written)})
+        self._reader = GroupReader(connection, "ordertide-demo", TOPICS)
+        self._written: set[str] = set()
+        self._past: list[tuple[float, int]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
+        self.positions.close()
+
+    def look(self) -> None:
+        """Read what was said, for as long as a picture stays; then ask for the positions."""
+        until_s = time.monotonic() + LOOK_EVERY_S
+        while (left_s := until_s - time.monotonic()) > 0:
+            for message in self._reader.read(timeout_s=min(left_s, 0.1)):
+                self.tally.take(message)
+        self.positions.look()
+        self._past = [*self._past[-PAST_LOOKS:], (time.monotonic(), self.consumed)]
+        if not self.behind():
+            self._written = {order_id for order_id in LAST_ORDERS if self.is_said(order_id)}
+
+    @property
+    def consumed(self) -> int:
+        """Messages of `events` that the dataflow has read."""
+        return self.positions.done[self.track]
+
+    @property
+    def per_second(self) -> float:
+        """Messages a second that it read during the last looks."""
+        (first_s, first), (last_s, last) = self._past[0], self._past[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+
+    def behind(self) -> int:
+        """Messages that the slowest writer has not written yet."""
+        return max(self.positions.behind[writer] for writer in self.writers)
+
+    def has_reached(self, at: int) -> bool:
+        """Whether the stream's clock has come to `at`."""
+        return self.tally.clock_at is not None and self.tally.clock_at >= at
+
+    def is_said(self, order_id: str) -> bool:
+        """Whether the dataflow has said something about an order."""
+        return order_id in self.tally.orders
+
+    def is_written(self, order_id: str) -> bool:
+        """Whether, after that, the tiers had written everything there was."""
+        return order_id in self._written

@@ -1,0 +1,49 @@
+"""The demo's folder and the settings file in it, which its parts and later look-ups read."""
+
+import json
+import shutil
+from pathlib import Path
+
+from schemas.errors import SettingsError
+from schemas.settings import Settings, read_settings
+
+MARK = "settings.toml"
+
+
+def fresh_folder(folder: Path) -> None:
+    """Make `folder` empty; only one that a demo made is emptied.
+
+    Raises:
+        SettingsError: it holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).exists():
+            message = f"{folder}: is not empty and was not made by a demo; name another --folder"
+            raise SettingsError(message)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, Settings]:
+    """Write the settings file; (its path, what is in it)."""
+    tables: dict[str, dict[str, str | int | bool]] = {
+        "broker": {"bootstrap": bootstrap, "embedded": True},
+        "track": {"clock": "recorded", "folder": str(folder / "track"), "epoch_ms": 100},
+        "hot": {"url": redis_url},
+        "warm": {"folder": str(folder / "warm")},
+        "archive": {"folder": str(folder / "archive"), "seal_rows": 20_000, "seal_after": "1s"},
+        "privacy": {"keys": str(folder / "keys.json")},
+        "telemetry": {"logs": "text"},
+    }
+    path = folder / MARK
+    path.write_text("# Made by `ordertide demo`.\n" + to_toml(tables), "utf-8")
+    return path, read_settings(path)
+
+
+def to_toml(tables: dict[str, dict[str, str | int | bool]]) -> str:
+    """TOML of tables of strings, whole numbers and booleans, whose JSON is the same."""
+    return "\n".join(
+        "\n".join([f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())])
+        + "\n"
+        for name, table in tables.items()
+    )

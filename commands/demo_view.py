@@ -1,0 +1,117 @@
+"""The demo on the screen: a live view on a terminal, a line now and then elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from commands.demo_tally import Tally
+from commands.wording import label_of, shown, shown_ms, why
+from dataflows.core.rules import Rules
+
+LINE_EVERY_S = 5.0
+COLOURS = {"normal": "green", "warning": "yellow", "overdue": "red"}
+BAR_WIDTH = 76
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the demo is: messages consumed of how many there are (None: without end)."""
+
+    title: str
+    done: int
+    total: int | None
+    per_second: float
+    behind: int
+
+
+class View:
+    """Shows progress and tally; `show` may be called as often as one likes."""
+
+    def __init__(self, console: Console, rules: Rules) -> None:
+        self.console = console
+        self.rules = rules
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._line_s = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, progress: Progress, tally: Tally) -> None:
+        """Show the present state."""
+        if self._live:
+            self._live.update(self._picture(progress, tally), refresh=True)
+        elif time.monotonic() - self._line_s >= LINE_EVERY_S:
+            self._line_s = time.monotonic()
+            self.console.print(plain_line(progress, tally), soft_wrap=True, highlight=False)
+
+    def _picture(self, progress: Progress, tally: Tally) -> Group:
+        bar = Table.grid()  # a bar by itself ends no line
+        bar.add_row(
+            ProgressBar(
+                total=progress.total or 1,
+                completed=progress.done,
+                pulse=progress.total is None,
+                width=BAR_WIDTH,
+            )
+        )
+        return Group(
+            Text(f"\nordertide demo: {progress.title}", style="bold"),
+            bar,
+            Text(figures(progress, tally), style="dim"),
+            lanes(tally),
+            self._newest(tally),
+        )
+
+    def _newest(self, tally: Tally) -> Table:
+        table = Table(box=None, show_header=False, padding=(0, 1))
+        table.add_column(no_wrap=True, min_width=16)
+        table.add_column(no_wrap=True, min_width=19)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for alert in tally.newest:
+            label = Text(label_of(self.rules, alert.rule), style=COLOURS[alert.severity])
+            text = f"{alert.order_id[:10]}  {why(self.rules, alert)}"
+            table.add_row(shown(alert.at), label, text)
+        return table
+
+
+def figures(progress: Progress, tally: Tally) -> str:
+    """The stream's clock, how fast it goes, how far behind the tiers are."""
+    total = f" of {progress.total:,}" if progress.total else ""
+    return (
+        f"stream clock {shown_ms(tally.clock_at)}   {progress.done:,}{total} messages   "
+        f"{progress.per_second:,.0f}/s   tiers behind by {progress.behind:,}"
+    )
+
+
+def lanes(tally: Tally) -> Text:
+    """Live orders by lane."""
+    counts = tally.lanes()
+    text = Text(f"live orders {sum(counts.values()):,}   ")
+    for lane, colour in COLOURS.items():
+        text.append(f" {lane} {counts[lane]:,} ", style=f"{colour} reverse")
+        text.append("  ")
+    return text
+
+
+def plain_line(progress: Progress, tally: Tally) -> str:
+    """The same without a terminal."""
+    counts = tally.lanes()
+    by_lane = ", ".join(f"{lane} {counts[lane]:,}" for lane in COLOURS)
+    return f"{progress.title}: {figures(progress, tally)}   {by_lane}"

@@ -1,0 +1,77 @@
+"""`ordertide list`: what is installed and built in."""
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import click
+
+from commands.tiers import TIERS
+from commands.track import path_of
+from dataflows.carriers.installed import describe, installed_carriers, load_carrier
+from dataflows.core.lifecycle import Lifecycle, StatusRow
+from dataflows.core.rules import Rules
+from dataflows.tables import read_lifecycle, read_rules
+from schemas.errors import SettingsError
+from schemas.settings import read_settings
+
+
+@click.command("list")
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+def command(path: Path | None) -> None:
+    r"""List carriers, tiers, rules and lifecycle statuses.
+
+    Rules and statuses are those that the settings name, else the shipped ones.
+
+    \b
+    ordertide list
+    """
+    settings = read_settings(path)
+    table = read_lifecycle(path_of(settings.track.lifecycle))
+    rules = read_rules(path_of(settings.track.rules), table)
+    blocks = {
+        "carriers": [carrier_line(point) for point in installed_carriers().values()],
+        "tiers": [*TIERS],
+        "rules": [*rule_lines(rules)],
+        "statuses": [*status_lines(table)],
+    }
+    for name, lines in blocks.items():
+        click.echo("\n".join([name, *(f"  {line}" for line in lines or ["none"])]))
+
+
+def carrier_line(point: EntryPoint) -> str:
+    """A carrier plug-in and where it comes from; a broken one with the reason."""
+    try:
+        load_carrier(point)
+    except SettingsError as error:
+        return str(error)
+    return f"{point.name:<20} {describe(point)}"
+
+
+def rule_lines(rules: Rules) -> Iterator[str]:
+    """Id, severity, labels, action."""
+    for rule in rules.rules:
+        row = rule.row
+        severity: str = row.severity or "-"
+        if row.escalate:
+            severity += f" → {row.escalate.severity}"
+        action = f"  does {row.action.kind}" if row.action else ""
+        yield f"{row.id:<20} {severity:<18} {labels(row.label)}{action}"
+
+
+def status_lines(table: Lifecycle) -> Iterator[str]:
+    """Code, of what, labels, what is special."""
+    for row in table.rows:
+        yield f"{row.code:<20} {row.scope:<18} {labels(row.label)}{specials(row)}"
+
+
+def specials(row: StatusRow) -> str:
+    """What a status does besides."""
+    said = [name for name in ("creates", "ends") if getattr(row, name)]
+    said += [f"retires after {row.retire_after}"] if row.retire_after else []
+    return f"  {', '.join(said)}" if said else ""
+
+
+def labels(label: dict[str, str]) -> str:
+    """English and Chinese."""
+    return " / ".join(label[language] for language in ("en", "zh") if language in label)

@@ -1,0 +1,74 @@
+"""`ordertide lookup`: one order, from whichever tier holds it."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from commands.lookup_text import text_of
+from commands.tiers import written_tiers
+from commands.track import path_of
+from dataflows.tables import read_lifecycle, read_rules
+from schemas.errors import Busy, UnknownOrder
+from schemas.keys import DEFAULT_TENANT
+from schemas.settings import Settings, read_settings
+from storage_tiering.find import Answer, find
+
+NOT_FOUND = 1  # exit code
+
+
+@click.command("lookup")
+@click.argument("order")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="whose order")
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@click.option("--json", "as_json", is_flag=True, help="as one JSON document")
+def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> None:
+    r"""Find ORDER: in the hot tier, else the warm one, else the archive.
+
+    Exit code 1 if no tier has it.
+
+    \b
+    ordertide lookup SO-2018-1 --settings ordertide.toml
+    ordertide lookup SO-2018-1 --json | jq .order.status
+    """
+    settings = read_settings(path)
+    try:
+        answer = look_up(settings, tenant, order)
+    except (UnknownOrder, Busy) as error:
+        click.echo(f"ordertide: {error}", err=True)
+        sys.exit(NOT_FOUND)
+    if as_json:
+        click.echo(json_of(answer))
+        return
+    table = read_lifecycle(path_of(settings.track.lifecycle))
+    rules = read_rules(path_of(settings.track.rules), table)
+    click.echo(text_of(answer, rules, table))
+
+
+def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
+    """The order from the first tier that has it.
+
+    Raises:
+        UnknownOrder: no tier has it. Busy: some tier that might have it can't be reached.
+    """
+    tiers = written_tiers(settings)
+    try:
+        return find([*tiers.values()], tenant, order_id)
+    finally:
+        for tier in tiers.values():
+            tier.close()
+
+
+def json_of(answer: Answer) -> bytes:
+    """The answer as JSON: tier, asked, through, order, timeline."""
+    found = answer.found
+    return msgspec.json.encode(
+        {
+            "tier": answer.tier,
+            "asked": answer.asked,
+            "through_ms": found.through,
+            "order": found.document,
+            "timeline": found.timeline,
+        }
+    )

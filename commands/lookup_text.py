@@ -1,0 +1,78 @@
+"""An order that was looked up, as text."""
+
+from collections.abc import Iterator, Sequence
+
+from commands.wording import label_of, shown, shown_ms, why
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.rules import Rules
+from schemas.order import AcceptedEvent, OrderDocument
+from storage_tiering.find import Answer, Asked
+
+ASKED = {"found": "found", "unknown": "not there", "busy": "not reachable"}
+
+
+def text_of(answer: Answer, rules: Rules, table: Lifecycle) -> str:
+    """Which tier answered and how fresh it is, state, timeline, deadlines and alerts. UTC."""
+    order = answer.found.document
+    lines = [
+        headline(order, table),
+        f"  answered by  {answer.tier} ({asked_text(answer.asked)})",
+        f"  fresh up to  {shown_ms(answer.found.through)} of the stream",
+        *facts(order),
+        "  timeline",
+        *timeline_lines(answer.found.timeline),
+        *deadline_lines(order, rules),
+        *alert_lines(order, rules),
+    ]
+    return "\n".join(lines)
+
+
+def headline(order: OrderDocument, table: Lifecycle) -> str:
+    """Order, status, lane."""
+    status = "no status yet: it was never created (embryo)"
+    if order.status:
+        row = table.rows[table.index[order.status]] if order.status in table.index else None
+        status = f"{order.status} ({row.label['en']}, {row.label['zh']})" if row else order.status
+    return f"order {order.order_id}: {status}, lane {order.lane}, version {order.version}"
+
+
+def asked_text(asked: Sequence[Asked]) -> str:
+    """`hot: not there, warm: found`."""
+    return ", ".join(f"{each.tier}: {ASKED[each.answer]}" for each in asked)
+
+
+def facts(order: OrderDocument) -> Iterator[str]:
+    """What else is known and set."""
+    if order.promised_at:
+        yield f"  promised     {shown(order.promised_at)}"
+    if order.flags:
+        yield f"  flags        {', '.join(order.flags)}"
+    for parcel in order.shipments:
+        if parcel.shipment:
+            carrier = f" with {parcel.carrier}" if parcel.carrier else ""
+            yield f"  parcel       {parcel.shipment}{carrier}: {parcel.status or 'no status yet'}"
+
+
+def timeline_lines(events: Sequence[AcceptedEvent]) -> Iterator[str]:
+    """An event a line."""
+    for event in events:
+        parcel = f"  {event.shipment}" if event.shipment else ""
+        yield f"    {shown(event.at)}  {event.status}{parcel}"
+
+
+def deadline_lines(order: OrderDocument, rules: Rules) -> Iterator[str]:
+    """The deadlines that are running."""
+    for deadline in order.deadlines:
+        label = label_of(rules, deadline.rule)
+        yield f"  deadline     {shown(deadline.due_at)}  {deadline.severity}: {label}"
+
+
+def alert_lines(order: OrderDocument, rules: Rules) -> Iterator[str]:
+    """The alerts that are open, with their evidence."""
+    for alert in order.open_alerts:
+        yield f"  open alert   {alert.severity}: {label_of(rules, alert.rule)}"
+        yield f"               {why(rules, alert)}"
+        yield (
+            f"               open since {shown(alert.opened_at)}, "
+            f"evidence: event {alert.because.anchor_event}"
+        )

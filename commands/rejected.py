@@ -1,0 +1,111 @@
+"""`ordertide rejected`: what could not be taken, why, and trying it again after a fix."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from broker.consume import Message, read_all
+from broker.errors import TopicMissing
+from broker.produce import Producer
+from commands.track import connection_of
+from schemas import topics
+from schemas.settings import Settings, read_settings
+
+SAMPLE_BYTES = 120
+WITHOUT_CODE = "unknown"
+
+
+@click.group("rejected")
+def command() -> None:
+    """Look at events.rejected, and feed its originals again."""
+
+
+@command.command("list")
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@click.option("--samples", type=click.IntRange(0), default=1, show_default=True, help="a code")
+def list_rejected(path: Path | None, samples: int) -> None:
+    r"""Count by code, with a reason and an original of each.
+
+    \b
+    ordertide rejected list --samples 3
+    """
+    counts = Counter[str]()
+    for message in letters(read_settings(path)):
+        code = header(message, topics.HEADER_CODE) or WITHOUT_CODE
+        counts[code] += 1
+        if counts[code] <= samples:
+            click.echo(sample(code, message))
+    for code, count in counts.most_common():
+        click.echo(f"{count:>8}  {code}")
+    if not counts:
+        click.echo(f"{topics.EVENTS_REJECTED}: nothing")
+
+
+@command.command("replay")
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@click.option("--code", help="only what was rejected with this code")
+def replay_rejected(path: Path | None, code: str | None) -> None:
+    r"""Write the originals back to `events`; what is still wrong is rejected again.
+
+    Not those over 512 kB (their place is in the headers), nor what a tier's writer put there.
+    Running it twice does no harm: events are known by source and event_id.
+
+    \b
+    ordertide rejected replay --code unknown_status
+    """
+    settings = read_settings(path)
+    written = kept = 0
+    with Producer(connection_of(settings.broker)) as producer:
+        for message in letters(settings):
+            if code is not None and header(message, topics.HEADER_CODE) != code:
+                continue
+            if is_original(message):
+                producer.send(topics.EVENTS, message.key, message.value)
+                written += 1
+            else:
+                kept += 1
+    click.echo(f"{written} written to {topics.EVENTS}")
+    if kept:
+        click.echo(f"{kept} left alone: too large, or not from {topics.EVENTS}")
+
+
+def letters(settings: Settings) -> Iterator[Message]:
+    """Every message of events.rejected as it is now; none where there is no such topic yet."""
+    try:
+        yield from read_all(connection_of(settings.broker), topics.EVENTS_REJECTED)
+    except TopicMissing:
+        return
+
+
+def is_original(message: Message) -> bool:
+    """Whether the message holds what somebody sent to `events`."""
+    from_events = header(message, topics.HEADER_TOPIC) == topics.EVENTS
+    return from_events and bool(message.value) and not header(message, topics.HEADER_SHA256)
+
+
+def sample(code: str, message: Message) -> str:
+    """Code, reason, where it came from, and the beginning of the original."""
+    names = (topics.HEADER_TOPIC, topics.HEADER_PARTITION, topics.HEADER_OFFSET)
+    topic, partition, offset = (header(message, name) for name in names)
+    value = message.value or b""
+    start = value[:SAMPLE_BYTES].decode("utf-8", "backslashreplace")
+    more = "…" if len(value) > SAMPLE_BYTES else ""
+    return (
+        f"{code}: {header(message, topics.HEADER_REASON)}\n"
+        f"    {topic} [{partition}] {offset}: {printable(start)}{more}"
+    )
+
+
+def header(message: Message, name: str) -> str:
+    """The text of a header; empty where there is none."""
+    for key, value in message.headers:
+        if key == name and value is not None:
+            return value.decode("utf-8", "replace")
+    return ""
+
+
+def printable(text: str) -> str:
+    """Without what could steer somebody's terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,58 @@
+"""`ordertide write`: one tier's writer, a member of its consumer group."""
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from broker.consume import GroupReader
+from broker.produce import Producer
+from commands.dead_letters import RejectedTopic
+from commands.tiers import TIERS, writer_group
+from commands.track import connection_of
+from schemas.settings import Settings, read_settings
+from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.stream_clock import StreamClock
+from storage_tiering.writer import Writer
+from telemetry.log import configure
+
+
+@click.command("write")
+@click.argument("tier", type=click.Choice([*TIERS]))
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+def command(tier: str, path: Path | None) -> None:
+    r"""Write orders.changes and orders.events into one TIER: hot, warm or archive.
+
+    Ends cleanly on SIGTERM and Ctrl-C. Several writers of a tier share its partitions.
+
+    \b
+    ordertide write hot --settings ordertide.toml
+    ordertide write archive --settings ordertide.toml
+    """
+    settings = read_settings(path)
+    configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    write(tier, settings, stop)
+
+
+def write(name: str, settings: Settings, stop: threading.Event) -> None:
+    """Write the tier `name` until `stop` is set.
+
+    Raises:
+        OrdertideError: the settings, the tier's state or the broker can't be used.
+    """
+    tier = TIERS[name](settings)
+    clock = StreamClock()
+    connection = connection_of(settings.broker)
+    source = [ORDERS_CHANGES, ORDERS_EVENTS]
+    try:
+        with (
+            Producer(connection) as producer,
+            GroupReader(connection, writer_group(name), source, clock.revoked) as reader,
+        ):
+            Writer(tier, reader, RejectedTopic(producer), stop=stop, clock=clock).run()
+    finally:
+        tier.close()
