@@ -1,0 +1,125 @@
+"""`python -m benchmarks`: measures, and prints Markdown. See docs/benchmarks.md.
+
+python -m benchmarks                       all of it, under ten minutes
+python -m benchmarks --quick               a smoke run of seconds; its figures mean nothing
+python -m benchmarks --only core --orders 10000,1000000
+python -m benchmarks --only dataflow --bootstrap kafka:9092
+python -m benchmarks --out docs/benchmarks.md
+python -m benchmarks profile --mode judge
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import click
+
+from benchmarks.core import BATCH, MODES, Mode
+from benchmarks.core_rounds import Load, measure_core, populate
+from benchmarks.dataflow import Trial, measure_dataflow
+from benchmarks.memory import measure_memory, start_weighing
+from benchmarks.profiling import profile_core
+from benchmarks.report import Section, machine, put_sections, table
+
+SIZES = (10_000, 100_000, 1_000_000)
+QUICK_SIZES = (200, 400)
+PARTS = ("core", "memory", "dataflow")
+SEED = 20_161_004
+DATAFLOW_ORDERS, DATAFLOW_SECONDS, DATAFLOW_ROUNDS = 10_000, 6.0, 3
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """`10000,1000000`."""
+
+    name = "sizes"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        try:
+            return tuple(int(size) for size in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: write numbers with commas, like 10000,1000000", param, ctx)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--quick", is_flag=True, help="a smoke run of seconds")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="this part (repeatable)")
+@click.option("--orders", type=Sizes(), help="numbers of live orders, with commas")
+@click.option("--events", default=20_000, show_default=True, help="a round of the core")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--duplicates", default=0.0, show_default=True, help="share of events sent twice")
+@click.option("--seed", default=SEED, show_default=True)
+@click.option("--bootstrap", help="a Kafka without our topics, for the dataflow")
+@click.option("--out", type=click.Path(path_type=Path, exists=True), help="update its sections")
+@click.pass_context
+def main(  # noqa: PLR0913  # a command has as many parameters as it has options
+    context: click.Context,
+    *,
+    quick: bool,
+    only: tuple[str, ...],
+    orders: tuple[int, ...] | None,
+    events: int,
+    rounds: int,
+    duplicates: float,
+    seed: int,
+    bootstrap: str | None,
+    out: Path | None,
+) -> None:
+    """Measure the core, its memory and the dataflow."""
+    if context.invoked_subcommand:
+        return
+    sizes = orders or (QUICK_SIZES if quick else SIZES)
+    load = Load(events, BATCH, rounds, seed, duplicates)
+    trial = Trial(DATAFLOW_ORDERS, DATAFLOW_SECONDS, DATAFLOW_ROUNDS, seed, bootstrap)
+    if quick:
+        load = load._replace(events=600, batch=200, rounds=1)
+        trial = trial._replace(orders=200, seconds=0.2, rounds=1)
+    sections = [tell(section) for section in measure(only or PARTS, sizes, load, trial)]
+    if out:
+        put_sections(out, sections)
+
+
+def measure(
+    parts: tuple[str, ...], sizes: tuple[int, ...], load: Load, trial: Trial
+) -> Iterator[Section]:
+    """The sections, each as soon as it is there.
+
+    Memory and core fill side by side, which isn't timed; nothing runs beside what is.
+    """
+    yield Section("machine", machine(load.seed))
+    weighing = start_weighing(sizes, load.seed) if "memory" in parts else []
+    populations = [populate(orders, load) for orders in sizes] if "core" in parts else []
+    if weighing:
+        yield measure_memory(weighing)
+    if populations:
+        yield measure_core(populations, load)
+    if "dataflow" in parts:
+        yield measure_dataflow(trial)
+
+
+def tell(section: Section) -> Section:
+    """Print a section as soon as it is there."""
+    click.echo(f"## {section.name}\n\n{section.text}\n")
+    return section
+
+
+@main.command()
+@click.option("--orders", default=10_000, show_default=True)
+@click.option("--events", default=50_000, show_default=True)
+@click.option("--mode", type=click.Choice(MODES), default="publish", show_default=True)
+@click.option("--seed", default=SEED, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, exists=True), help="update its section")
+def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) -> None:
+    """Show the 25 functions of the core that cost most (own time, µs an event, under cProfile)."""
+    lines = profile_core(orders, events, cast("Mode", mode), seed)
+    rows = [[f"`{n}`", f"{c:.2f}", f"{own:.2f}", f"{all_:.2f}"] for n, c, own, all_ in lines]
+    said = f"{machine(seed)}; {orders:,} live orders, {events:,} events, mode {mode}"
+    shown = table(["function", "calls an event", "own µs", "with callees µs"], rows)
+    section = tell(Section(f"profile-{mode}", f"{said}\n\n{shown}"))
+    if out:
+        put_sections(out, [section])
+
+
+if __name__ == "__main__":
+    main()

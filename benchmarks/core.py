@@ -1,0 +1,203 @@
+"""The pure core at work: decode → fact → judge → encode, in batches over the 64 shards.
+
+No broker, no dataflow, one core of one process. Each stage is timed for a whole batch.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
+from itertools import chain, islice
+from typing import Literal, TypeVar
+
+import msgspec
+
+from benchmarks.events import Arrived, Traffic, to_json
+from dataflows.core.fact import Fact
+from dataflows.core.intake import Intake, Origin
+from dataflows.core.lifecycle import Lifecycle, parse_lifecycle
+from dataflows.core.output import Output
+from dataflows.core.packing import ENTRY_BYTES, unpack
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.shard import Shard
+from dataflows.decoding import recorded_at
+from dataflows.outbox import messages
+from dataflows.tables import read_rules
+from schemas.cloudevents import read_message
+from schemas.event import Event, Tick
+
+BATCH = 5_000
+SAMPLE = 10_000
+
+Item = TypeVar("Item")
+
+# judge    facts are applied, deadlines kept, alerts and actions found; nothing is published
+# publish  and the changed orders' documents are built and everything is encoded for the topics
+# track    as the dataflow does it: the clock comes one batch after the facts, so that a change is
+#          shown before it is judged; and what changed is encoded for the store
+Mode = Literal["judge", "publish", "track"]
+MODES: tuple[Mode, ...] = ("judge", "publish", "track")
+
+encode = msgspec.msgpack.Encoder().encode
+
+
+class Stages(msgspec.Struct):
+    """Seconds spent in each stage, and what was done in them."""
+
+    decode_s: float = 0.0
+    fact_s: float = 0.0
+    judge_s: float = 0.0
+    encode_s: float = 0.0
+    store_s: float = 0.0
+    events: int = 0
+    documents: int = 0
+    alerts: int = 0
+    actions: int = 0
+    duplicates: int = 0
+
+    @property
+    def total_s(self) -> float:
+        return self.decode_s + self.fact_s + self.judge_s + self.encode_s + self.store_s
+
+    @property
+    def events_per_s(self) -> float:
+        return self.events / self.total_s
+
+    def count(self, out: Output) -> None:
+        self.documents += len(out.changes)
+        self.alerts += len(out.alerts)
+        self.actions += len(out.actions)
+        self.duplicates += out.duplicates
+
+
+class Core:
+    """All shards in this process."""
+
+    def __init__(self, batch: int = BATCH) -> None:
+        self.batch = batch
+        self.table = short_lived()
+        self.rules = read_rules(None, self.table)
+        self.intake = Intake(self.table, self.rules)
+        self.cold: dict[str, bytes | None] = {}
+        self.shards = [Shard(self.table, self.rules, self.cold) for _ in SHARDS]
+        self.through = 0
+
+    def fill(self, traffic: Traffic) -> None:
+        """Apply the first rounds; not measured, so the detour over JSON is spared."""
+        self.set_mode("judge")
+        place = Origin("events", 0, 0)
+        for batch in in_batches(traffic.fill(), self.batch):
+            facts = [
+                self.intake.fact(event, event.order_id or "", b"", at, place) for at, event in batch
+            ]
+            self.advance(facts, batch[-1].at)
+            self.forget_changes()
+
+    def set_mode(self, mode: Mode) -> None:
+        """Catch up with facts that still wait, and go on in another mode."""
+        for shard in self.shards:
+            shard.advance(self.through)
+            shard.publishing = mode != "judge"
+
+    def run(self, lines: Sequence[bytes], mode: Mode) -> Stages:
+        """Take JSON events, batch by batch.
+
+        The first batch isn't counted: in the mode `track` it only shows facts and judges none.
+        """
+        self.set_mode(mode)
+        stages = Stages()
+        for number, batch in enumerate(in_batches(lines, self.batch)):
+            self.run_batch(batch, mode, stages if number else Stages())
+            self.forget_changes()
+        return stages
+
+    def run_batch(self, batch: list[bytes], mode: Mode, stages: Stages) -> None:
+        """All stages of a batch, each with its time."""
+        began = time.perf_counter()
+        events = [read_message(line, []) for line in batch]
+        decoded = time.perf_counter()
+        facts = [self.fact(event, raw, offset) for offset, (event, raw) in enumerate(events)]
+        made = time.perf_counter()
+        before = self.through
+        self.through = facts[-1].arrival_at
+        outs = self.advance(facts, before if mode == "track" else self.through)
+        judged = time.perf_counter()
+        if mode != "judge":
+            for out in outs:
+                messages(out, [], self.through)
+        encoded = time.perf_counter()
+        if mode == "track":
+            for shard in self.shards:
+                encode(shard.snapshot(base=False))
+        stages.store_s += time.perf_counter() - encoded
+        stages.encode_s += encoded - judged
+        stages.judge_s += judged - made
+        stages.fact_s += made - decoded
+        stages.decode_s += decoded - began
+        stages.events += len(batch)
+        for out in outs:
+            stages.count(out)
+
+    def fact(self, event: Event | Tick, raw: bytes, offset: int) -> Fact:
+        """The fact of an event of recorded history, as the source makes it."""
+        if isinstance(event, Tick):
+            raise TypeError("the generator writes no ticks")
+        place = Origin("events", 0, offset)
+        return self.intake.fact(event, event.order_id or "", raw, recorded_at(event), place)
+
+    def advance(self, facts: list[Fact], through: int) -> list[Output]:
+        """Share facts out to their shards and move the clock of all."""
+        shares: list[list[Fact]] = [[] for _ in self.shards]
+        for fact in facts:
+            shares[shard_of(fact.key)].append(fact)
+        outs = []
+        for shard, share in zip(self.shards, shares, strict=True):
+            shard.offer(share)
+            outs.append(shard.advance(through))
+        self.through = max(self.through, through)
+        return outs
+
+    def forget_changes(self) -> None:
+        """What the store would have taken."""
+        for shard in self.shards:
+            shard.changed.clear()
+            self.cold.update(shard.cold_rows)
+            shard.cold_rows = {}
+
+    @property
+    def live(self) -> int:
+        """How many orders are in memory."""
+        return sum(len(shard.orders) for shard in self.shards)
+
+    def mean_history(self) -> float:
+        """Events of a live order, on average over some thousands."""
+        orders = chain.from_iterable(shard.orders.items() for shard in self.shards)
+        found = [len(unpack(key, data).history) for key, data in islice(orders, SAMPLE)]
+        return sum(found) / ENTRY_BYTES / len(found)
+
+
+def short_lived() -> Lifecycle:
+    """The lifecycle of the benchmarks."""
+    return parse_lifecycle(short_lived_text(), "bench")
+
+
+def short_lived_text() -> str:
+    """The lifecycle that ships, but a delivered order leaves memory after an hour.
+
+    As many orders leave as come, so that the number of live orders stays what the table says; each
+    of them is on its way, with its timers running. Retirement is part of what is measured.
+    """
+    text = (files("dataflows.core") / "lifecycle.toml").read_text("utf-8")
+    return re.sub(r'retire_after = "\d+d"', 'retire_after = "1h"', text)
+
+
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items; the last one may be shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def lines_of(stream: Iterator[Arrived], count: int) -> list[bytes]:
+    """The next messages, made before the clock is started."""
+    return [to_json(arrived) for arrived in islice(stream, count)]

@@ -1,0 +1,153 @@
+"""A dataflow under load: its process, what it is fed with, and how far it has come.
+
+A round is written to the broker while the process is held (SIGSTOP), then let go: so neither the
+feeder nor a pipeline that waits for its turn takes part in what is measured.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.events import Arrived, to_json
+from broker.connect import Connection
+from broker.produce import Producer
+
+POLL_S = 0.02
+STALLED_AFTER_S = 60.0
+STOP_WITHIN_S = 30.0
+ANSWER_TIMEOUT_S = 10.0
+# What fits into the embedded broker at once: it keeps 5 MiB a partition, and lz4 makes about 90
+# bytes of an event; half of that. Should it drop something all the same, the flow's source ends
+# with OffsetLost, and the round with its log.
+ROUND_EVENTS = 100_000
+
+Line = tuple[bytes, bytes]  # key, value
+
+
+class Names(NamedTuple):
+    """Where a flow reads, and where it writes one message for every event."""
+
+    topic: str
+    out: str
+
+
+class Pace(NamedTuple):
+    """What a round has shown; CPU time is that of the flow's whole process."""
+
+    events_per_s: float
+    cpu_us: float
+
+
+class Sample(NamedTuple):
+    """How many events were done at a moment, and at what cost."""
+
+    at_s: float
+    done: int
+    cpu_s: float
+
+
+class Flow:
+    """A dataflow in a process of its own."""
+
+    def __init__(
+        self, names: Names, command: Sequence[str], connection: Connection, root: Path
+    ) -> None:
+        """`root` is the checkout; the log goes to the folder we are in."""
+        self.names = names
+        self.producer = Producer(connection)
+        self.log = Path(f"{names.topic}.log")
+        self.client = Consumer({**connection.config("consumer"), "group.id": "benchmarks"})
+        found = self.client.list_topics(names.out, timeout=ANSWER_TIMEOUT_S).topics[names.out]
+        self.partitions = [TopicPartition(names.out, number) for number in found.partitions]
+        self.before = self.written()
+        self.sent = 0
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603  # our own modules
+                command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(root)}
+            )
+
+    def written(self) -> int:
+        """How many messages its output holds or has held."""
+        return sum(
+            self.client.get_watermark_offsets(partition, timeout=ANSWER_TIMEOUT_S)[1]
+            for partition in self.partitions
+        )
+
+    def round(self, lines: Sequence[Line], ticks: Sequence[bytes]) -> Pace:
+        """Feed `lines`, and `ticks`, one for each partition; wait for all of their outputs."""
+        self.feed(lines, ticks)
+        samples = [self.sample()]
+        self.process.send_signal(signal.SIGCONT)
+        while samples[-1].done < self.sent:
+            time.sleep(POLL_S)
+            samples.append(self.sample())
+            self.check(samples)
+        self.process.send_signal(signal.SIGSTOP)
+        return pace_of(samples[0], samples[-1])
+
+    def feed(self, lines: Sequence[Line], ticks: Sequence[bytes]) -> None:
+        """Write everything; the ticks only when all else is in the log."""
+        for key, value in lines:
+            self.producer.send(self.names.topic, key, value)
+        self.producer.flush()
+        for partition, tick in enumerate(ticks):
+            self.producer.send(self.names.topic, None, tick, partition=partition)
+        self.producer.flush()
+        self.sent += len(lines)
+
+    def sample(self) -> Sample:
+        return Sample(time.perf_counter(), self.written() - self.before, self.cpu_s())
+
+    def cpu_s(self) -> float:
+        """User and system time of the process (proc(5), fields 14 and 15)."""
+        text = Path(f"/proc/{self.process.pid}/stat").read_text("ascii")
+        fields = text.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Give up on a flow that has died or gets nowhere.
+
+        Raises:
+            RuntimeError: with the end of its log.
+        """
+        last = samples[-1]
+        still_since_s = next(sample.at_s for sample in samples if sample.done == last.done)
+        is_stalled = last.at_s - still_since_s > STALLED_AFTER_S
+        if self.process.poll() is not None or is_stalled:
+            tail = self.log.read_text("utf-8", "replace")[-3_000:]
+            raise RuntimeError(
+                f"{self.names.topic}: {last.done} of {self.sent} events are done and nothing moves;"
+                f" exit code {self.process.poll()}; the end of its log:\n{tail}"
+            )
+
+    def close(self) -> None:
+        """Stop the process and the clients."""
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.producer.close()
+        self.client.close()
+
+
+def pace_of(begun: Sample, ended: Sample) -> Pace:
+    """The pace of a whole round, from letting the process go to the last acknowledged output.
+
+    Not of a part of it: the slowest partition holds the clock, so outputs come in bursts.
+    """
+    done = ended.done - begun.done
+    return Pace(done / (ended.at_s - begun.at_s), (ended.cpu_s - begun.cpu_s) * 1e6 / done)
+
+
+def line_of(arrived: Arrived) -> Line:
+    """The message of an event, keyed by its order."""
+    return (arrived.event.order_id or "").encode(), to_json(arrived)

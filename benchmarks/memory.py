@@ -1,0 +1,97 @@
+"""Resident bytes per live order: what the process grows by, divided by the orders it then holds.
+
+A process of its own for each size. Events come in one by one and in turns, as in life; dict,
+calendar, keys and what the allocator can't give back are part of it. Two populations:
+
+steady    orders at every stage of a journey of twenty events, so ten each on average
+in step   all orders grow together to ten events each (one in fifty fewer: its parcel is stuck).
+          The worst case for an allocator: what the smaller sizes took is free but can't be returned
+"""
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.core import BATCH, Core
+from benchmarks.events import LIVE_EVENTS, Traffic
+from benchmarks.report import Section, table, verdict
+
+TARGET_BYTES = 700
+IN_STEP_UP_TO = 100_000  # a million tells the same and takes as long again
+STEADY_EVENTS = 2 * LIVE_EVENTS  # from none to twenty: ten on average
+# Fills the caches and the allocator's free lists with a batch's worth of facts, few orders kept.
+WARM_ORDERS = BATCH // LIVE_EVENTS
+
+
+class Weighed(NamedTuple):
+    """What a process holds."""
+
+    kind: str
+    orders: int
+    mean_history: float
+    packed_bytes: float  # the order's own bytes object, on average
+    resident_bytes: int
+
+
+def resident_bytes() -> int:
+    """What this process occupies of physical memory, after free memory was given back."""
+    gc.collect()
+    if sys.platform != "linux":
+        raise OSError(f"{sys.platform}: /proc/self/statm is needed; measure memory on Linux")
+    ctypes.CDLL(None).malloc_trim(0)
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def weigh(pipe: Connection, orders: int, kind: str, seed: int) -> None:
+    """Fill this process and say what it grew by."""
+    Core().fill(Traffic(WARM_ORDERS, seed, is_staggered=False))
+    core = Core()
+    if kind == "steady":
+        traffic = Traffic(orders, seed, live_events=STEADY_EVENTS)
+    else:
+        traffic = Traffic(orders, seed, is_staggered=False)
+    before_bytes = resident_bytes()
+    core.fill(traffic)
+    grown_bytes = resident_bytes() - before_bytes
+    packed = [sys.getsizeof(data) for shard in core.shards for data in shard.orders.values()]
+    mean_bytes = sum(packed) / len(packed)
+    pipe.send(Weighed(kind, core.live, core.mean_history(), mean_bytes, grown_bytes))
+
+
+def start_weighing(sizes: Sequence[int], seed: int) -> list[Connection]:
+    """Start a process for each row; they are not timed, so they may run side by side."""
+    context = multiprocessing.get_context("spawn")
+    pipes = []
+    kinds = [(size, "steady") for size in sizes]
+    kinds += [(size, "in step") for size in sizes if size <= IN_STEP_UP_TO]
+    for orders, kind in kinds:
+        ours, theirs = context.Pipe()
+        context.Process(target=weigh, args=(theirs, orders, kind, seed), daemon=True).start()
+        theirs.close()
+        pipes.append(ours)
+    return pipes
+
+
+def measure_memory(pipes: Sequence[Connection]) -> Section:
+    """What the processes have found, when they are ready."""
+    found: list[Weighed] = [pipe.recv() for pipe in pipes]
+    rows = [
+        [
+            f"{one.orders:,} {one.kind}",
+            f"{one.mean_history:.1f}",
+            f"{one.packed_bytes:,.0f}",
+            f"{one.resident_bytes / one.orders:,.0f}",
+            f"{one.resident_bytes / 2**20:,.1f}",
+            verdict(is_met=one.resident_bytes <= TARGET_BYTES * one.orders),
+        ]
+        for one in found
+    ]
+    heads = ["live orders", "events each", "packed bytes", "resident bytes an order", "MiB"]
+    return Section("memory", table([*heads, f"at most {TARGET_BYTES}"], rows))

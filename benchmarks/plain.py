@@ -1,0 +1,139 @@
+"""The yardstick: the same source and producer, and nothing between but decoding.
+
+`python -m benchmarks.plain BOOTSTRAP [embedded]` reads the topic `plain`, decodes each event and
+writes one message of 300 bytes for it, flushed at every epoch. It keeps no state and ends on
+SIGTERM.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+from datetime import timedelta
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.testing import cluster_main
+
+from benchmarks.core import short_lived
+from benchmarks.events import EVENT_BYTES
+from broker.connect import Connection
+from broker.embedded import embedded_connection
+from broker.produce import Producer
+from broker.topics import partition_count
+from commands.track import now_ms
+from dataflows.core.fact import Fact
+from dataflows.core.intake import Intake, Origin
+from dataflows.core.output import Output
+from dataflows.core.resolve import Answers
+from dataflows.decoding import Decoded, Decoder
+from dataflows.pieces import Batch
+from dataflows.slot import SourceSettings
+from dataflows.source import SLOTS, EventsSource
+from dataflows.tables import read_rules
+from schemas.event import Event
+
+TOPIC = "plain"
+OUT = "plain.out"
+GROUP = "plain"
+EPOCH = timedelta(milliseconds=1)  # as in dataflows.track: a batch is an epoch
+
+
+class PlainDecoder(Decoder):
+    """Decodes, and looks nothing up."""
+
+    def decode(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
+        fact = Fact(event.order_id or "", arrival_at, 0, 0, "", event.source, "", 0, data)
+        return Decoded(fact, None, [])
+
+
+class Nobody:
+    """Watches nothing."""
+
+    def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None: ...
+
+    def lag(self, topic: str, partition: int, messages: int) -> None: ...
+
+    def advanced(
+        self, shard: str, out: Output, through: int, orders: int, waiting: int
+    ) -> None: ...
+
+    def resolved(self, shard: str, answers: Answers, waiting: int) -> None: ...
+
+    def barrier(self, flush_s: float, commit_s: float) -> None: ...
+
+
+class PlainPart(StatefulSinkPartition[Batch, None]):
+    """One message an event; an epoch ends when all are acknowledged."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+
+    def write_batch(self, values: list[Batch]) -> None:
+        for batch in values:
+            for fact in batch.facts:
+                self.producer.send(OUT, fact.key.encode(), fact.raw[:EVENT_BYTES])
+
+    def snapshot(self) -> None:
+        self.producer.flush()
+
+
+class PlainSink(FixedPartitionedSink[Batch, None]):
+    """One partition: there is one worker."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+
+    def list_parts(self) -> list[str]:
+        return ["0"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> PlainPart:
+        return PlainPart(self.producer)
+
+
+def keyed(batch: Batch) -> tuple[str, Batch]:
+    """For the only partition of the sink."""
+    return ("0", batch)
+
+
+def build(settings: SourceSettings, producer: Producer) -> Dataflow:
+    """Source, sink."""
+    flow = Dataflow("plain")
+    batches = op.input("events", flow, EventsSource(settings))
+    op.output("kafka", op.map("keyed", batches, keyed), PlainSink(producer))
+    return flow
+
+
+def settings_of(connection: Connection, stop: threading.Event) -> SourceSettings:
+    """The settings that `ordertide track` has by default, and the plain decoder."""
+    table = short_lived()
+    intake = Intake(table, read_rules(None, table))
+    decoder = PlainDecoder(intake, lambda data, _: data, bytes, contextlib.nullcontext)
+    return SourceSettings(
+        connection=connection,
+        topic=TOPIC,
+        group=GROUP,
+        clock="recorded",
+        margin_ms=500,
+        epoch_ms=200,
+        slots=SLOTS,
+        now=now_ms,
+        stopping=stop.is_set,
+        count_partitions=lambda: partition_count(connection, TOPIC),
+        decoder=decoder,
+        watch=Nobody(),
+    )
+
+
+def main(bootstrap: str, *kind: str) -> None:
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    connection = embedded_connection(bootstrap) if kind else Connection(bootstrap)
+    with Producer(connection) as producer:
+        flow = build(settings_of(connection, stop), producer)
+        cluster_main(flow, [], 0, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
