@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ def read_events(path: str) -> Iterator[Line]:
             yield from read_parquet(path)
         else:
             yield from read_lines(path)
-    except (OSError, EOFError, zstandard.ZstdError, pa.ArrowInvalid) as error:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid) as error:
         message = f"{path}: can't be read: {error}"
         raise SettingsError(message) from error
 
@@ -72,17 +73,30 @@ def read_parquet(path: str) -> Iterator[Line]:
     for batch in file.iter_batches(
         batch_size=4096, columns=["event"] if "event" in names else None
     ):
-        for row in batch.to_pylist():
+        for row in in_microseconds(batch).to_pylist():
             number += 1
             event = row.get("event")
-            data = event.encode() if isinstance(event, str) else json.dumps(plain(row)).encode()
-            yield Line(data, path, number)
+            data = event.encode() if isinstance(event, str) else event
+            yield Line(data if isinstance(data, bytes) else json_of(row), path, number)
 
 
-def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without its nulls, times as RFC 3339."""
-    return {
-        name: value.isoformat() if isinstance(value, datetime | date) else value
-        for name, value in row.items()
-        if value is not None
-    }
+def in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its times as Python can hold them: pandas writes nanoseconds."""
+    fields = [
+        field.with_type(pa.timestamp("us", field.type.tz))
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns"
+        else field
+        for field in batch.schema
+    ]
+    return batch.cast(pa.schema(fields), safe=False)
+
+
+def json_of(row: dict[str, Any]) -> bytes:
+    """A row without its nulls as JSON."""
+    known = {name: value for name, value in row.items() if value is not None}
+    return json.dumps(known, default=plain).encode()
+
+
+def plain(value: object) -> str:
+    """What JSON has no kind for: times as RFC 3339, the rest (bytes, decimals) as it is written."""
+    return value.isoformat() if isinstance(value, datetime | date) else str(value)

@@ -30,10 +30,10 @@ class Condition:
         try:
             self.program = ENVIRONMENT.compile(text)
         except RuntimeError as error:
-            message = f"{of}: when: {' '.join(str(error).split())}"
+            message = f"{of}: {' '.join(str(error).split())}"
             raise SettingsError(message) from error
         if str(self.program.return_type()) not in {"BOOL", "DYN"}:
-            message = f"{of}: when: gives {self.program.return_type()}, not true or false"
+            message = f"{of}: gives {self.program.return_type()}, not true or false"
             raise SettingsError(message)
         names = set(NAMES.findall(text))
         for kind, name in sorted(names):
@@ -43,7 +43,7 @@ class Condition:
                     n for n, reading in attributes.items() if reading is (kind == "reading")
                 )
                 message = (
-                    f"{of}: when: {kind}.{name} is not declared under [attributes]; known: {known}"
+                    f"{of}: {kind}.{name} is not declared under [attributes]; known: {known}"
                 )
                 raise SettingsError(message)
         self.reads_fields = any(kind == "order" and name in ORDER_FIELDS for kind, name in names)

@@ -32,9 +32,14 @@ def by_arrival(facts: list[Fact]) -> Iterable[tuple[int, list[Fact]]]:
 
 
 def content_hash(fact: Fact) -> int:
-    """Hash of what the message says: blake2b of its compact JSON, sorted, without `recorded_at`."""
+    """Hash of what the message says: blake2b of its compact JSON, keys sorted.
+
+    Without `recorded_at`, and without `personal`: sealed under another store's keys, the same
+    message would have other bytes, and another rival might win.
+    """
     said = json.loads(fact.raw)
     said.pop("recorded_at", None)
+    said.pop("personal", None)
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 

@@ -40,8 +40,7 @@ def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused
     """
     if len(order.history) >= MAX_ENTRIES * ENTRY_BYTES:
         raise Rejected("order_history_full", f"the order has {MAX_ENTRIES} events already")
-    if len(order.shipments) >= MAX_SHIPMENTS:
-        raise Rejected("too_many_shipments", f"the order has {MAX_SHIPMENTS} parcels already")
+    check_shipments(order, fact)
     if not order.history:
         order.period = period_of(fact.arrival_at)
     entry = entry_of(order, fact, sources, refused=refused)
@@ -60,6 +59,21 @@ def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused
         keep_side(order, fact, entry.shipment)
     order.version += 1
     take(order, table, entry)
+
+
+def check_shipments(order: Order, fact: Fact) -> None:
+    """Refuse a fact that names or announces more parcels than an order can number.
+
+    Raises:
+        Rejected: `too_many_shipments`.
+    """
+    announced = fact.fields.get("references", {}).get("waybill", ()) if fact.fields else ()
+    if len(order.shipments) + 1 + len(announced) <= MAX_SHIPMENTS:
+        return
+    parcels = {fact.shipment, *announced, *(parcel.name for parcel in order.shipments)}
+    if len(parcels) > MAX_SHIPMENTS:
+        reason = f"the order would have {len(parcels)} parcels; at most {MAX_SHIPMENTS} are taken"
+        raise Rejected("too_many_shipments", reason)
 
 
 def entry_of(order: Order, fact: Fact, sources: Symbols, *, refused: bool) -> Entry:

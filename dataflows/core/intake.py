@@ -98,6 +98,8 @@ class Intake:
                 raise Rejected(
                     "invalid_attribute", f"attributes.{name}: {value!r} is no {declared}"
                 )
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise Rejected("invalid_attribute", f"attributes.{name}: {value} is over 64 bits")
             if name in self.readings and isinstance(value, int | float):
                 readings[name] = value
             else:
@@ -122,7 +124,7 @@ def fields_of(
     if event.ship_by:
         fields["ship_by"] = deadline("ship_by", event.ship_by, event.zone)
     if event.planned:
-        fields["planned"] = {name: to_instant(moment) for name, moment in event.planned.items()}
+        fields["planned"] = {name: planned(name, moment) for name, moment in event.planned.items()}
     if attributes:
         fields["attributes"] = attributes
     if event.references:
@@ -154,6 +156,17 @@ def side_of(event: Event, readings: dict[str, float] | None, parcel: str) -> dic
 def place(location: Location) -> list[Any]:
     """A location as it is stored: name, lat, lon, datum."""
     return [location.name, location.lat, location.lon, location.datum]
+
+
+def planned(milestone: str, moment: datetime) -> int:
+    """A planned instant.
+
+    Raises:
+        Rejected: `implausible_time`.
+    """
+    at = to_instant(moment)
+    check_plausible(f"planned.{milestone}", at)
+    return at
 
 
 def deadline(field: str, text: str, zone: str | None) -> int:

@@ -13,10 +13,13 @@ from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
 from schemas.alert import Severity
 from schemas.errors import SettingsError
-from schemas.instants import format_duration, parse_duration
+from schemas.instants import DAY_MS, format_duration, parse_duration
 
 LEVELS: dict[str, int] = {"warning": 1, "overdue": 2}
 SEVERITIES: list[Severity] = ["warning", "warning", "overdue"]
+
+
+LONGEST_MS = 36_500 * DAY_MS  # behind any event that is plausible it can still be written as a date
 
 
 class Act(NamedTuple):
@@ -65,11 +68,11 @@ class Rule:
         self.action = act(row.action)
         self.escalated_action = act(row.escalate.action) if row.escalate else None
         self.pausing = {
-            table.index[code]: parse_duration(limit, of=f"pausing.{code}")
+            table.index[code]: duration(limit, of=f"pausing.{code}")
             for code, limit in row.pausing.items()
         }
         self.stale_after_ms = (
-            parse_duration(row.stale_after, of="stale_after") if row.stale_after else None
+            duration(row.stale_after, of="stale_after") if row.stale_after else None
         )
         one = len(self.deadlines) == 1 and not (self.unless or self.when or self.pausing)
         self.simple = (self.deadlines[0].anchor, self.deadlines[0].offset_ms) if one else None
@@ -129,15 +132,28 @@ def offset(after: str | None, before: str | None) -> tuple[int, str]:
         message = "both after and before are given; one is needed"
         raise SettingsError(message)
     if before:
-        ms = parse_duration(before, of="before")
+        ms = duration(before, of="before")
         return -ms, f"-{format_duration(ms)}"
-    ms = parse_duration(after or "0s", of="after")
+    ms = duration(after or "0s", of="after")
     return ms, format_duration(ms) if ms else "0s"
+
+
+def duration(text: str, *, of: str) -> int:
+    """The ms of a duration.
+
+    Raises:
+        SettingsError: it is none, or so long that no due time could be written.
+    """
+    ms = parse_duration(text, of=of)
+    if ms > LONGEST_MS:
+        message = f"{of}: {text} is longer than {format_duration(LONGEST_MS)}"
+        raise SettingsError(message)
+    return ms
 
 
 def act(row: ActionRow | None) -> Act | None:
     """Compile an action."""
-    return Act(row.kind, parse_duration(row.expires, of="action.expires")) if row else None
+    return Act(row.kind, duration(row.expires, of="action.expires")) if row else None
 
 
 class Rules:

@@ -1,0 +1,142 @@
+"""A shard on a stage: events in as they come over the wire, everything it says kept."""
+
+import json
+from typing import Any
+
+from dataflows.core.documents import document
+from dataflows.core.fact import Fact
+from dataflows.core.fold import refold
+from dataflows.core.intake import Intake, Origin
+from dataflows.core.packing import Order, pack, unpack
+from dataflows.core.rules import Rules, parse_rules
+from dataflows.core.shard import Shard, Snapshot
+from dataflows.tables import read_lifecycle, read_rules
+from schemas.alert import Action, AlertTransition, AuditEntry
+from schemas.errors import Rejected
+from schemas.event import Event, decode_event
+from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
+from schemas.order import OrderDocument
+from tests.generators import arrival_of
+
+Json = dict[str, Any]
+
+TABLE = read_lifecycle()
+RULES = read_rules(None, TABLE)
+INTAKE = Intake(TABLE, RULES)
+NO_RULES = parse_rules("version = 1\nrule = []", "none.toml", TABLE)
+START_AT = parse_instant("2026-03-01T00:00:00Z")
+
+
+def day(days: float, hours: float = 0) -> int:
+    """The instant this long after the beginning of the story."""
+    return START_AT + round(days * DAY_MS + hours * HOUR_MS)
+
+
+def said(status: str, at: int, arrival_at: int | None = None, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
+    """An event of the shop about order o1, with an id made of what it says."""
+    event: Json = {
+        "event_id": f"{status}@{at}{fields.get('shipment', '')}",
+        "order_id": "o1",
+        "source": "shop",
+        "status_code": status,
+        "timestamp": format_instant(at),
+        **fields,
+    }
+    if arrival_at is not None:
+        event["recorded_at"] = format_instant(arrival_at)
+    return event
+
+
+def json_of(event: Json) -> bytes:
+    """The event as it comes over the wire."""
+    return json.dumps(event).encode()
+
+
+def fact_of(event: Json) -> Fact:
+    """The fact that the core makes of an event."""
+    raw = json_of(event)
+    decoded = decode_event(raw)
+    assert isinstance(decoded, Event)
+    order_id = decoded.order_id or ""
+    return INTAKE.fact(decoded, order_id, raw, arrival_of(event), Origin("events", 0, 0))
+
+
+class Stage:
+    """A shard, its cold table and all that it has said."""
+
+    def __init__(self, rules: Rules = RULES) -> None:
+        self.cold: dict[str, bytes] = {}
+        self.shard = Shard(TABLE, rules, self.cold)
+        self.alerts: list[AlertTransition] = []
+        self.actions: list[Action] = []
+        self.audit: list[AuditEntry] = []
+        self.changes: list[tuple[str, int, OrderDocument | None]] = []
+        self.rejected: list[Rejected] = []
+        self.counts = {"applied": 0, "duplicates": 0, "refused": 0}
+
+    def hear(self, *events: Json, through: int | None = None) -> None:
+        """Take events and move the clock, without `through` to the last of their arrivals."""
+        self.shard.offer([fact_of(event) for event in events])
+        self.advance(through or max(map(arrival_of, events)))
+
+    def advance(self, through: int) -> None:
+        """Move the clock."""
+        out = self.shard.advance(through)
+        self.alerts += [alert for _, alert in out.alerts]
+        self.actions += [action for _, action in out.actions]
+        self.audit += [entry for _, entry in out.audit]
+        self.changes += [tuple(change) for change in out.changes]
+        self.rejected += [refusal.reason for refusal in out.rejected]
+        for name in self.counts:
+            self.counts[name] += getattr(out, name)
+        self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """What the state store does at the end of an epoch."""
+        self.shard.snapshot(base=False)
+        for key, data in self.shard.cold_rows.items():
+            if data is None:
+                self.cold.pop(key, None)
+            else:
+                self.cold[key] = data
+        self.shard.cold_rows = {}
+
+    def restart(self, rules: Rules = RULES) -> None:
+        """Begin again from a snapshot."""
+        base: Snapshot = self.shard.snapshot(base=True)
+        self.shard = Shard(TABLE, rules, self.cold)
+        self.shard.restore([base])
+
+    def order(self, key: str = "o1") -> OrderDocument:
+        """The order as it would be published."""
+        return document(self.unpacked(key), self.shard.desk)
+
+    def unpacked(self, key: str = "o1") -> Order:
+        """The order as the fold sees it."""
+        return unpack(key, (self.shard.orders.get(key) or self.cold[key]))
+
+    def is_live(self, key: str = "o1") -> bool:
+        """Whether the order is in memory."""
+        return key in self.shard.orders
+
+    def told(self, *rules: str) -> list[tuple[str, str, str]]:
+        """(rule, state, at) of the alerts of these rules, or of all."""
+        return [(a.rule, a.state, a.at) for a in self.alerts if not rules or a.rule in rules]
+
+    def acted(self, *kinds: str) -> list[tuple[str, str]]:
+        """(kind, at) of the actions of these kinds, or of all."""
+        return [(a.kind, a.at) for a in self.actions if not kinds or a.kind in kinds]
+
+
+def folded(*events: Json) -> OrderDocument:
+    """The order after these events, without rules."""
+    stage = Stage(NO_RULES)
+    stage.hear(*events)
+    return stage.order()
+
+
+def refolded(data: bytes) -> bytes:
+    """A packed order after a fold of its whole history from the beginning."""
+    order = unpack("o1", data)
+    refold(order, TABLE)
+    return pack(order)

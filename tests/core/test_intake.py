@@ -1,0 +1,173 @@
+"""Intake: an event becomes a fact, its fields sorted by where they go, or is refused by name."""
+
+from typing import Any
+
+import pytest
+
+from dataflows.core.intake import deadline
+from schemas.errors import Rejected
+from schemas.instants import DAY_MS, format_instant, parse_instant
+from schemas.keys import event_hash, order_key
+from tests.core.stage import TABLE, day, fact_of, said
+
+
+def rejection(**fields: Any) -> Rejected:  # noqa: ANN401 - any field of an event
+    with pytest.raises(Rejected) as caught:
+        fact_of(said("PAID", day(0), **fields))
+    return caught.value
+
+
+def test_a_fact_holds_plain_numbers_and_the_bytes_as_they_came() -> None:
+    fact = fact_of(said("PAID", day(0), day(1), tenant="acme", event_id="e1", extra=[1]))
+    assert fact.key == order_key("acme", "o1")
+    assert (fact.at, fact.arrival_at) == (day(0), day(1))
+    assert TABLE.codes[fact.status] == "PAID"
+    assert fact.hash == event_hash("shop", "e1")
+    assert b'"extra": [1]' in fact.raw
+
+
+def test_an_unknown_status_is_named() -> None:
+    reason = rejection(status_code="TELEPORTED")
+    assert reason.code == "unknown_status"
+    assert reason.reason == "status_code 'TELEPORTED' is not in the lifecycle"
+
+
+def test_an_event_more_than_a_day_ahead_of_its_arrival_is_from_the_future() -> None:
+    assert fact_of(said("PAID", day(1), day(0))).at == day(1)
+    reason = rejection(timestamp=format_instant(day(1) + 1), recorded_at=format_instant(day(0)))
+    assert reason.code == "from_the_future"
+    assert reason.reason.startswith("timestamp 2026-03-02T00:00:00.001Z is over 24 h ahead")
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "expected"),
+    [
+        ("2026-03-29", None, "2026-03-29T23:59:59.999Z"),
+        ("2026-03-29", "Asia/Shanghai", "2026-03-29T15:59:59.999Z"),
+        ("2026-03-29", "Europe/Berlin", "2026-03-29T21:59:59.999Z"),  # summer time began that day
+        ("2026-03-28", "Europe/Berlin", "2026-03-28T22:59:59.999Z"),
+        ("2026-03-29T12:00:00-03:00", "Asia/Shanghai", "2026-03-29T15:00:00.000Z"),
+        ("2026-03-29T12:00:00Z", None, "2026-03-29T12:00:00.000Z"),
+    ],
+)
+def test_a_bare_date_is_promised_till_its_end_where_the_order_lives(
+    text: str, zone: str | None, expected: str
+) -> None:
+    assert format_instant(deadline("promised_at", text, zone)) == expected
+
+
+@pytest.mark.parametrize("field", ["promised_at", "ship_by"])
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("2026-03-29", "Mars/Olympus"),
+        ("2026-03-29", "/etc/passwd"),
+        ("2026-03-29", "../UTC"),
+        ("2026-03-29", "Europe"),
+        ("2026-03-29", "\x00"),
+        ("2026-13-29", None),
+        ("tomorrow", None),
+        ("2026-03-29T12:00:00", None),
+    ],
+)
+def test_a_promise_that_cannot_be_read_is_refused_with_its_field(
+    field: str, text: str, zone: str | None
+) -> None:
+    reason = rejection(**{field: text, "zone": zone})
+    assert reason.code == "invalid_event"
+    assert reason.reason.startswith(f"{field}: ")
+
+
+def test_a_promise_in_the_year_9999_is_implausible() -> None:
+    reason = rejection(promised_at="9999-12-31")
+    assert (reason.code, reason.reason) == (
+        "implausible_time",
+        "promised_at: not between 1970 and 2100",
+    )
+
+
+def test_a_plan_for_the_year_9999_is_implausible() -> None:
+    """Counted from, it would give a deadline that no clock and no datetime can hold."""
+    reason = rejection(planned={"SHIPPED": "9999-12-31T00:00:00Z"})
+    assert (reason.code, reason.reason) == (
+        "implausible_time",
+        "planned.SHIPPED: not between 1970 and 2100",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "declared"),
+    [
+        ("temperature_c", "warm", "float"),
+        ("temperature_c", "8.5", "float"),
+        ("temperature_c", True, "float"),
+        ("temperature_max_c", None, "float"),
+        ("cold_chain", 1, "bool"),
+        ("cold_chain", "true", "bool"),
+    ],
+)
+def test_a_declared_attribute_has_its_type(name: str, value: object, declared: str) -> None:
+    reason = rejection(attributes={name: value})
+    assert (reason.code, reason.reason) == (
+        "invalid_attribute",
+        f"attributes.{name}: {value!r} is no {declared}",
+    )
+
+
+@pytest.mark.parametrize("name", ["points", "temperature_c"])
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
+def test_a_number_over_64_bits_is_refused(name: str, value: int) -> None:
+    reason = rejection(attributes={name: value})
+    assert (reason.code, reason.reason) == (
+        "invalid_attribute",
+        f"attributes.{name}: {value} is over 64 bits",
+    )
+
+
+def test_attributes_go_to_the_order_and_readings_to_the_parcel() -> None:
+    said_of_both = {"temperature_c": 4, "temperature_max_c": 8, "colour": "red"}
+    fact = fact_of(said("SCAN", day(0), shipment="A", attributes=said_of_both))
+    assert fact.fields == {"attributes": {"temperature_max_c": 8, "colour": "red"}}
+    assert fact.side == {"readings": {"temperature_c": 4}}
+
+
+def test_a_carrier_belongs_to_the_parcel_where_one_is_named() -> None:
+    with_parcel = fact_of(said("SCAN", day(0), waybill="A", carrier="sf"))
+    without = fact_of(said("SCAN", day(0), carrier="sf"))
+    assert (with_parcel.fields, with_parcel.side) == (None, {"carrier": "sf"})
+    assert (without.fields, without.side) == ({"carrier": "sf"}, None)
+
+
+def test_a_shipment_goes_before_the_waybill() -> None:
+    assert fact_of(said("SCAN", day(0), waybill="W", shipment="A")).shipment == "A"
+    assert fact_of(said("SCAN", day(0), waybill="W")).shipment == "W"
+    assert fact_of(said("SCAN", day(0))).shipment == ""
+
+
+def test_order_level_fields_are_in_ms_and_lists() -> None:
+    fact = fact_of(
+        said(
+            "PAID",
+            day(0),
+            planned={"SHIPPED": format_instant(day(2))},
+            references={"erp": "S", "waybill": ["B", "A", "B"]},
+            customer_id="c1",
+            supplier_id="s1",
+        )
+    )
+    assert fact.fields == {
+        "planned": {"SHIPPED": day(2)},
+        "references": {"erp": ["S"], "waybill": ["A", "B"]},
+        "customer_id": "c1",
+        "supplier_id": "s1",
+    }
+
+
+def test_a_correction_names_an_event_of_its_own_source() -> None:
+    assert fact_of(said("PAID", day(0), corrects="e9")).corrects == event_hash("shop", "e9")
+
+
+def test_times_are_rounded_down_to_the_ms() -> None:
+    fact = fact_of(said("PAID", day(0), timestamp="2026-03-01T00:00:00.0019999Z"[:26] + "Z"))
+    assert fact.at == parse_instant("2026-03-01T00:00:00.001Z")
+    assert fact.arrival_at - fact.at < DAY_MS

@@ -1,0 +1,98 @@
+"""Packing: what goes in comes out, and bytes of another layout are refused."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataflows.core.packing import (
+    ENTRY,
+    FORMAT,
+    MISSED,
+    Order,
+    Shipment,
+    pack,
+    unpack,
+)
+from schemas.errors import StateError
+from schemas.instants import LATEST_AT
+
+bytes_1 = st.integers(0, 0xFF)
+words = st.integers(0, 2**64 - 1)
+instants = st.integers(0, LATEST_AT)
+names = st.text(max_size=40)
+values = st.one_of(st.integers(-(2**53), 2**53), st.text(max_size=9), st.booleans(), st.none())
+
+
+@st.composite
+def packable(draw: st.DrawFn) -> Order:
+    """An order with something in every place that is stored."""
+    order = Order("o1")
+    order.status, order.flags = draw(bytes_1), draw(bytes_1)
+    order.version, order.period = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**16 - 1))
+    order.latest = draw(words)
+    for field in ("created_at", "promised_at", "ship_by", "armed_at"):
+        setattr(order, field, draw(instants))
+    order.shipments = [
+        Shipment(name, draw(bytes_1), draw(instants))
+        for name in draw(st.lists(names, max_size=4, unique=True))
+    ]
+    order.derived = draw(st.lists(st.tuples(bytes_1, instants, words), max_size=3))
+    order.alerts = draw(
+        st.lists(st.tuples(st.integers(0, 0x3FFF), bytes_1, bytes_1, words, instants), max_size=3)
+    )
+    order.done = draw(st.lists(st.tuples(st.integers(0, 2**16 - 1), bytes_1, words), max_size=3))
+    order.extras = draw(
+        st.dictionaries(words, st.dictionaries(st.text(max_size=9), values, max_size=3), max_size=3)
+    )
+    side: st.SearchStrategy[dict[str, Any]] = st.dictionaries(st.text(max_size=3), values)
+    order.side = draw(st.lists(st.none() | side, max_size=3))
+    order.history = b"".join(
+        ENTRY.pack(*entry) for entry in draw(st.lists(st.tuples(words, words, words), max_size=5))
+    )
+    return order
+
+
+def fields(order: Order) -> dict[str, Any]:
+    found = {name: getattr(order, name) for name in Order.__slots__}
+    found["shipments"] = [(s.name, s.status, s.updated_at) for s in order.shipments]
+    return found
+
+
+@given(packable())
+def test_unpacking_gives_back_what_was_packed(order: Order) -> None:
+    data = pack(order)
+    again = unpack("o1", data)
+    assert fields(again) == fields(order)
+    assert pack(again) == data
+
+
+@given(packable(), st.integers(0, 255).filter(lambda layout: layout != FORMAT))
+def test_an_order_of_another_format_is_refused(order: Order, layout: int) -> None:
+    data = bytes([layout]) + pack(order)[1:]
+    with pytest.raises(StateError) as caught:
+        unpack("o1", data)
+    assert str(caught.value) == (
+        f"order o1: stored in format {layout}; this version reads format {FORMAT}"
+    )
+
+
+@given(packable(), words)
+def test_an_entry_is_found_by_its_hash_alone(order: Order, unheard: int) -> None:
+    hashes = order.words()[2::3]
+    for event in hashes:
+        found = order.find(event)
+        assert ENTRY.unpack_from(order.history, found)[2] == event
+    assert (order.find(unheard) >= 0) == (unheard in hashes)
+
+
+def test_forgetting_keeps_what_the_fold_does_not_compute() -> None:
+    order = Order("o1")
+    order.flags |= MISSED
+    order.shipments = [Shipment("A", 3, 9)]
+    order.promised_at = 9
+    order.forget()
+    assert order.flags & MISSED
+    assert [(s.name, s.updated_at) for s in order.shipments] == [("A", 0)]
+    assert order.promised_at == 0

@@ -1,0 +1,198 @@
+"""Resolving: numbers lead to orders, at the time they meant them, and what nobody knows waits."""
+
+from typing import Any
+
+import pytest
+
+from dataflows.core.resolve import (
+    MAX_WAITING_PER_NUMBER,
+    REUSE_AFTER_MS,
+    WAITS_AT_MOST_MS,
+    Answers,
+    Resolver,
+    numbers_of,
+    question,
+    registrations,
+)
+from schemas.event import Event, decode_event
+from schemas.instants import DAY_MS
+from tests.core.stage import Json, day, fact_of, json_of, said
+from tests.generators import arrival_of
+
+
+class Desk:
+    """A resolver and everything it answered; restarted from a snapshot when asked to be."""
+
+    def __init__(self) -> None:
+        self.resolver = Resolver()
+        self.answers = Answers()
+
+    def hear(self, event: Json) -> None:
+        """Take an event: with an order id it registers its numbers, without it asks."""
+        decoded = decode_event(json_of(event))
+        assert isinstance(decoded, Event)
+        if decoded.order_id is None:
+            self.resolver.ask(question(decoded, fact_of(event)), self.answers)
+        for said_of_it in registrations(decoded, arrival_of(event)) if decoded.order_id else []:
+            self.resolver.register(said_of_it, self.answers)
+
+    def given(self) -> list[tuple[str, str, int]]:
+        """(order, event, arrival) of every fact handed on."""
+        return [(fact.key, fact.event_id, fact.arrival_at) for fact in self.answers.facts]
+
+    def restart(self) -> None:
+        """Begin again from a snapshot."""
+        base = self.resolver.snapshot(base=True)
+        self.resolver = Resolver()
+        self.resolver.restore([base])
+
+
+def order(order_id: str, at: int, *waybills: str, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
+    return said("PAID", at, order_id=order_id, references={"waybill": list(waybills)}, **fields)
+
+
+def scan(waybill: str, at: int, arrival_at: int | None = None, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
+    event = said("SCAN", at, arrival_at, waybill=waybill, source="carrier:sf", **fields)
+    return {name: value for name, value in event.items() if name != "order_id"}
+
+
+def test_a_known_waybill_leads_to_its_order() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), "W1"))
+    desk.hear(scan("W1", day(1)))
+    assert desk.given() == [("o1", f"SCAN@{day(1)}", day(1))]
+
+
+def test_a_parcel_with_several_orders_gives_its_event_to_each_and_counts_once() -> None:
+    desk = Desk()
+    desk.hear(order("o2", day(0), "W1"))
+    desk.hear(order("o1", day(0), "W1"))
+    desk.hear(scan("W1", day(1)))
+    assert [fact.key for fact in desk.answers.facts] == ["o1", "o2"]
+    assert [fact.counted for fact in desk.answers.facts] == [True, False]
+
+
+@pytest.mark.parametrize("has_restarted", [False, True])
+def test_an_unknown_number_waits_and_applies_when_its_order_arrives(
+    has_restarted: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    desk = Desk()
+    desk.hear(scan("W1", day(1)))
+    assert (desk.given(), desk.resolver.waiting_count) == ([], 1)
+    if has_restarted:
+        desk.restart()
+        assert desk.resolver.waiting_count == 1
+    desk.hear(order("o1", day(0), "W1", arrival_at=day(2)))
+    assert desk.given() == [("o1", f"SCAN@{day(1)}", day(2))]
+    assert desk.resolver.waiting_count == 0
+
+
+def test_the_later_of_both_arrivals_counts() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), "W1", arrival_at=day(2)))
+    desk.hear(scan("W1", day(1), arrival_at=day(1, 1)))
+    desk.hear(scan("W1", day(3), arrival_at=day(4)))
+    assert [arrival for _, _, arrival in desk.given()] == [day(2), day(4)]
+
+
+def test_a_waiting_duplicate_waits_once() -> None:
+    desk = Desk()
+    desk.hear(scan("W1", day(1)))
+    desk.hear(scan("W1", day(1)))
+    assert (desk.resolver.waiting_count, desk.answers.duplicates) == (1, 1)
+
+
+def test_what_waits_too_long_is_given_up_with_its_number() -> None:
+    desk = Desk()
+    desk.hear(scan("W1", day(1)))
+    desk.hear(scan("W1", day(2)))
+    desk.resolver.advance(day(1) + WAITS_AT_MOST_MS, desk.answers)
+    assert desk.answers.rejected == []
+    desk.resolver.advance(day(1) + WAITS_AT_MOST_MS + 1, desk.answers)
+    (given_up,) = desk.answers.rejected
+    assert given_up.fact.at == day(1)
+    assert given_up.reason.code == "unknown_reference"
+    assert given_up.reason.reason == "no order registered 'W1' within 7 days"
+    assert desk.resolver.waiting_count == 1
+
+
+def test_a_number_holds_a_bounded_queue() -> None:
+    desk = Desk()
+    for n in range(MAX_WAITING_PER_NUMBER + 1):
+        desk.hear(scan("W1", day(1) + n))
+    assert desk.resolver.waiting_count == MAX_WAITING_PER_NUMBER
+    assert [one.reason.code for one in desk.answers.rejected] == ["too_many_waiting"]
+    desk.hear(scan("W2", day(1)))
+    assert desk.resolver.waiting_count == MAX_WAITING_PER_NUMBER + 1
+
+
+def test_all_numbers_together_hold_a_bounded_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.core.resolve.MAX_WAITING", 3)
+    desk = Desk()
+    for n in range(4):
+        desk.hear(scan(f"W{n}", day(1)))
+    assert desk.resolver.waiting_count == 3
+    assert [one.reason.code for one in desk.answers.rejected] == ["too_many_waiting"]
+
+
+def test_a_number_that_is_used_again_means_the_later_order() -> None:
+    again_at = day(0) + REUSE_AFTER_MS + 30 * DAY_MS
+    desk = Desk()
+    desk.hear(order("old", day(0), "W1"))
+    desk.hear(order("new", again_at, "W1"))
+    desk.hear(scan("W1", day(2)))
+    desk.hear(scan("W1", again_at + DAY_MS))
+    assert [key for key, _, _ in desk.given()] == ["old", "new"]
+
+
+def test_a_number_unused_for_180_days_is_unknown_again() -> None:
+    desk = Desk()
+    desk.hear(order("old", day(0), "W1"))
+    desk.hear(scan("W1", day(100)))
+    desk.hear(scan("W1", day(100) + REUSE_AFTER_MS))
+    assert len(desk.given()) == 2
+    desk.hear(scan("W1", day(100) + 2 * REUSE_AFTER_MS + 1))
+    assert len(desk.given()) == 2
+    assert desk.resolver.waiting_count == 1
+
+
+def test_a_scan_from_before_the_registration_belongs_to_its_order() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(2), "W1"))
+    desk.hear(scan("W1", day(1)))
+    assert [key for key, _, _ in desk.given()] == ["o1"]
+
+
+def test_the_same_number_of_another_carrier_is_another_number() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), "W1", carrier="sf"))
+    desk.hear(order("o2", day(0), "W1", carrier="sto"))
+    desk.hear(scan("W1", day(1), carrier="sto"))
+    desk.hear(scan("W1", day(2)))
+    assert [key for key, _, _ in desk.given()] == ["o2", "o1", "o2"]
+
+
+def test_tenants_do_not_share_numbers() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), "W1", tenant="acme"))
+    desk.hear(scan("W1", day(1)))
+    assert desk.given() == []
+    desk.hear(scan("W1", day(2), tenant="acme"))
+    assert [key for key, _, _ in desk.given()] == ["acme\x1fo1"]
+
+
+def test_a_foreign_number_leads_to_the_order_too() -> None:
+    desk = Desk()
+    desk.hear(said("PAID", day(0), references={"erp": "SO-1"}))
+    asked = said("ALLOCATED", day(1), references={"erp": "SO-1"}, source="erp")
+    desk.hear({name: value for name, value in asked.items() if name != "order_id"})
+    assert [key for key, _, _ in desk.given()] == ["o1"]
+
+
+def test_an_event_asks_by_its_waybill_first() -> None:
+    event = decode_event(json_of(scan("W1", day(0), references={"erp": "S", "waybill": "W1"})))
+    assert isinstance(event, Event)
+    assert [key.split("\x1f") for key in numbers_of(event)] == [
+        ["default", "waybill", "W1"],
+        ["default", "erp", "S"],
+    ]

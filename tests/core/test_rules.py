@@ -1,0 +1,157 @@
+"""Rules are data: a good file is indexed by status, a bad one is refused with its place."""
+
+import pytest
+
+from dataflows.core.lifecycle import NO_STATUS
+from dataflows.core.rules import Rules, parse_rules
+from schemas.errors import SettingsError
+from tests.core.stage import RULES, TABLE
+
+HEAD = "version = 1\n[attributes]\nhot = {type = 'bool'}\nheat = {type = 'float', reading = true}\n"
+GOOD = """
+[[rule]]
+id = "good"
+statuses = ["PAID"]
+anchor = "created"
+after = "1h"
+severity = "warning"
+"""
+GOOD_LINES = len((HEAD + GOOD).splitlines())
+
+
+def parsed(rule: str) -> Rules:
+    return parse_rules(HEAD + GOOD + rule, "own.toml", TABLE)
+
+
+def rule(**changed: str | None) -> str:
+    """A rule with some of its lines changed, or left out (None)."""
+    lines = {
+        "id": '"bad"',
+        "statuses": '["PAID"]',
+        "anchor": '"created"',
+        "after": '"1h"',
+        "severity": '"warning"',
+        **changed,
+    }
+    told = [f"{name} = {value}" for name, value in lines.items() if value is not None]
+    return "\n".join(["[[rule]]", *told]) + "\n"
+
+
+BAD = [
+    (rule(statuses='["PAYED"]'), "statuses: the lifecycle has no status PAYED"),
+    (rule(per='"shipment"', shipment_statuses='["X"]'), "shipment_statuses: the lifecycle has no"),
+    (rule(not_shipment_statuses='["X"]'), "not_shipment_statuses: the lifecycle has no status X"),
+    (rule(unless_reached='"X"'), "the lifecycle has no status X"),
+    (rule(per='"shipment"', pausing='{X = "1d"}'), "no status 'X'"),
+    (rule(anchor='"birth"'), "anchor: 'birth' is none of created, last_update, promised_at"),
+    (rule(anchor='"milestone X"'), "anchor: the lifecycle has no status X"),
+    (rule(anchor='"milestone"'), "anchor: 'milestone' is none of created"),
+    (rule(anchor='"planned"'), "anchor: 'planned' is none of created"),
+    (rule(anchor=None), "anchor: '' is none of created"),
+    (rule(after='"two days"'), "after: 'two days' is no duration; write a number and ms, s, m"),
+    (rule(after='"-1h"'), "after: '-1h' is no duration"),
+    (rule(after=None, before='"1w"'), "before: '1w' is no duration"),
+    (rule(after='"999999999d"'), "after: 999999999d is longer than 36500d"),
+    (rule(before='"1h"'), "both after and before are given; one is needed"),
+    (rule(stale_after='"1"'), "stale_after: '1' is no duration"),
+    (rule(per='"shipment"', pausing='{CUSTOMS_HOLD = "x"}'), "pausing.CUSTOMS_HOLD: 'x' is no"),
+    (rule(action='{kind = "call", expires = "x"}'), "action.expires: 'x' is no duration"),
+    (rule(severity=None), "has neither severity nor action, so it would do nothing"),
+    (rule(severity='"red"'), "Invalid enum value 'red'"),
+    (rule(after="5"), "Expected `str | null`, got `int`"),
+    (rule(serverity='"warning"'), "Object contains unknown field `serverity`"),
+    (rule(id=None), "Object missing required field `id`"),
+    (rule(id='"good"'), "this id is there twice"),
+    (rule(when='"order.hot &&"'), "when: "),
+    (rule(when='"order.cold"'), "when: order.cold is not declared under [attributes]; known: ['hot'"),
+    (rule(when='"order.heat > 1.0"'), "when: order.heat is not declared"),
+    (rule(when='"reading.hot"'), "when: reading.hot is not declared"),
+    (rule(when='"1 + 1"'), "when: gives INT, not true or false"),
+    (rule(anchor='"condition"'), 'anchor = "condition" needs when'),
+    (rule(severity='"overdue"', escalate='{after = "2h"}'), 'only a rule with severity = "warning"'),
+    (rule(escalate='{after = "1h"}'), "escalate comes no later than the warning"),
+    (rule(pausing='{CUSTOMS_HOLD = "1d"}'), 'pausing needs per = "shipment"'),
+    (
+        rule(per='"shipment"', anchor='"promised_at"', pausing='{CUSTOMS_HOLD = "1d"}'),
+        "a promise to the customer is never paused",
+    ),
+    (rule(anchor='"status_since"'), 'anchor = "status_since" needs per = "shipment"'),
+    (
+        rule(
+            action='{kind = "call", expires = "1h"}',
+            escalate='{after = "2h", action = {kind = "call", expires = "1h"}}',
+        ),
+        "the escalation's action is the same as the rule's",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD, ids=[reason[:48] for _, reason in BAD])
+def test_a_bad_rule_is_refused_with_file_line_rule_and_reason(text: str, reason: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parsed(text)
+    name = "2" if "id = " not in text else "good" if 'id = "good"' in text else "bad"
+    assert str(caught.value).startswith(f"own.toml:{GOOD_LINES + 1}: rule {name}: ")
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("version = 2\nrule = []", "version"),
+        ("rule = []", "version"),
+        ("version = 1", "rule"),
+        ("version = 1\nrule = []\nrules = []", "rules"),
+        ("version = 1\nrule = [", "Invalid value"),
+        ("version = 1\nrule = []\nattributes = {a = {type = 'date'}}", "date"),
+        ("version = 1\nrule = [7]", "Expected `object`, got `int`"),
+    ],
+)
+def test_a_file_that_is_no_rules_file_is_refused_with_its_name(text: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=r"^own\.toml:") as caught:
+        parse_rules(text, "own.toml", TABLE)
+    assert reason in str(caught.value)
+
+
+def ids_of(rules: Rules, status: str, parcel: int | None = None) -> list[str]:
+    index = TABLE.index[status]
+    found = rules.of_order[index] if parcel is None else rules.of_shipment[index][parcel]
+    return [one.id for one in found]
+
+
+def test_a_status_knows_the_few_rules_that_apply_in_it() -> None:
+    assert ids_of(RULES, "PENDING_PAYMENT") == ["confirmation", "unpaid", "late_delivery"]
+    assert ids_of(RULES, "PAID") == ["confirmation", "late_shipping", "late_delivery"]
+    assert ids_of(RULES, "DELIVERED") == []
+    assert ids_of(RULES, "RETURNING") == ["return_overdue"]
+
+
+def test_a_parcels_status_narrows_the_rules_of_parcels() -> None:
+    label, door = TABLE.index["LABEL_CREATED"], TABLE.index["OUT_FOR_DELIVERY"]
+    assert ids_of(RULES, "SHIPPED", label) == ["label_not_collected", "cold_chain"]
+    assert ids_of(RULES, "SHIPPED", door) == ["carrier_silent", "unsigned", "cold_chain"]
+    assert ids_of(RULES, "SHIPPED", NO_STATUS) == ["carrier_silent", "cold_chain"]
+    assert ids_of(RULES, "COMPLETED", door) == []
+
+
+def test_a_star_stands_for_every_status() -> None:
+    rules = parsed(rule(id='"any"', statuses='["*"]'))
+    assert all("any" in ids_of(rules, code) for code in TABLE.codes)
+
+
+def test_readings_and_attributes_are_declared_apart() -> None:
+    rules = parsed("")
+    assert rules.attributes == {"hot": "bool"}
+    assert rules.readings == {"heat": "float"}
+
+
+def test_the_digest_is_of_what_the_file_says_and_not_of_how() -> None:
+    assert parsed("").digest == parsed("\n# a comment\n").digest
+    assert parsed("").digest != parsed(rule()).digest
+
+
+def test_before_is_a_negative_offset() -> None:
+    one = parsed(rule(anchor='"promised_at"', after=None, before='"24h"')).by_id["bad"]
+    assert one.deadlines[0].offset_ms == -86_400_000
+    assert one.deadlines[0].limit == "-1d"
