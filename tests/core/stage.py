@@ -7,9 +7,11 @@ from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.fold import refold
 from dataflows.core.intake import Intake, Origin
+from dataflows.core.output import Change
 from dataflows.core.packing import Order, pack, unpack
 from dataflows.core.rules import Rules, parse_rules
-from dataflows.core.shard import Shard, Snapshot
+from dataflows.core.shard import Shard
+from dataflows.core.snapshots import Snapshot
 from dataflows.tables import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected
@@ -70,7 +72,7 @@ class Stage:
         self.alerts: list[AlertTransition] = []
         self.actions: list[Action] = []
         self.audit: list[AuditEntry] = []
-        self.changes: list[tuple[str, int, OrderDocument | None]] = []
+        self.changes: list[Change] = []
         self.rejected: list[Rejected] = []
         self.counts = {"applied": 0, "duplicates": 0, "refused": 0}
 
@@ -85,7 +87,7 @@ class Stage:
         self.alerts += [alert for _, alert in out.alerts]
         self.actions += [action for _, action in out.actions]
         self.audit += [entry for _, entry in out.audit]
-        self.changes += [tuple(change) for change in out.changes]
+        self.changes += out.changes
         self.rejected += [refusal.reason for refusal in out.rejected]
         for name in self.counts:
             self.counts[name] += getattr(out, name)

@@ -193,9 +193,7 @@ def test_a_label_is_not_a_collection() -> None:
 
 
 def test_a_scan_is_a_sign_of_life_and_moves_nothing() -> None:
-    order = folded(
-        said("PAID", day(0)), said("LABEL_CREATED", day(1)), said("SCAN", day(2))
-    )
+    order = folded(said("PAID", day(0)), said("LABEL_CREATED", day(1)), said("SCAN", day(2)))
     assert order.status == "PAID"
     assert [(s.status, s.updated_at) for s in order.shipments] == [
         ("LABEL_CREATED", format_instant(day(2)))

@@ -2,7 +2,14 @@
 
 import pytest
 
-from dataflows.core.lifecycle import MAX_STATUSES, Lifecycle, MovesOrder, StatusRow, check, parse_lifecycle
+from dataflows.core.lifecycle import (
+    MAX_STATUSES,
+    Lifecycle,
+    MovesOrder,
+    StatusRow,
+    check,
+    parse_lifecycle,
+)
 from dataflows.tables import read_lifecycle
 from schemas.errors import SettingsError
 
@@ -67,9 +74,7 @@ def test_each_fault_is_named(rows: list[StatusRow], fault: str) -> None:
 
 
 def test_a_status_that_only_a_parcel_leads_to_can_be_reached() -> None:
-    parcel = row(
-        "PICKED", scope="shipment", ends=True, moves_order=MovesOrder("SENT", "any")
-    )
+    parcel = row("PICKED", scope="shipment", ends=True, moves_order=MovesOrder("SENT", "any"))
     as_rows = parse_lifecycle(
         HEAD + "".join(map(text_of, [NEW, DONE, row("SENT", ends=True)])) + text_of(parcel), "t"
     )

@@ -1,5 +1,7 @@
 """The shard: commands, alerts, retirement, rule changes; what is said and when."""
 
+from typing import Any
+
 import pytest
 
 from dataflows.core.facts import MAX_ENTRIES, MAX_SHIPMENTS
@@ -11,7 +13,7 @@ from tests.core.stage import NO_RULES, TABLE, Json, Stage, day, said
 PAID = said("PAID", day(0))
 
 
-def command(status: str, at: int, **fields: object) -> Json:
+def command(status: str, at: int, **fields: Any) -> Json:  # noqa: ANN401 - any JSON
     return said(status, at, kind="command", operator="Li", ip="192.0.2.7", **fields)
 
 
