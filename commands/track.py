@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import click
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.testing import cluster_main
 
 from broker.connect import Connection
@@ -25,7 +26,7 @@ from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas import topics
-from schemas.errors import StateError
+from schemas.errors import OrdertideError, StateError
 from schemas.settings import BrokerSettings, Settings, read_settings
 from telemetry.log import configure
 
@@ -66,13 +67,12 @@ def run(settings: Settings) -> None:
         ensure_topics(connection, partitions=8)
     folder = Path(settings.track.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    watch = TrackWatch(settings.telemetry, now_ms, folder / "shards.sqlite")
     store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
     try:
         check_recovery(store, folder)
-        with Producer(connection) as producer:
+        watch = TrackWatch(settings.telemetry, now_ms, folder / "shards.sqlite")
+        with Producer(connection) as producer, watch:
             track = assemble(settings, connection, producer, store, watch, stop)
-            watch.started()
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
                 [],
@@ -81,9 +81,18 @@ def run(settings: Settings) -> None:
                 worker_count_per_proc=settings.track.workers,
                 recovery_config=recovery(folder / "recovery"),
             )
+    except BytewaxRuntimeError as error:
+        raise reason_of(error) or error from error
     finally:
         store.close()
-        watch.close()
+
+
+def reason_of(error: BaseException) -> OrdertideError | None:
+    """What we raised inside a step, which bytewax wraps; None if it was nothing of ours."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OrdertideError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def check_recovery(store: SqliteShardStore, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
@@ -31,11 +32,12 @@ class TrackWatch:
         self.metrics.waiting.set_function(lambda: float(sum(self.waiting.values())))
         self.metrics.state_bytes.set_function(lambda: size_bytes(store))
 
-    def started(self) -> None:
+    def __enter__(self) -> Self:
         """The dataflow is about to run."""
         self.server.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """It ended."""
         self.server.close()
 

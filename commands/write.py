@@ -11,6 +11,7 @@ from broker.produce import Producer
 from commands.dead_letters import RejectedTopic
 from commands.tiers import TIERS, writer_group
 from commands.track import connection_of
+from commands.write_watch import WriterWatch
 from schemas.settings import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.stream_clock import StreamClock
@@ -48,11 +49,14 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     clock = StreamClock()
     connection = connection_of(settings.broker)
     source = [ORDERS_CHANGES, ORDERS_EVENTS]
+    watch = WriterWatch(name, settings.telemetry)
     try:
         with (
             Producer(connection) as producer,
             GroupReader(connection, writer_group(name), source, clock.revoked) as reader,
         ):
-            Writer(tier, reader, RejectedTopic(producer), stop=stop, clock=clock).run()
+            dead_letters = RejectedTopic(producer)
+            Writer(tier, reader, dead_letters, stop=stop, clock=clock, watch=watch).run()
     finally:
+        watch.close()
         tier.close()

@@ -39,7 +39,7 @@ def read_events(path: str) -> Iterator[Line]:
         else:
             yield from read_lines(path)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid) as error:
-        message = f"{path}: can't be read: {error}"
+        message = f"{path}: can't be read: {' '.join(str(error).split())}"
         raise SettingsError(message) from error
 
 

@@ -42,9 +42,7 @@ class Condition:
                 known = sorted(
                     n for n, reading in attributes.items() if reading is (kind == "reading")
                 )
-                message = (
-                    f"{of}: {kind}.{name} is not declared under [attributes]; known: {known}"
-                )
+                message = f"{of}: {kind}.{name} is not declared under [attributes]; known: {known}"
                 raise SettingsError(message)
         self.reads_fields = any(kind == "order" and name in ORDER_FIELDS for kind, name in names)
         self.of_nothing = not self.reads_fields and self.holds({}, {})

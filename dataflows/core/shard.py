@@ -206,13 +206,14 @@ class Shard:
         if not self.publishing:
             return
         shown = self.published.get(order.key, version)
-        if order.version > shown:
+        is_news = order.version > shown
+        if is_news:
             out.change(order.key, document(order, self.desk))
         if order.key not in self.pending:
             self.published.pop(order.key, None)
-        elif order.version > shown:
+        elif is_news:
             self.published[order.key] = order.version
-        if retired and order.key in self.changed:
+        if retired and (is_news or order.key in self.changed):
             out.change(order.key, None, version=order.version)
 
     def show(self, key: str, out: Output) -> None:

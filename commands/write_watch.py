@@ -1,0 +1,45 @@
+"""What `ordertide write` tells Prometheus and the probes."""
+
+import time
+
+from schemas.settings import TelemetrySettings
+from storage_tiering.writer_ports import Watch
+from telemetry.health import Finding, HealthServer
+from telemetry.metrics import Metrics
+
+
+class WriterWatch(Watch):
+    """Counts what a writer does; serves /metrics, /healthz and /readyz until `close`."""
+
+    def __init__(self, tier: str, settings: TelemetrySettings) -> None:
+        self.metrics = Metrics()
+        self.busy: str | None = None
+        self.server = HealthServer(
+            self.metrics.registry, {tier: self.is_taking}, settings.host, settings.port
+        )
+        self.server.start()
+
+    def close(self) -> None:
+        """The writer ended."""
+        self.server.close()
+
+    def is_taking(self) -> Finding:
+        """Ready unless the tier or the broker asked to wait and nothing was written since."""
+        if self.busy is not None:
+            return Finding(ok=False, reason=self.busy)
+        return Finding(ok=True, reason="writing")
+
+    def written(self, tier: str, orders: int, events: int) -> None:
+        self.busy = None
+        self.metrics.tier_records.labels(tier).inc(orders + events)
+
+    def waiting(self, tier: str, reason: str, wait_s: float) -> None:
+        self.busy = f"{reason}; asking again in {wait_s:.1f} s"
+        self.metrics.sink_busy.labels(tier).inc()
+
+    def rejected(self, tier: str, code: str) -> None:
+        self.metrics.rejected.labels(code).inc()
+
+    def through(self, tier: str, through_ms: int) -> None:
+        behind_s = time.time() - through_ms / 1000
+        self.metrics.tier_behind_seconds.labels(tier).set(behind_s)
