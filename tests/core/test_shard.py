@@ -338,3 +338,9 @@ def test_an_alert_of_a_rule_that_has_gone_resolves_at_the_change() -> None:
         ("fast", "resolved", format_instant(day(2)))
     ]
     assert [a.at for a in stage.alerts] == [format_instant(day(0) + HOUR_MS)]
+
+
+def test_an_order_that_is_first_seen_and_retires_in_one_step_gets_its_tombstone() -> None:
+    stage = Stage(NO_RULES)
+    stage.hear(PAID, said("DELIVERED", day(1)), through=day(200))
+    assert [change.document is None for change in stage.changes] == [False, True]

@@ -1,0 +1,23 @@
+"""Every test has a broker, a folder and a process of its own: they run in parallel."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from tests.dataflow.engine import Engine
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def engine(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Engine]:
+    """Recorded clock, one worker; change `engine.track` before its start."""
+    made = Engine(broker, tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,204 @@
+"""`ordertide track` in a process of its own, with a broker and a folder of its own."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from confluent_kafka import TopicPartition
+
+from broker.connect import Connection
+from broker.embedded import PARTITIONS, EmbeddedBroker
+from broker.message import Fetcher, Message
+from broker.produce import Producer, Record
+from dataflows.core.routing import SHARDS
+from schemas import topics
+from schemas.instants import format_instant
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
+# Every topic of the engine except what goes in.
+OUTPUTS = tuple(topic.name for topic in topics.TOPICS if topic.name != topics.EVENTS)
+
+CLOCK = topics.CLOCK_KEY.encode()
+
+Json = dict[str, Any]
+
+
+class Engine:
+    """One engine that can be started again and again; `track` overrides settings of [track]."""
+
+    def __init__(self, broker: EmbeddedBroker, folder: Path, **track: object) -> None:
+        self.connection = broker.connection
+        self.folder = folder
+        self.track: dict[str, object] = {
+            "clock": "recorded",
+            "folder": str(folder / "track"),
+            "epoch_ms": 50,
+            **track,
+        }
+        self.telemetry: dict[str, object] = {
+            "level": "WARNING",
+            "logs": "text",
+            "port": free_port(),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        for topic in topics.TOPICS:
+            broker.create(topic.name)
+        self.producer = Producer(self.connection, linger_ms=0)
+        self.tail = Tail(self.connection)
+
+    def start(self) -> None:
+        """Run the command; it goes on from what the folder holds."""
+        path = self.folder / "settings.toml"
+        path.write_text(self.settings(), encoding="utf-8")
+        command = [sys.executable, "run.py", "track", "--settings", str(path)]
+        with (self.folder / "said").open("ab") as said:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+
+    def settings(self) -> str:
+        broker = {"bootstrap": self.connection.bootstrap, "embedded": True}
+        tables: Mapping[str, Mapping[str, object]] = {
+            "broker": broker,
+            "track": self.track,
+            "privacy": {"keys": str(self.folder / "keys.json")},
+            "telemetry": self.telemetry,
+        }
+        lines = []
+        for name, table in tables.items():
+            lines.append(f"[{name}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+        return "\n".join(lines)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        """Wait for the command to end by itself."""
+        assert self.process is not None
+        code = self.process.wait(PATIENCE_S)
+        self.process = None
+        return code
+
+    def stop(self) -> None:
+        """End it cleanly."""
+        code = self.end()
+        assert code == 0, self.said()
+
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        assert self.end(signal.SIGKILL) == -signal.SIGKILL, self.said()
+
+    def metrics(self) -> dict[str, float]:
+        """What /metrics shows, by name and labels."""
+        with urlopen(f"http://127.0.0.1:{self.telemetry['port']}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+        return {name.removeprefix("ordertide_"): float(value) for name, value in samples}
+
+    def said(self) -> str:
+        """What it wrote to the terminal, in all its runs."""
+        return (self.folder / "said").read_text("utf-8")
+
+    def feed(self, events: Iterable[Json]) -> None:
+        """Write events, in this order, keyed like any sender would."""
+        self.producer.send_many(topics.EVENTS, map(record, events))
+        self.producer.flush()
+
+    def feed_raw(self, value: bytes, headers: list[tuple[str, bytes | None]] | None = None) -> None:
+        """Write any bytes."""
+        self.producer.send(topics.EVENTS, None, value, headers)
+        self.producer.flush()
+
+    def tick(self, at: int) -> None:
+        """Promise on all partitions that everything up to `at` has been written."""
+        data = json.dumps({"kind": "tick", "recorded_at": format_instant(at)}).encode()
+        ticks = [Record(None, data, partition=partition) for partition in range(PARTITIONS)]
+        self.producer.send_many(topics.EVENTS, ticks)
+        self.producer.flush()
+
+    def wait_for_clock(self, at: int) -> None:
+        """Until every shard has said that its clock is at `at`; a minute must have passed by it."""
+        reached: set[bytes] = set()
+        self.wait_until(lambda message: heard_clock(message, at, reached))
+
+    def wait_for_barrier(self) -> None:
+        """Until an epoch has ended after now."""
+        before = self.metrics()["epoch_seconds_count"]
+        give_up_at = time.monotonic() + PATIENCE_S
+        while self.metrics()["epoch_seconds_count"] <= before + 1:
+            assert time.monotonic() < give_up_at, self.said()
+            time.sleep(0.05)
+
+    def wait_until(self, is_it: Callable[[Message], bool]) -> None:
+        """Until a message of an output topic, among those not looked at yet, is it."""
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not any(is_it(message) for message in self.tail.read()):
+            assert self.process is None or self.process.poll() is None, self.said()
+            assert time.monotonic() < give_up_at, f"waited in vain\n{self.said()}"
+
+    def hear(self, timeout_s: float) -> int:
+        """How many messages came out since the last look, heartbeats apart."""
+        heard = self.tail.read(timeout_s)
+        return sum(not (message.key or b"").startswith(CLOCK) for message in heard)
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.tail.close()
+        self.producer.close()
+
+
+class Tail:
+    """What comes out, while it comes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.fetcher = Fetcher(connection, "tail")
+        partitions = [TopicPartition(t, p, 0) for t in OUTPUTS for p in range(PARTITIONS)]
+        self.fetcher.client.assign(partitions)
+
+    def read(self, timeout_s: float = 0.1) -> list[Message]:
+        """The next messages; none after `timeout_s` without any."""
+        return self.fetcher.fetch(500, timeout_s)
+
+    def close(self) -> None:
+        self.fetcher.client.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def record(event: Json) -> Record:
+    """An event as a message, keyed by its order, else by its waybill."""
+    key = event.get("order_id") or event.get("subject") or event.get("waybill") or ""
+    return Record(key.encode(), json.dumps(event).encode())
+
+
+def heard_clock(message: Message, at: int, reached: set[bytes]) -> bool:
+    """Note a shard's heartbeat at `at` or later in `reached`; True once all have come."""
+    key = message.key or b""
+    is_beat = message.value is None and key.startswith(CLOCK)
+    if is_beat and clock_of(message) >= at:
+        reached.add(key)
+    return len(reached) == len(SHARDS)
+
+
+def clock_of(message: Message) -> int:
+    """The stream clock that a message carries."""
+    return next(int(value or b"-1") for name, value in message.headers if name == "clock")

@@ -1,0 +1,93 @@
+"""What comes out of the broker is what `ordertide replay` makes of the same events."""
+
+import json
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from broker.consume import read_all
+from schemas import topics
+from schemas.instants import DAY_MS
+from tests.dataflow.engine import Engine
+from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
+from tests.dataflow.samples import (
+    END,
+    as_cloudevent,
+    binary_cloudevent,
+    in_time,
+    some_orders,
+    unknown_scans,
+    with_commands,
+    with_parcels,
+)
+
+MALFORMED = [b"{bad", b"[]", b'{"event_id": "1", "status_code": "PAID"}', b"\xc3\xa9t\xc3\xa9"]
+FATES = ("ticks_total", "applied_total", "duplicates_total", "refused_total", "waiting")
+
+
+def test_orders_alerts_and_actions_are_those_of_a_replay(
+    engine: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    events = some_orders(300, rng)
+    engine.start()
+    engine.feed(events)
+    engine.tick(END)
+    engine.wait_for_clock(END)
+    engine.stop()
+    expected = of_replay(lines(events), tmp_path / "replay", END)
+    assert_same(of_topics(engine.connection), expected)
+    assert len(expected.orders) == 300
+    said = [message.value for message in read_all(engine.connection, topics.ORDERS_AUDIT)]
+    assert len(said) == len(set(said)), "without a crash everything is said once"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_parcels_duplicates_commands_and_bad_messages_are_those_of_a_replay(
+    workers: int, engine: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_commands(with_parcels(some_orders(120, rng), rng), rng)
+    events = in_time(events + unknown_scans(3, END - 30 * DAY_MS) + unknown_scans(2, END - DAY_MS))
+    messages = [as_cloudevent(event) if rng.random() < 0.1 else event for event in events]
+    again = rng.sample(messages, 50)
+    engine.track["workers"] = workers
+    engine.start()
+    for start in range(0, len(messages), 100):
+        engine.feed(messages[start : start + 100])
+    engine.feed(again)
+    engine.feed_raw(*binary_cloudevent(messages[0]))
+    for data in MALFORMED:
+        engine.feed_raw(data)
+    engine.tick(END)
+    engine.wait_for_clock(END)
+    engine.wait_for_barrier()
+    counted = engine.metrics()
+    engine.stop()
+    doubled = [*messages, *again, messages[0]]
+    replayed = of_replay([*lines(doubled), *MALFORMED], tmp_path / "replay", END)
+    assert_same(of_topics(engine.connection), replayed)
+    assert_conserved(counted, engine)
+    assert counted["messages_read_total"] == len(doubled) + len(MALFORMED) + 4
+    summary = json.loads((tmp_path / "replay" / "replayed" / "summary.json").read_text("utf-8"))
+    for fate in ("applied", "duplicate", "refused", "rejected", "waiting"):
+        assert fate_of(counted, fate) == summary[f"events_{fate}"], fate
+
+
+def assert_conserved(counted: Mapping[str, float], engine: Engine) -> None:
+    fates = sum(counted[fate] for fate in FATES) + fate_of(counted, "rejected")
+    assert counted["messages_read_total"] == fates
+    applied = {
+        (event["partition"], event["offset"])
+        for message in read_all(engine.connection, topics.ORDERS_EVENTS)
+        for event in [json.loads(message.value or b"")]
+    }
+    assert counted["applied_total"] == len(applied)
+
+
+def fate_of(counted: Mapping[str, float], fate: str) -> float:
+    if fate == "rejected":
+        return sum(v for name, v in counted.items() if name.startswith("rejected_total"))
+    return counted[
+        {"duplicate": "duplicates_total", "waiting": "waiting"}.get(fate, f"{fate}_total")
+    ]

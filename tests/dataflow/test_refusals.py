@@ -1,0 +1,91 @@
+"""What can't be run ends at once, with exit code 2 and one line that says why."""
+
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from tests.dataflow.engine import Engine
+from tests.dataflow.samples import END, some_orders
+
+
+@pytest.fixture
+def used(engine: Engine) -> Engine:
+    """An engine that has run once."""
+    engine.feed(some_orders(20, random.Random(1)))
+    engine.tick(END)
+    run(engine)
+    return engine
+
+
+def run(engine: Engine) -> None:
+    engine.start()
+    engine.wait_for_clock(END)
+    engine.stop()
+
+
+def refusal(engine: Engine) -> str:
+    """The one line that a run ends with; log lines (the broker client's) may come before it."""
+    (engine.folder / "said").unlink(missing_ok=True)
+    engine.start()
+    assert engine.exit_code() == 2, engine.said()[-2_000:]
+    lines = [line for line in engine.said().splitlines() if line.startswith("ordertide: ")]
+    assert len(lines) == 1, engine.said()[-2_000:]
+    return lines[0]
+
+
+def store(engine: Engine) -> Path:
+    return engine.folder / "track" / "shards.sqlite"
+
+
+def test_a_second_instance_is_refused(used: Engine) -> None:
+    used.start()
+    first = used.process
+    used.wait_for_clock(END)
+    assert "in use by process" in refusal(used)
+    used.process = first
+    used.stop()
+
+
+def test_a_store_without_its_recovery_folder_is_refused(used: Engine) -> None:
+    shutil.rmtree(used.folder / "track" / "recovery")
+    assert "put the folder back" in refusal(used)
+
+
+def test_a_recovery_folder_without_its_store_is_refused(used: Engine) -> None:
+    store(used).unlink()
+    assert "its state lies in store" in refusal(used)
+
+
+def test_a_file_that_is_no_store_is_refused(used: Engine) -> None:
+    store(used).write_bytes(b"not a database" * 1_000)
+    assert "damaged" in refusal(used)
+
+
+def test_a_damaged_blob_is_refused(used: Engine) -> None:
+    with sqlite3.connect(store(used)) as database:
+        database.execute("UPDATE blobs SET stored = substr(stored, 1, length(stored) - 9)")
+    database.close()
+    assert "restore the state and the recovery folder" in refusal(used)
+
+
+def test_a_broken_rules_file_is_refused(engine: Engine, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("version = 1\n[[rule]]\nid = 3\n", "utf-8")
+    engine.track["rules"] = str(rules)
+    assert "rules.toml" in refusal(engine)
+
+
+def test_a_broker_that_does_not_answer_is_refused(engine: Engine, broker: EmbeddedBroker) -> None:
+    broker.go_down()
+    assert "no answer" in refusal(engine)
+
+
+def test_a_position_that_the_broker_no_longer_holds_is_refused(used: Engine) -> None:
+    with EmbeddedBroker() as younger:
+        moved = Engine(younger, used.folder)
+        assert "can't read on at offset" in refusal(moved)
+        moved.close()
