@@ -8,6 +8,8 @@ python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 """
 
+import multiprocessing
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -88,8 +90,9 @@ def measure(
     Memory and core fill side by side, which isn't timed; nothing runs beside what is.
     """
     yield Section("machine", machine(load.seed))
-    weighing = start_weighing(sizes, load.seed) if "memory" in parts else []
-    populations = [populate(orders, load) for orders in sizes] if "core" in parts else []
+    gate = multiprocessing.get_context("spawn").Semaphore(os.cpu_count() or 1)
+    weighing = start_weighing(sizes, gate, load.seed) if "memory" in parts else []
+    populations = [populate(orders, gate, load) for orders in sizes] if "core" in parts else []
     if weighing:
         yield measure_memory(weighing)
     if populations:

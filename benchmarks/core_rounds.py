@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from benchmarks.core import MODES, Core, Mode, Stages, lines_of
+from benchmarks.core import MODES, Core, Gate, Mode, Stages, lines_of
 from benchmarks.events import Traffic
 from benchmarks.report import Section, spread, table, verdict
 
@@ -46,10 +46,11 @@ class Filled(NamedTuple):
     mean_history: float
 
 
-def serve(pipe: Connection, orders: int, load: Load) -> None:
+def serve(pipe: Connection, gate: Gate, orders: int, load: Load) -> None:
     """Fill, then run a round in every mode that is asked for, until None."""
     traffic, core = Traffic(orders, load.seed, duplicates=load.duplicates), Core(load.batch)
-    core.fill(traffic)
+    with gate:
+        core.fill(traffic)
     pipe.send(Filled(core.live, core.mean_history()))
     stream = traffic.steady()
     while mode := pipe.recv():
@@ -58,11 +59,11 @@ def serve(pipe: Connection, orders: int, load: Load) -> None:
         pipe.send(core.run(lines, mode))
 
 
-def populate(orders: int, load: Load) -> Population:
+def populate(orders: int, gate: Gate, load: Load) -> Population:
     """Start the process of one size; it begins to fill."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, orders, load), daemon=True)
+    process = context.Process(target=serve, args=(theirs, gate, orders, load), daemon=True)
     process.start()
     theirs.close()
     return Population(orders, process, ours, {mode: [] for mode in MODES})

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.core import BATCH, Core
+from benchmarks.core import BATCH, Core, Gate
 from benchmarks.events import LIVE_EVENTS, Traffic
 from benchmarks.report import Section, table, verdict
 
@@ -49,8 +49,14 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def weigh(pipe: Connection, orders: int, kind: str, seed: int) -> None:
+def weigh(pipe: Connection, gate: Gate, orders: int, kind: str, seed: int) -> None:
     """Fill this process and say what it grew by."""
+    with gate:
+        pipe.send(weighed(orders, kind, seed))
+
+
+def weighed(orders: int, kind: str, seed: int) -> Weighed:
+    """As `weigh`, when it is our turn."""
     Core().fill(Traffic(WARM_ORDERS, seed, is_staggered=False))
     core = Core()
     if kind == "steady":
@@ -62,21 +68,25 @@ def weigh(pipe: Connection, orders: int, kind: str, seed: int) -> None:
     grown_bytes = resident_bytes() - before_bytes
     packed = [sys.getsizeof(data) for shard in core.shards for data in shard.orders.values()]
     mean_bytes = sum(packed) / len(packed)
-    pipe.send(Weighed(kind, core.live, core.mean_history(), mean_bytes, grown_bytes))
+    return Weighed(kind, core.live, core.mean_history(), mean_bytes, grown_bytes)
 
 
-def start_weighing(sizes: Sequence[int], seed: int) -> list[Connection]:
-    """Start a process for each row; they are not timed, so they may run side by side."""
+def start_weighing(sizes: Sequence[int], gate: Gate, seed: int) -> list[Connection]:
+    """Start a process for each row, the largest first; `gate` lets some of them fill at a time."""
+    rows = [(size, "steady") for size in sizes]
+    rows += [(size, "in step") for size in sizes if size <= IN_STEP_UP_TO]
+    pipes = {row: weigher(row[0], row[1], gate, seed) for row in sorted(rows, reverse=True)}
+    return [pipes[row] for row in rows]
+
+
+def weigher(orders: int, kind: str, gate: Gate, seed: int) -> Connection:
+    """A process that sends what it weighed."""
     context = multiprocessing.get_context("spawn")
-    pipes = []
-    kinds = [(size, "steady") for size in sizes]
-    kinds += [(size, "in step") for size in sizes if size <= IN_STEP_UP_TO]
-    for orders, kind in kinds:
-        ours, theirs = context.Pipe()
-        context.Process(target=weigh, args=(theirs, orders, kind, seed), daemon=True).start()
-        theirs.close()
-        pipes.append(ours)
-    return pipes
+    ours, theirs = context.Pipe()
+    arguments = (theirs, gate, orders, kind, seed)
+    context.Process(target=weigh, args=arguments, daemon=True).start()
+    theirs.close()
+    return ours
 
 
 def measure_memory(pipes: Sequence[Connection]) -> Section:
