@@ -202,7 +202,7 @@ class Resolver:
         else:
             del self.waiting[number]
         reason = (
-            f"no order registered {number.split(SEPARATOR)[-1]!r} "
+            f"no order registered {number.rpartition(SEPARATOR)[2]!r} "
             f"within {WAITS_AT_MOST_MS // DAY_MS} days"
         )
         answers.rejected += [
