@@ -116,9 +116,12 @@ def tell(section: Section) -> Section:
 def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) -> None:
     """Show the 25 functions of the core that cost most (own time, µs an event, under cProfile)."""
     lines = profile_core(orders, events, cast("Mode", mode), seed)
-    rows = [[f"`{n}`", f"{c:.2f}", f"{own:.2f}", f"{all_:.2f}"] for n, c, own, all_ in lines]
+    rows = [
+        [f"`{n}`", f"{calls:.2f}", f"{own:.2f}", f"{share:.1%}", f"{total:.2f}"]
+        for n, calls, own, total, share in lines
+    ]
     said = f"{machine(seed)}; {orders:,} live orders, {events:,} events, mode {mode}"
-    shown = table(["function", "calls an event", "own µs", "with callees µs"], rows)
+    shown = table(["function", "calls an event", "own µs", "share", "with callees µs"], rows)
     section = tell(Section(f"profile-{mode}", f"{said}\n\n{shown}"))
     if out:
         put_sections(out, [section])

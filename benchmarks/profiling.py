@@ -2,6 +2,7 @@
 
 import cProfile
 import pstats
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ class Line(NamedTuple):
     calls: float
     own_us: float
     total_us: float
+    own_share: float
 
 
 def profile_core(orders: int, events: int, mode: Mode, seed: int, top: int = 25) -> list[Line]:
@@ -32,9 +34,11 @@ def profile_core(orders: int, events: int, mode: Mode, seed: int, top: int = 25)
 
 def summary(stats: pstats.Stats, events: int) -> list[Line]:
     """All functions, those with the most own time first."""
+    rows = stats.stats.items()  # type: ignore[attr-defined]  # its stubs lack it
+    all_s = sum(own for _, (_, _, own, _, _) in rows)
     found = [
-        Line(named(function), calls / events, own * 1e6 / events, total * 1e6 / events)
-        for function, (_, calls, own, total, _) in stats.stats.items()  # type: ignore[attr-defined]  # its stubs lack it
+        Line(named(function), calls / events, own * 1e6 / events, total * 1e6 / events, own / all_s)
+        for function, (_, calls, own, total, _) in rows
     ]
     return sorted(found, key=lambda line: -line.own_us)
 
@@ -43,4 +47,6 @@ def named(function: tuple[str, int, str]) -> str:
     """`core/fold.py:31 step`, or what C code is called."""
     file, number, name = function
     path = Path(file)
-    return f"{path.parent.name}/{path.name}:{number} {name}" if number else name.strip("<>")
+    if number:
+        return f"{path.parent.name}/{path.name}:{number} {name}"
+    return re.sub(" at 0x[0-9a-f]+", "", name.strip("<>"))

@@ -128,7 +128,6 @@ class Resolver:
             held.arrival_at = min(held.arrival_at, said.arrival_at)
             held.carrier = held.carrier or said.carrier
         self.changed.add(said.number)
-        self.give_up(said.number, said.arrival_at - 1, answers)
         if said.number in self.waiting:
             questions = self.waiting.pop(said.number)
             self.waiting_count -= len(questions)
@@ -166,7 +165,6 @@ class Resolver:
 
     def wait(self, asked: Question, answers: Answers) -> None:
         """Keep a question until its number is registered."""
-        self.give_up(asked.number, asked.fact.arrival_at - 1, answers)
         questions = self.waiting.setdefault(asked.number, [])
         if any(other.fact.hash == asked.fact.hash for other in questions):
             answers.duplicates += 1
@@ -182,32 +180,23 @@ class Resolver:
     def advance(self, through: int, answers: Answers) -> None:
         """Move the clock: give up what waited too long."""
         self.through = through
-        for number in list(self.waiting):
-            self.give_up(number, through, answers)
-
-    def give_up(self, number: str, through: int, answers: Answers) -> None:
-        """Give up what waits for a number since over `WAITS_AT_MOST_MS` before `through`.
-
-        Asked for whenever the number is heard of, too: what is given up must not hang on how often
-        the clock is moved between two messages.
-        """
-        waiting = self.waiting.get(number)
-        if not waiting or waiting[0].fact.arrival_at >= through - WAITS_AT_MOST_MS:
-            return
-        late = [q for q in waiting if q.fact.arrival_at < through - WAITS_AT_MOST_MS]
-        kept = [q for q in waiting if q.fact.arrival_at >= through - WAITS_AT_MOST_MS]
-        self.waiting_count -= len(late)
-        if kept:
-            self.waiting[number] = kept
-        else:
-            del self.waiting[number]
-        reason = (
-            f"no order registered {number.rpartition(SEPARATOR)[2]!r} "
-            f"within {WAITS_AT_MOST_MS // DAY_MS} days"
-        )
-        answers.rejected += [
-            Unresolved(q.fact, Rejected("unknown_reference", reason)) for q in late
-        ]
+        for number in [
+            n
+            for n, asked in self.waiting.items()
+            if asked[0].fact.arrival_at < through - WAITS_AT_MOST_MS
+        ]:
+            late = [
+                q for q in self.waiting[number] if q.fact.arrival_at < through - WAITS_AT_MOST_MS
+            ]
+            self.waiting[number] = [q for q in self.waiting[number] if q not in late]
+            self.waiting_count -= len(late)
+            if not self.waiting[number]:
+                del self.waiting[number]
+            days = WAITS_AT_MOST_MS // DAY_MS
+            reason = f"no order registered {number.rpartition(SEPARATOR)[2]!r} within {days} days"
+            answers.rejected += [
+                Unresolved(q.fact, Rejected("unknown_reference", reason)) for q in late
+            ]
 
     def snapshot(self, *, base: bool) -> ResolverSnapshot:
         """What changed since the last snapshot; everything for a base."""

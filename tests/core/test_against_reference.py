@@ -213,11 +213,14 @@ def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(
     run.has_rivals = bool(rivalries(events))
     left = lines
     for through in steps:
-        run_through = [e for e in left if generators.arrival_of(e) <= through]
-        early = [e for e in left if generators.arrival_of(e) > through and data.draw(st.booleans())]
-        for event in run_through + early:
-            run.offer(event)
-        left = [e for e in left if e not in run_through and e not in early]
+        later = []
+        for event in left:
+            waits = generators.arrival_of(event) > through and not data.draw(st.booleans())
+            if waits:
+                later.append(event)
+            else:
+                run.offer(event)
+        left = later
         run.advance(through)
         if data.draw(st.booleans()):
             run.restart()

@@ -116,16 +116,6 @@ def test_what_waits_too_long_is_given_up_with_its_number() -> None:
     assert desk.resolver.waiting_count == 1
 
 
-def test_a_registration_that_comes_too_late_answers_nothing_however_slow_the_clock() -> None:
-    desk = Desk()
-    desk.hear(scan("W1", day(1)))
-    desk.hear(scan("W1", day(2)))
-    desk.hear(order("o1", day(0), "W1", arrival_at=day(1) + WAITS_AT_MOST_MS + 2))
-    assert [event for _, event, _ in desk.given()] == [f"SCAN@{day(2)}"]
-    assert [one.reason.code for one in desk.answers.rejected] == ["unknown_reference"]
-    assert desk.resolver.waiting_count == 0
-
-
 def test_a_registration_at_the_last_moment_still_answers() -> None:
     desk = Desk()
     desk.hear(scan("W1", day(1)))

@@ -116,7 +116,8 @@ def assert_same(found: Outcome, expected: Outcome) -> None:
     """All of it, with the first difference to read."""
     assert found.orders.keys() == expected.orders.keys()
     for name, order in expected.orders.items():
-        assert found.orders[name] == order
+        held = found.orders[name]
+        assert held == order, [(k, held[k], order[k]) for k in order if held[k] != order[k]]
     assert found.alerts == expected.alerts
     assert found.actions == expected.actions
     assert found.audit == expected.audit
