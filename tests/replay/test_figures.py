@@ -2,8 +2,13 @@
 
 from collections import Counter
 
+import pytest
+
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from tests.replay.recording import Results
+
+# Cargo 2000 takes ten seconds on a free machine and a minute on a crowded one.
+pytestmark = pytest.mark.timeout(400)
 
 
 def test_every_olist_figure_comes_out(olist_results: Results) -> None:
