@@ -153,12 +153,18 @@ class Resolver:
             answers.facts.append(copy)
 
     def find(self, asked: Question) -> list[Mapping]:
-        """The orders that the number meant at the time of the event, by order id."""
+        """The orders that the number meant at the time of the event, by order id.
+
+        A registration that arrived after the event had waited its time doesn't count, whether or
+        not the clock has given the event up by then: so it matters to nobody how often it moves.
+        """
         at = asked.fact.at
         meant = [
             mapping
             for mapping in self.numbers.get(asked.number, ())
-            if alive(mapping, at) and (not asked.carrier or mapping.carrier in {"", asked.carrier})
+            if alive(mapping, at)
+            and mapping.arrival_at <= asked.fact.arrival_at + WAITS_AT_MOST_MS
+            and (not asked.carrier or mapping.carrier in {"", asked.carrier})
         ]
         begun = [mapping for mapping in meant if mapping.valid_from <= at]
         return sorted(begun or meant, key=lambda mapping: mapping.order_id)

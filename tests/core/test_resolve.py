@@ -116,13 +116,6 @@ def test_what_waits_too_long_is_given_up_with_its_number() -> None:
     assert desk.resolver.waiting_count == 1
 
 
-def test_a_registration_at_the_last_moment_still_answers() -> None:
-    desk = Desk()
-    desk.hear(scan("W1", day(1)))
-    desk.hear(order("o1", day(0), "W1", arrival_at=day(1) + WAITS_AT_MOST_MS + 1))
-    assert len(desk.given()) == 1
-
-
 def test_a_number_holds_a_bounded_queue() -> None:
     desk = Desk()
     for n in range(MAX_WAITING_PER_NUMBER + 1):
@@ -203,3 +196,18 @@ def test_an_event_asks_by_its_waybill_first() -> None:
         ["default", "waybill", "W1"],
         ["default", "erp", "S"],
     ]
+
+
+@pytest.mark.parametrize("clock_first", [True, False])
+@pytest.mark.parametrize("days", [7, 8])
+def test_a_registration_after_the_waiting_time_is_too_late_whenever_the_clock_moves(
+    days: int, clock_first: bool
+) -> None:
+    desk = Desk()
+    desk.hear(scan("W1", day(0)))
+    if clock_first:
+        desk.resolver.advance(day(days) - 1, desk.answers)
+    desk.hear(order("o1", day(days), "W1"))
+    desk.resolver.advance(day(days), desk.answers)
+    assert len(desk.given()) == (1 if days == 7 else 0)
+    assert len(desk.answers.rejected) == (0 if days == 7 else 1)
