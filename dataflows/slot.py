@@ -7,6 +7,7 @@ batch brings holds for everything read in the epochs before it.
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -215,7 +216,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
 
     def next_awake(self) -> datetime:
         """At once while there is much to read, else at the next point of the common grid."""
-        now = self.settings.now()
+        # bytewax compares with the wall clock, so the present that tests bring is no use here.
+        now = time.time_ns() // 1_000_000
         grid = self.settings.epoch_ms
         awake_at = now if self.is_busy else (now // grid + 1) * grid
         return datetime.fromtimestamp(awake_at / 1000, UTC)

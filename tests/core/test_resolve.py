@@ -201,7 +201,7 @@ def test_an_event_asks_by_its_waybill_first() -> None:
 @pytest.mark.parametrize("clock_first", [True, False])
 @pytest.mark.parametrize("days", [7, 8])
 def test_a_registration_after_the_waiting_time_is_too_late_whenever_the_clock_moves(
-    days: int, clock_first: bool
+    days: int, *, clock_first: bool
 ) -> None:
     desk = Desk()
     desk.hear(scan("W1", day(0)))

@@ -49,6 +49,7 @@ class Engine:
             "port": free_port(),
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.started: list[subprocess.Popen[bytes]] = []
         for topic in topics.TOPICS:
             broker.create(topic.name)
         self.producer = Producer(self.connection, linger_ms=0)
@@ -61,6 +62,7 @@ class Engine:
         command = [sys.executable, "run.py", "track", "--settings", str(path)]
         with (self.folder / "said").open("ab") as said:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+        self.started.append(self.process)
 
     def settings(self) -> str:
         broker = {"bootstrap": self.connection.bootstrap, "embedded": True}
@@ -153,9 +155,9 @@ class Engine:
 
     def close(self) -> None:
         """Leave nothing running."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        for process in self.started:
+            process.kill()  # does nothing to one that has ended
+            process.wait()
         self.tail.close()
         self.producer.close()
 

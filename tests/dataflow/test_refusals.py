@@ -50,6 +50,17 @@ def test_a_second_instance_is_refused(used: Engine) -> None:
     used.stop()
 
 
+def test_a_store_of_another_run_is_refused(used: Engine, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with EmbeddedBroker() as broker:
+        other = Engine(broker, tmp_path / "other")
+        other.tick(END)
+        run(other)
+        other.close()
+    shutil.copy(store(other), store(used))
+    assert "its state lies in store" in refusal(used)
+
+
 def test_a_store_without_its_recovery_folder_is_refused(used: Engine) -> None:
     shutil.rmtree(used.folder / "track" / "recovery")
     assert "put the folder back" in refusal(used)

@@ -1,0 +1,102 @@
+"""No tick overtakes an event: a clock counts only when everything before it has been applied."""
+
+import random
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.embedded import EmbeddedBroker
+from dataflows.clocks import NO_PARTITIONS, Clocks
+from dataflows.pieces import OrderPiece
+from schemas.settings import TrackSettings
+from tests.dataflow.engine import Engine
+from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
+from tests.dataflow.samples import END, some_orders, with_parcels
+from tests.dataflow.threaded import Threaded
+
+SLOTS = 3
+
+
+class Epoch(NamedTuple):
+    """What a slot read in an epoch, and the clock of the epochs before."""
+
+    slot: int
+    through: int
+    arrivals: list[int]
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> list[list[Epoch]]:
+    """For each slot its epochs; arrivals only go forward within a slot."""
+    return [draw(epochs(slot)) for slot in range(SLOTS)]
+
+
+@st.composite
+def epochs(draw: st.DrawFn, slot: int) -> list[Epoch]:
+    steps = st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=5)
+    found, through, at = [], -1, 1
+    for gaps in draw(steps):
+        arrivals = []
+        for gap in gaps:
+            at += gap
+            arrivals.append(at)
+        found.append(Epoch(slot, through, arrivals))
+        through = at - 1 if arrivals else through
+    return found
+
+
+@given(recordings(), st.randoms(use_true_random=False))
+def test_a_shards_clock_stays_before_everything_that_is_still_to_come(
+    slots: list[list[Epoch]], lots: random.Random
+) -> None:
+    clocks = Clocks(SLOTS)
+    left = [list(epochs) for epochs in slots]
+    before = clocks.through
+    while any(left):
+        epoch = lots.choice([epochs for epochs in left if epochs]).pop(0)
+        clocks.move(epoch.slot, epoch.through)
+        assert clocks.through >= before, "a clock never goes back"
+        before = clocks.through
+        to_come = [at for epochs in left for epoch in epochs for at in epoch.arrivals]
+        assert all(clocks.through < at for at in [*epoch.arrivals, *to_come])
+
+
+@given(st.dictionaries(st.integers(0, SLOTS - 1), st.integers(0, 9), max_size=SLOTS))
+def test_a_clock_waits_for_every_slot_and_for_none_without_partitions(said: dict[int, int]) -> None:
+    clocks = Clocks(SLOTS + 1)
+    for slot, through in said.items():
+        clocks.move(slot, through)
+    assert clocks.through == 0
+    for slot in range(SLOTS + 1):
+        clocks.move(slot, said.get(slot, NO_PARTITIONS))
+    assert clocks.through == min(said.values(), default=0)
+    assert Clocks(SLOTS + 1, clocks.by_slot).through == clocks.through
+
+
+def test_a_resolvers_piece_says_nothing_about_the_clock() -> None:
+    piece = OrderPiece("s00", 0, -1, [], [])
+    clocks = Clocks(1, {0: 5})
+    clocks.move(piece.slot, piece.through)
+    assert clocks.through == 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_events_on_a_slow_detour_are_not_overtaken(
+    workers: int, engine: Engine, broker: EmbeddedBroker, tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_parcels(some_orders(60, rng), rng)
+    settings = TrackSettings(clock="recorded", epoch_ms=10, workers=workers)
+    flow = Threaded(broker, tmp_path, settings, lambda: time.sleep(rng.uniform(0, 0.02)))
+    with flow:
+        for start in range(0, len(events), 10):
+            engine.feed(events[start : start + 10])
+        engine.tick(END)
+        flow.wait_for_clock(END)
+        flow.wait_for_barriers(2)
+    assert flow.witness.resolved_count > 100, "many took the detour"
+    assert not flow.witness.overtaken
+    assert_same(of_topics(broker.connection), of_replay(lines(events), tmp_path / "replay", END))

@@ -1,0 +1,147 @@
+"""The dataflow in a thread of this process: its present and what it is told are the test's own."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from bytewax.testing import cluster_main
+
+from broker.connect import Connection
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer
+from commands.track import assemble
+from commands.track_watch import TrackWatch
+from dataflows.core.output import Output
+from dataflows.core.resolve import Answers
+from dataflows.core.routing import SHARDS
+from dataflows.state.sqlite import SqliteShardStore
+from dataflows.track import EPOCH, Track, build, recovery
+from schemas import topics
+from schemas.alert import AlertTransition
+from schemas.instants import parse_instant
+from schemas.settings import PrivacySettings, Settings, TelemetrySettings, TrackSettings
+
+PATIENCE_S = 60.0
+
+
+class Present:
+    """The real time, and as much more as the test says; `ahead_ms` may only grow."""
+
+    ahead_ms = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+
+class Witness(TrackWatch):
+    """Also notes alerts, and every event that its shard's clock had overtaken.
+
+    `detour` is called whenever a resolver shard has answered, before the answer goes on.
+    """
+
+    def __init__(self, present: Present, store: Path, detour: Callable[[], None]) -> None:
+        super().__init__(TelemetrySettings(), present, store)
+        self.alerts: list[AlertTransition] = []
+        self.overtaken: list[str] = []
+        self.resolved_count = 0
+        self.barriers = 0
+        self.detour = detour
+
+    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
+        before = self.through.get(shard, -1)
+        for key, event in out.accepted:
+            if parse_instant(event.arrival_at) <= before:
+                self.overtaken.append(f"{key}: {event.status} of {event.arrival_at}")
+        self.alerts += [alert for _, alert in out.alerts]
+        super().advanced(shard, out, through, orders, waiting)
+
+    def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
+        self.resolved_count += len(answers.facts)
+        if answers.facts:
+            self.detour()
+        super().resolved(shard, answers, waiting)
+
+    def barrier(self, flush_s: float, commit_s: float) -> None:
+        super().barrier(flush_s, commit_s)
+        self.barriers += 1
+
+
+class Threaded:
+    """The dataflow between `with` and its end."""
+
+    def __init__(
+        self,
+        broker: EmbeddedBroker,
+        folder: Path,
+        track: TrackSettings,
+        detour: Callable[[], None] = lambda: None,
+    ) -> None:
+        for topic in topics.TOPICS:
+            broker.create(topic.name)
+        self.folder = folder
+        self.settings = Settings(
+            track=track, privacy=PrivacySettings(keys=str(folder / "keys.json"))
+        )
+        self.present = Present()
+        self.stop = threading.Event()
+        self.failure: Exception | None = None
+        self.store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
+        self.producer = Producer(broker.connection)
+        self.witness = Witness(self.present, folder / "shards.sqlite", detour)
+        self.flow = self.track(broker.connection)
+        self.thread = threading.Thread(target=self.run, name="track")
+
+    def track(self, connection: Connection) -> Track:
+        """The parts that the command would use, but for the present."""
+        track = assemble(
+            self.settings, connection, self.producer, self.store, self.witness, self.stop
+        )
+        return msgspec.structs.replace(
+            track, source=msgspec.structs.replace(track.source, now=self.present)
+        )
+
+    def run(self) -> None:
+        try:
+            cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
+                build(self.flow),
+                [],
+                0,
+                epoch_interval=EPOCH,
+                worker_count_per_proc=self.settings.track.workers,
+                recovery_config=recovery(self.folder / "recovery"),
+            )
+        except Exception as error:  # noqa: BLE001 - handed to the test's own thread
+            self.failure = error
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join(PATIENCE_S)
+        self.witness.server.server.server_close()
+        self.producer.close()
+        self.store.close()
+        if self.failure is not None:
+            raise self.failure
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert self.thread.is_alive(), self.failure
+            assert time.monotonic() < give_up_at, "waited in vain"
+            time.sleep(0.02)
+
+    def wait_for_clock(self, at: int) -> None:
+        """Until every shard's clock is at `at` or later."""
+        through = self.witness.through
+        self.wait_until(lambda: len(through) == len(SHARDS) and min(list(through.values())) >= at)
+
+    def wait_for_barriers(self, count: int) -> None:
+        """Until so many more epochs have ended."""
+        until = self.witness.barriers + count
+        self.wait_until(lambda: self.witness.barriers >= until)
