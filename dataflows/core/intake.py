@@ -178,7 +178,7 @@ def deadline(field: str, text: str, zone: str | None) -> int:
     try:
         is_date = len(text) == len("2018-12-31")
         at = end_of_day(text, zone) if is_date else parse_instant(text)
-    except (ValueError, ZoneInfoNotFoundError) as error:
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
         raise Rejected("invalid_event", f"{field}: {error}") from error
     check_plausible(field, at)
     return at
