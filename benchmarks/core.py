@@ -165,18 +165,18 @@ class Core:
     def forget_changes(self) -> None:
         """What the store would have taken."""
         for shard in self.shards:
-            shard.changed.clear()
-            self.cold.update(shard.cold_rows)
-            shard.cold_rows = {}
+            shard.held.changed.clear()
+            self.cold.update(shard.held.cold_rows)
+            shard.held.cold_rows = {}
 
     @property
     def live(self) -> int:
         """How many orders are in memory."""
-        return sum(len(shard.orders) for shard in self.shards)
+        return sum(len(shard.held.orders) for shard in self.shards)
 
     def mean_history(self) -> float:
         """Events of a live order, on average over some thousands."""
-        orders = chain.from_iterable(shard.orders.items() for shard in self.shards)
+        orders = chain.from_iterable(shard.held.orders.items() for shard in self.shards)
         found = [len(unpack(key, data).history) for key, data in islice(orders, SAMPLE)]
         return sum(found) / ENTRY_BYTES / len(found)
 

@@ -84,18 +84,18 @@ class Judges:
         self.counts["duplicates"] += out.duplicates
         self.counts["refused"] += out.refused
         cold = self.cold[number]
-        for key, data in shard.cold_rows.items():
+        for key, data in shard.held.cold_rows.items():
             if data is None:
                 cold.pop(key, None)
             else:
                 cold[key] = data
-        shard.cold_rows = {}
-        shard.changed = set()
+        shard.held.cold_rows = {}
+        shard.held.changed = set()
 
     def finish(self) -> Result:
         """All orders, retired ones included, with everything that was said."""
         for number, shard in self.shards.items():
-            for key, data in {**self.cold[number], **shard.orders}.items():
+            for key, data in {**self.cold[number], **shard.held.orders}.items():
                 order = unpack(key, data)
                 if order.version:
                     self.result.orders.append(document(order, shard.desk))

@@ -179,14 +179,14 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         outs = [self.shard.reevaluate()] if self.has_new_rules else []
         self.has_new_rules = False
         outs.append(self.shard.advance(self.step.clocks.through))
-        self.step.is_dirty |= bool(self.shard.changed or self.shard.cold_rows)
+        self.step.is_dirty |= bool(self.shard.held.changed or self.shard.held.cold_rows)
         found = [message for out in outs for message in messages(out, [], self.shard.through)]
         found += messages(Output(self.shard.desk), dead, self.shard.through) if dead else []
         found += self.heartbeat()
         waiting = sum(map(len, self.shard.pending.values()))
         for out in outs:
             self.watch.advanced(
-                self.step.name, out, self.shard.through, len(self.shard.orders), waiting
+                self.step.name, out, self.shard.through, len(self.shard.held.orders), waiting
             )
         return [found], False
 
@@ -218,10 +218,10 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         step, shard = self.step, self.shard
         if step.is_dirty or step.pointer is None:
             base = step.pointer is None or step.store.wants_base(step.name)
-            cold = list(shard.cold_rows.items())
+            cold = list(shard.held.cold_rows.items())
             step.pointer = step.store.stage(
                 step.name, encode(shard.snapshot(base=base)), base=base, cold=cold
             )
-            shard.cold_rows = {}
+            shard.held.cold_rows = {}
             step.is_dirty = False
         return step.state()

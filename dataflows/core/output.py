@@ -30,22 +30,6 @@ class Refusal(NamedTuple):
     reason: Rejected
 
 
-class Unheard:
-    """Hears what becomes of facts and says nothing: they are looked at ahead of the clock."""
-
-    def duplicate(self, fact: Fact) -> None:
-        """It will be counted when the clock reaches it."""
-
-    def reject(self, fact: Fact, reason: Rejected) -> None:
-        """It will be rejected when the clock reaches it."""
-
-    def took(self, order: Order, fact: Fact, *, refused: bool) -> None:
-        """It will be told when the clock reaches it."""
-
-
-UNHEARD = Unheard()
-
-
 class Output:
     """The lists of one advance, in the order in which things were said."""
 

@@ -6,22 +6,23 @@ What has arrived but not been reached by the clock shows in the order's live doc
 
 from collections.abc import Iterable
 
+from dataflows.core.ahead import Ahead
 from dataflows.core.alerts import Desk
-from dataflows.core.calendar import Calendar
 from dataflows.core.conflicts import by_arrival, conflicts, winners
 from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, permitted
 from dataflows.core.fold import refold
+from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.output import UNHEARD, Output, Unheard
-from dataflows.core.packing import CONFLICTING, Order, pack, unpack
+from dataflows.core.output import Output
+from dataflows.core.packing import CONFLICTING, Order, unpack
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
 from schemas.errors import Rejected
-from schemas.instants import DAY_MS, MINUTE_MS
+from schemas.instants import DAY_MS
 
 COLD_LIMIT_MS = 400 * DAY_MS
 
@@ -33,15 +34,13 @@ class Shard:
         """An empty shard."""
         self.table = table
         self.rules = rules
-        self.cold = cold
+        self.held = Holding(cold)
         self.sources = Symbols(of="source")
         self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000))
-        self.orders: dict[str, bytes] = {}
-        self.calendar = Calendar()
         self.pending: dict[str, list[Fact]] = {}
+        self.fresh: dict[str, None] = {}  # orders of which something is to be shown
+        self.ahead: dict[str, Ahead] = {}
         self.published: dict[str, int] = {}
-        self.changed: set[str] = set()
-        self.cold_rows: dict[str, bytes | None] = {}
         self.through = 0
         self.publishing = True  # a replay asks for the documents once, at the end
 
@@ -49,6 +48,8 @@ class Shard:
         """Take facts; they are applied when the clock has reached them."""
         for fact in facts:
             self.pending.setdefault(fact.key, []).append(fact)
+            self.fresh[fact.key] = None
+            self.ahead.pop(fact.key, None)
 
     def advance(self, through: int) -> Output:
         """Move the clock to `through` ms and say everything that follows; never moves back."""
@@ -57,8 +58,10 @@ class Shard:
         for key in self.due(through):
             self.judge(key, self.reached(key, through), through, out)
         if self.publishing:
-            for key in self.pending:
-                self.show(key, out)
+            for key in self.fresh:
+                if key in self.pending:
+                    self.show(key, out)
+        self.fresh = {}
         return out
 
     def due(self, through: int) -> list[str]:
@@ -68,25 +71,10 @@ class Shard:
             for key, facts in self.pending.items()
             if facts[0].arrival_at <= through or any(f.arrival_at <= through for f in facts)
         ]
-        if self.calendar.has_come(through):
+        if self.held.calendar.has_come(through):
             known = set(keys)
-            keys += [key for key in self.armed(through) if key not in known]
+            keys += [key for key in self.held.armed(through) if key not in known]
         return keys
-
-    def armed(self, through: int) -> list[str]:
-        """The orders whose deadline has come, each once."""
-        found: dict[str, None] = {}
-        for minute, keys in self.calendar.past(through):
-            for key in keys:
-                data = self.orders.get(key)
-                at = unpack_armed_at(data) if data is not None else 0
-                if at // MINUTE_MS != minute:
-                    continue  # it was armed for another time meanwhile, or has gone
-                if at <= through:
-                    found[key] = None
-                else:
-                    self.calendar.add(at, key)
-        return list(found)
 
     def reached(self, key: str, through: int) -> list[Fact]:
         """Take the facts of an order which the clock has reached out of the waiting ones."""
@@ -94,16 +82,20 @@ class Shard:
         waiting = [fact for fact in facts if fact.arrival_at > through]
         if waiting:
             self.pending[key] = waiting
+            self.fresh[key] = None
             facts = [fact for fact in facts if fact.arrival_at <= through]
         return facts
 
     def judge(self, key: str, facts: list[Fact], through: int, out: Output) -> None:
         """Bring an order up to the clock: its facts in the order of arrival, deadlines between."""
-        found = self.fetch(key)
-        order = found or Order(key)
+        ahead = self.ahead.pop(key, None)
+        if ahead and facts and not self.has_come_before(ahead.order, facts[0].arrival_at):
+            self.arrive(ahead, facts[0].arrival_at, through, out)
+            return
+        order = self.held.fetch(key) or Order(key)
         version = order.version
         next_at = order.armed_at or NEVER
-        retired = key not in self.orders
+        retired = key not in self.held.orders
         for arrival_at, group in by_arrival(facts):
             if next_at < arrival_at and not retired:
                 next_at, retired = self.settle(order, arrival_at - 1, order.latest_arrival_at, out)
@@ -111,8 +103,29 @@ class Shard:
                 next_at, retired = self.settle(order, arrival_at, arrival_at, out)
         if not retired and next_at <= through:
             next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
+        self.close(order, version, next_at, retired=retired, out=out)
+
+    def has_come_before(self, order: Order, arrival_at: int) -> bool:
+        """Whether a deadline of the order comes before the arrival of its facts."""
+        return 0 < order.armed_at < arrival_at and order.key in self.held.orders
+
+    def arrive(self, ahead: Ahead, arrival_at: int, through: int, out: Output) -> None:
+        """Judge an order with the facts of one arrival that it was shown with."""
+        order = ahead.order
+        next_at = order.armed_at or NEVER
+        retired = order.key not in self.held.orders
+        if ahead.tell(out):
+            next_at, retired = self.settle(order, arrival_at, arrival_at, out)
+        if not retired and next_at <= through:
+            next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
+        self.close(order, ahead.version, next_at, retired=retired, out=out)
+
+    def close(
+        self, order: Order, version: int, next_at: int, *, retired: bool, out: Output
+    ) -> None:
+        """Store and publish an order that has been judged; `version` is what it had before."""
         if order.history:
-            self.put(order, next_at, was_live=key in self.orders, retired=retired)
+            self.held.put(order, next_at, self.through, retired=retired)
             self.publish(order, version, retired=retired, out=out)
 
     def settle(self, order: Order, limit: int, floor: int, out: Output) -> tuple[int, bool]:
@@ -122,14 +135,7 @@ class Shard:
             out.say(order, transition)
         return (next_at, False) if next_at else (NEVER, True)
 
-    def fetch(self, key: str) -> Order | None:
-        """The order from memory or from the cold."""
-        data = self.orders.get(key)
-        if data is None:
-            data = self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
-        return unpack(key, data) if data is not None else None
-
-    def take(self, order: Order, group: list[Fact], out: Output | Unheard) -> bool:
+    def take(self, order: Order, group: list[Fact], out: Output | Ahead) -> bool:
         """Apply the facts of one arrival; whether anything was new."""
         took = False
         for fact in winners(group, out):
@@ -156,50 +162,11 @@ class Shard:
         Raises:
             Rejected: `order_closed`.
         """
-        if order.history and order.key not in self.orders:
+        if order.history and order.key not in self.held.orders:
             retires_at = self.desk.retires_at(order)
             if retires_at != NEVER and fact.arrival_at - retires_at > COLD_LIMIT_MS:
                 days = COLD_LIMIT_MS // DAY_MS
                 raise Rejected("order_closed", f"it retired over {days} days before this arrived")
-
-    def put(self, order: Order, next_at: int, *, was_live: bool, retired: bool) -> None:
-        """Store a judged order, in memory with its next deadline armed, or in the cold."""
-        key = order.key
-        if retired:
-            order.armed_at = 0
-            data = pack(order)
-            if was_live:
-                del self.orders[key]
-                self.changed.add(key)
-                self.cold_rows[key] = data
-            elif self.cold_of(key) != data:
-                self.cold_rows[key] = data
-            return
-        if next_at != order.armed_at:
-            order.armed_at = self.arm(order, next_at)
-        self.orders[key] = pack(order)
-        self.changed.add(key)
-        if not was_live:
-            self.uncool(key)
-
-    def cold_of(self, key: str) -> bytes | None:
-        """What the cold holds of a key."""
-        return self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
-
-    def uncool(self, key: str) -> None:
-        """Take a recalled order out of the cold."""
-        if self.cold_of(key) is not None:
-            self.cold_rows[key] = None
-
-    def arm(self, order: Order, next_at: int) -> int:
-        """Note the order's deadline; a later one than is noted re-arms when that one comes."""
-        armed_at = order.armed_at
-        if next_at == NEVER:
-            return armed_at if armed_at > self.through else 0
-        if self.through < armed_at < next_at:
-            return armed_at
-        self.calendar.add(next_at, order.key)
-        return next_at
 
     def publish(self, order: Order, version: int, *, retired: bool, out: Output) -> None:
         """Publish the order if it changed, and a tombstone after that when it retires."""
@@ -213,30 +180,33 @@ class Shard:
             self.published.pop(order.key, None)
         elif is_news:
             self.published[order.key] = order.version
-        if retired and (is_news or order.key in self.changed):
+        if retired and (is_news or order.key in self.held.changed):
             out.change(order.key, None, version=order.version)
 
     def show(self, key: str, out: Output) -> None:
         """Publish an order with the facts that the clock has not reached yet."""
-        found = self.fetch(key)
-        order = found or Order(key)
-        for _, group in by_arrival([fact for fact in self.pending[key] if not fact.command]):
-            self.take(order, group, UNHEARD)
-        shown = self.published.get(key, found.version if found else 0)
-        if order.history and order.version > shown:
+        order = self.held.fetch(key) or Order(key)
+        before = order.version
+        ahead = Ahead(order, before)
+        facts = self.pending[key]
+        for _, group in by_arrival([fact for fact in facts if not fact.command]):
+            self.take(order, group, ahead)
+        if all(f.arrival_at == facts[0].arrival_at and not f.command for f in facts):
+            self.ahead[key] = ahead
+        if order.history and order.version > self.published.get(key, before):
             self.published[key] = order.version
             out.change(key, document(order, self.desk))
 
     def reevaluate(self) -> Output:
         """Settle every live order once, after rules or lifecycle changed; `at` is the clock."""
         out = Output(self.desk)
-        for key in list(self.orders):
-            order = unpack(key, self.orders[key])
+        for key in list(self.held.orders):
+            order = unpack(key, self.held.orders[key])
             version = order.version
             refold(order, self.table)
             order.armed_at = 0
             next_at, retired = self.settle(order, self.through, self.through, out)
-            self.put(order, next_at, was_live=True, retired=retired)
+            self.held.put(order, next_at, self.through, retired=retired)
             self.publish(order, version, retired=retired, out=out)
         return out
 
@@ -247,42 +217,26 @@ class Shard:
 
     def snapshot(self, *, base: bool) -> Snapshot:
         """What changed since the last snapshot; everything for a base."""
-        keys = self.orders if base else self.changed
+        keys = self.held.orders if base else self.held.changed
         found = Snapshot(
             through=self.through,
             sources=self.sources.names,
             rule_ids=self.desk.symbols.names,
             statuses=self.table.codes,
             digest=self.digest,
-            orders=[(key, self.orders.get(key)) for key in keys],
+            orders=[(key, self.held.orders.get(key)) for key in keys],
             pending=[fact for facts in self.pending.values() for fact in facts],
         )
-        self.changed = set()
+        self.held.changed = set()
         return found
 
     def restore(self, snapshots: list[Snapshot]) -> None:
         """Take the state of a base and the deltas after it."""
-        for part in snapshots:
-            for key, data in part.orders:
-                if data is None:
-                    self.orders.pop(key, None)
-                else:
-                    self.orders[key] = data
+        self.held.restore([part.orders for part in snapshots])
         last = snapshots[-1]
         check_statuses(last.statuses, self.table)
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
         self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
-        armed = ((unpack_armed_at(data), key) for key, data in self.orders.items())
-        self.calendar = Calendar()
-        self.calendar.fill([(at, key) for at, key in armed if at])
         self.pending = {}
         self.offer(last.pending)
-
-
-def unpack_armed_at(data: bytes) -> int:
-    """The armed deadline of a packed order, without unpacking the rest."""
-    return int.from_bytes(data[ARMED_AT : ARMED_AT + 8], "little")
-
-
-ARMED_AT = 40  # offset in the header: 8 bytes of counters, then latest, created, promised, ship_by

@@ -96,12 +96,12 @@ class Stage:
     def end_epoch(self) -> None:
         """What the state store does at the end of an epoch."""
         self.shard.snapshot(base=False)
-        for key, data in self.shard.cold_rows.items():
+        for key, data in self.shard.held.cold_rows.items():
             if data is None:
                 self.cold.pop(key, None)
             else:
                 self.cold[key] = data
-        self.shard.cold_rows = {}
+        self.shard.held.cold_rows = {}
 
     def restart(self, rules: Rules = RULES) -> None:
         """Begin again from a snapshot."""
@@ -115,11 +115,11 @@ class Stage:
 
     def unpacked(self, key: str = "o1") -> Order:
         """The order as the fold sees it."""
-        return unpack(key, (self.shard.orders.get(key) or self.cold[key]))
+        return unpack(key, (self.shard.held.orders.get(key) or self.cold[key]))
 
     def is_live(self, key: str = "o1") -> bool:
         """Whether the order is in memory."""
-        return key in self.shard.orders
+        return key in self.shard.held.orders
 
     def told(self, *rules: str) -> list[tuple[str, str, str]]:
         """(rule, state, at) of the alerts of these rules, or of all."""

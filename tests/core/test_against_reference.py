@@ -92,12 +92,12 @@ class Run:
         self.counts["applied"] += out.applied
         self.counts["duplicate"] += out.duplicates
         self.counts["refused"] += out.refused
-        for key, data in self.shard.cold_rows.items():
+        for key, data in self.shard.held.cold_rows.items():
             if data is None:
                 del self.cold[key]
             else:
                 self.cold[key] = data
-        self.shard.cold_rows = {}
+        self.shard.held.cold_rows = {}
 
     def restart(self) -> None:
         self.base.append(self.shard.snapshot(base=not self.base))
@@ -106,7 +106,7 @@ class Run:
 
     def orders(self) -> dict[str, Any]:
         found = {}
-        for key, data in {**self.cold, **self.shard.orders}.items():
+        for key, data in {**self.cold, **self.shard.held.orders}.items():
             order = unpack(key, data)
             if order.version:
                 found[key] = document(order, self.shard.desk)

@@ -1,0 +1,105 @@
+"""The orders that a shard holds: live ones in a dict and a calendar, retired ones leaving."""
+
+from dataflows.core.calendar import Calendar
+from dataflows.core.deadlines import NEVER
+from dataflows.core.packing import Order, pack, unpack
+from dataflows.core.snapshots import Cold
+from schemas.instants import MINUTE_MS
+
+
+class Holding:
+    """Packed orders by key.
+
+    `changed` are the keys changed since the last snapshot, `cold_rows` what is to be written to the
+    cold with it (None: to be deleted).
+    """
+
+    def __init__(self, cold: Cold) -> None:
+        """`cold` holds the retired orders."""
+        self.cold = cold
+        self.orders: dict[str, bytes] = {}
+        self.calendar = Calendar()
+        self.changed: set[str] = set()
+        self.cold_rows: dict[str, bytes | None] = {}
+
+    def fetch(self, key: str) -> Order | None:
+        """The order from memory or from the cold."""
+        data = self.orders.get(key)
+        if data is None:
+            data = self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
+        return unpack(key, data) if data is not None else None
+
+    def put(self, order: Order, next_at: int, through: int, *, retired: bool) -> None:
+        """Store an order, in memory with its next deadline armed, or in the cold."""
+        key = order.key
+        was_live = key in self.orders
+        if retired:
+            order.armed_at = 0
+            data = pack(order)
+            if was_live:
+                del self.orders[key]
+                self.changed.add(key)
+                self.cold_rows[key] = data
+            elif self.cold_of(key) != data:
+                self.cold_rows[key] = data
+            return
+        if next_at != order.armed_at:
+            order.armed_at = self.arm(order, next_at, through)
+        self.orders[key] = pack(order)
+        self.changed.add(key)
+        if not was_live:
+            self.uncool(key)
+
+    def cold_of(self, key: str) -> bytes | None:
+        """What the cold holds of a key."""
+        return self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
+
+    def uncool(self, key: str) -> None:
+        """Take a recalled order out of the cold."""
+        if self.cold_of(key) is not None:
+            self.cold_rows[key] = None
+
+    def arm(self, order: Order, next_at: int, through: int) -> int:
+        """Note the order's deadline; a later one than is noted re-arms when that one comes."""
+        armed_at = order.armed_at
+        if next_at == NEVER:
+            return armed_at if armed_at > through else 0
+        if through < armed_at < next_at:
+            return armed_at
+        self.calendar.add(next_at, order.key)
+        return next_at
+
+    def armed(self, through: int) -> list[str]:
+        """The orders whose deadline has come, each once."""
+        found: dict[str, None] = {}
+        for minute, keys in self.calendar.past(through):
+            for key in keys:
+                data = self.orders.get(key)
+                at = unpack_armed_at(data) if data is not None else 0
+                if at // MINUTE_MS != minute:
+                    continue  # it was armed for another time meanwhile, or has gone
+                if at <= through:
+                    found[key] = None
+                else:
+                    self.calendar.add(at, key)
+        return list(found)
+
+    def restore(self, parts: list[list[tuple[str, bytes | None]]]) -> None:
+        """Take the orders of a base and the deltas after it, and arm their deadlines."""
+        for orders in parts:
+            for key, data in orders:
+                if data is None:
+                    self.orders.pop(key, None)
+                else:
+                    self.orders[key] = data
+        armed = ((unpack_armed_at(data), key) for key, data in self.orders.items())
+        self.calendar = Calendar()
+        self.calendar.fill([(at, key) for at, key in armed if at])
+
+
+def unpack_armed_at(data: bytes) -> int:
+    """The armed deadline of a packed order, without unpacking the rest."""
+    return int.from_bytes(data[ARMED_AT : ARMED_AT + 8], "little")
+
+
+ARMED_AT = 40  # offset in the header: 8 bytes of counters, then latest, created, promised, ship_by
