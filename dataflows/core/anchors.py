@@ -10,7 +10,6 @@ from dataflows.core.fold import Entry, walk
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import ENTRY, FROM_ENGINE, HAS_CORRECTIONS, HAS_ENGINE, REFUSED, Order
 from dataflows.core.stays import stays
-from schemas.errors import SettingsError
 
 ANY_SHIPMENT = -1
 
@@ -102,6 +101,19 @@ class Created(EntryAnchor):
         """The creation as `table` has it."""
         self.table = table
 
+    def creating(self, order: Order) -> list[int]:
+        """Hashes of the creating entries that arrived first, as the history has them."""
+        words, creates = order.words(), self.table.creates
+        found: list[int] = []
+        arrived_at = 0
+        for i in range(0, len(words), 3):
+            if found and words[i + 1] >> 22 != arrived_at:
+                break
+            if creates[words[i] >> 14 & 0xFF] and not words[i] & REFUSED:
+                arrived_at = words[i + 1] >> 22
+                found.append(words[i + 2])
+        return found
+
     def found(self, order: Order) -> list[Entry]:
         """The creating entries of the walk that didn't come from the engine itself."""
         return [
@@ -117,6 +129,10 @@ class Created(EntryAnchor):
 
     def event(self, order: Order, shipment: int) -> int:
         """The creating entry that arrived first: a late, earlier one creates nothing again."""
+        if not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
+            creating = self.creating(order)
+            if len(creating) == 1:
+                return creating[0]
         found = self.found(order)
         return min(found, key=lambda entry: entry.arrival_at).hash if found else 0
 
@@ -254,34 +270,3 @@ class StatusSince(EntryAnchor):
     def event(self, order: Order, shipment: int) -> int:
         """The entry that brought it there."""
         return stays(order, self.table, shipment)[-1].event
-
-
-def parse_anchor(text: str, table: Lifecycle) -> Anchor:
-    """The anchor that a rule names.
-
-    Raises:
-        SettingsError: no such anchor.
-    """
-    kind, _, names = text.partition(" ")
-    codes = [name.strip() for name in names.split(",") if name.strip()]
-    if kind in {"created", "condition"} and not codes:
-        return Created(table)
-    if kind == "last_update" and not codes:
-        return LastUpdate(table)
-    if kind == "status_since" and not codes:
-        return StatusSince(table)
-    if kind in {"promised_at", "ship_by"} and not codes:
-        return Field(kind)
-    if kind == "planned" and len(codes) == 1:
-        return Planned(codes[0])
-    unknown = [code for code in codes if code not in table.index]
-    if kind == "milestone" and codes and not unknown:
-        return Milestone(text, codes, table)
-    if kind == "milestone" and unknown:
-        message = f"anchor: the lifecycle has no status {', '.join(unknown)}"
-        raise SettingsError(message)
-    message = (
-        f"anchor: {text!r} is none of created, last_update, promised_at, ship_by, condition, "
-        "status_since, milestone STATUS[, STATUS], planned STATUS"
-    )
-    raise SettingsError(message)

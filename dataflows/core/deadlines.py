@@ -58,7 +58,8 @@ def applying(order: Order, rules: Rules) -> list[tuple[Rule, int]]:
     found = [(rule, ANY_SHIPMENT) for rule in rules.of_order[order.status]]
     by_parcel = rules.of_shipment[order.status]
     for number, status in subjects(order):
-        found += [(rule, number) for rule in by_parcel[status]]
+        for rule in by_parcel[status]:
+            found.append((rule, number))  # noqa: PERF401 - a list for each parcel costs more
     return found
 
 
@@ -123,10 +124,7 @@ def running(order: Order, rules: Rules, table: Lifecycle) -> list[tuple[Rule, in
         return []
     found = []
     for rule, number in applying(order, rules):
-        if not rule.level or rule.on_condition:
-            continue
-        ahead = term(order, rule, table, number, NEVER)
-        if ahead:
+        if rule.warns_by_time and (ahead := term(order, rule, table, number, NEVER)):
             found.append((rule, number, ahead))
     return found
 
@@ -143,12 +141,16 @@ def due(
 
 def paused_ms(order: Order, rule: Rule, table: Lifecycle, shipment: int, anchor_at: int) -> int:
     """Event time since the anchor which the parcel spent in statuses that stop the rule's clock."""
-    if not any(word >> 14 & 0xFF in rule.pausing for word in order.words()[::3]):
+    pausing = rule.pausing
+    for word in order.words()[::3]:
+        if word >> 14 & 0xFF in pausing:
+            break
+    else:
         return 0
     total = 0
     for stay in stays(order, table, shipment):
-        if stay.status in rule.pausing:
-            latest = stay.began_at + rule.pausing[stay.status]
+        if stay.status in pausing:
+            latest = stay.began_at + pausing[stay.status]
             ended_at = min(stay.ended_at or latest, latest)
             total += max(0, ended_at - max(stay.began_at, anchor_at))
     return total

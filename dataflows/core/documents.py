@@ -38,26 +38,27 @@ def document(order: Order, desk: Desk) -> OrderDocument:
     tenant, order_id = split_order_key(order.key)
     fields = fields_of(order) if order.extras else {}
     planned, attributes = fields.get("planned", {}), fields.get("attributes", {})
+    alerts = order.alerts
     return OrderDocument(
         tenant=tenant,
         order_id=order_id,
         version=order.version,
         status=None if order.flags & EMBRYO else table.code(order.status),
-        lane=LANES[max([alert[1] & 0xF for alert in order.alerts], default=0)],
+        lane=LANES[max([alert[1] & 0xF for alert in alerts]) if alerts else 0],
         created_at=instant(order.created_at),
         updated_at=instant(order.latest >> 8),
         promised_at=instant(order.promised_at),
         ship_by=instant(order.ship_by),
         milestones=milestones(order, table),
-        planned={name: format_instant(planned[name]) for name in sorted(planned)},
+        planned={name: format_instant(at) for name, at in planned.items()},
         flags=[name for flag, name in FLAG_NAMES.items() if order.flags & flag],
         shipments=shipments(order, table),
-        attributes={name: attributes[name] for name in sorted(attributes)},
-        references=dict(sorted(fields.get("references", {}).items())),
+        attributes=attributes,
+        references=fields.get("references", {}),
         customer_id=fields.get("customer_id"),
         supplier_id=fields.get("supplier_id"),
         carrier=fields.get("carrier"),
-        open_alerts=[open_alert(order, desk, alert) for alert in order.alerts],
+        open_alerts=[open_alert(order, desk, alert) for alert in alerts],
         deadlines=deadlines(order, desk),
         warm_period=f"{order.period // 12:04d}-{order.period % 12 + 1:02d}",
     )
@@ -69,20 +70,18 @@ def instant(at: int) -> str | None:
 
 
 def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
-    """{status: the earliest time of it}, in the order of the lifecycle."""
+    """{status: the earliest time of it}."""
     first: dict[int, int] = {}
-    parcels, of_both = order.shipments, table.of_both
-    words = counting_words(order)
-    for word in words:
-        status, at = word >> 14 & 0xFF, word >> 22
-        if of_both[status] and parcels[word >> 6 & 0xFF].name:
-            continue  # a parcel's DELIVERED is not the order's; that one is among the derived
-        if at < first.get(status, NEVER):
-            first[status] = at
+    parcels, of_both, codes = order.shipments, table.of_both, table.codes
+    for word in sorted(counting_words(order)):  # by time: the first of a status stays
+        status = word >> 14 & 0xFF
+        # A parcel's DELIVERED is not the order's; that one is among the derived.
+        if status not in first and not (of_both[status] and parcels[word >> 6 & 0xFF].name):
+            first[status] = word >> 22
     for status, at, _ in order.derived:
         if at < first.get(status, NEVER):
             first[status] = at
-    return {table.codes[status]: format_instant(first[status]) for status in sorted(first)}
+    return {codes[status]: format_instant(at) for status, at in first.items()}
 
 
 def counting_words(order: Order) -> Iterable[int]:
@@ -100,17 +99,25 @@ def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
         for number, parcel in enumerate(order.shipments)
         if parcel.status != UNSEEN or (number < len(side) and "r" in (side[number] or {}))
     ]
-    views = [shipment(order, table, number) for _, number in sorted(seen)]
+    if len(seen) > 1:
+        seen.sort()
     alone = not any(name for name, _ in seen)
     return [
-        view
-        for view in views
-        if view.shipment
-        or view.status
-        or view.location
-        or view.readings
-        or (alone and view.updated_at)
+        shipment(order, table, number)
+        for name, number in seen
+        if name or is_known(order, number, alone=alone)
     ]
+
+
+def is_known(order: Order, number: int, *, alone: bool) -> bool:
+    """Whether something is known of an unnamed parcel: more than an update, if it isn't alone."""
+    parcel = order.shipments[number]
+    side = order.side[number] if number < len(order.side) else None
+    return (
+        parcel.status < UNSEEN
+        or bool(side and ("l" in side or "r" in side))
+        or bool(alone and parcel.updated_at)
+    )
 
 
 def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
@@ -124,17 +131,17 @@ def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
         updated_at=format_instant(parcel.updated_at) if parcel.updated_at else None,
         carrier=side["c"][-1] if "c" in side else None,
         location=Location(*location[-1]) if location else None,
-        readings=dict(sorted(readings_of(order, number).items())) or None,
+        readings=readings_of(order, number) if "r" in side else None,
     )
 
 
 def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
     """The alerts that are still to come, soonest first."""
-    opened = {(alert[0], alert[2]): alert[1] & 0xF for alert in order.alerts}
+    opened = {(number, parcel): packed & 0xF for number, packed, parcel, _, _ in order.alerts}
     missed = order.flags & MISSED
     armed: list[ArmedDeadline] = []
     for rule, number, found in running(order, desk.rules, desk.table):
-        level = opened.get((desk.numbers[rule.id], number & 0xFF), 0)
+        level = opened.get((desk.numbers[rule.id], number & 0xFF), 0) if opened else 0
         if missed and desk.is_missed(order, rule, number, found.deadline):
             continue
         shipment = name_of(order, number)
@@ -148,7 +155,8 @@ def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
             armed.append(
                 ArmedDeadline(rule=rule.id, due_at=due_at, severity="overdue", shipment=shipment)
             )
-    armed.sort(key=lambda deadline: (deadline.due_at, deadline.rule, deadline.shipment or ""))
+    if len(armed) > 1:
+        armed.sort(key=lambda deadline: (deadline.due_at, deadline.rule, deadline.shipment or ""))
     return armed
 
 

@@ -12,6 +12,10 @@ def carrying(order: Order) -> list[dict[str, Any]]:
         extras = order.extras
         return [extras[entry.hash] for entry in walk(order) if entry.hash in extras]
     # Few entries carry fields, so these are looked up one by one instead of walking all.
+    if len(order.extras) == 1:
+        ((event, fields),) = order.extras.items()
+        refused = ENTRY.unpack_from(order.history, order.find(event))[0] & REFUSED
+        return [] if refused else [fields]
     found = []
     names = order.shipments
     for event, fields in order.extras.items():
@@ -26,7 +30,10 @@ def carrying(order: Order) -> list[dict[str, Any]]:
 def fields_of(order: Order) -> dict[str, Any]:
     """All order-level fields; `attributes`, `planned` and `references` are united."""
     united: dict[str, Any] = {}
-    for fields in carrying(order):
+    carried = carrying(order)
+    if len(carried) == 1 and "corrects" not in carried[0]:
+        return carried[0]  # the usual case: the order's creation says it all
+    for fields in carried:
         for name, value in fields.items():
             if name in {"attributes", "planned"}:
                 united[name] = {**united.get(name, {}), **value}

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from dataflows.core.anchors import Anchor, parse_anchor
+from dataflows.core.anchor_names import parse_anchor
+from dataflows.core.anchors import Anchor
 from dataflows.core.conditions import Condition
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
@@ -76,6 +77,7 @@ class Rule:
         )
         one = len(self.deadlines) == 1 and not (self.unless or self.when or self.pausing)
         self.simple = (self.deadlines[0].anchor, self.deadlines[0].offset_ms) if one else None
+        self.warns_by_time = bool(self.level) and not self.on_condition
         self.check()
 
     @staticmethod
