@@ -14,6 +14,7 @@ from typing import NamedTuple
 from benchmarks.core import MODES, Core, Gate, Mode, Stages, lines_of
 from benchmarks.events import Traffic
 from benchmarks.report import Section, spread, table, verdict
+from telemetry.collector import collect_seldom
 
 TARGET_EVENTS_PER_S = 120_000
 TARGET_RATIO = 0.85
@@ -49,6 +50,7 @@ class Filled(NamedTuple):
 def serve(pipe: Connection, gate: Gate, orders: int, load: Load) -> None:
     """Fill, then run a round in every mode that is asked for, until None."""
     traffic, core = Traffic(orders, load.seed, duplicates=load.duplicates), Core(load.batch)
+    collect_seldom()  # as every command does
     with gate:
         core.fill(traffic)
     pipe.send(Filled(core.live, core.mean_history()))

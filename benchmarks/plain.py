@@ -33,6 +33,7 @@ from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, EventsSource
 from dataflows.tables import read_rules
 from schemas.event import Event
+from telemetry.collector import collect_seldom
 
 TOPIC = "plain"
 OUT = "plain.out"
@@ -127,6 +128,7 @@ def settings_of(connection: Connection, stop: threading.Event) -> SourceSettings
 
 
 def main(bootstrap: str, *kind: str) -> None:
+    collect_seldom()  # as track does
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     connection = embedded_connection(bootstrap) if kind else Connection(bootstrap)

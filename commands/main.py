@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 from schemas.errors import OrdertideError
+from telemetry.collector import collect_seldom
 
 COMMANDS = {
     "demo": "commands.demo",
@@ -47,6 +48,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2."""
+    collect_seldom()
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -17,6 +17,7 @@ from dataflows.core.shard import Shard
 from dataflows.tables import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.order import OrderDocument
+from telemetry.collector import collect_seldom
 
 
 class Refused(msgspec.Struct, array_like=True):
@@ -154,6 +155,7 @@ decode_result = msgspec.msgpack.Decoder(Result).decode
 
 def work(pipe: Connection, rules: Path | None, lifecycle: Path | None) -> None:
     """A worker process: steps until an empty one, then the result."""
+    collect_seldom()
     judges = Judges(rules, lifecycle)
     while step := pipe.recv_bytes():
         judges.step(*decode_step(step))
