@@ -37,7 +37,7 @@ FOLDER = Path(".ordertide/demo")
     help="where it works; made afresh",
 )
 def command(orders: int | None, folder: Path, *, once: bool) -> None:
-    r"""Run everything on sample orders: broker, dataflow, the three tiers.
+    """Run everything on sample orders: broker, dataflow, the three tiers.
 
     4,998 orders of a Brazilian shop (2016 to 2018) and some generated ones after them. Then
     generated orders keep coming, an hour of theirs a second, until Ctrl-C.

@@ -19,7 +19,7 @@ from schemas.settings import read_settings
 @click.command("list")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 def command(path: Path | None) -> None:
-    r"""List carriers, tiers, rules and lifecycle statuses.
+    """List carriers, tiers, rules and lifecycle statuses.
 
     Rules and statuses are those that the settings name, else the shipped ones.
 

@@ -24,7 +24,7 @@ NOT_FOUND = 1  # exit code
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 @click.option("--json", "as_json", is_flag=True, help="as one JSON document")
 def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> None:
-    r"""Find ORDER: in the hot tier, else the warm one, else the archive.
+    """Find ORDER: in the hot tier, else the warm one, else the archive.
 
     Exit code 1 if no tier has it.
 

@@ -26,7 +26,7 @@ def command() -> None:
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 @click.option("--samples", type=click.IntRange(0), default=1, show_default=True, help="a code")
 def list_rejected(path: Path | None, samples: int) -> None:
-    r"""Count by code, with a reason and an original of each.
+    """Count by code, with a reason and an original of each.
 
     \b
     ordertide rejected list --samples 3
@@ -47,7 +47,7 @@ def list_rejected(path: Path | None, samples: int) -> None:
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 @click.option("--code", help="only what was rejected with this code")
 def replay_rejected(path: Path | None, code: str | None) -> None:
-    r"""Write the originals back to `events`; what is still wrong is rejected again.
+    """Write the originals back to `events`; what is still wrong is rejected again.
 
     Not those over 512 kB (their place is in the headers), nor what a tier's writer put there.
     Running it twice does no harm: events are known by source and event_id.

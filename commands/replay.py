@@ -49,7 +49,7 @@ def command(
     workers: int,
     out: Path,
 ) -> None:
-    r"""Run the engine over event FILES (NDJSON, .gz, .zst, .parquet; - is standard input).
+    """Run the engine over event FILES (NDJSON, .gz, .zst, .parquet; - is standard input).
 
     The same set of events gives the same bytes in orders, alerts, actions and audit, whatever the
     order of lines, duplicates, number of files and workers.

@@ -1,0 +1,35 @@
+"""What --help shows: every command says what it does, and its examples keep their lines."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from commands.main import COMMANDS, cli
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    """(name, command) of all commands, subcommands included."""
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {sub}", part) for sub, part in command.commands.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("", cli), *all_commands()], ids=lambda value: str(value)[:30]
+)
+def test_help_explains_a_command_and_keeps_the_lines_of_its_examples(
+    name: str, command: click.Command
+) -> None:
+    shown = command.get_help(click.Context(command, info_name=f"ordertide {name}".strip()))
+    assert "\\b" not in shown
+    assert "\b" not in shown
+    lines = [line.strip() for line in shown.splitlines()]
+    documented = (command.help or "").split("\b\n")[1:]
+    examples = [line for part in documented for line in part.split("\n\n")[0].splitlines()]
+    assert all(example.strip() in lines for example in examples)
+    assert len(command.help or "") > 20
