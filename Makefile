@@ -1,4 +1,4 @@
-# make demo | test | check | bench | docs | clean
+# make demo | test | stack | check | bench | docs | clean
 #
 # Everything lives in .venv. A stamp per set of extras is written after its installation, so that a
 # second call installs nothing; changing pyproject.toml or constraints.txt installs again.
@@ -20,13 +20,14 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test stack check bench docs clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    sample orders through the whole engine, live (ARGS=--once: once, then end)"
 	@echo "make test    the tests (ARGS='-k name': some; ORDERTIDE_SEED=n: repeat a run)"
+	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
 	@echo "make docs    regenerate what docs/ holds of generated documents"
@@ -36,7 +37,10 @@ demo: $(VENV)/.installed
 	@$(BIN)/ordertide demo $(ARGS)
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto -rs $(ARGS)
+
+stack: $(VENV)/.installed-test
+	@$(BIN)/ordertide stack up $(ARGS)
 
 check: $(VENV)/.installed-dev-test
 	@$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""Real servers and how the engine is deployed with them."""

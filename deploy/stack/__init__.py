@@ -1,0 +1,1 @@
+"""Real servers on one machine: started from packages, without containers, on loopback only."""

@@ -1,0 +1,73 @@
+"""The containers are the servers of `ordertide stack up`, and run the engine's own commands."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from commands.main import COMMANDS
+from deploy.stack.kafka import CLUSTER_ID
+from deploy.stack.library import version_of
+from schemas.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ENGINE = {name: service for name, service in SERVICES.items() if service["image"] == "ordertide"}
+
+
+@pytest.mark.parametrize(
+    ("service", "server"),
+    [
+        ("kafka", "kafka"),
+        ("elasticsearch", "elasticsearch"),
+        ("kibana", "elasticsearch"),
+        ("namenode", "hdfs"),
+        ("datanode", "hdfs"),
+    ],
+)
+def test_a_container_has_the_version_of_the_pom(service: str, server: str) -> None:
+    assert SERVICES[service]["image"].endswith(f":{version_of(server)}")
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES.keys() - ENGINE.keys()))
+def test_an_image_is_named_with_its_version(service: str) -> None:
+    assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[service]["image"])
+
+
+def test_every_server_of_the_stack_is_there() -> None:
+    servers = {"kafka", "redis", "elasticsearch", "namenode", "datanode"}
+    assert servers | {"prometheus", "alertmanager", "kibana", "grafana"} <= SERVICES.keys()
+    assert SERVICES["kafka"]["environment"]["CLUSTER_ID"] == CLUSTER_ID
+
+
+@pytest.mark.parametrize("service", sorted(ENGINE))
+def test_a_process_of_the_engine_is_a_command_with_valid_settings(service: str) -> None:
+    assert ENGINE[service]["command"][0] in COMMANDS
+    settings = read_settings(None, ENGINE[service]["environment"])
+    assert settings.broker.bootstrap == "kafka:19092"
+
+
+@pytest.mark.parametrize("service", sorted(ENGINE))
+def test_prometheus_watches_every_process_of_the_engine(service: str) -> None:
+    scraped = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])["scrape_configs"]
+    port = ENGINE[service]["environment"]["ORDERTIDE_TELEMETRY_PORT"]
+    assert f"{service}:{port}" in scraped[0]["static_configs"][0]["targets"]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_port_is_published_on_loopback_only(service: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[service].get("ports", []))
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_what_a_container_refers_to_exists(service: str) -> None:
+    definition = SERVICES[service]
+    assert set(definition.get("depends_on", {})) <= SERVICES.keys()
+    assert {config["source"] for config in definition.get("configs", [])} <= COMPOSE[
+        "configs"
+    ].keys()
+    places = {volume.partition(":")[0] for volume in definition.get("volumes", [])}
+    assert {place for place in places if "/" not in place} <= COMPOSE["volumes"].keys()
