@@ -151,14 +151,23 @@ def explain(data: bytes, error: Exception) -> Rejected:
         return Rejected("malformed_json", "nested too deeply")
     if isinstance(error, msgspec.ValidationError):
         return Rejected("invalid_event", str(error))
+    return Rejected("malformed_json", what_is_no_json(text, error))
+
+
+def what_is_no_json(text: str, error: Exception) -> str:
+    """What is wrong with `text`, which gave `error`, as JSON (RFC 8259)."""
+    constants: list[str] = []
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=constants.append)
     except RecursionError:
-        return Rejected("malformed_json", "nested too deeply")
+        return "nested too deeply"
     except ValueError:
-        return Rejected("malformed_json", str(error))
-    # Python's json takes NaN and Infinity, which JSON (RFC 8259) has not.
-    return Rejected("malformed_json", f"{error}; NaN and Infinity are not JSON")
+        return str(error)
+    # Two things remain that Python's json takes: constants, and half a surrogate pair, which is no
+    # character and can't be written as UTF-8, to a topic or to a tier.
+    if constants and "surrogate" not in str(error):
+        return f"{error}; NaN and Infinity are not JSON"
+    return "a \\u escape holds half a surrogate pair, which is no character"
 
 
 def check_plausible(field: str, at: int) -> None:

@@ -2,7 +2,7 @@
 
 `docs/schemas/<noun>.json` holds the JSON Schema (2020-12) of each noun on the wire, and
 `docs/asyncapi.json` the topics as AsyncAPI 3.0 (https://www.asyncapi.com/docs/reference). Both come
-from the nouns themselves; a test holds them current.
+from the nouns themselves, and `docs/settings.md` from the settings; a test holds them current.
 """
 
 import json
@@ -16,6 +16,7 @@ from schemas import topics
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.event import Event
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.settings_page import settings_page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOUNS = (Event, OrderDocument, AcceptedEvent, AlertTransition, Action, AuditEntry)
@@ -70,8 +71,13 @@ CHANNELS = {
 }
 
 
+def generated() -> dict[str, str]:
+    """{path under docs/: text} of everything that is generated."""
+    return {**documents(), "settings.md": settings_page()}
+
+
 def documents() -> dict[str, str]:
-    """{path under docs/: text} of every generated document."""
+    """{path under docs/: text} of every generated JSON document."""
     found = {f"schemas/{noun.__name__}.json": text_of(schema(noun)) for noun in NOUNS}
     found["asyncapi.json"] = text_of(asyncapi())
     return found
@@ -151,7 +157,7 @@ def message(topic: topics.TopicSettings) -> Json:
 
 def outdated(folder: Path) -> list[str]:
     """The documents in `folder` that are missing, not current, or of a noun that has gone."""
-    expected = documents()
+    expected = generated()
     found = [path for path, text in expected.items() if read(folder / path) != text]
     there = {f"schemas/{path.name}" for path in (folder / "schemas").glob("*.json")}
     return sorted([*found, *(there - expected.keys())])
@@ -166,7 +172,7 @@ def write(folder: Path) -> None:
     """Write all documents into `folder`, and remove schemas of nouns that have gone."""
     for path in outdated(folder):
         (folder / path).unlink(missing_ok=True)
-    for path, text in documents().items():
+    for path, text in generated().items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
 

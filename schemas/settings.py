@@ -1,80 +1,160 @@
 """Settings: one TOML file, every key overridable by environment.
 
-`ORDERTIDE_TRACK_CLOCK=recorded` overrides `clock` under `[track]`. Unknown keys are errors. Secrets
-(passwords in `broker.properties` or in URLs) belong into the environment, not into the file.
+`ORDERTIDE_TRACK_CLOCK=recorded` overrides `clock` under `[track]`, and `ORDERTIDE_TRACK_CLOCK_FILE`
+names a file that holds the value. Unknown keys are errors. A secret (a key such as `password`, a
+URL with a password in it) comes from the environment or from such a file, never from the TOML file:
+there it is an error. `docs/settings.md` lists every key; what a key means stands in
+`schemas/setting_meanings.py`.
 """
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from schemas.errors import SettingsError
-
-PREFIX = "ORDERTIDE_"
+from schemas.setting_findings import findings
+from schemas.setting_keys import keys_of, sections_of
+from schemas.setting_kinds import (
+    Addresses,
+    AtLeastOne,
+    Duration,
+    File,
+    Folder,
+    NotNegative,
+    Port,
+    Url,
+)
+from schemas.setting_secrets import masked
+from schemas.setting_sources import Values, from_environment, from_file, nested
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`bootstrap` is host:port (several with commas); `properties` are librdkafka's."""
+    """`bootstrap` is host:port (several with commas); `properties` are librdkafka's.
 
-    bootstrap: str = "127.0.0.1:9092"
+    `user` and `password` are for SASL, `certificate` and `key` (PEM files) for TLS with client
+    certificates; `ca` (PEM file) is what the brokers' certificates are checked against.
+    """
+
+    bootstrap: Addresses = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    user: str | None = None
+    password: str | None = None
+    ca: File | None = None
+    certificate: File | None = None
+    key: File | None = None
+    key_password: str | None = None
     properties: dict[str, str] = {}
     embedded: bool = False
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"BrokerSettings({self.bootstrap!r}, {self.security_protocol}, user={self.user!r})"
 
 
 class TrackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The dataflow. `clock` is `broker` or, for recorded history, `recorded`."""
 
     clock: Literal["broker", "recorded"] = "broker"
-    folder: str = ".ordertide/track"
-    workers: int = 1
+    folder: Folder = ".ordertide/track"
+    workers: AtLeastOne = 1
     group: str = "ordertide-track"
-    epoch_ms: int = 200
-    margin_ms: int = 500
-    rules: str | None = None
-    lifecycle: str | None = None
+    epoch_ms: AtLeastOne = 200
+    margin_ms: NotNegative = 500
+    rules: File | None = None
+    lifecycle: File | None = None
 
 
 class HotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Redis. `keep` counts on the stream clock."""
+    """Redis, or with `cluster` a Redis Cluster. `keep` counts on the stream clock.
 
-    url: str = "redis://127.0.0.1:6379/0"
+    What `url` says of user and password goes before `user` and `password`.
+    """
+
+    url: Url = "redis://127.0.0.1:6379/0"
+    user: str | None = None
+    password: str | None = None
+    ca: File | None = None
+    certificate: File | None = None
+    key: File | None = None
+    cluster: bool = False
+    nodes: Addresses | None = None
+    replicas: NotNegative = 0
     prefix: str = "ordertide"
-    keep: str = "72h"
+    keep: Duration = "72h"
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"HotSettings({masked('hot.url', self.url)!r}, user={self.user!r})"
 
 
 class WarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The warm store: a folder with a SQLite file per period. `keep` is on the stream clock."""
+    """Elasticsearch at `url`; without one a folder with a SQLite file per period.
 
-    folder: str = ".ordertide/warm"
-    keep: str = "92d"
+    `keep` is on the stream clock.
+    """
+
+    url: Url | None = None
+    api_key: str | None = None
+    user: str | None = None
+    password: str | None = None
+    ca: File | None = None
+    prefix: str = "ordertide"
+    folder: Folder = ".ordertide/warm"
+    keep: Duration = "92d"
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs; the URL may hold one.
+        return f"WarmSettings(folder={self.folder!r}, prefix={self.prefix!r}, user={self.user!r})"
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A folder of Parquet files; one is sealed at `seal_rows` rows or after `seal_after`."""
+    """A folder of Parquet files; one is sealed at `seal_rows` rows or after `seal_after`.
 
-    folder: str = ".ordertide/archive"
-    seal_rows: int = 100_000
-    seal_after: str = "60s"
+    With `webhdfs` and `namenodes` (the same NameNodes, one or two) the folder lies on HDFS.
+    """
+
+    folder: Folder = ".ordertide/archive"
+    webhdfs: Addresses | None = None
+    namenodes: Addresses | None = None
+    user: str = "ordertide"
+    seal_rows: AtLeastOne = 100_000
+    seal_after: Duration = "60s"
+
+
+class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Order alerts to a channel; an open one stands there for `hold`, renewed every `renew`."""
+
+    channel: Literal["alertmanager", "webhook"] = "alertmanager"
+    url: Url = "http://127.0.0.1:9093"
+    token: str | None = None
+    ca_file: File | None = None
+    group: str | None = None
+    renew: Duration = "1m"
+    hold: Duration = "5m"
+    link: str = ""
 
 
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of wrapped keys that seal personal data."""
 
-    keys: str = ".ordertide/keys.json"
+    keys: File = ".ordertide/keys.json"
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where metrics and health answer; port 0 is any free one. Logs as `text` or `json`."""
+    """Where metrics and health answer; port 0 is any free one. Logs as `text` or `json`.
+
+    `prometheus` is who reads them: only `ordertide doctor` asks it whether it does.
+    """
 
     host: str = "127.0.0.1"
-    port: int = 0
+    port: Port = 0
     logs: Literal["text", "json"] = "json"
     level: str = "INFO"
+    prometheus: Url | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,47 +165,39 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hot: HotSettings = HotSettings()
     warm: WarmSettings = WarmSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    delivery: DeliverySettings = DeliverySettings()
     privacy: PrivacySettings = PrivacySettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+
+
+class Sourced(NamedTuple):
+    """Settings, and who set each value; what nobody set has its default."""
+
+    settings: Settings
+    values: Values
+
+
+KEYS = keys_of(sections_of(Settings))
 
 
 def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read a settings file (none: the defaults), and what the environment overrides.
 
     Raises:
-        SettingsError: unreadable, an unknown key (with a suggestion), or a value of the wrong type.
+        SettingsError: unreadable, an unknown key (with a suggestion), a value of the wrong type or
+            form, a secret in the file: a line for each fault.
     """
+    return read_sourced(path, environment).settings
+
+
+def read_sourced(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sourced:
+    """As `read_settings`, with where each value came from."""
     name = str(path) if path else "settings"
     try:
-        table = tomllib.loads(path.read_text("utf-8")) if path else {}
-        override(table, environment)
-        return msgspec.convert(table, Settings, strict=False)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        message = f"{name}: {error}"
-        raise SettingsError(message) from error
-    except msgspec.ValidationError as error:
-        message = f"{name}: {error}{suggestion(str(error))}"
-        raise SettingsError(message) from error
-
-
-def override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Put `ORDERTIDE_SECTION_KEY=value` into the table; other variables are not ours."""
-    for section in Settings.__struct_fields__:
-        start = f"{PREFIX}{section.upper()}_"
-        for variable, value in environment.items():
-            if variable.startswith(start):
-                table.setdefault(section, {})[variable[len(start) :].lower()] = value
-
-
-def suggestion(reason: str) -> str:
-    """`; did you mean KEY?` for an unknown key that is close to a known one."""
-    if "unknown field" not in reason:
-        return ""
-    unknown = reason.split("`")[1]
-    sections = {f.name: f.type for f in msgspec.structs.fields(Settings)}
-    known = [
-        *sections,
-        *(key for section in sections.values() for key in section.__struct_fields__),
-    ]
-    close = difflib.get_close_matches(unknown, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+        values = from_file(path, KEYS) if path else {}
+        values |= from_environment(environment, KEYS)
+    except SettingsError as error:
+        raise SettingsError(f"{name}: {error}") from error
+    if faults := [*findings(values, KEYS)]:
+        raise SettingsError("\n".join(f"{name}: {fault}" for fault in faults))
+    return Sourced(msgspec.convert(nested(values), Settings, strict=False), values)

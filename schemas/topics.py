@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from schemas.instants import DAY_MS
+
 EVENTS = "events"
 ORDERS_EVENTS = "orders.events"
 ORDERS_CHANGES = "orders.changes"
@@ -13,21 +15,31 @@ EVENTS_REJECTED = "events.rejected"
 
 
 class TopicSettings(msgspec.Struct, frozen=True):
-    """How a topic is to be created."""
+    """How a topic is to be created. `partitions` None: as many as the caller says.
+
+    `keep_ms`: how long messages stay; in a compacted topic how long a tombstone stays.
+    """
 
     name: str
     timestamp_type: Literal["LogAppendTime", "CreateTime"] = "CreateTime"
     cleanup_policy: Literal["delete", "compact"] = "delete"
+    keep_ms: int = 14 * DAY_MS
+    partitions: int | None = None
 
 
+# A reader that is away for longer than a topic is kept ends with `OffsetLost`. Rejected messages
+# wait for somebody to fix what rejects them; the audit is kept as long as the warm tier keeps.
 TOPICS = (
     TopicSettings(EVENTS, timestamp_type="LogAppendTime"),
     TopicSettings(ORDERS_EVENTS),
     TopicSettings(ORDERS_CHANGES, cleanup_policy="compact"),
     TopicSettings(ORDERS_ACTIONS),
-    TopicSettings(ORDERS_AUDIT),
-    TopicSettings(EVENTS_REJECTED),
+    TopicSettings(ORDERS_AUDIT, keep_ms=92 * DAY_MS),
+    TopicSettings(EVENTS_REJECTED, keep_ms=30 * DAY_MS),
 )
+
+# Holds nothing: who owns its one partition in a flow's lease group runs the flow (`broker.lease`).
+LEASE = TopicSettings("ordertide.lease", partitions=1)
 
 # The key of a heartbeat on orders.changes begins so; it has no value, only the clock in its header.
 # It keeps the tiers' clocks going while no order changes. No order key begins with a control

@@ -1,0 +1,83 @@
+"""Everything that can be said of a settings file without asking a server."""
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+
+from commands.deliver import plan_of
+from commands.local_folders import local_folders
+from commands.tiers import archive_files
+from commands.track import path_of
+from dataflows.tables import read_lifecycle, read_rules
+from schemas.errors import SettingsError
+from schemas.settings import Settings, read_settings
+from schemas.topics import ORDERS_CHANGES
+from telemetry.log import LEVELS
+
+
+def config_faults(path: Path) -> list[str]:
+    """Each fault as a line that names the file."""
+    try:
+        settings = read_settings(path)
+    except SettingsError as error:
+        return str(error).splitlines()
+    return [f"{path}: {fault}" for check in CHECKS for fault in check(settings)]
+
+
+def table_faults(settings: Settings) -> Iterator[str]:
+    """The lifecycle, and the rules over it."""
+    try:
+        table = read_lifecycle(path_of(settings.track.lifecycle))
+    except SettingsError as error:
+        yield f"track.lifecycle: {error}"
+        return
+    try:
+        read_rules(path_of(settings.track.rules), table)
+    except SettingsError as error:
+        yield f"track.rules: {error}"
+
+
+def folder_faults(settings: Settings) -> Iterator[str]:
+    """Folders that are none, and folders that two parts would share."""
+    folders = local_folders(settings)
+    for name, folder in folders.items():
+        if Path(folder).exists() and not Path(folder).is_dir():
+            yield f"{name}: {folder} is a file; name a folder"
+    for (one, folder), (other, same) in combinations(folders.items(), 2):
+        if Path(folder).resolve() == Path(same).resolve():
+            yield f"{one} and {other} are the same folder, {folder}; give each its own"
+    if Path(settings.privacy.keys).is_dir():
+        yield f"privacy.keys: {settings.privacy.keys} is a folder; name a file"
+
+
+def level_faults(settings: Settings) -> Iterator[str]:
+    """A log level that there isn't."""
+    if settings.telemetry.level.lower() not in LEVELS:
+        level = settings.telemetry.level
+        yield f"telemetry.level: {level!r} is none; choose one of {', '.join(LEVELS)}"
+
+
+def delivery_faults(settings: Settings) -> Iterator[str]:
+    """Alerts that would run out before they are renewed."""
+    try:
+        plan_of(settings.delivery, ORDERS_CHANGES)
+    except SettingsError as error:
+        yield str(error)
+
+
+def archive_faults(settings: Settings) -> Iterator[str]:
+    """HDFS named by half, without its client, or with a folder that isn't absolute."""
+    try:
+        archive_files(settings)
+    except SettingsError as error:
+        yield str(error)
+
+
+Check = Callable[[Settings], Iterator[str]]
+CHECKS: tuple[Check, ...] = (
+    table_faults,
+    folder_faults,
+    archive_faults,
+    level_faults,
+    delivery_faults,
+)

@@ -1,0 +1,74 @@
+"""What a setting's text means beyond its type, and the check that belongs to it.
+
+A settings struct annotates with these names: `keep: Duration = "72h"`. The check runs whenever
+settings are read; editors get a pattern from `ordertide config schema`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from schemas.errors import SettingsError
+from schemas.instants import parse_duration
+
+LAST_PORT = 65535
+
+Duration = Annotated[
+    str,
+    Meta(extra={"kind": "duration"}, extra_json_schema={"pattern": r"^(\d{1,9}(ms|s|m|h|d))+$"}),
+]
+Url = Annotated[str, Meta(extra={"kind": "url"}, extra_json_schema={"format": "uri"})]
+Addresses = Annotated[str, Meta(extra={"kind": "addresses"})]
+Folder = Annotated[str, Meta(extra={"kind": "folder"}, min_length=1)]
+File = Annotated[str, Meta(extra={"kind": "file"}, min_length=1)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Port = Annotated[int, Meta(ge=0, le=LAST_PORT)]
+
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})")
+
+
+def fault_of(kind: str | None, text: str) -> str | None:
+    """What is wrong with `text` as a setting of `kind`; None if nothing is."""
+    check = CHECKS.get(kind or "")
+    return check(text) if check else None
+
+
+def fault_of_duration(text: str) -> str | None:
+    """None for `72h`, `90s`, `1d12h`."""
+    try:
+        parse_duration(text)
+    except SettingsError as error:
+        return str(error).removeprefix("duration: ")
+    return None
+
+
+def fault_of_url(text: str) -> str | None:
+    """None for `scheme://host:port/path`, also without a host where there is a path."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError as error:
+        return f"{text!r} is no URL: {error}"
+    if not parts.scheme or "://" not in text or not (parts.hostname or parts.path):
+        return f"{text!r} is no URL; write it like http://host:9200"
+    return None
+
+
+def fault_of_addresses(text: str) -> str | None:
+    """None for `host:port`, or several with commas."""
+    for address in text.split(","):
+        found = ADDRESS.fullmatch(address.strip())
+        if not found or int(found[2]) > LAST_PORT:
+            return f"{address.strip()!r} is no host:port; write it like kafka-1:9092,kafka-2:9092"
+    return None
+
+
+CHECKS: dict[str, Callable[[str], str | None]] = {
+    "duration": fault_of_duration,
+    "url": fault_of_url,
+    "addresses": fault_of_addresses,
+}

@@ -1,0 +1,121 @@
+"""`ordertide config`: every fault at once, every value with its origin, no secret shown."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from commands.config import command
+from commands.config_show import effective_settings
+from schemas.settings import KEYS, Settings, read_settings, read_sourced
+from schemas.settings_page import settings_page, settings_schema
+
+
+def written(folder: Path, text: str, name: str = "ordertide.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(command, arguments, env=environment)
+
+
+def test_a_good_file_is_ok(tmp_path: Path) -> None:
+    path = written(tmp_path, "[track]\nworkers = 2\n")
+    result = run("check", str(path))
+    assert (result.exit_code, result.output) == (0, f"{path}: ok\n")
+
+
+def test_all_faults_of_keys_and_values_are_listed(tmp_path: Path) -> None:
+    path = written(tmp_path, '[hot]\nkeep = "long"\nurls = "x"\n[track]\nclock = "wall"\n')
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    lines = result.output.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"{path}: ") for line in lines)
+
+
+def test_faults_in_the_files_that_the_settings_name_are_listed_with_them(tmp_path: Path) -> None:
+    rules = written(tmp_path, "version = 1\n[[rule]]\nid = 'x'\nstatuses = ['NOWHERE']\n", "r.toml")
+    folder = str(tmp_path / "same")
+    text = f"""
+[track]
+rules = "{rules}"
+folder = "{folder}"
+[warm]
+folder = "{rules}"
+[archive]
+folder = "{folder}"
+[telemetry]
+level = "loud"
+"""
+    result = run("check", str(written(tmp_path, text)))
+    assert result.exit_code == 2
+    for words in (
+        "track.rules: ",
+        f"warm.folder: {rules} is a file",
+        "track.folder and archive.folder are the same folder",
+        "telemetry.level: 'loud' is none",
+    ):
+        assert words in result.output
+
+
+def test_a_missing_lifecycle_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, '[track]\nlifecycle = "nowhere.toml"\n')
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    assert "track.lifecycle: nowhere.toml: " in result.output
+
+
+def test_show_says_where_each_value_came_from(tmp_path: Path) -> None:
+    path = written(tmp_path, '[hot]\nkeep = "24h"\n')
+    environment = {"ORDERTIDE_HOT_PREFIX": "mine"}
+    shown = run("show", "--settings", str(path), environment=environment).output
+    origins = {
+        line.partition("  #")[0].strip(): line.split("# ")[-1] for line in shown.splitlines()
+    }
+    assert origins['keep = "24h"'] == "file"
+    assert origins['prefix = "mine"'] == "ORDERTIDE_HOT_PREFIX"
+    assert origins["workers = 1"] == "default"
+
+
+def test_show_masks_secrets_and_can_be_read_again(tmp_path: Path) -> None:
+    environment = {
+        "ORDERTIDE_HOT_URL": "redis://me:geheim@redis:6379/0",
+        "ORDERTIDE_BROKER_PROPERTIES_SASL_PASSWORD": "geheim",
+        "ORDERTIDE_BROKER_PROPERTIES_SASL_MECHANISM": "PLAIN",
+        "ORDERTIDE_TRACK_WORKERS": "3",
+    }
+    shown = effective_settings(read_sourced(None, environment))
+    assert "geheim" not in shown
+    assert "redis://me:***@redis:6379/0" in shown
+    assert "properties.sasl.password is set and secret" in shown
+    again = read_settings(written(tmp_path, shown), {})
+    assert again.track.workers == 3
+    assert again.broker.properties == {"sasl.mechanism": "PLAIN"}
+
+
+def test_what_show_prints_of_the_defaults_is_the_defaults(tmp_path: Path) -> None:
+    shown = effective_settings(read_sourced(None, {}))
+    assert read_settings(written(tmp_path, shown), {}) == Settings()
+
+
+def test_the_schema_knows_every_key_that_may_stand_in_the_file() -> None:
+    schema = settings_schema()
+    sections = schema["$defs"]["Settings"]["properties"]
+    assert set(sections) == set(KEYS)
+    assert json.loads(run("schema").output) == json.loads(msgspec.json.encode(schema))
+    hot = schema["$defs"]["HotSettings"]["properties"]
+    assert hot["keep"]["pattern"]
+    assert hot["keep"]["description"]
+    assert "password" not in hot
+
+
+@pytest.mark.parametrize("section", sorted(KEYS))
+def test_the_page_lists_every_key_with_its_variable(section: str) -> None:
+    page = settings_page()
+    assert f"## [{section}]" in page
+    assert all(f"`{key.variable}`" in page for key in KEYS[section].values())
