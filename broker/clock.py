@@ -3,8 +3,9 @@
 `through = T` means: every event with arrival ≤ T has been read. It comes from what is read, and at
 the end of the partition from proof: if a position has reached the end offset that was asked for at
 a moment, nothing can arrive any more with an append time before that moment, give or take the
-clock skew between the broker and us. No answer, no progress. (`_PARTITION_EOF` is no proof: it
-fires once and stays the last word when the broker dies.)
+clock skew between the broker and us. (`EndOffsets.ask` sees to it that what is appended is in that
+end.) No answer, no progress. (`_PARTITION_EOF` is no proof: it fires once and stays the last word
+when the broker dies.)
 """
 
 from collections.abc import Callable
@@ -15,6 +16,10 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from broker.connect import LOGGER
+from broker.ends import Unsettled
+from broker.errors import PASSING
+from broker.outage import OUTAGE
+from broker.stuck import Stuck
 
 ClockKind = Literal["broker", "recorded"]
 Now = Callable[[], int]
@@ -100,7 +105,7 @@ class PartitionClock:
 class EndProof:
     """Carries a clock on at the end of its partition, by one question at a time.
 
-    `ask` is `EndOffsets.ask` for the partition. Nothing here waits.
+    `ask` is `EndOffsets.ask` for the partition, `name` what people call it. Nothing here waits.
     """
 
     def __init__(
@@ -110,14 +115,18 @@ class EndProof:
         now: Now,
         margin_ms: int = MARGIN_MS,
         every_ms: int = ASK_EVERY_MS,
+        name: str = "clock",
     ) -> None:
         self._clock = clock
         self._ask = ask
         self._now = now
         self._margin_ms = margin_ms
         self._every_ms = every_ms
+        self._name = name
         self._asked_at: int | None = None
         self._answer: Future[int] | None = None
+        self._stuck = Stuck(name, now)
+        self._refused: set[str] = set()
 
     def step(self, position: int) -> None:
         """Use an answer that has come, and ask again when it is time.
@@ -133,14 +142,29 @@ class EndProof:
 
     def _use(self, answer: Future[int], position: int) -> None:
         failed = answer.exception()
-        if isinstance(failed, KafkaException):
-            LOGGER.warning("clock: the end offset is unknown, the clock holds: %s", failed)
+        if isinstance(failed, Unsettled | KafkaException):
+            self._hold(failed)
             self._answer = None
             return
         end_offset = answer.result()
         if position >= end_offset and self._asked_at is not None:
             self._clock.proved(self._asked_at, position, end_offset, self._margin_ms)
             self._answer = None  # otherwise it is kept: the proof holds when the end is reached
+            self._stuck.moved(position)
+        elif self._asked_at is not None and self._stuck.is_stuck(
+            position, end_offset, self._asked_at
+        ):
+            self._answer = None
+
+    def _hold(self, failed: Unsettled | KafkaException) -> None:
+        if isinstance(failed, Unsettled):
+            return  # what is to come carries the clock on
+        error = failed.args[0]
+        if error.name() in PASSING:
+            OUTAGE.failed(f"{self._name}: the end offset is unknown, the clock holds: {failed}")
+        elif error.name() not in self._refused:
+            self._refused.add(error.name())
+            LOGGER.warning("%s: the end offset isn't told, the clock holds: %s", self._name, failed)
 
     def _is_time(self) -> bool:
         if self._asked_at is None:

@@ -29,12 +29,14 @@ class Connection(msgspec.Struct, frozen=True):
     """A broker's address, and librdkafka properties (TLS, SASL, tuning) by their dotted names.
 
     `bootstrap` is `host:port`, several with commas. Properties go before ordertide's own defaults,
-    but not before what its promises rest on (acks, idempotence, commits).
+    but not before what its promises rest on (acks, idempotence, commits). `embedded`: it is
+    `broker.embedded`, which has no administration, no topic ids and no groups that last.
     """
 
     bootstrap: str
     properties: dict[str, str] = {}
     client_id: str = "ordertide"
+    embedded: bool = False
 
     def __repr__(self) -> str:
         # Properties hold passwords; their names are enough to tell two connections apart.

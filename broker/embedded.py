@@ -55,7 +55,7 @@ FUNCTIONS = {
 
 def embedded_connection(bootstrap: str) -> Connection:
     """How another process reaches the embedded broker at `bootstrap` (`127.0.0.1:40123`)."""
-    return Connection(bootstrap, PROPERTIES)
+    return Connection(bootstrap, PROPERTIES, embedded=True)
 
 
 class EmbeddedBroker:

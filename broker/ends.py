@@ -1,49 +1,135 @@
 """Asking where partitions end, without waiting for the answer."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from broker.connect import Connection
-from schemas.errors import Busy
+from broker.outage import OUTAGE
+from schemas.errors import Busy, OrdertideError
+
+NONE = -1  # the broker has no offset of that kind
+# After a leader's change this client asks the new one under the old one's epoch, which is refused,
+# until what it knows has aged: 15 minutes by default.
+FRESH = {"metadata.max.age.ms": 2_000}
+
+
+class Unsettled(OrdertideError):
+    """The newest message isn't on all replicas in sync yet, so the end proves nothing."""
+
+    def __init__(self, where: TopicPartition, end_offset: int) -> None:
+        super().__init__(f"{where.topic} [{where.partition}]: messages after {end_offset} to come")
+        self.end_offset = end_offset
 
 
 class EndOffsets:
     """One client that asks for the ends of any number of partitions.
 
-    The end is the high watermark: messages of open transactions count, so that a position which
-    has reached it can't have been overtaken by a transaction that ends later.
+    The end is the high watermark. Messages of open transactions count, so that a position which has
+    reached it can't have been overtaken by a transaction that ends later. Messages that are
+    appended, but not yet on all replicas in sync, don't count, and those have their append times
+    already: for some ms, and for 6 to 10 s after a follower was killed (three brokers, measured).
+    Hence `ask` asks for the message with the latest time first, which the broker doesn't tell while
+    it lies behind the high watermark.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._admin = AdminClient(connection.config("admin"))
+        self._admin = AdminClient({**connection.config("admin"), **FRESH})
+        self._is_embedded = connection.embedded  # one replica, and no question for the latest time
 
     def ask(self, topic: str, partition: int, timeout_s: float = 2.0) -> Future[int]:
-        """The end offset, some time; the future fails if the broker gives no answer."""
+        """The end offset, some time: all that was appended before this call lies before it.
+
+        The future fails with `Unsettled` if there is more to come, and with a KafkaException if
+        the broker gives no answer. (The first message of an empty partition isn't waited for: what
+        the broker says is the same as of one that stays empty.)
+        """
         where = TopicPartition(topic, partition)
-        asked = self._admin.list_offsets({where: OffsetSpec.latest()}, request_timeout=timeout_s)
         end: Future[int] = Future()
-        asked[where].add_done_callback(lambda answer: hand_over(answer, end))
+        if self._is_embedded:
+            self._then(where, OffsetSpec.latest(), timeout_s, end, end.set_result)
+        else:
+            question = Question(self._then, where, timeout_s, end)
+            self._then(where, OffsetSpec.max_timestamp(), timeout_s, end, question.newest)
         return end
 
     def get(self, topic: str, partition: int, timeout_s: float = 2.0) -> int:
-        """The end offset, waited for.
+        """The end offset, settled or not, waited for.
 
         Raises:
             Busy: no answer within `timeout_s`.
         """
+        end: Future[int] = Future()
+        where = TopicPartition(topic, partition)
+        self._then(where, OffsetSpec.latest(), timeout_s, end, end.set_result)
         try:
             # The request has its own time-out; the second more is for the answer's way here.
-            return self.ask(topic, partition, timeout_s).result(timeout_s + 1.0)
+            return end.result(timeout_s + 1.0)
         except (KafkaException, TimeoutError) as error:
             raise Busy(f"{topic} [{partition}]: no end offset within {timeout_s} s") from error
 
+    def _then(
+        self,
+        where: TopicPartition,
+        what: OffsetSpec,
+        timeout_s: float,
+        end: Future[int],
+        use: Callable[[int], None],
+    ) -> None:
+        """Ask, and let `use` have the offset; an error goes to `end`."""
+        asked = self._admin.list_offsets({where: what}, request_timeout=timeout_s)
+        asked[where].add_done_callback(lambda answer: hand_over(answer, end, use))
 
-def hand_over(answer: "Future[ListOffsetsResultInfo]", end: Future[int]) -> None:
+
+class Question:
+    """One question for a settled end, step by step."""
+
+    def __init__(
+        self,
+        then: Callable[
+            [TopicPartition, OffsetSpec, float, Future[int], Callable[[int], None]], None
+        ],
+        where: TopicPartition,
+        timeout_s: float,
+        end: Future[int],
+    ) -> None:
+        self._then = then
+        self._where = where
+        self._timeout_s = timeout_s
+        self._end = end
+
+    def newest(self, offset: int) -> None:
+        """The message with the latest time lies at `offset`, or it can't be told yet."""
+        # The end is asked for only now: all that was there a moment ago lies before it.
+        self._next(OffsetSpec.latest(), self._end.set_result if offset != NONE else self.untold)
+
+    def untold(self, end_offset: int) -> None:
+        """Either there is no message at all, or the newest is behind the high watermark."""
+        self._next(OffsetSpec.earliest(), lambda first: self.compare(first, end_offset))
+
+    def compare(self, first_offset: int, end_offset: int) -> None:
+        """An empty partition ends where it begins."""
+        if first_offset == end_offset:
+            self._end.set_result(end_offset)
+        else:
+            self._end.set_exception(Unsettled(self._where, end_offset))
+
+    def _next(self, what: OffsetSpec, use: Callable[[int], None]) -> None:
+        self._then(self._where, what, self._timeout_s, self._end, use)
+
+
+def hand_over(
+    answer: "Future[ListOffsetsResultInfo]", end: Future[int], use: Callable[[int], None]
+) -> None:
     """Pass what the broker answered on as a bare offset."""
     error = answer.exception()
-    if error is None:
-        end.set_result(answer.result().offset)
-    else:
+    if error is not None:
         end.set_exception(error)
+    elif answer.result().offset == OFFSET_INVALID:
+        # That is what comes, and no error, while a partition has no leader to ask.
+        end.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001 - its public name
+    else:
+        OUTAGE.worked()
+        use(answer.result().offset)

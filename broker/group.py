@@ -9,13 +9,14 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 from broker.connect import LOGGER, Connection
 from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal
 from broker.message import BATCH_MESSAGES, Fetcher, Message
-from schemas.errors import Busy
+from schemas.errors import Busy, OrdertideError
 
 Partition = tuple[str, int]
+StartOf = Callable[[str, int], int | None]
 COMMITTED_TIMEOUT_S = 30.0
 
 
-def ignore_revoked(partitions: list[Partition]) -> None:
+def ignore(partitions: list[Partition]) -> None:
     """For readers that hold nothing between `read` and `commit`."""
 
 
@@ -24,6 +25,8 @@ class GroupReader:
 
     `on_revoked` is called inside `read` with partitions that went to another member (or are to be
     read again): what was read from them and not committed has to be dropped, it comes again.
+    `on_assigned` is called with partitions that came. `start_of(topic, partition)`, asked whenever
+    one comes, says where to go on whatever the group has committed; None is the beginning.
     """
 
     def __init__(
@@ -31,10 +34,14 @@ class GroupReader:
         connection: Connection,
         group: str,
         topics: Sequence[str],
-        on_revoked: Callable[[list[Partition]], None] = ignore_revoked,
+        on_revoked: Callable[[list[Partition]], None] = ignore,
+        on_assigned: Callable[[list[Partition]], None] = ignore,
+        start_of: StartOf | None = None,
     ) -> None:
         self.group = group
         self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
+        self._start_of = start_of
         self._next: dict[Partition, int] = {}  # of owned partitions, once something was read
         self._owned: set[Partition] = set()
         self._paused = False
@@ -128,18 +135,32 @@ class GroupReader:
 
     def _assigned(self, client: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
         try:
-            starts = committed_starts(client, parts)
-        except KafkaException as error:
-            self._fetcher.fail(BrokerFailed(f"group {self.group}: no committed offsets: {error}"))
+            starts = self._starts(client, parts)
+        except OrdertideError as failed:
+            # An exception would be lost in the callback: `read` raises it.
+            self._fetcher.fail(failed)
             starts = []
-        self._owned |= {(part.topic, part.partition) for part in starts}
+        came = [(part.topic, part.partition) for part in starts]
+        self._owned |= set(came)
         if self._cooperative:
             client.incremental_assign(starts)
         else:
             client.assign(starts)
         if self._paused:
             client.pause(starts)
+        self._on_assigned(came)
         LOGGER.info("group %s: assigned %s", self.group, sorted(self._owned))
+
+    def _starts(
+        self, client: confluent_kafka.Consumer, parts: list[TopicPartition]
+    ) -> list[TopicPartition]:
+        if self._start_of is None:
+            return committed_starts(client, self.group, parts)
+        starts = [(part, self._start_of(part.topic, part.partition)) for part in parts]
+        return [
+            TopicPartition(part.topic, part.partition, OFFSET_BEGINNING if at is None else at)
+            for part, at in starts
+        ]
 
     def _revoked(self, client: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
         gone = [(part.topic, part.partition) for part in parts]
@@ -166,13 +187,19 @@ def is_cooperative(settings: dict[str, Any]) -> bool:
 
 
 def committed_starts(
-    client: confluent_kafka.Consumer, partitions: Iterable[TopicPartition]
+    client: confluent_kafka.Consumer, group: str, partitions: Iterable[TopicPartition]
 ) -> list[TopicPartition]:
     """Where each partition goes on: the group's committed offset, else the beginning.
 
     Without a commit `auto.offset.reset` would decide, and that is set to fail.
+
+    Raises:
+        BrokerFailed: no answer, or a refusal.
     """
-    stored = client.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S)
+    try:
+        stored = client.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S)
+    except KafkaException as error:
+        raise BrokerFailed(f"group {group}: no committed offsets: {error}") from error
     return [
         TopicPartition(s.topic, s.partition, s.offset if s.offset >= 0 else OFFSET_BEGINNING)
         for s in stored

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, Self
 import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
 
-from broker.connect import LOGGER, Connection
+from broker.connect import Connection
 from broker.errors import PASSING, OffsetLost, refusal
+from broker.outage import OUTAGE
 from schemas.errors import OrdertideError
 
 Headers = list[tuple[str, bytes | None]]
@@ -111,6 +112,8 @@ class Fetcher:
             self._judge([raw for raw in raws if raw.error() is not None])
         if self._failure and not messages:
             raise self._failure
+        if messages:
+            OUTAGE.worked()
         return messages
 
     def fail(self, failure: OrdertideError) -> None:
@@ -121,10 +124,11 @@ class Fetcher:
         for raw in raws:
             error = raw.error()
             if error.name() == "_PARTITION_EOF":
+                OUTAGE.worked()
                 if self._on_end:
                     self._on_end(raw.topic(), raw.partition(), raw.offset())
             elif error.name() in PASSING:
-                LOGGER.info("%s: %s", raw.topic() or "consumer", error.str())
+                OUTAGE.failed(f"{raw.topic() or 'consumer'}: {error.str()}")
             elif error.name() in {"_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE", "_LOG_TRUNCATION"}:
                 self.fail(self._lost(raw.topic(), raw.partition(), raw.offset()))
             else:

@@ -1,15 +1,18 @@
 """Reading one partition from a position that the caller keeps."""
 
+import time
 from typing import Self
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from broker.connect import Connection
+from broker.connect import LOGGER, Connection
 from broker.ends import EndOffsets
-from broker.errors import missing_topic
+from broker.errors import PASSING, missing_topic
 from broker.message import BATCH_MESSAGES, Fetcher, Message
-from broker.topics import count_partitions
+from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
+
+RETRY_S = 0.1
 
 
 class PartitionReader:
@@ -37,9 +40,13 @@ class PartitionReader:
         self.partition = partition
         self._ends = ends or EndOffsets(connection)
         self._reports = group is not None
+        self._is_report_refused = False
         # Markers of transactions and compacted messages are passed silently; the end tells.
         self._fetcher = Fetcher(
-            connection, group or connection.client_id, on_end=self._reached_the_end
+            connection,
+            group or connection.client_id,
+            {"on_commit": self._was_reported},
+            on_end=self._reached_the_end,
         )
         # Assigned blindly, a topic that isn't there shows only after half a minute.
         if partition >= count_partitions(self._fetcher.client, topic):
@@ -98,10 +105,29 @@ class PartitionReader:
 
     def _first_offset(self) -> int:
         whole = TopicPartition(self.topic, self.partition)
-        try:
-            return self._fetcher.client.get_watermark_offsets(whole, timeout=10.0)[0]
-        except KafkaException as error:
-            raise Busy(f"{self.topic} [{self.partition}]: no first offset: {error}") from error
+        give_up_at_s = time.monotonic() + ANSWER_TIMEOUT_S
+        while True:
+            try:
+                return self._fetcher.client.get_watermark_offsets(whole, ANSWER_TIMEOUT_S)[0]
+            except KafkaException as error:
+                # A topic that has just been made has a leader only after a moment.
+                is_new = error.args[0].name() in PASSING and time.monotonic() < give_up_at_s
+                if not is_new:
+                    raise Busy(
+                        f"{self.topic} [{self.partition}]: no first offset: {error}"
+                    ) from error
+            time.sleep(RETRY_S)
+
+    def _was_reported(self, error: KafkaError | None, _parts: list[TopicPartition]) -> None:
+        # Lag tools show too much then, and nothing else depends on it.
+        if error is None or error.name() in PASSING or self._is_report_refused:
+            return
+        self._is_report_refused = True
+        LOGGER.warning(
+            "%s [%d]: the broker doesn't take the position for the group, so that its lag shows too"
+            " large: %s (%s); allow READ on the group",
+            *(self.topic, self.partition, error.str(), error.name()),
+        )
 
     def _reached_the_end(self, _topic: str, _partition: int, offset: int) -> None:
         self._position = max(self._position, offset)

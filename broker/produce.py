@@ -1,7 +1,7 @@
 """Writing to the broker so that nothing is lost without somebody hearing of it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Self
 
 import confluent_kafka
@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from broker.connect import Connection
 from broker.errors import DeliveryFailed, refusal
 from broker.message import Headers
+from broker.outage import OUTAGE
 from broker.throttle import Throttle
 from schemas.errors import Busy, OrdertideError, Rejected
 
@@ -45,14 +46,20 @@ class Producer:
     """Writes with acks=all, idempotence and lz4. After a failed delivery it is finished.
 
     Keywords are librdkafka properties with underscores (`linger_ms=50`). With a `throttle` it
-    waits for the slowest reader of an embedded broker. Leaving a `with` without an error flushes.
+    waits for the slowest reader of an embedded broker. `before_flush` may forbid a flush by raising
+    (a lost run lease). Leaving a `with` without an error flushes.
     """
 
     def __init__(
-        self, connection: Connection, throttle: Throttle | None = None, **overrides: str | int
+        self,
+        connection: Connection,
+        throttle: Throttle | None = None,
+        before_flush: Callable[[], None] | None = None,
+        **overrides: str | int,
     ) -> None:
         settings = {name.replace("_", "."): value for name, value in overrides.items()}
         self._throttle = throttle
+        self._before_flush = before_flush
         self._failure: DeliveryFailed | None = None
         self._sends = 0
         self._client = confluent_kafka.Producer(
@@ -111,6 +118,8 @@ class Producer:
             Busy: not within `timeout_s`; nothing is lost, flush again.
             DeliveryFailed: the first failure since this producer was made.
         """
+        if self._before_flush:
+            self._before_flush()
         undelivered = self._client.flush(timeout_s)
         if undelivered:
             self._client.poll(0)  # errors that wait to be told are counted as well
@@ -118,6 +127,7 @@ class Producer:
         self._raise_failure()
         if undelivered:
             raise Busy(f"broker: {undelivered} messages undelivered after {timeout_s} s")
+        OUTAGE.worked()
 
     def close(self) -> None:
         """Give up the connection. Call `flush` first: what is undelivered now is dropped."""
@@ -160,7 +170,7 @@ class Producer:
             self._failure = DeliveryFailed(
                 f"{message.topic()} [{message.partition()}]: message with key {message.key()!r} "
                 f"was not delivered: {error.str()} ({error.name()}); "
-                "make a new producer and send again from the last flush"
+                f"{way_out(error)}"
             )
 
     def _client_failed(self, error: KafkaError) -> None:
@@ -170,6 +180,13 @@ class Producer:
     def _raise_failure(self) -> None:
         if self._failure:
             raise self._failure
+
+
+def way_out(error: KafkaError) -> str:
+    """What to do about a failed delivery."""
+    if "AUTHORIZATION" in error.name():
+        return "allow broker.user to WRITE to the topic, then start again from the last flush"
+    return "make a new producer and send again from the last flush"
 
 
 def refused(topic: str, error: KafkaError) -> OrdertideError:

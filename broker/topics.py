@@ -9,11 +9,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from broker.connect import LOGGER, Connection
 from broker.errors import MISSING, PASSING, missing_topic, refusal
+from broker.topic_settings import replicas_for, wanted_config
 from schemas.errors import Busy
 from schemas.topics import TOPICS, TopicSettings
 
 ANSWER_TIMEOUT_S = 10.0
-BROKER_DEFAULT = -1
 
 Client = confluent_kafka.Consumer | AdminClient
 
@@ -53,13 +53,14 @@ def count_partitions(client: Client, topic: str) -> int:
 def ensure_topics(
     connection: Connection,
     partitions: int,
-    replication_factor: int = BROKER_DEFAULT,
+    replication_factor: int | None = None,
     topics: Iterable[TopicSettings] = TOPICS,
 ) -> list[str]:
     """Create the topics that are missing, with their settings; gives the names created.
 
-    What exists is left as it is. An embedded broker makes topics on first use and takes no
-    administration: there this creates nothing.
+    Without `replication_factor` it is 3, or as many as there are brokers. What exists is left as it
+    is (`broker.topic_settings.check_topics` says how it differs). An embedded broker makes topics
+    on first use and takes no administration: there this creates nothing.
 
     Raises:
         Busy: the broker gives no answer. BrokerFailed: it refuses.
@@ -74,20 +75,18 @@ def ensure_topics(
     missing = [t for t in topics if t.name not in there.topics]
     if not missing:
         return []
-    asked = admin.create_topics([to_new_topic(t, partitions, replication_factor) for t in missing])
+    replicas = replication_factor or replicas_for(len(there.brokers))
+    asked = admin.create_topics([to_new_topic(t, partitions, replicas) for t in missing])
     return [name for name, answer in asked.items() if was_created(name, answer)]
 
 
-def to_new_topic(topic: TopicSettings, partitions: int, replication_factor: int) -> NewTopic:
+def to_new_topic(topic: TopicSettings, partitions: int, replicas: int) -> NewTopic:
     """The request that creates `topic`."""
     return NewTopic(
         topic.name,
-        num_partitions=partitions,
-        replication_factor=replication_factor,
-        config={
-            "message.timestamp.type": topic.timestamp_type,
-            "cleanup.policy": topic.cleanup_policy,
-        },
+        num_partitions=topic.partitions or partitions,
+        replication_factor=replicas,
+        config=wanted_config(topic, replicas),
     )
 
 

@@ -1,5 +1,6 @@
 """`ordertide track`: the dataflow, from the topic `events` to orders, alerts and actions."""
 
+import logging
 import signal
 import threading
 import time
@@ -11,8 +12,13 @@ from bytewax.testing import cluster_main
 
 from broker.connect import Connection
 from broker.embedded import embedded_connection
+from broker.layout import LayoutWatch
+from broker.lease import RunLease
 from broker.produce import Producer
-from broker.topics import ensure_topics, partition_count
+from broker.reach import reach
+from broker.security import security_properties
+from broker.topic_settings import check_topics
+from broker.topics import ensure_topics
 from commands.track_watch import TrackWatch
 from dataflows.core.intake import Intake
 from dataflows.core.routing import SHARDS
@@ -30,11 +36,14 @@ from schemas.errors import OrdertideError, StateError
 from schemas.settings import BrokerSettings, Settings, read_settings
 from telemetry.log import configure
 
+LOGGER = logging.getLogger("ordertide.track")
+PARTITIONS = 8  # of a topic that is created
+
 
 @click.command("track")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 def command(path: Path | None) -> None:
-    r"""Follow every order: read `events`, write orders.changes, orders.actions and the rest.
+    """Follow every order: read `events`, write orders.changes, orders.actions and the rest.
 
     Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was.
 
@@ -49,7 +58,7 @@ def connection_of(settings: BrokerSettings) -> Connection:
     """How to reach the broker."""
     if settings.embedded:
         return embedded_connection(settings.bootstrap)
-    return Connection(settings.bootstrap, settings.properties)
+    return Connection(settings.bootstrap, {**security_properties(settings), **settings.properties})
 
 
 def run(settings: Settings) -> None:
@@ -64,14 +73,18 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     connection = connection_of(settings.broker)
     if not settings.broker.embedded:
-        ensure_topics(connection, partitions=8)
+        prepare_topics(connection)
     folder = Path(settings.track.folder)
     folder.mkdir(parents=True, exist_ok=True)
     store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
     try:
         check_recovery(store, folder)
         watch = TrackWatch(settings.telemetry, now_ms, folder / "shards.sqlite")
-        with Producer(connection) as producer, watch:
+        with (
+            RunLease(connection, settings.track.group, stopping=stop.is_set) as lease,
+            Producer(connection, before_flush=lease.verify) as producer,
+            watch,
+        ):
             track = assemble(settings, connection, producer, store, watch, stop)
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
@@ -85,6 +98,14 @@ def run(settings: Settings) -> None:
         raise reason_of(error) or error from error
     finally:
         store.close()
+
+
+def prepare_topics(connection: Connection) -> None:
+    """Say which settings of the topics differ, and create those that are missing."""
+    reach(connection)
+    for finding in check_topics(connection):
+        LOGGER.warning("%s", finding)
+    ensure_topics(connection, PARTITIONS, topics=(*topics.TOPICS, topics.LEASE))
 
 
 def reason_of(error: BaseException) -> OrdertideError | None:
@@ -126,6 +147,7 @@ def assemble(
         lambda data: seal_rejected(data, keys),
         keys.batch,
     )
+    layout = LayoutWatch(connection, topics.EVENTS)
     source = SourceSettings(
         connection=connection,
         topic=topics.EVENTS,
@@ -136,9 +158,10 @@ def assemble(
         slots=SLOTS,
         now=now_ms,
         stopping=stop.is_set,
-        count_partitions=lambda: partition_count(connection, topics.EVENTS),
+        count_partitions=lambda: layout.now().partitions,
         decoder=decoder,
         watch=watch,
+        topic_id=lambda: layout.now().topic_id,
     )
     return Track(
         table=table, rules=rules, source=source, store=store, producer=producer, watch=watch

@@ -12,9 +12,10 @@ class Clocks:
         self.by_slot = dict(through or {})
 
     def move(self, slot: int, through: int) -> None:
-        """Take a slot's clock; it never goes back."""
+        """Take a slot's clock; it never goes back, unless the slot had no partitions until now."""
         if through >= 0:
-            self.by_slot[slot] = max(through, self.by_slot.get(slot, 0))
+            before = self.by_slot.get(slot, 0)
+            self.by_slot[slot] = through if before == NO_PARTITIONS else max(through, before)
 
     @property
     def through(self) -> int:

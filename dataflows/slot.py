@@ -16,13 +16,15 @@ from datetime import UTC, datetime
 import msgspec
 from bytewax.inputs import StatefulSourcePartition
 
-from broker.clock import ClockKind, ClockState, EndProof, PartitionClock
+from broker.clock import NOTHING_READ, ClockKind, ClockState, EndProof, PartitionClock
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
-from broker.ends import EndOffsets
+from broker.ends import EndOffsets, Unsettled
+from broker.layout import check_topic_id, no_topic_id
 from dataflows.clocks import NO_PARTITIONS
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
+from dataflows.furthest import Furthest
 from dataflows.pieces import Batch, Dead
 from dataflows.watch import Watch
 from schemas.errors import Busy, Rejected
@@ -42,16 +44,24 @@ class PartitionState(msgspec.Struct, array_like=True):
 
 
 class SlotState(msgspec.Struct, array_like=True):
-    """A slot in a snapshot: its partitions, and what it has read so far."""
+    """A slot in a snapshot: its partitions, and what it has read so far.
+
+    `topic_id` is the topic's that the positions belong to; `furthest` what `Furthest` knew.
+    """
 
     partitions: dict[int, PartitionState]
     read: int = 0
     ticks: int = 0
     rejected: int = 0
+    topic_id: str = ""
+    furthest: int = NOTHING_READ
 
 
 class SourceSettings(msgspec.Struct, frozen=True):
-    """What every slot needs. `now` gives the present in ms; tests bring their own."""
+    """What every slot needs. `now` gives the present in ms; tests bring their own.
+
+    `topic_id` is empty where the broker has none.
+    """
 
     connection: Connection
     topic: str
@@ -65,6 +75,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     count_partitions: Callable[[], int]
     decoder: Decoder
     watch: Watch
+    topic_id: Callable[[], str] = no_topic_id
 
 
 class Lane:
@@ -76,19 +87,24 @@ class Lane:
         state: PartitionState | None,
         settings: SourceSettings,
         ends: EndOffsets,
+        came: int = NOTHING_READ,
     ) -> None:
-        """Read on where `state` says, else from the first message that is held."""
+        """Read on where `state` says, else from the first message held with the clock at `came`."""
         self.partition = partition
-        self.clock = PartitionClock(settings.clock, settings.now, state.clock if state else None)
+        clock = state.clock if state else ClockState(came)
+        self.clock = PartitionClock(settings.clock, settings.now, clock)
         start = state.position if state else None
         self.reader = PartitionReader(
             settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
         )
-        self.proof = EndProof(self.clock, self.ask, settings.now, settings.margin_ms)
+        self.proof = EndProof(
+            *(self.clock, self.ask, settings.now, settings.margin_ms),
+            name=f"{settings.topic} [{partition}]",
+        )
         self.settings = settings
         self.ends = ends
         self.end_offset = 0  # the last that was heard of
-        self.reported = -1
+        self.noted = self.reported = -1
 
     def ask(self) -> Future[int]:
         """Ask for the end of the partition."""
@@ -98,26 +114,37 @@ class Lane:
 
     def hear(self, answer: Future[int]) -> None:
         """Remember where the partition ends, for the lag."""
-        if answer.exception() is None:
+        failed = answer.exception()
+        if failed is None:
             self.end_offset = answer.result()
+        elif isinstance(failed, Unsettled):
+            self.end_offset = failed.end_offset
 
     def state(self) -> PartitionState:
         """For the snapshot."""
-        return PartitionState(self.reader.position, self.clock.state)
+        self.noted = self.reader.position
+        return PartitionState(self.noted, self.clock.state)
 
     def report(self) -> None:
-        """Tell the group how far this partition has been read, for the usual tools."""
-        if self.reader.position != self.reported:
-            self.reported = self.reader.position
+        """Tell the group how far the last snapshot had come, for the usual tools."""
+        if self.noted != self.reported:
+            self.reported = self.noted
             self.reader.report(self.reported)
 
 
 class Slot(StatefulSourcePartition[Batch, bytes]):
     """Reads its partitions; one batch an epoch."""
 
-    def __init__(self, number: int, resume: bytes | None, settings: SourceSettings) -> None:
-        """Go on from a snapshot, or begin."""
+    def __init__(
+        self,
+        number: int,
+        resume: bytes | None,
+        settings: SourceSettings,
+        furthest: Furthest | None = None,
+    ) -> None:
+        """Go on from a snapshot, or begin. `furthest` is shared by the slots of a process."""
         self.number = number
+        self.furthest = furthest or Furthest()
         self.settings = settings
         self.state = msgspec.msgpack.decode(resume, type=SlotState) if resume else SlotState({})
         self.ends = EndOffsets(settings.connection)
@@ -125,19 +152,29 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         self.is_busy = False
         self.epochs = 0
         self.through = -1
-        self.find_partitions()
+        self.find_partitions(self.state.furthest)
 
-    def find_partitions(self) -> None:
-        """Open partitions of this slot that are not read yet."""
+    def find_partitions(self, came: int) -> None:
+        """Open partitions of this slot that are not read yet.
+
+        One that no snapshot knows was added when the clock had come to `came`: what it brings
+        arrives after that.
+
+        Raises:
+            OffsetLost: this is not the topic that was read before.
+        """
+        topic_id = self.settings.topic_id()
+        check_topic_id(self.settings.topic, self.state.topic_id, topic_id)
+        self.state.topic_id = topic_id
         for partition in range(self.number, self.settings.count_partitions(), self.settings.slots):
             if partition not in self.lanes:
                 state = self.state.partitions.get(partition)
-                self.lanes[partition] = Lane(partition, state, self.settings, self.ends)
+                self.lanes[partition] = Lane(partition, state, self.settings, self.ends, came)
 
     def look_for_partitions(self) -> None:
         """Open partitions that were added while running; a broker that is away has added none."""
         try:
-            self.find_partitions()
+            self.find_partitions(max(self.state.furthest, self.furthest.through))
         except Busy as busy:
             LOGGER.warning("new partitions: not looked for, %s", busy)
 
@@ -146,12 +183,15 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         if self.settings.stopping():
             raise StopIteration
         self.epochs += 1
+        for lane in self.lanes.values():
+            lane.report()  # bytewax asks for an epoch once the barrier of the one before is passed
         if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
             self.look_for_partitions()
         batch = Batch(self.number, self.through, [], [], [], [])
         with self.settings.decoder.together():
             read = sum([self.read(lane, batch) for lane in self.lanes.values()])
         self.through = self.slot_through()
+        self.furthest.say(self.number, self.through)
         self.is_busy = read >= BATCH_MESSAGES // 4
         return [batch]
 
@@ -225,8 +265,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
     def snapshot(self) -> bytes:
         """Positions, clocks and counts, at the end of an epoch."""
         self.state.partitions.update({p: lane.state() for p, lane in self.lanes.items()})
+        self.state.furthest = max(self.state.furthest, self.furthest.through)
         for lane in self.lanes.values():
-            lane.report()
             lag = max(0, lane.end_offset - lane.reader.position)
             self.settings.watch.lag(self.settings.topic, lane.partition, lag)
         return msgspec.msgpack.encode(self.state)

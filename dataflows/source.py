@@ -2,6 +2,7 @@
 
 from bytewax.inputs import FixedPartitionedSource
 
+from dataflows.furthest import Furthest
 from dataflows.pieces import Batch
 from dataflows.slot import Slot, SourceSettings
 
@@ -15,6 +16,7 @@ class EventsSource(FixedPartitionedSource[Batch, bytes]):
     def __init__(self, settings: SourceSettings) -> None:
         """`settings` for every slot."""
         self.settings = settings
+        self.furthest = Furthest()
 
     def list_parts(self) -> list[str]:
         """The slots, always the same."""
@@ -22,4 +24,5 @@ class EventsSource(FixedPartitionedSource[Batch, bytes]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Slot:
         """Open a slot."""
-        return Slot(int(for_part.removeprefix("slot-")), resume_state, self.settings)
+        number = int(for_part.removeprefix("slot-"))
+        return Slot(number, resume_state, self.settings, self.furthest)

@@ -1,0 +1,156 @@
+"""What a topic is now: its id, which changes when it is deleted and made anew, and its partitions.
+
+Asked for in the background, because a question to a broker that is away takes seconds.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import msgspec
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, TopicDescription
+
+from broker.connect import Connection
+from broker.errors import MISSING, PASSING, OffsetLost, TopicMissing, missing_topic, refusal
+from broker.outage import OUTAGE
+from broker.topics import ANSWER_TIMEOUT_S, count_partitions
+from schemas.errors import Busy, OrdertideError
+
+ASK_EVERY_S = 2.0
+# Brokers hear of topics one after the other: one answer that there is none proves nothing.
+MISSING_ANSWERS = 3
+RETRY_S = 1.0
+
+
+class TopicLayout(msgspec.Struct, frozen=True):
+    """`topic_id` is empty where the broker has no ids (an embedded one)."""
+
+    topic_id: str
+    partitions: int
+
+
+class LayoutWatch:
+    """Knows the layout of one topic, not older than some seconds while the broker answers.
+
+    Raises:
+        TopicMissing, Busy, BrokerFailed: there is no first answer.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        topic: str,
+        every_s: float = ASK_EVERY_S,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topic = topic
+        self._has_ids = not connection.embedded
+        self._every_s = every_s
+        self._now_s = now_s
+        self._admin = AdminClient(connection.config("admin"))
+        self._lock = threading.Lock()
+        self._missing = 0
+        self._failure: OrdertideError | None = None
+        self._answer: Future[TopicDescription] | None = None
+        self._layout = self._first()
+        self._asked_at_s = now_s()
+
+    def now(self) -> TopicLayout:
+        """What was heard last; asks again when it is time, without waiting for the answer.
+
+        Any thread may ask. An embedded broker is asked at once.
+
+        Raises:
+            TopicMissing: the topic was deleted. BrokerFailed: we are no longer let in.
+            Busy: an embedded broker gives no answer.
+        """
+        if not self._has_ids:
+            return self._first()
+        with self._lock:
+            self._step()
+            if self._failure:
+                raise self._failure
+            return self._layout
+
+    def _step(self) -> None:
+        if self._answer is not None and self._answer.done():
+            self._hear(self._answer)
+            self._answer = None
+        if self._answer is None and self._now_s() - self._asked_at_s >= self._every_s:
+            self._asked_at_s = self._now_s()
+            self._answer = self._ask()
+
+    def _ask(self) -> "Future[TopicDescription]":
+        asked = self._admin.describe_topics(
+            TopicCollection([self._topic]), request_timeout=ANSWER_TIMEOUT_S
+        )
+        return asked[self._topic]
+
+    def _hear(self, answer: "Future[TopicDescription]") -> None:
+        failed = answer.exception()
+        if failed is None:
+            self._missing = 0
+            self._layout = to_layout(answer.result())
+        elif isinstance(failed, KafkaException):
+            self._judge(failed)
+        else:
+            raise failed
+
+    def _judge(self, failed: KafkaException) -> None:
+        error = failed.args[0]
+        if error.name() in MISSING:
+            self._missing += 1
+            if self._missing >= MISSING_ANSWERS:
+                self._failure = missing_topic(self._topic)
+        elif error.name() in PASSING:
+            OUTAGE.failed(f"topic {self._topic}: no layout: {error.str()}")
+        else:
+            self._failure = refusal(f"topic {self._topic}", error)
+
+    def _first(self) -> TopicLayout:
+        for _ in range(MISSING_ANSWERS - 1):
+            try:
+                return self._ask_and_wait()
+            except TopicMissing:
+                time.sleep(RETRY_S)
+        return self._ask_and_wait()
+
+    def _ask_and_wait(self) -> TopicLayout:
+        # Checked by metadata first: its errors come at once, the administration's after 60 s.
+        partitions = count_partitions(self._admin, self._topic)
+        if not self._has_ids:
+            return TopicLayout("", partitions)
+        try:
+            return to_layout(self._ask().result(ANSWER_TIMEOUT_S + 1.0))
+        except KafkaException as failed:
+            if failed.args[0].name() in MISSING:
+                raise missing_topic(self._topic) from failed
+            raise Busy(f"topic {self._topic}: the broker gives no topic id: {failed}") from failed
+        except TimeoutError as error:
+            raise Busy(f"topic {self._topic}: the broker gives no topic id") from error
+
+
+def to_layout(topic: TopicDescription) -> TopicLayout:
+    """What of a description matters."""
+    return TopicLayout(str(topic.topic_id), len(topic.partitions))
+
+
+def no_topic_id() -> str:
+    """For brokers without ids."""
+    return ""
+
+
+def check_topic_id(topic: str, known: str, found: str) -> None:
+    """See that a topic is the one that `known` came from; no id at all can't differ.
+
+    Raises:
+        OffsetLost: it was deleted and made anew, so positions in the old one mean nothing.
+    """
+    if known and found and known != found:
+        raise OffsetLost(
+            f"topic {topic}: was deleted and made anew (its id is {found}, it was {known}): "
+            "positions in the former topic mean nothing in this one; restore the former topic, or "
+            "begin anew with an empty state folder"
+        )

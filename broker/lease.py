@@ -1,0 +1,220 @@
+"""One live run of a flow, on whatever host: the run lease.
+
+A lease is the one partition of the topic `ordertide.lease`, owned as a member of the group
+`FLOW.lease`. The broker's group coordinator is the judge: it gives the partition to one member, and
+cooperative-sticky assignment leaves it with the owner when a second run joins. (Fencing by a
+transactional id was the other way: there the newcomer wins, so two supervised runs would go on
+killing each other.) A run that vanishes loses the lease with its session, after 10 s
+(`session.timeout.ms` in the connection's properties).
+
+A process that was paused, or cut off, doesn't know that it has lost the lease. So `verify` has the
+broker confirm it, by an offset that is committed with the member's id, and it is called before
+whatever counts. That offset is the number of the run: each takes the next. So a run whose session
+ended in an outage, in which nobody else could take the lease either, joins again, finds its own
+number and goes on; one that finds another number has lost. An embedded broker is one host's: there
+the lock on the state folder is enough.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import confluent_kafka
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from broker.connect import LOGGER, Connection
+from broker.errors import PASSING, REBALANCED, refusal
+from broker.outage import OUTAGE
+from schemas.errors import Busy, OrdertideError
+from schemas.topics import LEASE
+
+SESSION_S = 10.0
+VERIFY_EVERY_S = 1.0
+POLL_S = 0.2
+ANSWER_TIMEOUT_S = 10.0
+PARTITION = TopicPartition(LEASE.name, 0)
+NOBODY = 0  # the number before the first run's
+FIXED = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "group.protocol": "classic",
+    "enable.auto.commit": False,
+    "auto.offset.reset": "latest",
+    # An outage stops the flow at its barrier for as long as it lasts: that is no reason to leave.
+    "max.poll.interval.ms": 86_400_000,
+}
+
+
+class LeaseHeld(OrdertideError):
+    """Another live run of the flow has the lease."""
+
+
+class LeaseLost(OrdertideError):
+    """The lease went to another run: what this one has not flushed is not its to write."""
+
+
+class RunLease:
+    """The right to run `flow`, between `with` and its end.
+
+    Raises:
+        LeaseHeld: somebody has had it for two sessions, or `stopping` said to give up.
+        TopicMissing, BrokerFailed: it can't be asked for.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        flow: str,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.group = f"{flow}.lease"
+        self._flow = flow
+        self._connection = connection
+        self._session_s = session_s_of(connection)
+        self._stopping = stopping
+        self._now_s = now_s
+        self._is_member = False  # and the partition is ours
+        self._number = NOBODY
+        self._verified_at_s = 0.0
+        self._client = None if connection.embedded else self._new_client()
+
+    def __enter__(self) -> Self:
+        if self._client is not None:
+            self._client.subscribe(
+                [LEASE.name], on_assign=self._assigned, on_revoke=self._gone, on_lost=self._gone
+            )
+            try:
+                self._take(self._client)
+            except OrdertideError:
+                self._client.close()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def verify(self) -> None:
+        """Return if this run may go on; the broker is asked when the last answer is a second old.
+
+        Raises:
+            LeaseLost: end this run.
+            Busy: the broker gives no answer; ask again.
+        """
+        if self._client is None:
+            return
+        self._hear(self._client, 0)
+        if self._is_member and self._now_s() - self._verified_at_s < VERIFY_EVERY_S:
+            return
+        asked_at_s = self._now_s()
+        self._check_number(self._client)
+        self._write_number(self._client, self._number)
+        self._verified_at_s = asked_at_s
+
+    def _take(self, client: confluent_kafka.Consumer) -> None:
+        give_up_at_s = self._now_s() + 2 * self._session_s
+        tell_at_s = self._now_s() + self._session_s / 2
+        while not self._took(client):
+            if self._now_s() >= give_up_at_s or self._stopping():
+                raise LeaseHeld(
+                    f"flow {self._flow}: {self._holder()}; stop that run, or give this one a group "
+                    "of its own (track.group) if it is another flow"
+                )
+            if self._now_s() >= tell_at_s:
+                tell_at_s = give_up_at_s
+                LOGGER.info("flow %s: waiting for the run lease: %s", self._flow, self._holder())
+
+    def _took(self, client: confluent_kafka.Consumer) -> bool:
+        self._hear(client, POLL_S)
+        if not self._is_member:
+            return False
+        asked_at_s = self._now_s()
+        try:
+            number = self._read_number(client) + 1
+            self._write_number(client, number)
+        except Busy:
+            return False
+        self._number, self._verified_at_s = number, asked_at_s
+        return True
+
+    def _check_number(self, client: confluent_kafka.Consumer) -> None:
+        """See that nobody took the lease meanwhile; who isn't a member waits for the next time."""
+        number = self._read_number(client)
+        if number != self._number:
+            raise LeaseLost(
+                f"flow {self._flow}: another run took the lease while this one was silent for "
+                f"{self._session_s:.0f} s; it ends without flushing"
+            )
+        if not self._is_member:
+            self._hear(client, POLL_S)
+            raise Busy(f"flow {self._flow}: waiting to get the run lease back", POLL_S)
+
+    def _read_number(self, client: confluent_kafka.Consumer) -> int:
+        try:
+            stored = client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)[0]
+        except KafkaException as failed:
+            raise self._unanswered(client, failed.args[0]) from failed
+        if stored.error:
+            raise self._unanswered(client, stored.error)
+        return max(int(stored.offset), NOBODY)
+
+    def _write_number(self, client: confluent_kafka.Consumer, number: int) -> None:
+        """The broker takes it from the member that owns the partition, and from nobody else."""
+        try:
+            client.commit(offsets=[TopicPartition(LEASE.name, 0, number)], asynchronous=False)
+        except KafkaException as failed:
+            raise self._unanswered(client, failed.args[0]) from failed
+
+    def _unanswered(self, client: confluent_kafka.Consumer, error: Any) -> OrdertideError:  # noqa: ANN401 - taken from exception args
+        if error.name() not in REBALANCED | PASSING:
+            return refusal(f"group {self.group}", error)
+        if error.name() in PASSING:
+            OUTAGE.failed(f"group {self.group}: {error.str()}")
+        self._hear(client, POLL_S)
+        return Busy(f"flow {self._flow}: the run lease is not confirmed: {error.str()}", POLL_S)
+
+    def _hear(self, client: confluent_kafka.Consumer, timeout_s: float) -> None:
+        """Let the client call back; what comes besides is an error."""
+        found = client.poll(timeout_s)
+        error = found.error() if found is not None else None
+        if error is not None and error.name() not in PASSING | REBALANCED:
+            raise refusal(f"topic {LEASE.name}, group {self.group}", error)
+
+    def _holder(self) -> str:
+        """Who has the lease, in words."""
+        admin = AdminClient(self._connection.config("admin"))
+        asked = admin.describe_consumer_groups([self.group], request_timeout=ANSWER_TIMEOUT_S)
+        try:
+            members = asked[self.group].result(ANSWER_TIMEOUT_S + 1).members
+        except (KafkaException, TimeoutError) as error:
+            return f"the broker doesn't say who runs it: {error}"
+        held = [m for m in members if m.assignment and m.assignment.topic_partitions]
+        return "; ".join(f"{m.client_id} on {m.host} runs it" for m in held) or "nobody runs it"
+
+    def _assigned(self, _: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
+        self._is_member = self._is_member or bool(parts)
+
+    def _gone(self, _: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
+        self._is_member = self._is_member and not parts
+
+    def _new_client(self) -> confluent_kafka.Consumer:
+        who = f"{self._connection.client_id}-{socket.gethostname()}-{os.getpid()}"
+        return confluent_kafka.Consumer(
+            {
+                **self._connection.config("consumer"),
+                **FIXED,
+                "client.id": who,
+                "group.id": self.group,
+                "session.timeout.ms": int(self._session_s * 1000),
+                "heartbeat.interval.ms": int(self._session_s * 100),
+            }
+        )
+
+
+def session_s_of(connection: Connection) -> float:
+    """How long a member may be silent: as the connection's properties say, else 10 s."""
+    return float(connection.properties.get("session.timeout.ms", SESSION_S * 1000)) / 1000

@@ -1,0 +1,129 @@
+"""What a topic's settings should be, and where those of an existing topic differ."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+import msgspec
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicDescription
+
+from broker.connect import Connection
+from broker.errors import PASSING, refusal
+from schemas.errors import Busy
+from schemas.topics import TOPICS, TopicSettings
+
+ANSWER_TIMEOUT_S = 10.0
+REPLICAS = 3
+FOR_EVER = -1
+AT_LEAST = {"retention.ms", "delete.retention.ms", "min.insync.replicas", "replication factor"}
+
+Rule = Literal["is", "at least"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A setting of an existing topic that isn't as it should be; `str()` is a sentence."""
+
+    topic: str
+    setting: str
+    found: str
+    wanted: str
+    rule: Rule
+    way_out: str
+
+    def __str__(self) -> str:
+        should = "at least " if self.rule == "at least" else ""
+        return (
+            f"topic {self.topic}: {self.setting} is {self.found}, should be {should}{self.wanted}; "
+            f"nothing was changed, do it with: {self.way_out}"
+        )
+
+
+def replicas_for(brokers: int) -> int:
+    """The replication factor on so many brokers."""
+    return max(1, min(REPLICAS, brokers))
+
+
+def wanted_config(topic: TopicSettings, replicas: int) -> dict[str, str]:
+    """A topic's configuration. One replica may be away without writes having to wait."""
+    keeps = "delete.retention.ms" if topic.cleanup_policy == "compact" else "retention.ms"
+    return {
+        "message.timestamp.type": topic.timestamp_type,
+        "cleanup.policy": topic.cleanup_policy,
+        keeps: str(topic.keep_ms),
+        "min.insync.replicas": str(max(1, replicas - 1)),
+    }
+
+
+def check_topics(connection: Connection, topics: Iterable[TopicSettings] = TOPICS) -> list[Finding]:
+    """Where topics that exist differ from what they should be; missing ones are left out.
+
+    An embedded broker has no settings: nothing is found there.
+
+    Raises:
+        Busy: the broker gives no answer. BrokerFailed: it doesn't let us ask.
+    """
+    if connection.embedded:
+        return []
+    admin = AdminClient(connection.config("admin"))
+    try:
+        there = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
+        known = [topic for topic in topics if topic.name in there.topics]
+        return list(findings(admin, known, replicas_for(len(there.brokers)))) if known else []
+    except KafkaException as failed:
+        error = failed.args[0]
+        if error.name() in PASSING:
+            raise Busy(f"topics: the broker gives no settings: {error.str()}") from failed
+        raise refusal("topics: settings", error) from failed
+
+
+def findings(admin: AdminClient, topics: list[TopicSettings], replicas: int) -> Iterator[Finding]:
+    """Compare the topics, all of which exist, with what a cluster of this size should have."""
+    names = [topic.name for topic in topics]
+    described = admin.describe_topics(TopicCollection(names), request_timeout=ANSWER_TIMEOUT_S)
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    configured = {
+        resource.name: answer
+        for resource, answer in admin.describe_configs(
+            resources, request_timeout=ANSWER_TIMEOUT_S
+        ).items()
+    }
+    for topic in topics:
+        entries = configured[topic.name].result(ANSWER_TIMEOUT_S)
+        found = {name: str(entry.value) for name, entry in entries.items()}
+        found["replication factor"] = str(fewest_replicas(described[topic.name].result()))
+        wanted = wanted_config(topic, replicas) | {"replication factor": str(replicas)}
+        yield from differences(topic.name, found, wanted)
+
+
+def fewest_replicas(topic: TopicDescription) -> int:
+    """How many replicas the partition has that has the fewest."""
+    return min(len(partition.replicas) for partition in topic.partitions)
+
+
+def differences(
+    topic: str, found: Mapping[str, str], wanted: Mapping[str, str]
+) -> Iterator[Finding]:
+    """The settings that aren't as wanted; more of what is kept or copied is as good."""
+    for setting, value in wanted.items():
+        rule: Rule = "at least" if setting in AT_LEAST else "is"
+        if not suits(found[setting], value, rule):
+            yield Finding(
+                topic, setting, found[setting], value, rule, way_out(topic, setting, value)
+            )
+
+
+def suits(found: str, wanted: str, rule: Rule) -> bool:
+    """Whether a setting is as wanted."""
+    if rule == "is":
+        return found == wanted
+    return int(found) == FOR_EVER or int(found) >= int(wanted)
+
+
+def way_out(topic: str, setting: str, wanted: str) -> str:
+    """The command that puts a setting right."""
+    if setting == "replication factor":
+        return f"kafka-reassign-partitions.sh, {wanted} replicas for each partition of {topic}"
+    return (
+        f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
+        f"--add-config {setting}={wanted}"
+    )

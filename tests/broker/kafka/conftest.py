@@ -1,0 +1,50 @@
+"""Three real brokers for all tests of this folder; those that kill one start it again."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from broker.connect import Connection
+from deploy.stack.errors import StackError
+from deploy.stack.kafka import Kafka, cluster_of
+from schemas.topics import TopicSettings
+from tests.broker.kafka.topics import make
+from tests.stack import REQUIRE_VARIABLE, namespace
+
+BROKERS = 3
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kafka]]:
+    brokers = cluster_of(BROKERS, tmp_path_factory.mktemp("kafka"))
+    try:
+        for broker in brokers:
+            # Sessions of two seconds, so that nobody waits for ten until a dead member is missed.
+            broker.properties["group.min.session.timeout.ms"] = "2000"
+            broker.start()
+    except StackError as error:
+        if os.environ.get(REQUIRE_VARIABLE) == "1":
+            raise
+        pytest.skip(str(error))
+    try:
+        for broker in brokers:
+            broker.wait(120)
+        yield brokers
+    finally:
+        for broker in brokers:
+            broker.kill()
+
+
+@pytest.fixture
+def kafka(cluster: list[Kafka]) -> Connection:
+    """Reached through any of the three."""
+    return Connection(",".join(broker.address["bootstrap"] for broker in cluster))
+
+
+@pytest.fixture
+def topic(kafka: Connection) -> str:
+    """One partition, append time."""
+    name = namespace()
+    make(kafka, TopicSettings(name, timestamp_type="LogAppendTime", partitions=1))
+    return name

@@ -1,0 +1,154 @@
+"""One live run of a flow: whoever has the lease keeps it, and whoever lost it does no harm."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from broker.connect import Connection
+from broker.consume import read_all
+from broker.lease import VERIFY_EVERY_S, LeaseHeld, RunLease
+from deploy.stack.kafka import Kafka
+from schemas.errors import Busy
+from schemas.topics import LEASE
+from tests.broker.kafka.topics import PATIENCE_S, admin, make
+from tests.stack import namespace
+
+ROOT = Path(__file__).resolve().parents[3]
+SESSION_S = 2.0
+RUN_PROGRAM = """
+import sys
+from broker.connect import Connection
+from broker.lease import LeaseLost, RunLease
+from broker.produce import Producer
+
+connection = Connection(sys.argv[1], {"session.timeout.ms": "2000"})
+with (
+    RunLease(connection, sys.argv[2]) as lease,
+    Producer(connection, before_flush=lease.verify, linger_ms=0) as producer,
+):
+    print("running", flush=True)
+    for line in sys.stdin:
+        try:
+            producer.flush()
+        except LeaseLost as lost:
+            sys.exit(f"lost: {lost}")
+        producer.send(sys.argv[3], b"k", line.strip().encode())
+        producer.flush()
+        print("written", flush=True)
+"""
+
+
+@pytest.fixture
+def flow(kafka: Connection) -> str:
+    make(kafka, LEASE)
+    return namespace()
+
+
+@pytest.fixture
+def other_run(kafka: Connection, flow: str, topic: str) -> Iterator["subprocess.Popen[str]"]:
+    """A run in a process of its own that has the lease."""
+    command = [sys.executable, "-c", RUN_PROGRAM, kafka.bootstrap, flow, topic]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]  # the stub doesn't take pipes from a dict
+        assert process.stdout.readline() == "running\n"
+        yield process
+        process.kill()
+
+
+def lease(kafka: Connection, flow: str) -> RunLease:
+    properties = {"session.timeout.ms": f"{SESSION_S * 1000:.0f}"}
+    return RunLease(Connection(kafka.bootstrap, properties), flow)
+
+
+def verify_patiently(held: RunLease) -> int:
+    """As the sink does; how often the broker had no answer."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    unanswered = 0
+    while True:
+        assert time.monotonic() < give_up_at
+        try:
+            held.verify()
+        except Busy:
+            unanswered += 1
+        else:
+            return unanswered
+
+
+def test_a_second_run_is_refused_by_name_and_the_first_goes_on(
+    kafka: Connection, flow: str
+) -> None:
+    refusals: list[str] = []
+
+    def try_as_well() -> None:
+        with pytest.raises(LeaseHeld) as refused, lease(kafka, flow):
+            pass
+        refusals.append(str(refused.value))
+
+    with lease(kafka, flow) as first:
+        second = threading.Thread(target=try_as_well)
+        second.start()
+        while second.is_alive():
+            verify_patiently(first)
+            second.join(0.05)
+        verify_patiently(first)
+    assert f"flow {flow}: ordertide-" in refusals[0]
+    assert "stop that run, or give this one a group of its own" in refusals[0]
+
+
+def test_a_run_that_ended_hands_over_and_another_flow_is_not_concerned(
+    kafka: Connection, flow: str
+) -> None:
+    for _ in range(2):
+        with lease(kafka, flow) as held, lease(kafka, f"{flow}-other") as other:
+            held.verify()
+            other.verify()
+
+
+def test_a_run_that_was_killed_is_followed_by_the_next(
+    kafka: Connection, flow: str, other_run: "subprocess.Popen[str]"
+) -> None:
+    other_run.kill()
+    with lease(kafka, flow) as held:
+        held.verify()
+
+
+def test_a_run_that_was_paused_while_another_took_over_ends_before_it_flushes(
+    kafka: Connection, flow: str, topic: str, other_run: "subprocess.Popen[str]"
+) -> None:
+    assert other_run.stdin
+    assert other_run.stdout
+    assert other_run.stderr
+    other_run.stdin.write("before\n")
+    other_run.stdin.flush()
+    assert other_run.stdout.readline() == "written\n"
+    other_run.send_signal(signal.SIGSTOP)
+    with lease(kafka, flow) as held:
+        other_run.send_signal(signal.SIGCONT)
+        other_run.stdin.write("after\n")
+        other_run.stdin.flush()
+        assert other_run.wait(PATIENCE_S) != 0
+        assert "lost: flow" in other_run.stderr.read()
+        verify_patiently(held)
+    assert [message.value for message in read_all(kafka, topic)] == [b"before"]
+
+
+def test_the_lease_outlives_the_broker_that_judges_it(
+    kafka: Connection, cluster: Sequence[Kafka], flow: str
+) -> None:
+    with lease(kafka, flow) as held:
+        client = admin(kafka)
+        described = client.describe_consumer_groups([held.group])[held.group].result(30)
+        judge = cluster[int(described.coordinator.id) - 1]
+        judge.kill()
+        time.sleep(SESSION_S + 1)  # its session ends as well: nobody can have been faster
+        verify_patiently(held)
+        judge.start()
+        judge.wait(60)
+        time.sleep(VERIFY_EVERY_S)  # the last answer is too old now
+        verify_patiently(held)

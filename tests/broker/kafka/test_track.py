@@ -1,0 +1,104 @@
+"""The dataflow over real brokers: its lag, its topics and partitions, its one live run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.connect import Connection
+from schemas import topics
+from schemas.instants import parse_instant
+from tests.broker.kafka.topics import grow, kafka_tool, make_anew
+from tests.broker.kafka.track_runs import TrackRuns
+from tests.stack import namespace
+
+OLD, NEW = range(20), range(100, 120)
+
+
+@pytest.fixture
+def runs(kafka: Connection, tmp_path: Path) -> Iterator[TrackRuns]:
+    make_anew(kafka, *topics.TOPICS, partitions=2)
+    found = TrackRuns(kafka, tmp_path, namespace())
+    yield found
+    found.close()
+
+
+def lags(kafka: Connection, folder: Path, group: str) -> dict[int, str]:
+    """Partition → lag, as kafka-consumer-groups shows it."""
+    tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+    shown = kafka_tool(kafka, folder, tool, "--describe", "--group", group)
+    rows = [line.split() for line in shown.splitlines() if topics.EVENTS in line.split()[1:2]]
+    return {int(row[2]): row[5] for row in rows}
+
+
+def test_the_usual_tools_show_its_lag(kafka: Connection, runs: TrackRuns, tmp_path: Path) -> None:
+    runs.start()
+    runs.feed(OLD, partition=0)
+    runs.feed(NEW, partition=1)
+    runs.wait_for_orders(len(OLD) + len(NEW))
+    runs.stop()
+    runs.feed(range(5), partition=0)
+    assert lags(kafka, tmp_path, runs.group) == {0: "5", 1: "0"}
+
+
+def test_partitions_that_are_added_while_it_runs_are_read_and_their_events_arrive_when_found(
+    kafka: Connection, runs: TrackRuns
+) -> None:
+    runs.start()
+    runs.feed(OLD, partition=0)
+    before = runs.wait_for_orders(len(OLD))
+    grow(kafka, topics.EVENTS, 4)  # the new ones belong to slots that had none
+    runs.feed(NEW, partition=3)
+    found = runs.wait_for_orders(len(OLD) + len(NEW))
+    late = {f"o-{number}" for number in NEW}
+    arrivals = [parse_instant(each["arrival_at"]) for each in found if each["order_id"] in late]
+    assert min(arrivals) > max(parse_instant(each["arrival_at"]) for each in before)
+    # The clock goes on with the new partitions, else these would wait for ever.
+    runs.feed(range(200, 210), partition=2)
+    runs.wait_for_orders(len(OLD) + len(NEW) + 10)
+    runs.stop()
+    runs.start()
+    runs.feed(range(300, 310), partition=3)
+    runs.wait_for_orders(len(OLD) + len(NEW) + 20)
+    runs.stop()
+    assert len(runs.accepted()) == len(OLD) + len(NEW) + 20, "each once"
+
+
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "stopped"])
+def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
+    is_running: bool,  # noqa: FBT001 - a parameter of the claim
+    kafka: Connection,
+    runs: TrackRuns,
+) -> None:
+    runs.start()
+    runs.feed(OLD, partition=0)
+    runs.wait_for_orders(len(OLD))
+    if not is_running:
+        runs.stop()
+    make_anew(kafka, topics.TOPICS[0], partitions=2)
+    runs.feed(range(500, 600), partition=0)  # past the position that it had
+    if not is_running:
+        runs.start()
+    assert runs.exit_code() == 2, runs.said()
+    # Whichever the client or the watch notices first.
+    last = runs.said().splitlines()[-1]
+    assert "was deleted and made anew" in last or "it is not the one that was read before" in last
+    runs.start()
+    assert runs.exit_code() == 2, "it stays an error"
+    assert "was deleted and made anew" in runs.said().splitlines()[-1]
+
+
+def test_a_second_run_elsewhere_is_refused(
+    kafka: Connection, runs: TrackRuns, tmp_path: Path
+) -> None:
+    runs.start()
+    runs.feed(OLD, partition=0)
+    runs.wait_for_orders(len(OLD))
+    (tmp_path / "elsewhere").mkdir()
+    second = TrackRuns(kafka, tmp_path / "elsewhere", runs.group)
+    second.start()
+    assert second.exit_code() == 2
+    assert f"flow {runs.group}: ordertide-" in second.said()
+    runs.feed(NEW, partition=1)
+    runs.wait_for_orders(len(OLD) + len(NEW))
+    runs.stop()

@@ -1,0 +1,101 @@
+"""`ordertide track` over real brokers, in processes of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from broker.connect import Connection
+from broker.consume import read_all
+from broker.produce import Producer, Record
+from schemas import topics
+from schemas.instants import format_instant
+from tests.broker.kafka.topics import PATIENCE_S
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class TrackRuns:
+    """Runs of one flow, one after the other.
+
+    The engine's topics have fixed names: tests that run it take turns and make them anew.
+    """
+
+    def __init__(self, kafka: Connection, folder: Path, group: str) -> None:
+        self.kafka = kafka
+        self.folder = folder
+        self.group = group
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run it until `stop` or `kill`; what it says goes to a file."""
+        settings = self.folder / "settings.toml"
+        settings.write_text(
+            f"[broker]\nbootstrap = {json.dumps(self.kafka.bootstrap)}\n"
+            'properties = {"session.timeout.ms" = "2000"}\n'
+            f"[track]\nfolder = {json.dumps(str(self.folder / 'track'))}\n"
+            f"group = {json.dumps(self.group)}\nepoch_ms = 20\n"
+            f"[privacy]\nkeys = {json.dumps(str(self.folder / 'keys.json'))}\n"
+            '[telemetry]\nlogs = "text"\n',
+            encoding="utf-8",
+        )
+        command = [sys.executable, "run.py", "track", "--settings", str(settings)]
+        with (self.folder / "said").open("ab") as said:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+
+    def said(self) -> str:
+        return (self.folder / "said").read_text("utf-8")
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        assert self.exit_code() == 0, self.said()
+
+    def exit_code(self) -> int:
+        assert self.process is not None
+        return self.process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def feed(self, numbers: Iterable[int], partition: int) -> None:
+        """An event for each number, that of an order of its own, into one partition."""
+        with Producer(self.kafka) as producer:
+            records = [Record(b"any", event(n), partition=partition) for n in numbers]
+            producer.send_many(topics.EVENTS, records)
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """What came out on orders.events so far."""
+        return [json.loads(m.value or b"") for m in read_all(self.kafka, topics.ORDERS_EVENTS)]
+
+    def wait_for_orders(self, count: int) -> list[dict[str, Any]]:
+        self.wait_until(lambda: len({each["order_id"] for each in self.accepted()}) >= count)
+        return self.accepted()
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert self.process is not None
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < give_up_at, self.said()
+            time.sleep(0.1)
+
+
+def event(number: int) -> bytes:
+    """An order that was paid just now."""
+    now = time.time_ns() // 1_000_000
+    return json.dumps(
+        {
+            "event_id": f"e-{number}",
+            "order_id": f"o-{number}",
+            "status_code": "PAID",
+            "timestamp": format_instant(now),
+            "source": "shop",
+        }
+    ).encode()

@@ -1,0 +1,62 @@
+"""What the consumer group shows was passed by a barrier: it is never ahead of the state."""
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import confluent_kafka
+from confluent_kafka import TopicPartition
+
+from broker.embedded import PARTITIONS, EmbeddedBroker
+from schemas import topics
+from schemas.settings import TrackSettings
+from tests.dataflow.engine import Engine
+from tests.dataflow.samples import END, some_orders, with_parcels
+from tests.dataflow.threaded import Threaded
+
+PATIENCE_S = 60.0
+WATCHED_S = 1.0  # twenty epochs, had they not to wait
+PLACES = [TopicPartition(topics.EVENTS, number) for number in range(PARTITIONS)]
+
+
+class Positions:
+    """The group as the usual tools see it."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        config = {**broker.connection.config("consumer"), "group.id": TrackSettings().group}
+        self.client = confluent_kafka.Consumer(config)
+
+    def reported(self) -> list[int]:
+        return [max(at.offset, 0) for at in self.client.committed(PLACES, timeout=10)]
+
+    def ends(self) -> list[int]:
+        return [self.client.get_watermark_offsets(place, timeout=10)[1] for place in PLACES]
+
+
+def test_positions_are_reported_once_the_barrier_of_their_epoch_is_passed(
+    engine: Engine, broker: EmbeddedBroker, tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_parcels(some_orders(60, rng), rng)
+    in_the_middle, go_on = threading.Event(), threading.Event()
+
+    def detour() -> None:
+        in_the_middle.set()
+        go_on.wait(PATIENCE_S)
+
+    settings = TrackSettings(clock="recorded", epoch_ms=50, workers=2)
+    positions = Positions(broker)
+    with Threaded(broker, tmp_path, settings, detour) as flow:
+        engine.feed(events)
+        assert in_the_middle.wait(PATIENCE_S)
+        # Epochs before this one may have read something; this one, on both workers, isn't done.
+        held = positions.reported()
+        until = time.monotonic() + WATCHED_S
+        while time.monotonic() < until:
+            assert positions.reported() == held
+        assert held != positions.ends()
+        go_on.set()
+        engine.tick(END)
+        flow.wait_for_clock(END)
+        flow.wait_until(lambda: positions.reported() == positions.ends())
+    positions.client.close()
