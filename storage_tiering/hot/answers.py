@@ -1,11 +1,13 @@
 """Redis's errors in the tiers' words."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 from redis import exceptions as said
 
-from schemas.errors import Busy, SettingsError, StateError
+from schemas.errors import Busy, OrdertideError, SettingsError, StateError
 
 # These pass by themselves: out of memory, loading, a failed save, a replica, a cluster on the move.
 # A script's error wraps that of its command, so the text is looked at as well as the class.
@@ -16,12 +18,61 @@ PASSING_CLASSES = (
     said.MasterDownError,
     said.OutOfMemoryError,
     said.ReadOnlyError,
+    said.RedisClusterException,
     said.TimeoutError,
     said.TryAgainError,
 )
-PASSING_WORDS = ("OOM", "LOADING", "MISCONF", "READONLY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN")
+PASSING_WORDS = re.compile(
+    r"\b(OOM|LOADING|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN"
+    r"|Redis is busy running a script|max number of clients reached)\b"
+)
 REFUSING_CLASSES = (said.AuthenticationError, said.AuthorizationError, said.NoPermissionError)
+REFUSING_WORDS = re.compile(r"NOPERM|NOAUTH|can't run this command|No permissions to access")
 RETRY_AFTER_S = 0.5
+
+OUR_CERTIFICATE = (
+    "the server wants a certificate of ours that it trusts: set [hot] certificate and key"
+)
+# What may pass, and may also be the two sides never agreeing: only people can tell.
+HINTS = {
+    "EOF occurred in violation of protocol": OUR_CERTIFICATE,
+    "reset by peer": "does this port speak TLS? then begin [hot] url with rediss://",
+    "closed by server": "does this port speak TLS? then begin [hot] url with rediss://",
+    "Timeout": "are host and port right, and does the port speak TLS if it is rediss://?",
+}
+# What TLS says when the two sides will never agree, and what to do about it.
+TLS_WORDS = re.compile(r"\[(SSL|X509|PEM)\b")
+TLS_FAULTS = {
+    "CERTIFICATE_VERIFY_FAILED": "check [hot] ca, and that the certificate names this host",
+    "WRONG_VERSION_NUMBER": "the server's port speaks no TLS: name its TLS port, or use redis://",
+    "RECORD_LAYER_FAILURE": "the server's port speaks no TLS: name its TLS port, or use redis://",
+    "CERTIFICATE_REQUIRED": OUR_CERTIFICATE,
+    "UNKNOWN_CA": OUR_CERTIFICATE,
+    "NO_CERTIFICATE_OR_CRL_FOUND": "[hot] ca holds no certificate: name a PEM file",
+    "KEY_VALUES_MISMATCH": "[hot] key is not the key of [hot] certificate",
+    "PEM": "[hot] certificate or key can't be read: name PEM files",
+}
+NOT_A_CLUSTER = "Cluster mode is not enabled"
+
+
+class Executes(Protocol):
+    """A pipeline, of one server or of a cluster."""
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's
+        """Send what was collected."""
+        ...
+
+
+def execute(pipe: Executes) -> list[Any]:
+    """The answers, or the first error as Redis said it.
+
+    redis-py itself puts the command before the error: the script, and ids of orders.
+    """
+    answered = pipe.execute(raise_on_error=False)
+    for answer in answered:
+        if isinstance(answer, Exception):
+            raise answer
+    return answered
 
 
 @contextmanager
@@ -29,14 +80,34 @@ def answers() -> Iterator[None]:
     """Raise what Redis says as `Busy`, `SettingsError` (who we are) or `StateError` (the rest)."""
     try:
         yield
-    except REFUSING_CLASSES as error:
-        message = f"Redis refuses us: {error}; check the user and password in the hot tier's URL"
-        raise SettingsError(message) from error
-    except said.RedisError as error:
+    except (said.RedisError, said.RedisClusterException) as error:
         raise _answer(error) from error
 
 
-def _answer(error: said.RedisError) -> Busy | StateError:
-    if isinstance(error, PASSING_CLASSES) or any(word in str(error) for word in PASSING_WORDS):
-        return Busy(f"Redis: {error}", RETRY_AFTER_S)
-    return StateError(f"Redis can't do it: {error}; is the prefix used by something else?")
+def _answer(error: Exception) -> OrdertideError:
+    text = str(error)
+    if refusal := _refusal(error):
+        return refusal
+    if isinstance(error, PASSING_CLASSES) or PASSING_WORDS.search(text):
+        hint = next((hint for sign, hint in HINTS.items() if sign in text), None)
+        return Busy(f"Redis: {text}{f'; if it stays so: {hint}' if hint else ''}", RETRY_AFTER_S)
+    return StateError(f"Redis can't do it: {text}; is the prefix used by something else?")
+
+
+def _refusal(error: Exception) -> SettingsError | None:
+    """What waiting won't mend: found also under the errors that a cluster's client wraps."""
+    cause: BaseException | None = error
+    while cause is not None:
+        text = str(cause)
+        if isinstance(cause, REFUSING_CLASSES) or REFUSING_WORDS.search(text):
+            return SettingsError(
+                f"Redis refuses us: {text}; check the user and password of the hot tier, "
+                "and the user's rights (docs/operations.md has the ACL rule)"
+            )
+        if NOT_A_CLUSTER in text:
+            return SettingsError("Redis is no cluster: set [hot] cluster = false")
+        for sign, advice in TLS_FAULTS.items():
+            if sign in text.upper() and TLS_WORDS.search(text):
+                return SettingsError(f"Redis and TLS: {text}; {advice}")
+        cause = cause.__cause__ or cause.__context__
+    return None

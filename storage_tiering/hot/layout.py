@@ -16,6 +16,7 @@ SLOTS = 32
 # A script holds Redis up while it runs: 500 records take a few milliseconds.
 RECORDS_PER_SCRIPT = 500
 UNKNOWN_VERSION = -1
+PROGRESS_MEMBER = "through"
 
 Argument = str | bytes | int
 
@@ -27,8 +28,15 @@ class Entry(NamedTuple):
     arguments: tuple[Argument, ...]
 
 
+class Call(NamedTuple):
+    """One command for the server that holds `key`, and with it all other keys of the command."""
+
+    key: str
+    command: tuple[Argument, ...]
+
+
 class SlotKeys(NamedTuple):
-    """The names of one slot: two indexes by time (see put.lua) and the orders' own."""
+    """The names of one slot: two indexes by time (see put.lua), progress, and the orders' own."""
 
     prefix: str
     slot: int
@@ -42,6 +50,14 @@ class SlotKeys(NamedTuple):
     def loose(self) -> str:
         """Orders of which only events have come, scored by the first one's arrival in ms."""
         return f"{self.prefix}{{{self.slot:02d}}}:loose"
+
+    @property
+    def progress(self) -> str:
+        """How fresh the slot is, as the score of PROGRESS_MEMBER, in ms of stream time.
+
+        With the slot, so that whatever loses orders (a failover, a restored file) loses this too.
+        """
+        return f"{self.prefix}{{{self.slot:02d}}}:progress"
 
     def order(self, key: str) -> str:
         """The hash of one order."""

@@ -1,20 +1,21 @@
 """The hot tier: Redis, one hash per order, expired on the stream clock."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 
 import msgspec
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
-from redis.retry import Retry
 
 from schemas.instants import DAY_MS, HOUR_MS
 from schemas.keys import order_key
-from storage_tiering.hot.answers import answers
+from storage_tiering.hot.access import Access, connect, connect_cluster
+from storage_tiering.hot.answers import execute
+from storage_tiering.hot.cautions import cautions, losses
 from storage_tiering.hot.layout import (
-    RECORDS_PER_SCRIPT,
+    PROGRESS_MEMBER,
     SLOTS,
+    Call,
     Entry,
     SlotKeys,
     event_entry,
@@ -23,9 +24,14 @@ from storage_tiering.hot.layout import (
     script_calls,
     slot_of,
 )
+from storage_tiering.hot.servers import Cluster, Single
+from storage_tiering.hot.writing import Replicas, asking, evaluation, send, sweeps
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
 
+__all__ = ["Access", "HotSettings", "RedisTier", "connect", "connect_cluster"]
+
+LOGGER = logging.getLogger("ordertide.storage_tiering")
 PUT = files("storage_tiering.hot").joinpath("put.lua").read_text()
 EVENTS = files("storage_tiering.hot").joinpath("events.lua").read_text()
 SWEEP = files("storage_tiering.hot").joinpath("sweep.lua").read_text()
@@ -36,22 +42,17 @@ class HotSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `safety_ttl_ms` is wall time since the last write: it frees the memory when no writer is left
     to expire. None for recorded history, whose clock has nothing to do with Redis's.
+
+    So many `replicas` of a server have to have a batch before it counts as written; a failover to
+    one of them loses nothing then.
     """
 
     prefix: str = "ordertide:"
     keep_ms: int = 72 * HOUR_MS
     events_kept: int = 200
     safety_ttl_ms: int | None = 7 * DAY_MS
-
-
-def connect(url: str, *, timeout_s: float = 5.0) -> "Redis":
-    """A client that says no soon instead of trying for long: who writes knows how to wait."""
-    return Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 1),  # once: a connection may have been closed while idle
-    )
+    replicas: int = 0
+    replicas_timeout_ms: int = 2_000
 
 
 class RedisTier(Tier):
@@ -59,11 +60,13 @@ class RedisTier(Tier):
 
     name = "hot"
 
-    def __init__(self, client: "Redis | RedisCluster", settings: HotSettings | None = None) -> None:
-        self.client = client
+    def __init__(self, client: "Redis | Cluster", settings: HotSettings | None = None) -> None:
+        self.servers = client if isinstance(client, Cluster) else Single(client)
         self.settings = settings or HotSettings()
-        self._progress = f"{self.settings.prefix}progress"
+        self._replicas = Replicas(self.settings.replicas, self.settings.replicas_timeout_ms)
         self._slots = [SlotKeys(self.settings.prefix, slot) for slot in range(SLOTS)]
+        self._noted_through: int | None = None
+        self._is_looked_at = False
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
         self._run(PUT, (self._ttl_ms,), map(order_entry, batch))
@@ -76,10 +79,11 @@ class RedisTier(Tier):
 
     def find(self, tenant: str, order_id: str) -> Found | None:
         key = order_key(tenant, order_id)
-        with answers(), self.client.pipeline(transaction=False) as pipe:
-            pipe.zscore(self._progress, "through")  # first, so that it never says too much
-            pipe.hgetall(self._slots[slot_of(key)].order(key))
-            through, fields = pipe.execute()
+        slot = self._slots[slot_of(key)]
+        with asking(self.servers), self.servers.pipeline() as pipe:
+            pipe.zscore(slot.progress, PROGRESS_MEMBER)  # first, so that it never says too much
+            pipe.hgetall(slot.order(key))
+            through, fields = execute(pipe)
         if b"document" not in fields:
             return None
         return Found(
@@ -91,14 +95,16 @@ class RedisTier(Tier):
     def expire(self, through_ms: int) -> None:
         limit_ms = through_ms - self.settings.keep_ms
         indexes = [(slot, index) for slot in self._slots for index in (slot.changed, slot.loose)]
-        with answers(), self.client.pipeline(transaction=False) as pipe:
-            for _, index in indexes:
+        with asking(self.servers), self.servers.pipeline() as pipe:
+            for slot, index in indexes:
+                pipe.zscore(slot.progress, PROGRESS_MEMBER)
                 pipe.zrangebyscore(index, "-inf", limit_ms)
-            outdated = pipe.execute()
-            for (slot, index), members in zip(indexes, outdated, strict=True):
-                self._sweep(slot, index, limit_ms, members)
-            pipe.zadd(self._progress, {"through": through_ms}, gt=True)
-            pipe.execute()
+            answered = execute(pipe)
+        for loss in losses(self._noted_through, answered[::4]):
+            LOGGER.error("%s", loss)
+        for (slot, index), members in zip(indexes, answered[1::2], strict=True):
+            send(self.servers, sweeps(SWEEP, slot, index, limit_ms, members), self._replicas)
+        self._note(through_ms)
 
     def counts(self) -> Counts:
         orders = events = size_bytes = 0
@@ -110,39 +116,49 @@ class RedisTier(Tier):
         return Counts(orders=orders, events=events, size_bytes=size_bytes)
 
     def close(self) -> None:
-        self.client.close()
+        self.servers.close()
 
     @property
     def _ttl_ms(self) -> int:
         return self.settings.safety_ttl_ms or 0
 
     def _run(self, script: str, settings: tuple[int, ...], entries: Iterable[Entry]) -> None:
-        with answers(), self.client.pipeline(transaction=False) as pipe:
-            for number, called in script_calls(entries):
-                slot = self._slots[number]
-                keys = [slot.changed, slot.loose, *(slot.order(entry.key) for entry in called)]
-                arguments = [argument for entry in called for argument in entry.arguments]
-                pipe.eval(script, len(keys), *keys, *settings, *arguments)
-            pipe.execute()
+        self._look_once()
+        calls = []
+        for number, called in script_calls(entries):
+            slot = self._slots[number]
+            keys = [slot.changed, slot.loose, *(slot.order(entry.key) for entry in called)]
+            arguments = [argument for entry in called for argument in entry.arguments]
+            calls.append(evaluation(script, keys, (*settings, *arguments)))
+        send(self.servers, calls, self._replicas)
 
-    def _sweep(self, slot: SlotKeys, index: str, limit_ms: int, members: list[bytes]) -> None:
-        for start in range(0, len(members), RECORDS_PER_SCRIPT):
-            part = members[start : start + RECORDS_PER_SCRIPT]
-            keys = [index, *(slot.order(member.decode()) for member in part)]
-            with self.client.pipeline(transaction=False) as pipe:
-                pipe.eval(SWEEP, len(keys), *keys, limit_ms, *part)
-                pipe.execute()
+    def _look_once(self) -> None:
+        """Warn, before the first write, of what may lose orders."""
+        if not self._is_looked_at:
+            with asking(self.servers):
+                for caution in cautions(self.servers.primaries()):
+                    LOGGER.warning("%s", caution)
+            self._is_looked_at = True
+
+    def _note(self, through_ms: int) -> None:
+        """Say in every slot how fresh it is; never less than before."""
+        notes = [
+            Call(slot.progress, ("ZADD", slot.progress, "GT", through_ms, PROGRESS_MEMBER))
+            for slot in self._slots
+        ]
+        send(self.servers, notes, self._replicas)
+        self._noted_through = max(through_ms, self._noted_through or through_ms)
 
     def _measure(self, slot: SlotKeys) -> Iterator[tuple[bool, int, int]]:
         """(has a document, number of fields, bytes) of every order of a slot."""
-        with answers(), self.client.pipeline(transaction=False) as pipe:
+        with asking(self.servers), self.servers.pipeline() as pipe:
             pipe.zrange(slot.changed, 0, -1)
             pipe.zrange(slot.loose, 0, -1)
-            changed, loose = pipe.execute()
+            changed, loose = execute(pipe)
             for member in [*changed, *loose]:
                 pipe.hlen(slot.order(member.decode()))
                 pipe.memory_usage(slot.order(member.decode()))
-            answered = pipe.execute()
+            answered = execute(pipe)
         for number, (fields, used_bytes) in enumerate(
             zip(answered[::2], answered[1::2], strict=True)
         ):

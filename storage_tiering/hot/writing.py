@@ -1,0 +1,83 @@
+"""Sending writes: each server its calls on one connection, and the replicas' word for them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from redis import Redis
+from redis.exceptions import AskError
+
+from schemas.errors import Busy, OrdertideError
+from storage_tiering.hot.answers import RETRY_AFTER_S, answers, execute
+from storage_tiering.hot.layout import RECORDS_PER_SCRIPT, Call, SlotKeys
+from storage_tiering.hot.servers import Servers
+
+
+class Replicas(NamedTuple):
+    """How many replicas of each server have to have a write, and how long they get for it."""
+
+    wanted: int
+    timeout_ms: int
+
+
+@contextmanager
+def asking(servers: Servers) -> Iterator[None]:
+    """Raise Redis's errors in our words; after one, a cluster's map of nodes is not trusted."""
+    try:
+        with answers():
+            try:
+                yield
+            except AskError as error:  # MovedError is one, too
+                raise servers.moved(error) from error
+    except OrdertideError:
+        servers.doubt()
+        raise
+
+
+def send(servers: Servers, calls: Iterable[Call], replicas: Replicas) -> None:
+    """Write; done when every call was answered and the replicas have it.
+
+    Raises:
+        Busy: some of it may have been written; do it all again. And as for `answers`.
+    """
+    with asking(servers):
+        for node, of_node in servers.by_node([*calls]):
+            send_to(node, of_node, replicas)
+
+
+def send_to(node: "Redis", calls: Sequence[Call], replicas: Replicas) -> None:
+    """Send the calls to one server.
+
+    WAIT is about the writes of its own connection, hence it ends the same pipeline.
+
+    Raises:
+        Busy: too few replicas have it.
+    """
+    with node.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.execute_command(*call.command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        if replicas.wanted:
+            pipe.wait(replicas.wanted, replicas.timeout_ms)
+        answered = execute(pipe)
+    if replicas.wanted and answered[-1] < replicas.wanted:
+        reason = f"Redis: {answered[-1]} of {replicas.wanted} replicas have the batch"
+        raise Busy(f"{reason}; the failing ones hold up the hot tier", RETRY_AFTER_S)
+
+
+def evaluation(script: str, keys: Sequence[str], arguments: Iterable[str | bytes | int]) -> Call:
+    """A script's call. `keys` are of one slot.
+
+    EVAL with the script, 1 kB a call, instead of EVALSHA: nothing has to be loaded again after a
+    restart, a failover or SCRIPT FLUSH.
+    """
+    return Call(keys[0], ("EVAL", script, len(keys), *keys, *arguments))
+
+
+def sweeps(
+    script: str, slot: SlotKeys, index: str, limit_ms: int, members: Sequence[bytes]
+) -> Iterator[Call]:
+    """The calls of the sweep script that drop `members` where they are still too old."""
+    for start in range(0, len(members), RECORDS_PER_SCRIPT):
+        part = members[start : start + RECORDS_PER_SCRIPT]
+        keys = [index, *(slot.order(member.decode()) for member in part)]
+        yield evaluation(script, keys, (limit_ms, *part))
