@@ -1,0 +1,143 @@
+"""The warm tier on Elasticsearch: an index a month, so that expiring is dropping an index.
+
+What is committed can be searched: `flush` refreshes the indices that were written to, at most once
+in `refresh_every_s`, and says False in between. So readers need no right but to read, and writing
+costs one refresh a second instead of one a batch.
+"""
+
+import time
+from collections.abc import Sequence
+
+from elasticsearch import Elasticsearch
+
+from schemas.errors import Busy
+from schemas.instants import DAY_MS
+from schemas.keys import order_key
+from schemas.order import OrderDocument
+from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+from storage_tiering.warm.elastic_documents import (
+    Action,
+    document_in,
+    event_action,
+    event_in,
+    newest,
+    order_action,
+)
+from storage_tiering.warm.elastic_periods import Periods, month_of, names_with, period_in
+from storage_tiering.warm.elastic_progress import Progress
+from storage_tiering.warm.elastic_searching import Searches
+from storage_tiering.warm.elastic_sending import send
+from storage_tiering.warm.elastic_templates import Templates
+
+KEEP_MS = 92 * DAY_MS
+REFRESH_EVERY_S = 1.0
+
+
+class ElasticTier(Tier):
+    """Orders and events of the periods that ended less than `keep_ms` of stream time ago.
+
+    What belongs to an older period is not taken: its index would be dropped at the next `expire`.
+    A tombstone changes nothing: the last document stays. The templates have to be there
+    (`ordertide tier init`); the first write says so.
+    """
+
+    name = "warm"
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        prefix: str = "ordertide",
+        keep_ms: int = KEEP_MS,
+        refresh_every_s: float = REFRESH_EVERY_S,
+    ) -> None:
+        self.client = client
+        self.names = names_with(prefix)
+        self.keep_ms = keep_ms
+        self.refresh_every_s = refresh_every_s
+        self.templates = Templates(client, self.names)
+        self.periods = Periods(client, self.names, self.templates.check)
+        self.progress = Progress(client, self.names, self.periods)
+        self.searches = Searches(client, self.names)
+        self._through: int | None = None  # of `expire`; noted once all before it can be searched
+        self._dropped_before = ""  # the period before which all were dropped
+        self._unseen: set[str] = set()  # indices that hold what searches don't see yet
+        self._refresh_due_s = 0.0  # on the monotonic clock
+
+    def write_orders(self, batch: Sequence[OrderRecord]) -> None:
+        self._write([order_action(self.names, record) for record in newest(batch)])
+
+    def write_events(self, batch: Sequence[EventRecord]) -> None:
+        self._write([event_action(self.names, record) for record in batch])
+
+    def flush(self, *, force: bool = False) -> bool:
+        if force or time.monotonic() >= self._refresh_due_s:
+            self.periods.refresh(self._unseen)
+            self._unseen.clear()
+            if self._through is not None:
+                self.progress.note(self._through)
+            self._refresh_due_s = time.monotonic() + self.refresh_every_s
+        return not self._unseen
+
+    def find(self, tenant: str, order_id: str) -> Found | None:
+        through = self.progress.through()  # first, so that it never says too much
+        key = order_key(tenant, order_id)
+        documents, events = self.searches.order(key, tenant, order_id)
+        if not documents:
+            return None
+        by_hash = {event.event_hash: event for event in map(event_in, events)}
+        return Found(
+            document=max(map(document_in, documents), key=lambda document: document.version),
+            timeline=by_time(list(by_hash.values())),
+            through=through,
+        )
+
+    def query(
+        self,
+        *,
+        status: str | None = None,
+        lane: str | None = None,
+        updated_since: int | None = None,
+        limit: int = 100,
+    ) -> list[OrderDocument]:
+        """The `limit` orders changed last that are in this status and lane, newest first.
+
+        `updated_since` is in ms, inclusive. None asks for all. At most 10,000.
+        """
+        wanted = {"status": status, "lane": lane}
+        return [
+            document_in(source) for source in self.searches.newest(wanted, updated_since, limit)
+        ]
+
+    def expire(self, through_ms: int) -> None:
+        self._through = max(through_ms, self._through or through_ms)
+        if self._kept_from != self._dropped_before:  # the first call, or a period's end has passed
+            self.periods.drop_before(self._kept_from)
+            self._dropped_before = self._kept_from
+
+    def counts(self) -> Counts:
+        self.periods.refresh(self.names.all_periods)
+        orders, events = self.searches.count()
+        size_bytes = sum(each.size_bytes for each in self.searches.measured())
+        return Counts(orders=orders, events=events, size_bytes=size_bytes)
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _write(self, actions: Sequence[Action]) -> None:
+        if self._through is None:
+            self._through = self.progress.through()
+        kept_from = self._kept_from
+        taken = [each for each in actions if period_in(each.target) >= kept_from]
+        indices = {action.target for action in taken}
+        self.periods.ensure(indices)
+        self._unseen |= indices  # now: a part may be written although the rest is not
+        try:
+            send(self.client, taken)
+        except Busy:
+            self.periods.forget()  # an index may have gone
+            raise
+
+    @property
+    def _kept_from(self) -> str:
+        """The oldest period that is kept: all before it ended `keep_ms` ago or earlier."""
+        return "" if self._through is None else month_of(self._through - self.keep_ms)

@@ -1,0 +1,130 @@
+"""The indices of the warm tier: one for the orders and one for the events of each month.
+
+An order belongs to the month of its first change (`warm_period`), an event to the month of its
+arrival. Both are part of the record, so written again it goes where it went before; and as an order
+begins with the arrival of its first event, no event is dropped before its order.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from elasticsearch import BadRequestError, Elasticsearch
+
+from schemas.errors import SettingsError
+from schemas.instants import format_instant
+from storage_tiering.warm.elastic_answers import answers
+
+# How long the server waits for a shard that isn't there; less than the client waits for its answer.
+SHARD_TIMEOUT = "10s"
+# The start of index names, as Elasticsearch allows them.
+PREFIX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+PERIOD_INDEX = re.compile(r"-(orders|events)-([0-9]{4}-(?:0[1-9]|1[0-2]))")
+
+
+class Names(NamedTuple):
+    """What belongs to the tier with this prefix."""
+
+    prefix: str
+
+    def orders(self, period: str) -> str:
+        """The index of a period's orders; `*` for all."""
+        return f"{self.prefix}-orders-{period}"
+
+    def events(self, period: str) -> str:
+        """The index of a period's events; `*` for all."""
+        return f"{self.prefix}-events-{period}"
+
+    @property
+    def progress(self) -> str:
+        """The index of the one document that says how far the tier was written."""
+        return f"{self.prefix}-progress"
+
+    @property
+    def all_periods(self) -> list[str]:
+        """Patterns that match all orders and events."""
+        return [self.orders("*"), self.events("*")]
+
+
+def names_with(prefix: str) -> Names:
+    """The names that begin with `prefix`.
+
+    Raises:
+        SettingsError: no index can be called so.
+    """
+    if not PREFIX.fullmatch(prefix):
+        raise SettingsError(
+            f"[warm] prefix {prefix!r} begins no index name: use a-z, 0-9, _, - and ., a letter "
+            "first, at most 64"
+        )
+    return Names(prefix)
+
+
+def month_of(instant: int) -> str:
+    """`2017-10` of an instant in ms, UTC."""
+    return format_instant(instant)[:7]
+
+
+def period_in(index: str) -> str:
+    """`2017-10` at the end of an index's name."""
+    return index[-len("2017-10") :]
+
+
+class Periods:
+    """The indices that there are. `check` is called once, before the first of ours is made."""
+
+    def __init__(self, client: Elasticsearch, names: Names, check: Callable[[], None]) -> None:
+        self.client = client
+        self.names = names
+        self._check = check
+        self._there: set[str] = set()
+
+    def ensure(self, indices: Iterable[str]) -> None:
+        """Make those that aren't there, from the templates.
+
+        They are made here and not by writing to them: many a cluster has
+        `action.auto_create_index` off, and without templates the fields would be guessed.
+        """
+        for index in sorted({*indices} - self._there):
+            if not self._there:
+                self._check()
+            with answers():
+                if not self.client.indices.exists(index=index):
+                    self._make(index)
+            self._there.add(index)
+
+    def forget(self) -> None:
+        """Look again before the next write: something we know of has gone."""
+        self._there.clear()
+
+    def refresh(self, indices: Iterable[str]) -> None:
+        """Let searches see what was written; what was dropped meanwhile is left out."""
+        if named := sorted(indices):
+            with answers():
+                self.client.indices.refresh(index=named, ignore_unavailable=True)
+
+    def all(self) -> dict[str, str]:
+        """{index: its period} of all that are there, whoever made them."""
+        with answers():
+            found = self.client.indices.get_alias(index=self.names.all_periods)
+        periods = {name: self._period(name) for name in sorted(found.body)}
+        return {name: period for name, period in periods.items() if period is not None}
+
+    def drop_before(self, period: str) -> None:
+        """Drop the indices of all periods before this one."""
+        outdated = [name for name, its_period in self.all().items() if its_period < period]
+        for name in outdated:  # by name: many a cluster refuses to delete by pattern
+            with answers():
+                self.client.indices.delete(index=name, ignore_unavailable=True)
+        self._there -= {*outdated}
+
+    def _make(self, index: str) -> None:
+        try:
+            self.client.indices.create(index=index, timeout=SHARD_TIMEOUT)
+        except BadRequestError as error:
+            if error.error != "resource_already_exists_exception":  # another writer was faster
+                raise
+
+    def _period(self, index: str) -> str | None:
+        found = PERIOD_INDEX.fullmatch(index.removeprefix(self.names.prefix))
+        return found[2] if found else None

@@ -1,0 +1,52 @@
+"""How far the warm tier has been written: one document whose version is its instant.
+
+Elasticsearch takes a version only if it is higher than the one held, so whatever several writers
+say in whatever order, it never goes back.
+"""
+
+from elasticsearch import Elasticsearch, NotFoundError
+
+from schemas.instants import format_instant
+from storage_tiering.warm.elastic_answers import answers
+from storage_tiering.warm.elastic_periods import Names, Periods
+
+STREAM = "stream"
+CONFLICT = 409
+
+
+class Progress:
+    """The document `stream` in the tier's progress index."""
+
+    def __init__(self, client: Elasticsearch, names: Names, periods: Periods) -> None:
+        self.client = client
+        self.names = names
+        self._periods = periods
+        self._noted: int | None = None
+
+    def through(self) -> int | None:
+        """Everything up to this instant (ms) is in the tier; None before the first note.
+
+        A get by id sees what was written last, refreshed or not.
+        """
+        with answers():
+            try:
+                held = self.client.get(index=self.names.progress, id=STREAM, source=False)
+            except NotFoundError:  # no note, or no index yet
+                return None
+            return int(held["_version"])
+
+    def note(self, through_ms: int) -> None:
+        """Say that everything up to this instant is in the tier."""
+        if through_ms == self._noted:
+            return
+        self._periods.ensure([self.names.progress])
+        with answers():
+            # A conflict: another writer is as far, or further.
+            self.client.options(ignore_status=CONFLICT).index(
+                index=self.names.progress,
+                id=STREAM,
+                version=through_ms,
+                version_type="external",
+                document={"through_at": format_instant(through_ms)},
+            )
+        self._noted = through_ms

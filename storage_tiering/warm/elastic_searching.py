@@ -1,0 +1,120 @@
+"""The questions that the warm tier asks of Elasticsearch."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from elasticsearch import Elasticsearch
+
+from storage_tiering.warm.elastic_answers import answers, fault_of, judged
+from storage_tiering.warm.elastic_documents import order_id_of
+from storage_tiering.warm.elastic_periods import Names
+
+# An order has at most 2,000 events in its history, and mostly ten.
+PAGE = 1_000
+
+Source = dict[str, Any]
+
+
+class Search(NamedTuple):
+    """One search: in which indices, and the body."""
+
+    pattern: str
+    body: dict[str, Any]
+
+
+class Hit(NamedTuple):
+    """One document that was found; `sort` says where the next page goes on."""
+
+    source: Source
+    sort: list[Any]
+
+
+class Measured(NamedTuple):
+    """An index: documents that searches see, and bytes with all copies."""
+
+    name: str
+    documents: int
+    size_bytes: int
+
+
+class Searches:
+    """Reads from all periods at once. Every method raises `Busy` where a shard can't answer."""
+
+    def __init__(self, client: Elasticsearch, names: Names) -> None:
+        self.client = client
+        self.names = names
+
+    def order(self, key: str, tenant: str, order_id: str) -> tuple[list[Source], list[Source]]:
+        """(documents, events) of an order, in one round trip where the events fill no page."""
+        by_id = {"query": {"ids": {"values": [order_id_of(key)]}}}
+        documents, events = self._ask(
+            Search(self.names.orders("*"), by_id), self._events(tenant, order_id)
+        )
+        found = [hit.source for hit in events]
+        while len(events) == PAGE:
+            (events,) = self._ask(self._events(tenant, order_id, after=events[-1].sort))
+            found += [hit.source for hit in events]
+        return [hit.source for hit in documents], found
+
+    def newest(self, conditions: dict[str, Any], since: int | None, limit: int) -> list[Source]:
+        """The `limit` orders changed last whose fields have these values; None asks for nothing."""
+        filters = [{"term": {name: value}} for name, value in conditions.items() if value]
+        if since is not None:
+            filters.append({"range": {"derived.changed_at": {"gte": since}}})
+        body = {
+            "query": {"bool": {"filter": filters}},
+            "sort": [{"derived.changed_at": "desc"}, {"order_id": "asc"}, {"tenant": "asc"}],
+            "size": limit,
+        }
+        (hits,) = self._ask(Search(self.names.orders("*"), body))
+        return [hit.source for hit in hits]
+
+    def count(self) -> tuple[int, int]:
+        """(orders, events)."""
+        body = {"size": 0, "track_total_hits": True}
+        patterns = [Search(pattern, body) for pattern in self.names.all_periods]
+        orders, events = (said["hits"]["total"]["value"] for said in self._answers(*patterns))
+        return orders, events
+
+    def measured(self) -> list[Measured]:
+        """Every index of orders and events, by name."""
+        body = {"size": 0, "aggs": {"indices": {"terms": {"field": "_index", "size": 10_000}}}}
+        (said,) = self._answers(Search(",".join(self.names.all_periods), body))
+        buckets = said["aggregations"]["indices"]["buckets"] if "aggregations" in said else []
+        documents = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
+        with answers():
+            stats = self.client.indices.stats(index=self.names.all_periods, metric="store")
+        return [
+            Measured(index, documents.get(index, 0), held["total"]["store"]["size_in_bytes"])
+            for index, held in sorted(stats["indices"].items())
+        ]
+
+    def _events(self, tenant: str, order_id: str, after: list[Any] | None = None) -> Search:
+        """A page of an order's events, in an order that stays the same while some are added."""
+        of_order = [{"term": {"tenant": tenant}}, {"term": {"order_id": order_id}}]
+        body: dict[str, Any] = {
+            "query": {"bool": {"filter": of_order}},
+            "sort": [{"event_hash": "asc"}, {"arrival_at": "asc"}],
+            "size": PAGE,
+        }
+        if after is not None:
+            body["search_after"] = after
+        return Search(self.names.events("*"), body)
+
+    def _ask(self, *searches: Search) -> list[list[Hit]]:
+        return [
+            [Hit(hit["_source"], hit.get("sort", [])) for hit in said["hits"]["hits"]]
+            for said in self._answers(*searches)
+        ]
+
+    def _answers(self, *searches: Search) -> Iterator[dict[str, Any]]:
+        """An answer for each; all shards have to say something, or events would be missing."""
+        lines: list[dict[str, Any]] = []
+        for search in searches:
+            lines += [{"index": search.pattern, "allow_partial_search_results": False}, search.body]
+        with answers():
+            said = self.client.msearch(searches=lines)
+        for each in said["responses"]:
+            if "error" in each:
+                raise judged(fault_of(each["status"], each["error"]))
+            yield each

@@ -1,0 +1,56 @@
+"""A batch on its way to Elasticsearch, and what each of its records is told."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import streaming_bulk
+
+from schemas.errors import Busy, OrdertideError, Rejected, SettingsError, StateError
+from storage_tiering.warm import elastic_periods
+from storage_tiering.warm.elastic_answers import answers, fault_of, judged_item
+from storage_tiering.warm.elastic_documents import Action
+
+CHUNK_ACTIONS = 1_000
+CHUNK_BYTES = 8_000_000  # the server's own limit is 100 MB, a proxy's is often 10
+CONFLICT = 409  # the version held is as new, or the event is there: as it should be
+# Only when nobody has to wait is it known that the others of a batch were taken.
+PRECEDENCE = (SettingsError, StateError, Busy, Rejected)
+
+
+def send(client: Elasticsearch, actions: Sequence[Action]) -> None:
+    """Write them all.
+
+    Raises:
+        SettingsError: we may not write there.
+        Busy: some were not taken, and may be later: write the batch again.
+        Rejected: all others were taken, and this one (there may be more) never will be.
+    """
+    with answers():
+        faults = [*refusals(client, actions)]
+    for kind in PRECEDENCE:
+        for fault in faults:
+            if isinstance(fault, kind):
+                raise fault
+
+
+def refusals(client: Elasticsearch, actions: Iterable[Action]) -> Iterator[OrdertideError]:
+    """What was said of those that were not taken."""
+    for is_taken, answer in streaming_bulk(
+        client,
+        ({"action": action} for action in actions),
+        expand_action_callback=lines_of,
+        chunk_size=CHUNK_ACTIONS,
+        max_chunk_bytes=CHUNK_BYTES,
+        raise_on_error=False,
+        timeout=elastic_periods.SHARD_TIMEOUT,
+    ):
+        (item,) = answer.values()
+        if not is_taken and item["status"] != CONFLICT:
+            yield judged_item(fault_of(item["status"], item["error"]))
+
+
+def lines_of(given: Any) -> tuple[dict[str, Any], bytes]:  # noqa: ANN401 - the helper's own type
+    """The two lines of an action, as the helper asks for them; it leaves bytes as they are."""
+    action: Action = given["action"]
+    return action.header, action.body

@@ -1,0 +1,194 @@
+"""The index templates of the warm tier: what they say, and how they come into the cluster.
+
+A component template holds what all indices are set to, one more the fields of each kind, and an
+index template puts them together. `PREFIX-custom` is the operator's own component template: it may
+be missing, goes before ours, and `ordertide tier init` never touches it.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any, Literal
+
+import msgspec
+from elasticsearch import BadRequestError, Elasticsearch
+
+from schemas.errors import StateError
+from schemas.keys import content_id
+from storage_tiering.warm.elastic_answers import answers
+from storage_tiering.warm.elastic_periods import Names, Periods
+
+# Goes up with every change of templates/*.json; a test holds the digest that belongs to it.
+VERSION = 1
+# Above 100-500, which Elastic's own templates and most shippers use.
+PRIORITY = 600
+
+FOLDER = files("storage_tiering.warm").joinpath("templates")
+KINDS = ("orders", "events", "progress")
+FIELDS = {"orders": "order_fields", "events": "event_fields", "progress": "progress_fields"}
+
+Body = dict[str, Any]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What `install` did to one thing. `made`, `changed`, `as it was`, or `kept` (and why)."""
+
+    what: str
+    did: Literal["made", "changed", "as it was", "kept"]
+    reason: str = ""
+
+
+def shipped(name: str) -> Body:
+    """A file of templates/."""
+    body: Body = msgspec.json.decode(FOLDER.joinpath(f"{name}.json").read_bytes())
+    return body
+
+
+def digest() -> str:
+    """A hash of all that is shipped, and of how it is put together."""
+    parts = [shipped(name) for name in ("settings", *FIELDS.values())]
+    kinds = [layout(Names(""), kind) for kind in KINDS]
+    return content_id(*(msgspec.json.encode(each).decode() for each in [*parts, *kinds]))
+
+
+def mark() -> Body:
+    """The `_meta` by which ours are known again."""
+    return {"ordertide": {"version": VERSION, "digest": digest()}}
+
+
+def component_templates(names: Names) -> dict[str, Body]:
+    """{name: body}."""
+    settings = {f"{names.prefix}-settings": {"settings": shipped("settings")}}
+    fields = {
+        f"{names.prefix}-{FIELDS[kind]}": {"mappings": {**shipped(FIELDS[kind]), "_meta": mark()}}
+        for kind in KINDS
+    }
+    return {
+        name: {"template": template, "version": VERSION, "meta": mark()}
+        for name, template in {**settings, **fields}.items()
+    }
+
+
+def index_templates(names: Names) -> dict[str, Body]:
+    """{name: body}."""
+    signed = {"version": VERSION, "meta": mark()}
+    return {f"{names.prefix}-{kind}": {**layout(names, kind), **signed} for kind in KINDS}
+
+
+def layout(names: Names, kind: str) -> Body:
+    """The template of one kind of index; `custom` comes last, so it wins."""
+    patterns = {
+        "orders": names.orders("*"),
+        "events": names.events("*"),
+        "progress": names.progress,
+    }
+    custom = f"{names.prefix}-custom"
+    parts = [f"{names.prefix}-settings", f"{names.prefix}-{FIELDS[kind]}", custom]
+    return {
+        "index_patterns": [patterns[kind]],
+        "composed_of": parts,
+        "ignore_missing_component_templates": [custom],
+        "priority": PRIORITY,
+    }
+
+
+class Templates:
+    """The templates in a cluster."""
+
+    def __init__(self, client: Elasticsearch, names: Names) -> None:
+        self.client = client
+        self.names = names
+        self._asked = client.options(ignore_status=404)  # said where no name begins so
+
+    def check(self) -> None:
+        """Are they there?
+
+        Raises:
+            StateError: missing, or older than ours. Newer ones are taken: while a new release is
+                rolled out, old writers go on.
+        """
+        held = self.held_index_templates()
+        for name in index_templates(self.names):
+            version = version_of(held.get(name))
+            if version is None or version < VERSION:
+                said = "there is none" if version is None else f"it has version {version}"
+                raise StateError(
+                    f"Elasticsearch's index template {name}: {said}, version {VERSION} is needed; "
+                    "run 'ordertide tier init'"
+                )
+
+    def install(self, periods: Periods) -> Iterator[Change]:
+        """Put those that are missing or differ, and add new fields to the indices that there are.
+
+        Each is done when its change is taken from the iterator.
+
+        Raises:
+            StateError: what is there is newer than ours.
+        """
+        held, held_parts = self.held_index_templates(), self.held_component_templates()
+        self._refuse_newer({**held, **held_parts})
+        for name, body in component_templates(self.names).items():
+            with answers():
+                if (did := difference(held_parts.get(name), body)) != "as it was":
+                    self.client.cluster.put_component_template(name=name, **body)
+            yield Change(f"component template {name}", did)
+        for name, body in index_templates(self.names).items():
+            with answers():
+                if (did := difference(held.get(name), body)) != "as it was":
+                    self.client.indices.put_index_template(name=name, **body)
+            yield Change(f"index template {name}", did)
+        for index in periods.all():
+            yield self._update(index)
+
+    def held_index_templates(self) -> dict[str, Body]:
+        """{name: body} of those in the cluster whose names begin with our prefix."""
+        with answers():
+            found = self._asked.indices.get_index_template(name=f"{self.names.prefix}-*")
+        return {each["name"]: each["index_template"] for each in found["index_templates"]}
+
+    def held_component_templates(self) -> dict[str, Body]:
+        """As `held_index_templates`, of the component templates."""
+        with answers():
+            found = self._asked.cluster.get_component_template(name=f"{self.names.prefix}-*")
+        return {each["name"]: each["component_template"] for each in found["component_templates"]}
+
+    def _refuse_newer(self, held: Mapping[str, Body]) -> None:
+        ours = {**component_templates(self.names), **index_templates(self.names)}
+        for name in ours:
+            version = version_of(held.get(name))
+            if version is not None and version > VERSION:
+                raise StateError(
+                    f"Elasticsearch's template {name} has version {version}, ours is {VERSION}: "
+                    "a newer ordertide was here; use that one"
+                )
+
+    def _update(self, index: str) -> Change:
+        """Give an index that is there the fields of its kind's template."""
+        kind = "orders" if index.startswith(self.names.orders("")) else "events"
+        fields = shipped(FIELDS[kind])
+        what = f"index {index}"
+        with answers():
+            held = self.client.indices.get_mapping(index=index)[index]["mappings"]
+            if held.get("_meta") == mark():
+                return Change(what, "as it was")
+            try:
+                self.client.indices.put_mapping(
+                    index=index, properties=fields["properties"], meta=mark()
+                )
+            except BadRequestError as error:  # a field of another type: an index can't change it
+                reason = str(error.body["error"]["reason"])
+                return Change(what, "kept", f"{reason}; it goes with its period")
+        return Change(what, "changed", "new fields hold for what is written from now on")
+
+
+def version_of(held: Body | None) -> int | None:
+    """The version of a template in the cluster; None where there is none of ours."""
+    if held is None or "ordertide" not in held.get("_meta", {}):
+        return None
+    return int(held.get("version") or 0)
+
+
+def difference(held: Body | None, wanted: Body) -> Literal["made", "changed", "as it was"]:
+    """By their marks: Elasticsearch gives templates back in a writing of its own."""
+    if held is None:
+        return "made"
+    return "as it was" if held.get("_meta") == wanted["meta"] else "changed"

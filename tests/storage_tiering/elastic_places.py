@@ -1,0 +1,64 @@
+"""Places for tests in a real Elasticsearch: a prefix of their own, cleared afterwards."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from deploy.stack.elasticsearch_home import RECIPE
+from deploy.stack.library import is_installed
+from storage_tiering.warm.elastic import ElasticTier
+from storage_tiering.warm.elastic_access import connect
+from storage_tiering.warm.elastic_periods import names_with
+from storage_tiering.warm.elastic_templates import Change
+from tests import stack
+
+
+@contextmanager
+def shared_place() -> Iterator[tuple[str, str]]:
+    """(URL, prefix) in the running stack's Elasticsearch, with templates."""
+    url, prefix = stack.address("elasticsearch")["url"], stack.namespace()
+    install(url, prefix)
+    try:
+        yield url, prefix
+    finally:
+        clear(url, prefix)
+
+
+def install(url: str, prefix: str) -> list[Change]:
+    """What `ordertide tier init` does."""
+    tier = ElasticTier(connect(url), prefix)
+    changes = [*tier.templates.install(tier.periods)]
+    tier.close()
+    return changes
+
+
+def clear(url: str, prefix: str) -> None:
+    """Take away everything with the prefix: a node has room for a thousand shards only."""
+    with connect(url).options(ignore_status=404) as client:
+        drop_indices(client, prefix)
+        client.indices.delete_index_template(name=f"{prefix}-*")
+        client.cluster.delete_component_template(name=f"{prefix}-*")
+
+
+def drop_indices(client: Elasticsearch, prefix: str) -> None:
+    """Take away the indices with the prefix."""
+    if indices := sorted(client.indices.get_alias(index=f"{prefix}-*").body):
+        client.indices.delete(index=indices)
+
+
+def indices_of(client: Elasticsearch, prefix: str) -> set[str]:
+    """The names of the indices that are there, without the prefix."""
+    found = client.indices.get_alias(index=names_with(prefix).all_periods)
+    return {name.removeprefix(f"{prefix}-") for name in found}
+
+
+def need_elasticsearch() -> None:
+    """Skip the test where no Elasticsearch can be started; fail where there has to be one."""
+    if is_installed("elasticsearch", RECIPE) and shutil.which("java"):
+        return
+    reason = "no Elasticsearch: run 'ordertide stack up elasticsearch' once"
+    (pytest.fail if os.environ.get(stack.REQUIRE_VARIABLE) == "1" else pytest.skip)(reason)

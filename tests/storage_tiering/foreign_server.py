@@ -1,0 +1,39 @@
+"""A little HTTP server that always says the same: a proxy, or something else at the address."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@contextmanager
+def foreign_server(status: int, said: object, *, is_elasticsearch: bool) -> Iterator[str]:
+    """Its URL. `said` is sent as JSON, a text as HTML; Elasticsearch is known by its header."""
+    is_page = isinstance(said, str)
+    body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(status)
+            if is_elasticsearch:
+                self.send_header("X-Elastic-Product", "Elasticsearch")
+            self.send_header("Content-Type", "text/html" if is_page else "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
+            pass  # not into the test's output
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
