@@ -133,6 +133,11 @@ class NameNode(HdfsServer):
             arguments = ["-format", "-force", "-nonInteractive"]
             run([*self.command(), *arguments], "formatting the NameNode", self.environment())
 
+    def admin(self, *arguments: str) -> None:
+        """Run `hdfs dfsadmin` with these arguments, such as `-safemode enter`."""
+        tool = [*self.command()[:-1], "org.apache.hadoop.hdfs.tools.DFSAdmin"]
+        run([*tool, *arguments], f"dfsadmin {' '.join(arguments)}", self.environment())
+
     def ask(self) -> None:
         """List the root folder: JMX answers earlier, but a client gets an error then.
 

@@ -1,0 +1,82 @@
+"""What HDFS says when it can't: wait, or give up."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import requests
+from hdfs.util import HdfsError
+
+from schemas.errors import Busy, StateError
+
+RETRY_AFTER_S = 5.0
+
+# Refusals that no waiting changes. All others pass: safe mode, a stand-by NameNode, a full quota,
+# no DataNode with room ("could only be written to 0 of the 1 minReplication nodes"), a lost lease.
+LASTING = {
+    "AccessControlException",
+    "AuthorizationException",
+    "FileNotFoundException",
+    "IllegalArgumentException",
+    "InvalidPathException",
+    "ParentNotDirectoryException",
+    "SecurityException",
+}
+# The same, where the exception's name doesn't say it.
+LASTING_REASONS = (
+    "must both be directories",  # a folder has the file's name
+    "Authentication failure",  # 401: a cluster that wants Kerberos
+)
+
+
+@contextmanager
+def answers(name: str, servers: str) -> Iterator[None]:
+    """Translate what WebHDFS raises about the file `name`; `servers` are who was asked.
+
+    Raises:
+        Busy: it will pass. StateError: it won't.
+    """
+    try:
+        yield
+    except requests.RequestException as error:
+        reason = (
+            f"archive {name}: no answer from {asked(error, servers)} "
+            f"({type(error).__name__}; HDFS at {servers})"
+        )
+        raise Busy(reason, RETRY_AFTER_S) from error
+    except HdfsError as error:
+        raise refusal(name, servers, error) from error
+
+
+def asked(error: requests.RequestException, servers: str) -> str:
+    """Who gave no answer: data goes to a DataNode, which the settings don't name."""
+    request = error.request
+    return servers if request is None else urlsplit(str(request.url)).netloc
+
+
+def refusal(name: str, servers: str, error: HdfsError) -> Busy | StateError:
+    """The error for what a NameNode or DataNode has refused."""
+    said = str(error).strip().splitlines() or ["it gave no reason"]
+    what = f"{error.exception or 'HdfsError'}: {said[0]}"
+    if error.exception in LASTING or any(reason in said[0] for reason in LASTING_REASONS):
+        return StateError(
+            f"archive {name}: {what}; check the archive's folder at {servers} and the user's rights"
+        )
+    return Busy(f"archive {name}: HDFS at {servers}: {what}", RETRY_AFTER_S)
+
+
+@contextmanager
+def readings(name: str, servers: str) -> Iterator[None]:
+    """The same for what hdfs-native raises about the file `name`.
+
+    Raises:
+        Busy: it will pass. StateError: the file isn't there, or may not be read.
+    """
+    try:
+        yield
+    except (FileNotFoundError, PermissionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StateError(f"archive {name}: {reason}; check the archive's folder") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: no DataNode gives the block
+        reason = str(error).partition("\n")[0]
+        raise Busy(f"archive {name}: HDFS at {servers}: {reason}", RETRY_AFTER_S) from error
