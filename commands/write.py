@@ -8,12 +8,14 @@ import click
 
 from broker.consume import GroupReader
 from broker.produce import Producer
+from broker.reach import reach
 from commands.dead_letters import RejectedTopic
 from commands.tiers import TIERS, writer_group
 from commands.track import connection_of
 from commands.write_watch import WriterWatch
 from schemas.settings import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.writer import Writer
 from telemetry.log import configure
@@ -23,7 +25,7 @@ from telemetry.log import configure
 @click.argument("tier", type=click.Choice([*TIERS]))
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 def command(tier: str, path: Path | None) -> None:
-    r"""Write orders.changes and orders.events into one TIER: hot, warm or archive.
+    """Write orders.changes and orders.events into one TIER: hot, warm or archive.
 
     Ends cleanly on SIGTERM and Ctrl-C. Several writers of a tier share its partitions.
 
@@ -48,12 +50,16 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     tier = TIERS[name](settings)
     clock = StreamClock()
     connection = connection_of(settings.broker)
+    reach(connection)
     source = [ORDERS_CHANGES, ORDERS_EVENTS]
     watch = WriterWatch(name, settings.telemetry)
     try:
         with (
             Producer(connection) as producer,
-            GroupReader(connection, writer_group(name), source, clock.revoked) as reader,
+            GroupReader(
+                *(connection, writer_group(name), source, clock.revoked, clock.assigned),
+                start_of=tier.resume_offset if isinstance(tier, ParquetTier) else None,
+            ) as reader,
         ):
             dead_letters = RejectedTopic(producer)
             Writer(tier, reader, dead_letters, stop=stop, clock=clock, watch=watch).run()

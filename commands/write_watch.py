@@ -33,6 +33,9 @@ class WriterWatch(Watch):
         self.busy = None
         self.metrics.tier_records.labels(tier).inc(orders + events)
 
+    def took(self, tier: str, seconds: float) -> None:
+        self.metrics.sink_seconds.labels(tier).observe(seconds)
+
     def waiting(self, tier: str, reason: str, wait_s: float) -> None:
         self.busy = f"{reason}; asking again in {wait_s:.1f} s"
         self.metrics.sink_busy.labels(tier).inc()
@@ -41,5 +44,6 @@ class WriterWatch(Watch):
         self.metrics.rejected.labels(code).inc()
 
     def through(self, tier: str, through_ms: int) -> None:
-        behind_s = time.time() - through_ms / 1000
-        self.metrics.tier_behind_seconds.labels(tier).set(behind_s)
+        # Asked for when it is shown: a writer that hangs must not stand still on the board.
+        behind = self.metrics.tier_behind_seconds.labels(tier)
+        behind.set_function(lambda: time.time() - through_ms / 1000)

@@ -5,6 +5,7 @@ A process that dies anywhere in between reads the batch again, and the tier igno
 
 import logging
 import random
+import time
 from collections.abc import Callable, Sequence
 from threading import Event as Flag
 from typing import TypeVar
@@ -42,7 +43,7 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Writer:
     """Writes what `reader` reads into `tier`, until `stop` is set.
 
-    A reader whose partitions come and go tells the same `clock` (`StreamClock.revoked`).
+    A reader whose partitions come and go tells the same `clock` (`assigned`, `revoked`).
     """
 
     def __init__(
@@ -126,9 +127,14 @@ class Writer:
         if not pairs:
             return
         try:
-            self._patiently(lambda: write([record for _, record in pairs]))
+            self._patiently(lambda: self._write(write, [record for _, record in pairs]))
         except Rejected as rejected:
             self._put_singly(write, pairs, rejected)
+
+    def _write(self, write: Callable[[Sequence[Record]], None], records: Sequence[Record]) -> None:
+        began = time.perf_counter()
+        write(records)
+        self.watch.took(self.tier.name, time.perf_counter() - began)
 
     def _put_singly(
         self,

@@ -9,7 +9,7 @@ from storage_tiering.records import Message
 class Reader(Protocol):
     """A member of a consumer group over orders.changes and orders.events (`broker.group`).
 
-    It says through a callback which partitions went to another member (`StreamClock.revoked`).
+    It says through callbacks which partitions came and went (`StreamClock.assigned`, `revoked`).
     """
 
     def read(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
@@ -44,6 +44,10 @@ class Watch(Protocol):
         """So many changes and events were written."""
         ...
 
+    def took(self, tier: str, seconds: float) -> None:
+        """The tier took a batch of changes or events in this time, waits left out."""
+        ...
+
     def waiting(self, tier: str, reason: str, wait_s: float) -> None:
         """The tier or the broker is busy; the same is tried again after `wait_s`."""
         ...
@@ -61,6 +65,9 @@ class Unwatched(Watch):
     """For writers without metrics."""
 
     def written(self, tier: str, orders: int, events: int) -> None:
+        pass
+
+    def took(self, tier: str, seconds: float) -> None:
         pass
 
     def waiting(self, tier: str, reason: str, wait_s: float) -> None:

@@ -36,6 +36,7 @@ class Metrics:
         self._count_messages()
         self._watch_the_flow()
         self._count_what_is_said()
+        self._watch_the_delivery()
         self._watch_the_tiers()
 
     def _count_messages(self) -> None:
@@ -63,7 +64,6 @@ class Metrics:
         )
         self.state_bytes = self._gauge("state_bytes", "Size of the shard store.")
         self.live_orders = self._gauge("live_orders", "Orders in memory, embryos included.")
-        self.lane_orders = self._gauge("lane_orders", "Orders in memory by lane.", "lane")
 
     def _count_what_is_said(self) -> None:
         self.alerts = self._counter(
@@ -78,6 +78,30 @@ class Metrics:
             "action_outcomes", "Actions done, failed or skipped.", "kind", "outcome"
         )
 
+    def _watch_the_delivery(self) -> None:
+        """`sink` is the channel: where there are several, each delivers every alert."""
+        self.open_alerts = self._gauge(
+            "open_alerts", "Alerts open now, as a channel knows them.", "sink", "rule", "severity"
+        )
+        self.lane_orders = self._gauge(
+            "lane_orders", "Orders with an open alert, by lane.", "sink", "lane"
+        )
+        self.notices = self._counter(
+            "notices",
+            "Alerts posted to a channel (opened, renewed, resolved) or refused by it.",
+            "sink",
+            "state",
+        )
+        self.notices_pending = self._gauge(
+            "notices_pending", "Alerts that a channel hasn't taken yet.", "sink"
+        )
+        self.delivery_seconds = self._histogram(
+            "delivery_seconds", "From an order's change being written to its delivery.", "sink"
+        )
+        self.delivery_heard_at_seconds = self._gauge(
+            "delivery_heard_at_seconds", "When something was last read, in Unix time.", "sink"
+        )
+
     def _watch_the_tiers(self) -> None:
         self.sink_seconds = self._histogram("sink_seconds", "Time to write a batch.", "sink")
         self.sink_busy = self._counter(
@@ -85,7 +109,7 @@ class Metrics:
         )
         self.tier_records = self._counter("tier_records", "Records written to a tier.", "tier")
         self.tier_behind_seconds = self._gauge(
-            "tier_behind_seconds", "How far a tier is behind the stream clock.", "tier"
+            "tier_behind_seconds", "How far a tier is behind the wall clock.", "tier"
         )
         self.tier_orders = self._gauge("tier_orders", "Orders that a tier holds.", "tier")
         self.tier_bytes = self._gauge("tier_bytes", "Bytes that a tier holds.", "tier")
@@ -98,6 +122,7 @@ class Metrics:
         self.archive_headroom_seconds = self._gauge(
             "archive_headroom_seconds", "How far retention is from unarchived data."
         )
+        self.archive_headroom_seconds.set(float("nan"))  # 0 would say that data is being lost
 
     def unaccounted(self) -> float:
         """Messages read of which nobody has said what became of them: 0 at every barrier."""

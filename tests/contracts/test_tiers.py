@@ -1,23 +1,30 @@
 """What every tier promises, run against every implementation that is here."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from deploy.stack.redis import Redis
 from schemas.order import AcceptedEvent, OrderDocument
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
 from storage_tiering.tier import EventRecord, Found, OrderRecord
+from tests import stack
 from tests.contracts.tier_kinds import (
     OpenTier,
     TierKind,
+    elasticsearch_kind,
     memory_kind,
     opened,
+    parquet_hdfs_kind,
     parquet_kind,
+    redis_cluster_kind,
     redis_kind,
     sqlite_kind,
 )
+from tests.storage_tiering.elastic_places import shared_place
+from tests.storage_tiering.hdfs_places import hdfs_place
 from tests.storage_tiering.orders import (
     HOT_KEEP_MS,
     PERIOD_END,
@@ -27,6 +34,7 @@ from tests.storage_tiering.orders import (
     accepted,
     document,
 )
+from tests.storage_tiering.redis_servers import running_cluster
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +53,49 @@ def bundled() -> Iterator[EmbeddedRedis]:
         yield running
 
 
-@pytest.fixture(params=["memory", "redis", "bundled redis", "sqlite", "parquet"])
+@pytest.fixture(scope="module")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A node of a cluster of three masters."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes[0]
+
+
+@pytest.fixture
+def elastic_place() -> Iterator[tuple[str, str]]:
+    """(URL, prefix)."""
+    with shared_place() as place:
+        yield place
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "redis",
+        "bundled redis",
+        pytest.param("redis-stack", marks=pytest.mark.stack),
+        "redis-cluster",
+        "sqlite",
+        pytest.param("elasticsearch", marks=pytest.mark.stack),
+        "parquet",
+        pytest.param("parquet-hdfs", marks=pytest.mark.stack),
+    ]
+)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> TierKind:
-    match request.param:
-        case "memory":
-            return memory_kind()
-        case "redis":
-            return redis_kind(request.getfixturevalue("server"), f"{tmp_path.name}:")
-        case "bundled redis":
-            return redis_kind(request.getfixturevalue("bundled"), f"{tmp_path.name}:")
-        case "sqlite":
-            return sqlite_kind(tmp_path)
-        case _:
-            return parquet_kind(tmp_path)
+    given, prefix = request.getfixturevalue, f"{tmp_path.name}:"
+    kinds: dict[str, Callable[[], TierKind]] = {
+        "memory": memory_kind,
+        "redis": lambda: redis_kind(given("server").url, prefix),
+        "bundled redis": lambda: redis_kind(given("bundled").url, prefix),
+        "redis-stack": lambda: redis_kind(
+            stack.address("redis")["url"], f"{stack.namespace()}:", "redis-stack"
+        ),
+        "redis-cluster": lambda: redis_cluster_kind(given("redis_cluster").address["url"], prefix),
+        "sqlite": lambda: sqlite_kind(tmp_path),
+        "elasticsearch": lambda: elasticsearch_kind(*given("elastic_place")),
+        "parquet": lambda: parquet_kind(tmp_path),
+        "parquet-hdfs": lambda: parquet_hdfs_kind(hdfs_place()),
+    }
+    return kinds[request.param]()
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from storage_tiering.archive.files import LocalFiles
+from storage_tiering.archive.hdfs import HdfsFiles, HdfsPlace
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
-from storage_tiering.hot.embedded import EmbeddedRedis
-from storage_tiering.hot.redis import HotSettings, RedisTier, connect
+from storage_tiering.hot.redis import HotSettings, RedisTier, connect, connect_cluster
 from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import Tier
+from storage_tiering.warm.elastic import ElasticTier
+from storage_tiering.warm.elastic_access import connect as connect_elasticsearch
 from storage_tiering.warm.sqlite import SqliteTier
 
 Expires = Literal["orders", "periods", "never"]
@@ -32,17 +34,33 @@ def memory_kind() -> TierKind:
     return TierKind("memory", MemoryTier, "orders", drops_retired=True, survives_closing=False)
 
 
-def redis_kind(server: EmbeddedRedis, prefix: str) -> TierKind:
+def redis_kind(url: str, prefix: str, name: str = "redis") -> TierKind:
     settings = HotSettings(prefix=prefix, safety_ttl_ms=None)
 
     def open_tier() -> Tier:
-        return RedisTier(connect(server.url), settings)
+        return RedisTier(connect(url), settings)
 
-    return TierKind("redis", open_tier, "orders", drops_retired=True)
+    return TierKind(name, open_tier, "orders", drops_retired=True)
+
+
+def redis_cluster_kind(url: str, prefix: str) -> TierKind:
+    settings = HotSettings(prefix=prefix, safety_ttl_ms=None)
+
+    def open_tier() -> Tier:
+        return RedisTier(connect_cluster(url), settings)
+
+    return TierKind("redis-cluster", open_tier, "orders", drops_retired=True)
 
 
 def sqlite_kind(folder: Path) -> TierKind:
     return TierKind("sqlite", lambda: SqliteTier(folder), "periods", drops_retired=False)
+
+
+def elasticsearch_kind(url: str, prefix: str) -> TierKind:
+    def open_tier() -> Tier:
+        return ElasticTier(connect_elasticsearch(url), prefix)
+
+    return TierKind("elasticsearch", open_tier, "periods", drops_retired=False)
 
 
 def parquet_kind(folder: Path) -> TierKind:
@@ -50,6 +68,13 @@ def parquet_kind(folder: Path) -> TierKind:
         return ParquetTier(LocalFiles(folder), ArchiveSettings(seal_age_s=None))
 
     return TierKind("parquet", open_tier, "never", drops_retired=False)
+
+
+def parquet_hdfs_kind(place: HdfsPlace) -> TierKind:
+    def open_tier() -> Tier:
+        return ParquetTier(HdfsFiles(place), ArchiveSettings(seal_age_s=None))
+
+    return TierKind("parquet-hdfs", open_tier, "never", drops_retired=False)
 
 
 class OpenTier:

@@ -36,11 +36,18 @@ def produce(broker: EmbeddedBroker, messages: Sequence[LogMessage]) -> None:
             producer.send(each.topic, each.key, each.value, each.headers, partition=each.partition)
 
 
-def write(broker: EmbeddedBroker, tier: Tier, until: int, *, finish: bool = True) -> None:
-    """Run a writer over `until` messages; without `finish` it vanishes before its last commit."""
+def write(broker: EmbeddedBroker, tier: Tier, until: int, *, finish: bool = True) -> int:
+    """Run a writer over `until` messages; without `finish` it vanishes before its last commit.
+
+    Returns how many it read.
+    """
     stop, clock = threading.Event(), StreamClock()
     topics = [ORDERS_CHANGES, ORDERS_EVENTS]
-    with GroupReader(broker.connection, "test-writer", topics, clock.revoked) as reader:
+    start_of = tier.resume_offset if isinstance(tier, ParquetTier) else None
+    with GroupReader(
+        *(broker.connection, "test-writer", topics, clock.revoked, clock.assigned),
+        start_of=start_of,
+    ) as reader:
         writer = Writer(tier, reader, LetterBox(), stop=stop, clock=clock)
         done = 0
         while done < until:
@@ -48,6 +55,7 @@ def write(broker: EmbeddedBroker, tier: Tier, until: int, *, finish: bool = True
         stop.set()
         if finish:
             writer.run()
+    return done
 
 
 def assert_complete(tier: Tier) -> None:
@@ -75,10 +83,11 @@ def test_an_archive_writer_that_vanished_is_replaced_without_a_gap(
     produce(broker, messages)
     settings = ArchiveSettings(seal_rows=10_000, seal_age_s=None)
     vanishing = ParquetTier(LocalFiles(tmp_path), settings)
-    write(broker, vanishing, until=300, finish=False)
+    done = write(broker, vanishing, until=300, finish=False)
     assert vanishing.flush(force=True), "sealed, and not committed"
     tier = ParquetTier(LocalFiles(tmp_path), settings)
-    write(broker, tier, until=len(messages))
+    again = write(broker, tier, until=len(messages) - done)
+    assert again < done, "it went on after the sealed files, not at the group's offsets"
     assert_complete(tier)
     assert not list(tier.verify())
     tier.close()

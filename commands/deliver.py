@@ -1,0 +1,96 @@
+"""`ordertide deliver`: order alerts to a channel, as a member of its consumer group."""
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from commands.track import connection_of, now_ms
+from schemas.errors import SettingsError
+from schemas.instants import parse_duration
+from schemas.settings import DeliverySettings, Settings, read_settings
+from schemas.topics import ORDERS_CHANGES
+from sinks.delivery.alertmanager import AlertmanagerChannel
+from sinks.delivery.channel import Channel
+from sinks.delivery.delivery import Delivery, DeliveryPlan
+from sinks.delivery.watch import Watch
+from sinks.delivery.webhook import WebhookChannel
+from telemetry.health import HealthServer
+from telemetry.log import configure
+from telemetry.metrics import Metrics
+
+CHANNELS: dict[str, Callable[[DeliverySettings], Channel]] = {
+    "alertmanager": lambda s: AlertmanagerChannel(s.url, token=s.token, ca_file=ca_file(s)),
+    "webhook": lambda s: WebhookChannel(s.url, token=s.token, ca_file=ca_file(s)),
+}
+FEWEST_TRIES = 3
+
+
+@click.command("deliver")
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+def command(path: Path | None) -> None:
+    """Deliver the orders' alerts, as long as they are open, to Alertmanager or a webhook.
+
+    Ends cleanly on SIGTERM and Ctrl-C. Several processes of a group share its partitions.
+
+    \b
+    ordertide deliver --settings ordertide.toml
+    ORDERTIDE_DELIVERY_URL=http://alertmanager:9093 ordertide deliver
+    """
+    settings = read_settings(path)
+    configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    deliver(settings, stop)
+
+
+def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANGES) -> None:
+    """Deliver what `topic` says is open until `stop` is set.
+
+    Raises:
+        OrdertideError: the settings or the broker can't be used.
+    """
+    plan = plan_of(settings.delivery, topic)
+    connection = connection_of(settings.broker)
+    channel = CHANNELS[settings.delivery.channel](settings.delivery)
+    metrics = Metrics()
+    # Two receivers of one kind have a group each, and all alerts each: told apart in the metrics.
+    watch = Watch(metrics, settings.delivery.group or channel.name)
+    checks = {channel.name: watch.is_delivering}
+    telemetry = settings.telemetry
+    server = HealthServer(metrics.registry, checks, telemetry.host, telemetry.port)
+    server.start()
+    try:
+        Delivery(connection, plan, channel, watch, stop=stop, now=now_ms).run()
+    finally:
+        server.close()
+        channel.close()
+
+
+def plan_of(settings: DeliverySettings, topic: str) -> DeliveryPlan:
+    """The settings as delivery wants them.
+
+    Raises:
+        SettingsError: an alert would run out before it is renewed.
+    """
+    renew_ms = parse_duration(settings.renew, of="delivery.renew")
+    hold_ms = parse_duration(settings.hold, of="delivery.hold")
+    if not renew_ms:
+        raise SettingsError("delivery.renew: 0 would post without an end; write one like 1m")
+    if hold_ms < FEWEST_TRIES * renew_ms:
+        raise SettingsError(
+            f"delivery.hold: {settings.hold} is less than {FEWEST_TRIES} times delivery.renew "
+            f"({settings.renew}): one slow answer, and open alerts would end; raise it"
+        )
+    group = settings.group or f"ordertide-deliver-{settings.channel}"
+    return DeliveryPlan(
+        group=group, topic=topic, renew_ms=renew_ms, hold_ms=hold_ms, link=settings.link
+    )
+
+
+def ca_file(settings: DeliverySettings) -> Path | None:
+    """The certificates that the receiver's is checked against; None: the system's."""
+    return Path(settings.ca_file) if settings.ca_file else None

@@ -1,0 +1,27 @@
+"""Write the dashboards: `python -m deploy.grafana.generate`. A test sees that they are current."""
+
+from pathlib import Path
+
+from deploy.grafana.engine import ENGINE
+from deploy.grafana.orders import ORDERS
+from deploy.grafana.panels import to_json
+from deploy.grafana.tiers import TIERS
+
+FOLDER = Path(__file__).parent
+DASHBOARDS = (ORDERS, ENGINE, TIERS)
+
+
+def files() -> dict[Path, bytes]:
+    """What is to be written where."""
+    return {FOLDER / f"{each.uid}.json": to_json(each) for each in DASHBOARDS}
+
+
+def main() -> None:
+    """Write them all."""
+    for path, content in files().items():
+        path.write_bytes(content)
+        print(path.name)  # noqa: T201 - a command says what it did
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where results go that are no tier: alerts to people."""

@@ -1,0 +1,1 @@
+"""Order alerts to Alertmanager or a webhook: told again as long as they are open."""

@@ -1,0 +1,57 @@
+"""Alertmanager's v2 API: POST /api/v2/alerts.
+
+Its rules, read from its source (0.25, `types.Alert`, `provider/mem`): the labels are the identity;
+`endsAt` is compared with its wall clock, so it is always ours, also where the alert's own instants
+are of recorded history; an alert that ends before it starts is refused; of a batch with a bad
+alert the good ones are taken, and the answer is 400. It keeps alerts in memory only: one that was
+restarted knows them again when they are renewed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from schemas.instants import format_instant
+from sinks.delivery.channel import Channel
+from sinks.delivery.notice import Labels, Posting
+from sinks.delivery.poster import Poster
+
+PATH = "/api/v2/alerts"
+
+
+class PostableAlert(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """`postableAlert` of Alertmanager's OpenAPI file."""
+
+    labels: Labels
+    annotations: dict[str, str]
+    starts_at: str
+    ends_at: str
+    generator_url: str | None = msgspec.field(default=None, name="generatorURL")
+
+
+def postable(posting: Posting) -> PostableAlert:
+    """A posting in Alertmanager's words."""
+    notice = posting.notice
+    return PostableAlert(
+        labels=notice.labels,
+        annotations=notice.annotations,
+        starts_at=format_instant(posting.starts_at),
+        ends_at=format_instant(posting.ends_at),
+        generator_url=notice.link or None,
+    )
+
+
+class AlertmanagerChannel(Channel):
+    """One Alertmanager at `url` (http://host:9093, with its route prefix if it has one)."""
+
+    name = "alertmanager"
+
+    def __init__(self, url: str, *, token: str | None = None, ca_file: Path | None = None) -> None:
+        self.poster = Poster(url, token=token, ca_file=ca_file)
+
+    def post(self, postings: Sequence[Posting]) -> None:
+        self.poster.post(PATH, msgspec.json.encode([postable(each) for each in postings]))
+
+    def close(self) -> None:
+        self.poster.close()

@@ -1,0 +1,59 @@
+"""Messages of orders.changes, as far as delivery cares: which order, and what is open of it."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from broker.consume import Message
+from schemas.errors import Rejected
+from schemas.order import Lane
+from schemas.topics import CLOCK_KEY
+from sinks.delivery.entry import Place
+from sinks.delivery.notice import Notice, notices_of, read_order
+from sinks.delivery.watch import Watch
+
+LOGGER = logging.getLogger("ordertide.delivery")
+CLOCK = CLOCK_KEY.encode()
+
+
+class Change(NamedTuple):
+    """An order as a message left it; `came_at` is the message's time in ms of the wall clock."""
+
+    place: Place
+    lane: Lane
+    notices: list[Notice]
+    came_at: int
+
+
+def changes_in(messages: Iterable[Message], link: str, watch: Watch) -> Iterator[Change]:
+    """The changes, heartbeats left out; what can't be read is counted, logged and passed over.
+
+    It goes to no topic for rejected messages: the writers of the tiers read the same one and do.
+    """
+    for message in messages:
+        if (message.key or b"").startswith(CLOCK):
+            continue
+        try:
+            yield read_change(message, link)
+        except Rejected as rejected:
+            watch.unreadable(rejected.code)
+            LOGGER.warning(
+                "%s [%d] offset %d: passed over: %s",
+                *(message.topic, message.partition, message.offset, rejected),
+            )
+
+
+def read_change(message: Message, link: str) -> Change:
+    """What a message says of its order; of a tombstone, that nothing is open any more.
+
+    Raises:
+        Rejected: `unreadable_key`, `unreadable_value`.
+    """
+    try:
+        place = Place(message.partition, (message.key or b"").decode())
+    except UnicodeDecodeError as error:
+        raise Rejected("unreadable_key", f"the key is not UTF-8: {error}") from error
+    if message.value is None:
+        return Change(place, "normal", [], message.timestamp_ms)
+    order = read_order(message.value)
+    return Change(place, order.lane, notices_of(order, link), message.timestamp_ms)

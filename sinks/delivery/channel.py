@@ -1,0 +1,31 @@
+"""What delivery needs of a channel. `tests/contracts/test_channels.py` is its exact meaning."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sinks.delivery.notice import Posting
+
+
+class Channel(Protocol):
+    """A way to somebody who wants to know of open alerts.
+
+    Alerts are level-triggered: an open one is posted again and again before its `ends_at` runs out,
+    so `post` has to be idempotent by the notice's labels. A receiver that hears nothing more takes
+    the alert for over at its `ends_at`.
+    """
+
+    name: str
+
+    def post(self, postings: Sequence[Posting]) -> None:
+        """Hand all of them over; on return the receiver has them.
+
+        Raises:
+            Busy: not now; some may have arrived. Posting all of them again changes nothing more.
+            Rejected: at least one can never be taken, however often it is offered. Which one, the
+                caller finds out by posting fewer; others of the batch may have arrived.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

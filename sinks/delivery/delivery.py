@@ -1,0 +1,157 @@
+"""Delivery: a member of a consumer group over orders.changes that keeps its receiver up to date.
+
+Level-triggered: from every change it takes what is open, compares with what the receiver was told,
+and posts the difference; what stays open is posted again before it runs out. Offsets are committed
+when nothing is pending. Killed anywhere in between, the next process posts the same again, and the
+labels make it the same alert.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Iterable
+from threading import Event as Flag
+
+import msgspec
+
+from broker.connect import Connection
+from broker.consume import GroupReader, Message
+from broker.group import Partition
+from schemas.errors import Busy
+from schemas.topics import ORDERS_CHANGES
+from sinks.delivery.changes import changes_in
+from sinks.delivery.channel import Channel
+from sinks.delivery.ledger import Ledger
+from sinks.delivery.posting import MAX_WAIT_S, Postman
+from sinks.delivery.rebuild import dealt_with
+from sinks.delivery.watch import Watch
+
+LOGGER = logging.getLogger("ordertide.delivery")
+READ_TIMEOUT_S = 0.2
+
+
+class DeliveryPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Who reads what, and how long an alert stands at its receiver (ms) without being renewed.
+
+    `link` is a URL that may name {tenant} and {order_id}.
+    """
+
+    group: str
+    topic: str = ORDERS_CHANGES
+    renew_ms: int = 60_000
+    hold_ms: int = 300_000
+    link: str = ""
+
+
+class Delivery:
+    """Delivers to `channel` until `stop` is set. `now` gives the wall clock in ms."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        plan: DeliveryPlan,
+        channel: Channel,
+        watch: Watch,
+        *,
+        stop: Flag,
+        now: Callable[[], int],
+    ) -> None:
+        self.connection = connection
+        self.plan = plan
+        self.watch = watch
+        self.stop = stop
+        self.now = now
+        self.ledger = Ledger(plan.renew_ms, plan.hold_ms)
+        self.postman = Postman(self.ledger, channel, watch, now)
+        self.reader = GroupReader(connection, plan.group, [plan.topic], self._revoked)
+        self._known: set[int] = set()  # partitions whose past has been read
+        self._ahead: list[Message] = []  # came while that was going on
+        self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
+
+    def run(self) -> None:
+        """Deliver until `stop` is set. What is open stays open: others go on, or it runs out.
+
+        Raises:
+            OrdertideError: the broker refuses for good.
+        """
+        try:
+            while not self.stop.is_set():
+                self.step()
+        finally:
+            self.reader.close()
+
+    def step(self) -> int:
+        """One round: read, take down, post, commit. Returns how many messages it read."""
+        messages = self.reader.read(timeout_s=READ_TIMEOUT_S)
+        self._learn_all()
+        ahead, self._ahead = self._ahead, []
+        self._take([*messages, *ahead])
+        self.postman.post_due()
+        self.watch.holds(self.ledger)
+        self._commit()
+        return len(messages) + len(ahead)
+
+    def _owned(self) -> set[int]:
+        return {partition for _, partition in self.reader.partitions}
+
+    def _revoked(self, partitions: Iterable[Partition]) -> None:
+        for _, partition in partitions:
+            self._known.discard(partition)
+            self.ledger.drop(partition)
+
+    def _learn_all(self) -> None:
+        """Read the past of what is newly owned, with the reader paused but heard of."""
+        while (news := self._owned() - self._known) and not self.stop.is_set():
+            self.reader.pause()
+            for partition in sorted(news):
+                self._learn(partition)
+            self.reader.resume()
+
+    def _learn(self, partition: int) -> None:
+        """Read a partition's past; gives up when it is revoked meanwhile, or at `stop`."""
+        wait_s = 0.0
+        while partition in self._owned() and not self.stop.is_set():
+            try:
+                self._read_past(partition)
+            except Busy as busy:
+                wait_s = min(max(busy.retry_after_s, wait_s * 2), MAX_WAIT_S)
+                self._await_broker(busy, wait_s * self._lots.uniform(0.5, 1.5))
+            else:
+                return
+
+    def _read_past(self, partition: int) -> None:
+        self.ledger.drop(partition)
+        plan = self.plan
+        for messages in dealt_with(self.connection, plan.group, plan.topic, partition):
+            for place, lane, notices, _ in changes_in(messages, plan.link, self.watch):
+                self.ledger.know(place, lane, notices)
+            self._keep_membership()
+            if partition not in self._owned() or self.stop.is_set():
+                return
+        self._known.add(partition)
+
+    def _keep_membership(self) -> None:
+        """A reader that isn't heard of is thrown out of its group."""
+        self._ahead += self.reader.read(1, 0.0)
+
+    def _await_broker(self, busy: Busy, wait_s: float) -> None:
+        LOGGER.warning("delivery: waiting %.1f s: %s", wait_s, busy.reason)
+        self.watch.waiting(busy.reason, wait_s)
+        self.stop.wait(wait_s)
+        self._keep_membership()
+
+    def _take(self, messages: Iterable[Message]) -> None:
+        """Take down what changed. What was read of a partition that is gone since isn't ours."""
+        ours = [message for message in messages if message.partition in self._known]
+        for change in changes_in(ours, self.plan.link, self.watch):
+            self.ledger.want(*change)
+        if ours:
+            self.watch.heard(self.now())
+
+    def _commit(self) -> None:
+        """Only where all that was read was taken down, and the channel has what follows from it."""
+        if self.ledger.pending or self._owned() - self._known:
+            return
+        try:
+            self.reader.commit()
+        except Busy as busy:  # the next round commits more
+            LOGGER.info("delivery: %s", busy.reason)

@@ -1,0 +1,73 @@
+"""What delivery holds of an order's open alerts, and when each is to be posted next."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
+
+from schemas.order import Lane
+from sinks.delivery.notice import Identity, Notice
+
+AT_ONCE = 0
+
+
+class Place(NamedTuple):
+    """An order: its partition of orders.changes and its key."""
+
+    partition: int
+    key: str
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One notice of one order. Instants are ms of the wall clock.
+
+    `came_at`: when what it says was written; None if it was known before this process.
+    `wanted`: the alert is open. `offered`: the receiver may know of it. `settled`: the receiver has
+    been told what is wanted. `due_at`: when to post it; None while it is on its way or refused.
+    """
+
+    notice: Notice
+    place: Place
+    came_at: int | None = None
+    wanted: bool = True
+    offered: bool = False
+    settled: bool = False
+    due_at: int | None = None
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """The alert's rule and severity."""
+        return self.notice.labels["alertname"], self.notice.labels["severity"]
+
+
+@dataclass(slots=True)
+class Held:
+    """The entries of one order."""
+
+    lane: Lane
+    entries: dict[Identity, Entry] = field(default_factory=dict)
+
+
+class DueQueue:
+    """Entries by `due_at`; of those due at once, first come, first served."""
+
+    def __init__(self) -> None:
+        """Nothing is due."""
+        self._heap: list[tuple[int, int, Entry]] = []
+        self._turn = count()
+
+    def put(self, entry: Entry, due_at: int) -> None:
+        """Post it at `due_at`, whatever was said before."""
+        entry.due_at = due_at
+        heappush(self._heap, (due_at, next(self._turn), entry))
+
+    def take(self, now_at: int, limit: int) -> Iterable[Entry]:
+        """What is due now, at most `limit`; each is out of the queue then."""
+        while limit and self._heap and self._heap[0][0] <= now_at:
+            due_at, _, entry = heappop(self._heap)
+            if entry.due_at == due_at:  # else it was put elsewhere since, or cancelled
+                entry.due_at = None
+                limit -= 1
+                yield entry

@@ -1,0 +1,158 @@
+"""What is open, and what the receiver has been told: the difference is what to post.
+
+Pure: no clock, no channel, no broker. Instants are ms of the wall clock.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from schemas.order import Lane
+from sinks.delivery.entry import AT_ONCE, DueQueue, Entry, Held, Place
+from sinks.delivery.notice import Identity, Notice, Posting
+
+
+class Ledger:
+    """An open alert is posted again `renew_ms` after its last time, and stands for `hold_ms`.
+
+    What is `pending` has to reach the receiver before offsets are committed.
+    """
+
+    def __init__(self, renew_ms: int, hold_ms: int) -> None:
+        self.renew_ms = renew_ms
+        self.hold_ms = hold_ms
+        self.open_alerts: Counter[tuple[str, str]] = Counter()  # by rule and severity
+        self.lanes: Counter[Lane] = Counter()  # orders with an open alert
+        self._orders: dict[Place, Held] = {}
+        self._unsettled: set[Entry] = set()
+        self._queue = DueQueue()
+
+    @property
+    def pending(self) -> int:
+        """How many notices the receiver hasn't been told, or not that they are over."""
+        return len(self._unsettled)
+
+    def know(self, place: Place, lane: Lane, notices: Iterable[Notice]) -> None:
+        """An order as the receiver was told of it before this process: only to be renewed."""
+        self._forget(place)
+        for notice in notices:
+            self._add(Entry(notice, place, offered=True, settled=True), lane)
+
+    def want(self, place: Place, lane: Lane, notices: Iterable[Notice], came_at: int) -> None:
+        """An order as it became at `came_at`; without notices nothing of it is open any more."""
+        wanted = {notice.identity: notice for notice in notices}
+        held = self._orders.get(place)
+        if held is not None:
+            self._change_lane(held, lane)
+            for identity in [*held.entries.keys() - wanted.keys()]:
+                self._end(held.entries[identity], came_at)
+        for identity, notice in wanted.items():
+            self._open(place, lane, identity, notice, came_at)
+
+    def due(self, now_at: int, limit: int) -> list[Entry]:
+        """What is to be posted now, at most `limit`: news before renewals, the oldest first.
+
+        Each has to be given to `settle`, `refuse` or `give_back`.
+        """
+        entries = [*self._queue.take(now_at, limit)]
+        for entry in entries:
+            entry.offered = True
+        return entries
+
+    def posting(self, entry: Entry, now_at: int) -> Posting:
+        """The entry as it is to be posted now."""
+        return Posting(entry.notice, now_at, now_at + self.hold_ms if entry.wanted else now_at)
+
+    def settle(self, entries: Iterable[Entry], now_at: int) -> None:
+        """The receiver has them."""
+        for entry in entries:
+            self._unsettled.discard(entry)
+            entry.settled = True
+            if entry.wanted:
+                self._queue.put(entry, now_at + self.renew_ms)
+            else:
+                self._remove(entry)
+
+    def refuse(self, entry: Entry) -> None:
+        """The receiver will never take it: not offered again, nor ended, as it was never there."""
+        self._unsettled.discard(entry)
+        entry.offered = False
+        if not entry.wanted:
+            self._remove(entry)
+
+    def give_back(self, entries: Iterable[Entry]) -> None:
+        """They didn't get through: at once again."""
+        for entry in entries:
+            self._queue.put(entry, AT_ONCE)
+
+    def doubt(self) -> None:
+        """The receiver was away and may have forgotten all: renew whatever is open, at once."""
+        for held in self._orders.values():
+            for entry in held.entries.values():
+                if entry.due_at:  # not if it is due at once anyway, on its way, or refused
+                    self._queue.put(entry, AT_ONCE)
+
+    def drop(self, partition: int) -> None:
+        """Another process speaks for this partition now: forget it, and resolve nothing."""
+        for place in [place for place in self._orders if place.partition == partition]:
+            self._forget(place)
+
+    def _open(
+        self, place: Place, lane: Lane, identity: Identity, notice: Notice, came_at: int
+    ) -> None:
+        held = self._orders.get(place)
+        entry = held.entries.get(identity) if held else None
+        if entry is None:
+            self._add(Entry(notice, place, came_at), lane)
+            return
+        entry.notice = notice  # newer annotations go with the next renewal
+        if not entry.wanted:
+            self.open_alerts[entry.kind] += 1
+            self._unsettle(entry, came_at, wanted=True)
+
+    def _add(self, entry: Entry, lane: Lane) -> None:
+        held = self._orders.get(entry.place)
+        if held is None:
+            held = self._orders[entry.place] = Held(lane)
+            self.lanes[lane] += 1
+        held.entries[entry.notice.identity] = entry
+        self.open_alerts[entry.kind] += 1
+        if not entry.settled:
+            self._unsettled.add(entry)
+        self._queue.put(entry, AT_ONCE)
+
+    def _end(self, entry: Entry, came_at: int) -> None:
+        if not entry.wanted:
+            return
+        self.open_alerts[entry.kind] -= 1
+        if entry.offered:
+            self._unsettle(entry, came_at, wanted=False)
+        else:  # nobody can have heard of it
+            entry.wanted = False
+            self._remove(entry)
+
+    def _unsettle(self, entry: Entry, came_at: int, *, wanted: bool) -> None:
+        entry.wanted, entry.settled, entry.came_at = wanted, False, came_at
+        self._unsettled.add(entry)
+        self._queue.put(entry, AT_ONCE)
+
+    def _change_lane(self, held: Held, lane: Lane) -> None:
+        self.lanes[held.lane] -= 1
+        self.lanes[lane] += 1
+        held.lane = lane
+
+    def _remove(self, entry: Entry) -> None:
+        """Take away an entry of an alert that is over."""
+        entry.due_at = None
+        self._unsettled.discard(entry)
+        held = self._orders[entry.place]
+        del held.entries[entry.notice.identity]
+        if not held.entries:
+            self.lanes[held.lane] -= 1
+            del self._orders[entry.place]
+
+    def _forget(self, place: Place) -> None:
+        held = self._orders.get(place)
+        for entry in [*held.entries.values()] if held else ():
+            if entry.wanted:
+                self.open_alerts[entry.kind] -= 1
+            self._remove(entry)

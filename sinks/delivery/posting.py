@@ -1,0 +1,100 @@
+"""Getting what is due through to the channel: in batches, patiently, and one bad one apart."""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from schemas.errors import Busy, Rejected
+from sinks.delivery.channel import Channel
+from sinks.delivery.entry import Entry
+from sinks.delivery.ledger import Ledger
+from sinks.delivery.watch import Watch
+
+LOGGER = logging.getLogger("ordertide.delivery")
+
+# A batch of 200 is about 200 kB. Between two looks at the topic at most 20 are posted, so that
+# membership of the group and fresh alerts don't wait for 100,000 renewals.
+BATCH_NOTICES = 200
+BATCHES_A_ROUND = 20
+MAX_WAIT_S = 30.0
+
+
+class Postman:
+    """Posts what the ledger has due. Where the channel is busy, `post_due` returns until it's time.
+
+    Reading goes on meanwhile: of an alert that opened and ended while the receiver was away,
+    nothing needs to be said.
+    """
+
+    def __init__(
+        self, ledger: Ledger, channel: Channel, watch: Watch, now: Callable[[], int]
+    ) -> None:
+        """`now` gives the wall clock in ms."""
+        self.ledger = ledger
+        self.channel = channel
+        self.watch = watch
+        self.now = now
+        self._wait_s = 0.0  # the last wait; 0 while the channel answers
+        self._not_before = 0.0  # time.monotonic()
+        self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
+
+    def post_due(self) -> None:
+        """Post until nothing is due or the channel is busy."""
+        if time.monotonic() < self._not_before:
+            return
+        for _ in range(BATCHES_A_ROUND):
+            entries = self.ledger.due(self.now(), BATCH_NOTICES)
+            if not entries or not self._got_through(entries):
+                return
+
+    def _got_through(self, entries: Sequence[Entry]) -> bool:
+        """Whether all were taken or refused; if the channel is busy, those left are given back."""
+        began = time.perf_counter()
+        now_at = self.now()
+        try:
+            self.channel.post([self.ledger.posting(entry, now_at) for entry in entries])
+        except Busy as busy:
+            self.ledger.give_back(entries)
+            self._wait(busy)
+            return False
+        except Rejected as rejected:
+            return self._halved(entries, rejected)
+        self.watch.posted(entries, time.perf_counter() - began)
+        self.ledger.settle(entries, now_at)
+        self._answered()
+        return True
+
+    def _halved(self, entries: Sequence[Entry], rejected: Rejected) -> bool:
+        """Find out which of them it is; posting the others again changes nothing."""
+        if len(entries) == 1:
+            self._refuse(entries[0], rejected)
+            return True
+        half = len(entries) // 2
+        if not self._got_through(entries[:half]):
+            self.ledger.give_back(entries[half:])
+            return False
+        return self._got_through(entries[half:])
+
+    def _refuse(self, entry: Entry, rejected: Rejected) -> None:
+        labels = entry.notice.labels
+        LOGGER.warning(
+            "%s: alert %s of order %s is refused: %s; it isn't offered again",
+            *(self.channel.name, labels.get("alert_id"), labels.get("order_id"), rejected),
+        )
+        self.ledger.refuse(entry)
+        self.watch.refused(rejected.code)
+        self._answered()
+
+    def _wait(self, busy: Busy) -> None:
+        self._wait_s = min(max(busy.retry_after_s, self._wait_s * 2), MAX_WAIT_S)
+        wait_s = self._wait_s * self._lots.uniform(0.5, 1.5)
+        self._not_before = time.monotonic() + wait_s
+        LOGGER.warning("%s: waiting %.1f s: %s", self.channel.name, wait_s, busy.reason)
+        self.watch.waiting(busy.reason, wait_s)
+
+    def _answered(self) -> None:
+        if self._wait_s:
+            # Alertmanager keeps alerts in memory: back from an outage it may know none.
+            self.ledger.doubt()
+            self._wait_s = 0.0

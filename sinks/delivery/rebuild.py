@@ -1,0 +1,55 @@
+"""What the group has dealt with of a partition, read again: the receiver was told of that much.
+
+Delivery keeps no state of its own on disk. orders.changes is compacted, so what it holds below the
+group's committed offset is every live order as the receiver last heard of it; a process that takes
+a partition over, after a kill -9 or from another host, knows as much as the one before. (Kept in a
+file beside the offsets it would be faster to load, but a partition that changes hands would need
+this all the same.) Where an alert's document was compacted away because the order went on while
+nobody delivered, nobody ends it by name: it ends at its receiver by `ends_at`, which has run out.
+"""
+
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from broker.connect import Connection
+from broker.consume import Message, PartitionReader
+from broker.message import Fetcher
+from broker.topics import ANSWER_TIMEOUT_S
+from schemas.errors import Busy
+
+READ_TIMEOUT_S = 0.2
+
+
+def dealt_with(
+    connection: Connection, group: str, topic: str, partition: int
+) -> Iterator[list[Message]]:
+    """The messages below the group's committed offset, in order; empty lists while none come.
+
+    Raises:
+        Busy: the broker gives no answer.
+        OrdertideError: it refuses for good.
+    """
+    end = committed_offset(connection, group, topic, partition)
+    if end <= 0:
+        return
+    with PartitionReader(connection, topic, partition, None) as reader:
+        # The position passes over what was compacted away: the end of the partition tells.
+        while reader.position < end:
+            messages = reader.read(timeout_s=READ_TIMEOUT_S)
+            yield [message for message in messages if message.offset < end]
+
+
+def committed_offset(connection: Connection, group: str, topic: str, partition: int) -> int:
+    """Where the group goes on in the partition; not above 0 if it never committed there.
+
+    Raises:
+        Busy: the broker gives no answer.
+    """
+    try:
+        with Fetcher(connection, group) as fetcher:
+            where = [TopicPartition(topic, partition)]
+            (stored,) = fetcher.client.committed(where, timeout=ANSWER_TIMEOUT_S)
+    except KafkaException as error:
+        raise Busy(f"group {group}: {topic} [{partition}]: no committed offset: {error}") from error
+    return int(stored.offset)

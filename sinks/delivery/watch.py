@@ -1,0 +1,72 @@
+"""What delivery shows of itself: counts by rule, severity and lane, never by order."""
+
+import time
+from collections.abc import Sequence
+
+from schemas.order import Lane
+from sinks.delivery.entry import Entry
+from sinks.delivery.ledger import Ledger
+from telemetry.health import Finding
+from telemetry.metrics import Metrics
+
+LANES: tuple[Lane, ...] = ("warning", "overdue")
+
+
+class Watch:
+    """Fills the metrics of the channel `sink`."""
+
+    def __init__(self, metrics: Metrics, sink: str) -> None:
+        self.metrics = metrics
+        self.sink = sink
+        self.reason: str | None = None
+
+    def is_delivering(self) -> Finding:
+        """Ready unless the channel or the broker asked to wait and nothing got through since."""
+        if self.reason is not None:
+            return Finding(ok=False, reason=self.reason)
+        return Finding(ok=True, reason="delivering")
+
+    def heard(self, at: int) -> None:
+        """Messages were read; orders.changes has some all the time, heartbeats if nothing else."""
+        self.metrics.delivery_heard_at_seconds.labels(self.sink).set(at / 1000)
+
+    def posted(self, entries: Sequence[Entry], took_s: float) -> None:
+        """The channel took them; called before they count as settled."""
+        self.reason = None
+        self.metrics.sink_seconds.labels(self.sink).observe(took_s)
+        now_s = time.time()
+        for entry in entries:
+            self.metrics.notices.labels(self.sink, state_of(entry)).inc()
+            if not entry.settled and entry.came_at is not None:
+                after_s = max(now_s - entry.came_at / 1000, 0.0)
+                self.metrics.delivery_seconds.labels(self.sink).observe(after_s)
+
+    def refused(self, code: str) -> None:
+        """The channel will never take a notice."""
+        self.metrics.notices.labels(self.sink, "refused").inc()
+        self.metrics.rejected.labels(code).inc()
+
+    def waiting(self, reason: str, wait_s: float) -> None:
+        """The channel or the broker is busy."""
+        self.reason = f"{reason}; asking again in {wait_s:.1f} s"
+        self.metrics.sink_busy.labels(self.sink).inc()
+
+    def unreadable(self, code: str) -> None:
+        """A message says nothing that could be delivered."""
+        self.metrics.rejected.labels(code).inc()
+
+    def holds(self, ledger: Ledger) -> None:
+        """How much is open now."""
+        metrics = self.metrics
+        metrics.notices_pending.labels(self.sink).set(ledger.pending)
+        for lane in LANES:
+            metrics.lane_orders.labels(self.sink, lane).set(ledger.lanes[lane])
+        for (rule, severity), count in ledger.open_alerts.items():
+            metrics.open_alerts.labels(self.sink, rule, severity).set(count)
+
+
+def state_of(entry: Entry) -> str:
+    """What a posting of the entry tells the receiver."""
+    if not entry.wanted:
+        return "resolved"
+    return "renewed" if entry.settled else "opened"

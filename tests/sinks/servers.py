@@ -1,0 +1,25 @@
+"""Servers of a test's own: skipped where the program is missing, or failed where it is required."""
+
+import os
+from typing import NoReturn
+
+import pytest
+
+from deploy.stack.errors import StackError
+from deploy.stack.programs import require
+from tests.stack import REQUIRE_VARIABLE
+
+
+def need(*programs: str) -> None:
+    """Go on only where these programs are installed."""
+    try:
+        require(programs)
+    except StackError as missing:
+        absent(str(missing))
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip the test, or fail it where nothing may be missing."""
+    if os.environ.get(REQUIRE_VARIABLE) == "1":
+        pytest.fail(f"{reason} ({REQUIRE_VARIABLE}=1)")
+    pytest.skip(reason)

@@ -1,0 +1,261 @@
+"""Delivery over the embedded broker: what a receiver knows after changes, restarts and outages."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client.exposition import generate_latest
+
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer
+from schemas.errors import Busy, Rejected
+from schemas.topics import CLOCK_KEY, ORDERS_CHANGES
+from sinks.delivery.channel import Channel
+from sinks.delivery.delivery import Delivery, DeliveryPlan
+from sinks.delivery.memory import MemoryChannel
+from sinks.delivery.notice import Posting
+from sinks.delivery.watch import Watch
+from telemetry.metrics import Metrics, total
+from tests.sinks.alerts import alert, order, overdue, produce, retire
+
+NOW = 1_900_000_000_000
+STEPS = 600  # of 0.2 s without messages: more than enough for any rebalance
+
+
+class Moody(MemoryChannel):
+    """Says no as often as it is told to; `bad` are orders it will never take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals = 0
+        self.bad: set[str] = set()
+
+    def post(self, postings: Sequence[Posting]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise Busy("receiver: no answer", retry_after_s=0.001)
+        if self.bad & {posting.notice.labels["order_id"] for posting in postings}:
+            raise Rejected("http_400", "one of them is bad")
+        super().post(postings)
+
+
+class Stage:
+    """Deliveries over one broker, stepped by the test; `now_at` is their wall clock."""
+
+    def __init__(self, broker: EmbeddedBroker, channel: Channel) -> None:
+        self.broker = broker
+        self.channel = channel
+        self.now_at = NOW
+        self.metrics = Metrics()
+        self.stop = threading.Event()
+
+    @contextmanager
+    def delivery(self, group: str = "test-deliver") -> Iterator[Delivery]:
+        """A member of the group; at the end of the block it is gone like a killed one."""
+        watch = Watch(self.metrics, self.channel.name)
+        delivery = Delivery(
+            self.broker.connection,
+            DeliveryPlan(group=group),
+            self.channel,
+            watch,
+            stop=self.stop,
+            now=lambda: self.now_at,
+        )
+        try:
+            yield delivery
+        finally:
+            delivery.reader.close()
+
+
+def run_until(is_so: Callable[[], bool], *deliveries: Delivery) -> None:
+    for _ in range(STEPS):
+        if is_so():
+            return
+        for delivery in deliveries:
+            delivery.step()
+    pytest.fail("waited in vain")
+
+
+@pytest.fixture
+def channel() -> Moody:
+    return Moody()
+
+
+@pytest.fixture
+def stage(broker: EmbeddedBroker, channel: Moody) -> Stage:
+    return Stage(broker, channel)
+
+
+def are_members(*deliveries: Delivery) -> bool:
+    """Whether each owns partitions, and none two have the same."""
+    owned = [partition for each in deliveries for partition in each.reader.partitions]
+    return all(each.reader.partitions for each in deliveries) and len(owned) == len({*owned})
+
+
+def open_orders(stage: Stage, channel: MemoryChannel) -> set[str]:
+    return {labels["order_id"] for labels in channel.open_at(stage.now_at)}
+
+
+def test_an_alert_is_open_from_its_order_s_change_to_the_change_that_ends_it(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1"), overdue("SO-2"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-2"}, delivery)
+        produce(producer, order("SO-1", 2))
+        run_until(lambda: open_orders(stage, channel) == {"SO-2"}, delivery)
+
+
+def test_a_tombstone_ends_what_was_open(stage: Stage, channel: Moody, producer: Producer) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
+        retire(producer, "SO-1")
+        run_until(lambda: not open_orders(stage, channel), delivery)
+
+
+def test_an_escalation_ends_the_warning(stage: Stage, channel: Moody, producer: Producer) -> None:
+    def severities() -> list[str]:
+        return [labels["severity"] for labels in channel.open_at(stage.now_at)]
+
+    with stage.delivery() as delivery:
+        produce(producer, order("SO-1", 1, alert(severity="warning")))
+        run_until(lambda: severities() == ["warning"], delivery)
+        produce(producer, order("SO-1", 2, alert(severity="overdue")))
+        run_until(lambda: severities() == ["overdue"], delivery)
+
+
+def test_an_open_alert_stays_open_as_long_as_somebody_delivers(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
+        for _ in range(10):
+            stage.now_at += delivery.plan.renew_ms
+            delivery.step()
+        assert open_orders(stage, channel) == {"SO-1"}
+        assert channel.arrived == 11
+        stage.now_at += delivery.plan.hold_ms
+    assert not open_orders(stage, channel), "nobody renews it any more"
+
+
+def test_a_new_process_knows_what_is_open_and_ends_what_ended_meanwhile(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1"), overdue("SO-2"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-2"}, delivery)
+        delivery.step()  # commits
+    produce(producer, order("SO-2", 2), overdue("SO-3"))
+    stage.now_at += 250_000  # what was posted before is about to run out
+    with stage.delivery() as delivery:
+        run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-3"}, delivery)
+        stage.now_at += 250_000
+        run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-3"}, delivery)
+
+
+def test_a_process_that_vanished_before_it_committed_is_followed_by_the_same_alerts(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        channel.refusals = 1_000_000  # so that nothing is committed
+        produce(producer, overdue("SO-1"), overdue("SO-2"))
+        run_until(lambda: delivery.ledger.pending == 2, delivery)
+    channel.refusals = 0
+    with stage.delivery() as delivery:
+        run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-2"}, delivery)
+    assert len(channel.last) == 2
+
+
+def test_two_share_the_orders_and_one_takes_over_the_others(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    orders = {f"SO-{number}" for number in range(40)}
+    with stage.delivery() as staying:
+        with stage.delivery() as leaving:
+            run_until(lambda: are_members(staying, leaving), staying, leaving)
+            produce(producer, *map(overdue, sorted(orders)))
+            run_until(lambda: open_orders(stage, channel) == orders, staying, leaving)
+            held = [sum(each.ledger.lanes.values()) for each in (staying, leaving)]
+            assert all(held), "both had some"
+            assert sum(held) == len(orders)
+        run_until(lambda: sum(staying.ledger.lanes.values()) == len(orders), staying)
+        stage.now_at += 400_000
+        run_until(lambda: open_orders(stage, channel) == orders, staying)
+
+
+def test_what_opened_and_ended_while_the_receiver_was_away_is_never_posted(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        channel.refusals = 1_000_000
+        produce(producer, overdue("SO-2"))
+        run_until(lambda: delivery.ledger.pending == 1, delivery)
+        produce(producer, overdue("SO-1"), order("SO-1", 2))
+        retire(producer, "SO-3")
+        run_until(lambda: total(stage.metrics.sink_busy) > 3, delivery)
+        channel.refusals = 0
+        run_until(lambda: open_orders(stage, channel) == {"SO-2"}, delivery)
+        run_until(lambda: delivery.ledger.pending == 0, delivery)
+    assert {dict(identity)["order_id"] for identity in channel.last} <= {"SO-1", "SO-2"}
+
+
+def test_a_receiver_that_forgot_everything_in_its_outage_is_told_again(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
+        channel.last.clear()
+        channel.refusals = 1
+        produce(producer, overdue("SO-2"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-2"}, delivery)
+
+
+def test_one_alert_that_is_refused_holds_up_none_of_the_others(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    channel.bad = {"SO-7", "SO-23"}
+    orders = {f"SO-{number}" for number in range(40)}
+    with stage.delivery() as delivery:
+        produce(producer, *map(overdue, sorted(orders)))
+        run_until(lambda: open_orders(stage, channel) == orders - channel.bad, delivery)
+        assert total(stage.metrics.rejected) == 2
+        assert delivery.ledger.pending == 0, "nothing stands in the way of a commit"
+
+
+def test_what_cannot_be_read_is_counted_and_passed_over(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        producer.send(ORDERS_CHANGES, b"SO-1", b"{", partition=0)
+        producer.send(ORDERS_CHANGES, b"\xff", b"{}", partition=0)
+        producer.send(ORDERS_CHANGES, f"{CLOCK_KEY}-0".encode(), None, partition=0)
+        produce(producer, overdue("SO-2"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-2"}, delivery)
+        run_until(lambda: total(stage.metrics.rejected) == 2, delivery)
+
+
+def test_the_metrics_tell_what_is_open_by_rule_and_never_of_which_order(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        warning = order("SO-2", 1, alert("unpaid", "warning", "SO-2"))
+        produce(producer, overdue("SO-1"), warning, overdue("SO-3"))
+        run_until(lambda: len(open_orders(stage, channel)) == 3, delivery)
+        produce(producer, order("SO-1", 2))
+        run_until(lambda: len(open_orders(stage, channel)) == 2, delivery)
+    shown = generate_latest(stage.metrics.registry).decode()
+    for line in (
+        'ordertide_open_alerts{rule="late_shipping",severity="overdue",sink="memory"} 1.0',
+        'ordertide_open_alerts{rule="unpaid",severity="warning",sink="memory"} 1.0',
+        'ordertide_lane_orders{lane="overdue",sink="memory"} 1.0',
+        'ordertide_notices_total{sink="memory",state="opened"} 3.0',
+        'ordertide_notices_total{sink="memory",state="resolved"} 1.0',
+        'ordertide_notices_pending{sink="memory"} 0.0',
+        'ordertide_delivery_seconds_count{sink="memory"} 4.0',
+    ):
+        assert line in shown
+    assert "SO-" not in shown

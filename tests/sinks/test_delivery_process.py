@@ -1,0 +1,96 @@
+"""`ordertide deliver` as a process: killed, stopped, and asked how it is."""
+
+import random
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer
+from tests.sinks.alerts import order, overdue, produce
+from tests.sinks.command import Command, leaving_none
+from tests.sinks.receiver import Receiver, wait_until
+
+
+@pytest.fixture
+def process(broker: EmbeddedBroker, receiver: Receiver, tmp_path: Path) -> Iterator[Command]:
+    built = Command(
+        "deliver",
+        tmp_path,
+        {
+            "broker": {"bootstrap": broker.bootstrap, "embedded": True},
+            "delivery": {"channel": "webhook", "url": receiver.url, "hold": "10000d"},
+        },
+    )
+    with leaving_none([built]):
+        yield built
+
+
+def open_orders(receiver: Receiver) -> set[str]:
+    return {labels["order_id"] for labels in receiver.open_at(0)}
+
+
+def heard(receiver: Receiver, alerts: int) -> bool:
+    return len(receiver.heard) >= alerts
+
+
+def test_kill_9_at_any_moment_leaves_nothing_missing_and_nothing_doubled(
+    process: Command, receiver: Receiver, producer: Producer, rng: random.Random
+) -> None:
+    wanted: dict[str, bool] = {}
+    process.start()
+    for version in range(1, 3):
+        orders = rng.sample(range(60), 40)
+        for number in orders:
+            order_id = f"SO-{number}"
+            wanted[order_id] = rng.random() < 0.6
+            changed = overdue(order_id, version) if wanted[order_id] else order(order_id, version)
+            produce(producer, changed)
+        enough = len(receiver.heard) + rng.randrange(10)
+        wait_until(partial(heard, receiver, enough), process.said)
+        process.end(signal.SIGKILL)
+        process.start()
+    expected = {order_id for order_id, is_open in wanted.items() if is_open}
+    wait_until(lambda: open_orders(receiver) == expected, process.said)
+    alerts = {labels["alert_id"] for labels in receiver.open_at(0)}
+    assert len(alerts) == len(receiver.open_at(0)), "an order's alert is one alert"
+
+
+def test_a_stopped_process_ends_cleanly_and_ends_no_alert(
+    process: Command, receiver: Receiver, producer: Producer
+) -> None:
+    process.start()
+    produce(producer, overdue("SO-1"))
+    wait_until(lambda: open_orders(receiver) == {"SO-1"}, process.said)
+    assert process.end(signal.SIGTERM) == 0, process.said()
+    assert open_orders(receiver) == {"SO-1"}
+
+
+def test_it_is_not_ready_while_its_receiver_is_away_and_says_why(
+    process: Command, receiver: Receiver, producer: Producer
+) -> None:
+    process.start()
+    produce(producer, overdue("SO-1"))
+    wait_until(lambda: open_orders(receiver) == {"SO-1"}, process.said)
+    assert process.get("/readyz")[0] == 200
+    receiver.stop()
+    produce(producer, overdue("SO-2"))
+    wait_until(lambda: process.get("/readyz")[0] == 503, process.said)
+    assert "asking again in" in process.get("/readyz")[1]
+    assert 'ordertide_notices_pending{sink="webhook"} 1.0' in process.get("/metrics")[1]
+    receiver.start()
+    wait_until(lambda: open_orders(receiver) == {"SO-1", "SO-2"}, process.said)
+    wait_until(lambda: process.get("/readyz")[0] == 200, process.said)
+
+
+def test_alerts_that_would_run_out_before_they_are_renewed_are_refused_at_start(
+    process: Command,
+) -> None:
+    path = process.settings
+    path.write_text(path.read_text("utf-8").replace("10000d", "2m"), "utf-8")
+    process.start()
+    assert process.exit_code() == 2
+    assert "delivery.hold: 2m is less than 3 times delivery.renew" in process.said()
