@@ -10,6 +10,7 @@ from zlib import crc32
 
 from dataflows.state.frame import WAY_OUT
 from dataflows.state.store import Pointer
+from dataflows.state.turns import BaseTurns
 from schemas.errors import StateError
 
 KEPT_COMMITS = 3
@@ -79,10 +80,19 @@ class Chain:
         if not base and not self.has_base:
             raise StateError(f"shard {shard}: a delta without a base; stage a base first")
 
-    def wants_base(self, shard: str) -> bool:
-        """Whether the deltas have outgrown the base, each shard at another point."""
+    @property
+    def next_base_bytes(self) -> int:
+        """About how large a base would be now: at most twice this, and mostly this."""
+        return max(self.base_bytes, self.delta_bytes)
+
+    def may_write_base(self, shard: str, turns: BaseTurns) -> bool:
+        """Whether the next blob should be a base: it is needed, or wanted and this one's turn."""
         if not self.has_base:
             return True
+        return self.wants_base(shard) and turns.ask(shard, self.next_base_bytes)
+
+    def wants_base(self, shard: str) -> bool:
+        """Whether the deltas have outgrown the base, each shard at another point."""
         share = stagger(shard)
         outgrown = self.delta_bytes > max(self.base_bytes, SMALL_BYTES) * share
         return outgrown or self.deltas >= MAX_DELTAS * share

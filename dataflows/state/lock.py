@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from schemas.errors import StateError
+
+TRIES = 3
+PAUSE_S = 0.02  # `owner` holds the lock for a moment when it looks
 
 
 class ProcessLock:
@@ -20,20 +24,51 @@ class ProcessLock:
             StateError: another process, or another part of this one, has it.
         """
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.read(self.descriptor, 32).decode().strip() or "unknown"
+        if not self.taken():
+            name = said(self.descriptor)
             os.close(self.descriptor)
             raise StateError(
-                f"{guards}: in use by process {owner}; stop it, or give this process a state "
+                f"{guards}: in use by process {name}; stop it, or give this process a state "
                 "folder of its own"
-            ) from error
+            )
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def taken(self) -> bool:
+        """Try to take it."""
+        for _ in range(TRIES):
+            if locks(self.descriptor, fcntl.LOCK_EX):
+                return True
+            time.sleep(PAUSE_S)
+        return False
 
     def release(self) -> None:
         """Let go; does nothing the second time."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def owner(path: Path) -> str | None:
+    """The id of the process that holds `path`; None if nobody does."""
+    if not path.exists():
+        return None
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return None if locks(descriptor, fcntl.LOCK_SH) else said(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def locks(descriptor: int, kind: int) -> bool:
+    """Whether the lock could be had at once."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def said(descriptor: int) -> str:
+    """Which process wrote its id into the file."""
+    return os.pread(descriptor, 32, 0).decode().strip() or "unknown"

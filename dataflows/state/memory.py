@@ -8,6 +8,7 @@ from threading import RLock
 from dataflows.state.chain import Chain, Link, Outlook, links_to
 from dataflows.state.staged import Staged, StagedBlob, StagedRow
 from dataflows.state.store import Pointer, ShardSummary, Summary, check_store
+from dataflows.state.turns import BaseTurns
 from schemas.errors import StateError
 
 
@@ -54,6 +55,7 @@ class MemoryShardStore:
         self.held: dict[str, Held] = {}
         self.staged = Staged()
         self.chains: dict[str, Chain] = {}
+        self.turns = BaseTurns()
         self.sequence = 0
         self.commits = 0
 
@@ -70,6 +72,7 @@ class MemoryShardStore:
     def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
         with self.lock:
             self.staged.drop(shard)
+            self.turns.leave(shard)
             self.chains.pop(shard, None)
             if pointer is None:
                 self.held[shard] = Held()
@@ -98,6 +101,8 @@ class MemoryShardStore:
             rows = [StagedRow(key, self.sequence, value) for key, value in dict(cold).items()]
             self.staged.add(shard, StagedBlob(self.sequence, base, blob), rows)
             chain.grow(len(blob), base=base)
+            if base:
+                self.turns.wrote(shard, len(blob))
             return Pointer(self.store, self.run, self.sequence)
 
     def _chain(self, shard: str) -> Chain:
@@ -107,7 +112,7 @@ class MemoryShardStore:
 
     def wants_base(self, shard: str) -> bool:
         with self.lock:
-            return self._chain(shard).wants_base(shard)
+            return self._chain(shard).may_write_base(shard, self.turns)
 
     def cold(self, shard: str, key: str) -> bytes | None:
         with self.lock:
@@ -132,6 +137,7 @@ class MemoryShardStore:
             for shard, blobs in self.staged.blobs.items():
                 self._keep(shard, blobs, self.staged.rows.get(shard, []))
             self.staged = Staged()
+            self.turns.end_epoch()
 
     def _keep(self, shard: str, blobs: list[StagedBlob], rows: list[StagedRow]) -> None:
         """Move what a shard has staged to what is held."""

@@ -45,6 +45,12 @@ class Staged:
         for held in (self.blobs, self.rows, self.latest):
             held.pop(shard, None)
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all blobs and rows together."""
+        blobs = sum(len(blob.stored) for blobs in self.blobs.values() for blob in blobs)
+        return blobs + sum(len(r.stored or b"") for rows in self.rows.values() for r in rows)
+
     def order(self, shard: str) -> list[tuple[int, bool]]:
         """(sequence, is base) of a shard's staged blobs, in order."""
         return [(blob.sequence, blob.base) for blob in self.blobs[shard]]

@@ -107,20 +107,6 @@ def test_a_damaged_blob_is_named_with_the_way_out(
         opened(path, pointer)
 
 
-def test_every_flipped_byte_of_a_blob_is_seen(written: tuple[Path, Pointer]) -> None:
-    path, pointer = written
-    database = sqlite3.connect(path)
-    (stored,) = database.execute("SELECT stored FROM blobs WHERE sequence = 1").fetchone()
-    for place in range(len(stored)):
-        flipped = bytearray(stored)
-        flipped[place] ^= 0x10
-        with database:
-            database.execute("UPDATE blobs SET stored = ? WHERE sequence = 1", (bytes(flipped),))
-        with pytest.raises(StateError, match="shard s07, blob 1: "):
-            opened(path, pointer)
-    database.close()
-
-
 def test_a_damaged_row_of_the_cold_is_named(written: tuple[Path, Pointer]) -> None:
     path, pointer = written
     change(path, "UPDATE cold SET stored = (SELECT stored FROM cold WHERE key = 'order-2')")
@@ -159,15 +145,16 @@ def test_a_full_disk_leaves_everything_staged_until_there_is_room(path: Path) ->
 
 
 def test_the_file_does_not_grow_with_the_number_of_commits(path: Path) -> None:
-    store = SqliteShardStore(path, 64)
-    store.open("s07", None)
-    sizes = []
-    for number in range(300):
-        store.stage("s07", os.urandom(5_000), base=store.wants_base("s07"), cold=[("order", b"x")])
-        store.commit()
-        if number % 100 == 99:
-            sizes.append(path.stat().st_size)
-    store.close()
+    sizes, pointer = [], None
+    for _ in range(3):
+        store = SqliteShardStore(path, 64)
+        store.open("s07", pointer)
+        for _ in range(100):
+            blob, base = os.urandom(5_000), store.wants_base("s07")
+            pointer = store.stage("s07", blob, base=base, cold=[("order", b"x")])
+            store.commit()
+        store.close()  # folds the log into the file
+        sizes.append(path.stat().st_size)
     assert sizes[2] < 2 * sizes[1]
     assert len(opened_rows(path, "blobs")) < 50
     assert len(opened_rows(path, "cold")) == 3

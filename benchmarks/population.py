@@ -1,0 +1,122 @@
+"""Shards with any number of live orders in a store, as epochs go by."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from benchmarks.core import Core, short_lived
+from benchmarks.events import LIVE_EVENTS, START_AT, Traffic, order_id
+from dataflows.core.packing import ENTRY_BYTES, HASH_AT, unpack
+from dataflows.core.resolve import Mapping, Resolver, number_key
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.shard import Shard
+from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.store import Pointer
+from dataflows.tables import read_rules
+from dataflows.track import NUMBER_SHARDS
+from schemas.keys import order_key
+
+TEMPLATES = 4_000
+ALL = (*NUMBER_SHARDS, *SHARDS)
+
+encode = msgspec.msgpack.Encoder().encode
+
+
+class Epoch(NamedTuple):
+    """The end of one epoch; `bases` were written in it, `base_bytes` as encoded."""
+
+    wall_s: float
+    cpu_s: float
+    commit_s: float
+    bases: int
+    base_bytes: int
+
+
+class Population:
+    """All shards and resolver shards with their store, filled."""
+
+    def __init__(self, path: Path, orders: int, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.store = SqliteShardStore(path, len(SHARDS))
+        table = short_lived()
+        rules = read_rules(None, table)
+        grown = Core()
+        grown.fill(Traffic(TEMPLATES, seed, is_staggered=False))
+        templates = [
+            data
+            for shard in grown.shards
+            for data in shard.held.orders.values()
+            if unpack("", data).entries == LIVE_EVENTS  # a stuck parcel has had fewer
+        ]
+        self.shards = [Shard(table, rules, {}) for _ in SHARDS]
+        self.resolvers = [Resolver() for _ in SHARDS]
+        parts: list[list[tuple[str, bytes | None]]] = [[] for _ in SHARDS]
+        for serial in range(orders):
+            key = order_key("default", order_id(serial))
+            parts[shard_of(key)].append((key, self.own(templates[serial % len(templates)])))
+            self.register(serial)
+        for shard, part, like in zip(self.shards, parts, grown.shards, strict=True):
+            shard.through, shard.sources, shard.desk = grown.through, like.sources, like.desk
+            shard.held.restore([part])
+        self.keys = [list(shard.held.orders) for shard in self.shards]
+        self.numbers = [list(resolver.numbers) for resolver in self.resolvers]
+        self.pointers: dict[str, Pointer] = {}
+
+    def own(self, data: bytes) -> bytes:
+        """A copy of an order with hashes of its own: what repeats would be squeezed away."""
+        mine = bytearray(data)
+        fresh = self.rng.randbytes(8 * LIVE_EVENTS)
+        for entry in range(LIVE_EVENTS):  # the history is at the end; none is shorter
+            at = len(mine) - (entry + 1) * ENTRY_BYTES + HASH_AT
+            mine[at : at + 8] = fresh[entry * 8 : entry * 8 + 8]
+        return bytes(mine)
+
+    def register(self, serial: int) -> None:
+        """The two numbers of an order: its waybill and the ERP's."""
+        for kind, number in (("waybill", f"SF{serial:012d}"), ("erp", f"SO-{serial:09d}")):
+            key = number_key("default", kind, number)
+            carrier = "sf" if kind == "waybill" else ""
+            mapping = Mapping(order_id(serial), carrier, START_AT, START_AT + serial, START_AT)
+            self.resolvers[shard_of(key)].numbers[key] = [mapping]
+
+    def change(self, count: int) -> None:
+        """Let `count` orders drawn at random have changed, and a fifth as many numbers."""
+        for _ in range(count):
+            number = self.rng.randrange(len(SHARDS))
+            held, keys = self.shards[number].held, self.keys[number]
+            key = keys[int(self.rng.random() * len(keys))]
+            held.orders[key] = self.own(held.orders[key])
+            held.changed.add(key)
+        for _ in range(count // 5):
+            number = self.rng.randrange(len(SHARDS))
+            numbers = self.numbers[number]
+            self.resolvers[number].changed.add(numbers[int(self.rng.random() * len(numbers))])
+
+    def end_epoch(self) -> Epoch:
+        """Stage every shard, then commit."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        sizes = [size for size in self.staged() if size]
+        staged = time.perf_counter()
+        self.store.commit()
+        ended = time.perf_counter()
+        cpu_s = time.process_time() - cpu
+        return Epoch(ended - wall, cpu_s, ended - staged, len(sizes), sum(sizes))
+
+    def staged(self) -> Iterator[int]:
+        """Stage every shard: the bytes of its base as encoded, 0 for a delta."""
+        shards: list[Resolver | Shard] = [*self.resolvers, *self.shards]
+        for name, shard in zip(ALL, shards, strict=True):
+            base = self.store.wants_base(name)
+            blob = encode(shard.snapshot(base=base))
+            self.pointers[name] = self.store.stage(name, blob, base=base)
+            yield len(blob) if base else 0
+
+    def first(self) -> Epoch:
+        """The first bases of all."""
+        for name in ALL:
+            self.store.open(name, None)
+        return self.end_epoch()

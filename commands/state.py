@@ -1,0 +1,120 @@
+"""`ordertide state`: looking into the shard store, checking it, and taking the orders out."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from commands.state_export import Form, export
+from commands.state_files import open_files
+from commands.state_inspect import inspect, text_of
+from commands.state_verify import verify
+from commands.track import path_of
+from dataflows.tables import read_lifecycle, read_rules
+from schemas.settings import read_settings
+
+FAULTY = 1  # exit code
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def files_options(function: Function) -> Function:
+    """Which store."""
+    for option in (
+        click.option("--settings", type=click.Path(path_type=Path), help="settings file (TOML)"),
+        click.option(
+            "--store",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="a state file, e.g. of a backup (default: the one of the settings)",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group("state")
+def command() -> None:
+    """Look into the shard store of `track`, check it, export its orders.
+
+    The store is only read, and can be in use meanwhile: what is shown is one moment of it. SQLite's
+    log beside the file grows as long as a command takes, and shrinks after it.
+    """
+
+
+@command.command("inspect")
+@files_options
+@click.option("--quick", is_flag=True, help="don't open the blobs: no counts of orders, no clock")
+@click.option("--json", "as_json", is_flag=True, help="as one JSON document")
+def inspect_command(
+    settings: Path | None, store: Path | None, *, quick: bool, as_json: bool
+) -> None:
+    """Show shards, their chains of blobs, pointers, orders, clock and versions.
+
+    \b
+    ordertide state inspect --settings ordertide.toml
+    ordertide state inspect --store backup/shards.sqlite --json | jq .live
+    """
+    with open_files(read_settings(settings), store) as files:
+        found = inspect(files, is_quick=quick)
+    click.echo(msgspec.json.encode(found) if as_json else text_of(found))
+
+
+@command.command("verify")
+@files_options
+@click.option("--json", "as_json", is_flag=True, help="as one JSON document")
+def verify_command(settings: Path | None, store: Path | None, *, as_json: bool) -> None:
+    """Read everything and check it: exit code 1 if there is a fault, each with what to do.
+
+    Every blob and row: checksum, version, content. Every pointer that bytewax would resume at.
+    Every order: that it unpacks, and that folding its history again gives the same. The settings
+    name the lifecycle that orders were folded by.
+
+    \b
+    ordertide state verify --settings ordertide.toml
+    ordertide state verify --store backup/shards.sqlite
+    """
+    used = read_settings(settings)
+    table = read_lifecycle(path_of(used.track.lifecycle))
+    with open_files(used, store) as files:
+        found = verify(files, table)
+    click.echo(msgspec.json.encode(found) if as_json else found.text())
+    if found.faults:
+        sys.exit(FAULTY)
+
+
+@command.command("export")
+@files_options
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="default: the output")
+@click.option(
+    "--form",
+    type=click.Choice(["documents", "packed"]),
+    default="documents",
+    show_default=True,
+    help="as in orders.changes, or the stored bytes in base64",
+)
+@click.option("--cold/--live", "only_cold", default=None, help="only these (default: both)")
+def export_command(
+    settings: Path | None,
+    store: Path | None,
+    out: Path | None,
+    form: Form,
+    *,
+    only_cold: bool | None,
+) -> None:
+    """Write the orders as NDJSON, one a line.
+
+    Documents need the rules and the lifecycle that the flow runs with: name its settings.
+
+    \b
+    ordertide state export --settings ordertide.toml --out orders.ndjson
+    ordertide state export --store backup/shards.sqlite --form packed | gzip > orders.ndjson.gz
+    """
+    used = read_settings(settings)
+    table = read_lifecycle(path_of(used.track.lifecycle))
+    rules = read_rules(path_of(used.track.rules), table)
+    with open_files(used, store) as files:
+        written = export(files, table, rules, form, out, only_cold=only_cold)
+    click.echo(f"{written} orders written", err=True)

@@ -1,0 +1,89 @@
+"""What a shard's blobs hold: orders, or the numbers that lead to them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from dataflows.core.resolve import ResolverSnapshot
+from dataflows.core.snapshots import Snapshot
+from dataflows.state.chain import Link
+from dataflows.state.reader import StateReader
+from dataflows.steps import decode_resolver, decode_snapshot
+from dataflows.track import NUMBER_SHARDS
+from schemas.errors import StateError
+
+Part = TypeVar("Part", Snapshot, ResolverSnapshot)
+
+
+class Orders(NamedTuple):
+    """The live orders of a shard, packed, and its last snapshot."""
+
+    orders: dict[str, bytes]
+    last: Snapshot
+
+
+class Numbers(NamedTuple):
+    """How many numbers lead to orders, and how many events wait for one."""
+
+    count: int
+    waiting: int
+    through: int
+
+
+def holds_numbers(shard: str) -> bool:
+    """Whether a shard is one of the resolver's."""
+    return shard in NUMBER_SHARDS
+
+
+def from_last_base(links: Sequence[Link]) -> Sequence[Link]:
+    """The links that a resume at the last one reads; none without a base."""
+    bases = [index for index, link in enumerate(links) if link.base]
+    return links[bases[-1] :] if bases else []
+
+
+def read_orders(reader: StateReader, shard: str, links: Sequence[Link]) -> Orders:
+    """What a resume at the last of `links`, at least one, gives an order shard.
+
+    Raises:
+        StateError: a blob is damaged.
+    """
+    orders: dict[str, bytes] = {}
+    for last in parts(reader, shard, links, decode_snapshot):
+        for key, data in last.orders:
+            if data is None:
+                orders.pop(key, None)
+            else:
+                orders[key] = data
+    return Orders(orders, last)
+
+
+def read_numbers(reader: StateReader, shard: str, links: Sequence[Link]) -> Numbers:
+    """What a resume at the last of `links`, at least one, gives a resolver shard.
+
+    Raises:
+        StateError: a blob is damaged.
+    """
+    numbers: set[str] = set()
+    for last in parts(reader, shard, links, decode_resolver):
+        numbers.update(key for key, _ in last.numbers)
+    return Numbers(len(numbers), len(last.waiting), last.through)
+
+
+def parts(
+    reader: StateReader, shard: str, links: Sequence[Link], decode: Callable[[bytes], Part]
+) -> Iterator[Part]:
+    """The blobs of a chain, decoded one by one.
+
+    Raises:
+        StateError: a blob is damaged, or holds something else.
+    """
+    for link in from_last_base(links):
+        blob = reader.blob(shard, link)
+        try:
+            yield decode(blob)
+        except msgspec.DecodeError as error:
+            raise StateError(
+                f"shard {shard}, blob {link.sequence}: its checksum is right, but {error}; "
+                "was it written by another version?"
+            ) from error

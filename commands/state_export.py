@@ -1,0 +1,133 @@
+"""Taking the orders out of a shard store."""
+
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+import click
+import msgspec
+
+from commands.state_contents import from_last_base, holds_numbers, read_orders
+from commands.state_files import StateFiles, shown
+from dataflows.core.alerts import Desk
+from dataflows.core.documents import document
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.packing import unpack
+from dataflows.core.rules import Rules
+from dataflows.core.snapshots import Snapshot, check_statuses
+from dataflows.core.symbols import Symbols
+from schemas.keys import split_order_key
+
+Form = Literal["documents", "packed"]
+
+encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Stored(NamedTuple):
+    """An order as it is stored."""
+
+    key: str
+    data: bytes
+    is_cold: bool
+
+
+def export(
+    files: StateFiles,
+    table: Lifecycle,
+    rules: Rules,
+    form: Form,
+    out: Path | None,
+    *,
+    only_cold: bool | None,
+) -> int:
+    """Write the orders that a resume would find to `out` (None: the output); how many.
+
+    Raises:
+        StateError: something is damaged, or the lifecycle isn't the one of the orders.
+    """
+    names = [name for name in files.reader.shards() if not holds_numbers(name)]
+    count = 0
+    with destination(out) as file:
+        for shard in shown(names, "writing orders", len(names)):
+            for line in lines(files, shard, table, rules, form, only_cold=only_cold):
+                file.write(line + b"\n")
+                count += 1
+    return count
+
+
+@contextmanager
+def destination(out: Path | None) -> Iterator[BinaryIO]:
+    """Where to write; a file appears whole or not at all, and only its owner can read it."""
+    if out is None:
+        yield sys.stdout.buffer
+        return
+    begun = out.with_name(f"{out.name}.begun")
+    begun.touch(mode=0o600)  # it holds who ordered what
+    with begun.open("wb") as file:
+        yield file
+    begun.replace(out)
+
+
+def lines(
+    files: StateFiles,
+    shard: str,
+    table: Lifecycle,
+    rules: Rules,
+    form: Form,
+    *,
+    only_cold: bool | None,
+) -> Iterator[bytes]:
+    """The orders of a shard."""
+    held = files.reader.held(shard).links
+    state = files.states().get(shard)
+    links = [link for link in held if state is None or link.sequence <= state.pointer.sequence]
+    if not from_last_base(links):
+        return
+    orders, last = read_orders(files.reader, shard, links)
+    desk = desk_of(last, table, rules) if form == "documents" else None
+    for stored in stored_orders(files, shard, orders, links[-1].sequence, only_cold=only_cold):
+        yield encode(packed(stored) if desk is None else document_of(stored, desk))
+
+
+def desk_of(last: Snapshot, table: Lifecycle, rules: Rules) -> Desk:
+    """What documents are made with.
+
+    Raises:
+        StateError: the lifecycle isn't the one of the orders.
+    """
+    check_statuses(last.statuses, table)
+    if last.digest != f"{rules.digest}-{table.digest}":
+        click.echo("rules or lifecycle differ from those in force in the store", err=True)
+    return Desk(rules, table, Symbols(last.rule_ids, of="rule", limit=16_000))
+
+
+def stored_orders(
+    files: StateFiles,
+    shard: str,
+    orders: dict[str, bytes],
+    sequence: int,
+    *,
+    only_cold: bool | None,
+) -> Iterator[Stored]:
+    """Live orders, then cold ones, each by key."""
+    if only_cold is not True:
+        for key in sorted(orders):
+            yield Stored(key, orders[key], is_cold=False)
+    if only_cold is not False:
+        for row in files.reader.cold_at(shard, sequence):
+            yield Stored(row.key, files.reader.cold_order(shard, row), is_cold=True)
+
+
+def document_of(stored: Stored, desk: Desk) -> object:
+    """The order as orders.changes shows it."""
+    return document(unpack(stored.key, stored.data), desk)
+
+
+def packed(stored: Stored) -> dict[str, object]:
+    """The order's bytes (dataflows/core/packing.py) with its key."""
+    tenant, order_id = split_order_key(stored.key)
+    data = b64encode(stored.data).decode()
+    return {"tenant": tenant, "order_id": order_id, "cold": stored.is_cold, "packed": data}

@@ -1,0 +1,134 @@
+"""A state file read by somebody else than its owner, who may go on writing meanwhile."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from dataflows.state.chain import Link
+from dataflows.state.frame import Place, unframe
+from dataflows.state.layout import Meta, explained, read_meta
+from dataflows.state.staged import StagedRow
+from dataflows.state.tables import Tables
+from schemas.errors import StateError
+
+SHARDS = "SELECT DISTINCT shard FROM blobs UNION SELECT DISTINCT shard FROM cold ORDER BY 1"
+# The first byte of a frame is its version; SQLite reads no more of a blob than its first page.
+VERSIONS = """
+    SELECT hex(substr(stored, 1, 1)), count(*) FROM
+    (SELECT stored FROM blobs UNION ALL SELECT stored FROM cold WHERE stored IS NOT NULL)
+    GROUP BY 1 ORDER BY 1"""
+COLD = """
+    SELECT key, sequence, stored FROM cold WHERE shard = ? AND stored IS NOT NULL
+    ORDER BY key, sequence"""
+COLD_AT = """
+    SELECT key, max(sequence), stored FROM cold WHERE shard = ? AND sequence <= ?
+    GROUP BY key ORDER BY key"""
+COLD_ORDERS = """
+    SELECT count(*) FROM
+    (SELECT stored IS NOT NULL AS is_there, max(sequence) FROM cold WHERE shard = ? GROUP BY key)
+    WHERE is_there"""
+
+
+class Held(NamedTuple):
+    """A shard's blobs, and the oldest sequence that a resume may name."""
+
+    links: list[Link]
+    floor: int
+
+
+class StateReader:
+    """The file `path` as it was when it was opened, in one read transaction.
+
+    While it is open, SQLite's log beside the file can't be folded into it: close it soon where the
+    owner is at work.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file for reading.
+
+        Raises:
+            StateError: there is none, it can't be read, is foreign, or of another layout.
+        """
+        if not path.exists():
+            raise StateError(f"{path}: there is no state file; name another with --store")
+        self.path = path
+        with explained(path):
+            self.database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            self.database.isolation_level = None
+            self.database.execute("BEGIN")
+            self.meta: Meta = read_meta(self.database, path)
+        self.tables = Tables(self.database)
+
+    def shards(self) -> list[str]:
+        """The names of all shards that have something here."""
+        with explained(self.path):
+            return [name for (name,) in self.database.execute(SHARDS)]
+
+    def held(self, shard: str) -> Held:
+        """What there is of a shard."""
+        with explained(self.path):
+            return Held(self.tables.links(shard), self.tables.floor(shard))
+
+    def floor(self, shard: str) -> int:
+        """The oldest sequence of a shard that a resume may name."""
+        with explained(self.path):
+            return self.tables.floor(shard)
+
+    def blob(self, shard: str, link: Link) -> bytes:
+        """A blob, checked.
+
+        Raises:
+            StateError: it is damaged.
+        """
+        with explained(self.path):
+            [(_, run, stored)] = self.tables.blobs(shard, link.sequence, link.sequence)
+        return unframe(stored, Place(self.meta.store, shard, link.sequence, run))
+
+    def cold_rows(self, shard: str) -> Iterator[StagedRow]:
+        """The rows of the cold as stored, by key and sequence; open them with `cold_order`."""
+        with explained(self.path):
+            for row in self.database.execute(COLD, (shard,)):
+                yield StagedRow(*row)
+
+    def cold_at(self, shard: str, sequence: int) -> Iterator[StagedRow]:
+        """The cold as a resume at `sequence` finds it, by key; open them with `cold_order`."""
+        with explained(self.path):
+            for key, number, stored in self.database.execute(COLD_AT, (shard, sequence)):
+                if stored is not None:
+                    yield StagedRow(key, number, stored)
+
+    def cold_order(self, shard: str, row: StagedRow) -> bytes:
+        """What a row of the cold holds, checked.
+
+        Raises:
+            StateError: it is damaged.
+        """
+        place = Place(self.meta.store, shard, row.sequence, row.key, is_cold=True)
+        return unframe(row.stored or b"", place)
+
+    def cold_orders(self, shard: str) -> int:
+        """How many orders the cold has."""
+        with explained(self.path):
+            (count,) = self.database.execute(COLD_ORDERS, (shard,)).fetchone()
+        return int(count)
+
+    def versions(self) -> dict[int, int]:
+        """How many blobs and rows there are of each version."""
+        with explained(self.path):
+            return {int(text, 16): count for text, count in self.database.execute(VERSIONS)}
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the file itself; reads all of it."""
+        with explained(self.path):
+            said = [text for (text,) in self.database.execute("PRAGMA quick_check(20)")]
+        return [] if said == ["ok"] else said
+
+    def size_bytes(self) -> int:
+        """The file and its log."""
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.database.close()

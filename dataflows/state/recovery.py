@@ -1,0 +1,115 @@
+"""What bytewax keeps, read without bytewax: which state each step would be given on a resume.
+
+A recovery folder has SQLite files `part-N.sqlite3` (bytewax 0.21, src/recovery/mod.rs). `snaps` has
+a row per step, key and epoch; `fronts` says which epoch each worker of the last execution had come
+to, and `exs` where that execution began. A resume begins at the least of these and takes for each
+key its last row before it. Rows are pickled bytes; nothing but bytes is unpickled here.
+"""
+
+import io
+import pickle
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from schemas.errors import StateError
+
+SNAPS = "SELECT step_id, state_key, snap_epoch, ser_change FROM snaps ORDER BY 1, 2, 3"
+
+
+class Row(NamedTuple):
+    """What a step gave to bytewax for a key at the end of an epoch; None took the key out."""
+
+    step: str
+    key: str
+    epoch: int
+    state: bytes | None
+
+
+class Recovery(NamedTuple):
+    """What a resume would take, and the rows of epochs that weren't ended."""
+
+    resume_epoch: int
+    taken: list[Row]
+    unended: list[Row]
+
+
+class BytesOnly(pickle.Unpickler):
+    """Unpickles bytes and nothing else: a pickle can run anything."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:  # noqa: ANN401 - as pickle
+        raise pickle.UnpicklingError(f"names {module_name}.{global_name}")
+
+
+def read_recovery(folder: Path) -> Recovery:
+    """What lies in a recovery folder, in use or not.
+
+    Raises:
+        StateError: it can't be read, or holds what isn't ours.
+    """
+    files = sorted(folder.glob("part-*.sqlite3"))
+    if not files:
+        raise StateError(
+            f"{folder}: no recovery folder of bytewax (part-0.sqlite3 is missing); without it the "
+            "shard store's pointers are lost: put it back from the same backup"
+        )
+    executions, fronts, rows = dict[int, tuple[int, int]](), dict[tuple[int, int], int](), []
+    for file in files:
+        for number, workers, epoch in query(
+            file, "SELECT ex_num, worker_count, resume_epoch FROM exs"
+        ):
+            executions[number] = (workers, epoch)
+        for number, worker, epoch in query(
+            file, "SELECT ex_num, worker_index, worker_frontier FROM fronts"
+        ):
+            fronts[number, worker] = max(epoch, fronts.get((number, worker), 0))
+        rows += [row_of(file, *found) for found in query(file, SNAPS)]
+    epoch = resume_epoch(executions, fronts)
+    latest = {(row.step, row.key): row for row in sorted(rows, key=by_epoch) if row.epoch < epoch}
+    unended = [row for row in rows if row.epoch >= epoch]
+    return Recovery(epoch, [*latest.values()], unended)
+
+
+def by_epoch(row: Row) -> int:
+    """Sorts rows."""
+    return row.epoch
+
+
+def resume_epoch(executions: dict[int, tuple[int, int]], fronts: dict[tuple[int, int], int]) -> int:
+    """Where a resume begins: the epoch that the slowest worker of the last execution was in."""
+    if not executions:
+        return 0
+    last = max(executions)
+    workers, began = executions[last]
+    return min(fronts.get((last, worker), began) for worker in range(workers))
+
+
+def query(file: Path, statement: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement on a file that its owner may be writing.
+
+    Raises:
+        StateError: the file isn't what it should be.
+    """
+    database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        yield from database.execute(statement).fetchall()
+    except sqlite3.Error as error:
+        raise StateError(f"{file}: can't be read as bytewax's, {error}") from error
+    finally:
+        database.close()
+
+
+def row_of(file: Path, step: str, key: str, epoch: int, pickled: bytes | None) -> Row:
+    """A row with its state unpickled.
+
+    Raises:
+        StateError: it isn't bytes.
+    """
+    if pickled is None:
+        return Row(step, key, epoch, None)
+    try:
+        state = BytesOnly(io.BytesIO(pickled)).load()
+    except Exception as error:  # damaged pickles raise nearly anything
+        raise StateError(f"{file}: {step} {key}: state can't be unpickled, {error}") from error
+    return Row(step, key, epoch, state if isinstance(state, bytes) else None)
