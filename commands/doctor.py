@@ -1,0 +1,90 @@
+"""`ordertide doctor`: does this configuration fit the servers that are there?"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from commands import (
+    doctor_alerting,
+    doctor_archive,
+    doctor_host,
+    doctor_kafka,
+    doctor_redis,
+    doctor_warm,
+)
+from commands.doctor_finding import Examination, Finding, Report, Visit, examine_all
+from schemas.settings import read_settings
+
+EXAMINATIONS: dict[str, Examination] = {
+    "host": doctor_host.examine,
+    "kafka": doctor_kafka.examine,
+    "redis": doctor_redis.examine,
+    "warm": doctor_warm.examine,
+    "archive": doctor_archive.examine,
+    "alerts": doctor_alerting.receiver,
+    "prometheus": doctor_alerting.prometheus,
+}
+# A server is asked several things one after the other; a healthy one needs a second for all.
+QUESTIONS = 4
+MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
+
+
+@click.command("doctor")
+@click.argument("parts", nargs=-1, type=click.Choice([*EXAMINATIONS]))
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@click.option(
+    "--timeout", "timeout_s", default=5.0, show_default=True, help="seconds for one answer"
+)
+@click.option("--probe", is_flag=True, help="write a probe to Kafka (topic made and deleted)")
+def command(
+    parts: tuple[str, ...], path: Path | None, timeout_s: float, *, as_json: bool, probe: bool
+) -> None:
+    """Check the settings against the real servers, and say what to do.
+
+    All PARTS, or those that are named: a server that you don't use need not answer. Looks at
+    addresses, rights, versions, topics, templates, clocks and disk space; changes nothing (--probe
+    apart). Exit code 1 if there is a problem.
+
+    \b
+    ordertide doctor --settings ordertide.toml
+    ordertide doctor host kafka redis --settings ordertide.toml
+    ordertide doctor --json | jq '.[].findings[] | select(.level == "problem")'
+    """
+    visit = Visit(read_settings(path), timeout_s, probe)
+    wanted = {part: EXAMINATIONS[part] for part in parts or EXAMINATIONS}
+    found = examine_all(wanted, visit, patience_s=timeout_s * QUESTIONS)
+    reports = []
+    for report in found:
+        reports.append(report)
+        if not as_json:
+            click.echo("\n".join(lines(report)))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
+    else:
+        click.echo(summary(reports))
+    if any(finding.level == "problem" for finding in all_of(reports)):
+        raise SystemExit(1)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """A part: its name, then a line per finding and one with the advice."""
+    yield report.part
+    for finding in report.findings:
+        yield f"  {MARKS[finding.level]:<8} {finding.subject:<24} {finding.found}"
+        if finding.advice:
+            yield f"  {'':<8} {'':<24} → {finding.advice}"
+
+
+def all_of(reports: list[Report]) -> list[Finding]:
+    """Every finding."""
+    return [finding for report in reports for finding in report.findings]
+
+
+def summary(reports: list[Report]) -> str:
+    """How many of each."""
+    levels = [finding.level for finding in all_of(reports)]
+    problems, warnings = levels.count("problem"), levels.count("warning")
+    return f"{problems} problems, {warnings} warnings, {levels.count('ok')} ok"

@@ -1,0 +1,189 @@
+"""The doctor on Kafka: reachable, authorised, its version, the topics, its clock."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata
+
+from broker.connect import Connection
+from broker.topic_settings import check_topics
+from commands.doctor_finding import Finding, Visit, ok, problem, warning
+from commands.doctor_kafka_clock import clock
+from commands.track import connection_of
+from schemas.errors import OrdertideError
+from schemas.topics import EVENTS, TOPICS
+
+OLDEST_FETCH = 10
+# Brokers don't tell their release, only which versions of a request they speak. FetchRequest.json
+# in Kafka's sources names the KIP behind each version of Fetch, and a KIP its release. A bound, no
+# more: 4.4 speaks 18 as well (seen). The others are by the KIPs alone, not tried on such brokers.
+RELEASES = {
+    10: "2.1",
+    11: "2.3",
+    12: "2.7",
+    13: "3.1",
+    14: "3.5",
+    15: "3.5",
+    16: "3.7",
+    17: "3.9",
+    18: "4.1",
+}
+FETCH = re.compile(r"ApiKey Fetch \(1\) Versions \d+\.\.(\d+)")
+# Without these orders would be wrong; the other settings are about how long things last.
+DECISIVE = {"message.timestamp.type", "cleanup.policy"}
+NEEDED = {
+    EVENTS: (AclOperation.READ, AclOperation.DESCRIBE),
+    **{t.name: (AclOperation.READ, AclOperation.WRITE) for t in TOPICS if t.name != EVENTS},
+}
+
+
+class Cluster(NamedTuple):
+    """A cluster that answered, and what librdkafka said about it meanwhile."""
+
+    connection: Connection
+    admin: AdminClient
+    metadata: ClusterMetadata
+    said: list[str]
+    visit: Visit
+
+
+class Collected(logging.Handler):
+    """Keeps what librdkafka logs: the reason of a refusal stands nowhere else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more line."""
+        self.lines.append(record.getMessage())
+
+
+def examine(visit: Visit) -> Iterator[Finding]:
+    """Can it be reached; and if so, everything else."""
+    connection = connection_of(visit.settings.broker)
+    if connection.embedded:
+        yield warning("broker", "the embedded broker", "it is for the demo and for tests only")
+        return
+    logger, collected = collecting()
+    config = {**connection.config("admin"), "debug": "feature", "logger": logger}
+    admin = AdminClient(config)
+    try:
+        metadata = admin.list_topics(timeout=visit.timeout_s)
+    except KafkaException as error:
+        admin.poll(0)
+        yield unreachable(connection, error, collected.lines)
+        return
+    admin.poll(0)
+    brokers = len(metadata.brokers)
+    yield ok(
+        "reachable", f"{connection.bootstrap}: cluster {metadata.cluster_id}, {brokers} brokers"
+    )
+    cluster = Cluster(connection, admin, metadata, collected.lines, visit)
+    for check in CHECKS:
+        yield from check(cluster)
+
+
+def collecting() -> tuple[logging.Logger, Collected]:
+    """A logger of its own for one client; debug lines stay out of our log."""
+    logger = logging.Logger("ordertide.doctor", logging.DEBUG)  # noqa: LOG001 - not for others
+    collected = Collected()
+    logger.addHandler(collected)
+    return logger, collected
+
+
+def unreachable(connection: Connection, error: KafkaException, said: list[str]) -> Finding:
+    """The error, with the client's own last word on why."""
+    failures = [line.partition("]: ")[2] for line in said if line.startswith("FAIL")]
+    reason = failures[-1] if failures else error.args[0].str()
+    advice = (
+        "check [broker] bootstrap and the brokers' advertised.listeners, then user, password, "
+        "security.protocol and the CA: a wrong password may look like a lost connection"
+    )
+    return problem("reachable", f"{connection.bootstrap}: {reason}", advice)
+
+
+def version(cluster: Cluster) -> Iterator[Finding]:
+    """The oldest of the brokers, by what it speaks."""
+    spoken = [int(found[1]) for line in cluster.said if (found := FETCH.search(line))]
+    if not spoken:
+        yield warning("version", "the broker tells nothing of its versions", "look at its release")
+        return
+    oldest = min(spoken)
+    if oldest < OLDEST_FETCH:
+        yield problem("version", f"older than {RELEASES[OLDEST_FETCH]}", "upgrade the brokers")
+        return
+    release = RELEASES.get(oldest, RELEASES[max(RELEASES)])
+    yield ok("version", f"speaks like Kafka {release} or later (Fetch {oldest})")
+
+
+def topics_exist(cluster: Cluster) -> Iterator[Finding]:
+    """All or, before the first start, none."""
+    missing = [topic.name for topic in TOPICS if topic.name not in cluster.metadata.topics]
+    if len(missing) == len(TOPICS):
+        advice = "start 'ordertide track' once: it makes them"
+        yield warning("topics", "none of ours is there yet", advice)
+    for name in missing if len(missing) < len(TOPICS) else []:
+        advice = "restart 'ordertide track', which makes it; find out who deleted it"
+        yield problem(f"topic {name}", "it does not exist", advice)
+    for name in existing(cluster):
+        count = len(cluster.metadata.topics[name].partitions)
+        yield ok(f"topic {name}", f"{count} partitions")
+
+
+def existing(cluster: Cluster) -> list[str]:
+    """Those of our topics that are there."""
+    return [topic.name for topic in TOPICS if topic.name in cluster.metadata.topics]
+
+
+def topic_settings(cluster: Cluster) -> Iterator[Finding]:
+    """What differs from how `track` would have made them."""
+    try:
+        differences = check_topics(cluster.connection)
+    except OrdertideError as error:
+        yield problem("topic settings", str(error), "allow DescribeConfigs on the topics")
+        return
+    for each in differences:
+        made = problem if each.setting in DECISIVE else warning
+        should = f"should be {'at least ' if each.rule == 'at least' else ''}{each.wanted}"
+        found = f"{each.setting} is {each.found}, {should}"
+        yield made(f"topic {each.topic}", found, each.way_out)
+
+
+def authorised(cluster: Cluster) -> Iterator[Finding]:
+    """May we read and write what we have to?"""
+    names = existing(cluster)
+    if not names:
+        return
+    asked = cluster.admin.describe_topics(
+        TopicCollection(names),
+        include_authorized_operations=True,
+        request_timeout=cluster.visit.timeout_s,
+    )
+    lacking = 0
+    for name, answer in asked.items():
+        try:
+            allowed = answer.result(cluster.visit.timeout_s).authorized_operations
+        except KafkaException as error:
+            lacking += 1
+            yield problem(f"topic {name}", error.args[0].str(), "allow Describe in its ACL")
+            continue
+        missing = [each.name for each in NEEDED[name] if allowed and each not in allowed]
+        if missing:
+            lacking += 1
+            found = f"we may not {', '.join(missing)}"
+            yield problem(f"topic {name}", found, f"kafka-acls.sh --add --topic {name} …")
+    if not lacking:
+        yield ok("authorised", f"reading and writing {len(names)} topics is allowed")
+
+
+def examine_clock(cluster: Cluster) -> Iterator[Finding]:
+    """See `doctor_kafka_clock`."""
+    yield from clock(cluster.connection, cluster.admin, cluster.metadata, cluster.visit)
+
+
+Check = Callable[[Cluster], Iterator[Finding]]
+CHECKS: tuple[Check, ...] = (version, topics_exist, topic_settings, authorised, examine_clock)

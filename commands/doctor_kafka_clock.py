@@ -1,0 +1,75 @@
+"""The broker's clock against this host's.
+
+The dataflow's clock rests on both: at the end of a partition it goes on by this host's time less
+`track.margin_ms`, so a broker that is further behind would stamp events into the past. Kafka tells
+its time only as the append time of a message. Without leave to write we look at the newest message
+there is, which shows a broker that is ahead; with `--probe` a message to a topic of its own, made
+for it and deleted again, tells exactly.
+"""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+from confluent_kafka import KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, OffsetSpec
+
+from broker.connect import Connection
+from commands.doctor_clock import clock_finding, now_ms
+from commands.doctor_finding import Finding, Visit, ok, problem, warning
+from schemas.topics import EVENTS
+
+PROBE_CONFIG = {"message.timestamp.type": "LogAppendTime"}
+
+
+def clock(
+    connection: Connection, admin: AdminClient, metadata: ClusterMetadata, visit: Visit
+) -> Iterator[Finding]:
+    """By a probe where we may, else by the newest event."""
+    try:
+        if visit.probe:
+            yield probed(connection, admin, visit)
+        elif EVENTS in metadata.topics:
+            yield newest(admin, len(metadata.topics[EVENTS].partitions), visit)
+    except KafkaException as error:
+        yield warning("clock", f"not compared: {error.args[0].str()}", "see the lines above")
+
+
+def newest(admin: AdminClient, partitions: int, visit: Visit) -> Finding:
+    """An append time in our future says that the broker is ahead."""
+    latest = OffsetSpec.max_timestamp()
+    wanted = {TopicPartition(EVENTS, number): latest for number in range(partitions)}
+    asked = admin.list_offsets(wanted, request_timeout=visit.timeout_s)
+    appended_at = max(answer.result(visit.timeout_s).timestamp for answer in asked.values())
+    ahead_ms = appended_at - now_ms()
+    if appended_at > 0 and ahead_ms > visit.settings.track.margin_ms:
+        return clock_finding(ahead_ms, visit.settings.track.margin_ms, beyond=problem)
+    return ok("clock", "not ahead by the newest event; 'ordertide doctor --probe' measures")
+
+
+def probed(connection: Connection, admin: AdminClient, visit: Visit) -> Finding:
+    """The append time of a message to a topic made for it."""
+    topic = f"ordertide.doctor-{uuid4().hex[:8]}"
+    new = NewTopic(topic, num_partitions=1, config=PROBE_CONFIG)
+    admin.create_topics([new], request_timeout=visit.timeout_s)[topic].result(visit.timeout_s)
+    try:
+        return appended(connection, topic, visit)
+    finally:
+        admin.delete_topics([topic])[topic].result(visit.timeout_s)
+
+
+def appended(connection: Connection, topic: str, visit: Visit) -> Finding:
+    """Send messages: the first waits for the new topic's leader, the second is the measure."""
+    producer = Producer({**connection.config("producer"), "linger.ms": 0})
+    delivered: list[Message] = []
+    asked_at = now_ms()
+    for _ in range(2):
+        asked_at = now_ms()
+        producer.produce(topic, b"probe", on_delivery=lambda _, message: delivered.append(message))
+        producer.flush(visit.timeout_s)
+    round_trip_ms = now_ms() - asked_at
+    if not delivered or delivered[-1].error():
+        reason = delivered[-1].error() if delivered else "no answer in time"
+        return warning("clock", f"not compared: {reason}", "see the lines above")
+    ahead_ms = delivered[-1].timestamp()[1] - asked_at - round_trip_ms // 2
+    tolerance_ms = visit.settings.track.margin_ms
+    return clock_finding(ahead_ms, tolerance_ms, round_trip_ms, beyond=problem)

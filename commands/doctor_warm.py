@@ -1,0 +1,54 @@
+"""The doctor on the warm tier: Elasticsearch, where the settings name it, and our templates."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from urllib.parse import quote
+
+from commands import doctor_elasticsearch
+from commands.doctor_finding import Finding, Visit, ok, problem
+from commands.doctor_http import Site, Unanswered
+from commands.tiers import open_elastic
+from schemas.errors import OrdertideError
+
+
+def examine(visit: Visit) -> Iterator[Finding]:
+    """The cluster and the templates; a local folder is the host's business."""
+    warm = visit.settings.warm
+    if not warm.url:
+        yield ok("place", "a folder on this host: see host")
+        return
+    headers = {"Authorization": f"ApiKey {warm.api_key}"} if warm.api_key else None
+    site = Site(
+        with_login(warm.url, warm.user, warm.password),
+        "[warm] url",
+        visit.timeout_s,
+        ca_file=warm.ca,
+        headers=headers,
+    )
+    try:
+        site.get("/")
+    except Unanswered as error:
+        yield error.finding
+        return
+    major = int(version("elasticsearch").partition(".")[0])
+    yield from doctor_elasticsearch.look_at(site, major, warm.prefix)
+    yield from templates(visit)
+
+
+def with_login(url: str, user: str | None, password: str | None) -> str:
+    """The URL with user and password, as `Site` takes them."""
+    if not user or "@" in url:
+        return url
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{quote(user)}:{quote(password or '')}@{place}"
+
+
+def templates(visit: Visit) -> Iterator[Finding]:
+    """Whether `ordertide tier init` has been run by this version or a later one."""
+    try:
+        tier = open_elastic(visit.settings, timeout_s=visit.timeout_s)
+        tier.templates.check()
+    except OrdertideError as error:
+        yield problem("templates", str(error), "run 'ordertide tier init'")
+    else:
+        yield ok("templates", f"there, with the prefix {visit.settings.warm.prefix}")
