@@ -1,0 +1,276 @@
+"""The Kubernetes manifests fit the engine: its settings, its commands, its port, each other."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from commands.main import COMMANDS, cli
+from commands.tiers import writer_group
+from schemas.settings import read_settings
+from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+
+K8S = Path(__file__).resolve().parents[2] / "deploy" / "k8s"
+BASE = K8S / "base"
+KEDA = K8S / "components" / "keda"
+EXAMPLE = K8S / "overlays" / "example"
+FOLDERS = [BASE, KEDA, EXAMPLE]
+SECRETS = "/run/secrets/ordertide"
+SETTINGS = "/etc/ordertide"
+Json = dict[str, Any]
+
+
+def documents(folder: Path) -> list[Json]:
+    """Every object of the manifests in a folder, kustomization and patches left out."""
+    listed = kustomization(folder)["resources"]
+    paths = [folder / name for name in listed if name.endswith(".yaml")]
+    return [each for path in paths for each in yaml.safe_load_all(path.read_text("utf-8"))]
+
+
+def kustomization(folder: Path) -> Json:
+    read: Json = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+    return read
+
+
+def of_kind(*kinds: str) -> list[Json]:
+    return [each for each in documents(BASE) if each["kind"] in kinds]
+
+
+WORKLOADS = {each["metadata"]["name"]: each for each in of_kind("Deployment", "StatefulSet")}
+
+
+def pod(workload: Json) -> Json:
+    found: Json = workload["spec"]["template"]["spec"]
+    return found
+
+
+def container(workload: Json) -> Json:
+    (found,) = pod(workload)["containers"]
+    return dict(found)
+
+
+def variables(path: Path) -> dict[str, str]:
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    pairs = [line.split("=", 1) for line in lines if line and not line.startswith("#")]
+    return {name: value for name, value in pairs}  # noqa: C416 - each pair is a list
+
+
+def with_secrets(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    """The environment with its secret files in `folder`: made up, of the right form."""
+    there = dict(environment)
+    for name, value in environment.items():
+        if value.startswith(SECRETS):
+            secret = folder / Path(value).name
+            secret.write_text("made-up", "utf-8")
+            there[name] = str(secret)
+    return there
+
+
+# ---------------------------------------------------------------- kustomize
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_file_is_listed_and_every_listed_file_is_there(folder: Path) -> None:
+    listed = kustomization(folder)
+    names = [*listed.get("resources", []), *listed.get("components", [])]
+    names += [patch["path"] for patch in listed.get("patches", [])]
+    for generator in listed.get("configMapGenerator", []):
+        names += [*generator.get("files", []), *generator.get("envs", [])]
+    assert all((folder / name).exists() for name in names)
+    files = {path.name for path in folder.iterdir()} - {"kustomization.yaml"}
+    assert files == {name for name in names if not name.startswith("..")}
+
+
+@pytest.mark.parametrize("folder", [BASE, EXAMPLE], ids=lambda folder: folder.name)
+def test_kustomize_builds_it(folder: Path) -> None:
+    program = shutil.which("kubectl")
+    if program is None:
+        pytest.skip("no kubectl on the path; install it to have kustomize build the manifests")
+    built = subprocess.run(
+        [program, "kustomize", str(folder)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert built.returncode == 0, built.stderr
+    names = [each["metadata"]["name"] for each in yaml.safe_load_all(built.stdout)]
+    assert set(WORKLOADS) <= set(names)
+
+
+# ---------------------------------------------------------------- settings
+def test_the_base_settings_are_accepted() -> None:
+    settings = read_settings(BASE / "ordertide.toml", variables(BASE / "servers.env"))
+    assert settings.telemetry.host == "0.0.0.0"  # noqa: S104 - probes come from outside the pod
+
+
+def test_the_example_s_settings_are_accepted(tmp_path: Path) -> None:
+    environment = with_secrets(variables(EXAMPLE / "servers.env"), tmp_path)
+    settings = read_settings(BASE / "ordertide.toml", environment)
+    assert settings.broker.bootstrap == "kafka-bootstrap.kafka:9093"
+    patch = yaml.safe_load((EXAMPLE / "track-size.yaml").read_text("utf-8"))
+    env = {each["name"]: each["value"] for each in container(patch)["env"]}
+    assert read_settings(BASE / "ordertide.toml", {**environment, **env}).track.workers == 4
+
+
+def test_no_secret_stands_in_a_manifest() -> None:
+    for folder in (BASE, EXAMPLE):
+        for name, value in variables(folder / "servers.env").items():
+            assert not re.search(r"(PASSWORD|SECRET|TOKEN|API_KEY)$", name), name
+            assert not name.endswith("_FILE") or value.startswith(SECRETS)
+
+
+def test_the_address_that_keda_asks_for_is_set() -> None:
+    asked = {t["metadata"]["bootstrapServersFromEnv"] for _, t in triggers()}
+    assert asked == {"ORDERTIDE_BROKER_BOOTSTRAP"}
+    for folder in (BASE, EXAMPLE):
+        assert asked <= set(variables(folder / "servers.env"))
+
+
+# ---------------------------------------------------------------- pods
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_the_command_exists(name: str) -> None:
+    for each in [*pod(WORKLOADS[name]).get("initContainers", []), container(WORKLOADS[name])]:
+        arguments = each["args"]
+        assert arguments[0] in COMMANDS
+        context = click.Context(cli)
+        command: click.Command | None = cli
+        rest = list(arguments)
+        while isinstance(command, click.Group):
+            command = command.get_command(context, rest.pop(0))
+        assert command is not None
+        command.make_context(str(command.name), rest)  # refuses what the command does not take
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_the_settings_file_is_where_the_arguments_say(name: str) -> None:
+    each = container(WORKLOADS[name])
+    path = each["args"][each["args"].index("--settings") + 1]
+    mounts = {mount["name"]: mount["mountPath"] for mount in each["volumeMounts"]}
+    assert path == f"{SETTINGS}/ordertide.toml"
+    assert (mounts["settings"], mounts["secrets"]) == (SETTINGS, SECRETS)
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_probes_ask_what_health_answers_on_the_port_that_is_set(name: str) -> None:
+    each = container(WORKLOADS[name])
+    port = read_settings(BASE / "ordertide.toml", {}).telemetry.port
+    assert {p["name"]: p["containerPort"] for p in each["ports"]} == {"metrics": port}
+    paths = {probe: each[probe]["httpGet"]["path"] for probe in each if probe.endswith("Probe")}
+    assert paths == {
+        "startupProbe": "/healthz",
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/readyz",
+    }
+    assert all(each[probe]["httpGet"]["port"] == "metrics" for probe in paths)
+    annotations = WORKLOADS[name]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(port)
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_a_pod_may_do_little_and_has_its_share(name: str) -> None:
+    each = container(WORKLOADS[name])
+    spec = pod(WORKLOADS[name])
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert not spec["automountServiceAccountToken"]
+    assert each["securityContext"]["readOnlyRootFilesystem"]
+    assert {"cpu", "memory"} <= set(each["resources"]["requests"])
+    assert "memory" in each["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_kubernetes_own_variables_are_kept_out(name: str) -> None:
+    # A Service called ordertide-track would set ORDERTIDE_TRACK_PORT, an unknown key under [track].
+    assert pod(WORKLOADS[name])["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_every_volume_that_is_mounted_is_there(name: str) -> None:
+    spec = pod(WORKLOADS[name])
+    claims = WORKLOADS[name]["spec"].get("volumeClaimTemplates", [])
+    there = {v["name"] for v in spec["volumes"]} | {c["metadata"]["name"] for c in claims}
+    mounted = {mount["name"] for mount in container(WORKLOADS[name])["volumeMounts"]}
+    assert mounted == there
+    maps = {generator["name"] for generator in kustomization(BASE)["configMapGenerator"]}
+    used = {v["configMap"]["name"] for v in spec["volumes"] if "configMap" in v}
+    used |= {source["configMapRef"]["name"] for source in container(WORKLOADS[name])["envFrom"]}
+    assert used == maps
+
+
+def test_track_s_state_lies_on_its_claim_and_is_one_pod() -> None:
+    settings = read_settings(BASE / "ordertide.toml", {})
+    mounts = {m["name"]: m["mountPath"] for m in container(WORKLOADS["track"])["volumeMounts"]}
+    for path in (settings.track.folder, settings.privacy.keys):
+        assert Path(path).is_relative_to(mounts["state"])
+    assert WORKLOADS["track"]["kind"] == "StatefulSet"
+    assert WORKLOADS["track"]["spec"]["replicas"] == 1
+
+
+# ---------------------------------------------------------------- labels
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_selectors_find_their_own_pods(name: str) -> None:
+    labels = WORKLOADS[name]["spec"]["template"]["metadata"]["labels"]
+    assert WORKLOADS[name]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert labels["app.kubernetes.io/component"] == name
+
+
+def test_every_workload_has_a_disruption_budget_of_its_own() -> None:
+    budgets = of_kind("PodDisruptionBudget")
+    selected = [b["spec"]["selector"]["matchLabels"] for b in budgets]
+    assert sorted(labels["app.kubernetes.io/component"] for labels in selected) == sorted(WORKLOADS)
+    assert {labels["app.kubernetes.io/name"] for labels in selected} == {common_name()}
+    assert all(b["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow" for b in budgets)
+
+
+def common_name() -> str:
+    (labels,) = kustomization(BASE)["labels"]
+    assert labels["includeTemplates"]
+    name: str = labels["pairs"]["app.kubernetes.io/name"]
+    return name
+
+
+def test_only_metrics_and_track_itself_get_through() -> None:
+    policies = {each["metadata"]["name"]: each["spec"] for each in of_kind("NetworkPolicy")}
+    name = {"app.kubernetes.io/name": common_name()}
+    assert policies["metrics-only"]["podSelector"]["matchLabels"] == name
+    assert policies["metrics-only"]["ingress"][0]["ports"] == [
+        {"protocol": "TCP", "port": "metrics"}
+    ]
+    exchange = policies["track-exchange"]
+    track = {**name, "app.kubernetes.io/component": "track"}
+    assert exchange["podSelector"]["matchLabels"] == track
+    assert exchange["ingress"] == [{"from": [{"podSelector": {"matchLabels": track}}]}]
+
+
+def test_the_service_selects_track() -> None:
+    (service,) = of_kind("Service")
+    labels = WORKLOADS["track"]["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert WORKLOADS["track"]["spec"]["serviceName"] == service["metadata"]["name"]
+
+
+# ---------------------------------------------------------------- autoscaling
+def triggers() -> list[tuple[Json, Json]]:
+    return [(scaled, t) for scaled in documents(KEDA) for t in scaled["spec"]["triggers"]]
+
+
+def test_writers_scale_on_the_lag_of_their_own_group() -> None:
+    lag = {
+        (scaled["spec"]["scaleTargetRef"]["name"], t["metadata"]["topic"]): t["metadata"]
+        for scaled, t in triggers()
+    }
+    tiers = ("hot", "warm", "archive")
+    wanted = {(f"write-{tier}", topic) for tier in tiers for topic in TOPICS_OF_A_WRITER}
+    assert set(lag) == wanted
+    for (target, _), metadata in lag.items():
+        assert metadata["consumerGroup"] == writer_group(target.removeprefix("write-"))
+        assert WORKLOADS[target]["kind"] == "Deployment"
+        assert "replicas" not in WORKLOADS[target]["spec"], "applying would undo the autoscaler"
+
+
+TOPICS_OF_A_WRITER = (ORDERS_CHANGES, ORDERS_EVENTS)
+
+
+def test_the_manifests_are_plain_data() -> None:
+    for folder in FOLDERS:
+        assert json.dumps(documents(folder))
