@@ -1,0 +1,160 @@
+"""A whole installation on real servers: the dataflow, the three writers, each a process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from urllib.request import urlopen
+
+import confluent_kafka
+from confluent_kafka import KafkaException, TopicPartition
+
+from broker.connect import Connection
+from broker.produce import Producer, Record
+from broker.topics import ensure_topics, partition_count
+from commands.tiers import TIERS, writer_group
+from schemas import topics
+from schemas.instants import format_instant
+from schemas.settings import Settings, read_settings
+from storage_tiering.tier import Tier
+from tests.dataflow.engine import ROOT, Json, free_port, record
+
+PARTITIONS = 8
+PATIENCE_S = 120.0
+ASK_TIMEOUT_S = 10.0
+Tables = Mapping[str, Mapping[str, object]]
+
+
+class Installation:
+    """Processes over one settings file in a folder; `tables` says where the servers are."""
+
+    def __init__(self, folder: Path, bootstrap: str, tables: Tables) -> None:
+        self.folder = folder
+        self.path = folder / "ordertide.toml"
+        self.path.write_text(toml(whole(folder, bootstrap, tables)), "utf-8")
+        self.connection = Connection(bootstrap)
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.ports = dict.fromkeys(["track", *TIERS], 0)
+        ensure_topics(self.connection, PARTITIONS)
+        self.producer = Producer(self.connection, linger_ms=0)
+
+    @property
+    def settings(self) -> Settings:
+        return read_settings(self.path)
+
+    def start(self, *parts: str) -> None:
+        """Run `track`, or the writer of a tier."""
+        for part in parts:
+            command = ["track"] if part == "track" else ["write", part]
+            command = [sys.executable, "run.py", *command, "--settings", str(self.path)]
+            self.ports[part] = free_port()
+            with (self.folder / f"{part}.log").open("ab") as said:
+                self.running[part] = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    stdout=said,
+                    stderr=said,
+                    env={**os.environ, "ORDERTIDE_TELEMETRY_PORT": str(self.ports[part])},
+                )
+
+    def end(self, part: str, number: int = signal.SIGTERM) -> None:
+        """Send a signal and wait; a polite one has to be answered with exit code 0."""
+        process = self.running.pop(part)
+        process.send_signal(number)
+        code = process.wait(PATIENCE_S)
+        assert code == (0 if number == signal.SIGTERM else -number), self.said(part)
+
+    def said(self, part: str) -> str:
+        """The end of what a part logged."""
+        return (self.folder / f"{part}.log").read_text("utf-8")[-4_000:]
+
+    def metrics(self, part: str) -> dict[str, float]:
+        """What a running part shows at /metrics, by name and labels."""
+        with urlopen(f"http://127.0.0.1:{self.ports[part]}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+        return {name.removeprefix("ordertide_"): float(value) for name, value in samples}
+
+    def feed(self, events: Iterable[Json]) -> None:
+        """Write events as any sender would."""
+        self.producer.send_many(topics.EVENTS, map(record, events))
+        self.producer.flush(PATIENCE_S)
+
+    def tick(self, at: int) -> None:
+        """Everything up to `at` has been written, in every partition."""
+        data = json.dumps({"kind": "tick", "recorded_at": format_instant(at)}).encode()
+        ticks = [Record(None, data, partition=partition) for partition in range(PARTITIONS)]
+        self.producer.send_many(topics.EVENTS, ticks)
+        self.producer.flush(PATIENCE_S)
+
+    def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
+        """Ask until it is so; a part that has ended will never make it so."""
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not is_so():
+            for part, process in self.running.items():
+                assert process.poll() is None, f"{part} ended\n{self.said(part)}"
+            heard = "\n".join(self.said(part)[-600:] for part in self.running)
+            assert time.monotonic() < give_up_at, f"waited in vain: {what}\n{heard}"
+            time.sleep(0.2)
+
+    def wait_for_all(self) -> None:
+        """Until everything fed has been judged, and everything said is in every tier."""
+        group = self.settings.track.group
+        self.wait_until(lambda: not self.behind(group, [topics.EVENTS]), "track's lag")
+        said = [topics.ORDERS_CHANGES, topics.ORDERS_EVENTS]
+        for tier in TIERS:
+            name = writer_group(tier)
+            self.wait_until(lambda n=name: not self.behind(n, said), f"{tier}'s lag")  # type: ignore[misc]  # a lambda with a default
+
+    def behind(self, group: str, names: list[str]) -> int:
+        """Messages that a group has not committed yet; -1 while the broker can't say."""
+        client = confluent_kafka.Consumer({**self.connection.config("consumer"), "group.id": group})
+        try:
+            parts = [
+                TopicPartition(name, number)
+                for name in names
+                for number in range(partition_count(self.connection, name))
+            ]
+            stored = client.committed(parts, timeout=ASK_TIMEOUT_S)
+            ends = [client.get_watermark_offsets(p, timeout=ASK_TIMEOUT_S) for p in parts]
+        except KafkaException:
+            return -1  # no coordinator yet, or the broker is away
+        finally:
+            client.close()
+        return sum(
+            high - max(part.offset, low) for part, (low, high) in zip(stored, ends, strict=True)
+        )
+
+    def tier(self, name: str) -> Tier:
+        """A tier, opened for reading."""
+        return TIERS[name](self.settings)
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        for process in self.running.values():
+            process.kill()
+            process.wait()
+        self.producer.close()
+
+
+def whole(folder: Path, bootstrap: str, tables: Tables) -> Tables:
+    """All tables of the settings file."""
+    return {
+        "broker": {"bootstrap": bootstrap},
+        "track": {"clock": "recorded", "folder": str(folder / "track"), "epoch_ms": 50},
+        "privacy": {"keys": str(folder / "keys.json")},
+        "telemetry": {"level": "WARNING", "logs": "text"},
+        **tables,
+    }
+
+
+def toml(tables: Tables) -> str:
+    """Tables as TOML; JSON's values are TOML's."""
+    return "\n".join(
+        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+        for name, table in tables.items()
+    )
