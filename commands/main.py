@@ -9,11 +9,17 @@ from schemas.errors import OrdertideError
 from telemetry.collector import collect_seldom
 
 COMMANDS = {
+    "config": "commands.config",
+    "deliver": "commands.deliver",
     "demo": "commands.demo",
+    "doctor": "commands.doctor",
     "list": "commands.list_plugins",
     "lookup": "commands.lookup",
     "rejected": "commands.rejected",
     "replay": "commands.replay",
+    "stack": "commands.stack",
+    "state": "commands.state",
+    "tier": "commands.tier",
     "track": "commands.track",
     "write": "commands.write",
 }
@@ -37,7 +43,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ordertide")
 def cli() -> None:
-    r"""The engine that knows where every order is.
+    """The engine that knows where every order is.
 
     \b
     ordertide demo --once                 the whole thing on sample orders, in a minute
