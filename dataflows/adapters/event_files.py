@@ -19,6 +19,7 @@ from schemas.errors import SettingsError
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 ARCHIVED = ("event", "order_id", "arrival_at")  # of the archive's columns, what a replay needs
+ARCHIVE_FOOTER = b"ordertide"  # the archive's files have it
 
 
 class Line(NamedTuple):
@@ -68,9 +69,15 @@ def open_lines(path: str) -> IO[bytes]:
 
 
 def read_parquet(path: str) -> Iterator[Line]:
-    """The rows of a Parquet file as JSON: the archive's events, or all columns as fields."""
+    """The rows of a Parquet file as JSON: the archive's events, or all columns as fields.
+
+    The archive's files of orders.changes hold what came of the events, and so none: `archive/**`
+    may name them.
+    """
     file = pq.ParquetFile(path)
     names = file.schema_arrow.names
+    if "event" not in names and ARCHIVE_FOOTER in (file.schema_arrow.metadata or {}):
+        return
     wanted = [name for name in ARCHIVED if name in names] if "event" in names else None
     number = 0
     for batch in file.iter_batches(batch_size=4096, columns=wanted):
@@ -85,8 +92,11 @@ def as_judged(data: bytes, row: dict[str, Any]) -> bytes:
     """An archived event, of the order that it was given to and with the arrival that counted.
 
     A scan that named a waybill stands there once for every order of its parcel, and its arrival is
-    not before that of the event which registered the number: replayed, each is an event of its own
-    order. What isn't JSON is left as it is, for the decoder to say why.
+    not before that of the event which registered the number. Replayed, each copy names its order,
+    so it is an event of that order alone: nothing is resolved, given out again or made to wait.
+    The dedup key holds within an order, so copies with one event_id don't hide each other. They are
+    counted one by one: a replay of the archive reads more events than the one of the originals.
+    What isn't JSON is left as it is, for the decoder to say why.
     """
     if not row:
         return data

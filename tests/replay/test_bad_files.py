@@ -141,7 +141,7 @@ BREAKING: dict[str, tuple[Json, str, str]] = {
         "too_many_shipments",
         "the order would have 401 parcels; at most 250 are taken",
     ),
-    "half a character": ({"remark": "\ud800"}, "malformed_json", "not JSON"),
+    "half a character": ({"remark": "\ud800"}, "malformed_json", "half a surrogate pair"),
 }
 
 
