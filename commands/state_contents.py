@@ -26,7 +26,7 @@ class Orders(NamedTuple):
 class Numbers(NamedTuple):
     """How many numbers lead to orders, and how many events wait for one."""
 
-    count: int
+    held: int
     waiting: int
     through: int
 

@@ -66,6 +66,7 @@ def open_together(path: Path) -> tuple[StateReader, Recovery | None]:
     commits. A flow in a hurry may have made these, then both are opened again.
     """
     folder = path.parent / RECOVERY
+    recovery: Recovery | None = None
     for _ in range(TRIES):
         recovery = read_recovery(folder) if folder.exists() else None
         reader = StateReader(path)

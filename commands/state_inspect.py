@@ -151,7 +151,7 @@ def inside_of(files: StateFiles, shard: str, links: Sequence[Link]) -> Inside | 
         return None
     if holds_numbers(shard):
         numbers = read_numbers(files.reader, shard, links)
-        return Inside(numbers=numbers.count, waiting=numbers.waiting)
+        return Inside(numbers=numbers.held, waiting=numbers.waiting)
     orders, last = read_orders(files.reader, shard, links)
     return Inside(
         live=len(orders),
