@@ -1,0 +1,91 @@
+"""The README's section on real servers works when it is pasted into a shell."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from deploy.stack.library import PLACE_VARIABLE
+from tests import stack
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADINGS = {"README.md": "## On real servers", "README.zh.md": "## 在真实服务器上"}
+TIMEOUT_S = 540
+# Downloads and installs; what the tests run with is installed already.
+INSTALLS = re.compile(r"^(sudo apt-get|\.venv/bin/pip) ", re.MULTILINE)
+ENDS = "kill $(jobs -p)"
+
+
+def blocks(name: str) -> list[str]:
+    """The shell commands of the section, a text for each block."""
+    text = (ROOT / name).read_text("utf-8")
+    section = text.split(f"{HEADINGS[name]}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r" +# .*$", "", text, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    """A folder with what the commands take from a checkout; its servers are gone in the end."""
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, program in {"python": "", "ordertide": f" {ROOT / 'run.py'}"}.items():
+        path = programs / name
+        path.write_text(f'#!/bin/sh\nexec {sys.executable}{program} "$@"\n')
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    yield tmp_path
+    command = [str(programs / "ordertide"), "stack", "down", "--wipe"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
+
+
+def pasted(commands: str, folder: Path) -> str:
+    """What a shell prints that gets the commands; it and all that it starts are gone then."""
+    jars = os.environ.get(PLACE_VARIABLE, str(ROOT / ".stack" / "lib"))
+    shell = subprocess.Popen(
+        ["bash", "-e", "-c", commands],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), PLACE_VARIABLE: jars},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = shell.communicate(timeout=TIMEOUT_S)
+    finally:
+        with suppress(ProcessLookupError):  # all have ended, as they should
+            os.killpg(shell.pid, signal.SIGKILL)
+    assert shell.returncode == 0, said[-5_000:]
+    return said
+
+
+def test_both_languages_give_the_same_commands() -> None:
+    english, chinese = ([without_comments(block) for block in blocks(name)] for name in HEADINGS)
+    assert english == chinese
+    assert len(english) > 4
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(600)
+def test_the_section_on_real_servers_works_when_pasted(checkout: Path) -> None:
+    stack.address("kafka")  # whoever wants such tests has started a stack, and with it has the jars
+    commands = [block for block in blocks("README.md") if not INSTALLS.search(block)]
+    assert ENDS in commands[-1]
+    said = pasted("\n".join([*commands[:-1], "kill $(jobs -p); wait"]), checkout)
+    assert "19762 events written" in said
+    assert re.search(r"^0 problems", said, re.MULTILINE)
+    for tier in ("hot", "warm", "archive"):
+        assert f"answered by  {tier} " in said
+    assert re.search(r'"total":\{"value":[1-9]', said), "no overdue order in Elasticsearch"
+    assert re.search(r"^late_(shipping|delivery) .* active", said, re.MULTILINE)
+    assert re.search(r"│ PENDING_PAYMENT │ +4998 │", said)
