@@ -1,5 +1,6 @@
 """What HDFS says when it can't: wait, or give up."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from hdfs.util import HdfsError
 from schemas.errors import Busy, StateError
 
 RETRY_AFTER_S = 5.0
+DATANODE = re.compile(r'ip_addr: \\*"([^"\\]*).*?xfer_port: (\d+)')  # quotes are escaped
 
 # Refusals that no waiting changes. All others pass: safe mode, a stand-by NameNode, a full quota,
 # no DataNode with room ("could only be written to 0 of the 1 minReplication nodes"), a lost lease.
@@ -75,8 +77,14 @@ def readings(name: str, servers: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, PermissionError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = plainly(error)
         raise StateError(f"archive {name}: {reason}; check the archive's folder") from error
     except (OSError, RuntimeError) as error:  # RuntimeError: no DataNode gives the block
-        reason = str(error).partition("\n")[0]
-        raise Busy(f"archive {name}: HDFS at {servers}: {reason}", RETRY_AFTER_S) from error
+        raise Busy(f"archive {name}: HDFS at {servers}: {plainly(error)}", RETRY_AFTER_S) from error
+
+
+def plainly(error: Exception) -> str:
+    """What hdfs-native says without a Java trace, or 20 fields of each DataNode that it asked."""
+    said = str(error).partition("\n")[0]
+    nodes = DATANODE.findall(said)
+    return f"no answer from DataNode {', '.join(map(':'.join, nodes))}" if nodes else said

@@ -12,7 +12,6 @@ from tests.storage_tiering.hdfs_servers import Pair, patiently, read
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.xdist_group("hdfs"),
     pytest.mark.timeout(300),  # three servers; on a busy machine each takes half a minute
 ]
 
