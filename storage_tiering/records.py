@@ -60,8 +60,8 @@ class Message(Protocol):
 
 
 def clock_of(message: Message) -> int | None:
-    """The stream clock (ms) that rides on the message, or None."""
-    return _number(message, HEADER_CLOCK)
+    """The stream clock (ms) that rides on the message; None without one, or before its first."""
+    return _number(message, HEADER_CLOCK) or None
 
 
 def decode(message: Message) -> OrderRecord | EventRecord | None:

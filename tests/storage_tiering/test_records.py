@@ -40,6 +40,10 @@ def test_the_clock_rides_in_a_header() -> None:
     assert clock_of(msgspec.structs.replace(change(), headers=[("clock", None)])) is None
 
 
+def test_a_clock_that_has_not_begun_is_none_and_not_the_year_1970() -> None:
+    assert clock_of(msgspec.structs.replace(change(), headers=[("clock", b"0")])) is None
+
+
 def test_a_heartbeat_is_no_record() -> None:
     assert decode(heartbeat(Log(), START)) is None
 
