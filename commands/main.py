@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "commands.demo",
     "doctor": "commands.doctor",
     "list": "commands.list_plugins",
+    "load": "commands.load",
     "lookup": "commands.lookup",
     "rejected": "commands.rejected",
     "replay": "commands.replay",

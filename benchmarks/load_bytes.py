@@ -1,0 +1,190 @@
+"""`python -m benchmarks.load_bytes`: what a generated order takes up in topics and tiers.
+
+python -m benchmarks.load_bytes                                  3,000 orders
+python -m benchmarks.load_bytes --orders 20000 --elasticsearch
+
+Orders of `ordertide load` live their whole lives (nothing is judged after 120 days) and go through
+the core in small batches, so that an order is published once per event, as it is when events
+trickle in. What the dataflow would write is counted, and written into each tier. The figures stand
+in `commands/size_costs.py` and in docs/scale.md.
+"""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+import click
+import pyarrow as pa
+
+from benchmarks.core import in_batches
+from commands.load_options import Amount, Times, plan_of
+from commands.load_out import FileOutput
+from commands.load_pace import Recorded
+from commands.load_plan import Shares
+from commands.load_run import run
+from commands.load_stream import Stream
+from commands.load_text import Text
+from dataflows.core.fact import Fact
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.shard import Shard
+from dataflows.outbox import Outgoing, messages
+from dataflows.replay import Counts, Recording, sort_files
+from dataflows.sorting import Sorter
+from dataflows.tables import read_lifecycle, read_rules
+from deploy.stack.elasticsearch import Elasticsearch
+from schemas import topics
+from storage_tiering.archive.files import LocalFiles
+from storage_tiering.archive.parquet import ParquetTier
+from storage_tiering.hot.embedded import EmbeddedRedis
+from storage_tiering.hot.redis import HotSettings, RedisTier, connect
+from storage_tiering.records import decode
+from storage_tiering.tier import EventRecord, OrderRecord, Tier
+from storage_tiering.warm.sqlite import SqliteTier
+
+BATCH = 20
+DAYS = 120
+FOR_EVER_MS = 10**12
+PACKED_TOGETHER = 100  # messages of a producer's batch
+
+
+class Written(NamedTuple):
+    """A message of an output topic, where it would lie."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+def generate(folder: Path, orders: int) -> Path:
+    """A file of events without what goes wrong; most orders in it have reached their end."""
+    times = Times("2026-01-01T00:00:00Z", f"{DAYS}d", None, "10m", 3.0)
+    plan = plan_of(
+        Amount(orders / DAYS, None, None), times, Shares(0, 0, 0, 0), seed=1, is_daily=True
+    )
+    stream, file = Stream(plan), folder / "load.ndjson"
+    output = FileOutput(str(file), Text("L1", 1.0, recorded=True))
+    run(stream, output, Recorded(output, FOR_EVER_MS, stream.begins_at), Event())
+    return file
+
+
+def judged(file: Path) -> Iterator[Outgoing]:
+    """What the dataflow would write for the events of a file."""
+    table = read_lifecycle(None)
+    rules = read_rules(None, table)
+    shards = [Shard(table, rules, {}) for _ in SHARDS]
+    sorter, counts = Sorter(), Counts()
+    sort_files([str(file)], sorter, counts, lambda _: None)
+    recording = Recording(table, rules, counts, None, lambda _: None, lambda data, _: data)
+    for batch in in_batches(sorter.sorted(), BATCH):
+        for step in recording.steps(iter(batch)):
+            shares: list[list[Fact]] = [[] for _ in shards]
+            for fact in step.answers.facts:
+                shares[shard_of(fact.key)].append(fact)
+            for shard, share in zip(shards, shares, strict=True):
+                shard.offer(share)
+                yield from messages(shard.advance(step.through), [], step.through)
+
+
+def packed_bytes(values: Sequence[bytes]) -> float:
+    """Mean bytes of a message after lz4, packed as a producer packs them."""
+    lz4 = pa.Codec("lz4")
+    packs = in_batches(values, PACKED_TOGETHER)
+    return sum(len(lz4.compress(b"".join(pack), asbytes=True)) for pack in packs) / len(values)
+
+
+def write(tier: Tier, records: Sequence[OrderRecord | EventRecord]) -> None:
+    """Write all records, in their order; print how fast that went."""
+    began = time.perf_counter()
+    for batch in in_batches(records, 500):
+        tier.write_orders([record for record in batch if isinstance(record, OrderRecord)])
+        tier.write_events([record for record in batch if isinstance(record, EventRecord)])
+    tier.flush(force=True)
+    print(f"{tier.name}: {len(records) / (time.perf_counter() - began):,.0f} records/s")
+
+
+def hot_bytes(records: Sequence[OrderRecord | EventRecord]) -> int:
+    """What Redis says that it uses more than when it was empty."""
+    with EmbeddedRedis() as server:
+        client = connect(server.url)
+        before = client.info("memory")["used_memory"]
+        write(RedisTier(client, HotSettings(keep_ms=FOR_EVER_MS, safety_ttl_ms=None)), records)
+        grown: int = client.info("memory")["used_memory"] - before
+        client.close()
+    return grown
+
+
+def elastic_bytes(records: Sequence[OrderRecord | EventRecord], folder: Path) -> int:
+    """What the indices of a node of our own take up after merging."""
+    from storage_tiering.warm.elastic import ElasticTier  # noqa: PLC0415 - an optional part
+    from storage_tiering.warm.elastic_access import connect as connect_elastic  # noqa: PLC0415 - too
+
+    with Elasticsearch(folder) as server:
+        client = connect_elastic(server.address["url"])
+        tier = ElasticTier(client, keep_ms=FOR_EVER_MS)
+        list(tier.templates.install(tier.periods))
+        write(tier, records)
+        client.indices.forcemerge(max_num_segments=1)
+        size_bytes = tier.counts().size_bytes
+        tier.close()
+    return size_bytes
+
+
+def topic_lines(written: Sequence[Outgoing], orders: int, events: Sequence[bytes]) -> Iterator[str]:
+    """A line a topic."""
+    by_topic: dict[str, list[bytes]] = {topics.EVENTS: list(events)}
+    for message in written:
+        if message.value is not None:
+            by_topic.setdefault(message.topic, []).append(message.value)
+    for topic, values in sorted(by_topic.items()):
+        mean = sum(map(len, values)) / len(values)
+        yield (
+            f"{topic:16} {len(values) / orders:6.2f} an order, {len(values) / len(events):5.2f} an "
+            f"event, {mean:6.0f} bytes, {packed_bytes(values):6.0f} packed"
+        )
+
+
+@click.command()
+@click.option("--orders", default=3_000, show_default=True)
+@click.option("--elasticsearch", is_flag=True, help="start a node and measure it too; needs Java")
+def main(orders: int, *, elasticsearch: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = generate(folder, orders)
+        events = [line for line in file.read_bytes().splitlines() if b'"tick"' not in line]
+        written = list(judged(file))
+        places = Counter[str]()
+        records = [record for message in written if (record := record_of(message, places))]
+        count = len({record.key for record in records})
+        print(f"{count:,} orders, {len(events):,} events")
+        print("\n".join(topic_lines(written, count, events)))
+        print(f"hot: Redis       {hot_bytes(records) / count:8.0f} bytes an order")
+        warm = SqliteTier(folder / "warm", FOR_EVER_MS)
+        write(warm, records)
+        print(f"warm: SQLite     {warm.counts().size_bytes / count:8.0f} bytes an order")
+        warm.close()
+        if elasticsearch:
+            size_bytes = elastic_bytes(records, folder / "elastic")
+            print(f"warm: Elastic    {size_bytes / count:8.0f} bytes an order, merged")
+        archive = ParquetTier(LocalFiles(folder / "archive"))
+        write(archive, records)
+        print(f"archive: Parquet {archive.counts().size_bytes / count:8.0f} bytes an order")
+
+
+def record_of(message: Outgoing, places: Counter[str]) -> OrderRecord | EventRecord | None:
+    """A message as the tiers read it; what is not for them, and tombstones, are left out."""
+    if message.topic not in {topics.ORDERS_EVENTS, topics.ORDERS_CHANGES} or not message.value:
+        return None
+    places[message.topic] += 1
+    place = message.topic, 0, places[message.topic]
+    return decode(Written(*place, message.key, message.value, message.headers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`ordertide load`: realistic order lives as a stream of events, into a file or the broker."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import click
+
+from broker.reach import reach
+from broker.throttle import Throttle
+from commands.load_options import Amount, Times, plan_of
+from commands.load_out import FileOutput, Output, TopicOutput
+from commands.load_pace import Live, Pace, Recorded, now_ms
+from commands.load_plan import Plan, Shares
+from commands.load_run import run, write_expectation
+from commands.load_stream import Stream
+from commands.load_text import Text
+from commands.track import connection_of
+from schemas.instants import format_instant, parse_duration
+from schemas.settings import Settings, read_settings
+from schemas.topics import EVENTS
+
+SHARE = click.FloatRange(0, 1)
+ABOVE_ZERO = click.FloatRange(0, min_open=True)
+ABOVE_ONE = click.FloatRange(1, min_open=True)
+
+
+@click.command("load")
+@click.option("--orders-per-day", type=ABOVE_ZERO, help="lives as long as real ones [100000]")
+@click.option("--rate", type=ABOVE_ZERO, help="messages a second, steady from the first on")
+@click.option("--live-orders", type=click.IntRange(1), help="with --rate [100 for each message/s]")
+@click.option("--duration", default="1h", show_default=True, help="of the stream: 90s, 10m, 7d")
+@click.option("--seed", type=int, default=1, show_default=True, help="same seed, same bytes")
+@click.option("--out", help="FILE.ndjson, .ndjson.gz, .ndjson.zst or - [the broker's events]")
+@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@click.option(
+    "--clock", type=click.Choice(["recorded", "live"]), help="[the settings'; to a file: recorded]"
+)
+@click.option("--start", default="2026-01-01T00:00:00Z", show_default=True, help="recorded clock")
+@click.option("--tick-every", default="1m", show_default=True, help="recorded clock")
+@click.option("--daily-curve/--no-daily-curve", default=None, help="[on without --rate]")
+@click.option("--flash-sale", help="how long after the start it begins")
+@click.option("--flash-sale-length", default="10m", show_default=True)
+@click.option("--flash-sale-times", type=ABOVE_ONE, default=3.0, show_default=True, help="load")
+@click.option("--duplicates", type=SHARE, default=0.2, show_default=True, help="share of events")
+@click.option("--out-of-order", type=SHARE, default=0.05, show_default=True, help="share of events")
+@click.option("--late", type=SHARE, default=0.01, show_default=True, help="share of events")
+@click.option("--malformed", type=SHARE, default=0.001, show_default=True, help="beside events")
+@click.option("--prefix", help="of all ids, to keep loads apart [L and the seed]")
+@click.option("--expect", type=click.Path(path_type=Path), help="FILE.json: what must come of it")
+def command(**options: Any) -> None:  # noqa: ANN401 - click knows their types
+    """Generate orders that live, ship, come back and get lost like real ones.
+
+    \b
+    ordertide load --orders-per-day 1e6 --duration 1d --out day.ndjson.zst --expect day.json
+    ordertide load --rate 10000 --live-orders 1000000 --duration 5m --settings ordertide.toml
+    ordertide load --rate 500 --flash-sale 5m --duration 30m --out - | head
+    """
+    settings = read_settings(options["path"])
+    is_live = clock_of(options, settings) == "live"
+    start = format_instant(now_ms()) if is_live else options["start"]
+    plan = plan_of(
+        Amount(options["orders_per_day"], options["rate"], options["live_orders"]),
+        Times(
+            start,
+            options["duration"],
+            options["flash_sale"],
+            options["flash_sale_length"],
+            options["flash_sale_times"],
+        ),
+        Shares(*(options[name] for name in ("duplicates", "out_of_order", "late", "malformed"))),
+        options["seed"],
+        is_daily=options["daily_curve"],
+    )
+    load(plan, settings, options, is_live=is_live)
+
+
+def clock_of(options: dict[str, Any], settings: Settings) -> str:
+    """The clock that was asked for, else the one that fits where it goes."""
+    if options["clock"]:
+        return str(options["clock"])
+    is_recorded = options["out"] or settings.track.clock == "recorded"
+    return "recorded" if is_recorded else "live"
+
+
+def load(plan: Plan, settings: Settings, options: dict[str, Any], *, is_live: bool) -> None:
+    """Run the plan and say what came of it."""
+    tick_every_ms = parse_duration(options["tick_every"], of="--tick-every")
+    text = Text(options["prefix"] or f"L{plan.seed}", plan.scale, recorded=not is_live)
+    output = output_of(options["out"], settings, text, is_live=is_live)
+    stream = Stream(plan)
+    started_s = time.monotonic()
+    with told_to_stop() as stop:
+        pace: Pace = Recorded(output, tick_every_ms, stream.begins_at)
+        if is_live:
+            pace = Live(output, plan.start_at, now_ms, stop)
+        expected = run(stream, output, pace, stop)
+    if options["expect"]:
+        write_expectation(options["expect"], expected)
+    report(expected, output, time.monotonic() - started_s)
+
+
+@contextmanager
+def told_to_stop() -> Iterator[Event]:
+    """Set by Ctrl-C and SIGTERM."""
+    stop = Event()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool) -> Output:
+    """The file, or the topic `events` of the settings' broker."""
+    if out:
+        return FileOutput(out, text)
+    connection = connection_of(settings.broker)
+    reach(connection)
+    group = settings.track.group
+    throttle = Throttle(connection, {EVENTS: [group]}) if settings.broker.embedded else None
+    return TopicOutput(connection, text, throttle, live=is_live)
+
+
+def report(expected: dict[str, Any], output: Output, seconds: float) -> None:
+    """Say in a line or two what was made, on standard error: the other may hold the events."""
+    messages = expected["events_read"]
+    click.echo(
+        f"{messages:,} messages ({output.size_bytes / 1e6:,.1f} MB) of {expected['orders']:,} "
+        f"orders in {seconds:.1f} s: {messages / max(seconds, 0.001):,.0f}/s",
+        err=True,
+    )
+    if behind_ms := expected.get("behind_ms"):
+        click.echo(f"at most {behind_ms} ms behind the intended instants", err=True)

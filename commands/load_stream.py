@@ -1,0 +1,174 @@
+"""The stream of generated events: orders live step by step, and the network delays and doubles.
+
+Nothing is kept of a live order but one number in the slice of time in which its next step comes.
+"""
+
+import random
+from collections.abc import Iterator
+
+from commands.load_agenda import Agenda
+from commands.load_chance import SLOTS, log_uniform, mixer
+from commands.load_demand import Demand
+from commands.load_lives import KINDS, LIVES, SALE_LIVES, Life, kind_of
+from commands.load_malformed import bad_message
+from commands.load_plan import Plan, Shares, Waits
+from commands.load_tally import Tally
+from schemas.instants import MINUTE_MS, SECOND_MS
+
+# A message to be sent: (arrival, number of the order, step, time, the order's chance). A plain
+# tuple, as making a named one takes 0.4 us more, a tenth of all that an event costs.
+Sent = tuple[int, int, int, int, int]
+MALFORMED = -1  # a step that no life has
+
+# A turn of an order is one integer that sorts by time: time, number, step (10 bits), chance.
+STEP_BITS, CHANCE_BITS, NAME_BITS = 10, 64, 44
+STEP_MASK = (1 << STEP_BITS) - 1
+CHANCE_MASK = (1 << CHANCE_BITS) - 1
+NAME_MASK = (1 << NAME_BITS) - 1
+
+HELD_BACK_MS = log_uniform(SECOND_MS, MINUTE_MS)
+AT_ONCE = 0.5  # of second copies: sent again before anybody answered; the others within a minute
+LOTS = mixer(0)  # odd multipliers of 64 bits: what they make of one draw looks like many
+LAST_COMMANDS = [life.last_command for life in KINDS]
+SAMPLE = 1000  # lives looked at to tell how long ago the oldest live order began
+
+
+class Stream:
+    """A plan's messages in slices of time, each sorted by arrival. One use."""
+
+    def __init__(self, plan: Plan) -> None:
+        """The same plan gives the same messages."""
+        self.plan = plan
+        self.tally = Tally()
+        self.lots = random.Random(plan.seed)  # noqa: S311 - a seeded stream, not a secret
+        self.mix = mixer(plan.seed)
+        # A sale is bought and paid in minutes and shipped after it, however short lives are.
+        self.waits = [
+            *(waits_of(life, plan.waits) for life in LIVES),
+            *(waits_of(life, Waits(scale=1.0)) for life in SALE_LIVES),
+        ]
+        self.turns: Agenda[int] = Agenda()
+        self.held: Agenda[Sent] = Agenda()
+        self.delayed = share_delayed(plan.shares)
+        either = plan.shares.out_of_order + plan.shares.late
+        self.late_among_delayed = plan.shares.late / either if either else 0.0
+        self.slice_ms = plan.slice_ms
+        self.begins_at = plan.start_at - (self.longest_ms() if plan.live_orders else 0)
+        self.demand = Demand(plan, self.lots, self.begins_at)
+
+    def slices(self) -> Iterator[tuple[int, list[Sent]]]:
+        """(end of a slice, its messages) to the end of the plan; what is held back then is left.
+
+        First comes the history of the orders that are live at the start.
+        """
+        yield from self.between(self.begins_at, self.plan.start_at)
+        yield from self.between(self.plan.start_at, self.plan.end_at)
+
+    def flush(self, at: int) -> list[Sent]:
+        """Everything held back, arriving at `at`: the network is mended."""
+        return sorted((min(sent[0], at), *sent[1:]) for sent in self.held.take_all())
+
+    def between(self, begin_at: int, end_at: int) -> Iterator[tuple[int, list[Sent]]]:
+        """The slices that hold something, from `begin_at` to before `end_at`."""
+        number = begin_at // self.slice_ms
+        while number * self.slice_ms < end_at:
+            until = min((number + 1) * self.slice_ms, end_at)
+            yield until, self.slice(number, until)
+            nexts = (self.turns.first(), self.held.first(), self.demand.first() // self.slice_ms)
+            number = max(number + 1, min(n for n in nexts if n is not None))
+
+    def slice(self, number: int, end_at: int) -> list[Sent]:
+        """The messages that arrive in a slice, which ends before `end_at`."""
+        due = self.turns.take(number)
+        due += self.placed(end_at)
+        due.sort()
+        out = self.held.take(number)
+        self.live(due, out)
+        out.sort()
+        return out
+
+    def placed(self, end_at: int) -> Iterator[int]:
+        """First turns of orders placed before `end_at`; before the start of those that last."""
+        start = self.plan.start_at
+        for at, serial in self.demand.until(end_at):
+            if at >= start or at + self.life_ms(serial) >= start:
+                yield (at << NAME_BITS | serial << STEP_BITS) << CHANCE_BITS | self.mix(serial)
+
+    def live(self, due: list[int], out: list[Sent]) -> None:
+        """Take turns: each order's event is sent, and its next turn put down."""
+        # One loop with everything at hand: this is what each event costs.
+        put, slice_ms, end_at = self.turns.put, self.slice_ms, self.plan.end_at
+        kinds, tally, lots = self.waits, self.tally.steps, self.lots.random
+        shares, delayed, asked = self.plan.shares, self.delayed, LAST_COMMANDS
+        for packed in due:
+            chance, named = packed & CHANCE_MASK, packed >> CHANCE_BITS
+            at, name = named >> NAME_BITS, named & NAME_MASK
+            serial, step = name >> STEP_BITS, name & STEP_MASK
+            kind = kind_of(serial, chance)
+            waits = kinds[kind]
+            tally[kind][step] += 1
+            if step + 1 < len(waits):
+                table, lot = waits[step + 1]
+                next_at = at + table[(chance * lot >> 40) % SLOTS]
+                if next_at < end_at:
+                    turn = (next_at << NAME_BITS | name + 1) << CHANCE_BITS | chance
+                    put(next_at // slice_ms, turn)
+            sent = at, serial, step, at, chance
+            if lots() < delayed and step > asked[kind]:
+                sent = self.delay(sent)
+            else:
+                out.append(sent)
+            if lots() < shares.duplicates:
+                self.double(sent, out)
+            if lots() < shares.malformed:
+                self.spoil(sent, out)
+
+    def delay(self, sent: Sent) -> Sent:
+        """Let an event arrive out of order, or late."""
+        is_late = self.lots.random() < self.late_among_delayed
+        self.tally.late += is_late
+        self.tally.out_of_order += not is_late
+        return self.hold(sent, self.plan.late_ms if is_late else HELD_BACK_MS)
+
+    def double(self, sent: Sent, out: list[Sent]) -> None:
+        """Send an event once more, after its first copy."""
+        self.tally.duplicates += 1
+        if sent[0] == sent[3] and self.lots.random() < AT_ONCE:
+            out.append(sent)
+        else:
+            self.hold(sent, HELD_BACK_MS)
+
+    def spoil(self, sent: Sent, out: list[Sent]) -> None:
+        """Send something bad beside an event."""
+        _, serial, _, at, chance = sent
+        out.append((at, serial, MALFORMED, at, chance))
+        self.tally.rejected[bad_message(chance + at).code] += 1
+
+    def hold(self, sent: Sent, delays_ms: tuple[float, ...]) -> Sent:
+        """Let a message arrive later."""
+        arrival_at = sent[0] + int(delays_ms[int(self.lots.random() * SLOTS)])
+        held = arrival_at, *sent[1:]
+        self.held.put(arrival_at // self.slice_ms, held)
+        return held
+
+    def life_ms(self, serial: int) -> int:
+        """How long an order will live: from its first event to its last."""
+        chance = self.mix(serial)
+        waits = self.waits[kind_of(serial, chance)]
+        return sum(table[(chance * lot >> 40) % SLOTS] for table, lot in waits[1:])
+
+    def longest_ms(self) -> int:
+        """How long ago the oldest order that may be live began, as far as a sample tells."""
+        return max(self.life_ms(serial) for serial in range(SAMPLE)) // 1000 * 1000
+
+
+def waits_of(life: Life, waits: Waits) -> list[tuple[tuple[int, ...], int]]:
+    """For each step of a life its waits in ms, and the multiplier that draws one by its lot."""
+    return [(waits.table(step.wait), LOTS(step.wait.lot) | 1) for step in life.steps]
+
+
+def share_delayed(shares: Shares) -> float:
+    """The share of delayed events among those that may be delayed: they make up for the others."""
+    all_steps = sum(life.per_mille * len(life.steps) for life in LIVES)
+    spared = sum(life.per_mille * (life.last_command + 1) for life in LIVES)
+    return (shares.out_of_order + shares.late) * all_steps / (all_steps - spared)
