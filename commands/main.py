@@ -18,6 +18,7 @@ COMMANDS = {
     "lookup": "commands.lookup",
     "rejected": "commands.rejected",
     "replay": "commands.replay",
+    "size": "commands.size",
     "stack": "commands.stack",
     "state": "commands.state",
     "tier": "commands.tier",
