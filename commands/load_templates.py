@@ -6,7 +6,7 @@ from functools import lru_cache
 from commands.load_chance import shared_out, zipf
 from commands.load_lives import Life, Step, names_order
 from commands.load_places import PLACES
-from schemas.instants import MINUTE_MS, format_minute
+from schemas.instants import MINUTE_MS, format_instant
 
 # (number of the order, its chance, instant, the same in words, end) → the event
 Make = Callable[[bytes, int, int, bytes, bytes], bytes]
@@ -32,7 +32,7 @@ def instant(at: int) -> bytes:
 @lru_cache(maxsize=100_000)
 def minute_text(minute: int) -> bytes:
     """`2018-01-31T02:30:` of a minute counted from the epoch."""
-    return format_minute(minute).encode()
+    return format_instant(minute * MINUTE_MS)[: len("2018-01-31T02:30:")].encode()
 
 
 def carrier_of(chance: int) -> int:
