@@ -1,50 +1,97 @@
-"""A calendar queue: which orders have a deadline in which minute.
+"""A calendar queue: which orders have a deadline in which hour, and minute once that has begun.
 
-A heap entry per order would be 96 bytes (tuple, int, slot); a slot in its minute's list is 8. The
-exact time lies in the order itself. (Brown, "Calendar queues", CACM 31(10), 1988.)
+A heap entry per order would be 96 bytes (tuple, int, slot), a slot in a list of keys is 8. A list
+for each minute to come was 110 an order all the same, as a shard has few orders to share one: hence
+the hours. The exact time lies in the order itself. (Brown, "Calendar queues", CACM 31(10), 1988;
+Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987.)
 """
 
+from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 
-from schemas.instants import MINUTE_MS
+from schemas.instants import HOUR_MS, MINUTE_MS
 
 
-class Calendar:
-    """Keys by the minute in which they are due; a key can stand in several minutes."""
+class Spans:
+    """Keys by the span of time (an hour, say) in which they are due; soonest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, width_ms: int) -> None:
         """No appointments."""
-        self.minutes: dict[int, list[str]] = {}
+        self.width_ms = width_ms
+        self.keys: dict[int, list[str]] = {}
         self.order: list[int] = []
 
     def add(self, due_at: int, key: str) -> None:
         """Note that `key` is due at `due_at` ms."""
-        minute = due_at // MINUTE_MS
-        keys = self.minutes.get(minute)
+        span = due_at // self.width_ms
+        keys = self.keys.get(span)
         if keys is None:
-            self.minutes[minute] = [key]
-            heappush(self.order, minute)
+            self.keys[span] = [key]
+            heappush(self.order, span)
         else:
             keys.append(key)
 
-    def has_come(self, through: int) -> bool:
-        """Whether some minute has begun by `through`."""
-        return bool(self.order) and self.order[0] * MINUTE_MS <= through
+    def fill(self, due: Iterable[tuple[int, str]]) -> None:
+        """Note many at once, where there are none."""
+        for due_at, key in due:
+            self.keys.setdefault(due_at // self.width_ms, []).append(key)
+        self.order = list(self.keys)
+        heapify(self.order)
 
-    def past(self, through: int) -> list[tuple[int, list[str]]]:
-        """Take out the minutes that have begun by `through`: (minute, its keys), soonest first.
+    def have_begun(self, through: int) -> bool:
+        """Whether some span has begun by `through`."""
+        return bool(self.order) and self.order[0] * self.width_ms <= through
 
-        Of the last of them some may not be due yet: those are to be added again.
-        """
+    def begun(self, through: int) -> list[tuple[int, list[str]]]:
+        """Take out the spans that have begun by `through`: (span, its keys)."""
         found = []
-        while self.has_come(through):
-            minute = heappop(self.order)
-            found.append((minute, self.minutes.pop(minute)))
+        while self.have_begun(through):
+            span = heappop(self.order)
+            found.append((span, self.keys.pop(span)))
         return found
 
-    def fill(self, due: list[tuple[int, str]]) -> None:
+
+class Calendar:
+    """Keys by when they are due. A key can stand here several times; its order has the last word.
+
+    `armed_at` says for when an order is armed now, in ms; for one that isn't, something far ahead.
+    """
+
+    def __init__(self, armed_at: Callable[[str], int]) -> None:
+        """No appointments."""
+        self.armed_at = armed_at
+        self.hours = Spans(HOUR_MS)
+        self.minutes = Spans(MINUTE_MS)  # of the hours that have begun
+        self.begun_at = -1
+
+    def add(self, due_at: int, key: str) -> None:
+        """Note that `key` is due at `due_at` ms."""
+        (self.hours if due_at > self.begun_at else self.minutes).add(due_at, key)
+
+    def fill(self, due: Iterable[tuple[int, str]]) -> None:
         """Note many at once, into an empty calendar."""
-        for due_at, key in due:
-            self.minutes.setdefault(due_at // MINUTE_MS, []).append(key)
-        self.order = list(self.minutes)
-        heapify(self.order)
+        self.hours.fill(due)
+
+    def has_come(self, through: int) -> bool:
+        """Whether some hour or minute has begun by `through`."""
+        return self.minutes.have_begun(through) or self.hours.have_begun(through)
+
+    def due(self, through: int) -> list[str]:
+        """Take out the keys that are due by `through`, soonest first, each once."""
+        for hour, keys in self.hours.begun(through):
+            self.begun_at = (hour + 1) * HOUR_MS - 1
+            for key in keys:
+                at = self.armed_at(key)
+                if at // HOUR_MS == hour:  # else it was armed for another time meanwhile
+                    self.minutes.add(at, key)
+        found: dict[str, None] = {}
+        for minute, keys in self.minutes.begun(through):
+            for key in keys:
+                at = self.armed_at(key)
+                if at // MINUTE_MS != minute:
+                    continue
+                if at <= through:
+                    found[key] = None
+                else:
+                    self.minutes.add(at, key)
+        return list(found)

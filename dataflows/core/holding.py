@@ -4,7 +4,6 @@ from dataflows.core.calendar import Calendar
 from dataflows.core.deadlines import NEVER
 from dataflows.core.packing import Order, pack, unpack
 from dataflows.core.snapshots import Cold
-from schemas.instants import MINUTE_MS
 
 
 class Holding:
@@ -18,7 +17,7 @@ class Holding:
         """`cold` holds the retired orders."""
         self.cold = cold
         self.orders: dict[str, bytes] = {}
-        self.calendar = Calendar()
+        self.calendar = Calendar(self.armed_at)
         self.changed: set[str] = set()
         self.cold_rows: dict[str, bytes | None] = {}
 
@@ -66,23 +65,15 @@ class Holding:
             return armed_at if armed_at > through else 0
         if through < armed_at < next_at:
             return armed_at
+        # One string for both, the dict's and the calendar's: 80 bytes an order.
+        self.orders.pop(order.key, None)
         self.calendar.add(next_at, order.key)
         return next_at
 
-    def armed(self, through: int) -> list[str]:
-        """The orders whose deadline has come, each once."""
-        found: dict[str, None] = {}
-        for minute, keys in self.calendar.past(through):
-            for key in keys:
-                data = self.orders.get(key)
-                at = unpack_armed_at(data) if data is not None else 0
-                if at // MINUTE_MS != minute:
-                    continue  # it was armed for another time meanwhile, or has gone
-                if at <= through:
-                    found[key] = None
-                else:
-                    self.calendar.add(at, key)
-        return list(found)
+    def armed_at(self, key: str) -> int:
+        """For when an order is armed, in ms; NEVER if it isn't or isn't here."""
+        data = self.orders.get(key)
+        return unpack_armed_at(data) or NEVER if data is not None else NEVER
 
     def restore(self, parts: list[list[tuple[str, bytes | None]]]) -> None:
         """Take the orders of a base and the deltas after it, and arm their deadlines."""
@@ -93,8 +84,8 @@ class Holding:
                 else:
                     self.orders[key] = data
         armed = ((unpack_armed_at(data), key) for key, data in self.orders.items())
-        self.calendar = Calendar()
-        self.calendar.fill([(at, key) for at, key in armed if at])
+        self.calendar = Calendar(self.armed_at)
+        self.calendar.fill((at, key) for at, key in armed if at)
 
 
 def unpack_armed_at(data: bytes) -> int:

@@ -73,7 +73,7 @@ class Shard:
         ]
         if self.held.calendar.has_come(through):
             known = set(keys)
-            keys += [key for key in self.held.armed(through) if key not in known]
+            keys += [key for key in self.held.calendar.due(through) if key not in known]
         return keys
 
     def reached(self, key: str, through: int) -> list[Fact]:
