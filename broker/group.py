@@ -9,10 +9,9 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 from broker.connect import LOGGER, Connection
 from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal
 from broker.message import BATCH_MESSAGES, Fetcher, Message
+from broker.places import OnWaiting, Partition, Places, StartOf, ignore_waiting
 from schemas.errors import Busy, OrdertideError
 
-Partition = tuple[str, int]
-StartOf = Callable[[str, int], int | None]
 COMMITTED_TIMEOUT_S = 30.0
 
 
@@ -26,7 +25,8 @@ class GroupReader:
     `on_revoked` is called inside `read` with partitions that went to another member (or are to be
     read again): what was read from them and not committed has to be dropped, it comes again.
     `on_assigned` is called with partitions that came. `start_of(topic, partition)`, asked whenever
-    one comes, says where to go on whatever the group has committed; None is the beginning.
+    one comes, says where to go on whatever the group has committed; None is the beginning. While it
+    is `Busy` nothing is read from the partition, which stays ours; `on_waiting` is told of it.
     """
 
     def __init__(
@@ -37,11 +37,12 @@ class GroupReader:
         on_revoked: Callable[[list[Partition]], None] = ignore,
         on_assigned: Callable[[list[Partition]], None] = ignore,
         start_of: StartOf | None = None,
+        on_waiting: OnWaiting = ignore_waiting,
     ) -> None:
         self.group = group
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
-        self._start_of = start_of
+        self._places = Places(start_of, on_waiting) if start_of else None
         self._next: dict[Partition, int] = {}  # of owned partitions, once something was read
         self._owned: set[Partition] = set()
         self._paused = False
@@ -73,6 +74,8 @@ class GroupReader:
         Raises:
             OffsetLost, TopicMissing, BrokerFailed: this reader is finished.
         """
+        if self._places:
+            self._place(self._places)
         messages = self._fetcher.fetch(max_messages, timeout_s)
         for message in messages:
             self._next[message.topic, message.partition] = message.offset + 1
@@ -106,7 +109,7 @@ class GroupReader:
     def resume(self) -> None:
         """Go on after `pause`."""
         self._paused = False
-        self._client.resume(to_list(self._owned))
+        self._client.resume(to_list(self._owned - self._waiting))
 
     def lag(self, timeout_s: float = 2.0) -> dict[Partition, int]:
         """Messages between what was read and the end, per owned partition.
@@ -146,27 +149,45 @@ class GroupReader:
             client.incremental_assign(starts)
         else:
             client.assign(starts)
-        if self._paused:
-            client.pause(starts)
+        client.pause(starts if self._paused else to_list(self._waiting & set(came)))
         self._on_assigned(came)
         LOGGER.info("group %s: assigned %s", self.group, sorted(self._owned))
 
     def _starts(
         self, client: confluent_kafka.Consumer, parts: list[TopicPartition]
     ) -> list[TopicPartition]:
-        if self._start_of is None:
+        if self._places is None:
             return committed_starts(client, self.group, parts)
-        starts = [(part, self._start_of(part.topic, part.partition)) for part in parts]
         return [
-            TopicPartition(part.topic, part.partition, OFFSET_BEGINNING if at is None else at)
-            for part, at in starts
+            TopicPartition(p.topic, p.partition, self._places.start(p.topic, p.partition))
+            for p in parts
         ]
+
+    @property
+    def _waiting(self) -> set[Partition]:
+        """Ours, and paused until it is known where to begin."""
+        return self._places.waiting if self._places else set()
+
+    def _place(self, places: Places) -> None:
+        for partition, at in places.answers():
+            start = TopicPartition(*partition, at)
+            try:
+                self._client.seek(start)
+            except KafkaException as failed:
+                places.later(Busy(f"group {self.group}: {partition}: no seek: {failed}"))
+                return
+            places.settled(partition)
+            if not self._paused:
+                self._client.resume([start])
+            LOGGER.info("group %s: %s goes on at %d", self.group, partition, at)
 
     def _revoked(self, client: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
         gone = [(part.topic, part.partition) for part in parts]
         self._owned -= set(gone)
         for partition in gone:
             self._next.pop(partition, None)
+        if self._places:
+            self._places.gone(gone)
         self._on_revoked(gone)
         LOGGER.info("group %s: revoked %s", self.group, gone)
 

@@ -59,6 +59,7 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
             GroupReader(
                 *(connection, writer_group(name), source, clock.revoked, clock.assigned),
                 start_of=tier.resume_offset if isinstance(tier, ParquetTier) else None,
+                on_waiting=watch.starting,
             ) as reader,
         ):
             dead_letters = RejectedTopic(producer)

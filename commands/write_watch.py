@@ -2,6 +2,7 @@
 
 import time
 
+from schemas.errors import Busy
 from schemas.settings import TelemetrySettings
 from storage_tiering.writer_ports import Watch
 from telemetry.health import Finding, HealthServer
@@ -14,6 +15,7 @@ class WriterWatch(Watch):
     def __init__(self, tier: str, settings: TelemetrySettings) -> None:
         self.metrics = Metrics()
         self.busy: str | None = None
+        self.unplaced: str | None = None
         self.server = HealthServer(
             self.metrics.registry, {tier: self.is_taking}, settings.host, settings.port
         )
@@ -25,8 +27,8 @@ class WriterWatch(Watch):
 
     def is_taking(self) -> Finding:
         """Ready unless the tier or the broker asked to wait and nothing was written since."""
-        if self.busy is not None:
-            return Finding(ok=False, reason=self.busy)
+        if reason := self.busy or self.unplaced:
+            return Finding(ok=False, reason=reason)
         return Finding(ok=True, reason="writing")
 
     def written(self, tier: str, orders: int, events: int) -> None:
@@ -39,6 +41,10 @@ class WriterWatch(Watch):
     def waiting(self, tier: str, reason: str, wait_s: float) -> None:
         self.busy = f"{reason}; asking again in {wait_s:.1f} s"
         self.metrics.sink_busy.labels(tier).inc()
+
+    def starting(self, busy: Busy | None) -> None:
+        """It isn't known where to begin with a partition, as the tier doesn't answer; or it is."""
+        self.unplaced = busy.reason if busy else None
 
     def rejected(self, tier: str, code: str) -> None:
         self.metrics.rejected.labels(code).inc()

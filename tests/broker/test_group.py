@@ -133,6 +133,56 @@ def test_a_paused_reader_stays_a_member_and_reads_nothing(connection: Connection
         assert sum(reader.lag().values()) == 0
 
 
+def test_a_partition_waits_while_nobody_can_say_where_to_go_on(connection: Connection) -> None:
+    write(connection, 0, 100)
+    is_away = True
+    told: list[Busy | None] = []
+
+    def start_of(_topic: str, partition: int) -> int | None:
+        if is_away:
+            raise Busy("the archive is away", 0.05)
+        return 5 if partition == 0 else None
+
+    with GroupReader(
+        connection, "archive", ["orders"], start_of=start_of, on_waiting=told.append
+    ) as reader:
+        read_until(lambda: len(told) >= 3, reader)  # asked again and again, and a member
+        assert len(reader.partitions) == 4
+        assert {busy.reason for busy in told if busy} == {"the archive is away"}
+        reader.pause()
+        reader.resume()  # a pause that ends doesn't let go what waits
+        assert reader.read(timeout_s=0.2) == []
+        is_away = False
+        messages: list[Message] = []
+        of_first = len([m for m in read_all(connection, "orders") if m.partition == 0])
+        read_until(lambda: len(messages) >= 100 - 5, reader, messages)
+    assert told[-1] is None
+    by_partition = Counter(message.partition for message in messages)
+    assert by_partition[0] == of_first - 5
+    assert min(m.offset for m in messages if m.partition == 0) == 5
+    assert len(messages) == len({(m.partition, m.offset) for m in messages})
+
+
+def test_a_waiting_partition_that_goes_elsewhere_is_asked_for_no_more(
+    connection: Connection,
+) -> None:
+    write(connection, 0, 10)
+    asked: list[int] = []
+
+    def start_of(_topic: str, partition: int) -> int | None:
+        asked.append(partition)
+        raise Busy("the archive is away", 0.0)
+
+    with GroupReader(connection, "archive", ["orders"], start_of=start_of) as first:
+        read_until(lambda: len(first.partitions) == 4, first)
+        with GroupReader(connection, "archive", ["orders"]) as second:
+            both = _Both(first, second)
+            read_until(lambda: len(first.partitions) == len(second.partitions) == 2, both)
+            asked.clear()
+            read_until(lambda: len(asked) > 4, both)
+            assert set(asked) <= {number for _, number in first.partitions}
+
+
 def test_a_group_reads_several_topics(connection: Connection) -> None:
     write(connection, 0, 10, "orders.changes")
     write(connection, 10, 10, "orders.events")
