@@ -1,4 +1,4 @@
-"""A whole installation on real servers: the dataflow, the three writers, each a process."""
+"""A whole installation on real servers: dataflow, three writers, delivery, each a process."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class Installation:
         self.path.write_text(toml(whole(folder, bootstrap, tables)), "utf-8")
         self.connection = Connection(bootstrap)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.ports = dict.fromkeys(["track", *TIERS], 0)
+        self.ports = dict.fromkeys(["track", *TIERS, "deliver"], 0)
         ensure_topics(self.connection, PARTITIONS)
         self.producer = Producer(self.connection, linger_ms=0)
 
@@ -47,9 +47,9 @@ class Installation:
         return read_settings(self.path)
 
     def start(self, *parts: str) -> None:
-        """Run `track`, or the writer of a tier."""
+        """Run `track`, `deliver`, or the writer of a tier."""
         for part in parts:
-            command = ["track"] if part == "track" else ["write", part]
+            command = ["write", part] if part in TIERS else [part]
             command = [sys.executable, "run.py", *command, "--settings", str(self.path)]
             self.ports[part] = free_port()
             with (self.folder / f"{part}.log").open("ab") as said:
