@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import click
-from bytewax.errors import BytewaxRuntimeError
 from bytewax.testing import cluster_main
 
 from broker.connect import Connection
@@ -25,7 +24,10 @@ from dataflows.core.routing import SHARDS
 from dataflows.decoding import Decoder
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS
+from dataflows.state.layout import LITTLE_BYTES
+from dataflows.state.room import free_bytes, no_room
 from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.store import StoreFull
 from dataflows.tables import read_lifecycle, read_rules
 from dataflows.track import EPOCH, Track, build, recovery
 from privacy.keys import FileKeyStore
@@ -94,8 +96,10 @@ def run(settings: Settings) -> None:
                 worker_count_per_proc=settings.track.workers,
                 recovery_config=recovery(folder / "recovery"),
             )
-    except BytewaxRuntimeError as error:
-        raise reason_of(error) or error from error
+    except BaseException as error:
+        if is_of_bytewax(error) and (reason := reason_of(error) or want_of_room(error, folder)):
+            raise reason from error
+        raise
     finally:
         store.close()
 
@@ -114,6 +118,25 @@ def reason_of(error: BaseException) -> OrdertideError | None:
     while cause is not None and not isinstance(cause, OrdertideError):
         cause = cause.__cause__ or cause.__context__
     return cause
+
+
+def is_of_bytewax(error: BaseException) -> bool:
+    """Whether bytewax raised it: an error that wraps a step's, or one of its own panics.
+
+    PyO3's PanicException is no Exception, and can't be imported.
+    """
+    return isinstance(error, RuntimeError) or type(error).__name__ == "PanicException"
+
+
+def want_of_room(error: BaseException, folder: Path) -> StoreFull | None:
+    """The full disk behind an error of bytewax; None if it was something else.
+
+    bytewax 0.21 panics where its recovery files find no room, which can be before our own store
+    looks; what it says then ("disk I/O error") isn't clear.
+    """
+    if not is_of_bytewax(error) or free_bytes(folder) >= LITTLE_BYTES:
+        return None
+    return no_room(folder, "bytewax could not write its recovery files")
 
 
 def check_recovery(store: SqliteShardStore, folder: Path) -> None:

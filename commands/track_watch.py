@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -100,5 +101,9 @@ class TrackWatch:
 
 
 def size_bytes(path: Path) -> float:
-    """The size of a file; 0 if it isn't there yet."""
-    return float(path.stat().st_size) if path.exists() else 0.0
+    """The size of a state file and of SQLite's log beside it; 0 if they aren't there yet."""
+    sizes = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        with suppress(FileNotFoundError):  # the log goes when the store is closed
+            sizes.append(file.stat().st_size)
+    return float(sum(sizes))

@@ -33,8 +33,15 @@ class Spans:
 
     def fill(self, due: Iterable[tuple[int, str]]) -> None:
         """Note many at once, where there are none."""
+        # Not `setdefault`: it makes a list for each of a restart's million orders.
+        spans, width_ms = self.keys, self.width_ms
         for due_at, key in due:
-            self.keys.setdefault(due_at // self.width_ms, []).append(key)
+            span = due_at // width_ms
+            keys = spans.get(span)
+            if keys is None:
+                spans[span] = [key]
+            else:
+                keys.append(key)
         self.order = list(self.keys)
         heapify(self.order)
 

@@ -1,5 +1,8 @@
 """The orders that a shard holds: live ones in a dict and a calendar, retired ones leaving."""
 
+from collections.abc import Iterator
+from struct import Struct
+
 from dataflows.core.calendar import Calendar
 from dataflows.core.deadlines import NEVER
 from dataflows.core.packing import Order, pack, unpack
@@ -83,14 +86,22 @@ class Holding:
                     self.orders.pop(key, None)
                 else:
                     self.orders[key] = data
-        armed = ((unpack_armed_at(data), key) for key, data in self.orders.items())
         self.calendar = Calendar(self.armed_at)
-        self.calendar.fill((at, key) for at, key in armed if at)
+        self.calendar.fill(self.armed())
+
+    def armed(self) -> Iterator[tuple[int, str]]:
+        """(armed deadline, key) of the orders that have one; of all, as a start needs it."""
+        for key, data in self.orders.items():
+            (at,) = ARMED.unpack_from(data)
+            if at:
+                yield at, key
 
 
 def unpack_armed_at(data: bytes) -> int:
     """The armed deadline of a packed order, without unpacking the rest."""
-    return int.from_bytes(data[ARMED_AT : ARMED_AT + 8], "little")
+    at: int = ARMED.unpack_from(data)[0]
+    return at
 
 
 ARMED_AT = 40  # offset in the header: 8 bytes of counters, then latest, created, promised, ship_by
+ARMED = Struct(f"<{ARMED_AT}xQ")

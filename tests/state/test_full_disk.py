@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import bytewax.operators as op
 import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, run_main
 
 from broker.embedded import EmbeddedBroker
+from commands.track import want_of_room
 from dataflows.state import room
 from dataflows.state.room import RESERVE_BYTES
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.store import StoreFull
+from dataflows.track import recovery
 from tests.dataflow.engine import Engine
 from tests.dataflow.outcome import (
     assert_prefix,
@@ -41,12 +46,26 @@ def test_a_flow_without_room_ends_with_a_sentence_and_goes_on_when_there_is_some
         ends_for_want_of_room(engine, disk)
 
 
-def test_a_disk_filled_to_the_last_byte_loses_nothing(
+def test_a_disk_filled_to_the_last_byte_ends_with_the_same_sentence_and_loses_nothing(
     disk: Path, tmp_path: Path, rng: random.Random
 ) -> None:
     with filled_and_emptied(disk, tmp_path, rng, 0) as engine:
-        # Where bytewax is the first to write it panics, with a trace and exit code 1.
-        assert engine.exit_code() in {1, 2}, engine.said()
+        ends_for_want_of_room(engine, disk)
+
+
+def test_what_bytewax_raises_on_a_full_disk_is_told_from_its_other_errors(disk: Path) -> None:
+    source = TestingSource(["never read"])
+    flow = Dataflow("flow")
+    op.output("out", op.input("in", flow, source), TestingSink([]))
+    config = recovery(disk / "track" / "recovery")
+    ballast = fill(disk, 0)
+    with pytest.raises(RuntimeError, match="SqliteFailure") as told:
+        run_main(flow, recovery_config=config)  # type: ignore[no-untyped-call]  # no stubs for it
+    found = want_of_room(told.value, disk)
+    assert str(found).startswith(f"{disk}: no room left on its disk (bytewax could not")
+    assert want_of_room(ValueError("a fault of ours"), disk) is None
+    ballast.unlink()
+    assert want_of_room(told.value, disk) is None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from commands.track_watch import size_bytes
 from dataflows.state.layout import set_limit
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer, StoreFull
@@ -174,3 +175,15 @@ def test_a_closed_store_says_so(path: Path) -> None:
     store.close()
     with pytest.raises(StateError, match="closed database"):
         store.commit()
+
+
+def test_the_size_that_is_measured_counts_the_log_too(tmp_path: Path) -> None:
+    path = tmp_path / "shards.sqlite"
+    assert size_bytes(path) == 0
+    store = SqliteShardStore(path, 64)
+    store.open("a", None)
+    store.stage("a", os.urandom(500_000), base=True)
+    store.commit()
+    assert size_bytes(path) > 500_000 > path.stat().st_size  # no checkpoint yet
+    assert size_bytes(path) == store.inspect().size_bytes
+    store.close()
