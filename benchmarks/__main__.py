@@ -6,6 +6,7 @@ python -m benchmarks --only core --orders 10000,1000000
 python -m benchmarks --only dataflow --bootstrap kafka:9092
 python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
+python -m benchmarks latency               on real servers, started for it
 """
 
 import multiprocessing
@@ -19,6 +20,7 @@ import click
 from benchmarks.core import BATCH, MODES, Mode
 from benchmarks.core_rounds import Load, measure_core, populate
 from benchmarks.dataflow import Trial, measure_dataflow
+from benchmarks.latency import latency
 from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.profiling import profile_core
 from benchmarks.report import Section, machine, put_sections, table
@@ -126,6 +128,8 @@ def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) ->
     if out:
         put_sections(out, [section])
 
+
+main.add_command(latency)
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ from benchmarks.core import short_lived
 from benchmarks.events import LIVE_EVENTS, Traffic, to_json
 from benchmarks.report import Section, put_sections
 from schemas.event import Event, decode_event
+from tests.stack import address
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +38,17 @@ def test_the_quick_run_measures_memory_core_and_dataflow() -> None:
 
 def test_the_profile_names_functions_of_the_core() -> None:
     assert "`core/" in run("profile", "--orders", "50", "--events", "10000", "--mode", "judge")
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_every_probe_is_seen_in_both_tiers_and_at_the_webhook() -> None:
+    address("kafka")  # a machine without a stack may lack what servers need
+    printed = run("latency", "--quick")
+    for where in ("Redis", "Elasticsearch", "webhook"):
+        rows = [line.split("|") for line in printed.splitlines() if f"| {where} |" in line]
+        sent, never_seen = rows[0][3], rows[0][-2]
+        assert (where, sent.strip(), never_seen.strip()) == (where, "20", "0")
 
 
 def test_a_seed_gives_the_same_messages_again() -> None:
