@@ -103,7 +103,7 @@ def watch_elasticsearch(place: Place, sightings: Sightings) -> None:
                 found = client.search(
                     index=f"{warm.prefix}-orders-*",
                     query={"terms": {"order_id": names}},
-                    source=["order_id"],
+                    source_includes=["order_id"],
                     size=len(names),
                 )
             except ApiError as error:
