@@ -18,6 +18,7 @@ from commands.tiers import TIERS
 from schemas import topics
 from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
 from tests.dataflow.samples import END, Json, arrival_at, some_orders
+from tests.endtoend.answers import assert_hot_tier_is_current, assert_lasting_tiers_answer
 from tests.endtoend.installation import Installation
 from tests.endtoend.places import tables_on
 from tests.endtoend.servers import Servers, again, own_servers
@@ -75,11 +76,15 @@ def test_nothing_is_missing_or_doubled_whoever_is_killed(
             flow(installation, portion[half:])
             assert alerts_raised(installation) > raised, f"no alerts while {victim} was away"
             revive(installation, servers, victim)
+        if victim in {"redis", "hot"}:
+            installation.wait_for_all()
+            assert_hot_tier_is_current(installation, arrival_at(portion[-1]))
     installation.tick(END)
     installation.wait_for_all()
     expected = of_replay(lines(events), tmp_path / "replay", END)
     assert_same(of_topics(installation.connection), expected)
     assert_tiers_agree(installation, len(expected.orders))
+    assert_lasting_tiers_answer(installation, list(expected.orders)[::8])
     assert_alertmanager_has_what_is_open(installation, servers["alertmanager"].address["url"])
 
 
