@@ -15,7 +15,7 @@ import msgspec
 
 from broker.connect import Connection
 from broker.consume import GroupReader, Message
-from broker.group import Partition
+from broker.places import Partition
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
 from sinks.delivery.changes import changes_in
