@@ -10,8 +10,9 @@ import msgspec
 
 from benchmarks.core import Core, short_lived
 from benchmarks.events import LIVE_EVENTS, START_AT, Traffic, order_id
+from dataflows.core.numbers import hash_of
 from dataflows.core.packing import ENTRY_BYTES, HASH_AT, unpack
-from dataflows.core.resolve import Mapping, Resolver, number_key
+from dataflows.core.resolve import Answers, Registration, Resolver, number_key
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
 from dataflows.state.sqlite import SqliteShardStore
@@ -63,7 +64,7 @@ class Population:
             shard.through, shard.sources, shard.desk = grown.through, like.sources, like.desk
             shard.held.restore([part])
         self.keys = [list(shard.held.orders) for shard in self.shards]
-        self.numbers = [list(resolver.numbers) for resolver in self.resolvers]
+        self.orders = orders
         self.pointers: dict[str, Pointer] = {}
 
     def own(self, data: bytes) -> bytes:
@@ -76,12 +77,10 @@ class Population:
         return bytes(mine)
 
     def register(self, serial: int) -> None:
-        """The two numbers of an order: its waybill and the ERP's."""
-        for kind, number in (("waybill", f"SF{serial:012d}"), ("erp", f"SO-{serial:09d}")):
-            key = number_key("default", kind, number)
-            carrier = "sf" if kind == "waybill" else ""
-            mapping = Mapping(order_id(serial), carrier, START_AT, START_AT + serial, START_AT)
-            self.resolvers[shard_of(key)].numbers[key] = [mapping]
+        """Register the two numbers of an order."""
+        for carrier, key in numbers_of(serial):
+            said = Registration(key, order_id(serial), carrier, START_AT, START_AT)
+            self.resolvers[shard_of(key)].register(said, Answers())
 
     def change(self, count: int) -> None:
         """Let `count` orders drawn at random have changed, and a fifth as many numbers."""
@@ -91,10 +90,9 @@ class Population:
             key = keys[int(self.rng.random() * len(keys))]
             held.orders[key] = self.own(held.orders[key])
             held.changed.add(key)
-        for _ in range(count // 5):
-            number = self.rng.randrange(len(SHARDS))
-            numbers = self.numbers[number]
-            self.resolvers[number].changed.add(numbers[int(self.rng.random() * len(numbers))])
+        for _ in range(count // 10):
+            for _, key in numbers_of(int(self.rng.random() * self.orders)):
+                self.resolvers[shard_of(key)].numbers.changed.add(hash_of(key))
 
     def end_epoch(self) -> Epoch:
         """Stage every shard, then commit."""
@@ -120,3 +118,9 @@ class Population:
         for name in ALL:
             self.store.open(name, None)
         return self.end_epoch()
+
+
+def numbers_of(serial: int) -> list[tuple[str, str]]:
+    """(carrier, key) of the two numbers of an order: its waybill and the ERP's."""
+    waybill = number_key("default", "waybill", f"SF{serial:012d}")
+    return [("sf", waybill), ("", number_key("default", "erp", f"SO-{serial:09d}"))]

@@ -42,7 +42,7 @@ FIGURES: dict[str, Figure] = {
     "track_events_per_s": Figure(4031, "events/s a worker", f"{BENCH}, dataflow: one core"),
     "busy_share": Figure(0.7, "share", f"{ASSUMED}: what a worker or node is loaded with at peak"),
     "live_order_bytes": Figure(815, "bytes", f"{BENCH}, memory: 1,000,282 steady, resident"),
-    "number_bytes": Figure(440, "bytes", "measured: Resolver with 300,000 numbers, resident"),
+    "number_bytes": Figure(158, "bytes", "measured: Resolver with 1,000,000 numbers, resident"),
     "worker_memory_gb": Figure(64, "GB", f"{ASSUMED}: most that a worker may have"),
     "workers_per_flow": Figure(16, "workers", "dataflows/core/routing.py: loaded evenly up to it"),
     "slots": Figure(8, "slots", "dataflows/source.py: partitions are a multiple"),

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from dataflows.core.resolve import ResolverSnapshot
+from dataflows.core.resolve import Resolver, ResolverSnapshot
 from dataflows.core.snapshots import Snapshot
 from dataflows.state.chain import Link
 from dataflows.state.reader import StateReader
@@ -64,10 +64,9 @@ def read_numbers(reader: StateReader, shard: str, links: Sequence[Link]) -> Numb
     Raises:
         StateError: a blob is damaged.
     """
-    numbers: set[str] = set()
-    for last in parts(reader, shard, links, decode_resolver):
-        numbers.update(key for key, _ in last.numbers)
-    return Numbers(len(numbers), len(last.waiting), last.through)
+    resolver = Resolver()
+    resolver.restore(parts(reader, shard, links, decode_resolver))
+    return Numbers(len(resolver.numbers), resolver.waiting_count, resolver.through)
 
 
 def parts(

@@ -95,7 +95,7 @@ class Recording:
         self.until = until
         self.bad = bad
         self.seal = seal
-        self.resolver = Resolver()
+        self.resolver = Resolver(table.forget_numbers_after_ms)
         self.places: list[str] = []
         self.place_of: dict[str, int] = {}
 

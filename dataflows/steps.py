@@ -67,18 +67,24 @@ class Step:
 class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]):
     """The numbers of one shard."""
 
-    def __init__(self, store: ShardStore, slots: int, watch: Watch, resume: bytes | None) -> None:
-        """Go on from `resume`, or begin."""
+    def __init__(
+        self,
+        forget_after_ms: int,
+        store: ShardStore,
+        slots: int,
+        watch: Watch,
+        resume: bytes | None,
+    ) -> None:
+        """Go on from `resume`, or begin; see `Resolver` for `forget_after_ms`."""
         self.step = Step(store, slots, resume)
         self.watch = watch
-        self.resolver = Resolver()
-        if self.step.blobs:
-            self.resolver.restore([decode_resolver(blob) for blob in self.step.blobs])
+        self.resolver = Resolver(forget_after_ms)
+        self.resolver.restore(map(decode_resolver, self.step.blobs))
+        self.step.blobs = []
 
     def on_batch(self, values: list[NumberPiece]) -> tuple[list[tuple[str, OrderPiece]], bool]:
         """Register, ask, and hand on what is answered."""
         answers = Answers()
-        waiting = self.resolver.waiting_count
         for piece in values:
             self.step.named(piece.shard)
             self.step.clocks.move(piece.slot, piece.through)
@@ -86,9 +92,8 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
                 self.resolver.register(registration, answers)
             for question in piece.questions:
                 self.resolver.ask(question, answers)
-            self.step.is_dirty |= bool(piece.registrations or piece.questions)
         self.resolver.advance(self.step.clocks.through, answers)
-        self.step.is_dirty |= waiting != self.resolver.waiting_count
+        self.step.is_dirty |= self.resolver.has_changed
         self.watch.resolved(self.step.name, answers, self.resolver.waiting_count)
         return order_pieces(answers), False
 

@@ -83,7 +83,10 @@ def to_owner(answer: tuple[str, tuple[str, OrderPiece]]) -> tuple[str, OrderPiec
 
 def resolver(track: Track) -> Callable[[bytes | None], ResolveStep]:
     """How a resolver shard is built: new, or from what bytewax gives back."""
-    return lambda resume: ResolveStep(track.store, track.source.slots, track.watch, resume)
+    forget_after_ms = track.table.forget_numbers_after_ms
+    return lambda resume: ResolveStep(
+        forget_after_ms, track.store, track.source.slots, track.watch, resume
+    )
 
 
 def orders(track: Track) -> Callable[[bytes | None], OrderStep]:

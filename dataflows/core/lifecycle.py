@@ -7,11 +7,13 @@ from typing import Literal
 import msgspec
 
 from schemas.errors import SettingsError
-from schemas.instants import parse_duration
+from schemas.instants import DAY_MS, parse_duration
 
 NO_STATUS = 255  # known, and nothing said yet
 UNSEEN = 254  # of a parcel: the walk has not come to it
 MAX_STATUSES = 254
+FORGET_NUMBERS_AFTER = "180d"
+FORGET_KEY = "forget_numbers_after"
 
 
 class MovesOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,14 +45,18 @@ class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     name: str
     status: list[StatusRow]
+    forget_numbers_after: str = FORGET_NUMBERS_AFTER
 
 
 class Lifecycle:
     """The compiled table. A status is its index, which is also its rank; the lists are by index."""
 
-    def __init__(self, rows: list[StatusRow]) -> None:
+    def __init__(
+        self, rows: list[StatusRow], forget_numbers_after: str = FORGET_NUMBERS_AFTER
+    ) -> None:
         """Compile `rows`, which `check` has passed."""
         self.rows = rows
+        self.forget_numbers_after_ms = parse_duration(forget_numbers_after, of=FORGET_KEY)
         self.digest = blake2b(msgspec.json.encode(rows), digest_size=16).hexdigest()
         self.codes = [row.code for row in rows]
         self.index = {code: rank for rank, code in enumerate(self.codes)}
@@ -124,11 +130,11 @@ def parse_lifecycle(text: str, name: str) -> Lifecycle:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         message = f"{name}: {error}"
         raise SettingsError(message) from error
-    faults = check(table.status)
+    faults = check(table.status) + forget_faults(table.forget_numbers_after)
     if faults:
         message = f"{name}: " + "; ".join(faults)
         raise SettingsError(message)
-    return Lifecycle(table.status)
+    return Lifecycle(table.status, table.forget_numbers_after)
 
 
 def check(rows: list[StatusRow]) -> list[str]:
@@ -145,6 +151,16 @@ def check(rows: list[StatusRow]) -> list[str]:
     for row in rows:
         faults += row_faults(row, set(codes), order_codes)
     return faults or graph_faults(rows)
+
+
+def forget_faults(forget_numbers_after: str) -> list[str]:
+    """What is wrong with the time after which numbers are forgotten: they are kept by days."""
+    try:
+        after_ms = parse_duration(forget_numbers_after, of=FORGET_KEY)
+    except SettingsError as error:
+        return [str(error)]
+    is_whole = after_ms and after_ms % DAY_MS == 0
+    return [] if is_whole else [f"{FORGET_KEY}: {forget_numbers_after} is not a number of days"]
 
 
 def row_faults(row: StatusRow, codes: set[str], order_codes: set[str]) -> list[str]:

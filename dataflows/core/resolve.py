@@ -1,25 +1,32 @@
 """Resolving waybills and foreign numbers to order ids.
 
 A number maps to orders with the time since which it does (`valid_from`) and when it was last used;
-carriers reuse numbers, so a mapping counts for events up to 180 days around that. A parcel with
-several orders gives its event to each. An event whose number nobody knows yet waits, bounded per
-number, in total and in stream time, and is applied when its order has registered the number.
+carriers reuse numbers, so a mapping counts for events up to 180 days around that, in event time,
+and is forgotten when as long has passed since the last event of it arrived. A parcel with several
+orders gives its event to each. An event whose number nobody knows yet waits, bounded per number, in
+total and in stream time, and is applied when its order has registered the number.
+
+What counts is decided by days and arrivals, whenever the clock moves: if a use of a number comes
+late and closes a gap between two others, it is as if it had come in time.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from dataflows.core.fact import Fact
+from dataflows.core.numbers import Mapping, Numbers, hash_of
 from schemas.errors import Rejected
 from schemas.event import Event
 from schemas.instants import DAY_MS
 from schemas.keys import SEPARATOR, order_key
 
-REUSE_AFTER_MS = 180 * DAY_MS
+FORGET_AFTER_MS = 180 * DAY_MS  # as lifecycle.toml has it
 WAITS_AT_MOST_MS = 7 * DAY_MS
 MAX_WAITING_PER_NUMBER = 200
 MAX_WAITING = 100_000
+NOBODY_WAITS = 1 << 60
 
 
 class Registration(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -41,16 +48,6 @@ class Question(msgspec.Struct, array_like=True, gc=False):
     fact: Fact
 
 
-class Mapping(msgspec.Struct, array_like=True, gc=False):
-    """One order of a number; instants in ms."""
-
-    order_id: str
-    carrier: str
-    valid_from: int
-    last_used: int
-    arrival_at: int
-
-
 class Unresolved(NamedTuple):
     """A fact that is given up, and why."""
 
@@ -69,11 +66,20 @@ class Answers:
 
 
 class ResolverSnapshot(msgspec.Struct, array_like=True):
-    """What changed in a resolver (or everything: a base); an empty list takes a number away."""
+    """What changed in a resolver, or everything: a base.
+
+    Of a base: the pages and days of `Numbers`, and how many numbers the pages hold. `changed` are
+    (hash, packed mappings), none for a number that was forgotten; `waiting` the events that wait
+    for a number now, none where they don't any more. With `is_all_waiting` nothing waits besides.
+    """
 
     through: int
-    numbers: list[tuple[str, list[Mapping]]]
-    waiting: list[Question]
+    pages: list[bytes]
+    count: int
+    days: dict[int, bytes]
+    changed: list[tuple[bytes, bytes]]
+    waiting: list[tuple[str, list[Question]]]
+    is_all_waiting: bool
 
 
 def number_key(tenant: str, kind: str, number: str) -> str:
@@ -106,44 +112,39 @@ def question(event: Event, fact: Fact) -> Question:
 class Resolver:
     """The numbers of one shard."""
 
-    def __init__(self) -> None:
-        """Nothing registered."""
-        self.numbers: dict[str, list[Mapping]] = {}
+    def __init__(self, forget_after_ms: int = FORGET_AFTER_MS) -> None:
+        """Nothing registered; a number is forgotten that long after its last event, in days."""
+        self.forget_after_ms = forget_after_ms
+        self.numbers = Numbers(forget_after_ms)
         self.waiting: dict[str, list[Question]] = {}
         self.waiting_count = 0
-        self.changed: set[str] = set()
+        self.waiting_changed: set[str] = set()
+        self.waiting_since = NOBODY_WAITS  # nobody that waits arrived before
         self.through = 0
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is anything for a snapshot."""
+        return bool(self.numbers.changed or self.waiting_changed)
 
     def register(self, said: Registration, answers: Answers) -> None:
         """Take a registration, and answer what waited for it."""
-        mappings = self.numbers.setdefault(said.number, [])
-        held = next(
-            (m for m in mappings if m.order_id == said.order_id and alive(m, said.at)), None
-        )
-        if held is None:
-            mappings.append(Mapping(said.order_id, said.carrier, said.at, said.at, said.arrival_at))
-        else:
-            held.valid_from = min(held.valid_from, said.at)
-            held.last_used = max(held.last_used, said.at)
-            held.arrival_at = min(held.arrival_at, said.arrival_at)
-            held.carrier = held.carrier or said.carrier
-        self.changed.add(said.number)
-        if said.number in self.waiting:
-            questions = self.waiting.pop(said.number)
-            self.waiting_count -= len(questions)
-            for asked in questions:
-                self.ask(asked, answers)
+        key = hash_of(said.number)
+        known = self.numbers.get(key)
+        now = self.numbers.joined(known, mapping_of(said))
+        if now != known:
+            self.numbers.put(key, now)
+        self.ask_again(said.number, answers)
 
     def ask(self, asked: Question, answers: Answers) -> None:
         """Answer a question, or let it wait."""
-        found = self.find(asked)
+        key = hash_of(asked.number)
+        known = self.numbers.get(key)
+        found = self.find(known, asked)
         if not found:
             self.wait(asked, answers)
             return
         for index, mapping in enumerate(found):
-            if asked.fact.at > mapping.last_used:
-                mapping.last_used = asked.fact.at
-                self.changed.add(asked.number)
             copy = msgspec.structs.replace(
                 asked.fact,
                 key=order_key(asked.tenant, mapping.order_id),
@@ -151,27 +152,65 @@ class Resolver:
                 counted=index == 0,
             )
             answers.facts.append(copy)
+        now = self.used(known, found, asked.fact)
+        if now != known:
+            self.numbers.put(key, now)
+            self.ask_again(asked.number, answers)
 
-    def find(self, asked: Question) -> list[Mapping]:
+    def used(self, known: list[Mapping], found: list[Mapping], fact: Fact) -> list[Mapping]:
+        """The orders of a number once `found` among them have been given a fact."""
+        used_day, heard_day = fact.at // DAY_MS, fact.arrival_at // DAY_MS
+        for mapping in found:
+            if mapping.used_day < used_day or mapping.heard_day < heard_day:
+                others = [other for other in known if other is not mapping]
+                later = msgspec.structs.replace(
+                    mapping,
+                    used_day=max(mapping.used_day, used_day),
+                    heard_day=max(mapping.heard_day, heard_day),
+                )
+                known = self.numbers.joined(others, later)
+        return known
+
+    def find(self, known: list[Mapping], asked: Question) -> list[Mapping]:
         """The orders that the number meant at the time of the event, by order id.
 
         A registration that arrived after the event had waited its time doesn't count, whether or
-        not the clock has given the event up by then: so it matters to nobody how often it moves.
+        not the clock has given the event up by then; and a number that was to be forgotten when
+        the event arrived doesn't, whether or not it has been: so it matters to nobody how often
+        the clock moves.
         """
         at = asked.fact.at
-        meant = [
-            mapping
-            for mapping in self.numbers.get(asked.number, ())
-            if alive(mapping, at)
-            and mapping.arrival_at <= asked.fact.arrival_at + WAITS_AT_MOST_MS
-            and (not asked.carrier or mapping.carrier in {"", asked.carrier})
-        ]
-        begun = [mapping for mapping in meant if mapping.valid_from <= at]
-        return sorted(begun or meant, key=lambda mapping: mapping.order_id)
+        meant: dict[str, Mapping] = {}
+        for mapping in known:
+            if self.counts(mapping, asked.fact) and (
+                not asked.carrier or mapping.carrier in {"", asked.carrier}
+            ):
+                meant.setdefault(mapping.order_id, mapping)  # the first that arrived
+        begun = [mapping for mapping in meant.values() if mapping.valid_from <= at]
+        return sorted(begun or meant.values(), key=lambda mapping: mapping.order_id)
+
+    def counts(self, mapping: Mapping, fact: Fact) -> bool:
+        """Whether a mapping can be meant by an event of this time and this arrival."""
+        days = self.numbers.forget_after_days
+        return (
+            mapping.valid_from - self.forget_after_ms <= fact.at
+            and fact.at // DAY_MS <= mapping.used_day + days
+            and mapping.arrival_at <= fact.arrival_at + WAITS_AT_MOST_MS
+            and fact.arrival_at // DAY_MS <= mapping.heard_day + days
+        )
+
+    def ask_again(self, number: str, answers: Answers) -> None:
+        """Ask what waits for a number, of which there is news."""
+        if number in self.waiting:
+            questions = self.waiting.pop(number)
+            self.waiting_count -= len(questions)
+            self.waiting_changed.add(number)
+            for asked in questions:
+                self.ask(asked, answers)
 
     def wait(self, asked: Question, answers: Answers) -> None:
         """Keep a question until its number is registered."""
-        questions = self.waiting.setdefault(asked.number, [])
+        questions = self.waiting.get(asked.number, [])
         if any(other.fact.hash == asked.fact.hash for other in questions):
             answers.duplicates += 1
         elif len(questions) >= MAX_WAITING_PER_NUMBER or self.waiting_count >= MAX_WAITING:
@@ -180,48 +219,72 @@ class Resolver:
             )
             answers.rejected.append(Unresolved(asked.fact, Rejected("too_many_waiting", reason)))
         else:
-            questions.append(asked)
-            self.waiting_count += 1
+            self.set_waiting(asked.number, [*questions, asked])
+            self.waiting_changed.add(asked.number)
+
+    def set_waiting(self, number: str, questions: list[Question]) -> None:
+        """Let these, and only these, wait for a number."""
+        self.waiting_count += len(questions) - len(self.waiting.pop(number, ()))
+        if questions:
+            self.waiting[number] = questions
+            since = min(asked.fact.arrival_at for asked in questions)
+            self.waiting_since = min(self.waiting_since, since)
 
     def advance(self, through: int, answers: Answers) -> None:
-        """Move the clock: give up what waited too long."""
+        """Move the clock: give up what waited too long, forget numbers of long ago."""
         self.through = through
-        for number in [
-            n
-            for n, asked in self.waiting.items()
-            if asked[0].fact.arrival_at < through - WAITS_AT_MOST_MS
-        ]:
-            late = [
-                q for q in self.waiting[number] if q.fact.arrival_at < through - WAITS_AT_MOST_MS
-            ]
-            self.waiting[number] = [q for q in self.waiting[number] if q not in late]
-            self.waiting_count -= len(late)
-            if not self.waiting[number]:
-                del self.waiting[number]
-            days = WAITS_AT_MOST_MS // DAY_MS
-            reason = f"no order registered {number.rpartition(SEPARATOR)[2]!r} within {days} days"
-            answers.rejected += [
-                Unresolved(q.fact, Rejected("unknown_reference", reason)) for q in late
-            ]
+        self.numbers.forget(through)
+        before = through - WAITS_AT_MOST_MS
+        if self.waiting_since < before:
+            self.waiting_since = NOBODY_WAITS
+            for number, questions in list(self.waiting.items()):
+                self.give_up(number, questions, before, answers)
+
+    def give_up(
+        self, number: str, questions: list[Question], before: int, answers: Answers
+    ) -> None:
+        """Reject what waits for a number since before an instant."""
+        late = [asked for asked in questions if asked.fact.arrival_at < before]
+        if late:
+            self.waiting_changed.add(number)
+        self.set_waiting(number, [asked for asked in questions if asked.fact.arrival_at >= before])
+        days = WAITS_AT_MOST_MS // DAY_MS
+        reason = f"no order registered {number.rpartition(SEPARATOR)[2]!r} within {days} days"
+        answers.rejected += [
+            Unresolved(asked.fact, Rejected("unknown_reference", reason)) for asked in late
+        ]
 
     def snapshot(self, *, base: bool) -> ResolverSnapshot:
         """What changed since the last snapshot; everything for a base."""
-        keys = self.numbers if base else self.changed
-        waiting = [asked for questions in self.waiting.values() for asked in questions]
-        found = ResolverSnapshot(self.through, [(key, self.numbers[key]) for key in keys], waiting)
-        self.changed = set()
+        numbers = self.numbers
+        names = list(self.waiting) if base else sorted(self.waiting_changed)
+        found = ResolverSnapshot(
+            through=self.through,
+            pages=list(numbers.table.pages) if base else [],
+            count=len(numbers) if base else 0,
+            days=numbers.days() if base else {},
+            changed=[] if base else [(key, numbers.table.get(key)) for key in numbers.changed],
+            waiting=[(name, self.waiting.get(name, [])) for name in names],
+            is_all_waiting=base,
+        )
+        numbers.changed, self.waiting_changed = set(), set()
         return found
 
-    def restore(self, snapshots: list[ResolverSnapshot]) -> None:
+    def restore(self, snapshots: Iterable[ResolverSnapshot]) -> None:
         """Take the state of a base and the deltas after it."""
         for part in snapshots:
-            self.numbers.update(part.numbers)
-        for asked in snapshots[-1].waiting:
-            self.waiting.setdefault(asked.number, []).append(asked)
-            self.waiting_count += 1
-        self.through = snapshots[-1].through
+            if part.pages:
+                self.numbers.restore(part.pages, part.count, part.days)
+            for key, record in part.changed:
+                self.numbers.take(key, record)
+            if part.is_all_waiting:
+                self.waiting, self.waiting_count = {}, 0
+            for number, questions in part.waiting:
+                self.set_waiting(number, questions)
+            self.through = part.through
 
 
-def alive(mapping: Mapping, at: int) -> bool:
-    """Whether a mapping can be meant by an event of this time."""
-    return mapping.valid_from - REUSE_AFTER_MS <= at <= mapping.last_used + REUSE_AFTER_MS
+def mapping_of(said: Registration) -> Mapping:
+    """What a registration alone says."""
+    used_day, heard_day = said.at // DAY_MS, said.arrival_at // DAY_MS
+    return Mapping(said.order_id, said.carrier, said.at, said.arrival_at, used_day, heard_day)

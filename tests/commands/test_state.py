@@ -15,6 +15,7 @@ from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from commands.state import command
 from dataflows.core.packing import unpack
+from dataflows.state.frame import FORMAT
 from schemas import topics
 from tests.dataflow.engine import Engine
 from tests.dataflow.samples import END, some_orders, with_parcels
@@ -93,7 +94,7 @@ def test_inspect_counts_what_the_flow_said(left: Left, store: Path) -> None:
     assert found["in_use_by"] is None
     assert len(found["shards"]) == 128
     assert found["clock_ms"] == END
-    assert list(found["blob_versions"]) == ["2"]
+    assert list(found["blob_versions"]) == [str(FORMAT)]
     for shard in found["shards"]:
         assert shard["oldest"] <= shard["pointer"] <= shard["latest"]
         assert shard["bases"] + shard["deltas"] == shard["blobs"] >= shard["chain"] > 0

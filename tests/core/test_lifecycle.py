@@ -10,6 +10,7 @@ from dataflows.core.lifecycle import (
     check,
     parse_lifecycle,
 )
+from dataflows.core.resolve import FORGET_AFTER_MS
 from dataflows.tables import read_lifecycle
 from schemas.errors import SettingsError
 
@@ -116,6 +117,15 @@ def test_a_file_that_is_no_lifecycle_is_refused_with_its_name(text: str, reason:
     with pytest.raises(SettingsError, match=r"^own\.toml: ") as caught:
         parse_lifecycle(text, "own.toml")
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("after", ["36h", "0d", "0s", "soon"])
+def test_numbers_are_forgotten_after_whole_days(after: str) -> None:
+    table = text_of(NEW) + text_of(DONE)
+    assert parse_lifecycle(HEAD + table, "own.toml").forget_numbers_after_ms == FORGET_AFTER_MS
+    own = f'{HEAD}forget_numbers_after = "{after}"\n{table}'
+    with pytest.raises(SettingsError, match=r"^own\.toml: forget_numbers_after: "):
+        parse_lifecycle(own, "own.toml")
 
 
 def test_too_many_statuses_are_refused() -> None:

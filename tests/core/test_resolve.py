@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from dataflows.core.resolve import (
+    FORGET_AFTER_MS,
     MAX_WAITING_PER_NUMBER,
-    REUSE_AFTER_MS,
     WAITS_AT_MOST_MS,
     Answers,
     Resolver,
@@ -136,7 +136,7 @@ def test_all_numbers_together_hold_a_bounded_queue(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_number_that_is_used_again_means_the_later_order() -> None:
-    again_at = day(0) + REUSE_AFTER_MS + 30 * DAY_MS
+    again_at = day(0) + FORGET_AFTER_MS + 30 * DAY_MS
     desk = Desk()
     desk.hear(order("old", day(0), "W1"))
     desk.hear(order("new", again_at, "W1"))
@@ -149,9 +149,9 @@ def test_a_number_unused_for_180_days_is_unknown_again() -> None:
     desk = Desk()
     desk.hear(order("old", day(0), "W1"))
     desk.hear(scan("W1", day(100)))
-    desk.hear(scan("W1", day(100) + REUSE_AFTER_MS))
+    desk.hear(scan("W1", day(100) + FORGET_AFTER_MS))
     assert len(desk.given()) == 2
-    desk.hear(scan("W1", day(100) + 2 * REUSE_AFTER_MS + 1))
+    desk.hear(scan("W1", day(100) + 2 * FORGET_AFTER_MS + DAY_MS))
     assert len(desk.given()) == 2
     assert desk.resolver.waiting_count == 1
 

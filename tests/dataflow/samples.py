@@ -100,6 +100,22 @@ def parcels(shipped: Json, rng: random.Random) -> list[Json]:
     return said
 
 
+def scans_long_after(found: list[Json], rng: random.Random) -> list[Json]:
+    """Three more scans of each parcel: half of the gaps are as long as a number is known or
+    longer, some of them by so much as a day.
+    """
+    last_at = {event["waybill"]: instant_of(event) for event in found if "waybill" in event}
+    said = []
+    for waybill, at in last_at.items():
+        scanned_at = at
+        for number, gap_days in enumerate(rng.choices((90, 179, 180, 181, 182, 200), k=3)):
+            scanned_at += gap_days * DAY_MS
+            scan = {"event_id": f"{waybill}:late{number}", "waybill": waybill}
+            scan |= {"status_code": "SCAN", "timestamp": format_instant(scanned_at)}
+            said.append(scan | {"source": "carrier:sf"})
+    return said
+
+
 def with_commands(found: list[Json], rng: random.Random) -> list[Json]:
     """The same orders, some of which somebody asks to cancel; often it is too late."""
     bought = [event for event in found if event["status_code"] == "PENDING_PAYMENT"]

@@ -14,9 +14,11 @@ from tests.dataflow.engine import Engine
 from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
 from tests.dataflow.samples import (
     END,
+    arrival_at,
     as_cloudevent,
     binary_cloudevent,
     in_time,
+    scans_long_after,
     some_orders,
     unknown_scans,
     with_commands,
@@ -50,7 +52,8 @@ def test_parcels_duplicates_commands_and_bad_messages_are_those_of_a_replay(
     events = with_commands(with_parcels(some_orders(120, rng), rng), rng)
     events = in_time(events + unknown_scans(3, END - 30 * DAY_MS) + unknown_scans(2, END - DAY_MS))
     messages = [as_cloudevent(event) if rng.random() < 0.1 else event for event in events]
-    again = rng.sample(messages, 50)
+    # Sent again while their parcels' numbers are known: 180 days after the last event they aren't.
+    again = rng.sample([m for m in messages if arrival_at(m) > END - 180 * DAY_MS], 50)
     engine.track["workers"] = workers
     engine.start()
     for start in range(0, len(messages), 100):
@@ -72,6 +75,31 @@ def test_parcels_duplicates_commands_and_bad_messages_are_those_of_a_replay(
     summary = json.loads((tmp_path / "replay" / "replayed" / "summary.json").read_text("utf-8"))
     for fate in ("applied", "duplicate", "refused", "rejected", "waiting"):
         assert fate_of(counted, fate) == summary[f"events_{fate}"], fate
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_numbers_forgotten_long_after_their_last_scan_are_those_of_a_replay(
+    workers: int, engine: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    scanned = with_parcels(some_orders(40, rng), rng)
+    events = in_time(scanned + scans_long_after(scanned, rng))
+    end = arrival_at(events[-1]) + 8 * DAY_MS
+    engine.track["workers"] = workers
+    for half in (events[: len(events) // 2], events[len(events) // 2 :]):
+        engine.start()
+        for start in range(0, len(half), 50):
+            engine.feed(half[start : start + 50])
+        engine.tick(arrival_at(half[-1]))
+        engine.wait_for_clock(arrival_at(half[-1]))
+        if half[-1] is not events[-1]:
+            engine.stop()
+    engine.tick(end)
+    engine.wait_for_clock(end)
+    engine.stop()
+    replayed = of_replay(lines(events), tmp_path / "replay", end)
+    assert_same(of_topics(engine.connection), replayed)
+    assert {code for code, _ in replayed.rejected} == {"unknown_reference"}
+    assert 0 < replayed.rejected.total() < len(events) - len(scanned)
 
 
 def assert_conserved(counted: Mapping[str, float], engine: Engine) -> None:

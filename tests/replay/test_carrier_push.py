@@ -76,14 +76,19 @@ def test_the_alert_names_the_scan_before_the_gap(tmp_path: Path) -> None:
     }
 
 
-def test_the_same_push_a_year_later_changes_nothing_and_alerts_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("days", "fate"), [(170, "duplicate"), (365, "rejected")])
+def test_the_same_push_long_after_changes_nothing_and_alerts_nobody(
+    days: int, fate: str, tmp_path: Path
+) -> None:
     first = [STO_ORDER, *pushed(STO)]
-    again = pushed(STO, BEFORE_THE_GAP + A_YEAR_MS)
-    until = ("--until", format_instant(BEFORE_THE_GAP + A_YEAR_MS + 5 * DAY_MS))
+    pushed_at = BEFORE_THE_GAP + days * DAY_MS
+    again = pushed(STO, pushed_at)
+    until = ("--until", format_instant(pushed_at + 8 * DAY_MS))
     one = replay(tmp_path / "one", written(tmp_path / "one.ndjson", first), *until)
     two = replay(tmp_path / "two", written(tmp_path / "two.ndjson", first + again), *until)
     assert two.exact() == one.exact()
-    assert two.summary["events_duplicate"] == len(again)
+    assert two.summary[f"events_{fate}"] == len(again)
+    assert {row["code"] for row in two.rows("rejected")} <= {"unknown_reference"}
 
 
 def test_a_year_old_push_of_a_parcel_nobody_knows_makes_no_order(tmp_path: Path) -> None:

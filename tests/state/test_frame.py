@@ -6,33 +6,42 @@ from pathlib import Path
 
 import pytest
 
+from dataflows.core.numbers import Mapping, hash_of
 from dataflows.core.packing import unpack
+from dataflows.core.resolve import Resolver, number_key
 from dataflows.core.routing import SHARDS
 from dataflows.state.chain import Link
 from dataflows.state.frame import FORMAT, UPGRADES, Place, Upgrade, frame, squeeze, unframe
 from dataflows.state.reader import StateReader
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
-from dataflows.steps import decode_snapshot
+from dataflows.steps import decode_resolver, decode_snapshot
+from dataflows.track import NUMBER_SHARDS
 from schemas.errors import StateError
+from schemas.instants import DAY_MS
 
 STORED = Path(__file__).parent / "stored"
 SHARD = SHARDS[7]
 PLACE = Place("0123456789abcdef", SHARD, 17, "42caf699")
+NUMBERS = NUMBER_SHARDS[7]
+HELD = {1: 12, 2: 16}  # blobs and rows of the cold in the file of a version; numbers since 2
 LONG, SHORT = b"order " * 1_000, b"an order"
 
 
 def stored_by(version: int, folder: Path) -> Path:
-    """A file as a version wrote it: a base, three deltas and a cold of eight orders."""
+    """A file as a version wrote it: a base, three deltas and a cold of eight orders.
+
+    Since version 2 with the numbers of these epochs; see the test of them.
+    """
     path = folder / "shards.sqlite"
     path.write_bytes(gzip.decompress((STORED / f"version-{version}.sqlite.gz").read_bytes()))
     return path
 
 
-def pointers(path: Path) -> list[Pointer]:
+def pointers(path: Path, shard: str = SHARD) -> list[Pointer]:
     reader = StateReader(path)
     found = [
-        Pointer(reader.meta.store, link.run, link.sequence) for link in reader.held(SHARD).links
+        Pointer(reader.meta.store, link.run, link.sequence) for link in reader.held(shard).links
     ]
     reader.close()
     return found
@@ -114,7 +123,7 @@ def test_what_follows_in_a_file_of_an_older_version_is_of_this_one(
     store.commit()
     store.close()
     reader = StateReader(path)
-    assert reader.versions() == {version: 12, FORMAT: 2}
+    assert reader.versions() == {version: HELD[version], FORMAT: 2}
     reader.close()
     store = SqliteShardStore(path, len(SHARDS))
     assert store.open(SHARD, pointer) == [*before, LONG]
@@ -136,3 +145,31 @@ def test_damage_to_a_blob_of_an_older_version_is_seen(version: int, tmp_path: Pa
     with pytest.raises(StateError, match=f"shard {SHARD}, blob 1: checksum differs"):
         reader.blob(SHARD, link)
     reader.close()
+
+
+def test_numbers_of_version_2_lead_to_the_same_orders(tmp_path: Path) -> None:
+    """Ten numbers, two orders of one of them, changes in each delta; of X1 and X2 one waits yet."""
+    store = SqliteShardStore(stored_by(2, tmp_path), len(SHARDS))
+    blobs = store.open(NUMBERS, pointers(store.path, NUMBERS)[-1])
+    store.close()
+    resolver = Resolver()
+    resolver.restore(map(decode_resolver, blobs))
+    assert len(resolver.numbers) == 10
+    began_at, day = 1_775_000_000_000, 20_543
+    later_at = began_at + 2 * DAY_MS
+    assert known(resolver, "waybill", "SF1") == [
+        Mapping("order-1", "sf", began_at + 1_000, began_at + 1_500, day, day),
+        Mapping("order-1b", "sf", later_at, later_at, day + 2, day + 2),
+    ]
+    assert known(resolver, "waybill", "SF3") == [
+        Mapping("order-3", "sf", began_at + 3_000, began_at + 3_500, day + 5, day + 5)
+    ]
+    assert [found.order_id for found in known(resolver, "erp", "SO-1")] == ["order-1"]
+    waiting = resolver.waiting[number_key("default", "waybill", "X2")]
+    assert [asked.fact.at for asked in waiting] == [began_at + DAY_MS, later_at]
+    assert resolver.waiting_count == 2
+    assert resolver.through == began_at + 3 * DAY_MS
+
+
+def known(resolver: Resolver, kind: str, number: str) -> list[Mapping]:
+    return resolver.numbers.get(hash_of(number_key("default", kind, number)))
