@@ -134,7 +134,7 @@ class Resolver:
         now = self.numbers.joined(known, mapping_of(said))
         if now != known:
             self.numbers.put(key, now)
-        self.ask_again(said.number, answers)
+        self.ask_again(said.number, said.arrival_at, answers)
 
     def ask(self, asked: Question, answers: Answers) -> None:
         """Answer a question, or let it wait."""
@@ -155,7 +155,7 @@ class Resolver:
         now = self.used(known, found, asked.fact)
         if now != known:
             self.numbers.put(key, now)
-            self.ask_again(asked.number, answers)
+            self.ask_again(asked.number, asked.fact.arrival_at, answers)
 
     def used(self, known: list[Mapping], found: list[Mapping], fact: Fact) -> list[Mapping]:
         """The orders of a number once `found` among them have been given a fact."""
@@ -199,13 +199,19 @@ class Resolver:
             and fact.arrival_at // DAY_MS <= mapping.heard_day + days
         )
 
-    def ask_again(self, number: str, answers: Answers) -> None:
-        """Ask what waits for a number, of which there is news."""
-        if number in self.waiting:
-            questions = self.waiting.pop(number)
-            self.waiting_count -= len(questions)
+    def ask_again(self, number: str, arrival_at: int, answers: Answers) -> None:
+        """Ask what waits for a number, of which there is news.
+
+        But not what had waited its time when the news arrived: that is given up as soon as the
+        clock gets there.
+        """
+        waiting = self.waiting.get(number, [])
+        since = arrival_at - WAITS_AT_MOST_MS
+        in_time = [asked for asked in waiting if asked.fact.arrival_at >= since]
+        if in_time:
+            self.set_waiting(number, [asked for asked in waiting if asked.fact.arrival_at < since])
             self.waiting_changed.add(number)
-            for asked in questions:
+            for asked in in_time:
                 self.ask(asked, answers)
 
     def wait(self, asked: Question, answers: Answers) -> None:

@@ -116,6 +116,14 @@ def test_a_scan_that_waits_is_asked_again_when_a_use_closes_the_gap() -> None:
     assert outcome(told([in_time[0], in_time[2], in_time[1]])) == outcome(told(in_time))
 
 
+def test_news_of_a_number_does_not_answer_what_has_waited_its_time() -> None:
+    """A scan after the number's last use waits, and its order names the number 13 days later."""
+    said = [registered(0, lag_days=100), scanned(181), registered(187, lag_days=7)]
+    for clocks in ([], [None, START_AT + 194 * DAY_MS - 1]):
+        facts, given_up = outcome(told(said, clocks))
+        assert (len(facts), len(given_up)) == (0, 1)
+
+
 DAYS = st.sampled_from([0, 0.4, 6, 7, 8, 90, 179, 180, 181, 187, 188, 270, 360, 361, 541, 800])
 LAGS = st.sampled_from([0, 0, 0, 0, 0.5, 7, 100, 181])
 EVENTS = st.one_of(
