@@ -12,11 +12,13 @@ from broker.errors import DeliveryFailed, refusal
 from broker.message import Headers
 from broker.outage import OUTAGE
 from broker.throttle import Throttle
+from broker.topics import count_partitions
 from schemas.errors import Busy, OrdertideError, Rejected
 
 BY_KEY = -1
 ROOM_WAIT_S = 0.1
 SENDS_PER_POLL = 1_000
+COUNTED_FOR_S = 60.0
 
 TUNED = {"compression.type": "lz4", "linger.ms": 5}
 FIXED = {
@@ -62,6 +64,7 @@ class Producer:
         self._before_flush = before_flush
         self._failure: DeliveryFailed | None = None
         self._sends = 0
+        self._counts: dict[str, tuple[int, float]] = {}
         self._client = confluent_kafka.Producer(
             {
                 **TUNED,
@@ -110,6 +113,26 @@ class Producer:
             if self._sends % SENDS_PER_POLL == 0:
                 self._client.poll(0)
                 self._raise_failure()
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has, not older than a minute while the broker answers.
+
+        This producer itself asks: a message for a partition that another client has heard of would
+        fail here.
+
+        Raises:
+            Busy: the broker has never answered. TopicMissing: there is no such topic.
+        """
+        count, asked_at_s = self._counts.get(topic, (0, -COUNTED_FOR_S))
+        if time.monotonic() - asked_at_s >= COUNTED_FOR_S:
+            try:
+                count = count_partitions(self._client, topic)
+            except Busy:
+                if not count:
+                    raise
+                OUTAGE.failed(f"topic {topic}: its partitions could not be counted")
+            self._counts[topic] = (count, time.monotonic())
+        return count
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Return when everything handed over is in the broker's log, on all replicas in sync.

@@ -15,7 +15,7 @@ from schemas.topics import TOPICS, TopicSettings
 
 ANSWER_TIMEOUT_S = 10.0
 
-Client = confluent_kafka.Consumer | AdminClient
+Client = confluent_kafka.Consumer | confluent_kafka.Producer | AdminClient
 
 
 def partition_count(connection: Connection, topic: str) -> int:

@@ -16,12 +16,16 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Outgoing(NamedTuple):
-    """One message; no value is a tombstone."""
+    """One message; no value is a tombstone.
+
+    A heartbeat names its shard: the sink sees to it that each partition gets one from some shard.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Headers
+    beat_of: int | None = None
 
 
 def messages(out: Output, dead: list[Dead], through: int) -> list[Outgoing]:

@@ -202,9 +202,9 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             return []
         self.beat_at = through
         key = f"{topics.CLOCK_KEY}-{self.step.name}".encode()
-        return [
-            Outgoing(topics.ORDERS_CHANGES, key, None, [(topics.HEADER_CLOCK, b"%d" % through)])
-        ]
+        clock = (topics.HEADER_CLOCK, b"%d" % through)
+        shard = SHARDS.index(self.step.name)
+        return [Outgoing(topics.ORDERS_CHANGES, key, None, [clock], shard)]
 
     def on_notify(self) -> tuple[list[list[Outgoing]], bool]:
         """Never asked for."""

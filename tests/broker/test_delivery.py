@@ -88,3 +88,18 @@ def test_leaving_a_producer_with_an_error_does_not_wait_for_the_broker(
 
     with pytest.raises(KeyError):
         fail_in_an_outage()
+
+
+def test_partitions_are_counted_again_after_a_minute_and_remembered_in_an_outage(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.topics.ANSWER_TIMEOUT_S", 0.2)
+    broker.create("orders", 3)
+    producer = Producer(broker.connection)
+    assert producer.partition_count("orders") == 3
+    monkeypatch.setattr("broker.produce.COUNTED_FOR_S", 0.0)
+    broker.go_down()
+    assert producer.partition_count("orders") == 3
+    with pytest.raises(Busy, match="topic events"):
+        producer.partition_count("events")
+    producer.close()

@@ -3,18 +3,22 @@
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from broker.connect import Connection
-from broker.consume import Message, PartitionReader
+from broker.consume import Message, PartitionReader, read_all
+from broker.produce import Producer
 from dataflows.core.intake import Intake, Origin
 from dataflows.decoding import Decoder
 from dataflows.tables import read_lifecycle, read_rules
 from schemas.event import Event
-from tests.broker.kafka.topics import kafka_tool
+from schemas.topics import TopicSettings
+from tests.broker.kafka.topics import PATIENCE_S, grow, kafka_tool, make
 from tests.broker.reading import read_count
+from tests.stack import namespace
 
 EVENTS = [
     {
@@ -74,3 +78,19 @@ def test_the_java_console_producer_can_feed_it(
         stdin=LINES,
     )
     assert_all_came(kafka, topic)
+
+
+def test_a_partition_that_is_added_is_counted_and_written_to(
+    kafka: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.produce.COUNTED_FOR_S", 0.0)
+    topic = TopicSettings(namespace())
+    make(kafka, topic, partitions=2)
+    with Producer(kafka) as producer:
+        assert producer.partition_count(topic.name) == 2
+        grow(kafka, topic.name, 3)
+        give_up_at = time.monotonic() + PATIENCE_S
+        while producer.partition_count(topic.name) == 2:
+            assert time.monotonic() < give_up_at
+        producer.send(topic.name, b"key", b"value", partition=2)
+    assert [m.partition for m in read_all(kafka, topic.name)] == [2]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker.connect import Connection
+from broker.consume import Message, read_all
 from schemas import topics
 from schemas.instants import parse_instant
 from tests.broker.kafka.topics import grow, kafka_tool, make_anew
@@ -13,6 +14,7 @@ from tests.broker.kafka.track_runs import TrackRuns
 from tests.stack import namespace
 
 OLD, NEW = range(20), range(100, 120)
+(CHANGES,) = (topic for topic in topics.TOPICS if topic.name == topics.ORDERS_CHANGES)
 
 
 @pytest.fixture
@@ -21,6 +23,12 @@ def runs(kafka: Connection, tmp_path: Path) -> Iterator[TrackRuns]:
     found = TrackRuns(kafka, tmp_path, namespace())
     yield found
     found.close()
+
+
+def beats(kafka: Connection) -> list[Message]:
+    """The heartbeats so far."""
+    clock = topics.CLOCK_KEY.encode()
+    return [m for m in read_all(kafka, CHANGES.name) if (m.key or b"").startswith(clock)]
 
 
 def lags(kafka: Connection, folder: Path, group: str) -> dict[int, str]:
@@ -101,4 +109,14 @@ def test_a_second_run_elsewhere_is_refused(
     assert f"flow {runs.group}: ordertide-" in second.said()
     runs.feed(NEW, partition=1)
     runs.wait_for_orders(len(OLD) + len(NEW))
+    runs.stop()
+
+
+def test_every_partition_of_the_changes_hears_of_the_clock(
+    kafka: Connection, runs: TrackRuns
+) -> None:
+    make_anew(kafka, CHANGES, partitions=16)  # by their keys 64 heartbeats left one out
+    runs.start()
+    runs.feed(OLD, partition=0)
+    runs.wait_until(lambda: {beat.partition for beat in beats(kafka)} == set(range(16)))
     runs.stop()
