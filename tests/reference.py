@@ -243,6 +243,8 @@ def move_parcel(state: Fold, entry: Entry) -> None:
     effect = entry.status.row.get("moves_order")
     if effect and (effect["when"] == "any" or all_have(state, effect)):
         move_order(state, entry, effect["status"], is_derived=True)
+    elif effect and "until_all" in effect:
+        move_order(state, entry, effect["until_all"], is_derived=True)
 
 
 def all_have(state: Fold, effect: Json) -> bool:

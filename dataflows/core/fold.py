@@ -7,7 +7,7 @@ fold from the beginning, over the history sorted. Both give the same order, whic
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dataflows.core.lifecycle import NO_STATUS, UNSEEN, Lifecycle, Ways
+from dataflows.core.lifecycle import NO_STATUS, UNSEEN, Lifecycle, Move, Ways
 from dataflows.core.packing import (
     CORRECTED,
     EMBRYO,
@@ -141,10 +141,11 @@ def move_shipment(order: Order, table: Lifecycle, entry: Entry) -> None:
     move = table.moves_order[shipment.status]
     if shipment.status == before or move is None:
         return
-    target, all_of_them = move
+    target, all_of_them, until_all = move
     if all_of_them and not all(reached(other.status, move, table) for other in parcels(order)):
-        return
-    derive(order, table, target, entry)
+        target = until_all
+    if target != NO_STATUS:
+        derive(order, table, target, entry)
 
 
 def parcels(order: Order) -> list[Shipment]:
@@ -153,7 +154,7 @@ def parcels(order: Order) -> list[Shipment]:
     return named or [parcel for parcel in order.shipments if parcel.status != UNSEEN]
 
 
-def reached(status: int, move: tuple[int, bool], table: Lifecycle) -> bool:
+def reached(status: int, move: Move, table: Lifecycle) -> bool:
     """Whether a parcel in `status` has done its part of `move`."""
     return status < UNSEEN and table.moves_order[status] == move
 

@@ -2,7 +2,7 @@
 
 import tomllib
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -17,10 +17,27 @@ FORGET_KEY = "forget_numbers_after"
 
 
 class MovesOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a parcel's status does to its order: `any` for the first parcel, `all` for the last."""
+    """What a parcel's status does to its order: `any` for the first parcel, `all` for the last.
+
+    `until_all` is where the order goes while other parcels are not there yet.
+    """
 
     status: str
     when: Literal["any", "all"]
+    until_all: str | None = None
+
+    @property
+    def targets(self) -> list[str]:
+        """Where it can move an order."""
+        return [self.status, self.until_all] if self.until_all else [self.status]
+
+
+class Move(NamedTuple):
+    """The same by number; `until_all` is NO_STATUS where nothing happens until then."""
+
+    target: int
+    all_of_them: bool
+    until_all: int
 
 
 class StatusRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,14 +90,16 @@ class Lifecycle:
             else 0
             for row in rows
         ]
-        self.moves_order = [
-            (self.index[row.moves_order.status], row.moves_order.when == "all")
-            if row.moves_order
-            else None
-            for row in rows
-        ]
+        self.moves_order = [self.move(row.moves_order) for row in rows]
         self.order_ways = Ways(self, self.of_order)
         self.shipment_ways = Ways(self, self.of_shipment)
+
+    def move(self, moves: MovesOrder | None) -> Move | None:
+        """A move by number."""
+        if moves is None:
+            return None
+        until_all = self.index[moves.until_all] if moves.until_all else NO_STATUS
+        return Move(self.index[moves.status], moves.when == "all", until_all)
 
     def indices(self, codes: list[str]) -> frozenset[int]:
         """The indices of `codes`."""
@@ -165,15 +184,21 @@ def forget_faults(forget_numbers_after: str) -> list[str]:
 
 def row_faults(row: StatusRow, codes: set[str], order_codes: set[str]) -> list[str]:
     """What is wrong with one row by itself."""
-    targets = [*row.next, *row.irregular, *([row.moves_order.status] if row.moves_order else [])]
+    moved_to = row.moves_order.targets if row.moves_order else []
+    targets = [*row.next, *row.irregular, *moved_to]
     faults = [f"{row.code}: {code} is not in the table" for code in targets if code not in codes]
     faults += [
         f"{row.code}: label.{language} is missing"
         for language in ("en", "zh")
         if not row.label.get(language)
     ]
-    if row.moves_order and row.moves_order.status in codes - order_codes:
-        faults.append(f"{row.code}: moves_order: {row.moves_order.status} is no status of orders")
+    faults += [
+        f"{row.code}: moves_order: {code} is no status of orders"
+        for code in moved_to
+        if code in codes - order_codes
+    ]
+    if row.moves_order and row.moves_order.when == "any" and row.moves_order.until_all:
+        faults.append(f'{row.code}: moves_order: until_all goes with when = "all" only')
     if row.creates and row.scope == "shipment":
         faults.append(f"{row.code}: only a status of orders can have creates")
     if row.retire_after and not row.ends:
@@ -192,7 +217,8 @@ def graph_faults(rows: list[StatusRow]) -> list[str]:
     table = Lifecycle(rows)
     orders = [i for i, row in enumerate(rows) if row.scope != "shipment"]
     reached = {i for i in orders if table.creates[i]}
-    reached |= {move[0] for move in table.moves_order if move}
+    moves = [row.moves_order for row in rows if row.moves_order]
+    reached |= {table.index[code] for move in moves for code in move.targets}
     reached |= {i for start in reached for i in table.order_ways.every[start]}
     faults = [f"{table.codes[i]} can't be reached" for i in orders if i not in reached]
     ends = {i for i, row in enumerate(rows) if row.ends}

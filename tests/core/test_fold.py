@@ -186,6 +186,15 @@ def test_the_first_parcel_collected_ships_the_order() -> None:
     assert order.milestones["SHIPPED"] == format_instant(day(1))
 
 
+def test_a_parcel_handed_over_first_of_all_ships_its_order_while_another_is_to_come() -> None:
+    announced = said("PAID", day(0), references={"waybill": ["A", "B"]})
+    first = said("DELIVERED", day(1), shipment="A")
+    order = folded(announced, first)
+    assert (order.status, order.milestones["SHIPPED"]) == ("SHIPPED", format_instant(day(1)))
+    order = folded(announced, first, said("DELIVERED", day(2), shipment="B"))
+    assert (order.status, order.milestones["DELIVERED"]) == ("DELIVERED", format_instant(day(2)))
+
+
 def test_a_label_is_not_a_collection() -> None:
     assert folded(said("PAID", day(0)), said("LABEL_CREATED", day(1), shipment="A")).status == (
         "PAID"

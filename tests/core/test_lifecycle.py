@@ -26,6 +26,8 @@ NEW = row("NEW", creates=True, next=["DONE"])
 DONE = row("DONE", ends=True)
 PARCEL = row("PARCEL", scope="shipment", ends=True)
 TO_PARCEL = MovesOrder("PARCEL", "any")
+UNTIL_ANY = MovesOrder("DONE", "any", until_all="DONE")
+UNTIL_PARCEL = MovesOrder("DONE", "all", until_all="PARCEL")
 
 
 def test_the_shipped_table_passes() -> None:
@@ -66,6 +68,14 @@ def test_every_status_that_ends_for_good_leaves_memory() -> None:
         ([NEW, row("DONE", ends=True, retire_after="soon")], "DONE.retire_after: 'soon' is no"),
         (
             [NEW, DONE, PARCEL, row("Q", scope="shipment", ends=True, moves_order=TO_PARCEL)],
+            "Q: moves_order: PARCEL is no status of orders",
+        ),
+        (
+            [NEW, DONE, row("Q", scope="shipment", ends=True, moves_order=UNTIL_ANY)],
+            'Q: moves_order: until_all goes with when = "all" only',
+        ),
+        (
+            [NEW, DONE, PARCEL, row("Q", scope="shipment", ends=True, moves_order=UNTIL_PARCEL)],
             "Q: moves_order: PARCEL is no status of orders",
         ),
     ],
