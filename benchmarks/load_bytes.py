@@ -60,6 +60,7 @@ class Written(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+    timestamp_ms: int = 0
 
 
 def generate(folder: Path, orders: int) -> Path:

@@ -1,5 +1,6 @@
 """What a topic's settings should be, and where those of an existing topic differ."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
@@ -74,6 +75,30 @@ def check_topics(connection: Connection, topics: Iterable[TopicSettings] = TOPIC
         if error.name() in PASSING:
             raise Busy(f"topics: the broker gives no settings: {error.str()}") from failed
         raise refusal("topics: settings", error) from failed
+
+
+def retention_ms(connection: Connection, topic: str) -> float:
+    """How long the broker keeps messages of `topic`, by time alone; infinity for ever.
+
+    NaN for an embedded broker, which keeps what it has room for and doesn't say.
+
+    Raises:
+        Busy: the broker gives no answer. BrokerFailed: it doesn't let us ask.
+    """
+    if connection.embedded:
+        return math.nan
+    admin = AdminClient(connection.config("admin"))
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    asked = admin.describe_configs([resource], request_timeout=ANSWER_TIMEOUT_S)
+    try:
+        entries = asked[resource].result(ANSWER_TIMEOUT_S)
+    except KafkaException as failed:
+        error = failed.args[0]
+        if error.name() in PASSING:
+            raise Busy(f"topic {topic}: the broker gives no settings: {error.str()}") from failed
+        raise refusal(topic, error) from failed
+    keeps_ms = int(str(entries["retention.ms"].value))
+    return math.inf if keeps_ms == FOR_EVER else float(keeps_ms)
 
 
 def findings(admin: AdminClient, topics: list[TopicSettings], replicas: int) -> Iterator[Finding]:

@@ -55,6 +55,10 @@ class TrackWatch:
             return Finding(ok=False, reason=f"the last epoch ended {age_s:.0f} s ago")
         return Finding(ok=True, reason=f"the last epoch ended {age_s:.1f} s ago")
 
+    def restored(self, waiting: int) -> None:
+        """So many messages were read by an earlier run, and what becomes of them is told by us."""
+        self.metrics.messages_restored.inc(waiting)
+
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
         """A slot read messages."""
         self.metrics.messages_read.inc(read)

@@ -9,6 +9,7 @@ import click
 from broker.consume import GroupReader
 from broker.produce import Producer
 from broker.reach import reach
+from broker.topic_settings import retention_ms
 from commands.dead_letters import RejectedTopic
 from commands.tiers import TIERS, writer_group
 from commands.track import connection_of
@@ -54,6 +55,8 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     source = [ORDERS_CHANGES, ORDERS_EVENTS]
     watch = WriterWatch(name, settings.telemetry)
     try:
+        if name == "archive":
+            watch.keeps(retention_ms(connection, ORDERS_EVENTS))
         with (
             Producer(connection) as producer,
             GroupReader(

@@ -1,9 +1,12 @@
 """What `ordertide write` tells Prometheus and the probes."""
 
+import math
 import time
+from collections.abc import Mapping
 
 from schemas.errors import Busy
 from schemas.settings import TelemetrySettings
+from schemas.topics import ORDERS_EVENTS
 from storage_tiering.writer_ports import Watch
 from telemetry.health import Finding, HealthServer
 from telemetry.metrics import Metrics
@@ -16,6 +19,8 @@ class WriterWatch(Watch):
         self.metrics = Metrics()
         self.busy: str | None = None
         self.unplaced: str | None = None
+        self.since_ms: int | None = None
+        self.retention_ms = math.nan
         self.server = HealthServer(
             self.metrics.registry, {tier: self.is_taking}, settings.host, settings.port
         )
@@ -53,3 +58,20 @@ class WriterWatch(Watch):
         # Asked for when it is shown: a writer that hangs must not stand still on the board.
         behind = self.metrics.tier_behind_seconds.labels(tier)
         behind.set_function(lambda: time.time() - through_ms / 1000)
+
+    def uncommitted(self, tier: str, since_ms: Mapping[str, int]) -> None:
+        self.since_ms = since_ms.get(ORDERS_EVENTS)
+
+    def measured(self, tier: str, size_bytes: int) -> None:
+        self.metrics.tier_bytes.labels(tier).set(size_bytes)
+
+    def keeps(self, retention_ms: float) -> None:
+        """The broker keeps events so long: the archive has to be faster."""
+        self.retention_ms = retention_ms
+        self.metrics.archive_headroom_seconds.set_function(self.headroom_s)
+
+    def headroom_s(self) -> float:
+        """Until the broker deletes the earliest event that was read and isn't archived."""
+        now_ms = time.time() * 1000
+        since_ms = now_ms if self.since_ms is None else self.since_ms
+        return (since_ms + self.retention_ms - now_ms) / 1000

@@ -81,6 +81,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         self.resolver = Resolver(forget_after_ms)
         self.resolver.restore(map(decode_resolver, self.step.blobs))
         self.step.blobs = []
+        watch.restored(self.resolver.waiting_count)
 
     def on_batch(self, values: list[NumberPiece]) -> tuple[list[tuple[str, OrderPiece]], bool]:
         """Register, ask, and hand on what is answered."""
@@ -171,6 +172,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             self.shard.restore(snapshots)
             self.has_new_rules = snapshots[-1].digest != self.shard.digest
         self.step.blobs = []
+        watch.restored(self.shard.waiting_count)
 
     def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
         """Take facts, move the clock, say what follows; always one item, it wakes the sink."""
@@ -188,7 +190,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         found = [message for out in outs for message in messages(out, [], self.shard.through)]
         found += messages(Output(self.shard.desk), dead, self.shard.through) if dead else []
         found += self.heartbeat()
-        waiting = sum(map(len, self.shard.pending.values()))
+        waiting = self.shard.waiting_count
         for out in outs:
             self.watch.advanced(
                 self.step.name, out, self.shard.through, len(self.shard.held.orders), waiting

@@ -9,6 +9,9 @@ from dataflows.core.resolve import Answers
 class Watch(Protocol):
     """Who is told what the dataflow does, for the metrics."""
 
+    def restored(self, waiting: int) -> None:
+        """A shard was restored with events that an earlier run had read and that still wait."""
+
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
         """A slot read messages; those rejected by code."""
 

@@ -77,5 +77,8 @@ class MemoryTier(Tier):
         size_bytes = sum(len(msgspec.json.encode(each)) for each in [*documents, *events])
         return Counts(orders=len(documents), events=len(events), size_bytes=size_bytes)
 
+    def size_bytes(self) -> int:
+        return self.counts().size_bytes
+
     def close(self) -> None:
         pass  # nothing is open

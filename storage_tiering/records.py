@@ -44,6 +44,11 @@ class Message(Protocol):
         ...
 
     @property
+    def timestamp_ms(self) -> int:
+        """When it was written, by which the broker deletes it; -1 where that isn't known."""
+        ...
+
+    @property
     def key(self) -> bytes | None:
         """The order key in UTF-8, or a heartbeat's `CLOCK_KEY`."""
         ...

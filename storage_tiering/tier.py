@@ -132,6 +132,10 @@ class Tier(Protocol):
         """Count it all. It may read everything: for reconciling, not for every scrape."""
         ...
 
+    def size_bytes(self) -> int:
+        """What the tier takes up (of Redis: all that its servers use); cheap, for every minute."""
+        ...
+
     def close(self) -> None:
         """Let go of connections and files. What was not flushed is not kept."""
         ...

@@ -4,6 +4,7 @@ A process that dies anywhere in between reads the batch again, and the tier igno
 """
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -31,13 +32,14 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much at once, and how patiently.
 
     A wait doubles from what the tier asked for up to `max_wait_s`. The tier expires when stream
-    time has come on by `expire_every_ms`.
+    time has come on by `expire_every_ms`; its size is asked for every `measure_every_s`.
     """
 
     batch_messages: int = 500
     read_timeout_s: float = 0.2
     max_wait_s: float = 30.0
     expire_every_ms: int = 1_000
+    measure_every_s: float = 60.0
 
 
 class Writer:
@@ -65,6 +67,8 @@ class Writer:
         self.watch = watch or Unwatched()
         self.clock = clock or StreamClock()
         self._expired_through: int | None = None
+        self._since_ms: dict[str, int] = {}  # by topic, of what isn't committed
+        self._measured_at_s = -math.inf
         self._ahead: list[Message] = []  # came while we waited with the batch before it
         self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
 
@@ -87,6 +91,8 @@ class Writer:
         messages = self._next_batch()
         for message in messages:  # now: once a partition is revoked, its clock may not come back
             self.clock.see(message)
+            self._note(message)
+        self.watch.uncommitted(self.tier.name, self._since_ms)
         orders, events = self._decode(messages)
         # Changes first: they say where the events of an order belong.
         self._put(self.tier.write_orders, orders)
@@ -94,7 +100,22 @@ class Writer:
         self.watch.written(self.tier.name, len(orders), len(events))
         self._expire()
         self._commit()
+        self._measure()
         return len(messages)
+
+    def _note(self, message: Message) -> None:
+        at = message.timestamp_ms
+        self._since_ms[message.topic] = min(at, self._since_ms.get(message.topic, at))
+
+    def _measure(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._measured_at_s < self.settings.measure_every_s:
+            return
+        self._measured_at_s = now_s
+        try:
+            self.watch.measured(self.tier.name, self.tier.size_bytes())
+        except Busy as busy:  # a size is not worth waiting for
+            LOGGER.info("%s writer: its size isn't known: %s", self.tier.name, busy.reason)
 
     def _next_batch(self) -> Sequence[Message]:
         if self._ahead:
@@ -172,6 +193,9 @@ class Writer:
             self.reader.commit()
         except Busy as busy:  # the next round commits more
             self.watch.waiting(self.tier.name, busy.reason, 0.0)
+        else:
+            self._since_ms = {}
+            self.watch.uncommitted(self.tier.name, self._since_ms)
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
         """Call until it isn't busy."""

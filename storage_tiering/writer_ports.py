@@ -1,6 +1,6 @@
 """What a writer needs of others: where it reads, where it puts what can't be taken, who watches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from storage_tiering.records import Message
@@ -60,6 +60,14 @@ class Watch(Protocol):
         """The tier has been written up to this instant of stream time."""
         ...
 
+    def uncommitted(self, tier: str, since_ms: Mapping[str, int]) -> None:
+        """{topic: when its earliest message was written that was read and isn't durable yet}."""
+        ...
+
+    def measured(self, tier: str, size_bytes: int) -> None:
+        """The tier takes up so much."""
+        ...
+
 
 class Unwatched(Watch):
     """For writers without metrics."""
@@ -77,4 +85,10 @@ class Unwatched(Watch):
         pass
 
     def through(self, tier: str, through_ms: int) -> None:
+        pass
+
+    def uncommitted(self, tier: str, since_ms: Mapping[str, int]) -> None:
+        pass
+
+    def measured(self, tier: str, size_bytes: int) -> None:
         pass

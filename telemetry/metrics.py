@@ -40,8 +40,11 @@ class Metrics:
         self._watch_the_tiers()
 
     def _count_messages(self) -> None:
-        """Conservation: read = ticks + applied + duplicates + refused + rejected + waiting."""
+        """Conservation: what was read or restored has become one of the others."""
         self.messages_read = self._counter("messages_read", "Messages read from the topics.")
+        self.messages_restored = self._counter(
+            "messages_restored", "Messages waiting at the start, read by the run before."
+        )
         self.ticks = self._counter("ticks", "Messages read that were ticks of recorded history.")
         self.applied = self._counter("applied", "Messages whose event was applied to an order.")
         self.duplicates = self._counter("duplicates", "Messages whose event was known already.")
@@ -74,9 +77,6 @@ class Metrics:
             "state",
         )
         self.actions = self._counter("actions", "Actions requested.", "kind")
-        self.action_outcomes = self._counter(
-            "action_outcomes", "Actions done, failed or skipped.", "kind", "outcome"
-        )
 
     def _watch_the_delivery(self) -> None:
         """`sink` is the channel: where there are several, each delivers every alert."""
@@ -111,25 +111,21 @@ class Metrics:
         self.tier_behind_seconds = self._gauge(
             "tier_behind_seconds", "How far a tier is behind the wall clock.", "tier"
         )
-        self.tier_orders = self._gauge("tier_orders", "Orders that a tier holds.", "tier")
-        self.tier_bytes = self._gauge("tier_bytes", "Bytes that a tier holds.", "tier")
-        self.tier_lookups = self._counter(
-            "tier_lookups",
-            "Look-ups by tier and answer (found, missing, failed).",
-            "tier",
-            "answer",
+        self.tier_bytes = self._gauge(
+            "tier_bytes", "Bytes that a tier takes up; of Redis, all that the servers use.", "tier"
         )
         self.archive_headroom_seconds = self._gauge(
-            "archive_headroom_seconds", "How far retention is from unarchived data."
+            "archive_headroom_seconds", "Until the broker deletes an event that isn't archived."
         )
         self.archive_headroom_seconds.set(float("nan"))  # 0 would say that data is being lost
 
     def unaccounted(self) -> float:
-        """Messages read of which nobody has said what became of them: 0 at every barrier."""
+        """Messages of which nobody has said what became of them: 0 at every barrier."""
         fates = (
             self.ticks, self.applied, self.duplicates, self.refused, self.rejected, self.waiting,
         )  # fmt: skip
-        return total(self.messages_read) - sum(total(fate) for fate in fates)
+        came = total(self.messages_read) + total(self.messages_restored)
+        return came - sum(total(fate) for fate in fates)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         row = self._row("counter", f"{name}_total", text, labels)

@@ -211,6 +211,11 @@ class Shard:
         return out
 
     @property
+    def waiting_count(self) -> int:
+        """How many messages wait for the clock; one that several orders share counts once."""
+        return sum(fact.counted for facts in self.pending.values() for fact in facts)
+
+    @property
     def digest(self) -> str:
         """What rules and lifecycle are in force."""
         return f"{self.rules.digest}-{self.table.digest}"

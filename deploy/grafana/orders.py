@@ -73,16 +73,6 @@ RULES = (
         queries=(Query("sum by (kind) (rate(ordertide_actions_total[5m])) * 60", "{{kind}}"),),
         meaning="What the rules want done: surveys, compensation, asking a carrier.",
     ),
-    Panel(
-        title="Outcomes of actions a minute",
-        queries=(
-            Query(
-                "sum by (kind, outcome) (rate(ordertide_action_outcomes_total[5m])) * 60",
-                "{{kind}} {{outcome}}",
-            ),
-        ),
-        meaning="What became of them: done, failed, skipped.",
-    ),
 )
 
 DELIVERY = (

@@ -43,15 +43,10 @@ TIERS = Dashboard(
             columns=12,
         ),
         Panel(
-            title="Look-ups a second",
-            queries=(
-                Query(
-                    "sum by (tier, answer) (rate(ordertide_tier_lookups_total[1m]))",
-                    "{{tier}} {{answer}}",
-                ),
-            ),
-            meaning="Who asks for orders is answered by the first tier that has them.",
-            stacked=True,
+            title="Size",
+            queries=(Query("max by (tier) (ordertide_tier_bytes)", "{{tier}}"),),
+            meaning="What a tier takes up; of Redis, all that its servers use.",
+            unit="bytes",
             columns=12,
         ),
     ),

@@ -121,8 +121,12 @@ class ParquetTier(Tier):
         return Counts(
             orders=len(names),
             events=sum(manifest.content.rows for manifest in events),
-            size_bytes=sum(manifest.size_bytes for manifest in [*changes, *events]),
+            size_bytes=self.size_bytes(),
         )
+
+    def size_bytes(self) -> int:
+        topics = (self.settings.changes_topic, self.settings.events_topic)
+        return sum(m.size_bytes for topic in topics for m in self._chains.manifests(topic))
 
     def verify(self) -> Iterator[StateError]:
         """Read every file: which of them are damaged, missing or one too many."""

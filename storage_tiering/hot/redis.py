@@ -115,6 +115,11 @@ class RedisTier(Tier):
                 size_bytes += used_bytes
         return Counts(orders=orders, events=events, size_bytes=size_bytes)
 
+    def size_bytes(self) -> int:
+        with asking(self.servers):
+            used = [server.info("memory")["used_memory"] for server in self.servers.primaries()]
+        return sum(used)
+
     def close(self) -> None:
         self.servers.close()
 

@@ -120,6 +120,9 @@ class ElasticTier(Tier):
         size_bytes = sum(each.size_bytes for each in self.searches.measured())
         return Counts(orders=orders, events=events, size_bytes=size_bytes)
 
+    def size_bytes(self) -> int:
+        return sum(self.searches.sizes().values())
+
     def close(self) -> None:
         self.client.close()
 

@@ -82,12 +82,19 @@ class Searches:
         (said,) = self._answers(Search(",".join(self.names.all_periods), body))
         buckets = said["aggregations"]["indices"]["buckets"] if "aggregations" in said else []
         documents = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
+        return [
+            Measured(index, documents.get(index, 0), size_bytes)
+            for index, size_bytes in sorted(self.sizes().items())
+        ]
+
+    def sizes(self) -> dict[str, int]:
+        """{index: bytes with all copies}."""
         with answers():
             stats = self.client.indices.stats(index=self.names.all_periods, metric="store")
-        return [
-            Measured(index, documents.get(index, 0), held["total"]["store"]["size_in_bytes"])
-            for index, held in sorted(stats["indices"].items())
-        ]
+        return {
+            index: held["total"]["store"]["size_in_bytes"]
+            for index, held in stats["indices"].items()
+        }
 
     def _events(self, tenant: str, order_id: str, after: list[Any] | None = None) -> Search:
         """A page of an order's events, in an order that stays the same while some are added."""

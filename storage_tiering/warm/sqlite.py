@@ -111,12 +111,15 @@ class SqliteTier(Tier):
     def counts(self) -> Counts:
         files = self._files()
         held = [file.counts() for file in files]
-        databases = [self._unplaced.database, *(file.database for file in files)]
         return Counts(
             orders=sum(orders for orders, _ in held),
             events=sum(events for _, events in held) + self._unplaced.count(),
-            size_bytes=sum(database.size_bytes for database in databases),
+            size_bytes=self.size_bytes(),
         )
+
+    def size_bytes(self) -> int:
+        databases = [self._unplaced.database, *(file.database for file in self._files())]
+        return sum(database.size_bytes for database in databases)
 
     def close(self) -> None:
         for file in self._open.values():

@@ -139,6 +139,11 @@ def test_an_order_is_found_as_it_was_written(under_test: OpenTier, log: Log) -> 
     assert found(under_test).timeline == []
 
 
+def test_a_tier_knows_what_it_takes_up(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document()), log.events(accepted()))
+    assert under_test.tier.size_bytes() >= under_test.tier.counts().size_bytes > 0
+
+
 def test_an_unknown_order_is_none(under_test: OpenTier, log: Log) -> None:
     assert under_test.tier.find("default", "never-seen") is None
     write(under_test, log.changes(document("seen")))

@@ -98,6 +98,7 @@ class LogMessage(msgspec.Struct, frozen=True):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
+    timestamp_ms: int = 1_000
 
 
 def message(record: OrderRecord | EventRecord, clock: int | None = None) -> LogMessage:

@@ -1,13 +1,14 @@
 """The writer reads, writes and commits in this order, waits when it must, and stops cleanly."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from schemas.errors import Busy
+from schemas.topics import ORDERS_CHANGES
 from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.memory import MemoryTier
@@ -49,6 +50,8 @@ class Seen(Unwatched):
         self.waits: list[str] = []
         self.codes: list[str] = []
         self.throughs: list[int] = []
+        self.since_ms: list[dict[str, int]] = []
+        self.sizes: list[int] = []
 
     def waiting(self, tier: str, reason: str, wait_s: float) -> None:
         self.waits.append(reason)
@@ -58,6 +61,12 @@ class Seen(Unwatched):
 
     def through(self, tier: str, through_ms: int) -> None:
         self.throughs.append(through_ms)
+
+    def uncommitted(self, tier: str, since_ms: Mapping[str, int]) -> None:
+        self.since_ms.append(dict(since_ms))
+
+    def measured(self, tier: str, size_bytes: int) -> None:
+        self.sizes.append(size_bytes)
 
 
 class Setting:
@@ -275,3 +284,36 @@ def test_events_reach_the_warm_tier_together_with_their_order(
     found = warm.find("default", "a")
     assert found is not None
     assert found.timeline == [accepted("a")]
+
+
+def test_what_is_not_durable_yet_is_told_by_its_earliest_message(tmp_path: Path) -> None:
+    class Collecting(MemoryTier):
+        def flush(self, *, force: bool = False) -> bool:
+            return force
+
+    log = Log()
+    early, late = (
+        msgspec.structs.replace(each, timestamp_ms=at)
+        for each, at in zip(changes(log, "a", "b"), (5_000, 7_000), strict=True)
+    )
+    setting = Setting(Collecting(), [late, early], tmp_path)
+    setting.write_all()
+    assert setting.seen.since_ms[-1] == {ORDERS_CHANGES: 5_000}
+    setting.stop.set()
+    setting.writer.run()
+    assert setting.seen.since_ms[-1] == {}
+
+
+def test_the_size_of_the_tier_is_told_now_and_then_and_never_waited_for(tmp_path: Path) -> None:
+    setting = Setting(MemoryTier(), changes(Log(), *map(str, range(25))), tmp_path)
+    setting.write_all()
+    assert len(setting.seen.sizes) == 1
+
+    class Away(MemoryTier):
+        def size_bytes(self) -> int:
+            raise Busy("overloaded", retry_after_s=60)
+
+    (tmp_path / "away").mkdir()
+    setting = Setting(Away(), changes(Log(), "a"), tmp_path / "away")
+    setting.write_all()
+    assert (setting.seen.sizes, setting.seen.waits) == ([], [])

@@ -6,12 +6,12 @@ from telemetry.metrics import Metrics, total
 
 # What a label may tell apart. Each has few values; an id has no place among them.
 LABELS = {
-    "answer", "code", "kind", "lane", "outcome", "partition", "rule", "severity", "sink", "state",
-    "tier", "topic",
+    "code", "kind", "lane", "partition", "rule", "severity", "sink", "state", "tier", "topic",
 }  # fmt: skip
 
 PROMISED = {
     "ordertide_messages_read_total": (),
+    "ordertide_messages_restored_total": (),
     "ordertide_ticks_total": (),
     "ordertide_applied_total": (),
     "ordertide_duplicates_total": (),
@@ -82,6 +82,16 @@ def test_messages_whose_fate_nobody_told_are_counted() -> None:
     metrics.rejected.labels(code="no_order").inc()
     assert metrics.unaccounted() == 2
     metrics.waiting.set(2)
+    assert metrics.unaccounted() == 0
+
+
+def test_what_the_run_before_left_waiting_is_accounted_for_by_this_one() -> None:
+    metrics = Metrics()
+    metrics.messages_restored.inc(7)
+    metrics.waiting.set(7)
+    assert metrics.unaccounted() == 0
+    metrics.applied.inc(3)
+    metrics.waiting.set(4)
     assert metrics.unaccounted() == 0
 
 

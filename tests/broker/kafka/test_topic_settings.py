@@ -1,9 +1,13 @@
 """Topics are made with the settings that ordertide's promises rest on, and never changed."""
 
+import math
+
+import pytest
 from confluent_kafka.admin import ConfigResource, ResourceType
 
 from broker.connect import Connection
-from broker.topic_settings import check_topics
+from broker.errors import TopicMissing
+from broker.topic_settings import check_topics, retention_ms
 from broker.topics import ensure_topics, partition_count
 from schemas.instants import DAY_MS
 from schemas.topics import TopicSettings
@@ -69,3 +73,12 @@ def test_a_topic_that_keeps_more_than_it_must_is_as_good(kafka: Connection) -> N
 
 def test_a_topic_that_is_missing_is_no_finding(kafka: Connection) -> None:
     assert check_topics(kafka, [TopicSettings(namespace())]) == []
+
+
+def test_how_long_events_are_kept_is_asked_of_the_broker(kafka: Connection) -> None:
+    some_days, for_ever = (TopicSettings(namespace(), keep_ms=ms) for ms in (3 * DAY_MS, -1))
+    make(kafka, some_days, for_ever)
+    assert retention_ms(kafka, some_days.name) == 3 * DAY_MS
+    assert retention_ms(kafka, for_ever.name) == math.inf
+    with pytest.raises(TopicMissing, match="topic nowhere: the broker has no such topic"):
+        retention_ms(kafka, "nowhere")
