@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from commands.serving import health_server
 from commands.track import connection_of, now_ms
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
@@ -17,7 +18,6 @@ from sinks.delivery.channel import Channel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
 from sinks.delivery.watch import Watch
 from sinks.delivery.webhook import WebhookChannel
-from telemetry.health import HealthServer
 from telemetry.log import configure
 from telemetry.metrics import Metrics
 
@@ -61,7 +61,7 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     watch = Watch(metrics, settings.delivery.group or channel.name)
     checks = {channel.name: watch.is_delivering}
     telemetry = settings.telemetry
-    server = HealthServer(metrics.registry, checks, telemetry.host, telemetry.port)
+    server = health_server(metrics, checks, telemetry, "deliver")
     server.start()
     try:
         Delivery(connection, plan, channel, watch, stop=stop, now=now_ms).run()

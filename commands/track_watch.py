@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from commands.serving import health_server
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from schemas.settings import TelemetrySettings
-from telemetry.health import Finding, HealthServer
+from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
 STALLED_AFTER_S = 60.0
@@ -26,7 +27,7 @@ class TrackWatch:
         self.waiting: dict[str, int] = {}
         self.barrier_at: float | None = None
         checks = {"dataflow": self.is_moving}
-        self.server = HealthServer(self.metrics.registry, checks, settings.host, settings.port)
+        self.server = health_server(self.metrics, checks, settings, "track")
         behind = self.metrics.stream_clock_behind_seconds
         behind.set_function(lambda: (now_ms() - self.clock()) / 1000 if self.through else 0.0)
         self.metrics.live_orders.set_function(lambda: float(sum(self.orders.values())))

@@ -4,11 +4,12 @@ import math
 import time
 from collections.abc import Mapping
 
+from commands.serving import health_server
 from schemas.errors import Busy
 from schemas.settings import TelemetrySettings
 from schemas.topics import ORDERS_EVENTS
 from storage_tiering.writer_ports import Watch
-from telemetry.health import Finding, HealthServer
+from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
 
@@ -21,9 +22,8 @@ class WriterWatch(Watch):
         self.unplaced: str | None = None
         self.since_ms: int | None = None
         self.retention_ms = math.nan
-        self.server = HealthServer(
-            self.metrics.registry, {tier: self.is_taking}, settings.host, settings.port
-        )
+        checks = {tier: self.is_taking}
+        self.server = health_server(self.metrics, checks, settings, f"write-{tier}")
         self.server.start()
 
     def close(self) -> None:

@@ -57,6 +57,7 @@ MEANINGS: dict[str, str] = {
     "telemetry.logs": "`json` lines or `text` for people",
     "telemetry.level": "log level: debug, info, warning, error",
     "telemetry.prometheus": "Prometheus's address: `ordertide doctor` asks it if it reads ours",
+    "telemetry.targets": "folder where a process says where it is, for a file_sd_config",
     "delivery.channel": "where order alerts go: `alertmanager` or `webhook`",
     "delivery.url": "the channel's address",
     "delivery.token": "a bearer token for it",

@@ -147,7 +147,8 @@ class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where metrics and health answer; port 0 is any free one. Logs as `text` or `json`.
 
-    `prometheus` is who reads them: only `ordertide doctor` asks it whether it does.
+    `prometheus` is who reads them: only `ordertide doctor` asks it whether it does. In the folder
+    `targets` a process says where it shows them, as long as it runs.
     """
 
     host: str = "127.0.0.1"
@@ -155,6 +156,7 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     logs: Literal["text", "json"] = "json"
     level: str = "INFO"
     prometheus: Url | None = None
+    targets: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from schemas.errors import SettingsError
+from telemetry.scrape_target import ScrapeTarget
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +43,19 @@ class HealthServer:
         checks: Mapping[str, Check],
         host: str = "127.0.0.1",
         port: int = 0,
+        target: ScrapeTarget | None = None,
     ) -> None:
         """Listen on `host` (loopback unless told) and `port`; 0 lets the system choose one.
+
+        `target` tells Prometheus of it, while it answers.
 
         Raises:
             SettingsError: the port is taken, or the host isn't ours.
         """
         self.registry = registry
         self.checks = dict(checks)
+        self.host = host
+        self.target = target
         try:
             self.server = Listener((host, port), self)
         except OSError as error:
@@ -67,12 +73,16 @@ class HealthServer:
     def start(self) -> None:
         """Begin to answer."""
         self.thread.start()
+        if self.target:
+            self.target.put(self.host, self.port)
 
     def _serve(self) -> None:
         self.server.serve_forever(poll_interval=0.1)  # seconds until a close is noticed
 
     def close(self) -> None:
         """Stop answering and let go of the port."""
+        if self.target:
+            self.target.remove()
         if self.thread.is_alive():
             self.server.shutdown()
             self.thread.join()

@@ -76,8 +76,8 @@ class Prometheus(Server):
 
     @property
     def address(self) -> dict[str, str]:
-        """`url`."""
-        return {"url": f"http://{HOST}:{self.ports['port']}"}
+        """`url`, and the folder in which `targets` are looked for."""
+        return {"url": f"http://{HOST}:{self.ports['port']}", "targets": str(self.targets)}
 
     def needs(self) -> list[str]:
         """The server."""

@@ -1,0 +1,60 @@
+"""The file that tells Prometheus of a process (its file-based service discovery, `file_sd_config`).
+
+https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config: a list of
+objects with `targets` (host:port) and `labels`.
+"""
+
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+
+ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 - compared with, not listened on
+
+
+class ScrapeTarget:
+    """Says in a folder where a process shows its metrics, from `put` to `remove`.
+
+    A process that was killed leaves its file behind: Prometheus shows it as down, and the next
+    process of this host that starts takes it away.
+    """
+
+    def __init__(self, folder: Path, process: str) -> None:
+        """Nothing is written yet. `process` is what it does: track, write-hot, deliver."""
+        self.folder = folder
+        self.process = process
+        self.host = socket.gethostname()
+        self.path = folder / f"{self.host}.{process}.{os.getpid()}.json"
+
+    def put(self, host: str, port: int) -> None:
+        """Write the file, at once and whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.remove_left()
+        target = f"{self.host if host in ANY_HOST else host}:{port}"
+        entry = {"targets": [target], "labels": {"process": self.process}}
+        fresh = self.path.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode([entry]))
+        fresh.rename(self.path)
+
+    def remove_left(self) -> None:
+        """Remove what processes of this host left that are gone."""
+        for left in self.folder.glob(f"{self.host}.*.*.json"):
+            pid = left.suffixes[-2][1:]
+            if pid.isdecimal() and not is_running(int(pid)):
+                left.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """The process ends."""
+        self.path.unlink(missing_ok=True)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is a process with this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True

@@ -1,0 +1,54 @@
+"""The stack's Prometheus reads a process that says where it is, and hears when it goes."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from commands.write_watch import WriterWatch
+from deploy.stack.http_get import get
+from deploy.stack.programs import path_of
+from deploy.stack.prometheus import Prometheus
+from schemas.settings import TelemetrySettings
+from tests import stack
+
+TIMEOUT_S = 60.0
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
+    stack.address("prometheus")  # where there is none, the test is skipped
+    assert path_of("prometheus")
+    server = Prometheus(tmp_path / "prometheus", interval_s=1)
+    server.start()
+    server.wait(TIMEOUT_S)
+    yield server
+    server.stop()
+
+
+def asked(server: Prometheus, query: str) -> dict[str, float]:
+    """{process: value}."""
+    answer = json.loads(get(f"{server.address['url']}/api/v1/query?query={quote(query)}"))
+    return {one["metric"]["process"]: float(one["value"][1]) for one in answer["data"]["result"]}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + TIMEOUT_S
+    while not is_so():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.2)
+
+
+@pytest.mark.stack
+def test_a_process_is_scraped_while_it_runs(prometheus: Prometheus) -> None:
+    settings = TelemetrySettings(targets=prometheus.address["targets"])
+    watch = WriterWatch("archive", settings)
+    watch.measured("archive", 4_711)
+    up = 'up{job="ordertide"}'
+    wait_until(lambda: asked(prometheus, up) == {"write-archive": 1})
+    wait_until(lambda: asked(prometheus, "ordertide_tier_bytes") == {"write-archive": 4_711})
+    watch.close()
+    wait_until(lambda: asked(prometheus, up) == {})
