@@ -39,7 +39,7 @@ def init(path: Path | None) -> None:
     Says of each thing what was done. Done again it changes nothing.
     """
     with opened(read_settings(path)) as tier:
-        for change in tier.templates.install(tier.periods):
+        for change in tier.templates.install(tier.periods, tier.letter_periods):
             reason = f": {change.reason}" if change.reason else ""
             click.echo(f"{change.did:<10}{change.what}{reason}")
 

@@ -15,8 +15,9 @@ from commands.tiers import TIERS, writer_group
 from commands.track import connection_of
 from commands.write_watch import WriterWatch
 from schemas.settings import Settings, read_settings
-from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.parquet import ParquetTier
+from storage_tiering.letters import Letters
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.writer import Writer
 from telemetry.log import configure
@@ -53,6 +54,8 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     connection = connection_of(settings.broker)
     reach(connection)
     source = [ORDERS_CHANGES, ORDERS_EVENTS]
+    if isinstance(tier, Letters):
+        source.append(EVENTS_REJECTED)
     watch = WriterWatch(name, settings.telemetry)
     try:
         if name == "archive":

@@ -14,6 +14,8 @@ from typing import TypeVar
 import msgspec
 
 from schemas.errors import Busy, Rejected
+from schemas.topics import EVENTS_REJECTED
+from storage_tiering.letters import Letters, letter_of
 from storage_tiering.records import Message, decode
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.tier import EventRecord, OrderRecord, Tier
@@ -45,6 +47,7 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Writer:
     """Writes what `reader` reads into `tier`, until `stop` is set.
 
+    Only for a tier that keeps `Letters` may it read events.rejected as well.
     A reader whose partitions come and go tells the same `clock` (`assigned`, `revoked`).
     """
 
@@ -93,7 +96,7 @@ class Writer:
             self.clock.see(message)
             self._note(message)
         self.watch.uncommitted(self.tier.name, self._since_ms)
-        orders, events = self._decode(messages)
+        orders, events = self._decode(self._keep_letters(messages))
         # Changes first: they say where the events of an order belong.
         self._put(self.tier.write_orders, orders)
         self._put(self.tier.write_events, events)
@@ -122,6 +125,15 @@ class Writer:
             messages, self._ahead = self._ahead, []
             return messages
         return self.reader.read(self.settings.batch_messages, self.settings.read_timeout_s)
+
+    def _keep_letters(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Let a tier that does it keep the dead letters; the other messages."""
+        tier = self.tier
+        found = [letter_of(m) for m in messages if m.topic == EVENTS_REJECTED]
+        if not found or not isinstance(tier, Letters):
+            return messages
+        self._patiently(lambda: tier.write_letters(found))
+        return [m for m in messages if m.topic != EVENTS_REJECTED]
 
     def _decode(
         self, messages: Sequence[Message]

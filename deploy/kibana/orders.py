@@ -6,7 +6,8 @@ ORDERS_VIEW = DataView(
     "ordertide-orders", "ordertide: orders", "ordertide-orders-*", "derived.changed_at"
 )
 EVENTS_VIEW = DataView("ordertide-events", "ordertide: events", "ordertide-events-*", "arrival_at")
-VIEWS = (ORDERS_VIEW, EVENTS_VIEW)
+REJECTED_VIEW = DataView("ordertide-rejected", "ordertide: rejected", "ordertide-rejected-*", "at")
+VIEWS = (ORDERS_VIEW, EVENTS_VIEW, REJECTED_VIEW)
 
 LANE_COLOURS = {"normal": "#54B399", "warning": "#D6BF57", "overdue": "#E7664C"}
 DELIVERY_H = "derived.delivery_h"
@@ -84,9 +85,34 @@ ALERTS = Picture(
     buckets=(Bucket("terms", "open_alerts.rule", label="rule", size=20),),
     rows=18,
 )
+REJECTED = Picture(
+    id="ordertide-rejected",
+    title="Rejected messages by reason",
+    meaning="What could not be taken. `ordertide rejected` shows the originals.",
+    kind="histogram",
+    view=REJECTED_VIEW,
+    buckets=(Bucket("date_histogram", "at"), Bucket("terms", "code", "group")),
+    columns=24,
+)
+REJECTED_BY_SOURCE = Picture(
+    id="ordertide-rejected-by-source",
+    title="Rejected messages by source",
+    meaning="Who sent what could not be taken, as far as the message says so itself.",
+    kind="table",
+    view=REJECTED_VIEW,
+    metrics=(Metric(label="messages"),),
+    buckets=(
+        Bucket("terms", "source", "bucket", "source", missing="not said"),
+        Bucket("terms", "code", "bucket", "code"),
+    ),
+    columns=24,
+)
 BOARD = Board(
     id="ordertide",
     title="ordertide: orders",
     meaning="The last three months of orders, from the warm tier.",
-    panels=(LANES, OVERDUE_BY_CARRIER, DELIVERY_TIME, CHANGED, EVENTS, PARCELS, ALERTS),
+    panels=(
+        *(LANES, OVERDUE_BY_CARRIER, DELIVERY_TIME, CHANGED, EVENTS, PARCELS, ALERTS),
+        *(REJECTED, REJECTED_BY_SOURCE),
+    ),
 )

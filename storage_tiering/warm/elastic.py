@@ -5,21 +5,24 @@ in `refresh_every_s`, and says False in between. So readers need no right but to
 costs one refresh a second instead of one a batch.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 
 from elasticsearch import Elasticsearch
 
-from schemas.errors import Busy
+from schemas.errors import Busy, Rejected
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
 from schemas.order import OrderDocument
+from storage_tiering.letters import Letter, Letters
 from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
 from storage_tiering.warm.elastic_documents import (
     Action,
     document_in,
     event_action,
     event_in,
+    letter_action,
     newest,
     order_action,
 )
@@ -29,12 +32,15 @@ from storage_tiering.warm.elastic_searching import Searches
 from storage_tiering.warm.elastic_sending import send
 from storage_tiering.warm.elastic_templates import Templates
 
+LOGGER = logging.getLogger("ordertide.storage_tiering")
 KEEP_MS = 92 * DAY_MS
 REFRESH_EVERY_S = 1.0
 
 
-class ElasticTier(Tier):
+class ElasticTier(Tier, Letters):
     """Orders and events of the periods that ended less than `keep_ms` of stream time ago.
+
+    Dead letters are kept as long, by the time at which they were written.
 
     What belongs to an older period is not taken: its index would be dropped at the next `expire`.
     A tombstone changes nothing: the last document stays. The templates have to be there
@@ -56,10 +62,13 @@ class ElasticTier(Tier):
         self.refresh_every_s = refresh_every_s
         self.templates = Templates(client, self.names)
         self.periods = Periods(client, self.names, self.templates.check)
+        rejected = [self.names.rejected("*")]
+        self.letter_periods = Periods(client, self.names, self.templates.check, rejected)
         self.progress = Progress(client, self.names, self.periods)
         self.searches = Searches(client, self.names)
         self._through: int | None = None  # of `expire`; noted once all before it can be searched
         self._dropped_before = ""  # the period before which all were dropped
+        self._letters_kept_from = ""
         self._unseen: set[str] = set()  # indices that hold what searches don't see yet
         self._refresh_due_s = 0.0  # on the monotonic clock
 
@@ -68,6 +77,20 @@ class ElasticTier(Tier):
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
         self._write([event_action(self.names, record) for record in batch])
+
+    def write_letters(self, batch: Sequence[Letter]) -> None:
+        actions = [letter_action(self.names, letter) for letter in batch]
+        indices = {action.target for action in actions}
+        self.letter_periods.ensure(indices)
+        self._unseen |= indices
+        try:
+            send(self.client, actions)
+        except Rejected as refused:  # a dead letter of a dead letter would have no end
+            LOGGER.warning("a dead letter can't be kept in Elasticsearch: %s", refused.reason)
+        except Busy:
+            self.letter_periods.forget()
+            raise
+        self._drop_letters(max(letter.at for letter in batch))
 
     def flush(self, *, force: bool = False) -> bool:
         if force or time.monotonic() >= self._refresh_due_s:
@@ -139,6 +162,13 @@ class ElasticTier(Tier):
         except Busy:
             self.periods.forget()  # an index may have gone
             raise
+
+    def _drop_letters(self, at: int) -> None:
+        """By their own time, which is the broker's: the stream clock may be years behind it."""
+        kept_from = month_of(at - self.keep_ms)
+        if kept_from > self._letters_kept_from:
+            self.letter_periods.drop_before(kept_from)
+            self._letters_kept_from = kept_from
 
     @property
     def _kept_from(self) -> str:

@@ -12,9 +12,10 @@ import msgspec
 
 from schemas.errors import Rejected
 from schemas.event import Location
-from schemas.instants import HOUR_MS, parse_instant
+from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
+from storage_tiering.letters import Letter
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import EventRecord, OrderRecord
 from storage_tiering.warm.elastic_periods import Names, month_of
@@ -68,6 +69,19 @@ def event_action(names: Names, record: EventRecord) -> Action:
         "_id": content_id("event", record.key, record.event.event_hash),
     }
     return Action({"create": target}, with_derived(record.data, event_derived(record.event)))
+
+
+def letter_action(names: Names, letter: Letter) -> Action:
+    """Put a dead letter; its name holds its time, as a topic that is made anew counts anew."""
+    place = letter.place
+    target = {
+        "_index": names.rejected(month_of(letter.at)),
+        "_id": f"{letter.at}-{place.partition}-{place.offset}",
+    }
+    said = msgspec.to_builtins(letter)
+    del said["place"]
+    document = {**said.pop("named"), **said, "at": format_instant(letter.at)}
+    return Action({"index": target}, msgspec.json.encode(document))
 
 
 def order_id_of(key: str) -> str:

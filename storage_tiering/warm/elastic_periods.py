@@ -1,8 +1,9 @@
-"""The indices of the warm tier: one for the orders and one for the events of each month.
+"""The indices of the warm tier: orders, events and dead letters, one of each for a month.
 
 An order belongs to the month of its first change (`warm_period`), an event to the month of its
-arrival. Both are part of the record, so written again it goes where it went before; and as an order
-begins with the arrival of its first event, no event is dropped before its order.
+arrival, a dead letter to the month in which it was written. All are part of the record, so written
+again it goes where it went before; and as an order begins with the arrival of its first event, no
+event is dropped before its order.
 """
 
 import re
@@ -19,7 +20,7 @@ from storage_tiering.warm.elastic_answers import answers
 SHARD_TIMEOUT = "10s"
 # The start of index names, as Elasticsearch allows them.
 PREFIX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-PERIOD_INDEX = re.compile(r"-(orders|events)-([0-9]{4}-(?:0[1-9]|1[0-2]))")
+PERIOD_INDEX = re.compile(r"-(orders|events|rejected)-([0-9]{4}-(?:0[1-9]|1[0-2]))")
 
 
 class Names(NamedTuple):
@@ -34,6 +35,10 @@ class Names(NamedTuple):
     def events(self, period: str) -> str:
         """The index of a period's events; `*` for all."""
         return f"{self.prefix}-events-{period}"
+
+    def rejected(self, period: str) -> str:
+        """The index of a period's dead letters; `*` for all."""
+        return f"{self.prefix}-rejected-{period}"
 
     @property
     def progress(self) -> str:
@@ -71,11 +76,21 @@ def period_in(index: str) -> str:
 
 
 class Periods:
-    """The indices that there are. `check` is called once, before the first of ours is made."""
+    """The indices that there are of `patterns` (orders and events unless told).
 
-    def __init__(self, client: Elasticsearch, names: Names, check: Callable[[], None]) -> None:
+    `check` is called once, before the first of ours is made.
+    """
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        names: Names,
+        check: Callable[[], None],
+        patterns: list[str] | None = None,
+    ) -> None:
         self.client = client
         self.names = names
+        self.patterns = patterns or names.all_periods
         self._check = check
         self._there: set[str] = set()
 
@@ -106,7 +121,7 @@ class Periods:
     def all(self) -> dict[str, str]:
         """{index: its period} of all that are there, whoever made them."""
         with answers():
-            found = self.client.indices.get_alias(index=self.names.all_periods)
+            found = self.client.indices.get_alias(index=self.patterns)
         periods = {name: self._period(name) for name in sorted(found.body)}
         return {name: period for name, period in periods.items() if period is not None}
 

@@ -18,13 +18,18 @@ from storage_tiering.warm.elastic_answers import answers
 from storage_tiering.warm.elastic_periods import Names, Periods
 
 # Goes up with every change of templates/*.json; a test holds the digest that belongs to it.
-VERSION = 1
+VERSION = 2
 # Above 100-500, which Elastic's own templates and most shippers use.
 PRIORITY = 600
 
 FOLDER = files("storage_tiering.warm").joinpath("templates")
-KINDS = ("orders", "events", "progress")
-FIELDS = {"orders": "order_fields", "events": "event_fields", "progress": "progress_fields"}
+FIELDS = {
+    "orders": "order_fields",
+    "events": "event_fields",
+    "rejected": "rejected_fields",
+    "progress": "progress_fields",
+}
+KINDS = tuple(FIELDS)
 
 Body = dict[str, Any]
 
@@ -79,6 +84,7 @@ def layout(names: Names, kind: str) -> Body:
     patterns = {
         "orders": names.orders("*"),
         "events": names.events("*"),
+        "rejected": names.rejected("*"),
         "progress": names.progress,
     }
     custom = f"{names.prefix}-custom"
@@ -116,7 +122,7 @@ class Templates:
                     "run 'ordertide tier init'"
                 )
 
-    def install(self, periods: Periods) -> Iterator[Change]:
+    def install(self, *periods: Periods) -> Iterator[Change]:
         """Put those that are missing or differ, and add new fields to the indices that there are.
 
         Each is done when its change is taken from the iterator.
@@ -136,7 +142,7 @@ class Templates:
                 if (did := difference(held.get(name), body)) != "as it was":
                     self.client.indices.put_index_template(name=name, **body)
             yield Change(f"index template {name}", did)
-        for index in periods.all():
+        for index in [name for each in periods for name in each.all()]:
             yield self._update(index)
 
     def held_index_templates(self) -> dict[str, Body]:
@@ -163,7 +169,7 @@ class Templates:
 
     def _update(self, index: str) -> Change:
         """Give an index that is there the fields of its kind's template."""
-        kind = "orders" if index.startswith(self.names.orders("")) else "events"
+        kind = index.removeprefix(f"{self.names.prefix}-").split("-")[0]
         fields = shipped(FIELDS[kind])
         what = f"index {index}"
         with answers():

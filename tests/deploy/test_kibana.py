@@ -20,6 +20,7 @@ from deploy.kibana.generate import PATH
 from deploy.kibana.orders import BOARD, VIEWS
 from schemas.instants import parse_instant
 from schemas.order import OrderDocument
+from storage_tiering.letters import letter_of
 from storage_tiering.warm.elastic import ElasticTier
 from storage_tiering.warm.elastic_access import connect
 from tests.deploy.kibana_questions import (
@@ -31,7 +32,7 @@ from tests.deploy.kibana_questions import (
     time_fields,
 )
 from tests.storage_tiering.elastic_places import shared_place
-from tests.storage_tiering.orders import Log, accepted, document
+from tests.storage_tiering.orders import Log, accepted, dead_letter, document
 
 QUESTIONS = [*questions()]
 UNTIL = parse_instant("2018-01-10T00:00:00Z")
@@ -49,6 +50,12 @@ HAPPENED: tuple[tuple[str, str, int, dict[str, Any]], ...] = (
 )
 
 
+LETTERS = [
+    dead_letter("no_order", b'{"source": "shop", "status_code": "PAID"}'),
+    dead_letter("malformed_json", b'{"source": "sh', offset=1),
+]
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Elasticsearch, str]]:
     """(client, prefix), with what the engine says of a few orders."""
@@ -62,6 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Elasticsea
         tier.write_orders(log.changes(*documents(folder / "out" / "orders.ndjson")))
         said = [accepted(each["order_id"], each["event_id"]) for each in events]
         tier.write_events(log.events(*said))
+        tier.write_letters([*map(letter_of, LETTERS)])
         assert tier.flush(force=True)
         yield client, prefix
 
@@ -176,6 +184,9 @@ def test_the_answers_are_right(place: tuple[Elasticsearch, str]) -> None:
     assert taken["2"]["values"] == {"50.0": 120.0, "90.0": 120.0}
     assert sum(counted(place, "ordertide-orders-changed").values()) == 4
     assert sum(counted(place, "ordertide-events-by-source").values()) == len(HAPPENED)
+    rejected = counted(place, "ordertide-rejected")
+    assert sum(rejected.values()) == len(LETTERS)
+    assert counted(place, "ordertide-rejected-by-source") == {"shop": 1, "not said": 1}
     tiles = buckets(place, "ordertide-parcels")
     assert sum(tile["doc_count"] for tile in tiles) == 2
 

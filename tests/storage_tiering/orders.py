@@ -5,7 +5,19 @@ import msgspec
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from schemas.keys import event_hash, order_key
 from schemas.order import AcceptedEvent, OrderDocument
-from schemas.topics import CLOCK_KEY, HEADER_CLOCK, HEADER_VERSION, ORDERS_CHANGES, ORDERS_EVENTS
+from schemas.topics import (
+    CLOCK_KEY,
+    EVENTS_REJECTED,
+    HEADER_CLOCK,
+    HEADER_CODE,
+    HEADER_OFFSET,
+    HEADER_PARTITION,
+    HEADER_REASON,
+    HEADER_TOPIC,
+    HEADER_VERSION,
+    ORDERS_CHANGES,
+    ORDERS_EVENTS,
+)
 from storage_tiering.records import event_record, order_record, tombstone
 from storage_tiering.tier import EventRecord, OrderRecord, Place
 
@@ -121,3 +133,17 @@ def heartbeat(log: Log, clock: int) -> LogMessage:
     headers: list[tuple[str, bytes | None]] = [(HEADER_CLOCK, str(clock).encode())]
     key = f"{CLOCK_KEY}-{place.partition}".encode()
     return LogMessage(place.topic, place.partition, place.offset, key, None, headers)
+
+
+def dead_letter(
+    code: str, original: bytes = b"{", offset: int = 0, at: int = 1_514_800_000_000
+) -> LogMessage:
+    """A message of events.rejected, of an original that was the 42nd of its partition."""
+    headers: list[tuple[str, bytes | None]] = [
+        (HEADER_CODE, code.encode()),
+        (HEADER_REASON, b"for a reason"),
+        (HEADER_TOPIC, b"events"),
+        (HEADER_PARTITION, b"3"),
+        (HEADER_OFFSET, b"42"),
+    ]
+    return LogMessage(EVENTS_REJECTED, 0, offset, None, original, headers, at)

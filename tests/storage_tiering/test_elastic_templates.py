@@ -18,7 +18,7 @@ from tests.storage_tiering.orders import START, Log, accepted, document
 
 SHIPPED = Path(elastic_templates.__file__).parent / "templates"
 # Whoever changes a template gives it a new version and writes its digest here.
-DIGESTS = {1: "bcbc3124be5f02c9917c6a2626285e63"}
+DIGESTS = {1: "bcbc3124be5f02c9917c6a2626285e63", 2: "48e2af50789783d3ec20f15fd15d74a9"}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def change_field(folder: Path, name: str, mapping: dict[str, str] | None) -> Non
 
 def did(tier: ElasticTier) -> dict[str, str]:
     """{what, without the prefix: what was done}."""
-    changes = tier.templates.install(tier.periods)
+    changes = tier.templates.install(tier.periods, tier.letter_periods)
     return {change.what.replace(f"{tier.names.prefix}-", ""): change.did for change in changes}
 
 
@@ -109,8 +109,9 @@ def test_a_new_version_brings_its_fields_to_the_indices_that_are_there(
     write(tier)
     assert tier.query(lane="overdue") == []
     monkeypatch.setattr(elastic_templates, "FOLDER", SHIPPED)
-    monkeypatch.setattr(elastic_templates, "VERSION", 2)
-    with pytest.raises(StateError, match="it has version 1, version 2 is needed"):
+    newer = elastic_templates.VERSION + 1
+    monkeypatch.setattr(elastic_templates, "VERSION", newer)
+    with pytest.raises(StateError, match=f"it has version {newer - 1}, version {newer} is needed"):
         write(ElasticTier(tier.client, tier.names.prefix))
     changes = did(tier)
     assert changes["component template order_fields"] == "changed"
@@ -125,7 +126,7 @@ def test_an_old_writer_goes_on_while_a_new_release_is_rolled_out(
     tier: ElasticTier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(elastic_templates, "VERSION", 2)
+        newer.setattr(elastic_templates, "VERSION", elastic_templates.VERSION + 1)
         did(tier)
     write(tier)
     with pytest.raises(StateError, match="a newer ordertide was here"):

@@ -1,0 +1,88 @@
+"""Dead letters as the warm tier keeps them: what was refused, why and where from, to be counted.
+
+The original isn't in it. It may be anything and hold what is personal in a place that nobody
+sealed; it stays in events.rejected, where `ordertide rejected` shows it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from schemas import topics
+from storage_tiering.records import Message
+from storage_tiering.tier import Place
+
+NAMED = ("tenant", "source", "event_id", "order_id", "waybill")
+MAX_NAME = 200  # characters; a longer one is somebody's mistake
+UNKNOWN = "unknown"  # a code that isn't said
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of events.rejected.
+
+    `place` is where it lies itself, `at` when it was written there (ms); topic, partition and
+    offset say where the original came from, None where the headers don't. `named` is what the
+    original says of itself, as far as it can be read: {one of `NAMED`: its text}.
+    """
+
+    place: Place
+    at: int
+    code: str
+    reason: str
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    size_bytes: int
+    named: dict[str, str]
+
+
+@runtime_checkable
+class Letters(Protocol):
+    """A tier that keeps dead letters as well, for them to be counted."""
+
+    def write_letters(self, batch: Sequence[Letter]) -> None:
+        """Take them; again is once. One that can't be taken is logged and left out.
+
+        Raises:
+            Busy: not now; do the same again.
+        """
+        ...
+
+
+def letter_of(message: Message) -> Letter:
+    """The letter in a message of events.rejected."""
+    said = {name: value.decode("utf-8", "replace") for name, value in message.headers if value}
+    return Letter(
+        place=Place(message.topic, message.partition, message.offset),
+        at=max(message.timestamp_ms, 0),
+        code=said.get(topics.HEADER_CODE, UNKNOWN),
+        reason=said.get(topics.HEADER_REASON, ""),
+        topic=said.get(topics.HEADER_TOPIC),
+        partition=number(said, topics.HEADER_PARTITION),
+        offset=number(said, topics.HEADER_OFFSET),
+        size_bytes=number(said, topics.HEADER_SIZE) or len(message.value or b""),
+        named=named_in(message.value or b""),
+    )
+
+
+def number(said: dict[str, str], name: str) -> int | None:
+    """A header that is a number."""
+    text = said.get(name, "")
+    return int(text) if text.isdecimal() else None
+
+
+def named_in(original: bytes) -> dict[str, str]:
+    """What an original says of itself; nothing of one that can't be read."""
+    try:
+        found: Any = msgspec.json.decode(original)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    texts = {name: found.get(name) for name in NAMED}
+    return {
+        name: text
+        for name, text in texts.items()
+        if isinstance(text, str) and 0 < len(text) <= MAX_NAME
+    }
