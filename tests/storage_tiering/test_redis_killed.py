@@ -31,6 +31,7 @@ class Saboteur(LogReader):
         self.reads_left = sorted(rng.sample(range(2, len(log) // BATCH), KILLS), reverse=True)
         self.reads = 0
         self.threads: list[threading.Timer] = []
+        self.striking = threading.Lock()  # reads may follow each other faster than strikes
 
     def read(self, max_messages: int, timeout_s: float) -> Sequence[LogMessage]:
         self.reads += 1
@@ -41,8 +42,9 @@ class Saboteur(LogReader):
         return super().read(max_messages, timeout_s)
 
     def strike(self) -> None:
-        self.server.kill()
-        self.server.start()
+        with self.striking:
+            self.server.kill()
+            self.server.start()
 
 
 def test_nothing_is_missing_after_kills_amid_writes(tmp_path: Path, rng: random.Random) -> None:
