@@ -8,6 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
 from broker.connect import LOGGER, Connection
 from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal
+from broker.group_topics import GroupTopics
 from broker.message import BATCH_MESSAGES, Fetcher, Message
 from broker.places import OnWaiting, Partition, Places, StartOf, ignore_waiting
 from schemas.errors import Busy, OrdertideError
@@ -46,6 +47,7 @@ class GroupReader:
         self._next: dict[Partition, int] = {}  # of owned partitions, once something was read
         self._owned: set[Partition] = set()
         self._paused = False
+        self._topics = GroupTopics(connection, group)
         settings = group_settings(connection)
         self._cooperative = is_cooperative(settings)
         self._fetcher = Fetcher(connection, group, settings)
@@ -87,11 +89,13 @@ class GroupReader:
         Raises:
             Busy: the broker is away, or the group is being rebalanced: read on and commit later;
                 partitions that were lost meanwhile are no longer part of it.
-            BrokerFailed: refused for good.
+            BrokerFailed: refused for good. OffsetLost, TopicMissing: what was read is of a topic
+                that is no more.
         """
-        done = [TopicPartition(topic, n, at) for (topic, n), at in self._next.items()]
+        done = [self._topics.committable(topic, n, at) for (topic, n), at in self._next.items()]
         if not done:
             return
+        self._topics.check()
         try:
             stored = self._client.commit(offsets=done, asynchronous=False)
         except KafkaException as failed:
@@ -156,8 +160,10 @@ class GroupReader:
     def _starts(
         self, client: confluent_kafka.Consumer, parts: list[TopicPartition]
     ) -> list[TopicPartition]:
+        stored = committed(client, self.group, parts)
+        self._topics.check_committed(stored)
         if self._places is None:
-            return committed_starts(client, self.group, parts)
+            return [TopicPartition(s.topic, s.partition, begin_at(s.offset)) for s in stored]
         return [
             TopicPartition(p.topic, p.partition, self._places.start(p.topic, p.partition))
             for p in parts
@@ -207,24 +213,23 @@ def is_cooperative(settings: dict[str, Any]) -> bool:
     return settings.get("group.protocol") == "consumer" or strategy.startswith("cooperative")
 
 
-def committed_starts(
+def committed(
     client: confluent_kafka.Consumer, group: str, partitions: Iterable[TopicPartition]
 ) -> list[TopicPartition]:
-    """Where each partition goes on: the group's committed offset, else the beginning.
-
-    Without a commit `auto.offset.reset` would decide, and that is set to fail.
+    """What the group has committed for each partition.
 
     Raises:
         BrokerFailed: no answer, or a refusal.
     """
     try:
-        stored = client.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S)
+        return client.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S)
     except KafkaException as error:
         raise BrokerFailed(f"group {group}: no committed offsets: {error}") from error
-    return [
-        TopicPartition(s.topic, s.partition, s.offset if s.offset >= 0 else OFFSET_BEGINNING)
-        for s in stored
-    ]
+
+
+def begin_at(offset: int) -> int:
+    """Where to go on. Without a commit `auto.offset.reset` would decide, which is set to fail."""
+    return offset if offset >= 0 else OFFSET_BEGINNING
 
 
 def to_list(partitions: Iterable[Partition]) -> list[TopicPartition]:

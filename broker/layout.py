@@ -142,7 +142,10 @@ def no_topic_id() -> str:
     return ""
 
 
-def check_topic_id(topic: str, known: str, found: str) -> None:
+BEGIN_ANEW = "restore the former topic, or begin anew with an empty state folder"
+
+
+def check_topic_id(topic: str, known: str, found: str, way_out: str = BEGIN_ANEW) -> None:
     """See that a topic is the one that `known` came from; no id at all can't differ.
 
     Raises:
@@ -151,6 +154,5 @@ def check_topic_id(topic: str, known: str, found: str) -> None:
     if known and found and known != found:
         raise OffsetLost(
             f"topic {topic}: was deleted and made anew (its id is {found}, it was {known}): "
-            "positions in the former topic mean nothing in this one; restore the former topic, or "
-            "begin anew with an empty state folder"
+            f"positions in the former topic mean nothing in this one; {way_out}"
         )

@@ -9,6 +9,7 @@ import click
 from broker.consume import GroupReader
 from broker.produce import Producer
 from broker.reach import reach
+from broker.topic_ids import TopicIds
 from broker.topic_settings import retention_ms
 from commands.dead_letters import RejectedTopic
 from commands.tiers import TIERS, writer_group
@@ -58,7 +59,8 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
         source.append(EVENTS_REJECTED)
     watch = WriterWatch(name, settings.telemetry)
     try:
-        if name == "archive":
+        if isinstance(tier, ParquetTier):
+            tier.know_topics(TopicIds(connection).of)
             watch.keeps(retention_ms(connection, ORDERS_EVENTS))
         with (
             Producer(connection) as producer,

@@ -1,10 +1,11 @@
 """The sealed files of the archive, partition by partition, each going on where the last ended."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from broker.layout import check_topic_id
 from schemas.errors import StateError
 from storage_tiering.archive.files import ArchiveFiles
 from storage_tiering.archive.manifest import (
@@ -16,12 +17,23 @@ from storage_tiering.archive.manifest import (
 )
 from storage_tiering.archive.sealed import content_of
 
+WAY_OUT = "restore the former topic, or give the archive another folder ([archive] folder)"
+
+
+def no_id(_: str) -> str:
+    """Where nobody knows the topics' ids."""
+    return ""
+
 
 class Chains:
-    """All manifests, each read once: a sealed file never changes."""
+    """All manifests, each read once: a sealed file never changes.
 
-    def __init__(self, files: ArchiveFiles) -> None:
+    `topic_id` gives the id of a topic as it is now.
+    """
+
+    def __init__(self, files: ArchiveFiles, topic_id: Callable[[str], str] = no_id) -> None:
         self.files = files
+        self.topic_id = topic_id
         self._known: dict[str, Manifest] = {}
 
     def manifests(self, topic: str) -> list[Manifest]:
@@ -43,6 +55,19 @@ class Chains:
         """The first offset that isn't sealed yet; 0 for a partition without files."""
         chain = self.of_partition(topic, partition)
         return chain[-1].content.next_offset if chain else 0
+
+    def resume_offset(self, topic: str, partition: int) -> int | None:
+        """Where reading has to go on; None without any file.
+
+        Raises:
+            OffsetLost: the files are of another topic of this name.
+        """
+        chain = self.of_partition(topic, partition)
+        if not chain:
+            return None
+        last = chain[-1].content
+        check_topic_id(topic, last.topic_id, self.topic_id(topic), WAY_OUT)
+        return last.next_offset
 
     def add(self, manifest: Manifest, data: bytes) -> bool:
         """Seal a data file and its manifest; False if its place in the chain was taken."""

@@ -24,6 +24,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     Records that repeat what is held already, tombstones and heartbeats leave no row. `min_at` and
     `max_at` (ms) span the arrivals of events, or the last changes of orders. `through`: everything
     up to this instant of stream time (ms) was sealed with this file; None if it wasn't known.
+    `topic_id` tells the topic from one that is made anew under its name; empty where nobody knew.
     """
 
     topic: str
@@ -37,6 +38,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     max_at: int
     through: int | None
     key_filter: str
+    topic_id: str = ""
 
     @property
     def name(self) -> str:

@@ -87,8 +87,16 @@ class ParquetTier(Tier):
         return True
 
     def resume_offset(self, topic: str, partition: int) -> int | None:
-        """Where reading has to go on, whatever a group has committed; None without any file."""
-        return self._chains.next_offset(topic, partition) or None
+        """Where reading has to go on, whatever a group has committed; None without any file.
+
+        Raises:
+            OffsetLost: the files are of another topic of this name.
+        """
+        return self._chains.resume_offset(topic, partition)
+
+    def know_topics(self, topic_id: Callable[[str], str]) -> None:
+        """Be told the topics' ids, so that files of a former topic are known from ours."""
+        self._chains.topic_id = topic_id
 
     def find(self, tenant: str, order_id: str) -> Found | None:
         key = order_key(tenant, order_id)

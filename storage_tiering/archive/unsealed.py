@@ -118,4 +118,5 @@ class Unsealed(Generic[Record]):
             max_at=greatest,
             through=through,
             key_filter=make_filter(keys),
+            topic_id=self._chains.topic_id(self.topic),
         )

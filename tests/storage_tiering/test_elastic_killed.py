@@ -34,6 +34,7 @@ class Saboteur(LogReader):
         self.reads_left = sorted(rng.sample(range(2, len(log) // BATCH), KILLS), reverse=True)
         self.reads = 0
         self.threads: list[threading.Timer] = []
+        self.striking = threading.Lock()
 
     def read(self, max_messages: int, timeout_s: float) -> Sequence[LogMessage]:
         self.reads += not self.is_paused
@@ -44,8 +45,9 @@ class Saboteur(LogReader):
         return super().read(max_messages, timeout_s)
 
     def strike(self) -> None:
-        self.server.kill()
-        self.server.start()
+        with self.striking:
+            self.server.kill()
+            self.server.start()
 
 
 @pytest.mark.timeout(300)

@@ -2,16 +2,33 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
 from broker.connect import Connection
 from broker.consume import GroupReader, PartitionReader, read_all
 from broker.errors import OffsetLost, TopicMissing
 from broker.layout import LayoutWatch, check_topic_id
+from broker.topic_ids import TopicIds
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import PATIENCE_S, cut_off, delete, grow, make_anew, write
+from storage_tiering.archive.files import LocalFiles
+from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
+from storage_tiering.records import order_record
+from storage_tiering.tier import Place
+from tests.broker.kafka.topics import (
+    PATIENCE_S,
+    admin,
+    cut_off,
+    delete,
+    done,
+    grow,
+    make_anew,
+    write,
+)
 from tests.broker.reading import read_count, read_until
+from tests.storage_tiering.orders import document
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -112,3 +129,90 @@ def test_a_reader_of_a_group_goes_where_it_is_told_whatever_the_group_has_commit
         pytest.raises(OffsetLost, match="99"),
     ):
         read_until(lambda: False, reader)
+
+
+def read_and_commit(kafka: Connection, topic: str, count: int) -> None:
+    with GroupReader(kafka, topic, [topic]) as reader:
+        read_count(reader, count)
+        reader.commit()
+
+
+def test_a_group_whose_offsets_are_of_a_former_topic_does_not_go_on(
+    kafka: Connection, topic: str
+) -> None:
+    write(kafka, topic, range(10))
+    set_offset(kafka, topic, 5, "the-id-of-the-former")
+    with (
+        GroupReader(kafka, topic, [topic]) as reader,
+        pytest.raises(OffsetLost, match=f"{topic}: was deleted and made anew.*--group {topic}"),
+    ):
+        read_count(reader, 1)
+    with (
+        GroupReader(kafka, topic, [topic], start_of=lambda *_: 5) as reader,
+        pytest.raises(OffsetLost, match="was deleted and made anew"),
+    ):
+        read_count(reader, 1)
+
+
+def test_a_topic_made_anew_is_read_from_its_beginning_by_a_group_of_which_kafka_knows_nothing(
+    kafka: Connection, topic: str
+) -> None:
+    write(kafka, topic, range(5))
+    read_and_commit(kafka, topic, 5)
+    make_anew(kafka, TopicSettings(topic))
+    write(kafka, topic, range(100, 110))
+    with GroupReader(kafka, topic, [topic]) as reader:
+        assert [int(m.value or b"") for m in read_count(reader, 10)] == [*range(100, 110)]
+
+
+def test_the_files_of_an_archive_are_known_from_a_topic_that_was_made_anew(
+    kafka: Connection, topic: str, tmp_path: Path
+) -> None:
+    settings = ArchiveSettings(changes_topic=topic)
+    tier = ParquetTier(LocalFiles(tmp_path), settings)
+    tier.know_topics(TopicIds(kafka).of)
+    record = order_record(document(), Place(topic, 0, 4))
+    tier.write_orders([record])
+    assert tier.flush(force=True)
+    assert tier.resume_offset(topic, 0) == 5
+    make_anew(kafka, TopicSettings(topic))
+    again = ParquetTier(LocalFiles(tmp_path), settings)
+    again.know_topics(TopicIds(kafka).of)
+    with pytest.raises(OffsetLost, match=f"{topic}: was deleted and made anew.*another folder"):
+        again.resume_offset(topic, 0)
+
+
+def test_a_member_that_reads_while_its_topic_is_made_anew_commits_nothing_of_it(
+    kafka: Connection, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.layout.ASK_EVERY_S", 0.1)
+    write(kafka, topic, range(5))
+    with GroupReader(kafka, topic, [topic]) as reader:
+        read_count(reader, 5)
+        reader.commit()
+        make_anew(kafka, TopicSettings(topic))
+        write(kafka, topic, range(100, 110))
+        with pytest.raises((OffsetLost, TopicMissing)):
+            read_and_commit_for(reader, PATIENCE_S)
+
+
+def read_and_commit_for(reader: GroupReader, time_s: float) -> None:
+    give_up_at = time.monotonic() + time_s
+    while time.monotonic() < give_up_at:
+        if reader.read():
+            reader.commit()
+
+
+def test_offsets_that_a_tool_has_set_are_taken(kafka: Connection, topic: str) -> None:
+    write(kafka, topic, range(5))
+    read_and_commit(kafka, topic, 5)
+    set_offset(kafka, topic, 2)
+    with GroupReader(kafka, topic, [topic]) as reader:
+        assert [int(m.value or b"") for m in read_count(reader, 3)] == [2, 3, 4]
+
+
+def set_offset(kafka: Connection, topic: str, offset: int, metadata: str = "") -> None:
+    """As kafka-consumer-groups.sh does with --reset-offsets, where there is no metadata."""
+    client = admin(kafka)
+    wanted = [TopicPartition(topic, 0, offset, metadata)]
+    done(client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(topic, wanted)]))

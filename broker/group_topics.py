@@ -1,0 +1,51 @@
+"""Whether a group's offsets belong to the topics that are there now.
+
+A topic that was deleted and made anew under its name has offsets of its own: what a group committed
+before means nothing in it, and would skip its first messages silently. Kafka forgets the offsets of
+a topic that it deletes, but not in a group that goes on committing, nor where a topic was restored
+or copied. So each commit carries the topic's id as its metadata, which the usual tools leave empty,
+and what is read goes on only in the topic with that id.
+"""
+
+from collections.abc import Iterable
+
+from confluent_kafka import TopicPartition
+
+from broker.connect import Connection
+from broker.layout import check_topic_id
+from broker.topic_ids import TopicIds
+
+
+class GroupTopics:
+    """The topics that a member reads. An embedded broker has no ids: nothing is checked there."""
+
+    def __init__(self, connection: Connection, group: str) -> None:
+        """Nothing is asked yet."""
+        self._ids = TopicIds(connection)
+        self._way_out = (
+            "restore the former topic, or see what the new one lacks and let the group begin it "
+            f"anew: kafka-consumer-groups.sh --delete --group {group}"
+        )
+
+    def committable(self, topic: str, partition: int, offset: int) -> TopicPartition:
+        """A position as it is to be committed."""
+        return TopicPartition(topic, partition, offset, self._ids.known(topic))
+
+    def check_committed(self, stored: Iterable[TopicPartition]) -> None:
+        """See that committed offsets are those of the topics that are there.
+
+        Raises:
+            OffsetLost: one is of a former topic. TopicMissing, Busy, BrokerFailed: no answer.
+        """
+        for part in stored:
+            found = self._ids.of(part.topic)
+            if part.offset >= 0:
+                check_topic_id(part.topic, part.metadata or "", found, self._way_out)
+
+    def check(self) -> None:
+        """See that the topics are still those of which the positions are.
+
+        Raises:
+            OffsetLost: one was made anew. TopicMissing: one was deleted.
+        """
+        self._ids.check(self._way_out)

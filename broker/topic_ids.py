@@ -1,0 +1,41 @@
+"""Whether the topics that a process reads are still those that it began with."""
+
+from broker.connect import Connection
+from broker.layout import LayoutWatch, check_topic_id
+
+
+class TopicIds:
+    """The ids of topics as they were when first asked for; empty for an embedded broker's."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Nothing is asked yet."""
+        self._connection = connection
+        self._watches: dict[str, LayoutWatch] = {}
+        self._ids: dict[str, str] = {}
+
+    def of(self, topic: str) -> str:
+        """The id of a topic.
+
+        Raises:
+            TopicMissing, Busy, BrokerFailed: there is no first answer.
+        """
+        if self._connection.embedded:
+            return ""
+        if topic not in self._watches:
+            watch = LayoutWatch(self._connection, topic)
+            self._ids[topic] = watch.now().topic_id
+            self._watches[topic] = watch
+        return self._ids[topic]
+
+    def known(self, topic: str) -> str:
+        """The same without asking; empty for a topic that nobody has asked for."""
+        return self._ids.get(topic, "")
+
+    def check(self, way_out: str) -> None:
+        """See that none was made anew; the answer is some seconds old, and not waited for.
+
+        Raises:
+            OffsetLost: one was made anew. TopicMissing: one was deleted.
+        """
+        for topic, watch in self._watches.items():
+            check_topic_id(topic, self._ids[topic], watch.now().topic_id, way_out)
