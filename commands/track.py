@@ -2,11 +2,15 @@
 
 import logging
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
+import msgspec
 from bytewax.testing import cluster_main
 
 from broker.connect import Connection
@@ -18,6 +22,7 @@ from broker.reach import reach
 from broker.security import security_properties
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
+from commands.cluster import Member, end_with_parent, lock_state, supervise
 from commands.track_watch import TrackWatch
 from dataflows.core.intake import Intake
 from dataflows.core.routing import SHARDS
@@ -26,7 +31,7 @@ from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS
 from dataflows.state.layout import LITTLE_BYTES
 from dataflows.state.room import free_bytes, no_room
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.store import StoreFull
 from dataflows.tables import read_lifecycle, read_rules
 from dataflows.track import EPOCH, Track, build, recovery
@@ -34,26 +39,37 @@ from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas import topics
-from schemas.errors import OrdertideError, StateError
-from schemas.settings import BrokerSettings, Settings, read_settings
+from schemas.errors import Busy, OrdertideError, StateError
+from schemas.settings import BrokerSettings, Settings, TelemetrySettings, read_settings
 from telemetry.log import configure
 
 LOGGER = logging.getLogger("ordertide.track")
+STORE = "shards.sqlite"
 PARTITIONS = 8  # of a topic that is created
 
 
 @click.command("track")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
-def command(path: Path | None) -> None:
+@click.option("--workers", type=click.IntRange(1, MEMBERS), help="processes (default: as set)")
+@click.option("--member", help="JSON", hidden=True)
+def command(path: Path | None, workers: int | None, member: str | None) -> None:
     """Follow every order: read `events`, write orders.changes, orders.actions and the rest.
 
-    Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was.
+    Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was, with the same number
+    of workers or another. Each worker is a process; if one dies, all are started again.
 
     \b
     ordertide track --settings ordertide.toml
+    ordertide track --settings ordertide.toml --workers 2
     ORDERTIDE_BROKER_BOOTSTRAP=kafka:9092 ordertide track
     """
-    run(read_settings(path))
+    settings = read_settings(path)
+    if workers:
+        track = msgspec.structs.replace(settings.track, workers=workers)
+        settings = msgspec.structs.replace(settings, track=track)
+    options = ["--settings", str(path)] if path else []
+    members = [sys.executable, "-m", "run", "track", *options]
+    run(settings, members, msgspec.json.decode(member, type=Member) if member else None)
 
 
 def connection_of(settings: BrokerSettings) -> Connection:
@@ -63,8 +79,10 @@ def connection_of(settings: BrokerSettings) -> Connection:
     return Connection(settings.bootstrap, {**security_properties(settings), **settings.properties})
 
 
-def run(settings: Settings) -> None:
-    """Run the dataflow until it is told to stop.
+def run(settings: Settings, command: Sequence[str] = (), member: Member | None = None) -> None:
+    """Run the dataflow until it is told to stop: as a `member`, or with as many as are set.
+
+    `command` is how a member is started.
 
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
@@ -73,27 +91,91 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if member:
+        end_with_parent()
+        flow(settings, stop, member)
+    elif settings.track.workers == 1:
+        prepared(settings)
+        flow(settings, stop)
+    else:
+        together(settings, stop, command)
+
+
+def together(settings: Settings, stop: threading.Event, command: Sequence[str]) -> None:
+    """Run the dataflow in several processes, and watch them."""
+    folder = Path(settings.track.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    connection = prepared(settings)
+    lock = lock_state(folder / STORE, stop.is_set)
+    try:
+        store = SqliteShardStore(folder / STORE, len(SHARDS), member=0)
+        try:
+            check_recovery(store, folder)
+        finally:
+            store.close()
+        recovery(folder / "recovery")
+        with RunLease(connection, settings.track.group, stopping=stop.is_set) as lease:
+            watch = Patient(lease.verify)
+            supervise(command, settings.track.workers, lock, stop, watch.look)
+    finally:
+        lock.release()
+
+
+class Patient:
+    """Looks at the lease, and lets the cluster go on while the broker gives no answer."""
+
+    def __init__(self, verify: Callable[[], None]) -> None:
+        """`verify` raises where the lease is lost."""
+        self.verify = verify
+
+    def look(self) -> None:
+        """Ask.
+
+        Raises:
+            LeaseLost: another run has it.
+        """
+        with suppress(Busy):  # the broker is away: nobody writes, and nobody takes the lease
+            self.verify()
+
+
+def prepared(settings: Settings) -> Connection:
+    """The broker, reached, with its topics."""
     connection = connection_of(settings.broker)
     if not settings.broker.embedded:
         prepare_topics(connection)
+    return connection
+
+
+def flow(settings: Settings, stop: threading.Event, member: Member | None = None) -> None:
+    """Run the dataflow, or a member's part of it, in this process.
+
+    For members whoever watches them has the lease.
+
+    Raises:
+        OrdertideError: the state or the broker can't be used.
+    """
     folder = Path(settings.track.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
+    index, addresses = (member.index, member.addresses) if member else (0, [])
+    store = SqliteShardStore(folder / STORE, len(SHARDS), member=index if member else None)
     try:
         check_recovery(store, folder)
-        watch = TrackWatch(settings.telemetry, now_ms, folder / "shards.sqlite")
-        with (
-            RunLease(connection, settings.track.group, stopping=stop.is_set) as lease,
-            Producer(connection, before_flush=lease.verify) as producer,
-            watch,
-        ):
-            track = assemble(settings, connection, producer, store, watch, stop)
+        connection = connection_of(settings.broker)
+        telemetry = of_member(settings.telemetry, index)
+        watch = TrackWatch(telemetry, now_ms, folder / STORE)
+        with ExitStack() as stack:
+            verify = None
+            if member is None:
+                lease = RunLease(connection, settings.track.group, stopping=stop.is_set)
+                verify = stack.enter_context(lease).verify
+            producer = stack.enter_context(Producer(connection, before_flush=verify))
+            stack.enter_context(watch)
+            track = assemble(settings, connection, producer, store, watch, stop, member)
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
-                [],
-                0,
+                addresses,
+                index,
                 epoch_interval=EPOCH,
-                worker_count_per_proc=settings.track.workers,
                 recovery_config=recovery(folder / "recovery"),
             )
     except BaseException as error:
@@ -102,6 +184,12 @@ def run(settings: Settings) -> None:
         raise
     finally:
         store.close()
+
+
+def of_member(settings: TelemetrySettings, index: int) -> TelemetrySettings:
+    """Each member answers on a port of its own, beginning with the one that is set."""
+    port = settings.port + index if settings.port else 0
+    return msgspec.structs.replace(settings, port=port)
 
 
 def prepare_topics(connection: Connection) -> None:
@@ -159,6 +247,7 @@ def assemble(
     store: SqliteShardStore,
     watch: TrackWatch,
     stop: threading.Event,
+    member: Member | None = None,
 ) -> Track:
     """The dataflow's parts, by the settings."""
     table = read_lifecycle(path_of(settings.track.lifecycle))
@@ -185,6 +274,7 @@ def assemble(
         decoder=decoder,
         watch=watch,
         topic_id=lambda: layout.now().topic_id,
+        is_alone=member is None,
     )
     return Track(
         table=table, rules=rules, source=source, store=store, producer=producer, watch=watch

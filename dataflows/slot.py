@@ -60,7 +60,8 @@ class SlotState(msgspec.Struct, array_like=True):
 class SourceSettings(msgspec.Struct, frozen=True):
     """What every slot needs. `now` gives the present in ms; tests bring their own.
 
-    `topic_id` is empty where the broker has none.
+    `topic_id` is empty where the broker has none. `is_alone`: no other process has slots of this
+    flow.
     """
 
     connection: Connection
@@ -76,6 +77,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     decoder: Decoder
     watch: Watch
     topic_id: Callable[[], str] = no_topic_id
+    is_alone: bool = True
 
 
 class Lane:
@@ -174,9 +176,18 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
     def look_for_partitions(self) -> None:
         """Open partitions that were added while running; a broker that is away has added none."""
         try:
-            self.find_partitions(max(self.state.furthest, self.furthest.through))
+            self.find_partitions(max(self.state.furthest, self.furthest.through, self.present()))
         except Busy as busy:
             LOGGER.warning("new partitions: not looked for, %s", busy)
+
+    def present(self) -> int:
+        """Now, where slots of other processes may be further than any of this one.
+
+        No clock is ahead of the broker's time, but recorded history has nothing to do with it.
+        """
+        settings = self.settings
+        is_known = settings.is_alone or settings.clock == "recorded"
+        return NOTHING_READ if is_known else settings.now()
 
     def next_batch(self) -> list[Batch]:
         """What has come since the last epoch, with the clock of the epochs before."""

@@ -25,6 +25,7 @@ Addresses = Annotated[str, Meta(extra={"kind": "addresses"})]
 Folder = Annotated[str, Meta(extra={"kind": "folder"}, min_length=1)]
 File = Annotated[str, Meta(extra={"kind": "file"}, min_length=1)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
+Workers = Annotated[int, Meta(ge=1, le=16)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=LAST_PORT)]
 

@@ -20,7 +20,7 @@ MEANINGS: dict[str, str] = {
     "broker.embedded": "the broker inside this process's client library: demo and tests only",
     "track.clock": "`broker`: append times; `recorded`: history that brings its own clock",
     "track.folder": "where the dataflow keeps its orders and its recovery pointers",
-    "track.workers": "worker threads of the dataflow",
+    "track.workers": "worker processes of the dataflow, on this host; 16 at most",
     "track.group": "the consumer group that shows the dataflow's positions to the usual tools",
     "track.epoch_ms": "how often results leave when there is little to do",
     "track.margin_ms": "allowed difference between this host's clock and the broker's",

@@ -26,6 +26,7 @@ from schemas.setting_kinds import (
     NotNegative,
     Port,
     Url,
+    Workers,
 )
 from schemas.setting_secrets import masked
 from schemas.setting_sources import Values, from_environment, from_file, nested
@@ -56,11 +57,14 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The dataflow. `clock` is `broker` or, for recorded history, `recorded`."""
+    """The dataflow. `clock` is `broker` or, for recorded history, `recorded`.
+
+    Each of the `workers` is a process.
+    """
 
     clock: Literal["broker", "recorded"] = "broker"
     folder: Folder = ".ordertide/track"
-    workers: AtLeastOne = 1
+    workers: Workers = 1
     group: str = "ordertide-track"
     epoch_ms: AtLeastOne = 200
     margin_ms: NotNegative = 500

@@ -22,6 +22,7 @@ PAGE_BYTES = 16_384
 CHECKPOINT_BYTES = 32_000_000
 # SQLite says SQLITE_IOERR, not SQLITE_FULL, where its shared memory file found no room.
 LITTLE_BYTES = 1_000_000
+BUSY_TIMEOUT_S = 30.0  # another member commits; a base of a large shard takes a while
 
 # blobs: `sequence` is the rowid, so that a commit appends to one place of the file.
 # cold: a row per change of a key, so that a resume at an older pointer sees the cold as it was.
@@ -72,7 +73,9 @@ def explained(path: Path) -> Iterator[None]:
 def connect(path: Path) -> sqlite3.Connection:
     """Open or make a file whose commits are on the disk when they return."""
     path.touch(mode=0o600)  # it holds who ordered what
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
     database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")

@@ -1,4 +1,9 @@
-"""The shard store in one SQLite file, for one worker process on one host."""
+"""The shard store in one SQLite file, for the worker processes of one host.
+
+Several share it as members: each stages and commits the shards that live in it, in transactions of
+its own. Their sequences are apart by `MEMBERS`, so that no two give the same number; all begin
+after the highest that was stored.
+"""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -17,6 +22,7 @@ from dataflows.state.turns import BaseTurns
 from schemas.errors import StateError
 
 KEYS_A_PAGE = 1_000
+MEMBERS = 16  # at most; a sequence modulo this is its member's number
 
 
 class SqliteShardStore:
@@ -26,8 +32,17 @@ class SqliteShardStore:
     number of shards. Never put the file on a network disk: locks and fsync don't hold there.
     """
 
-    def __init__(self, path: Path, shards: int, *, max_size_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shards: int,
+        *,
+        max_size_bytes: int | None = None,
+        member: int | None = None,
+    ) -> None:
         """Open the file, or make it for `shards` shards; over `max_size_bytes` it is full.
+
+        As a `member` it takes no lock: whoever started the members has it for them.
 
         Raises:
             StateError: the file is in use, foreign, damaged, or made for another `shards`.
@@ -42,7 +57,9 @@ class SqliteShardStore:
         with explained_room(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             check_room(path.parent, 0)
-            self.process_lock = ProcessLock(path.with_name(f"{path.name}.lock"), path)
+            self.process_lock: ProcessLock | None = None
+            if member is None:
+                self.process_lock = ProcessLock(path.with_name(f"{path.name}.lock"), path)
         try:
             with explained_room(path.parent), explained(path):
                 self.database = connect(path)
@@ -53,6 +70,10 @@ class SqliteShardStore:
             raise
         self.tables = Tables(self.database)
         self.sequence = self.meta.sequence
+        self.step = 1
+        if member is not None:
+            self.step = MEMBERS
+            self.sequence += (member - self.sequence) % MEMBERS
 
     def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
         with self.lock, explained(self.path):
@@ -106,7 +127,7 @@ class SqliteShardStore:
         codec, payload = squeeze(blob)  # outside the lock: zstd lets other threads run
         with self.lock:
             self._chain(shard).check_base(shard, base=base)
-            self.sequence += 1
+            self.sequence += self.step
             place = Place(self.meta.store, shard, self.sequence, self.run)
             stored = frame(codec, payload, place)
             rows = [self._row(shard, key, value) for key, value in dict(cold).items()]
@@ -197,4 +218,5 @@ class SqliteShardStore:
         with self.lock:
             if hasattr(self, "database"):
                 self.database.close()
-            self.process_lock.release()
+            if self.process_lock:
+                self.process_lock.release()

@@ -104,9 +104,9 @@ class Tables:
         self.database.executemany("INSERT INTO cold VALUES (?, ?, ?, ?)", rows)
 
     def count(self, sequence: int, committed: int) -> None:
-        """Store the last numbers that were given."""
+        """Store the last numbers that were given, unless another member has stored later ones."""
         values = [(sequence, "sequence"), (committed, "commits")]
-        self.database.executemany("UPDATE meta SET value = ? WHERE name = ?", values)
+        self.database.executemany("UPDATE meta SET value = max(value, ?) WHERE name = ?", values)
 
     def prune(self, changes: Iterable[tuple[str, Outlook, Outlook]]) -> None:
         """Remove what no resume needs, now that a shard's outlook has become another.

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from schemas.instants import format_instant
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
+MOST_WORKERS = 3
 # Every topic of the engine except what goes in.
 OUTPUTS = tuple(topic.name for topic in topics.TOPICS if topic.name != topics.EVENTS)
 
@@ -46,7 +48,7 @@ class Engine:
         self.telemetry: dict[str, object] = {
             "level": "WARNING",
             "logs": "text",
-            "port": free_port(),
+            "port": free_ports(),
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.started: list[subprocess.Popen[bytes]] = []
@@ -101,11 +103,26 @@ class Engine:
         assert self.end(signal.SIGKILL) == -signal.SIGKILL, self.said()
 
     def metrics(self) -> dict[str, float]:
-        """What /metrics shows, by name and labels."""
-        with urlopen(f"http://127.0.0.1:{self.telemetry['port']}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
-        return {name.removeprefix("ordertide_"): float(value) for name, value in samples}
+        """What /metrics shows, by name and labels; of all workers together."""
+        found = defaultdict[str, float](float)
+        for worker in range(self.workers):
+            with urlopen(f"http://127.0.0.1:{self.port + worker}/metrics", timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+            for line in lines:
+                if not line.startswith("#"):
+                    name, value = line.rsplit(" ", 1)
+                    found[name.removeprefix("ordertide_")] += float(value)
+        return found
+
+    @property
+    def workers(self) -> int:
+        """How many processes run."""
+        return int(str(self.track.get("workers", 1)))
+
+    @property
+    def port(self) -> int:
+        """Where the first of them shows its metrics."""
+        return int(str(self.telemetry["port"]))
 
     def said(self) -> str:
         """What it wrote to the terminal, in all its runs."""
@@ -137,7 +154,7 @@ class Engine:
         """Until an epoch has ended after now."""
         before = self.metrics()["epoch_seconds_count"]
         give_up_at = time.monotonic() + PATIENCE_S
-        while self.metrics()["epoch_seconds_count"] <= before + 1:
+        while self.metrics()["epoch_seconds_count"] < before + 2 * self.workers:
             assert time.monotonic() < give_up_at, self.said()
             time.sleep(0.05)
 
@@ -184,6 +201,24 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def free_ports() -> int:
+    """The first of as many ports on which nobody listens as there may be workers."""
+    while True:
+        port = free_port()
+        if all(is_free(port + worker) for worker in range(MOST_WORKERS)):
+            return port
+
+
+def is_free(port: int) -> bool:
+    """Whether a port can be had."""
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def record(event: Json) -> Record:

@@ -13,6 +13,7 @@ import yaml
 
 from commands.main import COMMANDS, cli
 from commands.tiers import writer_group
+from dataflows.state.sqlite import MEMBERS
 from schemas.settings import read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 
@@ -234,7 +235,7 @@ def test_only_metrics_and_track_itself_get_through() -> None:
     name = {"app.kubernetes.io/name": common_name()}
     assert policies["metrics-only"]["podSelector"]["matchLabels"] == name
     assert policies["metrics-only"]["ingress"][0]["ports"] == [
-        {"protocol": "TCP", "port": "metrics"}
+        {"protocol": "TCP", "port": 9464, "endPort": 9464 + MEMBERS - 1}
     ]
     exchange = policies["track-exchange"]
     track = {**name, "app.kubernetes.io/component": "track"}

@@ -49,9 +49,11 @@ def test_the_usual_tools_show_its_lag(kafka: Connection, runs: TrackRuns, tmp_pa
     assert lags(kafka, tmp_path, runs.group) == {0: "5", 1: "0"}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_partitions_that_are_added_while_it_runs_are_read_and_their_events_arrive_when_found(
-    kafka: Connection, runs: TrackRuns
+    workers: int, kafka: Connection, runs: TrackRuns
 ) -> None:
+    runs.workers = workers
     runs.start()
     runs.feed(OLD, partition=0)
     before = runs.wait_for_orders(len(OLD))
@@ -96,14 +98,16 @@ def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
     assert "was deleted and made anew" in runs.said().splitlines()[-1]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_run_elsewhere_is_refused(
-    kafka: Connection, runs: TrackRuns, tmp_path: Path
+    workers: int, kafka: Connection, runs: TrackRuns, tmp_path: Path
 ) -> None:
+    runs.workers = workers
     runs.start()
     runs.feed(OLD, partition=0)
     runs.wait_for_orders(len(OLD))
     (tmp_path / "elsewhere").mkdir()
-    second = TrackRuns(kafka, tmp_path / "elsewhere", runs.group)
+    second = TrackRuns(kafka, tmp_path / "elsewhere", runs.group, workers)
     second.start()
     assert second.exit_code() == 2
     assert f"flow {runs.group}: ordertide-" in second.said()

@@ -25,10 +25,11 @@ class TrackRuns:
     The engine's topics have fixed names: tests that run it take turns and make them anew.
     """
 
-    def __init__(self, kafka: Connection, folder: Path, group: str) -> None:
+    def __init__(self, kafka: Connection, folder: Path, group: str, workers: int = 1) -> None:
         self.kafka = kafka
         self.folder = folder
         self.group = group
+        self.workers = workers
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -38,7 +39,7 @@ class TrackRuns:
             f"[broker]\nbootstrap = {json.dumps(self.kafka.bootstrap)}\n"
             'properties = {"session.timeout.ms" = "2000"}\n'
             f"[track]\nfolder = {json.dumps(str(self.folder / 'track'))}\n"
-            f"group = {json.dumps(self.group)}\nepoch_ms = 20\n"
+            f"group = {json.dumps(self.group)}\nepoch_ms = 20\nworkers = {self.workers}\n"
             f"[privacy]\nkeys = {json.dumps(str(self.folder / 'keys.json'))}\n"
             '[telemetry]\nlogs = "text"\n',
             encoding="utf-8",

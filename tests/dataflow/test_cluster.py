@@ -1,0 +1,150 @@
+"""Several workers, a process each: they may die, and their number may change."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from dataflows.state.sqlite import MEMBERS, SqliteShardStore
+from tests.dataflow.engine import PATIENCE_S, Engine, Json
+from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
+from tests.dataflow.samples import END, arrival_at, some_orders, with_commands, with_parcels
+
+
+def members(engine: Engine) -> list[int]:
+    """The processes of the workers."""
+    assert engine.process is not None
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if is_there(path)]
+    fields = [(int(stat.split()[0]), stat.rpartition(")")[2].split()) for stat in stats]
+    return sorted(pid for pid, rest in fields if int(rest[1]) == engine.process.pid)
+
+
+def is_there(path: Path) -> bool:
+    try:
+        path.read_text()
+    except OSError:
+        return False  # it ended while we looked
+    return True
+
+
+def wait_for_members(engine: Engine, count: int, without: int = 0) -> list[int]:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while len(found := members(engine)) != count or without in found:
+        assert time.monotonic() < give_up_at, engine.said()
+        time.sleep(0.05)
+    return found
+
+
+def shared_out(events: list[Json], parts: int) -> list[list[Json]]:
+    size = len(events) // parts + 1
+    return [events[start : start + size] for start in range(0, len(events), size)]
+
+
+def feed_and_wait(engine: Engine, part: list[Json], *, kill: bool = False) -> None:
+    """Feed, and let the clock come half the way."""
+    engine.feed(part[: len(part) // 2])
+    if kill:
+        victim = random.Random(arrival_at(part[0])).choice(wait_for_members(engine, 2))
+        os.kill(victim, signal.SIGKILL)
+        wait_for_members(engine, 2, without=victim)
+    engine.feed(part[len(part) // 2 :])
+    engine.wait_for_clock(arrival_at(part[len(part) // 2]))
+
+
+def test_the_number_of_workers_may_change_between_runs(
+    engine: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_commands(with_parcels(some_orders(80, rng), rng), rng)
+    parts = shared_out(events, 4)
+    for workers, part in zip((1, 2, 3, 1), parts, strict=True):
+        engine.track["workers"] = workers
+        engine.start()
+        feed_and_wait(engine, part)
+        if part is not parts[-1]:
+            engine.stop()
+    engine.tick(END)
+    engine.wait_for_clock(END)
+    engine.stop()
+    assert_same(of_topics(engine.connection), of_replay(lines(events), tmp_path / "replay", END))
+
+
+def test_a_worker_that_is_killed_is_followed_by_all_being_started_again(
+    engine: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_commands(with_parcels(some_orders(80, rng), rng), rng)
+    engine.track["workers"] = 2
+    engine.start()
+    for part in shared_out(events, 3):
+        feed_and_wait(engine, part, kill=True)
+    engine.tick(END)
+    engine.wait_for_clock(END)
+    engine.stop()
+    assert engine.said().count("was killed (SIGKILL); all are started again in") == 3
+    assert_same(of_topics(engine.connection), of_replay(lines(events), tmp_path / "replay", END))
+
+
+def test_workers_end_with_whoever_watches_them(engine: Engine) -> None:
+    engine.track["workers"] = 2
+    engine.start()
+    running = wait_for_members(engine, 2)
+    engine.kill()
+    give_up_at = time.monotonic() + PATIENCE_S
+    while any(Path(f"/proc/{pid}").exists() for pid in running):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(engine: Engine) -> None:
+    engine.track["workers"] = 2
+    engine.start()
+    first, running = engine.process, wait_for_members(engine, 2)
+    engine.start()
+    assert engine.exit_code() == 2
+    assert "in use by process" in engine.said().splitlines()[-1]
+    engine.process = first
+    assert members(engine) == running
+    engine.stop()
+
+
+def test_what_starting_again_does_not_mend_is_said_once(engine: Engine) -> None:
+    engine.track["workers"] = 2
+    engine.track["rules"] = str(engine.folder / "rules.toml")
+    (engine.folder / "rules.toml").write_text("version = 1\n[[rule]]\nid = 7\n", "utf-8")
+    engine.start()
+    assert engine.exit_code() == 2
+    assert "started again" not in engine.said()
+    assert "rules.toml" in engine.said()
+
+
+def test_members_of_a_store_give_numbers_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "shards.sqlite"
+    SqliteShardStore(path, 4).close()
+    given: list[int] = []
+    for _ in range(2):
+        stores = [SqliteShardStore(path, 4, member=member) for member in (0, 1, 15)]
+        for shard, store in zip("abc", stores, strict=True):
+            store.open(shard, None)
+        for _ in range(3):
+            pointers = [
+                store.stage(shard, b"all", base=True)
+                for shard, store in zip("abc", stores, strict=True)
+            ]
+            given += [pointer.sequence for pointer in pointers]
+            for store in reversed(stores):
+                store.commit()
+        for store in stores:
+            store.close()
+    assert len({*given}) == len(given)
+    assert {number % MEMBERS for number in given} == {0, 1, 15}
+    assert max(given[:9]) < min(given[9:]), "a run goes on after all that were stored before"
+
+
+@pytest.mark.parametrize("workers", ["0", "17"])
+def test_more_workers_than_shards_are_made_for_are_refused(engine: Engine, workers: str) -> None:
+    engine.track["workers"] = int(workers)
+    engine.start()
+    assert engine.exit_code() == 2
+    assert "workers" in engine.said()
