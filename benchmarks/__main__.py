@@ -7,6 +7,7 @@ python -m benchmarks --only dataflow --bootstrap kafka:9092
 python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
+python -m benchmarks workers               two workers beside one
 """
 
 import multiprocessing
@@ -24,6 +25,7 @@ from benchmarks.latency import latency
 from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.profiling import profile_core
 from benchmarks.report import Section, machine, put_sections, table
+from benchmarks.workers import workers
 
 SIZES = (10_000, 100_000, 1_000_000)
 QUICK_SIZES = (200, 400)
@@ -130,6 +132,7 @@ def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) ->
 
 
 main.add_command(latency)
+main.add_command(workers)
 
 if __name__ == "__main__":
     main()

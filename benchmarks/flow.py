@@ -4,6 +4,7 @@ A round is written to the broker while the process is held (SIGSTOP), then let g
 feeder nor a pipeline that waits for its turn takes part in what is measured.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,7 +70,11 @@ class Flow:
         self.sent = 0
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603  # our own modules
-                command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(root)}
+                command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(root)},
+                start_new_session=True,  # it may have processes of its own, held along with it
             )
 
     def written(self) -> int:
@@ -83,13 +88,17 @@ class Flow:
         """Feed `lines`, and `ticks`, one for each partition; wait for all of their outputs."""
         self.feed(lines, ticks)
         samples = [self.sample()]
-        self.process.send_signal(signal.SIGCONT)
+        self.tell(signal.SIGCONT)
         while samples[-1].done < self.sent:
             time.sleep(POLL_S)
             samples.append(self.sample())
             self.check(samples)
-        self.process.send_signal(signal.SIGSTOP)
+        self.tell(signal.SIGSTOP)
         return pace_of(samples[0], samples[-1])
+
+    def tell(self, number: int) -> None:
+        """Send a signal to all of its processes."""
+        os.killpg(self.process.pid, number)
 
     def feed(self, lines: Sequence[Line], ticks: Sequence[bytes]) -> None:
         """Write everything; the ticks only when all else is in the log."""
@@ -105,10 +114,14 @@ class Flow:
         return Sample(time.perf_counter(), self.written() - self.before, self.cpu_s())
 
     def cpu_s(self) -> float:
-        """User and system time of the process (proc(5), fields 14 and 15)."""
-        text = Path(f"/proc/{self.process.pid}/stat").read_text("ascii")
-        fields = text.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time of its processes (proc(5), fields 5, 14 and 15)."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # one that ended while we looked isn't ours
+                fields = stat.read_text("utf-8", "replace").rpartition(")")[2].split()
+                if int(fields[2]) == self.process.pid:
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Give up on a flow that has died or gets nowhere.
@@ -128,7 +141,7 @@ class Flow:
 
     def close(self) -> None:
         """Stop the process and the clients."""
-        self.process.send_signal(signal.SIGCONT)
+        self.tell(signal.SIGCONT)
         self.process.terminate()
         try:
             self.process.wait(STOP_WITHIN_S)
