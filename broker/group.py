@@ -76,6 +76,7 @@ class GroupReader:
         Raises:
             OffsetLost, TopicMissing, BrokerFailed: this reader is finished.
         """
+        self._topics.check()
         if self._places:
             self._place(self._places)
         messages = self._fetcher.fetch(max_messages, timeout_s)

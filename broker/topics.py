@@ -1,6 +1,6 @@
 """Topics: how many partitions one has, and making those that are missing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 import confluent_kafka
@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from broker.connect import LOGGER, Connection
-from broker.errors import MISSING, PASSING, missing_topic, refusal
+from broker.errors import MISSING, PASSING, TopicMissing, missing_topic, refusal
 from broker.topic_settings import replicas_for, wanted_config
 from schemas.errors import Busy
 from schemas.topics import TOPICS, TopicSettings
@@ -33,6 +33,33 @@ def partition_count(connection: Connection, topic: str) -> int:
         return count_partitions(client, topic)
     finally:
         client.close()
+
+
+def wait_for_topics(
+    connection: Connection, names: Iterable[str], waiting: Callable[[str], bool]
+) -> bool:
+    """Return True once all of the topics are there; who makes them may be starting at this moment.
+
+    `waiting` is told what is missing, takes its time, and says whether to go on waiting; False is
+    returned where it doesn't. An embedded broker makes topics on first use: nothing to wait for.
+
+    Raises:
+        Busy: the broker gives no answer.
+    """
+    for name in () if connection.embedded else names:
+        while is_missing(connection, name):
+            if not waiting(f"topic {name} is not there yet: 'ordertide track' makes it"):
+                return False
+    return True
+
+
+def is_missing(connection: Connection, topic: str) -> bool:
+    """Whether there is no such topic."""
+    try:
+        partition_count(connection, topic)
+    except TopicMissing:
+        return True
+    return False
 
 
 def count_partitions(client: Client, topic: str) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from commands.serving import health_server
+from broker.topics import wait_for_topics
+from commands.serving import health_server, patience
 from commands.track import connection_of, now_ms
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
@@ -64,6 +65,9 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     server = health_server(metrics, checks, telemetry, "deliver")
     server.start()
     try:
+        if not wait_for_topics(connection, [topic], patience(stop, watch.starts)):
+            return
+        watch.starts(None)
         Delivery(connection, plan, channel, watch, stop=stop, now=now_ms).run()
     finally:
         server.close()

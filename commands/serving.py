@@ -1,12 +1,31 @@
 """How a process that runs on shows its metrics and its health, by the settings."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Event
 
 from schemas.settings import TelemetrySettings
 from telemetry.health import Check, HealthServer
 from telemetry.metrics import Metrics
 from telemetry.scrape_target import ScrapeTarget
+
+LOGGER = logging.getLogger("ordertide")
+LOOK_AGAIN_S = 1.0
+
+
+def patience(stop: Event, missing: Callable[[str], None]) -> Callable[[str], bool]:
+    """For `wait_for_topics`: say once what is missing, and wait a second unless told to stop."""
+    said: set[str] = set()
+
+    def waiting(reason: str) -> bool:
+        missing(reason)
+        if reason not in said:
+            said.add(reason)
+            LOGGER.warning("waiting: %s", reason)
+        return not stop.wait(LOOK_AGAIN_S)
+
+    return waiting
 
 
 def health_server(

@@ -11,7 +11,9 @@ from broker.produce import Producer
 from broker.reach import reach
 from broker.topic_ids import TopicIds
 from broker.topic_settings import retention_ms
+from broker.topics import wait_for_topics
 from commands.dead_letters import RejectedTopic
+from commands.serving import patience
 from commands.tiers import TIERS, writer_group
 from commands.track import connection_of
 from commands.write_watch import WriterWatch
@@ -59,6 +61,8 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
         source.append(EVENTS_REJECTED)
     watch = WriterWatch(name, settings.telemetry)
     try:
+        if not wait_for_topics(connection, source, patience(stop, watch.without_topics)):
+            return
         if isinstance(tier, ParquetTier):
             tier.know_topics(TopicIds(connection).of)
             watch.keeps(retention_ms(connection, ORDERS_EVENTS))

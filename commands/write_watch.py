@@ -47,6 +47,10 @@ class WriterWatch(Watch):
         self.busy = f"{reason}; asking again in {wait_s:.1f} s"
         self.metrics.sink_busy.labels(tier).inc()
 
+    def without_topics(self, reason: str) -> None:
+        """There is nothing to read from yet."""
+        self.busy = reason
+
     def starting(self, busy: Busy | None) -> None:
         """It isn't known where to begin with a partition, as the tier doesn't answer; or it is."""
         self.unplaced = busy.reason if busy else None

@@ -26,6 +26,10 @@ class Watch:
             return Finding(ok=False, reason=self.reason)
         return Finding(ok=True, reason="delivering")
 
+    def starts(self, missing: str | None) -> None:
+        """There is nothing to read from yet, and why; None once there is."""
+        self.reason = missing
+
     def heard(self, at: int) -> None:
         """Messages were read; orders.changes has some all the time, heartbeats if nothing else."""
         self.metrics.delivery_heard_at_seconds.labels(self.sink).set(at / 1000)

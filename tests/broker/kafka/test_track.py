@@ -1,5 +1,7 @@
 """The dataflow over real brokers: its lag, its topics and partitions, its one live run."""
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +9,13 @@ import pytest
 
 from broker.connect import Connection
 from broker.consume import Message, read_all
+from commands.deliver import deliver
+from commands.tiers import writer_group
+from commands.write import write
 from schemas import topics
 from schemas.instants import parse_instant
-from tests.broker.kafka.topics import grow, kafka_tool, make_anew
+from schemas.settings import BrokerSettings, DeliverySettings, Settings, WarmSettings
+from tests.broker.kafka.topics import PATIENCE_S, admin, delete, grow, kafka_tool, make_anew
 from tests.broker.kafka.track_runs import TrackRuns
 from tests.stack import namespace
 
@@ -124,3 +130,53 @@ def test_every_partition_of_the_changes_hears_of_the_clock(
     runs.feed(OLD, partition=0)
     runs.wait_until(lambda: {beat.partition for beat in beats(kafka)} == set(range(16)))
     runs.stop()
+
+
+def test_a_writer_and_the_delivery_wait_for_the_topics_that_track_makes(
+    kafka: Connection, tmp_path: Path
+) -> None:
+    names = [topic.name for topic in topics.TOPICS]
+    delete_all(kafka, names)
+    settings = Settings(
+        broker=BrokerSettings(bootstrap=kafka.bootstrap),
+        warm=WarmSettings(folder=str(tmp_path / "warm")),
+        delivery=DeliverySettings(url="http://127.0.0.1:9"),
+    )
+    stop = threading.Event()
+    runs = [
+        threading.Thread(target=write, args=("warm", settings, stop)),
+        threading.Thread(target=deliver, args=(settings, stop)),
+    ]
+    for run in runs:
+        run.start()
+    time.sleep(2)
+    assert all(run.is_alive() for run in runs)
+    make_anew(kafka, *topics.TOPICS, partitions=2)
+    groups = {writer_group("warm"), "ordertide-deliver-alertmanager"}
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not groups <= members_of(kafka, groups):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.2)
+    stop.set()
+    for run in runs:
+        run.join(PATIENCE_S)
+        assert not run.is_alive()
+
+
+def delete_all(kafka: Connection, names: list[str]) -> None:
+    there = admin(kafka).list_topics(timeout=PATIENCE_S).topics
+    for name in names:
+        if name in there:
+            delete(kafka, name)
+
+
+def members_of(kafka: Connection, groups: set[str]) -> set[str]:
+    """Those of the groups that have a member with partitions."""
+    client = admin(kafka)
+    described = client.describe_consumer_groups(sorted(groups))
+    found = {group: answer.result(PATIENCE_S) for group, answer in described.items()}
+    return {
+        group
+        for group, answer in found.items()
+        if any(member.assignment.topic_partitions for member in answer.members)
+    }

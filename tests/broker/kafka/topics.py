@@ -78,6 +78,15 @@ def cut_off(kafka: Connection, topic: str, before: int, partition: int = 0) -> N
 def grow(kafka: Connection, topic: str, partitions: int) -> None:
     client = admin(kafka)
     done(client.create_partitions([NewPartitions(topic, partitions)]))
+    give_up_at = time.monotonic() + PATIENCE_S
+    for address in kafka.bootstrap.split(","):  # a broker that was not told yet refuses messages
+        while partitions_of(Connection(address), topic) != partitions:
+            assert time.monotonic() < give_up_at, f"{address} doesn't know of them"
+            time.sleep(0.05)
+
+
+def partitions_of(kafka: Connection, topic: str) -> int:
+    return len(admin(kafka).list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions)
 
 
 def leader_of(kafka: Connection, cluster: Sequence[Kafka], topic: str) -> Kafka:
