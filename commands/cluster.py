@@ -12,16 +12,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import msgspec
 
+from commands.grant import stamp
 from dataflows.state.lock import ProcessLock
 from schemas.errors import OrdertideError, StateError
 
@@ -76,14 +76,22 @@ class Cluster:
         """Start a process for each address."""
         for index in range(self.workers):
             member = Member(index, addresses, self.lock.descriptor)
-            self.members.append(
-                # Its standard input ends when we do, however we do.
-                subprocess.Popen(  # noqa: S603 - our own command
-                    [*self.command, "--member", msgspec.json.encode(member).decode()],
-                    stdin=subprocess.PIPE,
-                    pass_fds=[member.lock],
-                )
+            # Its standard input ends when we do, however we do.
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                [*self.command, "--member", msgspec.json.encode(member).decode()],
+                stdin=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=[member.lock],
             )
+            self.members.append(process)
+            os.set_blocking(stdin_of(process), False)
+
+    def grant(self, at_s: float) -> None:
+        """Tell all that run that the lease was ours at `at_s` (see commands.grant)."""
+        for member in self.running():
+            # One that is held has a full pipe, and stays without; one that has ended needs none.
+            with suppress(BlockingIOError, BrokenPipeError):
+                os.write(stdin_of(member), stamp(at_s))
 
     def tell(self, number: int) -> None:
         """Send a signal to all that run."""
@@ -102,6 +110,8 @@ class Cluster:
         is_clean = all(member.poll() in {None, 0} for member in self.members)
         give_up_at_s = time.monotonic() + (END_WITHIN_S if is_clean else FOLLOW_WITHIN_S)
         while self.running() and time.monotonic() < give_up_at_s:
+            if is_clean:
+                watch()  # the last epoch is flushed under the lease as well
             time.sleep(LOOK_EVERY_S)
         ended = self.judged()
         self.kill()
@@ -135,11 +145,12 @@ def supervise(
     workers: int,
     lock: ProcessLock,
     stopping: threading.Event,
-    watch: Callable[[], None],
+    watch: Callable[[], bool],
 ) -> None:
     """Run the cluster until it is told to stop, starting it again with growing pauses.
 
-    `watch` is called ten times a second; what it raises ends the cluster at once.
+    `watch` is called ten times a second: whether the lease is ours. What it raises ends the cluster
+    at once.
 
     Raises:
         ClusterEnded: for a reason that a new start doesn't mend.
@@ -165,12 +176,20 @@ class ClusterEnded(OrdertideError):
     """A member ended for a reason that it has told."""
 
 
-def pass_on(stopping: threading.Event, cluster: Cluster, watch: Callable[[], None]) -> None:
-    """Let the members know that they shall stop; else look after what the run needs."""
+def pass_on(stopping: threading.Event, cluster: Cluster, watch: Callable[[], bool]) -> None:
+    """Let the members know that they shall stop, and that the lease is theirs until they have."""
     if stopping.is_set():
         cluster.tell(signal.SIGTERM)
-    else:
-        watch()
+    asked_at_s = time.monotonic()
+    if watch():
+        cluster.grant(asked_at_s)
+
+
+def stdin_of(member: subprocess.Popen[bytes]) -> int:
+    """The descriptor that a member's standard input is written to."""
+    if member.stdin is None:
+        raise AssertionError("a member is started with a pipe")
+    return member.stdin.fileno()
 
 
 def free_addresses(count: int) -> list[str]:
@@ -198,17 +217,3 @@ def lock_state(path: Path, stopping: Callable[[], bool]) -> ProcessLock:
             if stopping() or time.monotonic() > give_up_at_s:
                 raise
             time.sleep(LOOK_EVERY_S)
-
-
-def end_with_parent() -> None:
-    """End this process at once when the one that watches it is gone.
-
-    A cluster that nobody watches would go on beside the next one.
-    """
-
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1):
-            pass
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -5,8 +5,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -16,13 +16,14 @@ from bytewax.testing import cluster_main
 from broker.connect import Connection
 from broker.embedded import embedded_connection
 from broker.layout import LayoutWatch
-from broker.lease import RunLease
+from broker.lease import RunLease, session_s_of
 from broker.produce import Producer
 from broker.reach import reach
 from broker.security import security_properties
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
-from commands.cluster import Member, end_with_parent, lock_state, supervise
+from commands.cluster import Member, lock_state, supervise
+from commands.grant import Grant, Patient, follow
 from commands.track_watch import TrackWatch
 from dataflows.core.intake import Intake
 from dataflows.core.routing import SHARDS
@@ -39,7 +40,7 @@ from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas import topics
-from schemas.errors import Busy, OrdertideError, StateError
+from schemas.errors import OrdertideError, StateError
 from schemas.settings import BrokerSettings, Settings, TelemetrySettings, read_settings
 from telemetry.log import configure
 
@@ -92,7 +93,6 @@ def run(settings: Settings, command: Sequence[str] = (), member: Member | None =
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if member:
-        end_with_parent()
         flow(settings, stop, member)
     elif settings.track.workers == 1:
         prepared(settings)
@@ -121,23 +121,6 @@ def together(settings: Settings, stop: threading.Event, command: Sequence[str]) 
         lock.release()
 
 
-class Patient:
-    """Looks at the lease, and lets the cluster go on while the broker gives no answer."""
-
-    def __init__(self, verify: Callable[[], None]) -> None:
-        """`verify` raises where the lease is lost."""
-        self.verify = verify
-
-    def look(self) -> None:
-        """Ask.
-
-        Raises:
-            LeaseLost: another run has it.
-        """
-        with suppress(Busy):  # the broker is away: nobody writes, and nobody takes the lease
-            self.verify()
-
-
 def prepared(settings: Settings) -> Connection:
     """The broker, reached, with its topics."""
     connection = connection_of(settings.broker)
@@ -149,7 +132,7 @@ def prepared(settings: Settings) -> Connection:
 def flow(settings: Settings, stop: threading.Event, member: Member | None = None) -> None:
     """Run the dataflow, or a member's part of it, in this process.
 
-    For members whoever watches them has the lease.
+    For members whoever watches them has the lease, and grants it to them.
 
     Raises:
         OrdertideError: the state or the broker can't be used.
@@ -164,10 +147,7 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
         telemetry = of_member(settings.telemetry, index)
         watch = TrackWatch(telemetry, now_ms, folder / STORE)
         with ExitStack() as stack:
-            verify = None
-            if member is None:
-                lease = RunLease(connection, settings.track.group, stopping=stop.is_set)
-                verify = stack.enter_context(lease).verify
+            verify = stack.enter_context(lease_of(settings, connection, stop, member))
             producer = stack.enter_context(Producer(connection, before_flush=verify))
             stack.enter_context(watch)
             track = assemble(settings, connection, producer, store, watch, stop, member)
@@ -184,6 +164,20 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
         raise
     finally:
         store.close()
+
+
+@contextmanager
+def lease_of(
+    settings: Settings, connection: Connection, stop: threading.Event, member: Member | None
+) -> Iterator[Callable[[], None]]:
+    """What to ask before a flush: the broker itself, or as a member what is granted."""
+    if member is None:
+        with RunLease(connection, settings.track.group, stopping=stop.is_set) as lease:
+            yield lease.verify
+        return
+    grant = Grant(session_s_of(connection))
+    follow(grant, sys.stdin.fileno())
+    yield grant.verify
 
 
 def of_member(settings: TelemetrySettings, index: int) -> TelemetrySettings:
