@@ -8,6 +8,7 @@ python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
 python -m benchmarks workers               two workers beside one
+python -m benchmarks catchup               after an outage (also: deadlines, flashsale, longlives)
 """
 
 import multiprocessing
@@ -18,6 +19,7 @@ from typing import cast
 
 import click
 
+from benchmarks.catchup import catchup
 from benchmarks.core import BATCH, MODES, Mode
 from benchmarks.core_rounds import Load, measure_core, populate
 from benchmarks.dataflow import Trial, measure_dataflow
@@ -133,6 +135,7 @@ def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) ->
 
 main.add_command(latency)
 main.add_command(workers)
+main.add_command(catchup)
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,215 @@
+"""Where a scenario is played: a broker, the real `ordertide track` beside it, and what shows of it.
+
+The broker is Kafka, started for the run, or the embedded one, which lives in this process and
+keeps 5 MiB a partition: whoever writes to that waits for `track` (see `Site.drain`).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks import plain
+from broker.connect import Connection
+from broker.embedded import EmbeddedBroker
+from broker.topics import ensure_topics, partition_count
+from commands.load_pace import now_ms
+from deploy.stack.kafka import Kafka
+from deploy.stack.ports import free_port
+from schemas.settings import Settings, read_settings
+from schemas.topics import EVENTS, TOPICS
+
+ROOT = Path(plain.__file__).parent.parent
+PARTITIONS = 8
+START_WITHIN_S = 120.0
+STALLED_AFTER_S = 120.0
+ANSWER_S = 10.0
+POLL_S = 0.1
+CLOCK_READING_MS = 100  # what the answer of /metrics may be old
+KIB = 1024
+
+Kind = Literal["embedded", "kafka"]
+Table = Mapping[str, object]
+
+
+class Site:
+    """An installation in `folder`; `track` and `more` override settings, by section and key."""
+
+    def __init__(self, folder: Path, connection: Connection, track: Table, **more: Table) -> None:
+        self.folder = folder
+        self.connection = connection
+        self.port = free_port()
+        sections: dict[str, Table] = {
+            "broker": {"bootstrap": connection.bootstrap, "embedded": connection.embedded},
+            "track": {"folder": "track", **track},
+            "privacy": {"keys": "keys.json"},
+            "telemetry": {"level": "WARNING", "logs": "text"},
+            **more,
+        }
+        path = folder / "ordertide.toml"
+        path.write_text("\n".join(section(*named) for named in sections.items()), "utf-8")
+        with_folder = {"ORDERTIDE_TRACK_FOLDER": str(folder / "track")}
+        self.settings: Settings = read_settings(path, with_folder)
+        self.group = Consumer(
+            {**connection.config("consumer"), "group.id": self.settings.track.group}
+        )
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.track: subprocess.Popen[bytes] | None = None
+
+    def start(self, *words: str, port: int = 0) -> "subprocess.Popen[bytes]":
+        """`ordertide WORDS`, with the settings; what it says goes to a log of its own."""
+        command = [sys.executable, str(ROOT / "run.py"), *words, "--settings", "ordertide.toml"]
+        with (self.folder / f"{words[0]}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                command,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "ORDERTIDE_TELEMETRY_PORT": str(port),
+                },
+            )
+        self.processes.append(process)
+        return process
+
+    def start_track(self) -> None:
+        """Run the dataflow; it goes on where it was."""
+        self.track = self.start("track", port=self.port)
+        self.wait_until(lambda: "ordertide_epoch_seconds_count" in self.metrics(), "starts")
+
+    def stop_track(self) -> int:
+        """End the dataflow cleanly; the most it ever had resident, in bytes."""
+        process = self.running()
+        peak_bytes = self.resident_bytes("VmHWM")
+        process.send_signal(signal.SIGTERM)
+        if process.wait(ANSWER_S * 3):
+            raise RuntimeError(self.said("track"))
+        self.track = None
+        return peak_bytes
+
+    def running(self) -> "subprocess.Popen[bytes]":
+        """The dataflow's process.
+
+        Raises:
+            RuntimeError: it has ended; with the end of its log.
+        """
+        if self.track is None or self.track.poll() is not None:
+            raise RuntimeError(f"track does not run:\n{self.said('track')}")
+        return self.track
+
+    def said(self, name: str) -> str:
+        """The end of a log."""
+        return (self.folder / f"{name}.log").read_text("utf-8", "replace")[-2_000:]
+
+    def metrics(self) -> dict[str, float]:
+        """What /metrics of the dataflow shows, by name and labels; nothing before it answers."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=ANSWER_S) as answer:
+                lines = answer.read().decode().splitlines()
+        except (URLError, ConnectionError):
+            return {}
+        samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+        return {name: float(value) for name, value in samples}
+
+    def resident_bytes(self, name: str = "VmRSS") -> int:
+        """Resident memory of the dataflow now, or with `VmHWM` the most so far."""
+        status = Path(f"/proc/{self.running().pid}/status").read_text("ascii")
+        line = next(line for line in status.splitlines() if line.startswith(name))
+        return int(line.split()[1]) * KIB
+
+    def lag(self) -> int:
+        """Messages of `events` that the dataflow has not reported as done."""
+        count = partition_count(self.connection, EVENTS)
+        parts = [TopicPartition(EVENTS, number) for number in range(count)]
+        stored = self.group.committed(parts, timeout=ANSWER_S)
+        ends = [self.group.get_watermark_offsets(part, timeout=ANSWER_S)[1] for part in parts]
+        return sum(end - max(at.offset, 0) for at, end in zip(stored, ends, strict=True))
+
+    def drain(self) -> None:
+        """Until the dataflow has reported everything as done."""
+        self.wait_until(lambda: self.lag() == 0, "drains")
+
+    def settle(self, until: int) -> None:
+        """Until its clock is at `until`, which a tick must have told, and what follows is out."""
+        self.drain()
+        self.wait_until(lambda: self.clock_at() >= until - CLOCK_READING_MS, "reaches the end")
+        ended = self.epochs()
+        self.wait_until(lambda: self.epochs() > ended + 2, "ends its epochs")
+
+    def clock_at(self) -> float:
+        """The stream clock, to some ms."""
+        return now_ms() - self.metrics()["ordertide_stream_clock_behind_seconds"] * 1000
+
+    def epochs(self) -> float:
+        return self.metrics()["ordertide_epoch_seconds_count"]
+
+    def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
+        """Look again and again.
+
+        Raises:
+            RuntimeError: the dataflow has ended, or it took too long.
+        """
+        give_up_at = time.monotonic() + STALLED_AFTER_S
+        while not is_so():
+            self.running()
+            if time.monotonic() > give_up_at:
+                raise RuntimeError(f"track never {what}; its log:\n{self.said('track')}")
+            time.sleep(POLL_S)
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        for process in self.processes:
+            process.terminate()  # does nothing to one that has ended
+            try:
+                process.wait(ANSWER_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.group.close()
+
+
+def section(name: str, table: Table) -> str:
+    """A section of the settings; JSON's strings, numbers and booleans are TOML's."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+    return "\n".join([f"[{name}]", *lines])
+
+
+@contextmanager
+def broker_in(folder: Path, kind: Kind) -> Iterator[Connection]:
+    """A broker with all topics."""
+    if kind == "embedded":
+        with EmbeddedBroker() as broker:
+            for topic in TOPICS:
+                broker.create(topic.name)
+            yield broker.connection
+        return
+    with Kafka(folder / "kafka") as kafka:
+        connection = Connection(kafka.address["bootstrap"])
+        ensure_topics(connection, PARTITIONS)
+        yield connection
+
+
+@contextmanager
+def site(kind: Kind, track: Table, **more: Table) -> Iterator[Site]:
+    """A site in a folder that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="scenario-") as name:
+        folder = Path(name)
+        with broker_in(folder, kind) as connection:
+            made = Site(folder, connection, track, **more)
+            try:
+                yield made
+            finally:
+                made.close()
