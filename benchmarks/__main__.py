@@ -23,6 +23,8 @@ from benchmarks.catchup import catchup
 from benchmarks.core import BATCH, MODES, Mode
 from benchmarks.core_rounds import Load, measure_core, populate
 from benchmarks.dataflow import Trial, measure_dataflow
+from benchmarks.deadlines import deadlines
+from benchmarks.flashsale import flashsale
 from benchmarks.latency import latency
 from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.profiling import profile_core
@@ -136,6 +138,8 @@ def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) ->
 main.add_command(latency)
 main.add_command(workers)
 main.add_command(catchup)
+main.add_command(deadlines)
+main.add_command(flashsale)
 
 if __name__ == "__main__":
     main()

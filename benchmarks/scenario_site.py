@@ -139,8 +139,12 @@ class Site:
         return sum(end - max(at.offset, 0) for at, end in zip(stored, ends, strict=True))
 
     def drain(self) -> None:
-        """Until the dataflow has reported everything as done."""
-        self.wait_until(lambda: self.lag() == 0, "drains")
+        """Until the dataflow has reported everything as done, however long, if it gets on."""
+        lag = self.lag()
+        while lag:
+            before = lag
+            self.wait_until(lambda: self.lag() != before, "gets on")
+            lag = self.lag()
 
     def settle(self, until: int) -> None:
         """Until its clock is at `until`, which a tick must have told, and what follows is out."""

@@ -1,0 +1,58 @@
+"""Orders looked up in Redis, as a reader does, while something else goes on."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from benchmarks.due_orders import Lateness
+from benchmarks.scenario_site import START_WITHIN_S, Site
+from commands.tiers import open_hot
+from schemas.keys import DEFAULT_TENANT
+
+PER_S = 50
+
+
+class Lookups:
+    """Looks up one of `names` at a time, 50 times a second."""
+
+    def __init__(self, place: Site, names: Sequence[str]) -> None:
+        self.place = place
+        self.names = names
+        self.ms: list[float] = []
+        self.not_found = 0
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        """Ask until it is over; it counts from when the last of the names is there."""
+        tier = open_hot(self.place.settings)
+        give_up_at = time.monotonic() + START_WITHIN_S
+        while not tier.find(DEFAULT_TENANT, self.names[-1]) and time.monotonic() < give_up_at:
+            if self.is_over.wait(0.1):
+                break
+        chance = random.Random(len(self.names))
+        while not self.is_over.wait(1 / PER_S):
+            began = time.perf_counter()
+            found = tier.find(DEFAULT_TENANT, chance.choice(self.names))
+            self.ms.append((time.perf_counter() - began) * 1e3)
+            self.not_found += not found
+        tier.close()
+
+    def times(self) -> Lateness:
+        """How long they took."""
+        return Lateness(sorted(self.ms), 0, 0, self.not_found)
+
+
+@contextmanager
+def asking(place: Site, names: Sequence[str]) -> Iterator[Lookups]:
+    """Ask beside what the caller does."""
+    asked = Lookups(place, names)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(asked.run)
+        try:
+            yield asked
+        finally:
+            asked.is_over.set()
+    running.result()  # raises what ended it
