@@ -26,6 +26,7 @@ from benchmarks.dataflow import Trial, measure_dataflow
 from benchmarks.deadlines import deadlines
 from benchmarks.flashsale import flashsale
 from benchmarks.latency import latency
+from benchmarks.longlives import longlives
 from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.profiling import profile_core
 from benchmarks.report import Section, machine, put_sections, table
@@ -140,6 +141,7 @@ main.add_command(workers)
 main.add_command(catchup)
 main.add_command(deadlines)
 main.add_command(flashsale)
+main.add_command(longlives)
 
 if __name__ == "__main__":
     main()

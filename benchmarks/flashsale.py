@@ -91,8 +91,8 @@ def measure(kind: Kind, sale: Sale) -> Section:
         place.stop_track()
     head = (
         f"{said}\n\n{kind} broker; {sale.rate:,} events/s, {TIMES} times that for {sale.seconds} s "
-        f"from second {sale.calm_s} on ({count / sale.seconds:,.0f} came); 1 % of the sale's orders "
-        f"took {share:.0%} of the events in it."
+        f"from second {sale.calm_s} on ({count / sale.seconds:,.0f} came); 1 % of its orders took "
+        f"{share:.0%} of the events in it."
     )
     return Section("flashsale", f"{head}\n\n{report(seen, sale, problems)}")
 
@@ -168,7 +168,7 @@ def check(connection: Connection, expected: Json) -> list[str]:
 
 
 def hot_share(connection: Connection, sale: Sale, expected: Json) -> tuple[int, float]:
-    """The sale's messages, and what share the hundredth of its orders with the most of them took."""
+    """The sale's messages, and what share of them 1 % of its orders took, the busiest."""
     begin_at = expected["started_at"] + sale.calm_s * 1000
     end_at = begin_at + sale.seconds * 1000
     counts: Counter[bytes] = Counter()

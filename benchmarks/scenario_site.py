@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.error import URLError
@@ -142,9 +143,12 @@ class Site:
         """Until the dataflow has reported everything as done, however long, if it gets on."""
         lag = self.lag()
         while lag:
-            before = lag
-            self.wait_until(lambda: self.lag() != before, "gets on")
+            self.wait_until(partial(self.has_moved, lag), "gets on")
             lag = self.lag()
+
+    def has_moved(self, lag: int) -> bool:
+        """Whether the lag is another one by now."""
+        return self.lag() != lag
 
     def settle(self, until: int) -> None:
         """Until its clock is at `until`, which a tick must have told, and what follows is out."""
