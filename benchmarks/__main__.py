@@ -9,6 +9,7 @@ python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
 python -m benchmarks workers               two workers beside one
 python -m benchmarks catchup               after an outage (also: deadlines, flashsale, longlives)
+python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
 """
 
 import multiprocessing
@@ -29,6 +30,7 @@ from benchmarks.latency import latency
 from benchmarks.longlives import longlives
 from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.profiling import profile_core
+from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
 from benchmarks.workers import workers
 
@@ -142,6 +144,7 @@ main.add_command(catchup)
 main.add_command(deadlines)
 main.add_command(flashsale)
 main.add_command(longlives)
+main.add_command(recovery)
 
 if __name__ == "__main__":
     main()

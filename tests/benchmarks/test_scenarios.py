@@ -54,6 +54,11 @@ def test_recalled_orders_come_back_with_their_past_and_the_days_are_plotted(
     assert (tmp_path / "longlives.svg").read_text("utf-8").startswith("<svg")
 
 
+@needs_linux
+def test_a_restart_holds_the_orders_and_numbers_of_the_run_before() -> None:
+    assert "| 1,000 orders, 2,000 numbers |" in run("recovery", "--quick")
+
+
 def test_deadlines_are_spread_evenly_over_the_second() -> None:
     assert [due.at for due in due_orders("x", 5_000, 4, 1_000)] == [5_000, 5_250, 5_500, 5_750]
 
