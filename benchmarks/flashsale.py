@@ -35,9 +35,11 @@ from schemas.topics import EVENTS
 
 SEED = 20_161_004
 TIMES = 3
-LIVE_FOR_S = 20  # live orders of the load for each event a second
+# Live orders of the load for each event a second; it begins with all they have lived through.
+LIVE_FOR_S = 5
 DUE_PER_S = 10
-ARMED_S = 10  # before the first falls due
+ARMED_S = 20  # before the first falls due; the load's history has been read by then
+UNKNOWN_S = 1e9  # a clock that is further behind has not begun
 DRAIN_WITHIN_S = 600.0
 ROWS = 12  # of the table over time
 LOAD_NAME = "sale"
@@ -210,7 +212,7 @@ def over_time(moments: list[Moment], start_at: int) -> str:
         [
             f"{(one.at - start_at) / 1000:.0f}",
             f"{one.lag:,}",
-            f"{one.clock_behind_s:.1f}",
+            f"{one.clock_behind_s:.1f}" if one.clock_behind_s < UNKNOWN_S else "-",
             f"{one.resident_bytes / 2**20:,.0f}",
         ]
         for one in moments[::step]
