@@ -8,7 +8,6 @@ python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
 python -m benchmarks workers               two workers beside one
-python -m benchmarks catchup               after an outage (also: deadlines, flashsale, longlives)
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
 """
 
