@@ -24,6 +24,7 @@ from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
 from commands.cluster import Member, lock_state, supervise
 from commands.grant import Grant, Patient, follow
+from commands.track_store import Waits, open_store, refuse_bucket
 from commands.track_watch import TrackWatch
 from dataflows.core.intake import Intake
 from dataflows.core.routing import SHARDS
@@ -103,6 +104,7 @@ def run(settings: Settings, command: Sequence[str] = (), member: Member | None =
 
 def together(settings: Settings, stop: threading.Event, command: Sequence[str]) -> None:
     """Run the dataflow in several processes, and watch them."""
+    refuse_bucket(settings)
     folder = Path(settings.track.folder)
     folder.mkdir(parents=True, exist_ok=True)
     connection = prepared(settings)
@@ -140,14 +142,22 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
     folder = Path(settings.track.folder)
     folder.mkdir(parents=True, exist_ok=True)
     index, addresses = (member.index, member.addresses) if member else (0, [])
-    store = SqliteShardStore(folder / STORE, len(SHARDS), member=index if member else None)
     try:
-        check_recovery(store, folder)
-        connection = connection_of(settings.broker)
-        telemetry = of_member(settings.telemetry, index)
-        watch = TrackWatch(telemetry, now_ms, folder / STORE)
         with ExitStack() as stack:
-            verify = stack.enter_context(lease_of(settings, connection, stop, member))
+            connection = connection_of(settings.broker)
+            lease = lease_of(settings, connection, stop, member)
+            # To open a bucket takes it from whoever has it: only with the lease. A file has a lock,
+            # which says sooner that another run is there.
+            is_first = settings.state.store != "folder"
+            verify = stack.enter_context(lease) if is_first else None
+            waits = Waits()
+            part = index if member else None
+            store = open_store(settings, folder / STORE, stop.is_set, waits, part)
+            stack.callback(store.close)
+            check_recovery(store, folder)
+            verify = verify or stack.enter_context(lease)
+            telemetry = of_member(settings.telemetry, index)
+            watch = waits.watch = TrackWatch(telemetry, now_ms, folder / STORE)
             producer = stack.enter_context(Producer(connection, before_flush=verify))
             stack.enter_context(watch)
             track = assemble(settings, connection, producer, store, watch, stop, member)
@@ -162,8 +172,6 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
         if is_of_bytewax(error) and (reason := reason_of(error) or want_of_room(error, folder)):
             raise reason from error
         raise
-    finally:
-        store.close()
 
 
 @contextmanager

@@ -95,6 +95,10 @@ class TrackWatch:
         for given_up in answers.rejected:
             self.metrics.rejected.labels(given_up.reason.code).inc()
 
+    def store_away(self) -> None:
+        """The bucket of the shard store gave no answer; it is asked again."""
+        self.metrics.state_store_waits.inc()
+
     def barrier(self, flush_s: float, commit_s: float) -> None:
         """An epoch ended: the output is acknowledged and the state is on the disk."""
         now = time.monotonic()

@@ -72,6 +72,28 @@ class TrackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lifecycle: File | None = None
 
 
+class StateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the dataflow's orders are kept so that they outlive the host.
+
+    `folder` is `track.folder` alone; `s3` also an S3-compatible object store, from which any host
+    can go on. Without `access_key` the credentials are those of AWS_ACCESS_KEY_ID, of a web
+    identity or of the host's role.
+    """
+
+    store: Literal["folder", "s3"] = "folder"
+    bucket: str | None = None
+    prefix: str = "ordertide"
+    endpoint: Url | None = None
+    region: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"StateSettings({self.store}, bucket={self.bucket!r}, prefix={self.prefix!r})"
+
+
 class HotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Redis, or with `cluster` a Redis Cluster. `keep` counts on the stream clock.
 
@@ -168,6 +190,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     broker: BrokerSettings = BrokerSettings()
     track: TrackSettings = TrackSettings()
+    state: StateSettings = StateSettings()
     hot: HotSettings = HotSettings()
     warm: WarmSettings = WarmSettings()
     archive: ArchiveSettings = ArchiveSettings()

@@ -65,6 +65,9 @@ class Metrics:
         self.state_commit_seconds = self._histogram(
             "state_commit_seconds", "Time to commit an epoch's state, fsync included."
         )
+        self.state_store_waits = self._counter(
+            "state_store_waits", "Requests to the state's bucket without an answer, asked again."
+        )
         self.state_bytes = self._gauge("state_bytes", "Size of the shard store.")
         self.live_orders = self._gauge("live_orders", "Orders in memory, embryos included.")
 

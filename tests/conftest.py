@@ -5,9 +5,14 @@ The seed is printed at the top of a run. `ORDERTIDE_SEED=<n> make test` repeats 
 
 import os
 import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from tests.s3 import S3
 
 SEED_VARIABLE = "ORDERTIDE_SEED"
 SEED_IN_CI = 20_161_004  # any number that stays: CI tests the change, not its luck
@@ -57,3 +62,13 @@ def seed() -> int:
 def rng(seed: int, request: pytest.FixtureRequest) -> random.Random:
     """Random numbers of one test's own: the same whichever tests run before or beside it."""
     return random.Random(f"{seed}:{request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator["S3"]:
+    """An S3 server; every test makes itself a bucket."""
+    from tests.s3 import S3  # noqa: PLC0415 - moto takes a second that most runs don't need
+
+    server = S3()
+    yield server
+    server.stop()

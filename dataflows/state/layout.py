@@ -98,7 +98,7 @@ def prepare(database: sqlite3.Connection, path: Path, shards: int) -> Meta:
     """
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     if not tables:
-        return create(database, shards)
+        return create(database, Meta(LAYOUT, secrets.token_hex(8), shards, sequence=0, commits=0))
     meta = read_meta(database, path)
     if meta.shards != shards:
         raise StateError(
@@ -126,9 +126,8 @@ def read_meta(database: sqlite3.Connection, path: Path) -> Meta:
     return msgspec.convert(said, Meta)
 
 
-def create(database: sqlite3.Connection, shards: int) -> Meta:
+def create(database: sqlite3.Connection, meta: Meta) -> Meta:
     """Make the tables, all or none."""
-    meta = Meta(LAYOUT, secrets.token_hex(8), shards, sequence=0, commits=0)
     with database:
         database.execute("BEGIN IMMEDIATE")
         for statement in SCHEMA:

@@ -108,6 +108,15 @@ class Tables:
         values = [(sequence, "sequence"), (committed, "commits")]
         self.database.executemany("UPDATE meta SET value = max(value, ?) WHERE name = ?", values)
 
+    def note_run(self, run: str) -> None:
+        """Store which run has written last, where several hosts take turns."""
+        self.database.execute("INSERT OR REPLACE INTO meta VALUES ('run', ?)", (run,))
+
+    def last_run(self) -> str | None:
+        """Which run `note_run` was told of; None if it never was."""
+        found = self.database.execute("SELECT value FROM meta WHERE name = 'run'").fetchone()
+        return str(found[0]) if found else None
+
     def prune(self, changes: Iterable[tuple[str, Outlook, Outlook]]) -> None:
         """Remove what no resume needs, now that a shard's outlook has become another.
 

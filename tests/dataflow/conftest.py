@@ -7,6 +7,7 @@ import pytest
 
 from broker.embedded import EmbeddedBroker
 from tests.dataflow.engine import Engine
+from tests.s3 import S3
 
 
 @pytest.fixture
@@ -21,3 +22,11 @@ def engine(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Engine]:
     made = Engine(broker, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def hosted(engine: Engine, s3: S3) -> Engine:
+    """An engine with its state in a bucket."""
+    settings = s3.settings()
+    engine.state = {"store": "s3", "bucket": settings.bucket, "endpoint": settings.endpoint}
+    return engine

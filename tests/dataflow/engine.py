@@ -1,6 +1,7 @@
 """`ordertide track` in a process of its own, with a broker and a folder of its own."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -28,6 +29,9 @@ MOST_WORKERS = 3
 # Every topic of the engine except what goes in.
 OUTPUTS = tuple(topic.name for topic in topics.TOPICS if topic.name != topics.EVENTS)
 
+# The test server takes any, but asks for some; a settings file may not hold them.
+SECRETS = {"ORDERTIDE_STATE_ACCESS_KEY": "test", "ORDERTIDE_STATE_SECRET_KEY": "test"}
+
 CLOCK = topics.CLOCK_KEY.encode()
 
 Json = dict[str, Any]
@@ -50,6 +54,7 @@ class Engine:
             "logs": "text",
             "port": free_ports(),
         }
+        self.state: dict[str, object] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.started: list[subprocess.Popen[bytes]] = []
         for topic in topics.TOPICS:
@@ -63,7 +68,9 @@ class Engine:
         path.write_text(self.settings(), encoding="utf-8")
         command = [sys.executable, "run.py", "track", "--settings", str(path)]
         with (self.folder / "said").open("ab") as said:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=said, stderr=said, env={**os.environ, **SECRETS}
+            )
         self.started.append(self.process)
 
     def settings(self) -> str:
@@ -71,6 +78,7 @@ class Engine:
         tables: Mapping[str, Mapping[str, object]] = {
             "broker": broker,
             "track": self.track,
+            "state": self.state,
             "privacy": {"keys": str(self.folder / "keys.json")},
             "telemetry": self.telemetry,
         }

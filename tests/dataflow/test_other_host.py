@@ -1,0 +1,163 @@
+"""With the state in a bucket any host goes on: what follows is what would have come anyway."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dataflow.engine import Engine, Json
+from tests.dataflow.outcome import (
+    assert_prefix,
+    assert_same,
+    lines,
+    of_replay,
+    of_topics,
+    transitions,
+)
+from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
+from tests.s3 import S3
+
+KILLS = 6
+
+
+@pytest.mark.parametrize("hosts", [2, KILLS + 1])
+def test_kills_with_a_move_to_another_host_change_nothing(
+    hosts: int, hosted: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    """With two hosts each finds what it left behind itself, with many each finds nothing."""
+    events = with_commands(with_parcels(some_orders(100, rng), rng), rng)
+    whole = of_replay(lines(events), tmp_path / "replay", END)
+    size = len(events) // (KILLS + 1)
+    for kill in range(KILLS):
+        hosted.track["folder"] = str(tmp_path / f"host-{kill % hosts}")
+        hosted.start()
+        feed_until_killed(hosted, events[kill * size : (kill + 1) * size], rng)
+        assert_prefix(transitions(hosted.connection), whole)
+    hosted.track["folder"] = str(tmp_path / "last")
+    hosted.start()
+    hosted.feed(events[KILLS * size :])
+    hosted.tick(END)
+    hosted.wait_for_clock(END)
+    hosted.stop()
+    assert_same(of_topics(hosted.connection), whole)
+
+
+def test_another_host_goes_on_where_the_first_was_and_reads_nothing_from_the_beginning(
+    hosted: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    events = some_orders(100, rng)
+    for part in range(10):  # ten epochs at least: a killed flow reads its last ones again
+        if part == 0:
+            hosted.start()
+        feed_until_heard(hosted, events[part * 40 : (part + 1) * 40])
+        hosted.wait_for_barrier()
+    hosted.kill()
+    hosted.track["folder"] = str(tmp_path / "elsewhere")
+    hosted.start()
+    hosted.feed(events[400:])
+    hosted.tick(END)
+    hosted.wait_for_clock(END)
+    read = hosted.metrics()["messages_read_total"]
+    hosted.stop()
+    assert read < len(events) - 300
+    assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))
+
+
+def feed_until_killed(engine: Engine, part: list[Json], rng: random.Random) -> None:
+    """Kill once a drawn number of messages came out, while events go in; feed the rest after."""
+    wanted = rng.randint(1, len(part))
+    fed = seen = 0
+    while seen < wanted and fed < len(part):
+        step = rng.randint(1, 10)
+        engine.feed(part[fed : fed + step])
+        fed += step
+        seen += engine.hear(rng.uniform(0, 0.05))
+    engine.kill()
+    engine.feed(part[fed:])
+
+
+def assert_runs(engine: Engine) -> None:
+    assert engine.process is not None
+    assert engine.process.poll() is None, engine.said()
+
+
+def feed_until_heard(engine: Engine, events: list[Json]) -> None:
+    engine.feed(events)
+    while not engine.hear(0.1):
+        assert_runs(engine)
+
+
+def test_a_state_that_was_only_on_this_host_moves_into_the_bucket(
+    engine: Engine, s3: S3, tmp_path: Path, rng: random.Random
+) -> None:
+    events = some_orders(60, rng)
+    whole = of_replay(lines(events), tmp_path / "replay", END)
+    third = len(events) // 3
+    engine.start()
+    feed_until_heard(engine, events[:third])
+    engine.kill()
+    settings = s3.settings()
+    engine.state = {"store": "s3", "bucket": settings.bucket, "endpoint": settings.endpoint}
+    engine.start()
+    feed_until_heard(engine, events[third : 2 * third])
+    engine.kill()
+    shutil.rmtree(engine.folder / "track")
+    engine.start()
+    engine.feed(events[2 * third :])
+    engine.tick(END)
+    engine.wait_for_clock(END)
+    engine.stop()
+    assert_same(of_topics(engine.connection), whole)
+
+
+@pytest.fixture
+def server() -> Iterator[S3]:
+    """One of the test's own, that can go down."""
+    made = S3()
+    yield made
+    made.stop()
+
+
+def test_while_the_bucket_is_away_the_flow_waits_and_then_goes_on(
+    engine: Engine, server: S3, tmp_path: Path, rng: random.Random
+) -> None:
+    events = some_orders(40, rng)
+    whole = of_replay(lines(events), tmp_path / "replay", END)
+    settings = server.settings()
+    engine.state = {"store": "s3", "bucket": settings.bucket, "endpoint": settings.endpoint}
+    engine.start()
+    feed_until_heard(engine, events[: len(events) // 2])
+    server.stop()
+    engine.feed(events[len(events) // 2 :])
+    engine.tick(END)
+    while not engine.metrics()["state_store_waits_total"]:
+        assert_runs(engine)
+    server.start()
+    engine.wait_for_clock(END)
+    engine.stop()
+    assert_same(of_topics(engine.connection), whole)
+
+
+def test_a_flow_that_waits_for_the_bucket_can_be_stopped(
+    engine: Engine, rng: random.Random
+) -> None:
+    server = S3()
+    settings = server.settings()
+    engine.state = {"store": "s3", "bucket": settings.bucket, "endpoint": settings.endpoint}
+    engine.start()
+    feed_until_heard(engine, some_orders(5, rng))
+    server.stop()
+    engine.feed(some_orders(5, rng))
+    while not engine.metrics()["state_store_waits_total"]:
+        assert_runs(engine)
+    assert engine.end() == 2
+    assert "is state.endpoint right?" in engine.said()
+
+
+def test_several_workers_with_a_bucket_are_refused(hosted: Engine) -> None:
+    hosted.track["workers"] = 2
+    hosted.start()
+    assert hosted.exit_code() == 2
+    assert "works with one worker, not 2" in hosted.said()
