@@ -9,10 +9,13 @@ import click
 import msgspec
 
 from commands.state_export import Form, export
-from commands.state_files import open_files
+from commands.state_files import RECOVERY, STORE, open_files
 from commands.state_inspect import inspect, text_of
 from commands.state_verify import verify
 from commands.track import path_of
+from commands.track_store import bucket_of
+from dataflows.state.bucket import Patience
+from dataflows.state.following import fetch_state
 from dataflows.tables import read_lifecycle, read_rules
 from schemas.settings import read_settings
 
@@ -118,3 +121,27 @@ def export_command(
     with open_files(used, store) as files:
         written = export(files, table, rules, form, out, only_cold=only_cold)
     click.echo(f"{written} orders written", err=True)
+
+
+@command.command("fetch")
+@click.option("--settings", type=click.Path(path_type=Path), help="settings file (TOML)")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="where shards.sqlite and recovery/ shall lie",
+)
+def fetch_command(settings: Path | None, out: Path) -> None:
+    """Make the files of a state that lies in a bucket, to look into or to keep.
+
+    The flow may run meanwhile, and goes on.
+
+    \b
+    ordertide state fetch --settings ordertide.toml --out looked-at
+    ordertide state verify --settings ordertide.toml --store looked-at/shards.sqlite
+    """
+    used = read_settings(settings)
+    bucket = bucket_of(used.state)
+    patience = Patience(lambda: False, lambda reason: click.echo(f"{reason}; waiting", err=True))
+    commits = fetch_state(out / STORE, out / RECOVERY, bucket, patience)
+    click.echo(f"{out / STORE}: as after commit {commits}", err=True)

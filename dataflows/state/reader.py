@@ -51,7 +51,10 @@ class StateReader:
             StateError: there is none, it can't be read, is foreign, or of another layout.
         """
         if not path.exists():
-            raise StateError(f"{path}: there is no state file; name another with --store")
+            raise StateError(
+                f"{path}: there is no state file; name another with "
+                "--store, or fetch it from the bucket that has it (ordertide state fetch)"
+            )
         self.path = path
         with explained(path):
             self.database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
