@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -40,9 +39,9 @@ class Epoch(NamedTuple):
 class Population:
     """All shards and resolver shards with their store, filled."""
 
-    def __init__(self, path: Path, orders: int, seed: int) -> None:
+    def __init__(self, store: SqliteShardStore, orders: int, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.store = SqliteShardStore(path, len(SHARDS))
+        self.store = store
         table = short_lived()
         rules = read_rules(None, table)
         grown = Core()

@@ -3,7 +3,11 @@
 python -m benchmarks recovery                              100,000 live orders
 python -m benchmarks recovery --orders 100000 --orders 1000000
 python -m benchmarks recovery --orders 5000000 --epochs 400 --folder /var/tmp
+python -m benchmarks recovery --s3 http://127.0.0.1:9000/bucket --orders 1000000
 python -m benchmarks recovery --out docs/benchmarks.md     update its section
+
+With `--s3` every commit is an object in that bucket first, which must exist; the credentials are
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
 Live orders are packed ones of `events.Traffic` with hashes of their own, and each has two numbers
 (waybill, ERP) in a resolver shard. In an epoch as many orders change as `--rate` events a second
@@ -32,11 +36,14 @@ from benchmarks.report import Section, machine, put_sections, table
 from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS
 from dataflows.core.shard import Shard
+from dataflows.state.bucket import Bucket, Patience
+from dataflows.state.objects import ObjectShardStore
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.tables import read_rules
 from dataflows.track import NUMBER_SHARDS
+from schemas.settings import StateSettings
 from telemetry.collector import collect_seldom
 
 SEED = 20_161_004
@@ -114,9 +121,21 @@ def restarted(path: Path, pointers: dict[str, Pointer]) -> Restart:
     return found
 
 
-def measure(folder: Path, orders: int, epochs: int, changed: int, seed: int) -> str:
+def store_in(folder: Path, s3: str | None) -> SqliteShardStore:
+    """A new store in a folder, with an S3 address also in its bucket, under a new prefix."""
+    if s3 is None:
+        return SqliteShardStore(folder / FILE, len(SHARDS))
+    endpoint, _, name = s3.rpartition("/")
+    settings = StateSettings(bucket=name, endpoint=endpoint, prefix=folder.name)
+    bucket, patience = Bucket(settings, "000"), Patience(lambda: False, print)
+    return ObjectShardStore(folder / FILE, len(SHARDS), bucket, folder / "recovery", patience)
+
+
+def measure(
+    folder: Path, orders: int, epochs: int, changed: int, seed: int, *, s3: str | None = None
+) -> str:
     """Fill, let epochs go by, restart; the tables."""
-    population = Population(folder / FILE, orders, seed)
+    population = Population(store_in(folder, s3), orders, seed)
     first = population.first()
     done = []
     for _ in range(epochs):
@@ -182,6 +201,7 @@ def restart_table(found: Restart) -> str:
 @click.option("--quick", is_flag=True, help="a smoke run of seconds; its figures mean nothing")
 @click.option("--seed", default=SEED, show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), help="on which disk (default: TMPDIR)")
+@click.option("--s3", help="e.g. http://127.0.0.1:9000/bucket: commits to it as well")
 @click.option("--out", type=click.Path(path_type=Path, exists=True), help="update its section")
 def recovery(  # noqa: PLR0913  # a command has as many parameters as it has options
     *,
@@ -192,6 +212,7 @@ def recovery(  # noqa: PLR0913  # a command has as many parameters as it has opt
     quick: bool,
     seed: int,
     folder: Path | None,
+    s3: str | None,
     out: Path | None,
 ) -> None:
     """Measure the longest epoch, the restart and the size of the shard store."""
@@ -200,17 +221,19 @@ def recovery(  # noqa: PLR0913  # a command has as many parameters as it has opt
     if quick:
         orders, epochs, rate = (1_000,), 5, 100
     changed = rate * epoch_ms // 1000
-    texts = [measure_in(folder, size, epochs, changed, seed) for size in orders]
+    texts = [measure_in(folder, size, epochs, changed, seed, s3=s3) for size in orders]
     section = Section("recovery", "\n\n".join([said, *texts]))
     click.echo(f"## {section.name}\n\n{section.text}\n")
     if out:
         put_sections(out, [section])
 
 
-def measure_in(folder: Path | None, orders: int, epochs: int, changed: int, seed: int) -> str:
+def measure_in(
+    folder: Path | None, orders: int, epochs: int, changed: int, seed: int, *, s3: str | None
+) -> str:
     """Measure in a folder of its own below `folder`, which goes with it."""
     place = Path(tempfile.mkdtemp(prefix="recovery-", dir=folder))
     try:
-        return measure(place, orders, epochs, changed, seed)
+        return measure(place, orders, epochs, changed, seed, s3=s3)
     finally:
         shutil.rmtree(place)
