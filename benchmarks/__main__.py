@@ -8,6 +8,7 @@ python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
 python -m benchmarks workers               two workers beside one
+python -m benchmarks compare               the same job in other systems, which it fetches
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
 """
 
@@ -20,6 +21,7 @@ from typing import cast
 import click
 
 from benchmarks.catchup import catchup
+from benchmarks.compare.command import compare
 from benchmarks.core import BATCH, MODES, Mode
 from benchmarks.core_rounds import Load, measure_core, populate
 from benchmarks.dataflow import Trial, measure_dataflow
@@ -137,6 +139,7 @@ def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) ->
         put_sections(out, [section])
 
 
+main.add_command(compare)
 main.add_command(latency)
 main.add_command(workers)
 main.add_command(catchup)

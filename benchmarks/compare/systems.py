@@ -1,0 +1,158 @@
+"""The systems: how each is installed and started, in its own best settings."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.compare.installing import HERE, classes_of, python_of
+from benchmarks.compare.job import Obstacle, Place, Ready, topics_of
+from benchmarks.core import short_lived_text
+from deploy.stack.errors import StackError
+from deploy.stack.programs import path_of
+from schemas.topics import ORDERS_AUDIT, ORDERS_CHANGES, ORDERS_EVENTS
+
+ROOT = HERE.parent.parent
+# A session outlasts the turns of the others. librdkafka reckons it in us, in 32 bits: 3,600,000 ms,
+# which it takes, runs out at once.
+HELD_MS = 2_000_000
+HEAP = "-Xmx6g"
+# What Flink and the RocksDB bindings reach into, as their own start scripts have it.
+OPENED = [
+    f"--add-opens=java.base/{package}=ALL-UNNAMED"
+    for package in ("java.lang", "java.util", "java.nio", "sun.nio.ch", "java.util.concurrent")
+]
+
+SETTINGS = """\
+[broker]
+bootstrap = "{bootstrap}"
+[broker.properties]
+"session.timeout.ms" = "{held_ms}"
+"max.poll.interval.ms" = "{held_ms}"
+[track]
+clock = "recorded"
+workers = 1
+folder = "{folder}/track"
+lifecycle = "{folder}/lifecycle.toml"
+{rules}
+[privacy]
+keys = "{folder}/keys.json"
+[telemetry]
+level = "WARNING"
+"""
+RULES = """\
+version = 1
+
+[[rule]]
+id = "carrier_silent"
+per = "shipment"
+statuses = ["SHIPPED"]
+not_shipment_statuses = ["LABEL_CREATED", "DELIVERED", "RETURN_TO_SENDER"]
+anchor = "last_update"
+after = "{silence_ms}ms"
+severity = "warning"
+stale_after = "7d"
+"""
+
+
+def ordertide(place: Place) -> Ready:
+    """`ordertide track`: with the job's one rule, or with all that ship."""
+    folder, trial = place.folder, place.trial
+    rules = ""
+    if trial.rules == "like":
+        rules = f'rules = "{folder}/rules.toml"'
+        text = RULES.format(silence_ms=trial.silence_ms)
+        (folder / "rules.toml").write_text(text, "utf-8")
+    (folder / "lifecycle.toml").write_text(short_lived_text(), "utf-8")
+    settings = SETTINGS.format(
+        bootstrap=place.bootstrap, folder=folder, rules=rules, held_ms=HELD_MS
+    )
+    (folder / "track.toml").write_text(settings, "utf-8")
+    command = [sys.executable, str(ROOT / "run.py"), "track", "--settings"]
+    path = str(folder / "track.toml")
+    return Ready("ordertide", [*command, path], ORDERS_EVENTS, ORDERS_CHANGES, ORDERS_AUDIT)
+
+
+def plain(name: str, place: Place, *options: str) -> Ready:
+    """Plain bytewax, in our own venv."""
+    return with_job(
+        name, [sys.executable, "-m", "benchmarks.compare.bytewax_plain.job"], place, *options
+    )
+
+
+def bytewax(place: Place) -> Ready:
+    """With Python's collector as it is."""
+    return plain("bytewax", place)
+
+
+def bytewax_gc_off(place: Place) -> Ready:
+    """With the collector off."""
+    return plain("bytewax-gc-off", place, "gc-off")
+
+
+def quix(place: Place) -> Ready:
+    """Quix Streams."""
+    return with_job("quix", [str(python_of("quix")), str(HERE / "quix" / "job.py")], place)
+
+
+def faust(place: Place) -> Ready:
+    """Faust-streaming."""
+    python = str(python_of("faust_app"))
+    return with_job("faust", [python, str(HERE / "faust_app" / "job.py")], place)
+
+
+def flink_heap(place: Place) -> Ready:
+    """Flink with its state on the heap."""
+    return flink("flink-heap", "hashmap", place)
+
+
+def flink_rocksdb(place: Place) -> Ready:
+    """Flink with its state in RocksDB, incremental checkpoints."""
+    return flink("flink-rocksdb", "rocksdb", place)
+
+
+def flink(name: str, backend: str, place: Place) -> Ready:
+    """Flink in one process, parallelism 1."""
+    every = str(place.trial.checkpoint_ms)
+    return with_job(name, java("flink"), place, backend, every)
+
+
+def kafka_streams(place: Place) -> Ready:
+    """Kafka Streams with RocksDB."""
+    return with_job("kafka-streams", java("kafka_streams"), place, str(place.trial.checkpoint_ms))
+
+
+def java(system: str) -> list[str]:
+    """A Java program up to its arguments: both compilers, the serial collector (one core)."""
+    logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
+    options = [HEAP, "-XX:+UseSerialGC", "-XX:-UsePerfData", *OPENED, logging]
+    return [path_of("java"), *options, "-cp", classes_of(system), "compare.Main"]
+
+
+def with_job(name: str, command: Sequence[str], place: Place, *options: str) -> Ready:
+    """The arguments that all but ordertide share."""
+    changes, alerts = topics_of(name)
+    silence, folder = str(place.trial.silence_ms), str(place.folder)
+    arguments = [place.bootstrap, changes, alerts, silence, folder, *options]
+    return Ready(name, [*command, *arguments], changes, changes, alerts)
+
+
+SYSTEMS: dict[str, Callable[[Place], Ready]] = {
+    "ordertide": ordertide,
+    "bytewax": bytewax,
+    "bytewax-gc-off": bytewax_gc_off,
+    "quix": quix,
+    "faust": faust,
+    "kafka-streams": kafka_streams,
+    "flink-heap": flink_heap,
+    "flink-rocksdb": flink_rocksdb,
+}
+
+
+def made_ready(name: str, place: Place) -> Ready | Obstacle:
+    """A system with its folder, installed if it wasn't; or why it can't be."""
+    folder = Path(place.folder) / name
+    folder.mkdir()
+    try:
+        return SYSTEMS[name](place._replace(folder=folder))
+    except StackError as reason:
+        return Obstacle(name, str(reason))
