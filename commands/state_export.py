@@ -14,8 +14,8 @@ from commands.state_contents import from_last_base, holds_numbers, read_orders
 from commands.state_files import StateFiles, shown
 from dataflows.core.alerts import Desk
 from dataflows.core.documents import document
+from dataflows.core.fold import opened
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import unpack
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
@@ -123,7 +123,7 @@ def stored_orders(
 
 def document_of(stored: Stored, desk: Desk) -> object:
     """The order as orders.changes shows it."""
-    return document(unpack(stored.key, stored.data), desk)
+    return document(opened(stored.key, stored.data, desk.table), desk)
 
 
 def packed(stored: Stored) -> dict[str, object]:

@@ -6,12 +6,13 @@ import msgspec
 
 from dataflows.core.fold import refold
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import ENTRY_BYTES, Order, pack, unpack
+from dataflows.core.packing import ENTRY_BYTES, UNFOLDED, Order, pack, unpack
 from dataflows.state.frame import WAY_OUT
 from schemas.errors import StateError
 
 FOLDED = (
-    "status", "flags", "latest", "created_at", "promised_at", "ship_by", "derived", "shipments",
+    "status", "flags", "latest", "created_at", "promised_at", "ship_by", "derived", "firsts",
+    "shipments",
 )  # fmt: skip
 REEVALUATE = f"{WAY_OUT}; if the code was changed since, report it with this order's packed export"
 
@@ -39,9 +40,11 @@ def misfolded(order: Order, data: bytes, table: Lifecycle) -> str | None:
         refold(order, table)
     except IndexError as error:
         return f"its history can't be folded, {error}; {WAY_OUT}"
-    if pack(order) == data:
-        return None
     before = unpack(order.key, data)
+    if before.flags & UNFOLDED:  # from a format that folded less
+        before.flags, before.firsts = before.flags & ~UNFOLDED, order.firsts
+    if pack(order) == pack(before):
+        return None
     names = [name for name in FOLDED if plain(before, name) != plain(order, name)]
     return f"{', '.join(names) or 'its bytes'} differ from its folded history; {REEVALUATE}"
 

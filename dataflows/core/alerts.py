@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import NEVER, Want, wanted
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import EMBRYO, ENTRY, MISSED, OpenEntry, Order
+from dataflows.core.packing import EMBRYO, MISSED, OpenEntry, Order
 from dataflows.core.rules import Act, Rule, Rules
 from dataflows.core.symbols import Symbols
 from schemas.instants import DAY_MS
@@ -24,7 +24,8 @@ NO_SHIPMENT = 255  # ANY_SHIPMENT as a byte
 class Transition(NamedTuple):
     """Something that was said: `what` is opened, escalated, resolved, action or missed.
 
-    `level` is 0 to 2; `deadline` the index of the rule's anchor; instants in ms.
+    `level` is 0 to 2; `anchor` the entry that set the rule's anchor, `deadline` the index of that;
+    instants in ms.
     """
 
     what: str
@@ -79,7 +80,7 @@ class Desk:
         open_before = {(alert[0], alert[2], alert[3]): alert for alert in order.alerts}
         still: list[OpenEntry] = []
         for want in wants:
-            anchor = want.rule.deadlines[want.deadline].anchor.event(order, want.shipment)
+            anchor = want.rule.deadlines[want.deadline].anchor.entry(order, want.shipment)
             name = (self.numbers[want.rule.id], want.shipment & 0xFF, anchor)
             alert = self.keep(order, want, name, open_before.pop(name, None), limit, floor, said)
             if alert:
@@ -128,8 +129,7 @@ class Desk:
         stale_after_ms = want.rule.stale_after_ms
         if stale_after_ms is None:
             return False
-        arrival_at = int(ENTRY.unpack_from(order.history, order.find(anchor))[1]) >> 22
-        return want.due_at < arrival_at - stale_after_ms
+        return want.due_at < order.arrival_at(anchor) - stale_after_ms
 
     @staticmethod
     def miss(
@@ -146,7 +146,7 @@ class Desk:
         missed = self.numbers[rule.id] | MISSED_BIT
         if not any(done[0] == missed and done[1] == shipment & 0xFF for done in order.done):
             return False
-        anchor = rule.deadlines[deadline].anchor.event(order, shipment)
+        anchor = rule.deadlines[deadline].anchor.entry(order, shipment)
         return (missed, shipment & 0xFF, anchor) in order.done
 
     def act(
@@ -177,7 +177,7 @@ class Desk:
         if rule.on_condition or deadline >= len(rule.deadlines):
             return opened_at
         taken = rule.deadlines[deadline]
-        return taken.anchor.at_event(order, anchor) + taken.offset_ms
+        return taken.anchor.at_entry(order, anchor) + taken.offset_ms
 
 
 def said_of(

@@ -1,6 +1,6 @@
 """Anchors: the instants that deadlines count from.
 
-`at` is asked at every event and must be cheap; `event` (the hash of the event that set the anchor)
+`at` is asked at every event and must be cheap; `entry` (the number of the one that set the anchor)
 is asked only when something is due.
 """
 
@@ -8,7 +8,14 @@ from typing import Protocol
 
 from dataflows.core.fold import Entry, walk
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import ENTRY, FROM_ENGINE, HAS_CORRECTIONS, HAS_ENGINE, REFUSED, Order
+from dataflows.core.packing import (
+    FROM_ENGINE,
+    HAS_CORRECTIONS,
+    HAS_ENGINE,
+    NO_ENTRY,
+    REFUSED,
+    Order,
+)
 from dataflows.core.stays import stays
 
 ANY_SHIPMENT = -1
@@ -23,11 +30,11 @@ class Anchor(Protocol):
     def at(self, order: Order, shipment: int) -> int:
         """The instant in ms; 0 if the order has no such thing."""
 
-    def event(self, order: Order, shipment: int) -> int:
-        """The hash of the event that set it."""
+    def entry(self, order: Order, shipment: int) -> int:
+        """The entry that set it; NO_ENTRY if the order has no such thing."""
 
-    def at_event(self, order: Order, event: int) -> int:
-        """The instant that the event with this hash set."""
+    def at_entry(self, order: Order, entry: int) -> int:
+        """The instant that this entry set."""
 
 
 class EntryAnchor:
@@ -35,9 +42,9 @@ class EntryAnchor:
 
     promised = False
 
-    def at_event(self, order: Order, event: int) -> int:
+    def at_entry(self, order: Order, entry: int) -> int:
         """The time of the entry."""
-        return int(ENTRY.unpack_from(order.history, order.find(event))[0]) >> 22
+        return order.at(entry)
 
 
 class Milestone(EntryAnchor):
@@ -48,10 +55,29 @@ class Milestone(EntryAnchor):
         self.name = name
         self.table = table
         self.statuses = frozenset(table.index[code] for code in codes)
+        self.has_both = any(table.of_both[status] for status in self.statuses)
 
     def at(self, order: Order, shipment: int) -> int:
         """Time of the earliest."""
-        if order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
+        if order.flags & HAS_ENGINE:
+            return self.found(order, shipment)[0]
+        if shipment != ANY_SHIPMENT and self.has_both:
+            return self.at_parcel(order, shipment)
+        earliest = 0
+        for status in self.statuses:
+            entry = order.firsts.get(status)
+            if entry is None:
+                continue
+            word = order.word(entry)
+            if shipment != ANY_SHIPMENT and word >> 6 & 0xFF != shipment:
+                return self.at_parcel(order, shipment)
+            if not earliest or word >> 22 < earliest:
+                earliest = word >> 22
+        return earliest
+
+    def at_parcel(self, order: Order, shipment: int) -> int:
+        """Time of the earliest, where the first of a status may be another parcel's."""
+        if order.flags & HAS_CORRECTIONS:
             return self.found(order, shipment)[0]
         names = order.shipments
         times = [
@@ -61,7 +87,7 @@ class Milestone(EntryAnchor):
             and not word & REFUSED
             and self.counts(status, word >> 6 & 0xFF, names[word >> 6 & 0xFF].name, shipment)
         ]
-        times += [at for status, at, _ in order.derived if status in self.statuses]
+        times += [order.at(entry) for status, entry in order.derived if status in self.statuses]
         return min(times, default=0)
 
     def counts(self, status: int, number: int, name: str, shipment: int) -> bool:
@@ -76,18 +102,21 @@ class Milestone(EntryAnchor):
         return not self.table.of_order[status]
 
     def found(self, order: Order, shipment: int) -> tuple[int, int]:
-        """(time, hash) of the first entry of the walk that counts or moved the order; (0, 0)."""
+        """(time, number) of the first entry of the walk that counts or moved the order.
+
+        (0, NO_ENTRY) if there is none.
+        """
         names = order.shipments
-        moves = {event for status, _, event in order.derived if status in self.statuses}
+        moves = {entry for status, entry in order.derived if status in self.statuses}
         for entry in walk(order):
             counts = entry.status in self.statuses and self.counts(
                 entry.status, entry.shipment, names[entry.shipment].name, shipment
             )
-            if (counts or entry.hash in moves) and not entry.marks & FROM_ENGINE:
-                return entry.at, entry.hash
-        return 0, 0
+            if (counts or entry.number in moves) and not entry.marks & FROM_ENGINE:
+                return entry.at, entry.number
+        return 0, NO_ENTRY
 
-    def event(self, order: Order, shipment: int) -> int:
+    def entry(self, order: Order, shipment: int) -> int:
         """The first in the walk."""
         return self.found(order, shipment)[1]
 
@@ -102,7 +131,7 @@ class Created(EntryAnchor):
         self.table = table
 
     def creating(self, order: Order) -> list[int]:
-        """Hashes of the creating entries that arrived first, as the history has them."""
+        """The creating entries that arrived first, as the history has them."""
         words, creates = order.words(), self.table.creates
         found: list[int] = []
         arrived_at = 0
@@ -111,7 +140,7 @@ class Created(EntryAnchor):
                 break
             if creates[words[i] >> 14 & 0xFF] and not words[i] & REFUSED:
                 arrived_at = words[i + 1] >> 22
-                found.append(words[i + 2])
+                found.append(i // 3)
         return found
 
     def found(self, order: Order) -> list[Entry]:
@@ -127,18 +156,18 @@ class Created(EntryAnchor):
             return found[0].at if found else 0
         return order.created_at
 
-    def event(self, order: Order, shipment: int) -> int:
+    def entry(self, order: Order, shipment: int) -> int:
         """The creating entry that arrived first: a late, earlier one creates nothing again."""
         if not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
             creating = self.creating(order)
             if len(creating) == 1:
                 return creating[0]
         found = self.found(order)
-        return min(found, key=lambda entry: entry.arrival_at).hash if found else 0
+        return min(found, key=lambda each: each.arrival_at).number if found else NO_ENTRY
 
-    def at_event(self, order: Order, event: int) -> int:
-        """The creation, which a late entry may have moved to before the anchor event."""
-        return self.at(order, ANY_SHIPMENT) or super().at_event(order, event)
+    def at_entry(self, order: Order, entry: int) -> int:
+        """The creation, which a late entry may have moved to before the anchor's entry."""
+        return self.at(order, ANY_SHIPMENT) or super().at_entry(order, entry)
 
 
 class LastUpdate(EntryAnchor):
@@ -156,10 +185,10 @@ class LastUpdate(EntryAnchor):
             return order.shipments[shipment].updated_at
         return max((parcel.updated_at for parcel in order.shipments), default=0)
 
-    def event(self, order: Order, shipment: int) -> int:
+    def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that was one."""
         at = self.at(order, shipment)
-        return last_update(order, self.table, at, shipment).hash
+        return last_update(order, self.table, at, shipment).number
 
 
 def last_update(order: Order, table: Lifecycle, at: int, shipment: int) -> Entry:
@@ -195,16 +224,16 @@ class Field:
         """The field in ms."""
         if order.flags & HAS_ENGINE:
             found = last_carrying(order, self.name)
-            return int(order.extras[found][self.name]) if found else 0
+            return self.at_entry(order, found) if found != NO_ENTRY else 0
         return int(getattr(order, self.name))
 
-    def event(self, order: Order, shipment: int) -> int:
+    def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that carries the field."""
         return last_carrying(order, self.name)
 
-    def at_event(self, order: Order, event: int) -> int:
-        """What this event promised."""
-        return int(order.extras[event][self.name])
+    def at_entry(self, order: Order, entry: int) -> int:
+        """What this entry promised."""
+        return int(order.extras[entry][self.name])
 
 
 class Planned:
@@ -219,22 +248,22 @@ class Planned:
 
     def at(self, order: Order, shipment: int) -> int:
         """The planned time."""
-        event = self.event(order, shipment)
-        return self.at_event(order, event) if event else 0
+        entry = self.entry(order, shipment)
+        return self.at_entry(order, entry) if entry != NO_ENTRY else 0
 
-    def event(self, order: Order, shipment: int) -> int:
+    def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that plans this milestone."""
         return last_carrying(order, "planned", self.milestone)
 
-    def at_event(self, order: Order, event: int) -> int:
-        """What this event planned."""
-        return int(order.extras[event]["planned"][self.milestone])
+    def at_entry(self, order: Order, entry: int) -> int:
+        """What this entry planned."""
+        return int(order.extras[entry]["planned"][self.milestone])
 
 
 def last_carrying(order: Order, field: str, name: str | None = None) -> int:
-    """Hash of the last entry of the walk, not the engine's own, that carries `field` (with `name`).
+    """The last entry of the walk, not the engine's own, that carries `field` (with `name`).
 
-    0 if there is none.
+    NO_ENTRY if there is none.
     """
     having = {
         e
@@ -242,15 +271,14 @@ def last_carrying(order: Order, field: str, name: str | None = None) -> int:
         if field in fields and (not name or name in fields[field])
     }
     if not having:
-        return 0
+        return NO_ENTRY
     if len(order.extras) == 1 and not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
         only = having.pop()
-        refused = ENTRY.unpack_from(order.history, order.find(only))[0] & REFUSED
-        return 0 if refused else only
+        return NO_ENTRY if order.word(only) & REFUSED else only
     carrying = (
-        e.hash for e in reversed(walk(order)) if e.hash in having and not e.marks & FROM_ENGINE
+        e.number for e in reversed(walk(order)) if e.number in having and not e.marks & FROM_ENGINE
     )
-    return next(carrying, 0)
+    return next(carrying, NO_ENTRY)
 
 
 class StatusSince(EntryAnchor):
@@ -267,6 +295,6 @@ class StatusSince(EntryAnchor):
         stay = stays(order, self.table, shipment)[-1]
         return 0 if stay.marks & FROM_ENGINE else stay.began_at
 
-    def event(self, order: Order, shipment: int) -> int:
+    def entry(self, order: Order, shipment: int) -> int:
         """The entry that brought it there."""
-        return stays(order, self.table, shipment)[-1].event
+        return stays(order, self.table, shipment)[-1].entry

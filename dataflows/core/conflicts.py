@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Protocol
 
 from dataflows.core.fact import Fact
-from dataflows.core.packing import ENTRY, Order
+from dataflows.core.packing import Order
 
 
 class Duplicates(Protocol):
@@ -80,9 +80,10 @@ def winners(group: list[Fact], out: Duplicates) -> Iterable[Fact]:
 
 def conflicts(order: Order, fact: Fact) -> bool:
     """Whether a duplicate contradicts the entry that the order holds."""
-    first, _, event = ENTRY.unpack_from(order.history, order.find(fact.hash))
+    entry = order.find(fact.hash)
+    first = order.word(entry)
     held = (first >> 22, first >> 14 & 0xFF, order.shipments[first >> 6 & 0xFF].name)
     fields = {
-        name: value for name, value in order.extras.get(event, {}).items() if name != "corrects"
+        name: value for name, value in order.extras.get(entry, {}).items() if name != "corrects"
     }
     return held != (fact.at, fact.status, fact.shipment) or fields != (fact.fields or {})

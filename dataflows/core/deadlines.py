@@ -13,6 +13,20 @@ from schemas.keys import split_order_key
 NEVER = 1 << 62
 
 
+class Term(NamedTuple):
+    """What a rule counts from at present, for the order or a parcel; instants in ms.
+
+    `deadline` is the index of the anchor taken. A condition is due since it became true: `due_at`
+    is 0 then.
+    """
+
+    rule: Rule
+    shipment: int
+    deadline: int
+    anchor_at: int
+    due_at: int
+
+
 class Want(NamedTuple):
     """An alert (or an action) that is due: the rule, its parcel, its anchor and due times in ms.
 
@@ -35,31 +49,42 @@ def wanted(
 
     `floor` is the arrival since which the order has been as it is; conditions are due then.
     """
-    if order.flags & EMBRYO:
-        return [], NEVER
     wants: list[Want] = []
     next_at = NEVER
-    for rule, number in applying(order, rules):
-        if rule.simple:
-            # Most rules, most of the time: one anchor, and it isn't due. Worth 2 us an event.
-            anchor, offset_ms = rule.simple
-            anchor_at = anchor.at(order, number)
-            at = anchor_at + offset_ms if anchor_at else NEVER
-            if at <= limit:
-                at = consider(order, rule, table, number, limit, floor, wants)
-        else:
-            at = consider(order, rule, table, number, limit, floor, wants)
-        next_at = min(next_at, at)
+    for term in terms(order, rules, table):
+        rule = term.rule
+        due_at = floor if rule.on_condition else term.due_at
+        if due_at > limit:
+            next_at = min(next_at, due_at)
+            continue
+        escalated_at = NEVER if rule.escalation_ms is None else due_at + rule.escalate_after_ms
+        wants.append(Want(rule, term.shipment, term.deadline, term.anchor_at, due_at, escalated_at))
+        if limit < escalated_at < next_at:
+            next_at = escalated_at
     return wants, next_at
 
 
-def applying(order: Order, rules: Rules) -> list[tuple[Rule, int]]:
-    """(rule, parcel or ANY_SHIPMENT) for every rule that looks at the order in its status."""
-    found = [(rule, ANY_SHIPMENT) for rule in rules.of_order[order.status]]
+def terms(order: Order, rules: Rules, table: Lifecycle) -> list[Term]:
+    """The terms of all rules that look at the order; the order keeps them until its next entry."""
+    found: list[Term] | None = order.terms
+    if found is None:
+        is_order = not order.flags & EMBRYO
+        found = order.terms = looked_up(order, rules, table) if is_order else []
+    return found
+
+
+def looked_up(order: Order, rules: Rules, table: Lifecycle) -> list[Term]:
+    """The terms of an order as it is."""
+    found = [
+        term
+        for rule in rules.of_order[order.status]
+        if (term := term_of(order, rule, table, ANY_SHIPMENT))
+    ]
     by_parcel = rules.of_shipment[order.status]
     for number, status in subjects(order):
         for rule in by_parcel[status]:
-            found.append((rule, number))  # noqa: PERF401 - a list for each parcel costs more
+            if term := term_of(order, rule, table, number):
+                found.append(term)  # noqa: PERF401 - a list for each parcel costs more
     return found
 
 
@@ -73,15 +98,7 @@ def subjects(order: Order) -> list[tuple[int, int]]:
     return named or unnamed
 
 
-class Term(NamedTuple):
-    """What a rule counts from at present: index of its anchor, anchor time, due time, in ms."""
-
-    deadline: int
-    anchor_at: int
-    due_at: int
-
-
-def term(order: Order, rule: Rule, table: Lifecycle, shipment: int, floor: int) -> Term | None:
+def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term | None:
     """When `rule` is due for the order or the parcel; None if it wants nothing of it."""
     for index, deadline in enumerate(rule.deadlines):  # noqa: B007 - used below
         anchor_at = deadline.anchor.at(order, shipment)
@@ -89,44 +106,14 @@ def term(order: Order, rule: Rule, table: Lifecycle, shipment: int, floor: int) 
             break
     else:
         return None
+    if rule.is_simple:
+        return Term(rule, shipment, index, anchor_at, anchor_at + deadline.offset_ms)
     if rule.unless and rule.unless.at(order, ANY_SHIPMENT):
         return None
     if rule.when and not holds(order, rule, table, shipment):
         return None
-    due_at = floor if rule.on_condition else due(order, rule, deadline, table, shipment, anchor_at)
-    return Term(index, anchor_at, due_at)
-
-
-def consider(
-    order: Order,
-    rule: Rule,
-    table: Lifecycle,
-    shipment: int,
-    limit: int,
-    floor: int,
-    wants: list[Want],
-) -> int:
-    """Add what the rule wants by `limit` to `wants`; the time at which it will want more."""
-    found = term(order, rule, table, shipment, floor)
-    if found is None:
-        return NEVER
-    deadline, anchor_at, due_at = found
-    if due_at > limit:
-        return due_at
-    escalated_at = NEVER if rule.escalation_ms is None else due_at + rule.escalate_after_ms
-    wants.append(Want(rule, shipment, deadline, anchor_at, due_at, escalated_at))
-    return escalated_at if escalated_at > limit else NEVER
-
-
-def running(order: Order, rules: Rules, table: Lifecycle) -> list[tuple[Rule, int, Term]]:
-    """(rule, shipment, term) of every rule that will open an alert by time, due or not."""
-    if order.flags & EMBRYO:
-        return []
-    found = []
-    for rule, number in applying(order, rules):
-        if rule.warns_by_time and (ahead := term(order, rule, table, number, NEVER)):
-            found.append((rule, number, ahead))
-    return found
+    due_at = 0 if rule.on_condition else due(order, rule, deadline, table, shipment, anchor_at)
+    return Term(rule, shipment, index, anchor_at, due_at)
 
 
 def due(
@@ -142,10 +129,7 @@ def due(
 def paused_ms(order: Order, rule: Rule, table: Lifecycle, shipment: int, anchor_at: int) -> int:
     """Event time since the anchor which the parcel spent in statuses that stop the rule's clock."""
     pausing = rule.pausing
-    for word in order.words()[::3]:
-        if word >> 14 & 0xFF in pausing:
-            break
-    else:
+    if not rule.pauses_in_both and pausing.keys().isdisjoint(order.firsts):
         return 0
     total = 0
     for stay in stays(order, table, shipment):

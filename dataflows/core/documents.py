@@ -1,22 +1,11 @@
 """Orders, alerts and actions as others see them: from packed numbers to the nouns of schemas/."""
 
-from collections.abc import Iterable
-
 from dataflows.core.alerts import NO_SHIPMENT, RULE_BITS, Desk, Transition
 from dataflows.core.anchors import ANY_SHIPMENT
-from dataflows.core.deadlines import NEVER, readings_of, running
+from dataflows.core.deadlines import readings_of, terms
 from dataflows.core.fields import fields_of
-from dataflows.core.fold import walk
 from dataflows.core.lifecycle import UNSEEN, Lifecycle
-from dataflows.core.packing import (
-    EMBRYO,
-    FLAG_NAMES,
-    HAS_CORRECTIONS,
-    MISSED,
-    REFUSED,
-    OpenEntry,
-    Order,
-)
+from dataflows.core.packing import EMBRYO, FLAG_NAMES, MISSED, OpenEntry, Order
 from dataflows.core.rules import SEVERITIES, Rule
 from schemas.alert import Action, AlertState, AlertTransition, AuditEntry, Because
 from schemas.event import Location
@@ -71,24 +60,8 @@ def instant(at: int) -> str | None:
 
 def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
     """{status: the earliest time of it}."""
-    first: dict[int, int] = {}
-    parcels, of_both, codes = order.shipments, table.of_both, table.codes
-    for word in sorted(counting_words(order)):  # by time: the first of a status stays
-        status = word >> 14 & 0xFF
-        # A parcel's DELIVERED is not the order's; that one is among the derived.
-        if status not in first and not (of_both[status] and parcels[word >> 6 & 0xFF].name):
-            first[status] = word >> 22
-    for status, at, _ in order.derived:
-        if at < first.get(status, NEVER):
-            first[status] = at
-    return {codes[status]: format_instant(at) for status, at in first.items()}
-
-
-def counting_words(order: Order) -> Iterable[int]:
-    """The first words (time, status, parcel) of the entries that count."""
-    if order.flags & HAS_CORRECTIONS:
-        return [e.at << 22 | e.status << 14 | e.shipment << 6 for e in walk(order)]
-    return [word for word in order.words()[::3] if not word & REFUSED]
+    codes = table.codes
+    return {codes[status]: format_instant(order.at(n)) for status, n in order.firsts.items()}
 
 
 def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
@@ -140,18 +113,20 @@ def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
     opened = {(number, parcel): packed & 0xF for number, packed, parcel, _, _ in order.alerts}
     missed = order.flags & MISSED
     armed: list[ArmedDeadline] = []
-    for rule, number, found in running(order, desk.rules, desk.table):
+    for rule, number, deadline, _, due in terms(order, desk.rules, desk.table):
+        if not rule.warns_by_time:
+            continue
         level = opened.get((desk.numbers[rule.id], number & 0xFF), 0) if opened else 0
-        if missed and desk.is_missed(order, rule, number, found.deadline):
+        if missed and desk.is_missed(order, rule, number, deadline):
             continue
         shipment = name_of(order, number)
         if not level:
-            due_at, severity = format_instant(found.due_at), SEVERITIES[rule.level]
+            due_at, severity = format_instant(due), SEVERITIES[rule.level]
             armed.append(
                 ArmedDeadline(rule=rule.id, due_at=due_at, severity=severity, shipment=shipment)
             )
         if rule.escalation_ms is not None and level < 2:  # noqa: PLR2004 - 2 is overdue
-            due_at = format_instant(found.due_at + rule.escalate_after_ms)
+            due_at = format_instant(due + rule.escalate_after_ms)
             armed.append(
                 ArmedDeadline(rule=rule.id, due_at=due_at, severity="overdue", shipment=shipment)
             )
@@ -167,8 +142,8 @@ def because(order: Order, table: Lifecycle, said: Transition) -> Because:
     on_condition = said.rule.on_condition
     return Because(
         anchor="condition" if on_condition else anchor.name if anchor else "rule removed",
-        anchor_event=f"{said.anchor:016x}",
-        anchor_at=format_instant(anchor.at_event(order, said.anchor) if anchor else said.due_at),
+        anchor_event=f"{order.hash_of(said.anchor):016x}",
+        anchor_at=format_instant(anchor.at_entry(order, said.anchor) if anchor else said.due_at),
         limit=limit_of(said.rule, said.deadline),
         due_at=format_instant(said.due_at),
         last_event=table.codes[order.latest & 0xFF],
@@ -194,7 +169,10 @@ def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransitio
     tenant, order_id = split_order_key(order.key)
     return AlertTransition(
         alert_id=alert_id(
-            order.key, said.rule.id, said.anchor, name_of(order, said.shipment) or ""
+            order.key,
+            said.rule.id,
+            order.hash_of(said.anchor),
+            name_of(order, said.shipment) or "",
         ),
         tenant=tenant,
         order_id=order_id,
@@ -212,18 +190,16 @@ def action_of(order: Order, table: Lifecycle, said: Transition) -> Action:
         message = f"{said.what} of {said.rule.id} asks for no action"
         raise ValueError(message)
     tenant, order_id = split_order_key(order.key)
-    subject = name_of(order, said.shipment) or ""
+    subject, anchor = name_of(order, said.shipment) or "", order.hash_of(said.anchor)
     return Action(
-        action_id=action_id(order.key, said.rule.id, said.anchor, said.act.kind, subject),
+        action_id=action_id(order.key, said.rule.id, anchor, said.act.kind, subject),
         tenant=tenant,
         order_id=order_id,
         kind=said.act.kind,
         rule=said.rule.id,
         at=format_instant(said.at),
         expires_at=format_instant(said.at + said.act.expires_ms),
-        alert_id=alert_id(order.key, said.rule.id, said.anchor, subject)
-        if said.rule.level
-        else None,
+        alert_id=alert_id(order.key, said.rule.id, anchor, subject) if said.rule.level else None,
         because=because(order, table, said),
     )
 
@@ -277,7 +253,7 @@ def open_alert(order: Order, desk: Desk, alert: OpenEntry) -> OpenAlert:
         alert_id=alert_id(
             order.key,
             desk.symbols.names[number & RULE_BITS],
-            anchor,
+            order.hash_of(anchor),
             name_of(order, said.shipment) or "",
         ),
         rule=said.rule.id,

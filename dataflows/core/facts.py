@@ -47,17 +47,18 @@ def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused
     first = entry.at << 22 | entry.status << 14 | entry.shipment << 6 | entry.marks
     order.history += ENTRY.pack(first, entry.arrival_at << 22 | entry.source << 6, entry.hash)
     if fact.fields:
-        order.extras[fact.hash] = fact.fields
+        order.extras[entry.number] = fact.fields
     if refused:
         return
     if fact.corrects:
-        order.extras[fact.hash] = {**(fact.fields or {}), "corrects": fact.corrects}
+        order.extras[entry.number] = {**(fact.fields or {}), "corrects": fact.corrects}
     order.flags |= HAS_CORRECTIONS * (fact.corrects != 0) | HAS_ENGINE * (
         entry.marks & FROM_ENGINE != 0
     )
     if fact.side:
-        keep_side(order, fact, entry.shipment)
+        keep_side(order, fact, entry)
     order.version += 1
+    order.terms = None
     take(order, table, entry)
 
 
@@ -87,7 +88,9 @@ def entry_of(order: Order, fact: Fact, sources: Symbols, *, refused: bool) -> En
     )
     number = order.shipment_number(fact.shipment)
     source = sources.number(fact.source)
-    return Entry(fact.at, fact.status, number, marks, fact.arrival_at, source, fact.hash)
+    return Entry(
+        order.entries, fact.at, fact.status, number, marks, fact.arrival_at, source, fact.hash
+    )
 
 
 def period_of(instant: int) -> int:
@@ -104,26 +107,40 @@ def period_of(instant: int) -> int:
     return (year_of_era + era * 400) * 12 + month + 2
 
 
-def keep_side(order: Order, fact: Fact, number: int) -> None:
-    """Keep what a fact says of its parcel: the latest carrier and location, readings folded."""
-    side = order.side
+def keep_side(order: Order, fact: Fact, entry: Entry) -> None:
+    """Keep what a fact says of its parcel: the latest carrier and location, readings folded.
+
+    With each of them goes the number of the entry that said it.
+    """
+    side, number = order.side, entry.shipment
     side.extend([None] * (number + 1 - len(side)))
     held = side[number] or {}
     said = fact.side or {}
     for name, short in (("carrier", "c"), ("location", "l")):
-        latest = held.get(short, [0, 0])
-        if name in said and (fact.at, fact.hash) >= (latest[0], latest[1]):
-            held[short] = [fact.at, fact.hash, said[name]]
-    stamp = [fact.at, fact.status, fact.arrival_at, fact.hash]
+        if name in said and (short not in held or is_later(order, entry, held[short][0])):
+            held[short] = [entry.number, said[name]]
     for name, value in said.get("readings", {}).items():
         readings = held.setdefault("r", {})
-        readings[name] = fold_reading(readings.get(name), value, stamp)
+        readings[name] = fold_reading(order, readings.get(name), value, entry)
     side[number] = held
 
 
-def fold_reading(held: list[Any] | None, value: float, stamp: list[int]) -> list[Any]:
-    """[min, max, last, when the last was read] with one more value."""
+def is_later(order: Order, entry: Entry, other: int) -> bool:
+    """Whether an entry comes after another one, by time and hash."""
+    return (entry.at, entry.hash) >= (order.at(other), order.hash_of(other))
+
+
+def fold_reading(order: Order, held: list[Any] | None, value: float, entry: Entry) -> list[Any]:
+    """[min, max, last, the entry that read the last] with one more value."""
     if held is None:
-        return [value, value, value, stamp]
-    last = [value, stamp] if stamp >= held[3] else [held[2], held[3]]
-    return [min(held[0], value), max(held[1], value), *last]
+        return [value, value, value, entry.number]
+    lowest, highest, last, other = held
+    if stamp(order, entry.number) >= stamp(order, other):
+        last, other = value, entry.number
+    return [min(lowest, value), max(highest, value), last, other]
+
+
+def stamp(order: Order, entry: int) -> tuple[int, int, int, int]:
+    """Time, status, arrival and hash of an entry: readings are sorted by these."""
+    first, second, event = ENTRY.unpack_from(order.history, entry * ENTRY_BYTES)
+    return first >> 22, first >> 14 & 0xFF, second >> 22, event

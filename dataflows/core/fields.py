@@ -3,23 +3,22 @@
 from typing import Any
 
 from dataflows.core.fold import walk
-from dataflows.core.packing import ENTRY, HAS_CORRECTIONS, REFUSED, Order
+from dataflows.core.packing import ENTRY, ENTRY_BYTES, HAS_CORRECTIONS, REFUSED, Order
 
 
 def carrying(order: Order) -> list[dict[str, Any]]:
     """The fields of the entries that carry some, in the order of the walk."""
     if order.flags & HAS_CORRECTIONS:
         extras = order.extras
-        return [extras[entry.hash] for entry in walk(order) if entry.hash in extras]
+        return [extras[entry.number] for entry in walk(order) if entry.number in extras]
     # Few entries carry fields, so these are looked up one by one instead of walking all.
     if len(order.extras) == 1:
-        ((event, fields),) = order.extras.items()
-        refused = ENTRY.unpack_from(order.history, order.find(event))[0] & REFUSED
-        return [] if refused else [fields]
+        ((entry, fields),) = order.extras.items()
+        return [] if order.word(entry) & REFUSED else [fields]
     found = []
     names = order.shipments
-    for event, fields in order.extras.items():
-        first, second, _ = ENTRY.unpack_from(order.history, order.find(event))
+    for entry, fields in order.extras.items():
+        first, second, event = ENTRY.unpack_from(order.history, entry * ENTRY_BYTES)
         if not first & REFUSED:
             name = names[first >> 6 & 0xFF].name
             found.append((first >> 14, name, second >> 22, event, fields))

@@ -17,14 +17,17 @@ from dataflows.core.packing import (
     IRREGULAR,
     OUT_OF_SEQUENCE,
     REFUSED,
+    UNFOLDED,
     Order,
     Shipment,
+    unpack,
 )
 
 
 class Entry(NamedTuple):
-    """One entry of a history, unpacked; `shipment` is its number, `marks` are packing's."""
+    """One entry of a history, unpacked; `shipment` is a number, `marks` are packing's."""
 
+    number: int
     at: int
     status: int
     shipment: int
@@ -40,6 +43,7 @@ def entries(order: Order) -> Iterator[Entry]:
     for i in range(0, len(words), 3):
         first, second = words[i], words[i + 1]
         yield Entry(
+            i // 3,
             first >> 22,
             first >> 14 & 0xFF,
             first >> 6 & 0xFF,
@@ -61,6 +65,18 @@ def walk(order: Order) -> list[Entry]:
     names = [shipment.name for shipment in order.shipments]
     counting.sort(key=lambda e: (e.at, e.status, names[e.shipment], e.arrival_at, e.hash))
     return counting
+
+
+def opened(key: str, data: bytes, table: Lifecycle) -> Order:
+    """A packed order for work; folded anew if it comes from a format that folded less.
+
+    Raises:
+        StateError: the bytes are of a format that this version doesn't know.
+    """
+    order = unpack(key, data)
+    if order.flags & UNFOLDED:
+        refold(order, table)
+    return order
 
 
 def refold(order: Order, table: Lifecycle) -> None:
@@ -92,6 +108,9 @@ def step(order: Order, table: Lifecycle, entry: Entry) -> None:
         take_fields(order, entry)
     shipment = order.shipments[number]
     shipment.see()
+    # A parcel's DELIVERED is not the order's; that one is derived from the last parcel.
+    if not (table.of_both[status] and shipment.name):
+        order.firsts.setdefault(status, entry.number)
     if table.logistics[status] and not entry.marks & FROM_ENGINE:
         # An order's own status speaks for its only, unnamed parcel.
         (shipment if table.of_shipment[status] else unnamed(order)).updated_at = at
@@ -113,7 +132,7 @@ def unnamed(order: Order) -> Shipment:
 
 def take_fields(order: Order, entry: Entry) -> None:
     """Take the order-level fields of an entry; what is not in the header is read from extras."""
-    fields = order.extras[entry.hash]
+    fields = order.extras[entry.number]
     order.promised_at = fields.get("promised_at", order.promised_at)
     order.ship_by = fields.get("ship_by", order.ship_by)
     for name in fields.get("references", {}).get("waybill", ()):
@@ -167,4 +186,5 @@ def derive(order: Order, table: Lifecycle, target: int, entry: Entry) -> None:
         return
     order.status, order.flags = moved(present, order.flags, target, table.order_ways)
     if order.status == target:
-        order.derived.append((target, entry.at, entry.hash))
+        order.derived.append((target, entry.number))
+        order.firsts.setdefault(target, entry.number)

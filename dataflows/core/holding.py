@@ -1,11 +1,10 @@
 """The orders that a shard holds: live ones in a dict and a calendar, retired ones leaving."""
 
 from collections.abc import Iterator
-from struct import Struct
 
 from dataflows.core.calendar import Calendar
 from dataflows.core.deadlines import NEVER
-from dataflows.core.packing import Order, pack, unpack
+from dataflows.core.packing import Order, armed_at_of, pack
 from dataflows.core.snapshots import Cold
 
 
@@ -24,12 +23,12 @@ class Holding:
         self.changed: set[str] = set()
         self.cold_rows: dict[str, bytes | None] = {}
 
-    def fetch(self, key: str) -> Order | None:
-        """The order from memory or from the cold."""
+    def find(self, key: str) -> bytes | None:
+        """The packed order from memory or from the cold."""
         data = self.orders.get(key)
         if data is None:
-            data = self.cold_rows[key] if key in self.cold_rows else self.cold.get(key)
-        return unpack(key, data) if data is not None else None
+            data = self.cold_of(key)
+        return data
 
     def put(self, order: Order, next_at: int, through: int, *, retired: bool) -> None:
         """Store an order, in memory with its next deadline armed, or in the cold."""
@@ -76,7 +75,7 @@ class Holding:
     def armed_at(self, key: str) -> int:
         """For when an order is armed, in ms; NEVER if it isn't or isn't here."""
         data = self.orders.get(key)
-        return unpack_armed_at(data) or NEVER if data is not None else NEVER
+        return armed_at_of(data) or NEVER if data is not None else NEVER
 
     def restore(self, parts: list[list[tuple[str, bytes | None]]]) -> None:
         """Take the orders of a base and the deltas after it, and arm their deadlines."""
@@ -92,16 +91,6 @@ class Holding:
     def armed(self) -> Iterator[tuple[int, str]]:
         """(armed deadline, key) of the orders that have one; of all, as a start needs it."""
         for key, data in self.orders.items():
-            (at,) = ARMED.unpack_from(data)
+            at = armed_at_of(data)
             if at:
                 yield at, key
-
-
-def unpack_armed_at(data: bytes) -> int:
-    """The armed deadline of a packed order, without unpacking the rest."""
-    at: int = ARMED.unpack_from(data)[0]
-    return at
-
-
-ARMED_AT = 40  # offset in the header: 8 bytes of counters, then latest, created, promised, ship_by
-ARMED = Struct(f"<{ARMED_AT}xQ")

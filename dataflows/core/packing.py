@@ -1,20 +1,14 @@
 """An order as bytes.
 
 A live order is one `bytes` object: half a kilobyte that the garbage collector never looks at, and
-that a snapshot copies as it is. Layout (little endian):
+that a snapshot copies as it is. It is msgpack, an array of `FIELDS` (below), whose decoder builds
+an order in C within 2 us, where one of ours took 7. Entries of the history are named by their
+number, its place in the order of arrival, which never changes: a byte or two instead of the nine of
+a hash. The history comes last and isn't msgpack within: three little-endian 64-bit words an entry,
 
-    header     format, status, flags, version, latest, created_at, promised_at, ship_by, armed_at,
-               period, and the counts and lengths of what follows
-    shipments  status, last update, length of the name, name          one each
-    derived    status, time, hash of the entry that moved the order   one each
-    alerts     rule, level, shipment, hash of the anchor, opened_at   one each
-    done       rule, shipment, hash of the anchor: acted on or missed one each
-    extras     msgpack: {hash: fields} of the entries that carry order-level fields
-    side       msgpack: [per shipment {c: carrier, l: location, r: readings}]
-    history    three 64-bit words an entry, in the order of arrival:
-               time (42 bits) status (8) shipment (8) marks (6)
-               arrival (42 bits) source (16) unused (6)
-               event_hash (64)
+    time (42 bits) status (8) shipment (8) marks (6)
+    arrival (42 bits) source (16) unused (6)
+    event_hash (64)
 """
 
 from struct import Struct, unpack_from
@@ -25,20 +19,18 @@ import msgspec
 from dataflows.core.lifecycle import NO_STATUS, UNSEEN
 from schemas.errors import StateError
 
-FORMAT = 1
-HEADER = Struct("<BBHIQQQQQHHBBBBII")
-SHIPMENT = Struct("<BQH")
-DERIVED = Struct("<BQQ")
-ALERT = Struct("<HBBQQ")
-DONE = Struct("<HBQ")
+FORMAT = 2
 ENTRY = Struct("<QQQ")
 ENTRY_BYTES = ENTRY.size
 HASH_AT = 16  # offset of the hash in an entry
+WORD = Struct("<Q")
+NO_ENTRY = -1
 
 REFUSED, FROM_ENGINE, HAS_FIELDS, CORRECTS, COMMAND = 1, 2, 4, 8, 16  # marks of an entry
 
 EMBRYO, IRREGULAR, OUT_OF_SEQUENCE, CONFLICTING, CORRECTED, MISSED = 1, 2, 4, 8, 16, 32  # flags
-HAS_CORRECTIONS, HAS_ENGINE = 64, 128  # flags of our own: look twice, some entries don't count
+# Flags of our own: look twice, some entries don't count; and `firsts` is yet to be folded.
+HAS_CORRECTIONS, HAS_ENGINE, UNFOLDED = 64, 128, 256
 FLAG_NAMES = {
     EMBRYO: "embryo",
     IRREGULAR: "irregular",
@@ -48,24 +40,16 @@ FLAG_NAMES = {
     MISSED: "missed_deadline",
 }
 
-pack_side = msgspec.msgpack.Encoder().encode
-unpack_side = msgspec.msgpack.Decoder(list[dict[str, Any] | None]).decode
-unpack_extras = msgspec.msgpack.Decoder(dict[int, dict[str, Any]]).decode
 
-
-class Shipment:
+class Shipment(msgspec.Struct, array_like=True, gc=False):
     """A parcel in the fold: its name, status and last update (ms, 0 for none).
 
     `status` is UNSEEN until the walk comes to an entry of the parcel or to one that announces it.
     """
 
-    __slots__ = ("name", "status", "updated_at")
-
-    def __init__(self, name: str, status: int = UNSEEN, updated_at: int = 0) -> None:
-        """A parcel of which nothing is known yet but its name."""
-        self.name = name
-        self.status = status
-        self.updated_at = updated_at
+    name: str
+    status: int = UNSEEN
+    updated_at: int = 0
 
     def see(self) -> None:
         """The walk has come to this parcel."""
@@ -73,35 +57,65 @@ class Shipment:
             self.status = NO_STATUS
 
 
-# (rule, level, shipment, anchor hash, opened_at): rule is a symbol, level 1 warning or 2 overdue
+# (rule, level, shipment, anchor entry, opened_at): rule is a symbol, level 1 warning or 2 overdue
 OpenEntry = tuple[int, int, int, int, int]
-# (rule, shipment, anchor hash)
+# (rule, shipment, anchor entry): acted on or missed
 DoneEntry = tuple[int, int, int]
-# one that moved the order: (status, time, hash)
-DerivedEntry = tuple[int, int, int]
+# an entry that moved the order: (status, entry)
+DerivedEntry = tuple[int, int]
+
+FIELDS = tuple[
+    int,  # format
+    int,  # armed_at, here so that it can be read alone
+    int,  # status
+    int,  # flags
+    int,  # version
+    int,  # latest
+    int,  # created_at
+    int,  # promised_at
+    int,  # ship_by
+    int,  # period
+    list[Shipment],
+    list[DerivedEntry],
+    dict[int, int],  # firsts
+    list[OpenEntry],
+    list[DoneEntry],
+    dict[int, dict[str, Any]],  # extras
+    list[dict[str, Any] | None],  # side
+    bytes,  # history
+]
+HEAD = bytes((0xDC, 0, 18, FORMAT))  # an array of 18, and the first of them
+ARMED = Struct(f">{len(HEAD)}xBQ")  # the marker of a 64-bit number, and the number
+UINT64 = 0xCF
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(FIELDS).decode
 
 
 class Order:
-    """An order unpacked for work; `pack` makes it bytes again."""
+    """An order unpacked for work; `pack` makes it bytes again.
+
+    `extras` has the order-level fields of the entries that carry some, `firsts` the first entry of
+    every status that the order reached, `side` for each shipment what is known besides (c: carrier,
+    l: location, r: readings). `terms` is what the rules count from, kept until the next entry (see
+    `dataflows.core.deadlines`); it isn't stored.
+    """
 
     __slots__ = (
-        "alerts", "armed_at", "created_at", "derived", "done", "extras", "flags", "history", "key",
-        "latest", "period", "promised_at", "ship_by", "shipments", "side", "status", "version",
+        "alerts", "armed_at", "created_at", "derived", "done", "extras", "firsts", "flags",
+        "history", "key", "latest", "period", "promised_at", "ship_by", "shipments", "side",
+        "status", "terms", "version",
     )  # fmt: skip
 
-    def __init__(self, key: str) -> None:
-        """An order of which nothing is known yet."""
+    def __init__(self, key: str, fields: FIELDS | None = None) -> None:
+        """An order of these `FIELDS`; without, one of which nothing is known yet."""
         self.key = key
-        self.history = b""
-        self.extras: dict[int, dict[str, Any]] = {}
-        self.side: list[dict[str, Any] | None] = []
-        self.version = 0
-        self.armed_at = 0
-        self.period = 0
-        self.alerts: list[OpenEntry] = []
-        self.done: list[DoneEntry] = []
-        self.flags = EMBRYO
-        self.forget()
+        (
+            _, self.armed_at, self.status, self.flags, self.version, self.latest, self.created_at,
+            self.promised_at, self.ship_by, self.period, self.shipments, self.derived, self.firsts,
+            self.alerts, self.done, self.extras, self.side, self.history,
+        ) = fields or nothing_known()  # fmt: skip
+        self.terms: list[Any] | None = None
 
     def forget(self) -> None:
         """Set back everything that the fold computes, for a fold from the beginning."""
@@ -111,8 +125,9 @@ class Order:
         self.promised_at = 0
         self.ship_by = 0
         self.flags = self.flags & (CONFLICTING | MISSED | HAS_CORRECTIONS | HAS_ENGINE) | EMBRYO
-        self.derived: list[DerivedEntry] = []
-        self.shipments = [Shipment(shipment.name) for shipment in getattr(self, "shipments", ())]
+        self.derived = []
+        self.firsts = {}
+        self.shipments = [Shipment(shipment.name) for shipment in self.shipments]
 
     @property
     def entries(self) -> int:
@@ -122,20 +137,40 @@ class Order:
     @property
     def latest_arrival_at(self) -> int:
         """Arrival of the latest entry; 0 without one."""
-        history = self.history
-        return ENTRY.unpack_from(history, len(history) - ENTRY_BYTES)[1] >> 22 if history else 0
+        return self.arrival_at(self.entries - 1) if self.history else 0
+
+    def word(self, entry: int) -> int:
+        """The first word of an entry."""
+        word: int = WORD.unpack_from(self.history, entry * ENTRY_BYTES)[0]
+        return word
+
+    def at(self, entry: int) -> int:
+        """The time of an entry, in ms."""
+        return self.word(entry) >> 22
+
+    def arrival_at(self, entry: int) -> int:
+        """The arrival of an entry, in ms."""
+        word: int = WORD.unpack_from(self.history, entry * ENTRY_BYTES + 8)[0]
+        return word >> 22
+
+    def hash_of(self, entry: int) -> int:
+        """The hash of an entry; 0 for NO_ENTRY."""
+        if entry == NO_ENTRY:
+            return 0
+        word: int = WORD.unpack_from(self.history, entry * ENTRY_BYTES + HASH_AT)[0]
+        return word
 
     def words(self) -> tuple[int, ...]:
         """The whole history, three words an entry."""
         return unpack_from(f"<{len(self.history) // 8}Q", self.history)
 
     def find(self, event_hash: int) -> int:
-        """Where in the history the entry with this hash begins, in bytes; -1 if it isn't there."""
+        """The number of the entry with this hash; NO_ENTRY if there is none."""
         needle = event_hash.to_bytes(8, "little")
         at = self.history.find(needle)
         while at >= 0 and at % ENTRY_BYTES != HASH_AT:
             at = self.history.find(needle, at + 1)
-        return at - HASH_AT if at >= 0 else -1
+        return at // ENTRY_BYTES if at >= 0 else NO_ENTRY
 
     def shipment_number(self, name: str) -> int:
         """The number of a parcel of this order, a new one if it is new."""
@@ -146,25 +181,21 @@ class Order:
         return len(self.shipments) - 1
 
 
+def nothing_known() -> FIELDS:
+    """The fields of an order before its first entry."""
+    return FORMAT, 0, NO_STATUS, EMBRYO, 0, 0, 0, 0, 0, 0, [], [], {}, [], [], {}, [], b""
+
+
 def pack(order: Order) -> bytes:
     """The order as bytes."""
-    names = [shipment.name.encode() for shipment in order.shipments]
-    extras = pack_side(order.extras) if order.extras else b""
-    side = pack_side(order.side) if order.side else b""
-    parts = [
-        HEADER.pack(
-            FORMAT, order.status, order.flags, order.version, order.latest, order.created_at,
-            order.promised_at, order.ship_by, order.armed_at, order.period, len(order.done),
-            len(names), len(order.derived), len(order.alerts), 0, len(side), len(extras),
+    return encode(
+        (
+            FORMAT, order.armed_at, order.status, order.flags, order.version, order.latest,
+            order.created_at, order.promised_at, order.ship_by, order.period, order.shipments,
+            order.derived, order.firsts, order.alerts, order.done, order.extras, order.side,
+            order.history,
         )
-    ]  # fmt: skip
-    for shipment, name in zip(order.shipments, names, strict=True):
-        parts += (SHIPMENT.pack(shipment.status, shipment.updated_at, len(name)), name)
-    parts += [DERIVED.pack(*derived) for derived in order.derived]
-    parts += [ALERT.pack(*alert) for alert in order.alerts]
-    parts += [DONE.pack(*done) for done in order.done]
-    parts += (extras, side, order.history)
-    return b"".join(parts)
+    )  # fmt: skip
 
 
 def unpack(key: str, data: bytes) -> Order:
@@ -172,35 +203,17 @@ def unpack(key: str, data: bytes) -> Order:
 
     Raises:
         StateError: the bytes are of a format that this version doesn't know.
+        msgspec.DecodeError: they are damaged.
     """
-    order = Order.__new__(Order)
-    order.key = key
-    (
-        layout, order.status, order.flags, order.version, order.latest, order.created_at,
-        order.promised_at, order.ship_by, order.armed_at, order.period, done, shipments, derived,
-        alerts, _, side, extras,
-    ) = HEADER.unpack_from(data)  # fmt: skip
-    if layout != FORMAT:
+    if not data.startswith(HEAD):
+        layout = data[len(HEAD) - 1] if len(data) >= len(HEAD) else 0
         message = f"order {key}: stored in format {layout}; this version reads format {FORMAT}"
         raise StateError(message)
-    at = HEADER.size
-    order.shipments = []
-    for _ in range(shipments):
-        status, updated_at, length = SHIPMENT.unpack_from(data, at)
-        at += SHIPMENT.size
-        order.shipments.append(Shipment(data[at : at + length].decode(), status, updated_at))
-        at += length
-    order.derived, at = rows(DERIVED, data, at, derived) if derived else ([], at)
-    order.alerts, at = rows(ALERT, data, at, alerts) if alerts else ([], at)
-    order.done, at = rows(DONE, data, at, done) if done else ([], at)
-    order.extras = unpack_extras(data[at : at + extras]) if extras else {}
-    at += extras
-    order.side = unpack_side(data[at : at + side]) if side else []
-    order.history = data[at + side :]
-    return order
+    return Order(key, decode(data))
 
 
-def rows(row: Struct, data: bytes, at: int, count: int) -> tuple[list[Any], int]:
-    """`count` rows of fixed size that begin at `at`, and where they end."""
-    end = at + row.size * count
-    return list(row.iter_unpack(data[at:end])), end
+def armed_at_of(data: bytes) -> int:
+    """The armed deadline of a packed order in ms, without unpacking the rest; 0 for none."""
+    marker, at = ARMED.unpack_from(data)
+    armed_at: int = at if marker == UINT64 else decode(data)[1]  # of no deadline, or of early 1970
+    return armed_at

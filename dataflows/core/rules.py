@@ -75,8 +75,8 @@ class Rule:
         self.stale_after_ms = (
             duration(row.stale_after, of="stale_after") if row.stale_after else None
         )
-        one = len(self.deadlines) == 1 and not (self.unless or self.when or self.pausing)
-        self.simple = (self.deadlines[0].anchor, self.deadlines[0].offset_ms) if one else None
+        self.pauses_in_both = any(table.of_both[status] for status in self.pausing)
+        self.is_simple = not (self.unless or self.when or self.pausing)
         self.warns_by_time = bool(self.level) and not self.on_condition
         self.check()
 

@@ -13,11 +13,11 @@ from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, permitted
-from dataflows.core.fold import refold
+from dataflows.core.fold import opened, refold
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
-from dataflows.core.packing import CONFLICTING, Order, unpack
+from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
@@ -92,7 +92,7 @@ class Shard:
         if ahead and facts and not self.has_come_before(ahead.order, facts[0].arrival_at):
             self.arrive(ahead, facts[0].arrival_at, through, out)
             return
-        order = self.held.fetch(key) or Order(key)
+        order = self.open(key)
         version = order.version
         next_at = order.armed_at or NEVER
         retired = key not in self.held.orders
@@ -104,6 +104,11 @@ class Shard:
         if not retired and next_at <= through:
             next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
         self.close(order, version, next_at, retired=retired, out=out)
+
+    def open(self, key: str) -> Order:
+        """The order for work; a new one if nobody has heard of it."""
+        data = self.held.find(key)
+        return Order(key) if data is None else opened(key, data, self.table)
 
     def has_come_before(self, order: Order, arrival_at: int) -> bool:
         """Whether a deadline of the order comes before the arrival of its facts."""
@@ -139,7 +144,7 @@ class Shard:
         """Apply the facts of one arrival; whether anything was new."""
         took = False
         for fact in winners(group, out):
-            if order.find(fact.hash) >= 0:
+            if order.find(fact.hash) != NO_ENTRY:
                 if not order.flags & CONFLICTING and conflicts(order, fact):
                     order.flags |= CONFLICTING
                     order.version += 1  # what is published changes, so its version has to
@@ -185,7 +190,7 @@ class Shard:
 
     def show(self, key: str, out: Output) -> None:
         """Publish an order with the facts that the clock has not reached yet."""
-        order = self.held.fetch(key) or Order(key)
+        order = self.open(key)
         before = order.version
         ahead = Ahead(order, before)
         facts = self.pending[key]
@@ -201,7 +206,7 @@ class Shard:
         """Settle every live order once, after rules or lifecycle changed; `at` is the clock."""
         out = Output(self.desk)
         for key in list(self.held.orders):
-            order = unpack(key, self.held.orders[key])
+            order = opened(key, self.held.orders[key], self.table)
             version = order.version
             refold(order, self.table)
             order.armed_at = 0

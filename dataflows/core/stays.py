@@ -8,12 +8,15 @@ from dataflows.core.packing import Order
 
 
 class Stay(NamedTuple):
-    """A parcel's time in one status; `ended_at` is 0 for the stay that goes on."""
+    """A parcel's time in one status; `ended_at` is 0 for the stay that goes on.
+
+    `entry` brought it there.
+    """
 
     status: int
     began_at: int
     ended_at: int
-    event: int
+    entry: int
     marks: int
 
 
@@ -32,6 +35,6 @@ def stays(order: Order, table: Lifecycle, shipment: int) -> list[Stay]:
         if reached != status:
             if found:
                 found[-1] = found[-1]._replace(ended_at=entry.at)
-            found.append(Stay(reached, entry.at, 0, entry.hash, entry.marks))
+            found.append(Stay(reached, entry.at, 0, entry.number, entry.marks))
             status = reached
     return found

@@ -11,6 +11,7 @@ brought up to this one, a version at a time, by the `UPGRADES`; what is staged i
     1   the checksum left version and codec out: one flipped bit made compressed bytes pass as plain
     2   the same blobs under a checksum of everything
     3   a resolver's numbers by hash, packed, with the day on which they were last heard of
+    4   packed orders in format 2 (dataflows/core/packing.py)
 
 zstd at level -3 makes packed orders 0.62 of their size at 630-720 MB/s, level 1 makes them 0.56 at
 390-430, level 3 0.54 at 220: compressing is the largest part of an epoch's end, so the fast one.
@@ -26,9 +27,10 @@ from zlib import crc32
 import zstandard
 
 from dataflows.state.old_numbers import holds_numbers, packed
+from dataflows.state.old_orders import holds_orders, repacked, repacked_blob
 from schemas.errors import StateError
 
-FORMAT = 3
+FORMAT = 4
 PLAIN, ZSTD = 0, 1
 HEADER = Struct("<BBI")
 SHORT_BYTES = 1024
@@ -76,9 +78,20 @@ def with_packed_numbers(place: Place, blob: bytes) -> bytes:
     return packed(blob) if is_of_numbers else blob
 
 
+def with_repacked_orders(place: Place, blob: bytes) -> bytes:
+    """Only the orders' blobs and the cold changed."""
+    if not holds_orders(place.shard):
+        return blob
+    return repacked(blob) if place.is_cold else repacked_blob(blob)
+
+
 # {version: how its blobs become blobs of version + 1}. When FORMAT grows, the way from the version
 # before is added here and a file which that version wrote to tests/state/stored/; none is removed.
-UPGRADES: Mapping[int, Upgrade] = {1: as_it_is, 2: with_packed_numbers}
+UPGRADES: Mapping[int, Upgrade] = {
+    1: as_it_is,
+    2: with_packed_numbers,
+    3: with_repacked_orders,
+}
 
 
 def squeeze(blob: bytes) -> tuple[int, bytes]:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from commands.state import command
-from dataflows.core.packing import unpack
+from dataflows.core.packing import pack, unpack
 from dataflows.state.frame import FORMAT
 from schemas import topics
 from tests.dataflow.engine import Engine
@@ -180,14 +180,15 @@ def test_an_order_that_is_not_what_its_history_says_is_a_fault(store: Path) -> N
 
     result = run(store, "export", "--form", "packed")
     line = json.loads(result.stdout.splitlines()[0])
-    data = bytearray(base64.b64decode(line["packed"]))
-    table = read_lifecycle(None)
-    assert fault_of(line["order_id"], bytes(data), table) is None
-    data[1] ^= 1  # the status
-    assert "status differ from its folded history" in str(fault_of("x", bytes(data), table))
-    assert "stored in format 9" in str(fault_of("x", b"\x09" + bytes(data[1:]), table))
-    assert "can't be unpacked" in str(fault_of("x", bytes(data[:20]), table))
-    assert "its history has" in str(fault_of("x", bytes(data[:-1]), table))
+    data, table = base64.b64decode(line["packed"]), read_lifecycle(None)
+    assert fault_of(line["order_id"], data, table) is None
+    order = unpack("x", data)
+    order.status ^= 1
+    assert "status differ from its folded history" in str(fault_of("x", pack(order), table))
+    assert "stored in format 9" in str(fault_of("x", data[:3] + b"\x09" + data[4:], table))
+    assert "can't be unpacked" in str(fault_of("x", data[:-1], table))
+    order.history = order.history[:-1]
+    assert "its history has" in str(fault_of("x", pack(order), table))
 
 
 def test_documents_are_those_of_orders_changes(left: Left, store: Path, tmp_path: Path) -> None:

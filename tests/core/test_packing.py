@@ -6,12 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflows.core.facts import MAX_ENTRIES
 from dataflows.core.packing import (
     ENTRY,
     FORMAT,
+    HEAD,
     MISSED,
+    NO_ENTRY,
     Order,
     Shipment,
+    armed_at_of,
     pack,
     unpack,
 )
@@ -21,6 +25,7 @@ from schemas.instants import LATEST_AT
 bytes_1 = st.integers(0, 0xFF)
 words = st.integers(0, 2**64 - 1)
 instants = st.integers(0, LATEST_AT)
+numbers = st.integers(NO_ENTRY, MAX_ENTRIES)
 names = st.text(max_size=40)
 values = st.one_of(st.integers(-(2**53), 2**53), st.text(max_size=9), st.booleans(), st.none())
 
@@ -38,13 +43,16 @@ def packable(draw: st.DrawFn) -> Order:
         Shipment(name, draw(bytes_1), draw(instants))
         for name in draw(st.lists(names, max_size=4, unique=True))
     ]
-    order.derived = draw(st.lists(st.tuples(bytes_1, instants, words), max_size=3))
+    order.derived = draw(st.lists(st.tuples(bytes_1, numbers), max_size=3))
+    order.firsts = draw(st.dictionaries(bytes_1, numbers, max_size=3))
     order.alerts = draw(
-        st.lists(st.tuples(st.integers(0, 0x3FFF), bytes_1, bytes_1, words, instants), max_size=3)
+        st.lists(st.tuples(st.integers(0, 0x3FFF), bytes_1, bytes_1, numbers, instants), max_size=3)
     )
-    order.done = draw(st.lists(st.tuples(st.integers(0, 2**16 - 1), bytes_1, words), max_size=3))
+    order.done = draw(st.lists(st.tuples(st.integers(0, 2**16 - 1), bytes_1, numbers), max_size=3))
     order.extras = draw(
-        st.dictionaries(words, st.dictionaries(st.text(max_size=9), values, max_size=3), max_size=3)
+        st.dictionaries(
+            numbers, st.dictionaries(st.text(max_size=9), values, max_size=3), max_size=3
+        )
     )
     side: st.SearchStrategy[dict[str, Any]] = st.dictionaries(st.text(max_size=3), values)
     order.side = draw(st.lists(st.none() | side, max_size=3))
@@ -66,11 +74,12 @@ def test_unpacking_gives_back_what_was_packed(order: Order) -> None:
     again = unpack("o1", data)
     assert fields(again) == fields(order)
     assert pack(again) == data
+    assert armed_at_of(data) == order.armed_at
 
 
 @given(packable(), st.integers(0, 255).filter(lambda layout: layout != FORMAT))
 def test_an_order_of_another_format_is_refused(order: Order, layout: int) -> None:
-    data = bytes([layout]) + pack(order)[1:]
+    data = HEAD[:-1] + bytes([layout]) + pack(order)[len(HEAD) :]
     with pytest.raises(StateError) as caught:
         unpack("o1", data)
     assert str(caught.value) == (
@@ -83,8 +92,8 @@ def test_an_entry_is_found_by_its_hash_alone(order: Order, unheard: int) -> None
     hashes = order.words()[2::3]
     for event in hashes:
         found = order.find(event)
-        assert ENTRY.unpack_from(order.history, found)[2] == event
-    assert (order.find(unheard) >= 0) == (unheard in hashes)
+        assert order.hash_of(found) == event
+    assert (order.find(unheard) != NO_ENTRY) == (unheard in hashes)
 
 
 def test_forgetting_keeps_what_the_fold_does_not_compute() -> None:

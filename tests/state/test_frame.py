@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.state_order import fault_of
+from dataflows.core.fold import opened
 from dataflows.core.numbers import Mapping, hash_of
 from dataflows.core.packing import unpack
 from dataflows.core.resolve import Resolver, number_key
@@ -16,6 +18,7 @@ from dataflows.state.reader import StateReader
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from dataflows.steps import decode_resolver, decode_snapshot
+from dataflows.tables import read_lifecycle
 from dataflows.track import NUMBER_SHARDS
 from schemas.errors import StateError
 from schemas.instants import DAY_MS
@@ -24,7 +27,7 @@ STORED = Path(__file__).parent / "stored"
 SHARD = SHARDS[7]
 PLACE = Place("0123456789abcdef", SHARD, 17, "42caf699")
 NUMBERS = NUMBER_SHARDS[7]
-HELD = {1: 12, 2: 16}  # blobs and rows of the cold in the file of a version; numbers since 2
+HELD = {1: 12, 2: 16, 3: 16}  # blobs and rows of the cold in the file of a version; numbers since 2
 LONG, SHORT = b"order " * 1_000, b"an order"
 
 
@@ -113,6 +116,24 @@ def test_a_file_of_an_older_version_is_resumed(version: int, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("version", range(1, FORMAT))
+def test_orders_of_an_older_version_are_what_their_history_says(
+    version: int, tmp_path: Path
+) -> None:
+    path, table = stored_by(version, tmp_path), read_lifecycle()
+    store = SqliteShardStore(path, len(SHARDS))
+    snapshots = [decode_snapshot(blob) for blob in store.open(SHARD, pointers(path)[-1])]
+    live = [found for part in snapshots for found in part.orders]
+    cold = [(key, store.cold(SHARD, key)) for key in store.cold_keys(SHARD)]
+    store.close()
+    for key, data in [(key, data) for key, data in live + cold if data]:
+        assert fault_of(key, data, table) is None
+        order = opened(key, data, table)
+        seen = order.firsts.get(table.index["PENDING_PAYMENT"])
+        assert seen == 0, "created by its first entry"
+        assert order.extras.get(seen, {}).keys() >= {"promised_at"}
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT))
 def test_what_follows_in_a_file_of_an_older_version_is_of_this_one(
     version: int, tmp_path: Path
 ) -> None:
@@ -147,9 +168,10 @@ def test_damage_to_a_blob_of_an_older_version_is_seen(version: int, tmp_path: Pa
     reader.close()
 
 
-def test_numbers_of_version_2_lead_to_the_same_orders(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(2, FORMAT))
+def test_numbers_of_an_older_version_lead_to_the_same_orders(version: int, tmp_path: Path) -> None:
     """Ten numbers, two orders of one of them, changes in each delta; of X1 and X2 one waits yet."""
-    store = SqliteShardStore(stored_by(2, tmp_path), len(SHARDS))
+    store = SqliteShardStore(stored_by(version, tmp_path), len(SHARDS))
     blobs = store.open(NUMBERS, pointers(store.path, NUMBERS)[-1])
     store.close()
     resolver = Resolver()
