@@ -7,6 +7,7 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from dataflows.clocks import Clocks
+from dataflows.compiled import native
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
@@ -164,7 +165,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         """Go on from `resume`, or begin."""
         self.step = Step(store, slots, resume)
         self.watch = watch
-        self.shard = Shard(table, rules, ShardCold(self.step))
+        self.shard = Shard(table, rules, ShardCold(self.step), native())
         self.has_new_rules = False
         self.beat_at = 0
         if self.step.blobs:

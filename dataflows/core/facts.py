@@ -19,10 +19,11 @@ from dataflows.core.packing import (
 )
 from dataflows.core.symbols import Symbols
 from schemas.errors import Rejected
+from schemas.instants import DAY_MS
 
 MAX_ENTRIES = 2_000
 MAX_SHIPMENTS = 250
-JANUARY_1970 = 1970 * 12
+COLD_LIMIT_MS = 400 * DAY_MS
 
 
 def permitted(order: Order, fact: Fact, table: Lifecycle) -> bool:
@@ -30,6 +31,17 @@ def permitted(order: Order, fact: Fact, table: Lifecycle) -> bool:
     if order.status == NO_STATUS or not order.created_at:
         return table.creates[fact.status]
     return fact.status in table.order_ways.next[order.status]
+
+
+def check_open(fact: Fact, retires_at: int) -> None:
+    """Refuse a fact that comes too late for an order that was to retire at `retires_at`.
+
+    Raises:
+        Rejected: `order_closed`.
+    """
+    if fact.arrival_at - retires_at > COLD_LIMIT_MS:
+        days = COLD_LIMIT_MS // DAY_MS
+        raise Rejected("order_closed", f"it retired over {days} days before this arrived")
 
 
 def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused: bool) -> None:

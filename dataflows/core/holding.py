@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dataflows.core.calendar import Calendar
 from dataflows.core.deadlines import NEVER
-from dataflows.core.packing import Order, armed_at_of, pack
+from dataflows.core.packing import Order, armed_at_of, pack, rearmed
 from dataflows.core.snapshots import Cold
 
 
@@ -45,11 +45,20 @@ class Holding:
                 self.cold_rows[key] = data
             return
         if next_at != order.armed_at:
-            order.armed_at = self.arm(order, next_at, through)
+            order.armed_at = self.arm(key, order.armed_at, next_at, through)
         self.orders[key] = pack(order)
         self.changed.add(key)
         if not was_live:
             self.uncool(key)
+
+    def keep(self, key: str, data: bytes, next_at: int, through: int) -> None:
+        """Store a packed order that stays live, or is new, with its next deadline armed."""
+        armed_at = armed_at_of(data)
+        if next_at != armed_at:
+            now_at = self.arm(key, armed_at, next_at, through)
+            data = data if now_at == armed_at else rearmed(data, now_at)
+        self.orders[key] = data
+        self.changed.add(key)
 
     def cold_of(self, key: str) -> bytes | None:
         """What the cold holds of a key."""
@@ -60,16 +69,15 @@ class Holding:
         if self.cold_of(key) is not None:
             self.cold_rows[key] = None
 
-    def arm(self, order: Order, next_at: int, through: int) -> int:
-        """Note the order's deadline; a later one than is noted re-arms when that one comes."""
-        armed_at = order.armed_at
+    def arm(self, key: str, armed_at: int, next_at: int, through: int) -> int:
+        """Note an order's deadline; a later one than is noted re-arms when that one comes."""
         if next_at == NEVER:
             return armed_at if armed_at > through else 0
         if through < armed_at < next_at:
             return armed_at
         # One string for both, the dict's and the calendar's: 80 bytes an order.
-        self.orders.pop(order.key, None)
-        self.calendar.add(next_at, order.key)
+        self.orders.pop(key, None)
+        self.calendar.add(next_at, key)
         return next_at
 
     def armed_at(self, key: str) -> int:

@@ -16,11 +16,11 @@ from schemas.order import AcceptedEvent, OrderDocument
 
 
 class Change(NamedTuple):
-    """An order to publish; no document is a tombstone."""
+    """An order to publish, its document as JSON where that is written already; none: tombstone."""
 
     key: str
     version: int
-    document: OrderDocument | None
+    document: OrderDocument | bytes | None
 
 
 class Refusal(NamedTuple):
@@ -37,7 +37,7 @@ class Output:
         """Nothing yet."""
         self.desk = desk
         self.changes: list[Change] = []
-        self.accepted: list[tuple[str, AcceptedEvent]] = []
+        self.accepted: list[tuple[str, AcceptedEvent | bytes]] = []  # bytes: JSON
         self.alerts: list[tuple[str, AlertTransition]] = []
         self.actions: list[tuple[str, Action]] = []
         self.audit: list[tuple[str, AuditEntry]] = []

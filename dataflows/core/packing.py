@@ -86,6 +86,7 @@ FIELDS = tuple[
 ]
 HEAD = bytes((0xDC, 0, 18, FORMAT))  # an array of 18, and the first of them
 ARMED = Struct(f">{len(HEAD)}xBQ")  # the marker of a 64-bit number, and the number
+ARMED_HERE = Struct(">BQ")
 UINT64 = 0xCF
 
 encode = msgspec.msgpack.Encoder().encode
@@ -188,7 +189,7 @@ def nothing_known() -> FIELDS:
 
 def pack(order: Order) -> bytes:
     """The order as bytes."""
-    return encode(
+    packed = encode(
         (
             FORMAT, order.armed_at, order.status, order.flags, order.version, order.latest,
             order.created_at, order.promised_at, order.ship_by, order.period, order.shipments,
@@ -196,6 +197,8 @@ def pack(order: Order) -> bytes:
             order.history,
         )
     )  # fmt: skip
+    # What the encoder returns keeps the room it grew in: 931 resident bytes an order, not 700.
+    return bytes(memoryview(packed))
 
 
 def unpack(key: str, data: bytes) -> Order:
@@ -217,3 +220,8 @@ def armed_at_of(data: bytes) -> int:
     marker, at = ARMED.unpack_from(data)
     armed_at: int = at if marker == UINT64 else decode(data)[1]  # of no deadline, or of early 1970
     return armed_at
+
+
+def rearmed(data: bytes, armed_at: int) -> bytes:
+    """A packed order of the native step, which leaves room for it, with another armed deadline."""
+    return b"".join((HEAD, ARMED_HERE.pack(UINT64, armed_at), data[ARMED.size :]))

@@ -5,6 +5,7 @@ What has arrived but not been reached by the clock shows in the order's live doc
 """
 
 from collections.abc import Iterable
+from types import ModuleType
 
 from dataflows.core.ahead import Ahead
 from dataflows.core.alerts import Desk
@@ -12,31 +13,34 @@ from dataflows.core.conflicts import by_arrival, conflicts, winners
 from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
-from dataflows.core.facts import add, permitted
+from dataflows.core.facts import add, check_open, permitted
 from dataflows.core.fold import opened, refold
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.output import Output
-from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order
+from dataflows.core.output import Change, Output
+from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order, armed_at_of, unpack
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
+from dataflows.core.usual import Stepped, UsualSteps
 from schemas.errors import Rejected
-from schemas.instants import DAY_MS
-
-COLD_LIMIT_MS = 400 * DAY_MS
 
 
 class Shard:
     """The orders of one shard. Not thread-safe; one owner."""
 
-    def __init__(self, table: Lifecycle, rules: Rules, cold: Cold) -> None:
-        """An empty shard."""
+    def __init__(
+        self, table: Lifecycle, rules: Rules, cold: Cold, native: ModuleType | None = None
+    ) -> None:
+        """An empty shard; `native` is the module of the native step, where there is one."""
         self.table = table
         self.rules = rules
         self.held = Holding(cold)
         self.sources = Symbols(of="source")
         self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000))
+        self.native = native
+        self.usual = UsualSteps(native, self.desk) if native else None
+        self.stepped: dict[str, Stepped] = {}  # shown, and not yet reached by the clock
         self.pending: dict[str, list[Fact]] = {}
         self.fresh: dict[str, None] = {}  # orders of which something is to be shown
         self.ahead: dict[str, Ahead] = {}
@@ -50,6 +54,7 @@ class Shard:
             self.pending.setdefault(fact.key, []).append(fact)
             self.fresh[fact.key] = None
             self.ahead.pop(fact.key, None)
+            self.stepped.pop(fact.key, None)
 
     def advance(self, through: int) -> Output:
         """Move the clock to `through` ms and say everything that follows; never moves back."""
@@ -88,6 +93,12 @@ class Shard:
 
     def judge(self, key: str, facts: list[Fact], through: int, out: Output) -> None:
         """Bring an order up to the clock: its facts in the order of arrival, deadlines between."""
+        stepped = self.stepped.pop(key, None)
+        if len(facts) == 1:
+            if stepped is None and key not in self.ahead:
+                stepped = self.step(key, facts[0])
+            if stepped and self.keep(key, facts[0], stepped, through, out):
+                return
         ahead = self.ahead.pop(key, None)
         if ahead and facts and not self.has_come_before(ahead.order, facts[0].arrival_at):
             self.arrive(ahead, facts[0].arrival_at, through, out)
@@ -104,6 +115,36 @@ class Shard:
         if not retired and next_at <= through:
             next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
         self.close(order, version, next_at, retired=retired, out=out)
+
+    def step(self, key: str, fact: Fact) -> Stepped | None:
+        """The order after a fact, if that is one of the usual."""
+        if self.usual is None:
+            return None
+        data = self.held.orders.get(key)
+        if data is None and self.held.cold_of(key) is not None:
+            return None
+        return self.usual.take(data, fact, self.sources.numbers)
+
+    def keep(self, key: str, fact: Fact, stepped: Stepped, through: int, out: Output) -> bool:
+        """Store, publish and tell a usual step; False if a deadline comes before or after it."""
+        packed, shown, accepted, version, next_at, due = stepped
+        if next_at <= through or 0 < armed_at_of(packed) < fact.arrival_at:
+            return False
+        out.applied += fact.counted
+        out.accepted.append((key, accepted))
+        if due and self.usual:
+            order = unpack(key, packed)
+            for transition in self.usual.requests(due, fact.arrival_at):
+                out.say(order, transition)
+        self.held.keep(key, packed, next_at, through)
+        if self.publishing:
+            if version > self.published.get(key, 0):
+                out.changes.append(Change(key, version, shown))
+            if key not in self.pending:
+                self.published.pop(key, None)
+            else:
+                self.published[key] = version
+        return True
 
     def open(self, key: str) -> Order:
         """The order for work; a new one if nobody has heard of it."""
@@ -151,7 +192,8 @@ class Shard:
                 out.duplicate(fact)
                 continue
             try:
-                self.admit(order, fact)
+                if order.history and order.key not in self.held.orders:
+                    check_open(fact, self.desk.retires_at(order))
                 accepted = not fact.command or permitted(order, fact, self.table)
                 add(order, fact, self.table, self.sources, refused=not accepted)
             except Rejected as reason:
@@ -160,18 +202,6 @@ class Shard:
             took = True
             out.took(order, fact, refused=not accepted)
         return took
-
-    def admit(self, order: Order, fact: Fact) -> None:
-        """Refuse what comes too late for an order that was closed long ago.
-
-        Raises:
-            Rejected: `order_closed`.
-        """
-        if order.history and order.key not in self.held.orders:
-            retires_at = self.desk.retires_at(order)
-            if retires_at != NEVER and fact.arrival_at - retires_at > COLD_LIMIT_MS:
-                days = COLD_LIMIT_MS // DAY_MS
-                raise Rejected("order_closed", f"it retired over {days} days before this arrived")
 
     def publish(self, order: Order, version: int, *, retired: bool, out: Output) -> None:
         """Publish the order if it changed, and a tombstone after that when it retires."""
@@ -190,10 +220,17 @@ class Shard:
 
     def show(self, key: str, out: Output) -> None:
         """Publish an order with the facts that the clock has not reached yet."""
+        facts = self.pending[key]
+        if len(facts) == 1 and (stepped := self.step(key, facts[0])):
+            self.stepped[key] = stepped
+            _, shown, _, version, _, _ = stepped
+            if version > self.published.get(key, 0):
+                self.published[key] = version
+                out.changes.append(Change(key, version, shown))
+            return
         order = self.open(key)
         before = order.version
         ahead = Ahead(order, before)
-        facts = self.pending[key]
         for _, group in by_arrival([fact for fact in facts if not fact.command]):
             self.take(order, group, ahead)
         if all(f.arrival_at == facts[0].arrival_at and not f.command for f in facts):
@@ -248,5 +285,6 @@ class Shard:
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
         self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
+        self.usual = UsualSteps(self.native, self.desk) if self.native else None
         self.pending = {}
         self.offer(last.pending)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from dataflows.core.facts import MAX_ENTRIES, MAX_SHIPMENTS
+from dataflows.core.facts import COLD_LIMIT_MS, MAX_ENTRIES, MAX_SHIPMENTS
 from dataflows.core.rules import Rules, parse_rules
-from dataflows.core.shard import COLD_LIMIT_MS
 from schemas.instants import HOUR_MS, format_instant
+from schemas.order import OrderDocument
 from tests.core.stage import NO_RULES, TABLE, Json, Stage, day, said
 
 PAID = said("PAID", day(0))
@@ -188,7 +188,7 @@ def test_what_the_clock_has_not_reached_shows_and_says_nothing() -> None:
     stage = Stage()
     stage.hear(PAID, said("SHIPPED", day(1)), through=day(0, 12))
     shown = stage.changes[-1][2]
-    assert shown is not None
+    assert isinstance(shown, OrderDocument)
     assert (shown.status, shown.version) == ("SHIPPED", 2)
     assert stage.counts["applied"] == 1
 

@@ -17,14 +17,17 @@ from commands.track_watch import TrackWatch
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.core.routing import SHARDS
+from dataflows.outbox import json_of
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.track import EPOCH, Track, build, recovery
 from schemas import topics
 from schemas.alert import AlertTransition
 from schemas.instants import parse_instant
+from schemas.order import AcceptedEvent
 from schemas.settings import PrivacySettings, Settings, TelemetrySettings, TrackSettings
 
 PATIENCE_S = 60.0
+read_accepted = msgspec.json.Decoder(AcceptedEvent).decode
 
 
 class Present:
@@ -52,7 +55,8 @@ class Witness(TrackWatch):
 
     def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
         before = self.through.get(shard, -1)
-        for key, event in out.accepted:
+        for key, said in out.accepted:
+            event = read_accepted(json_of(said))
             if parse_instant(event.arrival_at) <= before:
                 self.overtaken.append(f"{key}: {event.status} of {event.arrival_at}")
         self.alerts += [alert for _, alert in out.alerts]

@@ -1,0 +1,121 @@
+"""The native step says what the Python core says, to the byte's meaning, and is the usual one."""
+
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataflows.compiled import native
+from dataflows.core.documents import document
+from dataflows.core.packing import unpack
+from dataflows.core.shard import Shard
+from dataflows.outbox import messages
+from schemas.errors import Rejected
+from schemas.instants import HOUR_MS
+from tests import generators
+from tests.core.stage import RULES, TABLE, Json, day, fact_of, said
+
+CODES = [
+    *("PENDING_PAYMENT", "PAID", "ALLOCATED", "LABEL_CREATED", "COLLECTED", "IN_TRANSIT"),
+    *("SCAN", "CUSTOMS_HOLD", "CUSTOMS_CLEARED", "OUT_FOR_DELIVERY", "DELIVERED", "COMPLETED"),
+]  # fmt: skip
+# Whatever JSON has to escape, and what it hasn't.
+texts = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1)
+degrees = st.floats(-90, 90) | st.integers(-90, 90).map(float)
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1)
+scalars = numbers | texts | st.booleans() | st.none()
+
+
+class Told:
+    """A shard, and the messages that come of what it says."""
+
+    def __init__(self, module: ModuleType | None) -> None:
+        self.shard = Shard(TABLE, RULES, {}, module)
+
+    def hear(self, events: list[Json], through: int) -> list[Any]:
+        for event in events:
+            try:
+                self.shard.offer([fact_of(event)])
+            except Rejected:
+                continue  # the same for both: nothing of it is native
+        out = self.shard.advance(through)
+        found = [
+            (m.topic, m.key, m.headers, m.value and msgspec.json.decode(m.value))
+            for m in messages(out, [], through)
+        ]
+        counts = (out.applied, out.duplicates, out.refused, len(out.rejected))
+        return [counts, *sorted(found, key=repr), self.documents()]
+
+    def documents(self) -> dict[str, Any]:
+        held = self.shard.held
+        packed = {**held.cold_rows, **held.orders}
+        orders = {key: unpack(key, data) for key, data in packed.items() if data}
+        return {
+            key: (document(order, self.shard.desk), order.armed_at, order.words(), order.side)
+            for key, order in orders.items()
+        }
+
+
+def check(events: list[Json], steps: list[int]) -> None:
+    """Give both the same; what arrives before the next step is shown ahead of the clock."""
+    module = native()
+    if module is None:
+        pytest.skip("ordertide-native isn't installed: make native")
+    python, mixed = Told(None), Told(module)
+    left = sorted(events, key=generators.arrival_of)
+    for through, ahead in zip(steps, [*steps[1:], steps[-1]], strict=True):
+        come = [event for event in left if generators.arrival_of(event) <= ahead]
+        left = left[len(come) :]
+        assert mixed.hear(come, through) == python.hear(come, through)
+
+
+@given(st.data())
+def test_any_events_come_to_the_same(data: st.DataObject) -> None:
+    events = data.draw(generators.event_sets())
+    check(events, sorted(data.draw(generators.clock_steps(events))))
+
+
+@given(st.data())
+def test_a_journey_comes_to_the_same_whatever_it_says(data: st.DataObject) -> None:
+    parcels = data.draw(st.lists(texts, min_size=1, max_size=2))
+    events: list[Json] = []
+    for number, code in enumerate(data.draw(st.lists(st.sampled_from(CODES), max_size=12))):
+        at = day(0, number * 3)
+        parts = st.fixed_dictionaries(
+            {},
+            optional={
+                "shipment": st.sampled_from(parcels),
+                "carrier": texts,
+                "location": st.fixed_dictionaries(
+                    {}, optional={"name": texts, "lat": degrees, "lon": degrees}
+                ),
+                "customer_id": texts,
+                "references": st.dictionaries(texts, texts | st.lists(texts), max_size=2),
+                "attributes": st.dictionaries(texts, scalars, max_size=3),
+            },
+        )
+        events.append(said(code, at, at + 1_000, **data.draw(parts)))
+    check(events, [day(0, number * 2) for number in range(20)] + [day(9)])
+
+
+def test_the_usual_journey_needs_no_python() -> None:
+    module = native()
+    if module is None:
+        pytest.skip("ordertide-native isn't installed: make native")
+    shard = Shard(TABLE, RULES, {}, module)
+    shard.offer([fact_of(said("SCAN", day(0), day(0), order_id="other"))])  # the source is known
+    shard.advance(day(0))
+    for number, code in enumerate(CODES):
+        at = day(0, 1 + number)
+        event = said(code, at, at, shipment="SF1" if number > 2 else None)
+        shard.offer([fact_of({k: v for k, v in event.items() if v is not None})])
+        shard.advance(at - HOUR_MS // 2)
+        # Statuses that stop or run a clock of their own are Python's.
+        assert ("o1" in shard.stepped) == (
+            code not in {"CUSTOMS_HOLD", "CUSTOMS_CLEARED", "OUT_FOR_DELIVERY"}
+        )
+        shard.advance(at)
+    assert set(shard.held.orders) == {"o1", "other"}
