@@ -44,8 +44,7 @@ class Holding:
             elif self.cold_of(key) != data:
                 self.cold_rows[key] = data
             return
-        if next_at != order.armed_at:
-            order.armed_at = self.arm(key, order.armed_at, next_at, through)
+        order.armed_at = self.arm(key, order.armed_at, next_at, through)
         self.orders[key] = pack(order)
         self.changed.add(key)
         if not was_live:
@@ -53,12 +52,18 @@ class Holding:
 
     def keep(self, key: str, data: bytes, next_at: int, through: int) -> None:
         """Store a packed order that stays live, or is new, with its next deadline armed."""
-        armed_at = armed_at_of(data)
-        if next_at != armed_at:
-            now_at = self.arm(key, armed_at, next_at, through)
-            data = data if now_at == armed_at else rearmed(data, now_at)
-        self.orders[key] = data
+        armed_at = self.arm(key, self.armed(key), next_at, through)
+        self.orders[key] = data if armed_at_of(data) == armed_at else rearmed(data, armed_at)
         self.changed.add(key)
+
+    def is_armed_before(self, key: str, at: int) -> bool:
+        """Whether a deadline of a live order comes before `at`."""
+        return 0 < self.armed(key) < at
+
+    def armed(self, key: str) -> int:
+        """For when a live order is armed, in ms; 0 if it isn't."""
+        data = self.orders.get(key)
+        return 0 if data is None else armed_at_of(data)
 
     def cold_of(self, key: str) -> bytes | None:
         """What the cold holds of a key."""
@@ -71,6 +76,8 @@ class Holding:
 
     def arm(self, key: str, armed_at: int, next_at: int, through: int) -> int:
         """Note an order's deadline; a later one than is noted re-arms when that one comes."""
+        if next_at == armed_at:
+            return armed_at
         if next_at == NEVER:
             return armed_at if armed_at > through else 0
         if through < armed_at < next_at:
@@ -82,8 +89,7 @@ class Holding:
 
     def armed_at(self, key: str) -> int:
         """For when an order is armed, in ms; NEVER if it isn't or isn't here."""
-        data = self.orders.get(key)
-        return armed_at_of(data) or NEVER if data is not None else NEVER
+        return self.armed(key) or NEVER
 
     def restore(self, parts: list[list[tuple[str, bytes | None]]]) -> None:
         """Take the orders of a base and the deltas after it, and arm their deadlines."""
@@ -94,9 +100,9 @@ class Holding:
                 else:
                     self.orders[key] = data
         self.calendar = Calendar(self.armed_at)
-        self.calendar.fill(self.armed())
+        self.calendar.fill(self.all_armed())
 
-    def armed(self) -> Iterator[tuple[int, str]]:
+    def all_armed(self) -> Iterator[tuple[int, str]]:
         """(armed deadline, key) of the orders that have one; of all, as a start needs it."""
         for key, data in self.orders.items():
             at = armed_at_of(data)

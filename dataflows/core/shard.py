@@ -18,11 +18,11 @@ from dataflows.core.fold import opened, refold
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Change, Output
-from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order, armed_at_of, unpack
+from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order, unpack
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
-from dataflows.core.usual import Stepped, UsualSteps
+from dataflows.core.usual import Usual, UsualSteps
 from schemas.errors import Rejected
 
 
@@ -39,8 +39,7 @@ class Shard:
         self.sources = Symbols(of="source")
         self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000))
         self.native = native
-        self.usual = UsualSteps(native, self.desk) if native else None
-        self.stepped: dict[str, Stepped] = {}  # shown, and not yet reached by the clock
+        self.usual = UsualSteps(native, self.desk, self.sources) if native else None
         self.pending: dict[str, list[Fact]] = {}
         self.fresh: dict[str, None] = {}  # orders of which something is to be shown
         self.ahead: dict[str, Ahead] = {}
@@ -54,7 +53,6 @@ class Shard:
             self.pending.setdefault(fact.key, []).append(fact)
             self.fresh[fact.key] = None
             self.ahead.pop(fact.key, None)
-            self.stepped.pop(fact.key, None)
 
     def advance(self, through: int) -> Output:
         """Move the clock to `through` ms and say everything that follows; never moves back."""
@@ -93,12 +91,8 @@ class Shard:
 
     def judge(self, key: str, facts: list[Fact], through: int, out: Output) -> None:
         """Bring an order up to the clock: its facts in the order of arrival, deadlines between."""
-        stepped = self.stepped.pop(key, None)
-        if len(facts) == 1:
-            if stepped is None and key not in self.ahead:
-                stepped = self.step(key, facts[0])
-            if stepped and self.keep(key, facts[0], stepped, through, out):
-                return
+        if self.keep(key, facts, through, out):
+            return
         ahead = self.ahead.pop(key, None)
         if ahead and facts and not self.has_come_before(ahead.order, facts[0].arrival_at):
             self.arrive(ahead, facts[0].arrival_at, through, out)
@@ -116,35 +110,53 @@ class Shard:
             next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
         self.close(order, version, next_at, retired=retired, out=out)
 
-    def step(self, key: str, fact: Fact) -> Stepped | None:
-        """The order after a fact, if that is one of the usual."""
-        if self.usual is None:
+    def follow(self, key: str, facts: list[Fact]) -> list[Usual] | None:
+        """The facts of an order as usual steps, if that is what they are."""
+        if self.usual is None or key in self.ahead:
             return None
-        data = self.held.orders.get(key)
-        if data is None and self.held.cold_of(key) is not None:
+        held = self.held.orders.get(key)
+        is_new = held is None and key not in self.usual.chains
+        if is_new and self.held.cold_of(key) is not None:
             return None
-        return self.usual.take(data, fact, self.sources.numbers)
+        return self.usual.follow(key, facts, held)
 
-    def keep(self, key: str, fact: Fact, stepped: Stepped, through: int, out: Output) -> bool:
-        """Store, publish and tell a usual step; False if a deadline comes before or after it."""
-        packed, shown, accepted, version, next_at, due = stepped
-        if next_at <= through or 0 < armed_at_of(packed) < fact.arrival_at:
+    def keep(self, key: str, facts: list[Fact], through: int, out: Output) -> bool:
+        """Take facts that are usual steps, if no deadline comes before or after them.
+
+        Whatever comes of it, steps that don't follow from these are forgotten.
+        """
+        chain = self.follow(key, facts) if facts else None
+        if self.usual:
+            self.usual.chains.pop(key, None)
+        if not chain:
             return False
-        out.applied += fact.counted
-        out.accepted.append((key, accepted))
-        if due and self.usual:
-            order = unpack(key, packed)
-            for transition in self.usual.requests(due, fact.arrival_at):
-                out.say(order, transition)
-        self.held.keep(key, packed, next_at, through)
-        if self.publishing:
-            if version > self.published.get(key, 0):
-                out.changes.append(Change(key, version, shown))
-            if key not in self.pending:
-                self.published.pop(key, None)
-            else:
-                self.published[key] = version
+        reached, last = chain[: len(facts)], chain[len(facts) - 1]
+        if last.next_at <= through or self.held.is_armed_before(key, facts[0].arrival_at):
+            return False
+        for usual in reached:
+            self.tell(key, usual, out)
+        self.held.keep(key, last.packed, last.next_at, through)
+        self.show_usual(key, last, out)
+        if self.usual and key in self.pending:
+            self.usual.chains[key] = chain[len(facts) :]
+        else:
+            self.published.pop(key, None)
         return True
+
+    def tell(self, key: str, usual: Usual, out: Output) -> None:
+        """Say what a usual step says."""
+        out.applied += usual.fact.counted
+        out.accepted.append((key, usual.accepted))
+        if usual.due and self.usual:
+            order = unpack(key, usual.packed)
+            for transition in self.usual.requests(usual.due, usual.fact.arrival_at):
+                out.say(order, transition)
+
+    def show_usual(self, key: str, usual: Usual, out: Output) -> None:
+        """Publish a usual step, unless that or a later one is published."""
+        if self.publishing and usual.version > self.published.get(key, 0):
+            self.published[key] = usual.version
+            out.changes.append(Change(key, usual.version, usual.document))
 
     def open(self, key: str) -> Order:
         """The order for work; a new one if nobody has heard of it."""
@@ -221,12 +233,8 @@ class Shard:
     def show(self, key: str, out: Output) -> None:
         """Publish an order with the facts that the clock has not reached yet."""
         facts = self.pending[key]
-        if len(facts) == 1 and (stepped := self.step(key, facts[0])):
-            self.stepped[key] = stepped
-            _, shown, _, version, _, _ = stepped
-            if version > self.published.get(key, 0):
-                self.published[key] = version
-                out.changes.append(Change(key, version, shown))
+        if chain := self.follow(key, facts):
+            self.show_usual(key, chain[-1], out)
             return
         order = self.open(key)
         before = order.version
@@ -285,6 +293,6 @@ class Shard:
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
         self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
-        self.usual = UsualSteps(self.native, self.desk) if self.native else None
+        self.usual = UsualSteps(self.native, self.desk, self.sources) if self.native else None
         self.pending = {}
         self.offer(last.pending)

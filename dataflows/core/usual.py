@@ -23,6 +23,7 @@ from dataflows.core.anchors import (
 from dataflows.core.fact import Fact
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import SEVERITIES, Deadline, Rule
+from dataflows.core.symbols import Symbols
 
 # An action that is due: the rule's number, the entry that it counts from, the due time.
 Due = tuple[int, int, int]
@@ -89,18 +90,54 @@ class RuleRow(NamedTuple):
     anchors: list[AnchorRow]
 
 
-class UsualSteps:
-    """The native step for the rules of a desk."""
+class Usual(NamedTuple):
+    """A fact with the step that it is."""
 
-    def __init__(self, native: Any, desk: Desk) -> None:  # noqa: ANN401 - a module without types
+    fact: Fact
+    packed: bytes
+    document: bytes
+    accepted: bytes
+    version: int
+    next_at: int
+    due: list[Due]
+
+
+class UsualSteps:
+    """The native step for the rules of a desk, and what became of facts that wait for the clock.
+
+    A chain has the first facts of an order that wait, each a step from the one before.
+    """
+
+    def __init__(self, native: Any, desk: Desk, sources: Symbols) -> None:  # noqa: ANN401 - a module without types
         """`native` is the module."""
         rules = [rule_row(rule, desk.numbers[rule.id]) for rule in desk.rules.rules]
         self.steps: Steps = native.Steps(status_rows(desk.table), rules)
         self.rules = {desk.numbers[rule.id]: rule for rule in desk.rules.rules}
+        self.sources = sources.numbers
+        self.chains: dict[str, list[Usual]] = {}
 
-    def take(self, packed: bytes | None, fact: Fact, sources: dict[str, int]) -> Stepped | None:
-        """The order (None: a new one) after a fact; None where it isn't a usual one."""
-        return self.steps.step(packed, fact, sources, encode(fact.fields) if fact.fields else None)
+    def follow(self, key: str, facts: list[Fact], held: bytes | None) -> list[Usual] | None:
+        """The chain of an order that waits with these facts, `held` before them.
+
+        None if not all of them are usual, each arriving after the one before with no deadline
+        between.
+        """
+        chain = self.chains.setdefault(key, [])
+        if any(usual.fact is not fact for usual, fact in zip(chain, facts, strict=False)):
+            chain.clear()  # one that arrived before these was read after them
+        for fact in facts[len(chain) :]:
+            last = chain[-1] if chain else None
+            if last and not last.fact.arrival_at < fact.arrival_at <= last.next_at:
+                break
+            fields = encode(fact.fields) if fact.fields else None
+            stepped = self.steps.step(last.packed if last else held, fact, self.sources, fields)
+            if stepped is None:
+                break
+            chain.append(Usual(fact, *stepped))
+        else:
+            return chain
+        del self.chains[key]
+        return None
 
     def requests(self, due: list[Due], arrival_at: int) -> list[Transition]:
         """The actions that are due with a fact of this arrival, by time."""

@@ -130,7 +130,11 @@ impl<'a> Order<'a> {
         }
         order.history = from.bytes()?;
         order.entries = order.history.len() / ENTRY_BYTES;
-        Ok(order)
+        match order.extras {
+            // What a refused command said counts for nothing.
+            Some((entry, _)) if order.word(entry, 0)? & REFUSED != 0 => Err(Unusual),
+            _ => Ok(order),
+        }
     }
 
     pub fn pack(&self) -> Vec<u8> {
