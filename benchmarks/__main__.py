@@ -23,7 +23,7 @@ import click
 from benchmarks.catchup import catchup
 from benchmarks.compare.command import compare
 from benchmarks.core import BATCH, MODES, Mode
-from benchmarks.core_rounds import Load, measure_core, populate
+from benchmarks.core_rounds import Load, measure_core, populations_of
 from benchmarks.dataflow import Trial, measure_dataflow
 from benchmarks.deadlines import deadlines
 from benchmarks.flashsale import flashsale
@@ -104,7 +104,7 @@ def measure(
     yield Section("machine", machine(load.seed))
     gate = multiprocessing.get_context("spawn").Semaphore(os.cpu_count() or 1)
     weighing = start_weighing(sizes, gate, load.seed) if "memory" in parts else []
-    populations = [populate(orders, gate, load) for orders in sizes] if "core" in parts else []
+    populations = populations_of(sizes, gate, load) if "core" in parts else []
     if weighing:
         yield measure_memory(weighing)
     if populations:

@@ -105,9 +105,10 @@ def find(page: bytes, key: bytes) -> int:
     record begins they count.
     """
     start, at = 0, page.find(key)
+    size_at = SIZE.unpack_from
     while at >= 0:
-        while start < at:
-            start = end_of(page, start)
+        while start < at:  # `end_of`, which takes twice as long as a call
+            start += HEAD_BYTES + size_at(page, start + HASH_BYTES)[0]
         if start == at:
             return start
         at = page.find(key, start)

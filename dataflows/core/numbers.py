@@ -37,6 +37,17 @@ class Mapping(msgspec.Struct, array_like=True, gc=False):
     used_day: int
     heard_day: int
 
+    def covers(self, order_id: str, carrier: str, at: int, arrival_at: int) -> bool:
+        """Whether a registration says nothing that this hasn't; most scans' say nothing."""
+        return (
+            self.order_id == order_id
+            and self.valid_from <= at
+            and self.arrival_at <= arrival_at
+            and self.used_day >= at // DAY_MS
+            and self.heard_day >= arrival_at // DAY_MS
+            and bool(self.carrier or not carrier)
+        )
+
 
 def hash_of(number: str) -> bytes:
     """The hash of a number's key, tenant and kind included.

@@ -130,10 +130,11 @@ class Resolver:
     def register(self, said: Registration, answers: Answers) -> None:
         """Take a registration, and answer what waited for it."""
         key = hash_of(said.number)
-        known = self.numbers.get(key)
-        now = self.numbers.joined(known, mapping_of(said))
-        if now != known:
-            self.numbers.put(key, now)
+        known, heard_at = self.numbers.get(key), said.arrival_at
+        if not any(one.covers(said.order_id, said.carrier, said.at, heard_at) for one in known):
+            now = self.numbers.joined(known, mapping_of(said))
+            if now != known:
+                self.numbers.put(key, now)
         self.ask_again(said.number, said.arrival_at, answers)
 
     def ask(self, asked: Question, answers: Answers) -> None:
@@ -205,7 +206,9 @@ class Resolver:
         But not what had waited its time when the news arrived: that is given up as soon as the
         clock gets there.
         """
-        waiting = self.waiting.get(number, [])
+        waiting = self.waiting.get(number)
+        if not waiting:
+            return
         since = arrival_at - WAITS_AT_MOST_MS
         in_time = [asked for asked in waiting if asked.fact.arrival_at >= since]
         if in_time:

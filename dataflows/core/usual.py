@@ -122,8 +122,10 @@ class UsualSteps:
         None if not all of them are usual, each arriving after the one before with no deadline
         between.
         """
-        chain = self.chains.setdefault(key, [])
-        if any(usual.fact is not fact for usual, fact in zip(chain, facts, strict=False)):
+        chain = self.chains.get(key)
+        if chain is None:
+            chain = self.chains[key] = []
+        elif any(usual.fact is not fact for usual, fact in zip(chain, facts, strict=False)):
             chain.clear()  # one that arrived before these was read after them
         for fact in facts[len(chain) :]:
             last = chain[-1] if chain else None
