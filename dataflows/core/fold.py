@@ -103,7 +103,7 @@ def take(order: Order, table: Lifecycle, entry: Entry) -> None:
 def step(order: Order, table: Lifecycle, entry: Entry) -> None:
     """Move the order by one entry, the next of the walk."""
     at, status, number = entry.at, entry.status, entry.shipment
-    order.latest = at << 8 | status
+    order.latest, order.latest_entry = at << 8 | status, entry.number
     if entry.marks & HAS_FIELDS:
         take_fields(order, entry)
     shipment = order.shipments[number]
@@ -119,7 +119,7 @@ def step(order: Order, table: Lifecycle, entry: Entry) -> None:
     else:
         order.status, order.flags = moved(order.status, order.flags, status, table.order_ways)
     if table.creates[status] and order.flags & EMBRYO:
-        order.created_at = at
+        order.created_at, order.created_entry = at, entry.number
         order.flags &= ~EMBRYO
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dataflows.core.packing import UNFOLDED, Order, Shipment, pack
+from dataflows.core.packing import NO_ENTRY, UNFOLDED, Order, Shipment, pack
 from dataflows.core.routing import SHARDS
 from dataflows.core.snapshots import Snapshot
 
@@ -43,7 +43,7 @@ def repacked(data: bytes) -> bytes:
     """An order of format 1 in format 2."""
     order = Order("")
     (
-        _, order.status, order.flags, order.version, order.latest, order.created_at,
+        _, order.status, order.flags, order.version, latest, created_at,
         order.promised_at, order.ship_by, order.armed_at, order.period, done, shipments, derived,
         alerts, _, side, extras,
     ) = HEADER.unpack_from(data)  # fmt: skip
@@ -59,6 +59,11 @@ def repacked(data: bytes) -> bytes:
         ends.append(ends[-1] + row.size * count)
     history_at = ends[-1] + extras + side
     order.history = data[history_at:]
+    words = order.words()[::3]
+    order.latest_entry = next((n for n, word in enumerate(words) if word >> 14 == latest), NO_ENTRY)
+    order.created_entry = next(
+        (n for n, word in enumerate(words) if word >> 22 == created_at), NO_ENTRY
+    )
     order.derived = [
         (s, order.find(event)) for s, _, event in DERIVED.iter_unpack(data[at : ends[1]])
     ]

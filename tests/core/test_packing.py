@@ -36,8 +36,7 @@ def packable(draw: st.DrawFn) -> Order:
     order = Order("o1")
     order.status, order.flags = draw(bytes_1), draw(bytes_1)
     order.version, order.period = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**16 - 1))
-    order.latest = draw(words)
-    for field in ("created_at", "promised_at", "ship_by", "armed_at"):
+    for field in ("promised_at", "ship_by", "armed_at"):
         setattr(order, field, draw(instants))
     order.shipments = [
         Shipment(name, draw(bytes_1), draw(instants))
@@ -59,6 +58,12 @@ def packable(draw: st.DrawFn) -> Order:
     order.history = b"".join(
         ENTRY.pack(*entry) for entry in draw(st.lists(st.tuples(words, words, words), max_size=5))
     )
+    entries = st.integers(NO_ENTRY, order.entries - 1)
+    order.latest_entry, order.created_entry = draw(entries), draw(entries)
+    if order.latest_entry != NO_ENTRY:
+        order.latest = order.word(order.latest_entry) >> 14
+    if order.created_entry != NO_ENTRY:
+        order.created_at = order.at(order.created_entry)
     return order
 
 

@@ -63,6 +63,7 @@ pub fn add<'a>(order: &mut Order<'a>, fact: &Fact<'a>, table: &Table) -> Usual<(
     }
     order.version += 1;
     order.latest = fact.at << 8 | i64::from(fact.status);
+    order.latest_entry = entry;
     for name in announced {
         let number = order.number(name);
         order.parcels[number].see();
@@ -170,6 +171,7 @@ fn step<'a>(
     }
     if row.creates && order.flags & EMBRYO != 0 {
         order.created_at = fact.at;
+        order.created_entry = entry;
         order.flags &= !EMBRYO;
     }
     Ok(())

@@ -10,6 +10,7 @@ pub const NO_STATUS: u8 = 255;
 pub const UNSEEN: u8 = 254;
 pub const MAX_ENTRIES: usize = 2_000;
 pub const MAX_SHIPMENTS: usize = 250;
+pub const NO_ENTRY: i64 = -1;
 const ENTRY_BYTES: usize = 24;
 
 pub const REFUSED: u64 = 1; // marks of an entry
@@ -49,6 +50,8 @@ pub struct Order<'a> {
     pub status: u8,
     pub flags: i64,
     pub version: i64,
+    pub latest_entry: i64,
+    pub created_entry: i64,
     pub latest: i64,
     pub created_at: i64,
     pub promised_at: i64,
@@ -71,6 +74,8 @@ impl<'a> Order<'a> {
         Order {
             status: NO_STATUS,
             flags: EMBRYO,
+            latest_entry: NO_ENTRY,
+            created_entry: NO_ENTRY,
             ..Default::default()
         }
     }
@@ -87,8 +92,8 @@ impl<'a> Order<'a> {
             status: from.small()?,
             flags: from.int()?,
             version: from.int()?,
-            latest: from.int()?,
-            created_at: from.int()?,
+            latest_entry: from.int()?,
+            created_entry: from.int()?,
             promised_at: from.int()?,
             ship_by: from.int()?,
             period: from.int()?,
@@ -130,6 +135,12 @@ impl<'a> Order<'a> {
         }
         order.history = from.bytes()?;
         order.entries = order.history.len() / ENTRY_BYTES;
+        if order.latest_entry != NO_ENTRY {
+            order.latest = (order.word(order.latest_entry, 0)? >> 14) as i64;
+        }
+        if order.created_entry != NO_ENTRY {
+            order.created_at = order.at(order.created_entry)?;
+        }
         match order.extras {
             // What a refused command said counts for nothing.
             Some((entry, _)) if order.word(entry, 0)? & REFUSED != 0 => Err(Unusual),
@@ -145,8 +156,8 @@ impl<'a> Order<'a> {
             i64::from(self.status),
             self.flags,
             self.version,
-            self.latest,
-            self.created_at,
+            self.latest_entry,
+            self.created_entry,
             self.promised_at,
             self.ship_by,
             self.period,
