@@ -36,8 +36,11 @@ from benchmarks.report import Section, machine, put_sections, table
 from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS
 from dataflows.core.shard import Shard
+from dataflows.state.beginning import Plan, begin_run
 from dataflows.state.bucket import Bucket, Patience
+from dataflows.state.journal import Journal
 from dataflows.state.objects import ObjectShardStore
+from dataflows.state.place import Place
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from dataflows.steps import decode_resolver, decode_snapshot
@@ -127,8 +130,10 @@ def store_in(folder: Path, s3: str | None) -> SqliteShardStore:
         return SqliteShardStore(folder / FILE, len(SHARDS))
     endpoint, _, name = s3.rpartition("/")
     settings = StateSettings(bucket=name, endpoint=endpoint, prefix=folder.name)
-    bucket, patience = Bucket(settings, "000"), Patience(lambda: False, print)
-    return ObjectShardStore(folder / FILE, len(SHARDS), bucket, folder / "recovery", patience)
+    journal = Journal(Bucket(settings, "000"), Patience(lambda: False, print))
+    place = Place(folder / FILE, folder / "recovery", len(SHARDS))
+    run = begin_run(journal, place, Plan(members=1))
+    return ObjectShardStore(folder / FILE, journal, len(SHARDS), run)
 
 
 def measure(

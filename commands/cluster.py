@@ -12,8 +12,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -34,6 +36,7 @@ FOLLOW_WITHIN_S = 3.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 RAN_WELL_S = 60.0  # after so long the next failure is a new one, not the same again
 OUR_ERROR = 2  # the exit code of what starting again doesn't mend: settings, state, a lost lease
+LAST_LINES = 5
 LOCK_PATIENCE_S = 5.0  # the members of a run that was killed have to notice it
 
 
@@ -41,12 +44,15 @@ class Member(msgspec.Struct, frozen=True):
     """One process of a cluster: its number, the host:port of all of them, and the state's lock.
 
     `lock` is the descriptor of the lock on the state, inherited from the process that watches: as
-    long as one member is left, nobody else gets it.
+    long as one member is left, nobody else gets it. `run` is the number of the run in the bucket,
+    `worker` that of the process on its host.
     """
 
     index: int
     addresses: list[str]
     lock: int
+    worker: int = 0
+    run: int = 0
 
 
 class Ended(NamedTuple):
@@ -59,12 +65,12 @@ class Ended(NamedTuple):
 class Cluster:
     """The processes of one run, from `start` to the end of the `with`."""
 
-    def __init__(self, command: Sequence[str], workers: int, lock: ProcessLock) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         """`command` runs a member once its own options are added; nothing is started yet."""
         self.command = command
-        self.workers = workers
-        self.lock = lock
+        self.numbers: list[int] = []
         self.members: list[subprocess.Popen[bytes]] = []
+        self.last_words: list[LastWords] = []
 
     def __enter__(self) -> Self:
         return self
@@ -72,18 +78,20 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def start(self, addresses: list[str]) -> None:
-        """Start a process for each address."""
-        for index in range(self.workers):
-            member = Member(index, addresses, self.lock.descriptor)
+    def start(self, members: Sequence[Member]) -> None:
+        """Start a process for each."""
+        for member in members:
             # Its standard input ends when we do, however we do.
             process = subprocess.Popen(  # noqa: S603 - our own command
                 [*self.command, "--member", msgspec.json.encode(member).decode()],
                 stdin=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 bufsize=0,
                 pass_fds=[member.lock],
             )
+            self.numbers.append(member.index)
             self.members.append(process)
+            self.last_words.append(LastWords(process))
             os.set_blocking(stdin_of(process), False)
 
     def grant(self, at_s: float) -> None:
@@ -104,7 +112,7 @@ class Cluster:
 
     def wait(self, watch: Callable[[], None]) -> Ended:
         """Until the first has ended, and the others with it; `watch` is called in between."""
-        while len(self.running()) == self.workers:
+        while len(self.running()) == len(self.members):
             watch()
             time.sleep(LOOK_EVERY_S)
         is_clean = all(member.poll() in {None, 0} for member in self.members)
@@ -122,16 +130,16 @@ class Cluster:
         codes = {index: member.poll() for index, member in enumerate(self.members)}
         failed = {index: code for index, code in codes.items() if code}
         if not failed:
-            left = [index for index, code in codes.items() if code is None]
+            left = [self.numbers[index] for index, code in codes.items() if code is None]
             reason = f"member {left[0]} did not end with the others" if left else ""
             return Ended(int(bool(left)), reason)
         # A member that was killed says more than those that broke off for want of it.
         index = min(failed, key=lambda each: (failed[each] != OUR_ERROR, failed[each] > 0, each))
-        code = failed[index]
+        code, number = failed[index], self.numbers[index]
         if code < 0:
-            name = signal.Signals(-code).name
-            return Ended(1, f"member {index} was killed ({name})")
-        return Ended(code, f"member {index} ended with exit code {code}; its log says why")
+            return Ended(1, f"member {number} was killed ({signal.Signals(-code).name})")
+        said = self.last_words[index].said()
+        return Ended(code, f"member {number} ended with exit code {code}, and last said: {said}")
 
     def kill(self) -> None:
         """Leave nothing running."""
@@ -140,17 +148,35 @@ class Cluster:
             member.wait()
 
 
-def supervise(
-    command: Sequence[str],
-    workers: int,
-    lock: ProcessLock,
-    stopping: threading.Event,
-    watch: Callable[[], bool],
-) -> None:
-    """Run the cluster until it is told to stop, starting it again with growing pauses.
+class LastWords:
+    """Hands on what a process writes to its standard error, and keeps the last lines."""
 
-    `watch` is called ten times a second: whether the lease is ours. What it raises ends the cluster
-    at once.
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        """Begins at once, in a thread."""
+        if process.stderr is None:
+            raise AssertionError("a member is started with a pipe")
+        self.source = process.stderr
+        self.lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.thread = threading.Thread(target=self.listen, name="last words", daemon=True)
+        self.thread.start()
+
+    def listen(self) -> None:
+        """Until the process has ended."""
+        for line in self.source:
+            text = line.decode(errors="replace")
+            sys.stderr.write(text)
+            sys.stderr.flush()
+            if text.strip():
+                self.lines.append(text.strip())
+
+    def said(self) -> str:
+        """The last lines of a process that has ended."""
+        self.thread.join(LOOK_EVERY_S)
+        return " | ".join(self.lines) or "nothing"
+
+
+def supervise(run: Callable[[], Ended], stopping: threading.Event) -> None:
+    """Run again and again until told to stop, with growing pauses where it fails.
 
     Raises:
         ClusterEnded: for a reason that a new start doesn't mend.
@@ -158,18 +184,38 @@ def supervise(
     pause_s = FIRST_PAUSE_S
     while not stopping.is_set():
         began_s = time.monotonic()
-        with Cluster(command, workers, lock) as cluster:
-            cluster.start(free_addresses(workers))
-            ended = cluster.wait(lambda: pass_on(stopping, cluster, watch))
+        ended = run()
         if stopping.is_set() and ended.code != OUR_ERROR:
             return
         if ended.code == OUR_ERROR:
             raise ClusterEnded(f"track: {ended.reason}")
-        if time.monotonic() - began_s > RAN_WELL_S:
+        if ended.code == 0 or time.monotonic() - began_s > RAN_WELL_S:
             pause_s = FIRST_PAUSE_S
         LOGGER.error("track: %s; all are started again in %.1f s", ended.reason, pause_s)
         stopping.wait(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def local_run(
+    command: Sequence[str],
+    members: Sequence[Member],
+    stopping: threading.Event,
+    watch: Callable[[], bool],
+) -> Ended:
+    """Run members that are all on this host, until they end or are told to stop.
+
+    `watch` is called ten times a second: whether the lease is ours. What it raises ends the cluster
+    at once.
+    """
+    with Cluster(command) as cluster:
+        cluster.start(members)
+        return cluster.wait(lambda: pass_on(stopping, cluster, watch))
+
+
+def local_members(workers: int, lock: ProcessLock, run: int = 0) -> list[Member]:
+    """So many processes, on addresses that are free."""
+    addresses = free_addresses(workers)
+    return [Member(n, addresses, lock.descriptor, worker=n, run=run) for n in range(workers)]
 
 
 class ClusterEnded(OrdertideError):

@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from broker.connect import Connection
+from broker.lease import session_s_of
 from schemas.errors import Busy
 
 STAMP = struct.Struct("d")  # time.monotonic(), one clock for all processes of a host
@@ -21,12 +23,17 @@ VALID_SHARE = 0.5
 PATIENCE_S = 0.2
 
 
+def valid_s_of(connection: Connection) -> float:
+    """How long what is known of the lease holds for a member; a session ends after twice that."""
+    return session_s_of(connection) * VALID_SHARE
+
+
 class Grant:
     """Until when a worker may flush."""
 
-    def __init__(self, session_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is granted yet; `session_s` is how long the lease outlives a silent run."""
-        self.valid_s = session_s * VALID_SHARE
+    def __init__(self, valid_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        """Nothing is granted yet; each grant holds for `valid_s`."""
+        self.valid_s = valid_s
         self.now_s = now_s
         self.granted_at_s = -math.inf
         self.news = threading.Condition()

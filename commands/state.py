@@ -9,13 +9,13 @@ import click
 import msgspec
 
 from commands.state_export import Form, export
-from commands.state_files import RECOVERY, STORE, open_files
+from commands.state_files import STORE, open_files
 from commands.state_inspect import inspect, text_of
 from commands.state_verify import verify
 from commands.track import path_of
-from commands.track_store import bucket_of
-from dataflows.state.bucket import Patience
-from dataflows.state.following import fetch_state
+from commands.track_store import journal_of, place_of
+from dataflows.state.beginning import fetch_state
+from dataflows.state.lock import ProcessLock
 from dataflows.tables import read_lifecycle, read_rules
 from schemas.settings import read_settings
 
@@ -141,7 +141,15 @@ def fetch_command(settings: Path | None, out: Path) -> None:
     ordertide state verify --settings ordertide.toml --store looked-at/shards.sqlite
     """
     used = read_settings(settings)
-    bucket = bucket_of(used.state)
-    patience = Patience(lambda: False, lambda reason: click.echo(f"{reason}; waiting", err=True))
-    commits = fetch_state(out / STORE, out / RECOVERY, bucket, patience)
+    out.mkdir(parents=True, exist_ok=True)
+    lock = ProcessLock(out / f"{STORE}.lock", out / STORE)
+    try:
+        journal = journal_of(
+            used.state,
+            lambda: False,
+            lambda reason: click.echo(f"{reason}; waiting", err=True),
+        )
+        commits = fetch_state(journal, place_of(out / STORE))
+    finally:
+        lock.release()
     click.echo(f"{out / STORE}: as after commit {commits}", err=True)

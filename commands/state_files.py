@@ -11,12 +11,11 @@ import click
 from dataflows.state.lock import owner
 from dataflows.state.reader import StateReader
 from dataflows.state.recovery import Recovery, read_recovery
-from dataflows.steps import StepState, decode_state
+from dataflows.state.states import SHARDED, StepState, decode_state
 from schemas.errors import StateError
 from schemas.settings import Settings
 
 STORE, RECOVERY = "shards.sqlite", "recovery"
-STEPS = ("track.track", "track.resolve")  # those whose state is a pointer into the store
 
 TRIES = 5
 
@@ -89,7 +88,7 @@ def has_moved_on(reader: StateReader, recovery: Recovery | None) -> bool:
 def states_of(recovery: Recovery | None) -> dict[str, StepState]:
     """What bytewax would give back to each shard, by the shard's name."""
     rows = recovery.taken if recovery else []
-    states = [decode_state(row.state) for row in rows if row.step in STEPS and row.state]
+    states = [decode_state(row.state) for row in rows if row.step in SHARDED and row.state]
     return {state.name: state for state in states}
 
 

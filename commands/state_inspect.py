@@ -12,7 +12,7 @@ from dataflows.clocks import Clocks
 from dataflows.source import SLOTS
 from dataflows.state.chain import Link
 from dataflows.state.reader import Held
-from dataflows.steps import StepState
+from dataflows.state.states import StepState
 
 
 class Inside(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,24 +16,25 @@ from bytewax.testing import cluster_main
 from broker.connect import Connection
 from broker.embedded import embedded_connection
 from broker.layout import LayoutWatch
-from broker.lease import RunLease, session_s_of
+from broker.lease import RunLease
 from broker.produce import Producer
 from broker.reach import reach
 from broker.security import security_properties
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
-from commands.cluster import Member, lock_state, supervise
-from commands.grant import Grant, Patient, follow
-from commands.track_store import Waits, open_store, refuse_bucket
+from commands.cluster import Member
+from commands.grant import Grant, follow, valid_s_of
+from commands.track_store import STORE, Waits, check_recovery, open_store
 from commands.track_watch import TrackWatch
+from commands.workers import together
 from dataflows.core.intake import Intake
-from dataflows.core.routing import SHARDS
 from dataflows.decoding import Decoder
 from dataflows.slot import SourceSettings
-from dataflows.source import SLOTS
+from dataflows.source import SLOTS, slot_key
 from dataflows.state.layout import LITTLE_BYTES
 from dataflows.state.room import free_bytes, no_room
 from dataflows.state.sqlite import MEMBERS, SqliteShardStore
+from dataflows.state.states import EVENTS
 from dataflows.state.store import StoreFull
 from dataflows.tables import read_lifecycle, read_rules
 from dataflows.track import EPOCH, Track, build, recovery
@@ -41,12 +42,11 @@ from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas import topics
-from schemas.errors import OrdertideError, StateError
+from schemas.errors import OrdertideError
 from schemas.settings import BrokerSettings, Settings, TelemetrySettings, read_settings
 from telemetry.log import configure
 
 LOGGER = logging.getLogger("ordertide.track")
-STORE = "shards.sqlite"
 PARTITIONS = 8  # of a topic that is created
 
 
@@ -99,28 +99,7 @@ def run(settings: Settings, command: Sequence[str] = (), member: Member | None =
         prepared(settings)
         flow(settings, stop)
     else:
-        together(settings, stop, command)
-
-
-def together(settings: Settings, stop: threading.Event, command: Sequence[str]) -> None:
-    """Run the dataflow in several processes, and watch them."""
-    refuse_bucket(settings)
-    folder = Path(settings.track.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    connection = prepared(settings)
-    lock = lock_state(folder / STORE, stop.is_set)
-    try:
-        store = SqliteShardStore(folder / STORE, len(SHARDS), member=0)
-        try:
-            check_recovery(store, folder)
-        finally:
-            store.close()
-        recovery(folder / "recovery")
-        with RunLease(connection, settings.track.group, stopping=stop.is_set) as lease:
-            watch = Patient(lease.verify)
-            supervise(command, settings.track.workers, lock, stop, watch.look)
-    finally:
-        lock.release()
+        together(settings, prepared(settings), stop, command)
 
 
 def prepared(settings: Settings) -> Connection:
@@ -151,12 +130,12 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
             is_first = settings.state.store != "folder"
             verify = stack.enter_context(lease) if is_first else None
             waits = Waits()
-            part = index if member else None
-            store = open_store(settings, folder / STORE, stop.is_set, waits, part)
+            valid_s = valid_s_of(connection)
+            store = open_store(settings, folder / STORE, stop.is_set, waits, member, valid_s)
             stack.callback(store.close)
             check_recovery(store, folder)
             verify = verify or stack.enter_context(lease)
-            telemetry = of_member(settings.telemetry, index)
+            telemetry = of_member(settings.telemetry, member.worker if member else 0)
             watch = waits.watch = TrackWatch(telemetry, now_ms, folder / STORE)
             producer = stack.enter_context(Producer(connection, before_flush=verify))
             stack.enter_context(watch)
@@ -183,7 +162,7 @@ def lease_of(
         with RunLease(connection, settings.track.group, stopping=stop.is_set) as lease:
             yield lease.verify
         return
-    grant = Grant(session_s_of(connection))
+    grant = Grant(valid_s_of(connection))
     follow(grant, sys.stdin.fileno())
     yield grant.verify
 
@@ -229,19 +208,6 @@ def want_of_room(error: BaseException, folder: Path) -> StoreFull | None:
     return no_room(folder, "bytewax could not write its recovery files")
 
 
-def check_recovery(store: SqliteShardStore, folder: Path) -> None:
-    """Refuse to begin anew over state that is there: without its pointers it would be dropped.
-
-    Raises:
-        StateError: names both folders and the way out.
-    """
-    if store.inspect().held and not (folder / "recovery").exists():
-        raise StateError(
-            f"{folder / 'recovery'} is missing while {folder / 'shards.sqlite'} holds orders: "
-            "put the folder back, or move the store away to begin anew"
-        )
-
-
 def assemble(
     settings: Settings,
     connection: Connection,
@@ -277,6 +243,7 @@ def assemble(
         watch=watch,
         topic_id=lambda: layout.now().topic_id,
         is_alone=member is None,
+        note=lambda slot, state: store.note(EVENTS, slot_key(slot), state),
     )
     return Track(
         table=table, rules=rules, source=source, store=store, producer=producer, watch=watch

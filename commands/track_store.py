@@ -4,14 +4,20 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from commands.cluster import Member, lock_state
+from commands.meeting import wait_for_others
 from commands.track_watch import TrackWatch
 from dataflows.core.routing import SHARDS
+from dataflows.state.beginning import Plan, begin_run
 from dataflows.state.bucket import Bucket, Patience
+from dataflows.state.journal import Journal
 from dataflows.state.objects import ObjectShardStore
+from dataflows.state.place import Place
 from dataflows.state.sqlite import SqliteShardStore
-from schemas.errors import SettingsError
+from schemas.errors import StateError
 from schemas.settings import Settings, StateSettings
 
+STORE = "shards.sqlite"
 LOGGER = logging.getLogger("ordertide.track")
 
 
@@ -34,12 +40,14 @@ def open_store(
     path: Path,
     stopping: Callable[[], bool],
     waits: Callable[[str], None],
-    member: int | None = None,
+    member: Member | None,
+    valid_s: float,
 ) -> SqliteShardStore:
     """The store in the file `path`, and in the bucket if the settings name one.
 
-    `waits` is told the reason whenever the bucket gave no answer; `member` is the process's number
-    where several share the file.
+    `waits` is told the reason whenever the bucket gave no answer. Whoever is no `member` of a run
+    that somebody else has begun begins its own; what hosts of an earlier one were granted lapses
+    after `valid_s`.
 
     Raises:
         StateError: the state is damaged, in use or another's.
@@ -47,22 +55,48 @@ def open_store(
         Busy: the bucket gave no answer until told to stop, or none to the first question.
     """
     if settings.state.store == "folder":
-        return SqliteShardStore(path, len(SHARDS), member=member)
-    bucket, patience = bucket_of(settings.state), Patience(stopping, waits)
-    return ObjectShardStore(path, len(SHARDS), bucket, path.with_name("recovery"), patience)
+        return SqliteShardStore(path, len(SHARDS), member=member.index if member else None)
+    journal = journal_of(settings.state, stopping, waits)
+    if member:
+        run = journal.run(member.run)
+        return ObjectShardStore(path, journal, len(SHARDS), run, member.index)
+    lock = lock_state(path, stopping)
+    try:
+        run = begin_run(journal, place_of(path), Plan(members=1))
+        wait_for_others(journal, run, valid_s, stopping)
+        return ObjectShardStore(path, journal, len(SHARDS), run, lock=lock)
+    except BaseException:
+        lock.release()
+        raise
 
 
-def refuse_bucket(settings: Settings) -> None:
-    """See that several workers don't keep their state in a bucket.
+def check_recovery(store: SqliteShardStore, folder: Path) -> None:
+    """Refuse to begin anew over state that is there: without its pointers it would be dropped.
 
     Raises:
-        SettingsError: they would; their commits go into one file, and its log has one writer.
+        StateError: names both folders and the way out.
     """
-    if settings.state.store != "folder":
-        raise SettingsError(
-            f'state.store = "{settings.state.store}" works with one worker, not '
-            f'{settings.track.workers}: set track.workers = 1, or state.store = "folder"'
+    if store.inspect().held and not (folder / "recovery").exists():
+        raise StateError(
+            f"{folder / 'recovery'} is missing while {folder / 'shards.sqlite'} holds orders: "
+            "put the folder back, or move the store away to begin anew"
         )
+
+
+def place_of(path: Path) -> Place:
+    """The files of this host."""
+    return Place(path, path.with_name("recovery"), len(SHARDS))
+
+
+def journal_of(
+    settings: StateSettings, stopping: Callable[[], bool], waits: Callable[[str], None]
+) -> Journal:
+    """The objects of the store.
+
+    Raises:
+        SettingsError: no bucket is named, or the client isn't installed.
+    """
+    return Journal(bucket_of(settings), Patience(stopping, waits))
 
 
 def bucket_of(settings: StateSettings) -> Bucket:

@@ -61,7 +61,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     """What every slot needs. `now` gives the present in ms; tests bring their own.
 
     `topic_id` is empty where the broker has none. `is_alone`: no other process has slots of this
-    flow.
+    flow. `note` is told the number of a slot and its state at the end of an epoch.
     """
 
     connection: Connection
@@ -78,6 +78,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     watch: Watch
     topic_id: Callable[[], str] = no_topic_id
     is_alone: bool = True
+    note: Callable[[int, bytes], None] = lambda _slot, _state: None
 
 
 class Lane:
@@ -280,7 +281,9 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         for lane in self.lanes.values():
             lag = max(0, lane.end_offset - lane.reader.position)
             self.settings.watch.lag(self.settings.topic, lane.partition, lag)
-        return msgspec.msgpack.encode(self.state)
+        state = msgspec.msgpack.encode(self.state)
+        self.settings.note(self.number, state)
+        return state
 
     def close(self) -> None:
         """Leave the broker."""

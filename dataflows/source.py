@@ -20,9 +20,14 @@ class EventsSource(FixedPartitionedSource[Batch, bytes]):
 
     def list_parts(self) -> list[str]:
         """The slots, always the same."""
-        return [f"slot-{number:02d}" for number in range(self.settings.slots)]
+        return [slot_key(number) for number in range(self.settings.slots)]
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Slot:
         """Open a slot."""
         number = int(for_part.removeprefix("slot-"))
         return Slot(number, resume_state, self.settings, self.furthest)
+
+
+def slot_key(number: int) -> str:
+    """Bytewax's key of a slot."""
+    return f"slot-{number:02d}"

@@ -17,7 +17,14 @@ from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.outbox import Outgoing, messages
 from dataflows.pieces import Dead, NumberPiece, OrderPiece, dead_fact
-from dataflows.state.store import Pointer, ShardStore
+from dataflows.state.states import (
+    RESOLVE,
+    TRACK,
+    StepState,
+    decode_state,
+    encode_state,
+)
+from dataflows.state.store import ShardStore
 from dataflows.watch import Watch
 from schemas import topics
 from schemas.instants import MINUTE_MS
@@ -27,22 +34,12 @@ decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
 decode_resolver = msgspec.msgpack.Decoder(ResolverSnapshot).decode
 
 
-class StepState(msgspec.Struct, array_like=True):
-    """What bytewax keeps of a shard."""
-
-    name: str
-    pointer: Pointer
-    clocks: dict[int, int]
-
-
-decode_state = msgspec.msgpack.Decoder(StepState).decode
-
-
 class Step:
     """What both steps need."""
 
-    def __init__(self, store: ShardStore, slots: int, resume: bytes | None) -> None:
+    def __init__(self, step: str, store: ShardStore, slots: int, resume: bytes | None) -> None:
         """Go on from `resume`, or begin when the first piece tells the name."""
+        self.step = step
         state = decode_state(resume) if resume else None
         self.store = store
         self.name = state.name if state else ""
@@ -57,12 +54,19 @@ class Step:
             self.name = name
             self.store.open(name, None)
 
-    def state(self) -> bytes:
-        """What bytewax is to keep."""
+    def state(self, batches: int = 0) -> bytes:
+        """What bytewax is to keep, and the store with it; see its `note` for `batches`."""
         if self.pointer is None:
             message = f"shard {self.name or '?'}: asked for a snapshot before anything was staged"
             raise RuntimeError(message)
-        return encode(StepState(self.name, self.pointer, self.clocks.by_slot))
+        state = encode_state(StepState(self.name, self.pointer, self.clocks.by_slot))
+        self.store.note(self.step, key_of(self.name), state, batches)
+        return state
+
+
+def key_of(shard: str) -> str:
+    """Bytewax's key of a shard: those of the resolver lie under the keys of the order shards."""
+    return f"s{shard[1:]}"
 
 
 class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]):
@@ -77,7 +81,8 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         resume: bytes | None,
     ) -> None:
         """Go on from `resume`, or begin; see `Resolver` for `forget_after_ms`."""
-        self.step = Step(store, slots, resume)
+        self.step = Step(RESOLVE, store, slots, resume)
+        self.batches = 0  # since the run began; each brings one piece for every shard
         self.watch = watch
         self.resolver = Resolver(forget_after_ms)
         self.resolver.restore(map(decode_resolver, self.step.blobs))
@@ -87,6 +92,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
     def on_batch(self, values: list[NumberPiece]) -> tuple[list[tuple[str, OrderPiece]], bool]:
         """Register, ask, and hand on what is answered."""
         answers = Answers()
+        self.batches += len(values)
         for piece in values:
             self.step.named(piece.shard)
             self.step.clocks.move(piece.slot, piece.through)
@@ -119,7 +125,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
             blob = encode(self.resolver.snapshot(base=base))
             step.pointer = step.store.stage(step.name, blob, base=base)
             step.is_dirty = False
-        return step.state()
+        return step.state(self.batches)
 
 
 def order_pieces(answers: Answers) -> list[tuple[str, OrderPiece]]:
@@ -163,7 +169,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         resume: bytes | None,
     ) -> None:
         """Go on from `resume`, or begin."""
-        self.step = Step(store, slots, resume)
+        self.step = Step(TRACK, store, slots, resume)
         self.watch = watch
         self.shard = Shard(table, rules, ShardCold(self.step), native())
         self.has_new_rules = False

@@ -12,7 +12,7 @@ from schemas.errors import Busy
 
 def test_a_worker_flushes_only_while_the_lease_was_confirmed_lately() -> None:
     now_s = 100.0
-    grant = Grant(session_s=10.0, now_s=lambda: now_s)
+    grant = Grant(valid_s=5.0, now_s=lambda: now_s)
     with pytest.raises(Busy):
         grant.verify()
     grant.renew(98.0)
@@ -27,7 +27,7 @@ def test_a_worker_flushes_only_while_the_lease_was_confirmed_lately() -> None:
 
 
 def test_what_arrives_late_takes_nothing_back() -> None:
-    grant = Grant(session_s=10.0, now_s=lambda: 100.0)
+    grant = Grant(valid_s=5.0, now_s=lambda: 100.0)
     grant.renew(99.0)
     grant.renew(90.0)
     grant.verify()
@@ -36,7 +36,7 @@ def test_what_arrives_late_takes_nothing_back() -> None:
 FOLLOWER = """
 import time
 from commands.grant import Grant, follow
-grant = Grant(10.0, now_s=lambda: 7.0)
+grant = Grant(5.0, now_s=lambda: 7.0)
 follow(grant, 0)
 while not grant.is_recent():
     time.sleep(0.01)

@@ -1,14 +1,16 @@
-"""Copies of a whole state file in a bucket, made beside the running flow."""
+"""Copies of a member's shards in a bucket, made beside the running flow."""
 
 import logging
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from dataflows.state.entry import End, Part, copy_name, sealed
+from dataflows.state.entry import FORMAT, End, Part, Run, copy_folder, sealed
 from dataflows.state.journal import Journal
 from dataflows.state.reader import StateReader
+from dataflows.state.removing import drop_before
 from schemas.errors import Busy, OrdertideError, StateError
 
 LOGGER = logging.getLogger("ordertide.state")
@@ -21,9 +23,10 @@ SMALL_BYTES = 64_000_000
 MOST_ENTRIES = 4_000
 
 TABLES = {
-    "blobs": "SELECT sequence, shard, run, committed, base, stored FROM blobs ORDER BY sequence",
-    "cold": "SELECT shard, key, sequence, stored FROM cold ORDER BY shard, key, sequence",
-    "floors": "SELECT shard, sequence FROM floors",
+    "blobs": "SELECT sequence, shard, run, committed, base, stored FROM blobs"
+    " WHERE shard = ? ORDER BY sequence",
+    "cold": "SELECT shard, key, sequence, stored FROM cold WHERE shard = ? ORDER BY key, sequence",
+    "floors": "SELECT shard, sequence FROM floors WHERE shard = ?",
 }
 ROW_BYTES = 64  # about what a row takes beside what is stored in it
 
@@ -31,18 +34,18 @@ ROW_BYTES = 64  # about what a row takes beside what is stored in it
 class Copies:
     """Knows when a copy is due, and makes it in a thread of its own, one at a time."""
 
-    def __init__(self, journal: Journal, path: Path, last: End | None, entries: int) -> None:
-        """`last` is the newest copy, `entries` the length of the log since."""
-        self.journal = journal
-        self.path = path
-        self.last = last
-        self.entries = entries
+    def __init__(self, journal: Journal, path: Path, run: Run, member: int) -> None:
+        """Copies of what `member` of `run` has in the file `path`."""
+        self.upload = Upload(journal, path)
+        self.run = run
+        self.member = member
+        self.last: End | None = None
+        self.entries = run.behind
         self.log_bytes = 0
         self.thread: Thread | None = None
-        self.closing = Event()
 
-    def committed(self, size_bytes: int) -> None:
-        """The log has grown by an entry."""
+    def committed(self, size_bytes: int, shards: Sequence[str]) -> None:
+        """The log has grown by an entry; `shards` are the member's."""
         self.log_bytes += size_bytes
         self.entries += 1
         is_due = self.entries > MOST_ENTRIES or self.log_bytes > max(
@@ -50,39 +53,73 @@ class Copies:
         )
         if is_due and not (self.thread and self.thread.is_alive()):
             self.log_bytes = self.entries = 0
-            self.thread = Thread(target=self.attempt, name="state-copy", daemon=True)
+            self.thread = Thread(target=self.attempt, args=[shards], name="state-copy", daemon=True)
             self.thread.start()
 
-    def attempt(self) -> None:
+    def attempt(self, shards: Sequence[str]) -> None:
         """Make a copy; where that fails the log stays, and the next try is when it has grown."""
         try:
-            self.make()
+            self.make(shards)
         except OrdertideError as error:
             LOGGER.warning("the state was not copied, so its log in the bucket stays: %s", error)
 
-    def make(self) -> None:
-        """Make a copy of the file as it is now, and remove what lies before it.
+    def make(self, shards: Sequence[str]) -> None:
+        """Make a copy of `shards` as they are now, and remove what lies before it.
 
         Raises:
-            StateError: the file or an object is damaged, or a run of this id has copied already.
+            StateError: the file or an object is damaged.
             Busy: told to stop while the object store gave no answer.
         """
+        folder = copy_folder(self.run.number, self.member)
+        self.last = self.upload.make(folder, shards, self.member)
+        drop_before(self.upload.journal, self.run, self.member, self.last)
+
+    def close(self) -> None:
+        """Give up a copy that is under way."""
+        self.upload.closing.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Until no copy is under way."""
+        if self.thread:
+            self.thread.join()
+
+
+class Upload:
+    """Puts the rows of shards into a bucket, until told to stop."""
+
+    def __init__(self, journal: Journal, path: Path) -> None:
+        """From the file `path`."""
+        self.journal = journal
+        self.path = path
+        self.closing = Event()
+
+    def make(
+        self, above: str, shards: Sequence[str] | None, member: int, states: bytes = b""
+    ) -> End:
+        """All parts, then the end, in a new folder below `above`; None copies all shards."""
         reader = StateReader(self.path)
         try:
-            copy = self.upload(reader)
+            number = reader.position(member)
+            folder = f"{above}/{number:012}-{secrets.token_hex(4)}"
+            copied = reader.shards() if shards is None else list(shards)
+            count = size_bytes = 0
+            for count, part in enumerate(parts(reader, copied), start=1):
+                size_bytes += self.put(f"{folder}/{count - 1:06}", part)
+            end = End(
+                format=FORMAT,
+                store=reader.meta.store,
+                folder=folder,
+                parts=count,
+                size_bytes=size_bytes,
+                number=number,
+                sequence=reader.meta.sequence,
+                commits=reader.meta.commits,
+                shards=copied,
+                states=states,
+            )
         finally:
             reader.close()
-        self.last = copy
-        self.journal.asked(lambda: self.journal.drop_before(copy))
-
-    def upload(self, reader: StateReader) -> End:
-        """All parts, then the end."""
-        meta, last_run = reader.meta, reader.tables.last_run() or "first"
-        folder = copy_name(meta.commits, last_run)
-        count = size_bytes = 0
-        for count, part in enumerate(parts(reader), start=1):
-            size_bytes += self.put(f"{folder}/{count - 1:06}", part)
-        end = End(1, meta.store, count, size_bytes, meta.sequence, meta.commits, last_run)
         self.put(f"{folder}/end", end)
         return end
 
@@ -99,21 +136,11 @@ class Copies:
             raise StateError(f"{self.journal.bucket.name}/{name}: is there with another content")
         return len(found)
 
-    def close(self) -> None:
-        """Give up a copy that is under way."""
-        self.closing.set()
-        self.wait()
 
-    def wait(self) -> None:
-        """Until no copy is under way."""
-        if self.thread:
-            self.thread.join()
-
-
-def parts(reader: StateReader) -> Iterator[Part]:
-    """All rows of a state file, in parts of about PART_BYTES."""
+def parts(reader: StateReader, shards: Sequence[str]) -> Iterator[Part]:
+    """All rows of shards, in parts of about PART_BYTES."""
     part, size_bytes = Part([], [], []), 0
-    for kind, row in rows(reader):
+    for kind, row in rows(reader, shards):
         getattr(part, kind).append(row)
         size_bytes += ROW_BYTES + (len(row[-1]) if isinstance(row[-1], bytes) else 0)
         if size_bytes > PART_BYTES:
@@ -122,8 +149,9 @@ def parts(reader: StateReader) -> Iterator[Part]:
     yield part
 
 
-def rows(reader: StateReader) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def rows(reader: StateReader, shards: Sequence[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """(table, row) of everything; what is stored stands last."""
-    for table, statement in TABLES.items():
-        for row in reader.database.execute(statement):
-            yield table, row
+    for shard in shards:
+        for table, statement in TABLES.items():
+            for row in reader.database.execute(statement, (shard,)):
+                yield table, row

@@ -1,12 +1,17 @@
 """What the objects of a shard store in a bucket hold, and their names.
 
-    store                        who made it, and for how many shards
-    log/000000000017             commit 17: every blob and cold row of one epoch
-    copies/000000000016-RUN/000  everything as it was after commit 16, in parts;
-    copies/000000000016-RUN/end  there once all parts are
+    owner                      who made the store, and for how many shards
+    runs/000007                run 7: its members, and where it goes on
+    logs/000007/02/000000017   commit 17 of member 2: its blobs, cold rows and states of one epoch
+    full/000007/02/000000016-TOKEN/000000   all that member 2 has, as it was after commit 16, in
+    full/000007/02/000000016-TOKEN/end      parts; `end` is there once all parts are
+    full/000001/base/NUMBER-TOKEN/…   what there was before the first run
+    news/000007/…              what the hosts of a run tell each other (commands/meeting.py)
 
 An object is 4 bytes of CRC-32 (of its name and what follows) and msgpack. Blobs and rows in it are
 framed (dataflows/state/frame.py), with a checksum and a version of their own.
+
+Format 1 had one log (dataflows/state/one_log.py), so that only one process could write.
 """
 
 from typing import TypeVar
@@ -17,8 +22,9 @@ import msgspec
 from dataflows.state.frame import WAY_OUT
 from schemas.errors import StateError
 
-FORMAT = 1
+FORMAT = 2
 CRC_BYTES = 4
+STARTED = "started"  # news: everybody who could have been of an earlier run has heard of this one
 
 Blob = tuple[int, bool, bytes]  # sequence, is base, as stored
 Row = tuple[str, int, bytes | None]  # key, sequence, as stored
@@ -33,20 +39,51 @@ class Change(msgspec.Struct, array_like=True):
     rows: list[Row]
 
 
-class Entry(msgspec.Struct, array_like=True):
-    """A commit. `pointers` are bytewax's recovery files as they were then, by name.
+class Run(msgspec.Struct, array_like=True, kw_only=True):
+    """Processes that work together, each with a log of its own, from one start to one end.
 
-    One without changes says that another process has taken the store over.
+    It goes on at `states` (dataflows/state/states.py); of the logs of the run before, one for each
+    of its members, the first `ends` commits count. `sequence` and `commits` are the last numbers
+    that were given before it. `addresses` are those of all members, host by host, where they are on
+    several `hosts`. `behind` is how many commits of earlier runs a new host would have to read. Of
+    `hosts_before`, those after the first may not have heard of this run yet.
     """
 
     format: int
     store: str
     number: int
-    run: str
+    token: str
+    host: str
+    members: int
+    ends: list[int]
+    sequence: int
+    commits: int
+    states: bytes
+    hosts: int = 1
+    addresses: list[str] = []
+    behind: int = 0
+    hosts_before: int = 1
+
+
+class Entry(msgspec.Struct, array_like=True, kw_only=True):
+    """A commit of a member: what its shards changed in an epoch, and the states of its steps.
+
+    `epoch` is the same for all members at the end of one epoch, and grows. `token` is the writer's.
+    A claim says that another run has taken over: it is the last of its log.
+    """
+
+    format: int
+    store: str
+    run: int
+    member: int
+    number: int
+    epoch: int
+    token: str
     host: str
     sequence: int
     changes: list[Change]
-    pointers: dict[str, bytes]
+    states: bytes
+    is_claim: bool = False
 
 
 class Part(msgspec.Struct, array_like=True):
@@ -57,46 +94,77 @@ class Part(msgspec.Struct, array_like=True):
     floors: list[tuple[str, int]]
 
 
-class End(msgspec.Struct, array_like=True):
-    """The last object of a copy: how many parts it has, and the numbers that were given."""
+class End(msgspec.Struct, array_like=True, kw_only=True):
+    """The last object of a copy of `shards`: where its parts are, and how far it goes.
+
+    `states` are there where no log is: before the first run.
+    """
 
     format: int
     store: str
+    folder: str
     parts: int
     size_bytes: int
-    sequence: int
     number: int
-    run: str
+    sequence: int
+    commits: int
+    shards: list[str]
+    states: bytes = b""
 
 
 class Owner(msgspec.Struct, array_like=True):
-    """The object `store`."""
+    """The object `owner`; `base` is the copy of what there was before the first run, if any."""
 
     format: int
     store: str
     shards: int
+    base: str = ""
 
 
-Content = TypeVar("Content", Entry, Part, End, Owner)
+class News(msgspec.Struct, array_like=True):
+    """What a host tells the others of its run."""
+
+    format: int
+    host: int
+    is_clean: bool
+    reason: str
+
+
+Content = TypeVar("Content", bound=msgspec.Struct)
 encode = msgspec.msgpack.Encoder().encode
 
 
-def log_name(number: int) -> str:
-    """The object of a commit; its name has no run in it, so that only one run can write it."""
-    return f"log/{number:012}"
+def run_name(run: int) -> str:
+    """The object of a run; nobody else can begin a run of this number."""
+    return f"runs/{run:06}"
 
 
-def copy_name(number: int, run: str) -> str:
-    """The folder of a copy; two runs that copy the same commit don't meet."""
-    return f"copies/{number:012}-{run}"
+def log_folder(run: int, member: int) -> str:
+    """Where the commits of a member are."""
+    return f"logs/{run:06}/{member:02}"
+
+
+def log_name(run: int, member: int, number: int) -> str:
+    """The object of a commit."""
+    return f"{log_folder(run, member)}/{number:09}"
+
+
+def copy_folder(run: int, member: int) -> str:
+    """Where the copies of a member are."""
+    return f"full/{run:06}/{member:02}"
+
+
+def news_name(run: int, what: str) -> str:
+    """The object of something that a host tells the others of a run."""
+    return f"news/{run:06}/{what}"
 
 
 def number_of(name: str) -> int:
-    """The number in the name of an object of a log or a copy."""
-    return int(name.split("/")[1][:12])
+    """The number at the end of the name of a run or a commit."""
+    return int(name.rpartition("/")[2])
 
 
-def sealed(name: str, content: Entry | Part | End | Owner) -> bytes:
+def sealed(name: str, content: msgspec.Struct) -> bytes:
     """The bytes of an object."""
     body = encode(content)
     return crc32(body, crc32(name.encode())).to_bytes(CRC_BYTES) + body
@@ -117,6 +185,7 @@ def unsealed(name: str, found: bytes | None, kind: type[Content]) -> Content:
         content = msgspec.msgpack.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise StateError(f"{name}: {error}; was it written by another version?") from error
-    if not isinstance(content, Part) and content.format != FORMAT:
-        raise StateError(f"{name}: format {content.format}, this version reads {FORMAT}")
+    written = getattr(content, "format", FORMAT)  # the parts of a copy have none of their own
+    if written != FORMAT:
+        raise StateError(f"{name}: format {written}, this version reads {FORMAT}")
     return content

@@ -1,83 +1,150 @@
-"""A state file that follows the log of a bucket."""
+"""A state file that follows the logs of a bucket."""
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
-from dataflows.state.bucket import Bucket, Patience
 from dataflows.state.chain import Chain
-from dataflows.state.entry import Change, Entry, log_name, unsealed
-from dataflows.state.fetching import OTHERS, fetch
+from dataflows.state.entry import Change, End, Entry, Run, log_name
+from dataflows.state.frame import WAY_OUT
 from dataflows.state.journal import Journal
 from dataflows.state.layout import explained
-from dataflows.state.recovery_copy import put_back
+from dataflows.state.removing import is_whole
+from dataflows.state.room import check_room
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.staged import Staged, StagedBlob, StagedRow
+from dataflows.state.states import pointed, unpacked
 from dataflows.state.tables import Tables
 from schemas.errors import StateError
 
 
-class Follower:
-    """Writes to an open file what the log has beyond it."""
+class Chapter(NamedTuple):
+    """A run, and how many commits of each member count; `ends` is empty where it only begins."""
 
-    def __init__(self, store: SqliteShardStore, journal: Journal, recovery: Path) -> None:
-        """`recovery` is where bytewax's files belong on this host."""
+    run: Run
+    ends: Sequence[int]
+
+
+class Follower:
+    """Writes to an open file what the bucket has beyond it. The file's lock is the caller's."""
+
+    def __init__(self, store: SqliteShardStore, journal: Journal) -> None:
+        """`store` is the file of the bucket's store."""
         self.store = store
         self.journal = journal
-        self.recovery = recovery
 
-    def catch_up(self, last: int) -> dict[str, bytes]:
-        """Write to the file what others have committed, or this host before it was killed.
+    def catch_up(self, chapters: Sequence[Chapter], base: str) -> None:
+        """Bring the file to the end of the last chapter, by logs, by copies where they are gone.
 
-        Until this host's run has claimed the store, an empty last run in the file says that it goes
-        on from others' commits, and the recovery files here are not the ones to go on by: those of
-        the last commit are put in their place, and returned.
+        `base` is the copy of what there was before run 1.
 
         Raises:
             StateError: an object is missing, damaged or another store's.
         """
-        for entry in self.journal.entries(self.store.meta.commits + 1, last):
-            self.check(entry)
-            self.apply(entry)
-        if self.store.tables.last_run() != OTHERS:
-            return {}
-        name = log_name(self.store.meta.commits)
-        found = self.journal.asked(lambda: self.journal.bucket.read(name))
-        pointers = unsealed(name, found, Entry).pointers if found else {}
-        if pointers:
-            put_back(self.recovery, pointers)
-        return pointers
+        for number, (run, ends) in enumerate(chapters):
+            at = self.store.tables.bucket_run()
+            if run.number > at:
+                if number == 0:
+                    self.restore_before(run, base)
+                self.enter(run)
+                if number == 0 and is_whole(self.journal, run):
+                    self.restore_members(run)
+            for member, end in enumerate(ends):
+                self.follow(run, member, end)
 
-    def check(self, entry: Entry) -> None:
-        """See that an entry is the next one of this store."""
-        meta = self.store.meta
-        if (entry.store, entry.number) != (meta.store, meta.commits + 1):
+    def restore_before(self, run: Run, base: str) -> None:
+        """Put back what there was before the first run, if a file begins with that."""
+        if run.number == 1 and base:
+            self.restore_base(base)
+
+    def restore_members(self, run: Run) -> None:
+        """Put back copies of all members of a run: whatever there was before it is in them."""
+        for member in range(run.members):
+            self.restore_member(run, member)
+
+    def enter(self, run: Run) -> None:
+        """Go to the beginning of a run: what its shards don't go on from never happened."""
+        begun = pointed(unpacked(run.states))
+        with self.transaction() as tables:
+            for shard in tables.shards():
+                tables.forget(shard, begun.get(shard, -1))
+            tables.count(run.sequence, run.commits)
+            tables.enter_run(run.number)
+
+    def follow(self, run: Run, member: int, end: int) -> None:
+        """Write the commits of a member up to number `end`."""
+        at = self.store.tables.position(member)
+        if at >= end:
+            return
+        kept = self.journal.numbers(run.number, member)
+        if not kept or kept[0] > at + 1:
+            at = self.restore_member(run, member)
+        for entry in self.journal.entries(run.number, member, at + 1, end):
+            self.check(entry, run)
+            self.apply(entry, run)
+
+    def restore_member(self, run: Run, member: int) -> int:
+        """Put back the newest copy of a member; the number of its last commit."""
+        copy = self.journal.copy(run.number, member)
+        if copy is None:
+            name = f"{self.journal.bucket.name}/{log_name(run.number, member, 1)}"
+            raise StateError(f"{name}: missing, and there is no copy instead of it; {WAY_OUT}")
+        self.restore(copy)
+        with self.transaction() as tables:
+            tables.note_position(member, copy.number)
+        return copy.number
+
+    def restore_base(self, folder: str) -> None:
+        """Put back what there was before the first run, unless all its members have copies."""
+        base = self.journal.find(f"{folder}/end", End)
+        if base:
+            self.restore(base)
+
+    def restore(self, copy: End) -> None:
+        """Replace all that the file has of the shards of a copy."""
+        with explained(self.store.path):
+            check_room(self.store.path.parent, 2 * copy.size_bytes)
+        with self.transaction() as tables:
+            for shard in copy.shards:
+                tables.forget(shard, -1)
+            tables.count(copy.sequence, copy.commits)
+        for part in self.journal.parts(copy):
+            with self.transaction() as tables:
+                tables.insert(part.blobs, part.cold, part.floors)
+
+    def check(self, entry: Entry, run: Run) -> None:
+        """See that an entry is one of this store."""
+        if entry.store != run.store or entry.run != run.number or entry.is_claim:
+            name = log_name(run.number, entry.member, entry.number)
             raise StateError(
-                f"{self.journal.bucket.name}: {log_name(meta.commits + 1)} is commit "
-                f"{entry.number} of store {entry.store}; was the bucket copied over another?"
+                f"{self.journal.bucket.name}: {name} is no commit of run {run.number} of store "
+                f"{run.store}; was the bucket copied over another?"
             )
 
-    def apply(self, entry: Entry) -> None:
-        """Do to the file what the entry's writer did to its own, in one transaction.
+    def apply(self, entry: Entry, run: Run) -> None:
+        """Do to the file what the entry's writer did to its own, in one transaction."""
+        committed = run.commits + entry.number
+        with self.transaction() as tables:
+            for change in entry.changes:
+                apply_change(tables, change, entry.token, committed)
+            tables.count(entry.sequence, committed)
+            tables.note_position(entry.member, entry.number)
 
-        Without an fsync of its own: after a power cut the log is there to catch up by.
-        """
+    @contextmanager
+    def transaction(self) -> Iterator[Tables]:
+        """All or nothing, without an fsync of its own: after a power cut the bucket is there."""
         store = self.store
         with store.lock, explained(store.path):
             store.database.execute("PRAGMA synchronous = NORMAL")
             try:
                 with store.database:
                     store.database.execute("BEGIN IMMEDIATE")
-                    for change in entry.changes:
-                        apply_change(store.tables, change, entry)
-                    store.tables.count(entry.sequence, entry.number)
-                    if entry.run not in (store.run, store.tables.last_run()):
-                        store.tables.note_run(OTHERS)
+                    yield store.tables
             finally:
                 store.database.execute("PRAGMA synchronous = FULL")
-            store.meta.commits = entry.number
-            store.sequence = store.meta.sequence = entry.sequence
 
 
-def apply_change(tables: Tables, change: Change, entry: Entry) -> None:
+def apply_change(tables: Tables, change: Change, token: str, committed: int) -> None:
     """Add what a commit changed in a shard, and remove what that made superfluous."""
     tables.forget(change.shard, change.previous)
     if not change.blobs:
@@ -86,29 +153,6 @@ def apply_change(tables: Tables, change: Change, entry: Entry) -> None:
     staged = Staged()
     staged.blobs[change.shard] = [StagedBlob(*blob) for blob in change.blobs]
     staged.rows[change.shard] = [StagedRow(*row) for row in change.rows]
-    tables.write(staged, entry.run, entry.number)
+    tables.write(staged, token, committed)
     after = chain.after([(sequence, base) for sequence, base, _ in change.blobs])
     tables.prune([(change.shard, chain.kept, after)])
-
-
-def fetch_state(path: Path, recovery: Path, bucket: Bucket, patience: Patience) -> int:
-    """Make the file `path` and the folder `recovery` as the bucket has them; how many commits.
-
-    Takes nothing over: the flow may run meanwhile.
-
-    Raises:
-        StateError: the bucket holds no state, or something in it is damaged, or was removed while
-            it was read.
-    """
-    journal = Journal(bucket, patience)
-    owner = journal.owner()
-    if owner is None:
-        raise StateError(f"{bucket.name}: holds no state; correct state.bucket or state.prefix")
-    head = journal.head()
-    fetch(path, owner, head, journal)
-    store = SqliteShardStore(path, owner.shards)
-    try:
-        Follower(store, journal, recovery).catch_up(head.last)
-    finally:
-        store.close()
-    return head.last

@@ -1,18 +1,17 @@
-"""The log of commits in a bucket, and the copies that let its beginning go.
+"""The objects of a shard store in a bucket: runs, the logs of their members, and copies.
 
-Numbers in the log have no gaps, and an object is created only where there is none: of two processes
-that write commit 17, one is told that it is there, and stops. So the log is one line whoever writes
-it, without leases or clocks. A process that takes over first writes an entry of its own (a claim):
-from then on the one before can add nothing.
+Numbers in a log have no gaps, and an object is created only where there is none: of two processes
+that write commit 17 of a log, one is told that it is there, and stops. So a log is one line whoever
+writes it, without leases or clocks. A run that takes over first adds a claim to every log of the
+run before: from then on its members can add nothing.
 
-What lies before the newest copy goes. A process that slept through that may find its number free
-again and write it: what it writes lies before the copy and counts for nobody, and it stops where it
-meets the kept log.
+A claim stays when the log before it goes. Of a member that slept through all that, the next commit
+has the number of the claim, however late it comes.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from dataflows.state.bucket import AlreadyThere, Bucket, Patience
 from dataflows.state.entry import (
@@ -21,9 +20,12 @@ from dataflows.state.entry import (
     Entry,
     Owner,
     Part,
-    copy_name,
+    Run,
+    copy_folder,
+    log_folder,
     log_name,
     number_of,
+    run_name,
     sealed,
     unsealed,
 )
@@ -31,7 +33,7 @@ from schemas.errors import Busy, SettingsError, StateError
 
 # Reads that are under way together: 4,000 commits of 20 ms each are read within seconds.
 READERS = 16
-OWNER = "store"
+OWNER = "owner"
 
 Answer = TypeVar("Answer")
 
@@ -40,20 +42,8 @@ class TakenOver(StateError):
     """Another process has written the commit that was ours to write."""
 
 
-class Head(NamedTuple):
-    """How far a bucket has come: its newest whole copy, and the last number of its log."""
-
-    copy: End | None
-    last: int
-
-    @property
-    def first(self) -> int:
-        """The oldest commit that a state file may have come to, and still go on by the log."""
-        return self.copy.number if self.copy else 0
-
-
 class Journal:
-    """Reads and writes the log. Waits as long as the object store gives no answer."""
+    """Reads and writes the objects. Waits as long as the object store gives no answer."""
 
     def __init__(self, bucket: Bucket, patience: Patience) -> None:
         """`patience` says when to give up."""
@@ -72,6 +62,15 @@ class Journal:
             except Busy as busy:
                 self.patience.wait(busy)
 
+    def find(self, name: str, kind: type[Content]) -> Content | None:
+        """An object, if it is there.
+
+        Raises:
+            StateError: it is damaged.
+        """
+        found = self.asked(lambda: self.bucket.read(name))
+        return unsealed(name, found, kind) if found else None
+
     def read(self, name: str, kind: type[Content]) -> Content:
         """An object.
 
@@ -79,37 +78,6 @@ class Journal:
             StateError: it isn't there, or damaged.
         """
         return unsealed(name, self.asked(lambda: self.bucket.read(name)), kind)
-
-    def owner(self) -> Owner | None:
-        """Who made the store; None in an empty bucket. One try: a wrong setting shows here."""
-        found = self.bucket.read(OWNER)
-        return unsealed(OWNER, found, Owner) if found else None
-
-    def head(self) -> Head:
-        """How far it has come."""
-        names = self.asked(lambda: self.bucket.names("copies"))
-        ends = [name for name in names if name.endswith("/end")]
-        copy = self.read(ends[-1], End) if ends else None
-        first = copy.number if copy else 0
-        log = [number_of(name) for name in self.asked(lambda: self.bucket.names("log"))]
-        return Head(copy, max([first, *log]))
-
-    def entries(self, first: int, last: int) -> Iterator[Entry]:
-        """The commits of these numbers, in order.
-
-        Raises:
-            StateError: one is missing or damaged.
-        """
-        yield from self.read_all([log_name(n) for n in range(first, last + 1)], Entry)
-
-    def parts(self, copy: End) -> Iterator[Part]:
-        """The parts of a copy.
-
-        Raises:
-            StateError: one is missing or damaged.
-        """
-        folder = copy_name(copy.number, copy.run)
-        yield from self.read_all([f"{folder}/{n:06}" for n in range(copy.parts)], Part)
 
     def read_all(self, names: list[str], kind: type[Content]) -> Iterator[Content]:
         """Objects in the order of their names, a few read at the same time."""
@@ -119,6 +87,54 @@ class Journal:
                     lambda name: self.read(name, kind), names[first : first + READERS]
                 )
 
+    def names(self, folder: str) -> list[str]:
+        """The names of all objects below `folder`, sorted."""
+        return self.asked(lambda: self.bucket.names(folder))
+
+    def owner(self) -> Owner | None:
+        """Who made the store; None in an empty bucket. One try: a wrong setting shows here."""
+        found = self.bucket.read(OWNER)
+        return unsealed(OWNER, found, Owner) if found else None
+
+    def runs(self) -> list[int]:
+        """The numbers of all runs that are kept, in order."""
+        return [number_of(name) for name in self.names("runs")]
+
+    def run(self, number: int) -> Run:
+        """A run.
+
+        Raises:
+            StateError: it isn't there, or damaged.
+        """
+        return self.read(run_name(number), Run)
+
+    def numbers(self, run: int, member: int) -> list[int]:
+        """The commits that are kept of a member, in order, its claim included."""
+        return [number_of(name) for name in self.names(log_folder(run, member))]
+
+    def entries(self, run: int, member: int, first: int, last: int) -> Iterator[Entry]:
+        """The commits of these numbers, in order.
+
+        Raises:
+            StateError: one is missing or damaged.
+        """
+        names = [log_name(run, member, number) for number in range(first, last + 1)]
+        yield from self.read_all(names, Entry)
+
+    def copy(self, run: int, member: int) -> End | None:
+        """The newest whole copy of a member."""
+        folder = copy_folder(run, member)
+        ends = [name for name in self.names(folder) if name.endswith("/end")]
+        return self.read(ends[-1], End) if ends else None
+
+    def parts(self, copy: End) -> Iterator[Part]:
+        """The parts of a copy.
+
+        Raises:
+            StateError: one is missing or damaged.
+        """
+        yield from self.read_all([f"{copy.folder}/{n:06}" for n in range(copy.parts)], Part)
+
     def append(self, entry: Entry) -> int:
         """Store a commit, durable when this returns; its size in bytes.
 
@@ -126,15 +142,15 @@ class Journal:
             TakenOver: another process has written this number.
             Busy: told to stop while there was no answer: it is stored or not.
         """
-        name = log_name(entry.number)
+        name = log_name(entry.run, entry.member, entry.number)
         content = sealed(name, entry)
         if not self.create(name, content):
             theirs = self.read(name, Entry)
-            whose = "this" if theirs.run == entry.run else "another"
+            whose = "this" if theirs.token == entry.token else "another"
             raise TakenOver(
-                f"{self.bucket.name}: commit {entry.number} was written by {whose} process "
-                f"({theirs.host}, run {theirs.run}); this one has to stop, and a new one goes on "
-                "from there"
+                f"{self.bucket.name}: commit {entry.number} of member {entry.member} was written "
+                f"by {whose} process ({theirs.host}, run {theirs.token}); this one has to stop, "
+                "and a new one goes on from there"
             )
         return len(content)
 
@@ -165,15 +181,6 @@ class Journal:
             "version 19 and Garage know it)"
         )
 
-    def drop_before(self, copy: End) -> None:
-        """Remove what `copy` has made superfluous, and what a process without right has left."""
-        kept = copy_name(copy.number, copy.run)
-        log = [name for name in self.bucket.names("log") if number_of(name) < copy.number]
-        copies = [
-            name
-            for name in self.bucket.names("copies")
-            if number_of(name) <= copy.number and not name.startswith(f"{kept}/")
-        ]
-        # The end of a copy goes first: one without is no copy.
-        copies.sort(key=lambda name: not name.endswith("/end"))
-        self.bucket.remove([*copies, *log])
+    def remove(self, names: list[str]) -> None:
+        """Remove objects."""
+        self.asked(lambda: self.bucket.remove(names))

@@ -24,6 +24,7 @@ COLD = """
 COLD_AT = """
     SELECT key, max(sequence), stored FROM cold WHERE shard = ? AND sequence <= ?
     GROUP BY key ORDER BY key"""
+POSITIONS = "SELECT 1 FROM sqlite_master WHERE name = 'positions'"
 COLD_ORDERS = """
     SELECT count(*) FROM
     (SELECT stored IS NOT NULL AS is_there, max(sequence) FROM cold WHERE shard = ? GROUP BY key)
@@ -126,6 +127,12 @@ class StateReader:
         with explained(self.path):
             said = [text for (text,) in self.database.execute("PRAGMA quick_check(20)")]
         return [] if said == ["ok"] else said
+
+    def position(self, member: int) -> int:
+        """How many commits of a member of its run the file has; 0 if it never was in a bucket."""
+        with explained(self.path):
+            found = self.database.execute(POSITIONS).fetchone()
+            return self.tables.position(member) if found else 0
 
     def size_bytes(self) -> int:
         """The file and its log."""

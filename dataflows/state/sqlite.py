@@ -6,11 +6,11 @@ after the highest that was stored.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 
-from dataflows.state.chain import Chain, Link, links_to
+from dataflows.state.chain import Chain, Link, Outlook, links_to
 from dataflows.state.frame import Place, frame, squeeze, unframe
 from dataflows.state.layout import connect, explained, prepare, set_limit
 from dataflows.state.lock import ProcessLock
@@ -191,16 +191,23 @@ class SqliteShardStore:
             }
             with self.database:
                 self.database.execute("BEGIN IMMEDIATE")
-                self.tables.write(self.staged, self.run, committed)
-                self.tables.count(self.sequence, committed)
-                self.tables.prune(
-                    (shard, self.chains[shard].kept, outlook) for shard, outlook in kept.items()
-                )
+                self._write(kept, committed)
             self.meta.commits = committed
             self.turns.end_epoch()
             self.staged = Staged()
             for shard, outlook in kept.items():
                 self.chains[shard].kept = outlook
+
+    def _write(self, kept: Mapping[str, Outlook], committed: int) -> None:
+        """What a commit writes, inside its transaction."""
+        self.tables.write(self.staged, self.run, committed)
+        self.tables.count(self.sequence, committed)
+        self.tables.prune(
+            (shard, self.chains[shard].kept, outlook) for shard, outlook in kept.items()
+        )
+
+    def note(self, step: str, key: str, state: bytes, batches: int = 0) -> None:
+        """Nothing to do: bytewax's own files lie beside this one."""
 
     def inspect(self) -> Summary:
         files = [self.path, self.path.with_name(f"{self.path.name}-wal")]

@@ -94,6 +94,14 @@ class ShardStore(Protocol):
     def cold_keys(self, shard: str) -> Iterator[str]:
         """The keys in the cold, sorted. What is staged meanwhile may or may not be among them."""
 
+    def note(self, step: str, key: str, state: bytes, batches: int = 0) -> None:
+        """Keep with the next commit what a step gives to bytewax for a key.
+
+        `batches` is how many the step has seen since the run began, where it counts them: the same
+        number for all processes at the end of an epoch. Only a store that others resume from, on
+        other hosts, does anything with it.
+        """
+
     def commit(self) -> None:
         """Make everything staged durable, all or nothing; when this returns it is on the disk.
 

@@ -15,6 +15,11 @@ BLOBS = """
     ORDER BY sequence"""
 FLOOR = "SELECT sequence FROM floors WHERE shard = ?"
 
+SHARDS = "SELECT DISTINCT shard FROM blobs UNION SELECT DISTINCT shard FROM cold"
+# Only in files of a store that lies in a bucket.
+POSITIONS = """
+    CREATE TABLE IF NOT EXISTS positions (member INTEGER PRIMARY KEY, number INTEGER NOT NULL)"""
+
 BEYOND = tuple(
     f"SELECT 1 FROM {table} WHERE shard = ? AND sequence > ? LIMIT 1"  # noqa: S608 - our tables
     for table in ("blobs", "cold", "floors")
@@ -108,14 +113,41 @@ class Tables:
         values = [(sequence, "sequence"), (committed, "commits")]
         self.database.executemany("UPDATE meta SET value = max(value, ?) WHERE name = ?", values)
 
-    def note_run(self, run: str) -> None:
-        """Store which run has written last, where several hosts take turns."""
-        self.database.execute("INSERT OR REPLACE INTO meta VALUES ('run', ?)", (run,))
+    def shards(self) -> list[str]:
+        """The names of all shards that have something here."""
+        return [shard for (shard,) in self.database.execute(SHARDS)]
 
-    def last_run(self) -> str | None:
-        """Which run `note_run` was told of; None if it never was."""
-        found = self.database.execute("SELECT value FROM meta WHERE name = 'run'").fetchone()
-        return str(found[0]) if found else None
+    def insert(
+        self,
+        blobs: list[tuple[int, str, str, int, int, bytes]],
+        cold: list[tuple[str, str, int, bytes | None]],
+        floors: list[tuple[str, int]],
+    ) -> None:
+        """Put rows in as they stand in another file."""
+        self.database.executemany("INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)", blobs)
+        self.database.executemany("INSERT INTO cold VALUES (?, ?, ?, ?)", cold)
+        self.database.executemany("INSERT INTO floors VALUES (?, ?)", floors)
+
+    def bucket_run(self) -> int:
+        """The run in the bucket that the file has come to; 0 if it never was in one."""
+        found = self.database.execute("SELECT value FROM meta WHERE name = 'bucket_run'").fetchone()
+        return int(found[0]) if found else 0
+
+    def enter_run(self, run: int) -> None:
+        """Store that the file is at the beginning of a run."""
+        self.database.execute("INSERT OR REPLACE INTO meta VALUES ('bucket_run', ?)", (run,))
+        self.database.execute(POSITIONS)
+        self.database.execute("DELETE FROM positions")
+
+    def position(self, member: int) -> int:
+        """How many commits of a member of that run the file has."""
+        statement = "SELECT number FROM positions WHERE member = ?"
+        found = self.database.execute(statement, (member,)).fetchone()
+        return int(found[0]) if found else 0
+
+    def note_position(self, member: int, number: int) -> None:
+        """Store how many commits of a member the file has."""
+        self.database.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (member, number))
 
     def prune(self, changes: Iterable[tuple[str, Outlook, Outlook]]) -> None:
         """Remove what no resume needs, now that a shard's outlook has become another.

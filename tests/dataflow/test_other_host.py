@@ -16,7 +16,8 @@ from tests.dataflow.outcome import (
     of_topics,
     transitions,
 )
-from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
+from tests.dataflow.samples import END, arrival_at, some_orders, with_commands, with_parcels
+from tests.dataflow.test_cluster import feed_and_wait, shared_out
 from tests.s3 import S3
 
 KILLS = 6
@@ -156,8 +157,36 @@ def test_a_flow_that_waits_for_the_bucket_can_be_stopped(
     assert "is state.endpoint right?" in engine.said()
 
 
-def test_several_workers_with_a_bucket_are_refused(hosted: Engine) -> None:
+def test_several_workers_of_several_hosts_one_after_the_other(
+    hosted: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_commands(with_parcels(some_orders(100, rng), rng), rng)
+    size = len(events) // 4 + 1
+    for number, workers in enumerate((2, 3, 1, 2)):
+        hosted.track["workers"] = workers
+        hosted.track["folder"] = str(tmp_path / f"host-{number % 3}")  # the last is the first again
+        hosted.start()
+        part = events[number * size : (number + 1) * size]
+        hosted.feed(part)
+        hosted.wait_for_clock(arrival_at(part[len(part) // 2]))
+        if number < 3:
+            hosted.kill()
+    hosted.tick(END)
+    hosted.wait_for_clock(END)
+    hosted.stop()
+    assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))
+
+
+def test_a_worker_with_a_bucket_that_is_killed_is_followed_by_all_being_started_again(
+    hosted: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_commands(with_parcels(some_orders(80, rng), rng), rng)
     hosted.track["workers"] = 2
     hosted.start()
-    assert hosted.exit_code() == 2
-    assert "works with one worker, not 2" in hosted.said()
+    for part in shared_out(events, 3):
+        feed_and_wait(hosted, part, kill=True)
+    hosted.tick(END)
+    hosted.wait_for_clock(END)
+    hosted.stop()
+    assert hosted.said().count("was killed (SIGKILL); all are started again in") == 3
+    assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))

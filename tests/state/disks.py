@@ -1,13 +1,18 @@
 """What the shard stores of these tests lie on, and what is left there after a crash."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from dataflows.state.beginning import Plan, begin_run
 from dataflows.state.bucket import Bucket
+from dataflows.state.journal import Journal
 from dataflows.state.memory import MemoryShardStore
 from dataflows.state.objects import ObjectShardStore
+from dataflows.state.place import Place
 from dataflows.state.sqlite import SqliteShardStore
-from dataflows.state.store import ShardStore
+from dataflows.state.states import TRACK, StepState, encode_state
+from dataflows.state.store import Pointer, ShardStore
 from schemas.settings import StateSettings
 from tests.s3 import patient
 
@@ -43,10 +48,48 @@ class SqliteDisk:
         return self.store
 
 
-def object_store(folder: Path, settings: StateSettings, shards: int = SHARDS) -> ObjectShardStore:
+class NotingStore(ObjectShardStore):
+    """Notes the state of each shard that is staged, as its step would."""
+
+    batches = 0
+
+    def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
+        blobs = super().open(shard, pointer)
+        if pointer:
+            self.note(TRACK, shard, encode_state(StepState(shard, pointer, {})))
+        return blobs
+
+    def stage(
+        self,
+        shard: str,
+        blob: bytes,
+        *,
+        base: bool,
+        cold: Sequence[tuple[str, bytes | None]] = (),
+    ) -> Pointer:
+        pointer = super().stage(shard, blob, base=base, cold=cold)
+        state = encode_state(StepState(shard, pointer, {}))
+        self.note(TRACK, shard, state, self.batches + 1)
+        return pointer
+
+    def commit(self) -> None:
+        super().commit()
+        self.batches += 1
+
+
+def journal_of(settings: StateSettings) -> Journal:
+    return Journal(Bucket(settings, "000"), patient())
+
+
+def place_in(folder: Path, shards: int = SHARDS) -> Place:
+    return Place(folder / "shards.sqlite", folder / "recovery", shards)
+
+
+def object_store(folder: Path, settings: StateSettings, shards: int = SHARDS) -> NotingStore:
     """The store in a bucket, as a host with this folder opens it."""
-    path, recovery = folder / "shards.sqlite", folder / "recovery"
-    return ObjectShardStore(path, shards, Bucket(settings, "000"), recovery, patient())
+    journal, place = journal_of(settings), place_in(folder, shards)
+    run = begin_run(journal, place, Plan(members=1))
+    return NotingStore(place.path, journal, shards, run)
 
 
 class BucketDisk:

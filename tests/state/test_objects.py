@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from dataflows.state import copying
+from dataflows.state.beginning import create_run
 from dataflows.state.bucket import Bucket
 from dataflows.state.journal import TakenOver
 from dataflows.state.objects import ObjectShardStore
@@ -17,7 +18,7 @@ from dataflows.state.store import Pointer
 from schemas.errors import Busy, SettingsError, StateError
 from schemas.settings import StateSettings
 from tests.s3 import S3
-from tests.state.disks import object_store
+from tests.state.disks import journal_of, object_store
 
 Host = Callable[[str], ObjectShardStore]
 
@@ -52,15 +53,15 @@ def written(store: ObjectShardStore, blob: bytes, *, base: bool = False) -> Poin
     return pointer
 
 
-def names(settings: StateSettings) -> list[str]:
-    return Bucket(settings, "000").names("")
+def names(settings: StateSettings, folder: str = "") -> list[str]:
+    return Bucket(settings, "000").names(folder)
 
 
 def test_a_process_whose_store_was_taken_over_can_write_no_more(host: Host) -> None:
     zombie = host("one")
     pointer = begun(zombie)
     store = host("two")
-    with pytest.raises(TakenOver, match=f"another process .*run {store.run}"):
+    with pytest.raises(TakenOver, match=f"another process .*run {store.in_run.token}"):
         written(zombie, b"late")
     assert store.open("a", pointer) == [b"base"]
     last = written(store, b"mine")
@@ -75,24 +76,33 @@ def test_one_that_slept_until_its_number_was_free_again_damages_nothing(
     store = host("two")
     store.open("a", pointer)
     last = [written(store, blob) for blob in (b"one", b"two", b"three")][-1]
-    store.copies.make()
-    late = written(zombie, b"late")  # its number is free: the copy has removed the log before it
+    store.copies.make(["a"])
+    assert names(settings, "runs") == ["runs/000002"], "all before the copy is removed"
+    with pytest.raises(TakenOver):
+        written(zombie, b"late")
+    assert names(settings, "logs/000001") == ["logs/000001/00/000000002"], "the claim stays"
     assert host("three").open("a", last) == [b"base", b"one", b"two", b"three"]
-    zombie.close()
-    again = host("one")  # what it wrote is no part of the store, so its file isn't either
-    with pytest.raises(StateError, match="doesn't hold it"):
-        again.open("a", late)
-    assert again.open("a", last) == [b"base", b"one", b"two", b"three"]
-    again.copies.make()
-    assert [name for name in names(settings) if name.startswith("log/")] == [
-        f"log/{again.meta.commits:012}"
-    ]
+
+
+def test_one_that_slept_before_it_began_a_run_begins_none_later(
+    host: Host, settings: StateSettings
+) -> None:
+    begun(host("one"))
+    sleeper = host("two").in_run  # as it would have written it
+    store = host("three")
+    store.open("a", None)
+    written(store, b"base", base=True)
+    store.copies.make(["a"])
+    assert names(settings, "runs") == ["runs/000003"]
+    with pytest.raises(TakenOver, match="run 2 or a later one"):
+        create_run(journal_of(settings), sleeper)
 
 
 def test_what_reached_the_bucket_and_not_the_disk_is_there_after_a_kill(host: Host) -> None:
     store = host("one")
     pointer = begun(store)
     late = store.stage("a", b"late", base=False)
+    store.number += 1
     store.journal.append(store.entry())  # and here it is killed
     store.close()
     again = host("one")
@@ -109,7 +119,7 @@ def test_a_copy_lets_the_log_before_it_go_and_holds_all_there_was(
     begun(store)
     pointers = [written(store, b"delta %d" % number) for number in range(40)]
     store.copies.wait()
-    log = [name for name in names(settings) if name.startswith("log/")]
+    log = [name for name in names(settings) if name.startswith("logs/")]
     assert len(log) < 30
     ends = [name for name in names(settings) if name.endswith("/end")]
     assert len(ends) == 1
@@ -126,7 +136,7 @@ def test_an_old_file_of_a_host_is_made_anew_from_the_copy(host: Host) -> None:
     store = host("two")
     store.open("a", pointer)
     last = [written(store, b"%d" % number) for number in range(5)][-1]
-    store.copies.make()
+    store.copies.make(["a"])
     store.close()
     assert host("one").open("a", last) == [b"base", *(b"%d" % number for number in range(5))]
 
@@ -143,7 +153,7 @@ def test_a_bucket_that_was_set_back_is_refused(host: Host, settings: StateSettin
     store = host("one")
     begun(store)
     store.close()
-    Bucket(settings, "000").remove([f"log/{store.meta.commits:012}"])
+    Bucket(settings, "000").remove(["logs/000001/00/000000001"])
     with pytest.raises(StateError, match="was the bucket set back"):
         host("one")
 
@@ -151,7 +161,7 @@ def test_a_bucket_that_was_set_back_is_refused(host: Host, settings: StateSettin
 def test_a_damaged_object_is_refused(host: Host, settings: StateSettings) -> None:
     begun(host("one"))
     bucket = Bucket(settings, "000")
-    name = [name for name in names(settings) if name.startswith("log/")][-1]
+    name = [name for name in names(settings) if name.startswith("logs/")][-1]
     content = bucket.read(name)
     assert content is not None
     bucket.remove([name])

@@ -1,0 +1,125 @@
+"""How the hosts of a run hear of each other: by objects in the bucket of its state.
+
+joined-01   host 1 has its files ready
+started     all have, and nobody is left who could think that an earlier run goes on
+over        the run is over on one host, and so for all: cleanly, or not
+(runs/NNN   the next run: whoever sees it and is of an earlier one stops at once)
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from dataflows.state.entry import FORMAT, STARTED, News, Run, news_name, run_name, sealed
+from dataflows.state.journal import Journal
+from schemas.errors import Busy
+
+LOGGER = logging.getLogger("ordertide.track")
+OVER = "over"
+ASK_EVERY_S = 1.0
+LOOK_EVERY_S = 0.1
+
+
+class Meeting:
+    """What the hosts of one run tell each other; every question is one request."""
+
+    def __init__(self, journal: Journal, run: Run, host: int) -> None:
+        """As seen from `host`."""
+        self.journal = journal
+        self.run = run
+        self.host = host
+
+    def say(self, what: str, reason: str = "", *, is_clean: bool = True) -> None:
+        """Tell the others, unless one was faster."""
+        name = news_name(self.run.number, what)
+        self.journal.create(name, sealed(name, News(FORMAT, self.host, is_clean, reason)))
+
+    def heard(self, what: str) -> News | None:
+        """What was told."""
+        return self.journal.find(news_name(self.run.number, what), News)
+
+    def join(self) -> None:
+        """This host is ready."""
+        self.say(joined(self.host))
+
+    def missing(self) -> list[int]:
+        """The hosts that are not ready, but for the first, which asks."""
+        return [host for host in range(1, self.run.hosts) if not self.heard(joined(host))]
+
+    def is_superseded(self) -> bool:
+        """Whether there is a next run."""
+        return self.journal.find(run_name(self.run.number + 1), Run) is not None
+
+
+def joined(host: int) -> str:
+    """The name under which a host says that it is ready."""
+    return f"joined-{host:02}"
+
+
+def wait_for_others(
+    journal: Journal, run: Run, valid_s: float, stopping: Callable[[], bool]
+) -> None:
+    """See that no host of an earlier run may still think that that goes on.
+
+    It hears of this run by looking for it, and what it granted before its last look lapses after
+    `valid_s`. Call this as soon as the run is there.
+    """
+    if run.hosts_before == 1:
+        return
+    until_s = time.monotonic() + valid_s
+    while time.monotonic() < until_s and not stopping():
+        time.sleep(LOOK_EVERY_S)
+    Meeting(journal, run, 0).say(STARTED)
+
+
+class Ear:
+    """Listens for the others while a run goes on, in a thread of its own: the bucket may be slow.
+
+    `confirmed_at_s` (time.monotonic) is a moment at which there was no next run.
+    """
+
+    def __init__(self, meeting: Meeting, stopping: threading.Event) -> None:
+        """Once `stopping` is set, it tells the others that this run ends cleanly."""
+        self.meeting = meeting
+        self.stopping = stopping
+        self.over: News | None = None
+        self.is_superseded = False
+        self.confirmed_at_s = -1.0
+        self.closing = threading.Event()
+        self.thread = threading.Thread(target=self.listen, name="meeting", daemon=True)
+        self.thread.start()
+
+    def listen(self) -> None:
+        """Ask again and again; where there is no answer nothing is confirmed."""
+        has_told = False
+        while not self.closing.wait(LOOK_EVERY_S):
+            try:
+                if self.stopping.is_set() and not has_told:
+                    self.meeting.say(OVER, f"host {self.meeting.host} was told to stop")
+                    has_told = True
+                self.ask()
+            except Busy as busy:
+                LOGGER.debug("%s", busy)
+            self.pause()
+
+    def ask(self) -> None:
+        """One round of questions."""
+        asked_at_s = time.monotonic()
+        self.is_superseded = self.is_superseded or self.meeting.is_superseded()
+        if not self.is_superseded:
+            self.confirmed_at_s = asked_at_s
+        self.over = self.over or self.meeting.heard(OVER)
+
+    def pause(self) -> None:
+        """Until it is time to ask again, or to tell that this host stops."""
+        again_at_s = time.monotonic() + ASK_EVERY_S
+        was_stopping = self.stopping.is_set()
+        while time.monotonic() < again_at_s and self.stopping.is_set() == was_stopping:
+            if self.closing.wait(LOOK_EVERY_S):
+                return
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.closing.set()
+        self.thread.join(ASK_EVERY_S)

@@ -1,0 +1,71 @@
+"""Several workers of one host: who begins their runs, and has the lease and the lock."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from broker.connect import Connection
+from broker.lease import RunLease
+from commands.cluster import Member, local_members, local_run, lock_state, supervise
+from commands.grant import Patient, valid_s_of
+from commands.meeting import wait_for_others
+from commands.track_store import STORE, Waits, check_recovery, journal_of, place_of
+from dataflows.core.routing import SHARDS
+from dataflows.state.beginning import Plan, begin_run
+from dataflows.state.lock import ProcessLock
+from dataflows.state.sqlite import SqliteShardStore
+from dataflows.track import recovery
+from schemas.settings import Settings
+
+
+def together(
+    settings: Settings, connection: Connection, stop: threading.Event, command: Sequence[str]
+) -> None:
+    """Run the dataflow in several processes, and watch them.
+
+    Raises:
+        OrdertideError: the settings, the state or the broker can't be used.
+    """
+    folder = Path(settings.track.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = lock_state(folder / STORE, stop.is_set)
+    try:
+        begin = in_folder if settings.state.store == "folder" else in_bucket
+        with ExitStack() as stack:
+            begun = begin(settings, connection, stop, lock)
+            lease = RunLease(connection, settings.track.group, stopping=stop.is_set)
+            watch = Patient(stack.enter_context(lease).verify)
+            supervise(lambda: local_run(command, begun(), stop, watch.look), stop)
+    finally:
+        lock.release()
+
+
+def in_folder(
+    settings: Settings, _: Connection, __: threading.Event, lock: ProcessLock
+) -> Callable[[], list[Member]]:
+    """Members that share the state file of this host."""
+    folder = Path(settings.track.folder)
+    store = SqliteShardStore(folder / STORE, len(SHARDS), member=0)
+    try:
+        check_recovery(store, folder)
+    finally:
+        store.close()
+    recovery(folder / "recovery")
+    return lambda: local_members(settings.track.workers, lock)
+
+
+def in_bucket(
+    settings: Settings, connection: Connection, stop: threading.Event, lock: ProcessLock
+) -> Callable[[], list[Member]]:
+    """Members of a new run in the bucket."""
+    journal = journal_of(settings.state, stop.is_set, Waits())
+    place = place_of(Path(settings.track.folder) / STORE)
+    valid_s = valid_s_of(connection)
+
+    def begun() -> list[Member]:
+        run = begin_run(journal, place, Plan(settings.track.workers))
+        wait_for_others(journal, run, valid_s, stop.is_set)
+        return local_members(run.members, lock, run.number)
+
+    return begun

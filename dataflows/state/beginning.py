@@ -1,0 +1,250 @@
+"""How a run begins in a bucket: the one before it is fenced, and this host's files are made ready.
+
+Who holds the lock on the state file calls this; nobody else has the file open.
+"""
+
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import NamedTuple
+
+from dataflows.state.entry import (
+    FORMAT,
+    STARTED,
+    End,
+    News,
+    Owner,
+    Run,
+    news_name,
+    run_name,
+    sealed,
+)
+from dataflows.state.following import Chapter, Follower
+from dataflows.state.journal import Journal, TakenOver
+from dataflows.state.layout import explained
+from dataflows.state.one_log import look, old_owner
+from dataflows.state.place import Place, make_file
+from dataflows.state.publishing import fill_from_old, publish
+from dataflows.state.recovery_written import write_recovery
+from dataflows.state.removing import is_whole, whole_from
+from dataflows.state.room import explained_room
+from dataflows.state.runs import Claimant, Point, fence, point_after, unfenced
+from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.states import packed, unpacked
+from schemas.errors import StateError
+
+# What a run adds to a restore beside its commits: its own object, and a list of each log.
+RUN_ENTRIES = 10
+
+
+class Plan(NamedTuple):
+    """What a new run is to be: see `Run`."""
+
+    members: int
+    hosts: int = 1
+    addresses: Sequence[str] = ()
+
+
+class Before(NamedTuple):
+    """The run before: its number, and what the next tells of it."""
+
+    run: int
+    behind: int
+    hosts: int
+
+
+def begin_run(journal: Journal, place: Place, plan: Plan) -> Run:
+    """Take the store over from whoever has it, and begin the next run; the files are made ready.
+
+    Raises:
+        StateError: the file or the bucket is damaged, or one is not of the other's store.
+        TakenOver: another process has begun this run.
+        SettingsError: the bucket can't be used with these settings.
+        Busy: the object store gives no answer.
+    """
+    claimant = Claimant(secrets.token_hex(4), socket.gethostname())
+    found = journal.owner()
+    owner = found or publish(journal, place)
+    numbers = journal.runs()
+    with following(journal, place, owner) as follower:
+        if numbers:
+            last = journal.run(numbers[-1])
+            lasts = [fence(journal, last, member, claimant) for member in range(last.members)]
+            point = point_after(journal, last, lasts)
+            check_not_ahead(follower, last, lasts, point)
+            ends = point.ends
+            follower.catch_up(chapters(journal, numbers, follower, ends), owner.base)
+            before = Before(last.number, behind_of(journal, last), hosts_before(journal, last))
+        else:
+            point, before = first_point(journal, owner), Before(0, 0, 1)
+            if found and owner.base:
+                follower.restore_base(owner.base)
+        run = new_run(owner, claimant, plan, point, before)
+        create_run(journal, run)
+        follower.enter(run)
+    write_recovery(place.recovery, point.states)
+    if numbers:
+        journal.remove(journal.names(f"news/{numbers[-1]:06}"))
+    return run
+
+
+def join_run(journal: Journal, place: Place, run: Run) -> None:
+    """Bring this host's files to the beginning of a run that another host has begun.
+
+    Raises:
+        StateError: the file or the bucket is damaged, or one is not of the other's store.
+    """
+    owner = journal.owner()
+    if owner is None:
+        raise StateError(f"{journal.bucket.name}: holds a run and no owner; was it emptied?")
+    numbers = [number for number in journal.runs() if number <= run.number]
+    with following(journal, place, owner) as follower:
+        follower.catch_up(chapters(journal, numbers, follower, ()), owner.base)
+    write_recovery(place.recovery, unpacked(run.states))
+
+
+def fetch_state(journal: Journal, place: Place) -> int:
+    """Make the files as the bucket has them; how many commits. The flow may run meanwhile.
+
+    Raises:
+        StateError: the bucket holds no state, or something in it is damaged, or was removed while
+            it was read.
+    """
+    owner = journal.owner()
+    numbers = journal.runs() if owner else []
+    if owner is None or not numbers:
+        return fetch_old(journal, place)
+    last = journal.run(numbers[-1])
+    point = point_after(journal, last, [unfenced(journal, last, m) for m in range(last.members)])
+    with following(journal, place, owner) as follower:
+        follower.catch_up(chapters(journal, numbers, follower, point.ends), owner.base)
+    write_recovery(place.recovery, point.states)
+    return last.commits + max(point.ends)
+
+
+def fetch_old(journal: Journal, place: Place) -> int:
+    """The same from a bucket of format 1."""
+    old = old_owner(journal)
+    if old is None:
+        name = journal.bucket.name
+        raise StateError(f"{name}: holds no state; correct state.bucket or state.prefix")
+    return fill_from_old(journal, place, old.store, old.shards, look(journal)).last
+
+
+@contextmanager
+def following(journal: Journal, place: Place, owner: Owner) -> Iterator[Follower]:
+    """The file, made if there is none.
+
+    Raises:
+        StateError: it is another store's.
+    """
+    with explained_room(place.path.parent), explained(place.path):
+        place.path.parent.mkdir(parents=True, exist_ok=True)
+        if not place.path.exists():
+            make_file(place.path, owner.store, owner.shards)
+    store = SqliteShardStore(place.path, owner.shards, member=0)
+    try:
+        if store.meta.store != owner.store:
+            raise StateError(
+                f"{place.path}: is store {store.meta.store}, and {journal.bucket.name} holds store "
+                f"{owner.store}; set another state.prefix, or move the file and the recovery "
+                "folder away to go on from the bucket"
+            )
+        yield Follower(store, journal)
+    finally:
+        store.close()
+
+
+def chapters(
+    journal: Journal, numbers: Sequence[int], follower: Follower, ends: Sequence[int]
+) -> list[Chapter]:
+    """What a file may have to follow: from its own run, or from the newest that needs no other."""
+    first = whole_from(journal, numbers)
+    at = follower.store.tables.bucket_run()
+    if at in numbers:
+        first = max(at, first)
+    runs = [*journal.read_all([run_name(n) for n in numbers if n >= first], Run)]
+    return [*(Chapter(one, two.ends) for one, two in pairwise(runs)), Chapter(runs[-1], ends)]
+
+
+def check_not_ahead(follower: Follower, last: Run, lasts: Sequence[int], point: Point) -> None:
+    """See that the file doesn't know more than the bucket.
+
+    Raises:
+        StateError: it does.
+    """
+    store = follower.store
+    at = store.tables.bucket_run()
+    is_ahead = at > last.number or store.meta.commits > point.commits
+    if at == last.number:
+        positions = [store.tables.position(member) for member in range(last.members)]
+        is_ahead |= any(had > there for had, there in zip(positions, lasts, strict=True))
+    if is_ahead:
+        raise StateError(
+            f"{store.path}: has commits that {follower.journal.bucket.name} hasn't; was the bucket "
+            "set back, or the file used without it? To go on from the bucket, move the file and "
+            "the recovery folder away"
+        )
+
+
+def first_point(journal: Journal, owner: Owner) -> Point:
+    """Where the first run goes on."""
+    if not owner.base:
+        return Point([], {}, commits=0, sequence=0)
+    base = journal.read(f"{owner.base}/end", End)
+    return Point([], unpacked(base.states), base.commits, base.sequence)
+
+
+def behind_of(journal: Journal, run: Run) -> int:
+    """How many requests a new host needs for a run and those before it."""
+    kept = sum(len(journal.numbers(run.number, member)) for member in range(run.members))
+    return kept + RUN_ENTRIES + (0 if is_whole(journal, run) else run.behind)
+
+
+def hosts_before(journal: Journal, run: Run) -> int:
+    """On how many hosts somebody may not have heard of the run after this one."""
+    if run.hosts_before == 1 or journal.find(news_name(run.number, STARTED), News):
+        return run.hosts
+    return max(run.hosts, run.hosts_before)
+
+
+def new_run(owner: Owner, claimant: Claimant, plan: Plan, point: Point, before: Before) -> Run:
+    """The object of the next run."""
+    return Run(
+        format=FORMAT,
+        store=owner.store,
+        number=before.run + 1,
+        token=claimant.token,
+        host=claimant.host,
+        members=plan.members,
+        ends=point.ends,
+        sequence=point.sequence,
+        commits=point.commits,
+        states=packed(point.states),
+        hosts=plan.hosts,
+        addresses=list(plan.addresses),
+        behind=before.behind,
+        hosts_before=before.hosts,
+    )
+
+
+def create_run(journal: Journal, run: Run) -> None:
+    """Begin a run, unless another process has.
+
+    Raises:
+        TakenOver: it has.
+        SettingsError: the object store would let both.
+    """
+    name = run_name(run.number)
+    content = sealed(name, run)
+    is_ours = journal.create(name, content)
+    if is_ours:
+        journal.check_create(name, content)
+    # One that slept here may find its number free again: what was superfluous is removed.
+    if not is_ours or journal.runs()[-1] != run.number:
+        raise TakenOver(
+            f"{journal.bucket.name}: another process has just begun run {run.number} or a later "
+            "one; this one has to stop"
+        )

@@ -1,0 +1,72 @@
+"""What goes from a bucket once it is superfluous.
+
+Claims stay for ever (dataflows/state/journal.py says why): one small object a member and run.
+"""
+
+from collections.abc import Sequence
+
+from dataflows.state.entry import End, Run, copy_folder, log_name, run_name
+from dataflows.state.journal import Journal
+
+# A run may go on from the commit before a member's last (dataflows/state/runs.py): its states are
+# in the log. One more, as a run that ends makes a commit without any batch.
+KEPT_ENTRIES = 3
+
+
+def drop_before(journal: Journal, run: Run, member: int, copy: End) -> None:
+    """Remove what a member's new copy has made superfluous, of earlier runs too."""
+    log = [
+        log_name(run.number, member, number)
+        for number in journal.numbers(run.number, member)
+        if number <= copy.number - KEPT_ENTRIES
+    ]
+    folder = copy_folder(run.number, member)
+    older = [name for name in journal.names(folder) if not name.startswith(f"{copy.folder}/")]
+    journal.remove([*ends_first(older), *log])
+    if is_whole(journal, run):
+        drop_runs_before(journal, run)
+
+
+def is_whole(journal: Journal, run: Run) -> bool:
+    """Whether each member of a run has a copy, so that nothing before that run is needed."""
+    names = journal.names(f"full/{run.number:06}")
+    folders = {name.rpartition("/")[0].rpartition("/")[0] for name in names if is_end(name)}
+    return folders >= {copy_folder(run.number, member) for member in range(run.members)}
+
+
+def whole_from(journal: Journal, numbers: Sequence[int]) -> int:
+    """The newest run that is whole, else the oldest there is."""
+    copied = {int(name.split("/")[1]) for name in journal.names("full") if is_end(name)}
+    for number in reversed(numbers):
+        if number in copied and is_whole(journal, journal.run(number)):
+            return number
+    return numbers[0]
+
+
+def drop_runs_before(journal: Journal, run: Run) -> None:
+    """Remove earlier runs; of each the object that makes it one goes last."""
+    for number in journal.runs():
+        if number >= run.number:
+            return
+        logs = journal.names(f"logs/{number:06}")
+        claims = {name.rpartition("/")[0]: name for name in logs}  # the last of each folder
+        journal.remove(
+            [
+                *ends_first(journal.names(f"full/{number:06}")),
+                *(name for name in logs if name not in claims.values()),
+                *journal.names(f"news/{number:06}"),
+                run_name(number),
+            ]
+        )
+    base = [name for name in journal.names("full/000001") if "/base/" in name]
+    journal.remove(ends_first(base))
+
+
+def is_end(name: str) -> bool:
+    """Whether an object is the last of a copy."""
+    return name.endswith("/end")
+
+
+def ends_first(names: Sequence[str]) -> list[str]:
+    """In the order of removal: a copy without its end is no copy."""
+    return sorted(names, key=lambda name: not is_end(name))

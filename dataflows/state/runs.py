@@ -1,0 +1,102 @@
+"""The end of one run and where the next goes on.
+
+All members of a run commit each epoch, one after the other, and bytewax begins no epoch before all
+have committed the one before it: so their logs end with the same epoch, or some with the next. A
+run goes on from the newest epoch that all members have committed; what single ones committed beyond
+it never happened.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dataflows.state.entry import FORMAT, Entry, Run, log_name, sealed
+from dataflows.state.journal import Journal
+from dataflows.state.states import States, unpacked
+
+BEGINNING = 0  # the epoch before the first
+
+
+class Point(NamedTuple):
+    """Where a run goes on: see `Run`."""
+
+    ends: list[int]
+    states: States
+    commits: int
+    sequence: int
+
+
+class Claimant(NamedTuple):
+    """Who takes over."""
+
+    token: str
+    host: str
+
+
+def fence(journal: Journal, run: Run, member: int, claimant: Claimant) -> int:
+    """See that a member of a run adds nothing any more; how many commits its log has."""
+    last = max(journal.numbers(run.number, member), default=0)
+    while True:
+        if last and journal.read(log_name(run.number, member, last), Entry).is_claim:
+            return last - 1
+        claim = Entry(
+            format=FORMAT,
+            store=run.store,
+            run=run.number,
+            member=member,
+            number=last + 1,
+            epoch=BEGINNING,
+            token=claimant.token,
+            host=claimant.host,
+            sequence=run.sequence,
+            changes=[],
+            states=b"",
+            is_claim=True,
+        )
+        name = log_name(run.number, member, claim.number)
+        if journal.create(name, sealed(name, claim)):
+            return last
+        last += 1  # it was writing still, or another process has claimed it
+
+
+def unfenced(journal: Journal, run: Run, member: int) -> int:
+    """How many commits the log of a member has, who may go on."""
+    last = max(journal.numbers(run.number, member), default=0)
+    is_claim = last and journal.read(log_name(run.number, member, last), Entry).is_claim
+    return last - 1 if is_claim else last
+
+
+def point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> Point:
+    """Where to go on after a run whose logs have `lasts` commits.
+
+    Raises:
+        StateError: an object is missing or damaged.
+    """
+    newest = [entry_of(journal, run, member, last) for member, last in enumerate(lasts)]
+    epoch = min(entry.epoch if entry else BEGINNING for entry in newest)
+    common = [
+        up_to(journal, run, member, last, epoch) if epoch else None
+        for member, last in enumerate(lasts)
+    ]
+    states = unpacked(run.states)
+    for entry in common:
+        states.update(unpacked(entry.states) if entry else {})
+    return Point(
+        ends=[entry.number if entry else 0 for entry in common],
+        states=states,
+        commits=run.commits + max(lasts),
+        sequence=max([run.sequence, *(entry.sequence for entry in newest if entry)]),
+    )
+
+
+def entry_of(journal: Journal, run: Run, member: int, number: int) -> Entry | None:
+    """A commit; None before the first."""
+    return journal.read(log_name(run.number, member, number), Entry) if number else None
+
+
+def up_to(journal: Journal, run: Run, member: int, last: int, epoch: int) -> Entry | None:
+    """The newest commit of a member that is not beyond an epoch: the last, or the one before it."""
+    for number in range(last, 0, -1):
+        entry = entry_of(journal, run, member, number)
+        if entry and entry.epoch <= epoch:
+            return entry
+    return None
