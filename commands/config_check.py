@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from commands.deliver import plan_of
+from commands.hosts import hosts_of
 from commands.local_folders import local_folders
 from commands.tiers import archive_files
 from commands.track import path_of
@@ -50,6 +51,15 @@ def folder_faults(settings: Settings) -> Iterator[str]:
         yield f"privacy.keys: {settings.privacy.keys} is a folder; name a file"
 
 
+def host_faults(settings: Settings) -> Iterator[str]:
+    """Many hosts with settings that don't fit them."""
+    if settings.track.hosts:
+        try:
+            hosts_of(settings)
+        except SettingsError as error:
+            yield str(error)
+
+
 def level_faults(settings: Settings) -> Iterator[str]:
     """A log level that there isn't."""
     if settings.telemetry.level.lower() not in LEVELS:
@@ -77,6 +87,7 @@ Check = Callable[[Settings], Iterator[str]]
 CHECKS: tuple[Check, ...] = (
     table_faults,
     folder_faults,
+    host_faults,
     archive_faults,
     level_faults,
     delivery_faults,

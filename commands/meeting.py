@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from dataflows.state.entry import FORMAT, STARTED, News, Run, news_name, run_name, sealed
 from dataflows.state.journal import Journal
-from schemas.errors import Busy
+from schemas.errors import Busy, OrdertideError
 
 LOGGER = logging.getLogger("ordertide.track")
 OVER = "over"
@@ -76,7 +76,8 @@ def wait_for_others(
 class Ear:
     """Listens for the others while a run goes on, in a thread of its own: the bucket may be slow.
 
-    `confirmed_at_s` (time.monotonic) is a moment at which there was no next run.
+    `confirmed_at_s` (time.monotonic) is a moment at which there was no next run. `failed` is why it
+    can't listen any more.
     """
 
     def __init__(self, meeting: Meeting, stopping: threading.Event) -> None:
@@ -85,7 +86,8 @@ class Ear:
         self.stopping = stopping
         self.over: News | None = None
         self.is_superseded = False
-        self.confirmed_at_s = -1.0
+        self.failed: OrdertideError | None = None
+        self.confirmed_at_s: float | None = None
         self.closing = threading.Event()
         self.thread = threading.Thread(target=self.listen, name="meeting", daemon=True)
         self.thread.start()
@@ -99,8 +101,11 @@ class Ear:
                     self.meeting.say(OVER, f"host {self.meeting.host} was told to stop")
                     has_told = True
                 self.ask()
-            except Busy as busy:
+            except Busy as busy:  # told to stop, and there is no answer
                 LOGGER.debug("%s", busy)
+            except OrdertideError as failed:
+                self.failed = failed
+                return
             self.pause()
 
     def ask(self) -> None:

@@ -24,6 +24,7 @@ from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
 from commands.cluster import Member
 from commands.grant import Grant, follow, valid_s_of
+from commands.hosts import on_hosts
 from commands.track_store import STORE, Waits, check_recovery, open_store
 from commands.track_watch import TrackWatch
 from commands.workers import together
@@ -53,22 +54,33 @@ PARTITIONS = 8  # of a topic that is created
 @click.command("track")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 @click.option("--workers", type=click.IntRange(1, MEMBERS), help="processes (default: as set)")
+@click.option("--hosts", help="host:port of every host, with commas (default: as set)")
+@click.option("--host", type=click.IntRange(0, MEMBERS - 1), help="which of them this one is")
 @click.option("--member", help="JSON", hidden=True)
-def command(path: Path | None, workers: int | None, member: str | None) -> None:
+def command(
+    path: Path | None,
+    workers: int | None,
+    hosts: str | None,
+    host: int | None,
+    member: str | None,
+) -> None:
     """Follow every order: read `events`, write orders.changes, orders.actions and the rest.
 
     Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was, with the same number
-    of workers or another. Each worker is a process; if one dies, all are started again.
+    of workers or another. Each worker is a process; if one dies, all are started again. With hosts
+    the command runs on each of them; their state lies in a bucket.
 
     \b
     ordertide track --settings ordertide.toml
     ordertide track --settings ordertide.toml --workers 2
+    ordertide track --settings ordertide.toml --hosts a:7001,b:7001 --host 1
     ORDERTIDE_BROKER_BOOTSTRAP=kafka:9092 ordertide track
     """
     settings = read_settings(path)
-    if workers:
-        track = msgspec.structs.replace(settings.track, workers=workers)
-        settings = msgspec.structs.replace(settings, track=track)
+    given = {"workers": workers, "hosts": hosts, "host": host}
+    said = {name: value for name, value in given.items() if value is not None}
+    track = msgspec.structs.replace(settings.track, **said)
+    settings = msgspec.structs.replace(settings, track=track)
     options = ["--settings", str(path)] if path else []
     members = [sys.executable, "-m", "run", "track", *options]
     run(settings, members, msgspec.json.decode(member, type=Member) if member else None)
@@ -95,6 +107,8 @@ def run(settings: Settings, command: Sequence[str] = (), member: Member | None =
         signal.signal(number, lambda *_: stop.set())
     if member:
         flow(settings, stop, member)
+    elif settings.track.hosts:
+        on_hosts(settings, prepared(settings), stop, command)
     elif settings.track.workers == 1:
         prepared(settings)
         flow(settings, stop)

@@ -59,12 +59,15 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TrackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The dataflow. `clock` is `broker` or, for recorded history, `recorded`.
 
-    Each of the `workers` is a process.
+    Each of the `workers` is a process. With `hosts` (host:port, several with commas) there are so
+    many on each of them, and this one is number `host` of them.
     """
 
     clock: Literal["broker", "recorded"] = "broker"
     folder: Folder = ".ordertide/track"
     workers: Workers = 1
+    hosts: Addresses | None = None
+    host: NotNegative = 0
     group: str = "ordertide-track"
     epoch_ms: AtLeastOne = 200
     margin_ms: NotNegative = 500

@@ -38,6 +38,15 @@ def test_all_faults_of_keys_and_values_are_listed(tmp_path: Path) -> None:
     assert all(line.startswith(f"{path}: ") for line in lines)
 
 
+def test_hosts_without_a_bucket_are_a_fault(tmp_path: Path) -> None:
+    path = written(tmp_path, '[track]\nhosts = "a:7001,b:7001"\n')
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    assert result.output == (
+        f'{path}: track.hosts needs the state in a bucket: set state.store = "s3"\n'
+    )
+
+
 def test_faults_in_the_files_that_the_settings_name_are_listed_with_them(tmp_path: Path) -> None:
     rules = written(tmp_path, "version = 1\n[[rule]]\nid = 'x'\nstatuses = ['NOWHERE']\n", "r.toml")
     folder = str(tmp_path / "same")

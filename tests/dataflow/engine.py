@@ -10,13 +10,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.request import urlopen
 
 from confluent_kafka import TopicPartition
 
 from broker.connect import Connection
-from broker.embedded import PARTITIONS, EmbeddedBroker
+from broker.embedded import PARTITIONS
 from broker.message import Fetcher, Message
 from broker.produce import Producer, Record
 from dataflows.core.routing import SHARDS
@@ -37,10 +37,18 @@ CLOCK = topics.CLOCK_KEY.encode()
 Json = dict[str, Any]
 
 
+class Broker(Protocol):
+    """What an engine runs on."""
+
+    connection: Connection
+
+    def create(self, topic: str) -> None: ...
+
+
 class Engine:
     """One engine that can be started again and again; `track` overrides settings of [track]."""
 
-    def __init__(self, broker: EmbeddedBroker, folder: Path, **track: object) -> None:
+    def __init__(self, broker: Broker, folder: Path, **track: object) -> None:
         self.connection = broker.connection
         self.folder = folder
         self.track: dict[str, object] = {
@@ -55,6 +63,7 @@ class Engine:
             "port": free_ports(),
         }
         self.state: dict[str, object] = {}
+        self.privacy = str(folder / "keys.json")
         self.process: subprocess.Popen[bytes] | None = None
         self.started: list[subprocess.Popen[bytes]] = []
         for topic in topics.TOPICS:
@@ -74,18 +83,21 @@ class Engine:
         self.started.append(self.process)
 
     def settings(self) -> str:
-        broker = {"bootstrap": self.connection.bootstrap, "embedded": True}
+        connection = self.connection
+        broker: dict[str, object] = {"bootstrap": connection.bootstrap}
+        broker["embedded"] = connection.embedded
+        broker["properties"] = {} if connection.embedded else dict(connection.properties)
         tables: Mapping[str, Mapping[str, object]] = {
             "broker": broker,
             "track": self.track,
             "state": self.state,
-            "privacy": {"keys": str(self.folder / "keys.json")},
+            "privacy": {"keys": self.privacy},
             "telemetry": self.telemetry,
         }
         lines = []
         for name, table in tables.items():
             lines.append(f"[{name}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+            lines += [f"{key} = {toml(value)}" for key, value in table.items()]
         return "\n".join(lines)
 
     def end(self, number: int = signal.SIGTERM) -> int:
@@ -201,6 +213,13 @@ class Tail:
 
     def close(self) -> None:
         self.fetcher.client.close()
+
+
+def toml(value: object) -> str:
+    """A value as settings have it: JSON, but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{key}" = {toml(each)}' for key, each in value.items()) + "}"
+    return json.dumps(value)
 
 
 def free_port() -> int:

@@ -1,0 +1,103 @@
+"""`ordertide track --hosts`: one run on many hosts, with its state in a bucket.
+
+Every host has a process that watches its workers. The first one's has the run lease: it begins the
+runs, and starts its workers once all hosts have joined. The others wait for a run, make their files
+ready, join it, and let their workers flush only while they know of no next run. What they tell each
+other lies in the bucket (commands/meeting.py).
+
+When any process ends, bytewax ends its peers, and all hosts begin again with the next run. Told to
+stop, whichever host it is, all end cleanly with the epoch they are in; the first host ends with
+that, the others wait for the next run, and the first one waits for a host that has left.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from broker.connect import Connection
+from broker.lease import RunLease
+from commands.cluster import lock_state, supervise
+from commands.grant import Patient, valid_s_of
+from commands.joining import follow
+from commands.leading import lead
+from commands.taking_part import Part
+from commands.track_store import STORE, Waits, journal_of, place_of
+from dataflows.state.beginning import Plan
+from dataflows.state.sqlite import MEMBERS
+from schemas.errors import SettingsError
+from schemas.setting_kinds import fault_of_addresses
+from schemas.settings import Settings
+
+LOGGER = logging.getLogger("ordertide.track")
+
+
+def on_hosts(
+    settings: Settings, connection: Connection, stop: threading.Event, command: Sequence[str]
+) -> None:
+    """Take part in runs until told to stop.
+
+    Raises:
+        OrdertideError: the settings, the state or the broker can't be used.
+    """
+    hosts = hosts_of(settings)
+    path = Path(settings.track.folder) / STORE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = journal_of(settings.state, stop.is_set, Waits())
+    journal.owner()  # one try: a wrong setting shows here
+    LOGGER.warning(
+        "track: personal data is sealed with the key file of the host that reads it; a customer's "
+        "key on one host is not the one on another (docs/operations.md, Many hosts)"
+    )
+    lock = lock_state(path, stop.is_set)
+    track = settings.track
+    part = Part(track.host, command, journal, place_of(path), lock, stop)
+    try:
+        if track.host:
+            follow(part)
+            return
+        with RunLease(connection, track.group, stopping=stop.is_set) as lease:
+            watch, valid_s = Patient(lease.verify), valid_s_of(connection)
+            plan = plan_of(hosts, track.workers)
+            supervise(lambda: lead(part, plan, watch, valid_s), stop)
+    finally:
+        lock.release()
+
+
+def hosts_of(settings: Settings) -> list[str]:
+    """The address of each host, if the other settings fit.
+
+    Raises:
+        SettingsError: they don't.
+    """
+    track = settings.track
+    if fault := fault_of_addresses(track.hosts or ""):
+        raise SettingsError(f"track.hosts: {fault}")
+    hosts = [address.strip() for address in (track.hosts or "").split(",")]
+    if settings.state.store == "folder":
+        raise SettingsError('track.hosts needs the state in a bucket: set state.store = "s3"')
+    if track.host >= len(hosts):
+        raise SettingsError(
+            f"track.host = {track.host}, and track.hosts names {len(hosts)}: they count from 0"
+        )
+    if len(hosts) * track.workers > MEMBERS:
+        raise SettingsError(
+            f"{len(hosts)} hosts with {track.workers} workers each are more than {MEMBERS}, to "
+            "which orders are shared out evenly; set track.workers lower"
+        )
+    return hosts
+
+
+def plan_of(hosts: Sequence[str], workers: int) -> Plan:
+    """The members of each run."""
+    every = addresses(hosts, workers)
+    return Plan(len(every), hosts=len(hosts), addresses=every)
+
+
+def addresses(hosts: Sequence[str], workers: int) -> list[str]:
+    """Where each worker's exchange is, host by host: the ports that follow on the host's own."""
+    found = []
+    for host in hosts:
+        name, _, port = host.rpartition(":")
+        found += [f"{name}:{int(port) + worker}" for worker in range(workers)]
+    return found

@@ -1,0 +1,67 @@
+"""What the first of many hosts does: it begins the runs."""
+
+import logging
+import time
+from contextlib import closing
+
+from commands.cluster import LOOK_EVERY_S, Ended
+from commands.grant import Patient
+from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting
+from commands.taking_part import Part, first_of, take_part
+from dataflows.state.beginning import Plan, begin_run
+from dataflows.state.entry import STARTED
+
+LOGGER = logging.getLogger("ordertide.track")
+TELL_AFTER_S = 5.0
+
+
+def lead(part: Part, plan: Plan, watch: Patient, valid_s: float) -> Ended:
+    """Begin a run, see it through, and say how it ended.
+
+    Raises:
+        LeaseLost: somebody else has the lease.
+        TakenOver: somebody else has begun a run.
+    """
+    run = begin_run(part.journal, part.place, plan)
+    ready_at_s = time.monotonic() + (valid_s if run.hosts_before > 1 else 0)
+    meeting = Meeting(part.journal, run, part.host)
+    with closing(Ear(meeting, part.stop)) as ear:
+        if not gathered(part, meeting, ear, watch, ready_at_s):
+            meeting.say(OVER, "host 0 was told to stop")
+            return Ended(0, ear.over.reason if ear.over else "told to stop")
+        meeting.say(STARTED)
+        LOGGER.info("track: run %d begins on %d hosts", run.number, run.hosts)
+        return take_part(part, meeting, ear, lambda: asked_at_s(watch))
+
+
+def gathered(part: Part, meeting: Meeting, ear: Ear, watch: Patient, ready_at_s: float) -> bool:
+    """Wait until all hosts have joined, and what any had been granted before has lapsed.
+
+    False: told to stop, or a host says that the run is over already.
+    """
+    tell_at_s = time.monotonic() + TELL_AFTER_S
+    while missing := meeting.missing():
+        if time.monotonic() > tell_at_s:
+            tell_at_s += TELL_AFTER_S
+            run = meeting.run
+            names = ", ".join(f"{host} ({run.addresses[first_of(run, host)]})" for host in missing)
+            LOGGER.warning("track: run %d waits for host %s", run.number, names)
+        if not waited(part, ear, watch, ASK_EVERY_S):
+            return False
+    return waited(part, ear, watch, ready_at_s - time.monotonic())
+
+
+def waited(part: Part, ear: Ear, watch: Patient, pause_s: float) -> bool:
+    """Let time pass, with an eye on the lease; False when there is no use in it any more."""
+    until_s = time.monotonic() + pause_s
+    while time.monotonic() < until_s:
+        watch.look()
+        if part.stop.wait(LOOK_EVERY_S) or ear.over:
+            return False
+    return not part.stop.is_set()
+
+
+def asked_at_s(watch: Patient) -> float | None:
+    """A moment at which the lease was ours, if it is known to be."""
+    at_s = time.monotonic()
+    return at_s if watch.look() else None

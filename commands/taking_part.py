@@ -1,0 +1,109 @@
+"""A host's part in a run on many hosts: its workers, from the run's beginning to its end."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from commands.cluster import END_WITHIN_S, Cluster, Ended, Member
+from commands.meeting import OVER, Ear, Meeting
+from dataflows.state.entry import Run
+from dataflows.state.journal import Journal
+from dataflows.state.lock import ProcessLock
+from dataflows.state.place import Place
+from schemas.errors import OrdertideError
+
+
+class RunOver(OrdertideError):
+    """The run ended on another host, or there is a next one."""
+
+
+class Part(NamedTuple):
+    """What a host brings to its runs. `stop` is set when it is told to stop."""
+
+    host: int
+    command: Sequence[str]
+    journal: Journal
+    place: Place
+    lock: ProcessLock
+    stop: threading.Event
+
+
+def take_part(
+    part: Part, meeting: Meeting, ear: Ear, confirmed: Callable[[], float | None]
+) -> Ended:
+    """Run this host's workers until the run is over, and tell the others how it ended here.
+
+    `confirmed` says when it was last known that no other run may go on.
+    """
+    try:
+        with Cluster(part.command) as cluster:
+            cluster.start(members_of(part, meeting.run))
+            ended = cluster.wait(Look(part, cluster, ear, confirmed))
+    except RunOver as over:
+        ended = Ended(1, str(over))
+    meeting.say(OVER, ended.reason, is_clean=ended.code == 0)
+    first = meeting.heard(OVER)
+    if first and first.host != part.host and first.reason not in ended.reason:
+        return Ended(
+            ended.code, f"host {first.host}: {first.reason}; here: {ended.reason or 'end'}"
+        )
+    return ended
+
+
+class Look:
+    """Passes on to the workers what there is to know, each time it is called."""
+
+    def __init__(
+        self, part: Part, cluster: Cluster, ear: Ear, confirmed: Callable[[], float | None]
+    ) -> None:
+        """See `take_part`."""
+        self.part = part
+        self.cluster = cluster
+        self.ear = ear
+        self.confirmed = confirmed
+        self.give_up_at_s = math.inf
+
+    def __call__(self) -> None:
+        """One look.
+
+        Raises:
+            RunOver: they have to end at once.
+            OrdertideError: the others can't be heard any more.
+        """
+        self.check()
+        if self.ear.over or self.part.stop.is_set():
+            self.give_up_at_s = min(self.give_up_at_s, time.monotonic() + END_WITHIN_S)
+            self.cluster.tell(signal.SIGTERM)
+        at_s = self.confirmed()
+        if at_s is not None:
+            self.cluster.grant(at_s)
+
+    def check(self) -> None:
+        """See that there is no reason to end at once."""
+        ear = self.ear
+        if ear.failed:
+            raise ear.failed
+        if ear.is_superseded:
+            raise RunOver("there is a next run")
+        if ear.over and not ear.over.is_clean:
+            raise RunOver(f"host {ear.over.host}: {ear.over.reason}")
+        # bytewax waits for ever for a peer that is cut off without a word.
+        if time.monotonic() > self.give_up_at_s:
+            raise RunOver(f"the epoch did not end within {END_WITHIN_S:.0f} s")
+
+
+def members_of(part: Part, run: Run) -> list[Member]:
+    """The workers on this host."""
+    first, count = first_of(run, part.host), run.members // run.hosts
+    return [
+        Member(first + n, run.addresses, part.lock.descriptor, worker=n, run=run.number)
+        for n in range(count)
+    ]
+
+
+def first_of(run: Run, host: int) -> int:
+    """The number of the first worker on a host."""
+    return host * (run.members // run.hosts)
