@@ -4,7 +4,7 @@ import logging
 import time
 from contextlib import closing
 
-from commands.cluster import LOOK_EVERY_S, Ended
+from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended
 from commands.grant import Patient
 from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting
 from commands.taking_part import Part, first_of, take_part
@@ -31,7 +31,13 @@ def lead(part: Part, plan: Plan, watch: Patient, valid_s: float) -> Ended:
             return Ended(0, ear.over.reason if ear.over else "told to stop")
         meeting.say(STARTED)
         LOGGER.info("track: run %d begins on %d hosts", run.number, run.hosts)
-        return take_part(part, meeting, ear, lambda: asked_at_s(watch))
+        ended = take_part(part, meeting, ear, lambda: asked_at_s(watch))
+        if ear.is_superseded:  # two that lead would go on taking it from each other
+            reason = (
+                f"another process has begun run {run.number + 1} of this state; stop one of them"
+            )
+            return Ended(OUR_ERROR, reason)
+        return ended
 
 
 def gathered(part: Part, meeting: Meeting, ear: Ear, watch: Patient, ready_at_s: float) -> bool:
