@@ -74,8 +74,10 @@ class Look:
             OrdertideError: the others can't be heard any more.
         """
         self.check()
-        if self.ear.over or self.part.stop.is_set():
-            self.give_up_at_s = min(self.give_up_at_s, time.monotonic() + END_WITHIN_S)
+        is_ending = self.ear.over or self.part.stop.is_set()
+        if is_ending and self.give_up_at_s == math.inf:
+            # Once: a second one kills a worker that has ended its part and is about to exit.
+            self.give_up_at_s = time.monotonic() + END_WITHIN_S
             self.cluster.tell(signal.SIGTERM)
         at_s = self.confirmed()
         if at_s is not None:
