@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.request import urlopen
@@ -22,6 +22,7 @@ from broker.produce import Producer, Record
 from dataflows.core.routing import SHARDS
 from schemas import topics
 from schemas.instants import format_instant
+from tests.dataflow.samples import arrival_at
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
@@ -169,6 +170,15 @@ class Engine:
         """Until every shard has said that its clock is at `at`; a minute must have passed by it."""
         reached: set[bytes] = set()
         self.wait_until(lambda message: heard_clock(message, at, reached))
+
+    def pass_half(self, events: Sequence[Json]) -> None:
+        """Until every shard's clock has come half the way through what was fed last.
+
+        A tick says that it was the last so far: few orders don't reach every partition, and one
+        without a late event would hold all clocks back.
+        """
+        self.tick(arrival_at(events[-1]) - 1)
+        self.wait_for_clock(arrival_at(events[len(events) // 2]))
 
     def wait_for_barrier(self) -> None:
         """Until an epoch has ended after now."""

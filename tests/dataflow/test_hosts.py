@@ -18,7 +18,7 @@ from schemas import topics
 from tests.broker.kafka.topics import make
 from tests.dataflow.engine import PATIENCE_S, Engine, is_free
 from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import END, arrival_at, some_orders, with_commands, with_parcels
+from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
 from tests.dataflow.test_cluster import members, shared_out
 from tests.dataflow.test_state_fetch import ordertide
 from tests.s3 import S3
@@ -154,7 +154,7 @@ def test_a_host_that_is_killed_and_comes_back_without_its_files_changes_nothing(
                 shutil.rmtree(str(hosts[victim].track["folder"]))
             hosts[victim].start()
         hosts[0].feed(part[len(part) // 2 :])
-        hosts[0].wait_for_clock(arrival_at(part[len(part) // 2]))
+        hosts[0].pass_half(part)
     hosts[0].tick(END)
     hosts[0].wait_for_clock(END)
     for host in hosts:
@@ -169,14 +169,14 @@ def test_hosts_may_become_fewer_between_runs(
     first, second, third = shared_out(events, 3)
     started(hosts)
     hosts[0].feed(first)
-    hosts[0].wait_for_clock(arrival_at(first[len(first) // 2]))
+    hosts[0].pass_half(first)
     hosts[1].stop()
     hosts[0].stop()
     for host, workers, part in ((hosts[1], 1, second), (hosts[0], 2, third)):
         alone(host, workers)
         host.start()
         host.feed(part)
-        host.wait_for_clock(arrival_at(part[len(part) // 2]))
+        host.pass_half(part)
         if part is second:
             host.stop()
     hosts[0].tick(END)
@@ -192,7 +192,7 @@ def test_a_host_that_is_stopped_ends_the_run_cleanly_and_is_waited_for(
     half = len(events) // 2
     started(hosts)
     hosts[0].feed(events[:half])
-    hosts[0].wait_for_clock(arrival_at(events[half // 3]))
+    hosts[0].pass_half(events[:half])
     hosts[1].stop()
     hosts[1].start()
     hosts[0].feed(events[half:])
@@ -213,7 +213,7 @@ def test_a_worker_that_slept_through_a_take_over_changes_nothing(
     third = len(events) // 3
     started(hosts)
     hosts[0].feed(events[:third])
-    hosts[0].wait_for_clock(arrival_at(events[third // 3]))
+    hosts[0].pass_half(events[:third])
     sleeper = wait_for_worker(hosts[1])
     assert hosts[1].process is not None
     asleep = [hosts[1].process.pid, sleeper]
@@ -224,7 +224,7 @@ def test_a_worker_that_slept_through_a_take_over_changes_nothing(
     alone(hosts[0], 1)
     hosts[0].start()
     hosts[0].feed(events[2 * third :])
-    hosts[0].wait_for_clock(arrival_at(events[third]))
+    hosts[0].pass_half(events[2 * third :])
     for pid in asleep:
         os.kill(pid, signal.SIGCONT)
     give_up_at = time.monotonic() + PATIENCE_S

@@ -16,7 +16,7 @@ from tests.dataflow.outcome import (
     of_topics,
     transitions,
 )
-from tests.dataflow.samples import END, arrival_at, some_orders, with_commands, with_parcels
+from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
 from tests.dataflow.test_cluster import feed_and_wait, shared_out
 from tests.s3 import S3
 
@@ -168,7 +168,7 @@ def test_several_workers_of_several_hosts_one_after_the_other(
         hosted.start()
         part = events[number * size : (number + 1) * size]
         hosted.feed(part)
-        hosted.wait_for_clock(arrival_at(part[len(part) // 2]))
+        hosted.pass_half(part)
         if number < 3:
             hosted.kill()
     hosted.tick(END)
