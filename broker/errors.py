@@ -28,8 +28,10 @@ PASSING = frozenset(
         "_ALL_BROKERS_DOWN",
         "_RESOLVE",
         "_TIMED_OUT",
+        "_TIMED_OUT_QUEUE",
         "_TRANSPORT",
         "_WAIT_COORD",
+        "BROKER_NOT_AVAILABLE",
         "COORDINATOR_LOAD_IN_PROGRESS",
         "COORDINATOR_NOT_AVAILABLE",
         "FENCED_LEADER_EPOCH",
@@ -40,7 +42,9 @@ PASSING = frozenset(
         "NOT_LEADER_FOR_PARTITION",
         "OFFSET_NOT_AVAILABLE",
         "REQUEST_TIMED_OUT",
+        "THROTTLING_QUOTA_EXCEEDED",
         "UNKNOWN_LEADER_EPOCH",
+        "UNSTABLE_OFFSET_COMMIT",
     }
 )
 MISSING = frozenset(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,8 +61,8 @@ def other_run(kafka: Connection, flow: str, topic: str) -> Iterator["subprocess.
         process.kill()
 
 
-def lease(kafka: Connection, flow: str) -> RunLease:
-    properties = {"session.timeout.ms": f"{SESSION_S * 1000:.0f}"}
+def lease(kafka: Connection, flow: str, more: Mapping[str, str] | None = None) -> RunLease:
+    properties = {"session.timeout.ms": f"{SESSION_S * 1000:.0f}", **(more or {})}
     return RunLease(Connection(kafka.bootstrap, properties), flow)
 
 
@@ -138,13 +138,35 @@ def test_a_run_that_was_paused_while_another_took_over_ends_before_it_flushes(
     assert [message.value for message in read_all(kafka, topic)] == [b"before"]
 
 
+def judge_of(held: RunLease, kafka: Connection, cluster: Sequence[Kafka]) -> Kafka:
+    """The broker that coordinates the group of a lease."""
+    client = admin(kafka)
+    described = client.describe_consumer_groups([held.group])[held.group].result(30)
+    return cluster[int(described.coordinator.id) - 1]
+
+
+def test_a_judge_that_is_silent_with_questions_in_its_queue_is_waited_for(
+    kafka: Connection, cluster: Sequence[Kafka], flow: str
+) -> None:
+    """What a machine under load brings about by itself: a question that was not even sent."""
+    with lease(kafka, flow, {"max.in.flight.requests.per.connection": "1"}) as held:
+        judge = judge_of(held, kafka, cluster).process()
+        assert judge
+        judge.send(signal.SIGSTOP)
+        try:
+            time.sleep(VERIFY_EVERY_S)  # the last answer is too old now
+            with pytest.raises(Busy, match="Timed out in queue"):
+                held.verify()
+        finally:
+            judge.send(signal.SIGCONT)
+        verify_patiently(held)
+
+
 def test_the_lease_outlives_the_broker_that_judges_it(
     kafka: Connection, cluster: Sequence[Kafka], flow: str
 ) -> None:
     with lease(kafka, flow) as held:
-        client = admin(kafka)
-        described = client.describe_consumer_groups([held.group])[held.group].result(30)
-        judge = cluster[int(described.coordinator.id) - 1]
+        judge = judge_of(held, kafka, cluster)
         judge.kill()
         time.sleep(SESSION_S + 1)  # its session ends as well: nobody can have been faster
         verify_patiently(held)
