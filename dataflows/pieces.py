@@ -1,5 +1,10 @@
-"""What travels between the steps: one piece a shard and batch, never one an event."""
+"""What travels between the steps: one piece a shard and batch, never one an event.
 
+bytewax pickles what goes to another process. Pickled by hand, as one MessagePack message, a piece
+costs a third of what pickle takes to walk through its facts.
+"""
+
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -7,6 +12,8 @@ import msgspec
 from dataflows.core.fact import Fact
 from dataflows.core.resolve import Question, Registration
 from schemas.errors import Rejected
+
+encode = msgspec.msgpack.Encoder().encode
 
 
 class Dead(msgspec.Struct, array_like=True):
@@ -30,6 +37,9 @@ class OrderPiece(msgspec.Struct, array_like=True):
     facts: list[Fact]
     dead: list[Dead]
 
+    def __reduce__(self) -> "tuple[Callable[[bytes], OrderPiece], tuple[bytes]]":
+        return order_piece, (encode(self),)
+
 
 class NumberPiece(msgspec.Struct, array_like=True):
     """For a resolver shard: registrations before questions, and the clock of a slot."""
@@ -39,6 +49,23 @@ class NumberPiece(msgspec.Struct, array_like=True):
     through: int
     registrations: list[Registration]
     questions: list[Question]
+
+    def __reduce__(self) -> "tuple[Callable[[bytes], NumberPiece], tuple[bytes]]":
+        return number_piece, (encode(self),)
+
+
+order_decoder = msgspec.msgpack.Decoder(OrderPiece)
+number_decoder = msgspec.msgpack.Decoder(NumberPiece)
+
+
+def order_piece(data: bytes) -> OrderPiece:
+    """A piece as it was pickled."""
+    return order_decoder.decode(data)
+
+
+def number_piece(data: bytes) -> NumberPiece:
+    """A piece as it was pickled."""
+    return number_decoder.decode(data)
 
 
 class Batch(NamedTuple):
