@@ -4,6 +4,7 @@ python -m benchmarks                       all of it, under ten minutes
 python -m benchmarks --quick               a smoke run of seconds; its figures mean nothing
 python -m benchmarks --only core --orders 10000,1000000
 python -m benchmarks --only dataflow --bootstrap kafka:9092
+python -m benchmarks --only dataflow --kafka --orders 100000,1000000
 python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
@@ -39,7 +40,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 QUICK_SIZES = (200, 400)
 PARTS = ("core", "memory", "dataflow")
 SEED = 20_161_004
-DATAFLOW_ORDERS, DATAFLOW_SECONDS, DATAFLOW_ROUNDS = 10_000, 6.0, 3
+DATAFLOW_SIZES, DATAFLOW_SECONDS, DATAFLOW_ROUNDS = (10_000,), 6.0, 3
 
 
 class Sizes(click.ParamType[tuple[int, ...]]):
@@ -65,6 +66,7 @@ class Sizes(click.ParamType[tuple[int, ...]]):
 @click.option("--duplicates", default=0.0, show_default=True, help="share of events sent twice")
 @click.option("--seed", default=SEED, show_default=True)
 @click.option("--bootstrap", help="a Kafka without our topics, for the dataflow")
+@click.option("--kafka", is_flag=True, help="start a Kafka for each size of the dataflow")
 @click.option("--out", type=click.Path(path_type=Path, exists=True), help="update its sections")
 @click.pass_context
 def main(  # noqa: PLR0913  # a command has as many parameters as it has options
@@ -78,6 +80,7 @@ def main(  # noqa: PLR0913  # a command has as many parameters as it has options
     duplicates: float,
     seed: int,
     bootstrap: str | None,
+    kafka: bool,
     out: Path | None,
 ) -> None:
     """Measure the core, its memory and the dataflow."""
@@ -85,10 +88,13 @@ def main(  # noqa: PLR0913  # a command has as many parameters as it has options
         return
     sizes = orders or (QUICK_SIZES if quick else SIZES)
     load = Load(events, BATCH, rounds, seed, duplicates)
-    trial = Trial(DATAFLOW_ORDERS, DATAFLOW_SECONDS, DATAFLOW_ROUNDS, seed, bootstrap)
+    live = orders if orders and only == ("dataflow",) else DATAFLOW_SIZES
+    if bootstrap and len(live) > 1:
+        raise click.UsageError("--bootstrap is good for one size; --kafka starts one for each")
+    trial = Trial(live, DATAFLOW_SECONDS, DATAFLOW_ROUNDS, seed, bootstrap, kafka)
     if quick:
         load = load._replace(events=600, batch=200, rounds=1)
-        trial = trial._replace(orders=200, seconds=0.2, rounds=1)
+        trial = trial._replace(sizes=(200,), seconds=0.2, rounds=1)
     sections = [tell(section) for section in measure(only or PARTS, sizes, load, trial)]
     if out:
         put_sections(out, sections)

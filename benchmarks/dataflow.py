@@ -1,13 +1,14 @@
 """`ordertide track` with one worker, beside a pipeline that only decodes and writes.
 
-Both live through the whole run and have their rounds in turn: A B A B. The broker has the other
-core; the process that is not being measured is held.
+Both live through a whole run and have their rounds in turn: A B A B. The broker has the other
+core; the process that is not being measured is held. Each number of live orders is a run with a
+broker and a state of its own.
 """
 
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,11 @@ from benchmarks import plain
 from benchmarks.core import in_batches, short_lived_text
 from benchmarks.events import Arrived, Traffic
 from benchmarks.flow import ROUND_EVENTS, Flow, Line, Names, Pace, line_of
-from benchmarks.report import Section, spread, table
+from benchmarks.report import Section, spread, table, verdict
 from broker.connect import Connection
 from broker.embedded import PARTITIONS, EmbeddedBroker
 from broker.topics import ensure_topics
+from deploy.stack.kafka import Kafka
 from schemas.instants import format_instant
 from schemas.topics import EVENTS, ORDERS_EVENTS, TOPICS, TopicSettings
 
@@ -45,24 +47,42 @@ level = "WARNING"
 
 
 class Trial(NamedTuple):
-    """How large the run shall be. `bootstrap`: a Kafka without our topics, else the embedded."""
+    """How large the runs shall be, one for each number of live orders.
 
-    orders: int
+    `bootstrap`: a Kafka without our topics, good for one run; `kafka`: start one for each; else the
+    embedded broker.
+    """
+
+    sizes: Sequence[int]
     seconds: float
     rounds: int
     seed: int
     bootstrap: str | None
+    kafka: bool
+
+
+class Found(NamedTuple):
+    """The paces of one run."""
+
+    orders: int
+    tracked: list[Pace]
+    passed: list[Pace]
 
 
 def measure_dataflow(trial: Trial) -> Section:
+    """A run for each size."""
+    return Section("dataflow", report(trial, [run(trial, orders) for orders in trial.sizes]))
+
+
+def run(trial: Trial, orders: int) -> Found:
     """Fill, then rounds in turn."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(in_a_folder())
-        connection = stack.enter_context(broker_at(trial.bootstrap))
-        track, yardstick = start(trial, connection)
+        connection = stack.enter_context(broker_for(trial))
+        track, yardstick = start(connection)
         stack.callback(track.close)
         stack.callback(yardstick.close)
-        return Section("dataflow", report(trial, *paces(trial, track, yardstick)))
+        return Found(orders, *paces(trial, orders, track, yardstick))
 
 
 @contextlib.contextmanager
@@ -73,30 +93,33 @@ def in_a_folder() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def broker_at(bootstrap: str | None) -> Iterator[Connection]:
+def broker_for(trial: Trial) -> Iterator[Connection]:
     """The broker, with its topics."""
-    if bootstrap:
+    if not trial.bootstrap and not trial.kafka:
+        with EmbeddedBroker() as broker:
+            for topic in (*TOPICS, *PLAIN_TOPICS):
+                broker.create(topic.name)
+            yield broker.connection
+        return
+    with contextlib.ExitStack() as stack:
+        bootstrap = trial.bootstrap
+        if not bootstrap:
+            bootstrap = stack.enter_context(Kafka(Path("kafka"))).address["bootstrap"]
         connection = Connection(bootstrap)
         ensure_topics(connection, PARTITIONS, topics=(*TOPICS, *PLAIN_TOPICS))
         yield connection
-        return
-    with EmbeddedBroker() as broker:
-        for topic in (*TOPICS, *PLAIN_TOPICS):
-            broker.create(topic.name)
-        yield broker.connection
 
 
-def start(trial: Trial, connection: Connection) -> tuple[Flow, Flow]:
+def start(connection: Connection) -> tuple[Flow, Flow]:
     """Both processes, in the folder we are in."""
-    is_embedded = trial.bootstrap is None
     bootstrap = connection.bootstrap
-    embedded = str(is_embedded).lower()
+    embedded = str(connection.embedded).lower()
     settings = SETTINGS.format(bootstrap=bootstrap, embedded=embedded)
     Path("track.toml").write_text(settings, "utf-8")
     Path("lifecycle.toml").write_text(short_lived_text(), "utf-8")
     root = Path(plain.__file__).parent.parent
     run_track = [sys.executable, str(root / "run.py"), "track", "--settings", "track.toml"]
-    kind = ["embedded"] if is_embedded else []
+    kind = ["embedded"] if connection.embedded else []
     run_plain = [sys.executable, "-m", "benchmarks.plain", bootstrap, *kind]
     return (
         Flow(TRACK, run_track, connection, root),
@@ -104,9 +127,9 @@ def start(trial: Trial, connection: Connection) -> tuple[Flow, Flow]:
     )
 
 
-def paces(trial: Trial, track: Flow, yardstick: Flow) -> tuple[list[Pace], list[Pace]]:
+def paces(trial: Trial, orders: int, track: Flow, yardstick: Flow) -> tuple[list[Pace], list[Pace]]:
     """Rounds in turn, each as long as the pace seen before says; the first ones are to warm up."""
-    traffic = Traffic(trial.orders, trial.seed)
+    traffic = Traffic(orders, trial.seed)
     stream = traffic.steady()
     plain_lines = lines_of(Traffic(PLAIN_LINES, trial.seed).steady(), PLAIN_LINES)
     filled = [track.round(part, ticks(traffic)) for part in fill_lines(traffic)][-1]
@@ -145,22 +168,45 @@ def ticks(traffic: Traffic) -> list[bytes]:
     return [b'{"kind":"tick","recorded_at":"%s"}' % at.encode()] * PARTITIONS
 
 
-def report(trial: Trial, tracked: list[Pace], passed: list[Pace]) -> str:
-    """The table."""
-    ratios = [a.events_per_s / b.events_per_s for a, b in zip(tracked, passed, strict=True)]
-    where = "the embedded broker" if trial.bootstrap is None else "Kafka"
+def report(trial: Trial, runs: list[Found]) -> str:
+    """The tables."""
+    where = "Kafka" if trial.bootstrap or trial.kafka else "the embedded broker"
     rows = [
         [
+            f"{found.orders:,}",
             name,
-            spread([p.events_per_s for p in found]).text(),
-            spread([p.cpu_us for p in found]).text(1),
+            spread([p.events_per_s for p in held]).text(),
+            spread([p.cpu_us for p in held]).text(1),
+            share,
         ]
-        for name, found in (("track", tracked), ("decode and write", passed))
+        for found in runs
+        for name, held, share in (
+            ("track", found.tracked, spread(ratios_of(found)).text(2)),
+            ("decode and write", found.passed, "1"),
+        )
     ]
     said = (
-        f"One worker, {where}, {trial.orders:,} live orders, {trial.rounds} rounds each in turn. "
+        f"One worker, {where}, {trial.rounds} rounds each in turn. "
         "Events whose output the broker has acknowledged; median (least - most)."
     )
-    share = f"track does {spread(ratios).text(2)} of what the bare pipeline does."
-    heads = ["pipeline", "events/s", "CPU µs an event, whole process"]
-    return "\n\n".join([said, table(heads, rows), share])
+    heads = ["live orders", "pipeline", "events/s", "CPU µs an event", "of the bare pipeline"]
+    return "\n\n".join([said, table(heads, rows), *flatness(runs)])
+
+
+def ratios_of(found: Found) -> list[float]:
+    """What `track` does of the bare pipeline, round by round."""
+    pairs = zip(found.tracked, found.passed, strict=True)
+    return [tracked.events_per_s / passed.events_per_s for tracked, passed in pairs]
+
+
+def flatness(runs: list[Found]) -> list[str]:
+    """The largest number of orders beside the smallest; nothing of one alone."""
+    if len(runs) == 1:
+        return []
+    few, many = min(runs), max(runs)
+    costs = [spread([pace.cpu_us for pace in found.tracked]).median for found in (few, many)]
+    change = costs[1] / costs[0] - 1
+    aim = f"CPU µs an event: {many.orders:,} live orders within 15 % of {few.orders:,}"
+    return [
+        table(["aim", "measured", ""], [[aim, f"{change:+.0%}", verdict(is_met=change <= 0.15)]])
+    ]

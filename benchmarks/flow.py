@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks.events import Arrived, to_json
 from broker.connect import Connection
+from broker.errors import PASSING
 from broker.produce import Producer
 
 POLL_S = 0.02
 STALLED_AFTER_S = 60.0
+LEADERS_WITHIN_S = 30.0
 STOP_WITHIN_S = 30.0
 ANSWER_TIMEOUT_S = 10.0
 # What fits into the embedded broker at once: it keeps 5 MiB a partition, and lz4 makes about 90
@@ -65,7 +67,7 @@ class Flow:
         self.client = Consumer({**connection.config("consumer"), "group.id": "benchmarks"})
         found = self.client.list_topics(names.out, timeout=ANSWER_TIMEOUT_S).topics[names.out]
         self.partitions = [TopicPartition(names.out, number) for number in found.partitions]
-        self.before = self.written()
+        self.before = self.written_before()
         self.sent = 0
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603  # our own modules
@@ -75,6 +77,17 @@ class Flow:
                 env={**os.environ, "PYTHONPATH": str(root)},
                 start_new_session=True,  # it may have processes of its own, held along with it
             )
+
+    def written_before(self) -> int:
+        """As `written`; a topic that was just made may take a moment to have leaders."""
+        give_up_at_s = time.monotonic() + LEADERS_WITHIN_S
+        while True:
+            try:
+                return self.written()
+            except KafkaException as failed:
+                if failed.args[0].name() not in PASSING or time.monotonic() > give_up_at_s:
+                    raise
+                time.sleep(POLL_S)
 
     def written(self) -> int:
         """How many messages its output holds or has held."""
