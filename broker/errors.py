@@ -65,8 +65,12 @@ REBALANCED = frozenset(
 
 def missing_topic(topic: str) -> TopicMissing:
     """The error for a topic that isn't there, with the way out."""
+    return _missing(f"topic {topic}")
+
+
+def _missing(subject: str) -> TopicMissing:
     return TopicMissing(
-        f"topic {topic}: the broker has no such topic or partition; "
+        f"{subject}: the broker has no such topic or partition; "
         "create it (broker.topics.ensure_topics), or correct the name"
     )
 
@@ -74,7 +78,7 @@ def missing_topic(topic: str) -> TopicMissing:
 def refusal(subject: str, error: KafkaError) -> OrdertideError:
     """The error to raise for a refusal that doesn't pass by itself; `subject` is what was asked."""
     if error.name() in MISSING:
-        return missing_topic(subject)
+        return _missing(subject)
     return BrokerFailed(
         f"{subject}: {error.str()} ({error.name()}); this does not pass by itself: "
         "check the credentials, the broker's ACLs and the settings under `broker`"

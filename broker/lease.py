@@ -26,8 +26,9 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from broker.connect import LOGGER, Connection
-from broker.errors import PASSING, REBALANCED, refusal
+from broker.errors import PASSING, REBALANCED, TopicMissing, missing_topic, refusal
 from broker.outage import OUTAGE
+from broker.topics import count_partitions
 from schemas.errors import Busy, OrdertideError
 from schemas.topics import LEASE
 
@@ -35,6 +36,9 @@ SESSION_S = 10.0
 VERIFY_EVERY_S = 1.0
 POLL_S = 0.2
 ANSWER_TIMEOUT_S = 10.0
+# A broker may hear of a topic some seconds after its creation was acknowledged, and a consumer that
+# subscribed before that asks again only after minutes.
+MISSING_FOR_S = 10.0
 PARTITION = TopicPartition(LEASE.name, 0)
 NOBODY = 0  # the number before the first run's
 FIXED = {
@@ -84,10 +88,8 @@ class RunLease:
 
     def __enter__(self) -> Self:
         if self._client is not None:
-            self._client.subscribe(
-                [LEASE.name], on_assign=self._assigned, on_revoke=self._gone, on_lost=self._gone
-            )
             try:
+                self._join(self._client)
                 self._take(self._client)
             except OrdertideError:
                 self._client.close()
@@ -114,6 +116,25 @@ class RunLease:
         self._check_number(self._client)
         self._write_number(self._client, self._number)
         self._verified_at_s = asked_at_s
+
+    def _join(self, client: confluent_kafka.Consumer) -> None:
+        give_up_at_s = self._now_s() + MISSING_FOR_S
+        while self._is_missing(client):
+            if self._now_s() >= give_up_at_s or self._stopping():
+                raise missing_topic(LEASE.name)
+            time.sleep(POLL_S)
+        client.subscribe(
+            [LEASE.name], on_assign=self._assigned, on_revoke=self._gone, on_lost=self._gone
+        )
+
+    def _is_missing(self, client: confluent_kafka.Consumer) -> bool:
+        try:
+            count_partitions(client, LEASE.name)
+        except TopicMissing:
+            return True
+        except Busy as busy:
+            OUTAGE.failed(str(busy))
+        return False
 
     def _take(self, client: confluent_kafka.Consumer) -> None:
         give_up_at_s = self._now_s() + 2 * self._session_s

@@ -132,7 +132,7 @@ class Fetcher:
             elif error.name() in {"_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE", "_LOG_TRUNCATION"}:
                 self.fail(self._lost(raw.topic(), raw.partition(), raw.offset()))
             else:
-                self.fail(refusal(raw.topic() or "consumer", error))
+                self.fail(refusal(f"topic {raw.topic()}" if raw.topic() else "consumer", error))
 
     def _lost(self, topic: str, partition: int, offset: int) -> OffsetLost:
         try:

@@ -227,4 +227,4 @@ def refused(topic: str, error: KafkaError) -> OrdertideError:
         return Rejected("too_large", f"{topic}: over the producer's message.max.bytes")
     if error.fatal() or error.name() == "_FATAL":
         return DeliveryFailed(f"{topic}: producer is finished: {error.str()} ({error.name()})")
-    return refusal(topic, error)
+    return refusal(f"topic {topic}", error)

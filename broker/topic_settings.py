@@ -96,7 +96,7 @@ def retention_ms(connection: Connection, topic: str) -> float:
         error = failed.args[0]
         if error.name() in PASSING:
             raise Busy(f"topic {topic}: the broker gives no settings: {error.str()}") from failed
-        raise refusal(topic, error) from failed
+        raise refusal(f"topic {topic}", error) from failed
     keeps_ms = int(str(entries["retention.ms"].value))
     return math.inf if keeps_ms == FOR_EVER else float(keeps_ms)
 

@@ -12,6 +12,7 @@ import pytest
 
 from broker.connect import Connection
 from broker.consume import read_all
+from broker.errors import TopicMissing
 from broker.lease import VERIFY_EVERY_S, LeaseHeld, RunLease
 from deploy.stack.kafka import Kafka
 from schemas.errors import Busy
@@ -174,3 +175,25 @@ def test_the_lease_outlives_the_broker_that_judges_it(
         judge.wait(60)
         time.sleep(VERIFY_EVERY_S)  # the last answer is too old now
         verify_patiently(held)
+
+
+def test_a_lease_topic_that_the_broker_does_not_know_yet_is_waited_for(tmp_path: Path) -> None:
+    with Kafka(tmp_path / "kafka") as fresh:
+        connection = Connection(fresh.address["bootstrap"])
+        later = threading.Timer(1.0, make, (connection, LEASE))
+        later.start()
+        with RunLease(connection, "a-flow") as held:
+            held.verify()
+        later.join()
+
+
+def test_a_lease_topic_that_stays_away_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.lease.MISSING_FOR_S", 1.0)
+    with (
+        Kafka(tmp_path / "kafka") as fresh,
+        pytest.raises(TopicMissing, match=r"^topic ordertide\.lease: .*; create it"),
+        RunLease(Connection(fresh.address["bootstrap"]), "a-flow"),
+    ):
+        pass
