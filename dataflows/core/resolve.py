@@ -137,8 +137,8 @@ class Resolver:
                 self.numbers.put(key, now)
         self.ask_again(said.number, said.arrival_at, answers)
 
-    def ask(self, asked: Question, answers: Answers) -> None:
-        """Answer a question, or let it wait."""
+    def ask(self, asked: Question, answers: Answers, news_at: int = 0) -> None:
+        """Answer a question, or let it wait; `news_at` is when what it waited for arrived."""
         key = hash_of(asked.number)
         known = self.numbers.get(key)
         found = self.find(known, asked)
@@ -156,7 +156,7 @@ class Resolver:
         now = self.used(known, found, asked.fact)
         if now != known:
             self.numbers.put(key, now)
-            self.ask_again(asked.number, asked.fact.arrival_at, answers)
+            self.ask_again(asked.number, max(asked.fact.arrival_at, news_at), answers)
 
     def used(self, known: list[Mapping], found: list[Mapping], fact: Fact) -> list[Mapping]:
         """The orders of a number once `found` among them have been given a fact."""
@@ -215,7 +215,7 @@ class Resolver:
             self.set_waiting(number, [asked for asked in waiting if asked.fact.arrival_at < since])
             self.waiting_changed.add(number)
             for asked in in_time:
-                self.ask(asked, answers)
+                self.ask(asked, answers, arrival_at)
 
     def wait(self, asked: Question, answers: Answers) -> None:
         """Keep a question until its number is registered."""

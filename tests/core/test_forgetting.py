@@ -124,6 +124,15 @@ def test_news_of_a_number_does_not_answer_what_has_waited_its_time() -> None:
         assert (len(facts), len(given_up)) == (0, 1)
 
 
+def test_an_answer_after_a_wait_does_not_answer_what_had_waited_its_time_by_then() -> None:
+    """The news of day 189 answers the scan of 188, but not by it that of 181, over since 188."""
+    said = [registered(0, lag_days=100), scanned(181), scanned(188), registered(8, lag_days=181)]
+    for clocks in ([], [None, None, START_AT + 189 * DAY_MS - 1]):
+        facts, given_up = outcome(told(said, clocks))
+        assert [event_id for _, event_id, _, _ in facts] == ["W1@188+0"]
+        assert given_up == ["W1@181+0"]
+
+
 DAYS = st.sampled_from([0, 0.4, 6, 7, 8, 90, 179, 180, 181, 187, 188, 270, 360, 361, 541, 800])
 LAGS = st.sampled_from([0, 0, 0, 0, 0.5, 7, 100, 181])
 EVENTS = st.one_of(
