@@ -59,10 +59,10 @@ fn term<'t>(
     let Some(due_at) = counted else {
         return Ok(None);
     };
-    if let Some(statuses) = &rule.unless
-        && milestone(order, statuses, false, None)? != 0
-    {
-        return Ok(None);
+    if let Some(statuses) = &rule.unless {
+        if milestone(order, statuses, false, None)? != 0 {
+            return Ok(None);
+        }
     }
     if rule.row.has_condition && !holds(order, rule, parcel)? {
         return Ok(None);
