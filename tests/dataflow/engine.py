@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from broker.embedded import PARTITIONS
 from broker.message import Fetcher, Message
 from broker.produce import Producer, Record
 from dataflows.core.routing import SHARDS
+from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
 from tests.dataflow.samples import arrival_at
@@ -232,30 +232,12 @@ def toml(value: object) -> str:
     return json.dumps(value)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def free_ports() -> int:
-    """The first of as many ports on which nobody listens as there may be workers."""
+def free_ports(count: int = MOST_WORKERS) -> int:
+    """The first of as many ports in a row that nobody has or is given meanwhile."""
     while True:
-        port = free_port()
-        if all(is_free(port + worker) for worker in range(MOST_WORKERS)):
-            return port
-
-
-def is_free(port: int) -> bool:
-    """Whether a port can be had."""
-    with socket.socket() as listener:
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        ports = [free_port() for _ in range(count)]
+        if ports[-1] - ports[0] == count - 1:
+            return ports[0]
 
 
 def record(event: Json) -> Record:

@@ -16,7 +16,7 @@ from deploy.stack.kafka import RECIPE, Kafka
 from deploy.stack.library import is_installed
 from schemas import topics
 from tests.broker.kafka.topics import make
-from tests.dataflow.engine import PATIENCE_S, Engine, is_free
+from tests.dataflow.engine import PATIENCE_S, Engine, free_ports
 from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
 from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
 from tests.dataflow.test_cluster import members, shared_out
@@ -66,7 +66,7 @@ def hosts(broker: EmbeddedBroker | RealBroker, s3: S3, tmp_path: Path) -> Iterat
 def hosts_on(broker: EmbeddedBroker | RealBroker, s3: S3, folder: Path) -> Hosts:
     """Two hosts, with one worker each."""
     settings = s3.settings()
-    ports = [exchange_ports(), exchange_ports()]
+    ports = [free_ports(2), free_ports(2)]
     addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
     found = []
     for number in range(2):
@@ -76,14 +76,6 @@ def hosts_on(broker: EmbeddedBroker | RealBroker, s3: S3, folder: Path) -> Hosts
         engine.privacy = str(folder / "keys.json")
         found.append(engine)
     return found
-
-
-def exchange_ports() -> int:
-    """The first of two that are free, and that the system gives to no connection meanwhile."""
-    while True:
-        port = random.SystemRandom().randrange(10_000, 20_000)
-        if is_free(port) and is_free(port + 1):
-            return port
 
 
 def started(hosts: Hosts) -> None:

@@ -17,11 +17,12 @@ from broker.connect import Connection
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics, partition_count
 from commands.tiers import TIERS, writer_group
+from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
 from schemas.settings import Settings, read_settings
 from storage_tiering.tier import Tier
-from tests.dataflow.engine import ROOT, Json, free_port, record
+from tests.dataflow.engine import ROOT, Json, record
 
 PARTITIONS = 8
 PATIENCE_S = 120.0

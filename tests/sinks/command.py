@@ -11,7 +11,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tests.dataflow.engine import ROOT, free_port
+from deploy.stack.ports import free_port
+from tests.dataflow.engine import ROOT
 
 Tables = Mapping[str, Mapping[str, Any]]
 
