@@ -9,6 +9,7 @@ from schemas.errors import OrdertideError
 from telemetry.collector import collect_seldom
 
 COMMANDS = {
+    "bench": "commands.bench",
     "config": "commands.config",
     "deliver": "commands.deliver",
     "demo": "commands.demo",
