@@ -5,7 +5,9 @@ A lease is the one partition of the topic `ordertide.lease`, owned as a member o
 cooperative-sticky assignment leaves it with the owner when a second run joins. (Fencing by a
 transactional id was the other way: there the newcomer wins, so two supervised runs would go on
 killing each other.) A run that vanishes loses the lease with its session, after 10 s
-(`session.timeout.ms` in the connection's properties).
+(`session.timeout.ms` in the connection's properties). It is a static member where it can say by
+which lock it is the only one on its host (KIP-345, `group.instance.id`): whoever has that lock next
+knows that it is gone, and takes its place at once. Such a member doesn't leave when it ends.
 
 A process that was paused, or cut off, doesn't know that it has lost the lease. So `verify` has the
 broker confirm it, by an offset that is committed with the member's id, and it is called before
@@ -62,6 +64,8 @@ class LeaseLost(OrdertideError):
 class RunLease:
     """The right to run `flow`, between `with` and its end.
 
+    `instance` names what only one process can have, and this one has: a lock.
+
     Raises:
         LeaseHeld: somebody has had it for two sessions, or `stopping` said to give up.
         TopicMissing, BrokerFailed: it can't be asked for.
@@ -72,6 +76,7 @@ class RunLease:
         connection: Connection,
         flow: str,
         *,
+        instance: str | None = None,
         stopping: Callable[[], bool] = lambda: False,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,7 +89,7 @@ class RunLease:
         self._is_member = False  # and the partition is ours
         self._number = NOBODY
         self._verified_at_s = 0.0
-        self._client = None if connection.embedded else self._new_client()
+        self._client = None if connection.embedded else self._new_client(instance)
 
     def __enter__(self) -> Self:
         if self._client is not None:
@@ -222,12 +227,14 @@ class RunLease:
     def _gone(self, _: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
         self._is_member = self._is_member and not parts
 
-    def _new_client(self) -> confluent_kafka.Consumer:
+    def _new_client(self, instance: str | None) -> confluent_kafka.Consumer:
+        static = {"group.instance.id": instance} if instance else {}
         who = f"{self._connection.client_id}-{socket.gethostname()}-{os.getpid()}"
         return confluent_kafka.Consumer(
             {
                 **self._connection.config("consumer"),
                 **FIXED,
+                **static,
                 "client.id": who,
                 "group.id": self.group,
                 "session.timeout.ms": int(self._session_s * 1000),

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -33,6 +34,7 @@ from dataflows.decoding import Decoder
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, slot_key
 from dataflows.state.layout import LITTLE_BYTES
+from dataflows.state.lock import ProcessLock
 from dataflows.state.room import free_bytes, no_room
 from dataflows.state.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.states import EVENTS
@@ -138,17 +140,17 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
     try:
         with ExitStack() as stack:
             connection = connection_of(settings.broker)
-            lease = lease_of(settings, connection, stop, member)
+            lease = partial(lease_of, settings, connection, stop, member)
             # To open a bucket takes it from whoever has it: only with the lease. A file has a lock,
             # which says sooner that another run is there.
             is_first = settings.state.store != "folder"
-            verify = stack.enter_context(lease) if is_first else None
+            verify = stack.enter_context(lease(None)) if is_first else None
             waits = Waits()
             valid_s = valid_s_of(connection)
             store = open_store(settings, folder / STORE, stop.is_set, waits, member, valid_s)
             stack.callback(store.close)
             check_recovery(store, folder)
-            verify = verify or stack.enter_context(lease)
+            verify = verify or stack.enter_context(lease(store.process_lock))
             telemetry = of_member(settings.telemetry, member.worker if member else 0)
             watch = waits.watch = TrackWatch(telemetry, now_ms, folder / STORE)
             producer = stack.enter_context(Producer(connection, before_flush=verify))
@@ -169,11 +171,16 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
 
 @contextmanager
 def lease_of(
-    settings: Settings, connection: Connection, stop: threading.Event, member: Member | None
+    settings: Settings,
+    connection: Connection,
+    stop: threading.Event,
+    member: Member | None,
+    lock: ProcessLock | None,
 ) -> Iterator[Callable[[], None]]:
     """What to ask before a flush: the broker itself, or as a member what is granted."""
     if member is None:
-        with RunLease(connection, settings.track.group, stopping=stop.is_set) as lease:
+        group, name = settings.track.group, lock.name if lock else None
+        with RunLease(connection, group, instance=name, stopping=stop.is_set) as lease:
             yield lease.verify
         return
     grant = Grant(valid_s_of(connection))

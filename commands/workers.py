@@ -34,7 +34,10 @@ def together(
         begin = in_folder if settings.state.store == "folder" else in_bucket
         with ExitStack() as stack:
             begun = begin(settings, connection, stop, lock)
-            lease = RunLease(connection, settings.track.group, stopping=stop.is_set)
+            # With a bucket another host may go on: there a run that ends has to leave.
+            name = lock.name if settings.state.store == "folder" else None
+            group = settings.track.group
+            lease = RunLease(connection, group, instance=name, stopping=stop.is_set)
             watch = Patient(stack.enter_context(lease).verify)
             supervise(lambda: local_run(command, begun(), stop, watch.look), stop)
     finally:

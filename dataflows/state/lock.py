@@ -8,6 +8,7 @@ from pathlib import Path
 from schemas.errors import StateError
 
 TRIES = 3
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 PAUSE_S = 0.02  # `owner` holds the lock for a moment when it looks
 
 
@@ -41,6 +42,18 @@ class ProcessLock:
                 return True
             time.sleep(PAUSE_S)
         return False
+
+    @property
+    def name(self) -> str | None:
+        """What tells this lock from all others in the world, as long as this host is up.
+
+        The lock of another host on the same file (NFS) has another name. None where the kernel
+        doesn't say when it was booted.
+        """
+        if not BOOT.exists():
+            return None
+        file = os.fstat(self.descriptor)
+        return f"{BOOT.read_text('ascii').strip()}-{file.st_dev}-{file.st_ino}"
 
     def release(self) -> None:
         """Let go; does nothing the second time."""

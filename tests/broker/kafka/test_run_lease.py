@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,9 @@ from broker.connect import Connection
 from broker.lease import LeaseLost, RunLease
 from broker.produce import Producer
 
-connection = Connection(sys.argv[1], {"session.timeout.ms": "2000"})
+connection = Connection(sys.argv[1], {"session.timeout.ms": sys.argv[4]})
 with (
-    RunLease(connection, sys.argv[2]) as lease,
+    RunLease(connection, sys.argv[2], instance=sys.argv[5] or None) as lease,
     Producer(connection, before_flush=lease.verify, linger_ms=0) as producer,
 ):
     print("running", flush=True)
@@ -54,7 +55,16 @@ def flow(kafka: Connection) -> str:
 @pytest.fixture
 def other_run(kafka: Connection, flow: str, topic: str) -> Iterator["subprocess.Popen[str]"]:
     """A run in a process of its own that has the lease."""
+    with run_of(kafka, flow, topic) as process:
+        yield process
+
+
+@contextmanager
+def run_of(
+    kafka: Connection, flow: str, topic: str, session_s: float = SESSION_S, instance: str = ""
+) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-c", RUN_PROGRAM, kafka.bootstrap, flow, topic]
+    command += [f"{session_s * 1000:.0f}", instance]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]  # the stub doesn't take pipes from a dict
         assert process.stdout.readline() == "running\n"
@@ -197,3 +207,31 @@ def test_a_lease_topic_that_stays_away_is_named_with_the_way_out(
         RunLease(Connection(fresh.address["bootstrap"]), "a-flow"),
     ):
         pass
+
+
+def test_who_has_the_lock_of_a_killed_run_takes_its_place_at_once(
+    kafka: Connection, flow: str, topic: str
+) -> None:
+    """Sessions of ten minutes: by their end alone the next run would be refused."""
+    for number in range(3):
+        with run_of(kafka, flow, topic, session_s=600, instance="a-lock") as run:
+            tell(run, f"{number}")
+    assert [m.value for m in read_all(kafka, topic) if m.value] == [b"0", b"1", b"2"]
+
+
+def test_the_place_of_a_killed_run_goes_to_another_lock_when_its_session_is_over(
+    kafka: Connection, flow: str, topic: str
+) -> None:
+    with run_of(kafka, flow, topic, instance="a-lock") as run:
+        tell(run, "first")
+    connection = Connection(kafka.bootstrap, {"session.timeout.ms": f"{SESSION_S * 1000:.0f}"})
+    with RunLease(connection, flow, instance="another-lock") as other:
+        other.verify()
+
+
+def tell(run: "subprocess.Popen[str]", line: str) -> None:
+    assert run.stdin
+    assert run.stdout
+    run.stdin.write(f"{line}\n")
+    run.stdin.flush()
+    assert run.stdout.readline() == "written\n"
