@@ -28,6 +28,9 @@ from schemas.topics import EVENTS, ORDERS_EVENTS, TOPICS, TopicSettings
 TRACK = Names(EVENTS, ORDERS_EVENTS)
 PLAIN = Names(plain.TOPIC, plain.OUT)
 PLAIN_TOPICS = (TopicSettings(plain.TOPIC), TopicSettings(plain.OUT))
+REVIVED_LINES = 10_000  # wait for `track` when it comes back
+# Live orders up to which a restart has so many seconds.
+RESTART_AIMS_S = {1_000_000: 5, 5_000_000: 20}
 PLAIN_LINES = 20_000  # it keeps no state, so it is given the same ones again
 
 SETTINGS = """\
@@ -62,11 +65,12 @@ class Trial(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The paces of one run."""
+    """The paces of one run, and the seconds from a restart after kill -9 to the first output."""
 
     orders: int
     tracked: list[Pace]
     passed: list[Pace]
+    restart_s: float
 
 
 def measure_dataflow(trial: Trial) -> Section:
@@ -82,7 +86,7 @@ def run(trial: Trial, orders: int) -> Found:
         track, yardstick = start(connection)
         stack.callback(track.close)
         stack.callback(yardstick.close)
-        return Found(orders, *paces(trial, orders, track, yardstick))
+        return paces(trial, orders, track, yardstick)
 
 
 @contextlib.contextmanager
@@ -127,8 +131,11 @@ def start(connection: Connection) -> tuple[Flow, Flow]:
     )
 
 
-def paces(trial: Trial, orders: int, track: Flow, yardstick: Flow) -> tuple[list[Pace], list[Pace]]:
-    """Rounds in turn, each as long as the pace seen before says; the first ones are to warm up."""
+def paces(trial: Trial, orders: int, track: Flow, yardstick: Flow) -> Found:
+    """Rounds in turn, each as long as the pace seen before says; the first ones are to warm up.
+
+    `track` is killed at the end, and comes back.
+    """
     traffic = Traffic(orders, trial.seed)
     stream = traffic.steady()
     plain_lines = lines_of(Traffic(PLAIN_LINES, trial.seed).steady(), PLAIN_LINES)
@@ -143,7 +150,8 @@ def paces(trial: Trial, orders: int, track: Flow, yardstick: Flow) -> tuple[list
         lines = lines_of(stream, count)
         tracked.append(track.round(lines, ticks(traffic)))
         passed.append(yardstick.round(list(islice(cycle(plain_lines), plain_count)), []))
-    return tracked, passed
+    restart_s = track.revive(lines_of(stream, REVIVED_LINES), ticks(traffic))
+    return Found(orders, tracked, passed, restart_s)
 
 
 def lines_of(stream: Iterator[Arrived], count: int) -> list[Line]:
@@ -190,7 +198,18 @@ def report(trial: Trial, runs: list[Found]) -> str:
         "Events whose output the broker has acknowledged; median (least - most)."
     )
     heads = ["live orders", "pipeline", "events/s", "CPU µs an event", "of the bare pipeline"]
-    return "\n\n".join([said, table(heads, rows), *flatness(runs)])
+    return "\n\n".join([said, table(heads, rows), restarts(runs), *flatness(runs)])
+
+
+def restarts(runs: list[Found]) -> str:
+    """How long each took to come back."""
+    heads = ["kill -9 at live orders", "restart to first output, s", "aim, s", ""]
+    rows = []
+    for found in runs:
+        aim = next((aim for size, aim in RESTART_AIMS_S.items() if found.orders <= size), None)
+        met = verdict(is_met=found.restart_s < aim) if aim else ""
+        rows.append([f"{found.orders:,}", f"{found.restart_s:.1f}", aim or "", met])
+    return table(heads, rows)
 
 
 def ratios_of(found: Found) -> list[float]:

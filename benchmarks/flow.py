@@ -62,6 +62,7 @@ class Flow:
     ) -> None:
         """`root` is the checkout; the log goes to the folder we are in."""
         self.names = names
+        self.command, self.root = command, root
         self.producer = Producer(connection)
         self.log = Path(f"{names.topic}.log")
         self.client = Consumer({**connection.config("consumer"), "group.id": "benchmarks"})
@@ -69,12 +70,16 @@ class Flow:
         self.partitions = [TopicPartition(names.out, number) for number in found.partitions]
         self.before = self.written_before()
         self.sent = 0
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(  # noqa: S603  # our own modules
-                command,
+        self.process = self.start()
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start the process."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  # our own modules
+                self.command,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(root)},
+                env={**os.environ, "PYTHONPATH": str(self.root)},
                 start_new_session=True,  # it may have processes of its own, held along with it
             )
 
@@ -108,6 +113,24 @@ class Flow:
             self.check(samples)
         self.tell(signal.SIGSTOP)
         return pace_of(samples[0], samples[-1], self.cpu_s() - cpu_s)
+
+    def revive(self, lines: Sequence[Line], ticks: Sequence[bytes]) -> float:
+        """Kill the process, feed, start it anew: seconds until the first output of the new one.
+
+        Returns when all are done; some outputs from before the kill may come again.
+        """
+        self.tell(signal.SIGKILL)
+        self.process.wait()
+        self.feed(lines, ticks)
+        samples = [self.sample()]
+        self.process = self.start()
+        while samples[-1].done < self.sent:
+            time.sleep(POLL_S)
+            samples.append(self.sample())
+            self.check(samples)
+        self.tell(signal.SIGSTOP)
+        first = next(sample for sample in samples if sample.done > samples[0].done)
+        return first.at_s - samples[0].at_s
 
     def tell(self, number: int) -> None:
         """Send a signal to all of its processes."""
