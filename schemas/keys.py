@@ -1,5 +1,6 @@
 """Keys and ids: how an order, an alert and an action are named, the same way in every part."""
 
+from functools import lru_cache
 from hashlib import blake2b
 
 DEFAULT_TENANT = "default"
@@ -25,10 +26,12 @@ def event_hash(source: str, event_id: str) -> int:
 
 def content_id(*parts: str) -> str:
     """32 hex digits that name what `parts` say together (lengths are part of the hash)."""
-    text = "".join(f"{len(part)}:{part}" for part in parts)
+    text = "".join([f"{len(part)}:{part}" for part in parts])
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+# An alert, its action and the document that shows it are made one after another.
+@lru_cache(maxsize=64)
 def alert_id(key: str, rule: str, anchor: int, subject: str = "") -> str:
     """Id of the alert of a rule on an order (`key`) for the anchor event with hash `anchor`."""
     return content_id("alert", key, rule, f"{anchor:016x}", subject)

@@ -1,5 +1,7 @@
 """Orders, alerts and actions as others see them: from packed numbers to the nouns of schemas/."""
 
+from functools import lru_cache
+
 from dataflows.core.alerts import NO_SHIPMENT, RULE_BITS, Desk, Transition
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import readings_of, terms
@@ -140,15 +142,34 @@ def because(order: Order, table: Lifecycle, said: Transition) -> Because:
     deadline = said.rule.deadlines[said.deadline] if said.rule.deadlines else None
     anchor = deadline.anchor if deadline else None
     on_condition = said.rule.on_condition
+    name = "condition" if on_condition else anchor.name if anchor else "rule removed"
+    at = anchor.at_entry(order, said.anchor) if anchor else said.due_at
+    return evidence(
+        (name, order.hash_of(said.anchor), at),
+        (limit_of(said.rule, said.deadline), said.due_at),
+        (table.codes[order.latest & 0xFF], order.latest >> 8),
+        name_of(order, said.shipment),
+    )
+
+
+# An alert, its action and the document that shows it have the same, and are made one after another.
+@lru_cache(maxsize=64)
+def evidence(
+    anchor: tuple[str, int, int],
+    limit: tuple[str, int],
+    last_event: tuple[str, int],
+    shipment: str | None,
+) -> Because:
+    """The evidence as published; of the anchor what, event and time, else what and time."""
     return Because(
-        anchor="condition" if on_condition else anchor.name if anchor else "rule removed",
-        anchor_event=f"{order.hash_of(said.anchor):016x}",
-        anchor_at=format_instant(anchor.at_entry(order, said.anchor) if anchor else said.due_at),
-        limit=limit_of(said.rule, said.deadline),
-        due_at=format_instant(said.due_at),
-        last_event=table.codes[order.latest & 0xFF],
-        last_event_at=format_instant(order.latest >> 8),
-        shipment=name_of(order, said.shipment),
+        anchor=anchor[0],
+        anchor_event=f"{anchor[1]:016x}",
+        anchor_at=format_instant(anchor[2]),
+        limit=limit[0],
+        due_at=format_instant(limit[1]),
+        last_event=last_event[0],
+        last_event_at=format_instant(last_event[1]),
+        shipment=shipment,
     )
 
 
@@ -206,11 +227,11 @@ def action_of(order: Order, table: Lifecycle, said: Transition) -> Action:
 
 def missed_of(order: Order, table: Lifecycle, said: Transition) -> AuditEntry:
     """A deadline that was long past when its anchor arrived."""
-    evidence = because(order, table, said)
+    told = because(order, table, said)
     detail = {
         "rule": said.rule.id,
-        "due_at": evidence.due_at,
-        "anchor_event": evidence.anchor_event,
+        "due_at": told.due_at,
+        "anchor_event": told.anchor_event,
     }
     return audit(order.key, "deadline.missed", said.at, detail, source=f"rule:{said.rule.id}")
 
