@@ -91,6 +91,8 @@ def decode_event(data: bytes) -> Event | Tick:
     """
     if len(data) > MAX_EVENT_BYTES:
         raise Rejected("too_large", f"{len(data)} bytes; at most {MAX_EVENT_BYTES} are taken")
+    if not data.isascii():
+        check_utf8(data)
     try:
         event = EVENT.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -100,6 +102,18 @@ def decode_event(data: bytes) -> Event | Tick:
     check_plausible("timestamp", event.at)
     check_ids(event)
     return event
+
+
+def check_utf8(data: bytes) -> str:
+    """The text of `data`, all of it: the decoder passes over texts in fields that we don't read.
+
+    Raises:
+        Rejected: `invalid_utf8`, with the place.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError as unreadable:
+        raise Rejected("invalid_utf8", f"byte {unreadable.start} is not UTF-8") from unreadable
 
 
 def check_ids(event: Event) -> None:
@@ -144,9 +158,9 @@ def decode_tick(data: bytes, error: Exception) -> Tick:
 def explain(data: bytes, error: Exception) -> Rejected:
     """The one clear reason why `data` is no event."""
     try:
-        text = data.decode()
-    except UnicodeDecodeError as unreadable:
-        return Rejected("invalid_utf8", f"byte {unreadable.start} is not UTF-8")
+        text = check_utf8(data)
+    except Rejected as unreadable:
+        return unreadable
     if isinstance(error, RecursionError):
         return Rejected("malformed_json", "nested too deeply")
     if isinstance(error, msgspec.ValidationError):

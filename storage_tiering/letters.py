@@ -76,7 +76,7 @@ def named_in(original: bytes) -> dict[str, str]:
     """What an original says of itself; nothing of one that can't be read."""
     try:
         found: Any = msgspec.json.decode(original)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}

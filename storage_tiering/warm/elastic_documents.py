@@ -136,12 +136,12 @@ def json_in(data: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
     """What JSON says.
 
     Raises:
-        Rejected: `unreadable_value`: a number that is beyond all floats, in a field that nobody
-            has read so far.
+        Rejected: `unreadable_value`: a number that is beyond all floats, or (from before events
+            were asked for it) bytes that aren't UTF-8, in a field that nobody has read so far.
     """
     try:
         return msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected("unreadable_value", f"Elasticsearch can't keep it: {error}") from error
 
 

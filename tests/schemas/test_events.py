@@ -177,3 +177,19 @@ def test_any_value_of_any_field_is_taken_or_rejected(field: str, value: Any) -> 
         decoded(**{field: value})
     except Rejected as rejected:
         assert rejected.reason  # noqa: PT017 - nothing else may be raised
+
+
+@given(st.binary(max_size=20))
+def test_whatever_is_taken_is_text_to_the_last_field(text: bytes) -> None:
+    """Also in a field that we don't read: others do, with decoders that do."""
+    said = json.dumps(GOOD).encode().replace(b"{", b'{"note":"%s",' % text, 1)
+    try:
+        decode_event(said)
+    except Rejected:
+        return
+    said.decode()
+
+
+def test_a_field_that_nobody_reads_is_refused_when_it_is_no_text() -> None:
+    said = json.dumps(GOOD).encode().replace(b"{", b'{"note":"\xc9",', 1)
+    assert str(reason(said)) == "invalid_utf8: byte 9 is not UTF-8"

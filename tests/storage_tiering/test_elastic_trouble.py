@@ -219,8 +219,11 @@ def test_a_batch_with_a_misfit_waits_first_for_what_can_pass(tier: ElasticTier, 
     assert version_in(tier) == 2
 
 
-def test_a_number_beyond_all_floats_is_rejected(tier: ElasticTier, log: Log) -> None:
+@pytest.mark.parametrize("value", [b"1e999", b'"\xc9"'])
+def test_a_number_beyond_all_floats_and_bytes_that_are_no_text_are_rejected(
+    value: bytes, tier: ElasticTier, log: Log
+) -> None:
     (record,) = log.events(accepted())
-    strange = record.data.replace(b'"source":"shop"', b'"source":"shop","weight_kg":1e999')
+    strange = record.data.replace(b'"source":"shop"', b'"source":"shop","weight_kg":' + value)
     with pytest.raises(Rejected, match="unreadable_value"):
         tier.write_events([msgspec.structs.replace(record, data=strange)])

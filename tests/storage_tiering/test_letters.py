@@ -49,7 +49,18 @@ def test_a_letter_says_why_where_from_and_who_but_not_what_the_message_holds() -
 
 
 @pytest.mark.parametrize(
-    "original", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000, b'{"source": ""}']
+    "original",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b"\xff",
+        b'"\xff"',
+        b'{"source": "\xff"}',
+        b"[" * 100_000,
+        b'{"source": ""}',
+    ],
 )
 def test_an_original_that_says_nothing_of_itself_is_counted_all_the_same(original: bytes) -> None:
     assert letter_of(dead_letter("malformed_json", original)).named == {}
