@@ -84,7 +84,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         self.step = Step(RESOLVE, store, slots, resume)
         self.batches = 0  # since the run began; each brings one piece for every shard
         self.watch = watch
-        self.resolver = Resolver(forget_after_ms)
+        self.resolver = Resolver(forget_after_ms, native())
         self.resolver.restore(map(decode_resolver, self.step.blobs))
         self.step.blobs = []
         watch.restored(self.resolver.waiting_count)

@@ -11,6 +11,7 @@ late and closes a gap between two others, it is as if it had come in time.
 """
 
 from collections.abc import Iterable
+from types import ModuleType
 from typing import NamedTuple
 
 import msgspec
@@ -112,10 +113,12 @@ def question(event: Event, fact: Fact) -> Question:
 class Resolver:
     """The numbers of one shard."""
 
-    def __init__(self, forget_after_ms: int = FORGET_AFTER_MS) -> None:
+    def __init__(
+        self, forget_after_ms: int = FORGET_AFTER_MS, native: ModuleType | None = None
+    ) -> None:
         """Nothing registered; a number is forgotten that long after its last event, in days."""
         self.forget_after_ms = forget_after_ms
-        self.numbers = Numbers(forget_after_ms)
+        self.numbers = Numbers(forget_after_ms, native)
         self.waiting: dict[str, list[Question]] = {}
         self.waiting_count = 0
         self.waiting_changed: set[str] = set()
@@ -223,9 +226,7 @@ class Resolver:
         if any(other.fact.hash == asked.fact.hash for other in questions):
             answers.duplicates += 1
         elif len(questions) >= MAX_WAITING_PER_NUMBER or self.waiting_count >= MAX_WAITING:
-            reason = (
-                f"{len(questions)} events wait for this number already, {self.waiting_count} in all"
-            )
+            reason = f"{len(questions)} events wait for it already, {self.waiting_count} in all"
             answers.rejected.append(Unresolved(asked.fact, Rejected("too_many_waiting", reason)))
         else:
             self.set_waiting(asked.number, [*questions, asked])
@@ -258,10 +259,9 @@ class Resolver:
             self.waiting_changed.add(number)
         self.set_waiting(number, [asked for asked in questions if asked.fact.arrival_at >= before])
         days = WAITS_AT_MOST_MS // DAY_MS
-        reason = f"no order registered {number.rpartition(SEPARATOR)[2]!r} within {days} days"
-        answers.rejected += [
-            Unresolved(asked.fact, Rejected("unknown_reference", reason)) for asked in late
-        ]
+        said = f"no order registered {number.rpartition(SEPARATOR)[2]!r} within {days} days"
+        reason = Rejected("unknown_reference", said)
+        answers.rejected += [Unresolved(asked.fact, reason) for asked in late]
 
     def snapshot(self, *, base: bool) -> ResolverSnapshot:
         """What changed since the last snapshot; everything for a base."""
@@ -281,16 +281,17 @@ class Resolver:
 
     def restore(self, snapshots: Iterable[ResolverSnapshot]) -> None:
         """Take the state of a base and the deltas after it."""
+        changed: list[tuple[bytes, bytes]] = []
         for part in snapshots:
             if part.pages:
                 self.numbers.restore(part.pages, part.count, part.days)
-            for key, record in part.changed:
-                self.numbers.take(key, record)
+            changed += part.changed
             if part.is_all_waiting:
                 self.waiting, self.waiting_count = {}, 0
             for number, questions in part.waiting:
                 self.set_waiting(number, questions)
             self.through = part.through
+        self.numbers.take_all(changed)
 
 
 def mapping_of(said: Registration) -> Mapping:

@@ -20,6 +20,7 @@ from dataflows.core.resolve import (
     number_key,
 )
 from schemas.instants import DAY_MS
+from tests.core import stage
 from tests.core.stage import START_AT
 
 FORGET_DAYS = FORGET_AFTER_MS // DAY_MS
@@ -51,9 +52,13 @@ def tell(resolver: Resolver, said: Said, answers: Answers) -> None:
         resolver.ask(said, answers)
 
 
-def told(said: Sequence[Said], clocks: Sequence[int | None] = (), **settings: int) -> Answers:
+def told(
+    said: Sequence[Said],
+    clocks: Sequence[int | None] = (),
+    forget_after_ms: int = FORGET_AFTER_MS,
+) -> Answers:
     """What comes of events told one after another, the clock moved after some of them."""
-    resolver, answers = Resolver(**settings), Answers()
+    resolver, answers = Resolver(forget_after_ms), Answers()
     for index, each in enumerate(said):
         tell(resolver, each, answers)
         clock = clocks[index] if index < len(clocks) else None
@@ -185,7 +190,7 @@ def test_numbers_leave_memory_some_at_each_step_of_the_clock(rng: random.Random)
 
 
 def restored(snapshots: list[ResolverSnapshot]) -> Resolver:
-    resolver = Resolver()
+    resolver = Resolver(native=stage.NATIVE)
     resolver.restore(snapshots)
     return resolver
 

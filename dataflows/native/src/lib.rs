@@ -8,16 +8,21 @@ mod document;
 mod fold;
 mod json;
 mod msgpack;
+mod numbers;
 mod order;
 mod table;
 mod terms;
 
+use std::collections::BTreeMap;
+
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::document::Origin;
 use crate::fold::{Fact, NewSide};
 use crate::msgpack::{Unusual, write_array, write_float, write_int, write_str};
+use crate::numbers::Numbers;
 use crate::order::Order;
 use crate::table::{RuleRow, StatusRow, Table};
 use crate::terms::Due;
@@ -193,7 +198,42 @@ fn stepped(
     ))
 }
 
+/// (pages, count, how many are new, their places by the day on which to look at them)
+type Put<'py> = (
+    Vec<Bound<'py, PyBytes>>,
+    usize,
+    usize,
+    BTreeMap<u16, Bound<'py, PyBytes>>,
+);
+
+/// A table of numbers with (hash, record) put into it one after another.
+#[pyfunction]
+fn put_numbers<'py>(
+    py: Python<'py>,
+    pages: Vec<Bound<'py, PyBytes>>,
+    count: usize,
+    changed: Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>,
+) -> PyResult<Put<'py>> {
+    let mut numbers = Numbers {
+        pages: pages.iter().map(|page| page.as_bytes().to_vec()).collect(),
+        count,
+        came: 0,
+        days: BTreeMap::new(),
+    };
+    for (key, record) in &changed {
+        numbers
+            .put(key.as_bytes(), record.as_bytes())
+            .map_err(|_| PyValueError::new_err("the table of numbers is damaged"))?;
+    }
+    let bytes = |found: &[u8]| PyBytes::new(py, found);
+    let pages = numbers.pages.iter().map(|page| bytes(page)).collect();
+    let days = numbers.days.iter();
+    let days = days.map(|(day, places)| (*day, bytes(places))).collect();
+    Ok((pages, numbers.count, numbers.came, days))
+}
+
 #[pymodule]
 fn ordertide_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Steps>()
+    module.add_class::<Steps>()?;
+    module.add_function(wrap_pyfunction!(put_numbers, module)?)
 }
