@@ -17,17 +17,17 @@ from tests.dataflow.samples import END, arrival_at, some_orders, with_commands, 
 def members(engine: Engine) -> list[int]:
     """The processes of the workers."""
     assert engine.process is not None
-    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if is_there(path)]
-    fields = [(int(stat.split()[0]), stat.rpartition(")")[2].split()) for stat in stats]
+    stats = [stat_of(path) for path in Path("/proc").glob("[0-9]*/stat")]
+    fields = [(int(stat.split()[0]), stat.rpartition(")")[2].split()) for stat in stats if stat]
     return sorted(pid for pid, rest in fields if int(rest[1]) == engine.process.pid)
 
 
-def is_there(path: Path) -> bool:
+def stat_of(path: Path) -> str:
+    """What the kernel says of a process; nothing if it ended while we looked."""
     try:
-        path.read_text()
+        return path.read_text()
     except OSError:
-        return False  # it ended while we looked
-    return True
+        return ""
 
 
 def wait_for_members(engine: Engine, count: int, without: int = 0) -> list[int]:
