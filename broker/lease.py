@@ -7,7 +7,9 @@ transactional id was the other way: there the newcomer wins, so two supervised r
 killing each other.) A run that vanishes loses the lease with its session, after 10 s
 (`session.timeout.ms` in the connection's properties). It is a static member where it can say by
 which lock it is the only one on its host (KIP-345, `group.instance.id`): whoever has that lock next
-knows that it is gone, and takes its place at once. Such a member doesn't leave when it ends.
+knows that it is gone, and takes its place at once. Such a member doesn't leave when it ends. After
+an outage it may be fenced by itself: librdkafka joins anew, and a heartbeat that was under way
+carries the id it had. Only the lock's owner has its name, so it joins again: the number decides.
 
 A process that was paused, or cut off, doesn't know that it has lost the lease. So `verify` has the
 broker confirm it, by an offset that is committed with the member's id, and it is called before
@@ -42,6 +44,7 @@ ANSWER_TIMEOUT_S = 10.0
 # subscribed before that asks again only after minutes.
 MISSING_FOR_S = 10.0
 PARTITION = TopicPartition(LEASE.name, 0)
+FENCED = {"_FATAL", "FENCED_INSTANCE_ID"}  # a consumer has no other fatal error
 NOBODY = 0  # the number before the first run's
 FIXED = {
     "partition.assignment.strategy": "cooperative-sticky",
@@ -89,20 +92,22 @@ class RunLease:
         self._is_member = False  # and the partition is ours
         self._number = NOBODY
         self._verified_at_s = 0.0
-        self._client = None if connection.embedded else self._new_client(instance)
+        self._instance = instance
+        self._client: confluent_kafka.Consumer  # from `with` on, unless the broker is embedded
 
     def __enter__(self) -> Self:
-        if self._client is not None:
+        if not self._connection.embedded:
+            self._client = self._new_client()
             try:
-                self._join(self._client)
-                self._take(self._client)
+                self._join()
+                self._take()
             except OrdertideError:
                 self._client.close()
                 raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._client is not None:
+        if not self._connection.embedded:
             self._client.close()
 
     def verify(self) -> None:
@@ -112,39 +117,39 @@ class RunLease:
             LeaseLost: end this run.
             Busy: the broker gives no answer; ask again.
         """
-        if self._client is None:
+        if self._connection.embedded:
             return
-        self._hear(self._client, 0)
+        self._hear(0)
         if self._is_member and self._now_s() - self._verified_at_s < VERIFY_EVERY_S:
             return
         asked_at_s = self._now_s()
-        self._check_number(self._client)
-        self._write_number(self._client, self._number)
+        self._check_number()
+        self._write_number(self._number)
         self._verified_at_s = asked_at_s
 
-    def _join(self, client: confluent_kafka.Consumer) -> None:
+    def _join(self) -> None:
         give_up_at_s = self._now_s() + MISSING_FOR_S
-        while self._is_missing(client):
+        while self._is_missing():
             if self._now_s() >= give_up_at_s or self._stopping():
                 raise missing_topic(LEASE.name)
             time.sleep(POLL_S)
-        client.subscribe(
+        self._client.subscribe(
             [LEASE.name], on_assign=self._assigned, on_revoke=self._gone, on_lost=self._gone
         )
 
-    def _is_missing(self, client: confluent_kafka.Consumer) -> bool:
+    def _is_missing(self) -> bool:
         try:
-            count_partitions(client, LEASE.name)
+            count_partitions(self._client, LEASE.name)
         except TopicMissing:
             return True
         except Busy as busy:
             OUTAGE.failed(str(busy))
         return False
 
-    def _take(self, client: confluent_kafka.Consumer) -> None:
+    def _take(self) -> None:
         give_up_at_s = self._now_s() + 2 * self._session_s
         tell_at_s = self._now_s() + self._session_s / 2
-        while not self._took(client):
+        while not self._took():
             if self._now_s() >= give_up_at_s or self._stopping():
                 raise LeaseHeld(
                     f"flow {self._flow}: {self._holder()}; stop that run, or give this one a group "
@@ -154,61 +159,74 @@ class RunLease:
                 tell_at_s = give_up_at_s
                 LOGGER.info("flow %s: waiting for the run lease: %s", self._flow, self._holder())
 
-    def _took(self, client: confluent_kafka.Consumer) -> bool:
-        self._hear(client, POLL_S)
-        if not self._is_member:
-            return False
+    def _took(self) -> bool:
         asked_at_s = self._now_s()
         try:
-            number = self._read_number(client) + 1
-            self._write_number(client, number)
+            self._hear(POLL_S)
+            if not self._is_member:
+                return False
+            number = self._read_number() + 1
+            self._write_number(number)
         except Busy:
             return False
         self._number, self._verified_at_s = number, asked_at_s
         return True
 
-    def _check_number(self, client: confluent_kafka.Consumer) -> None:
+    def _check_number(self) -> None:
         """See that nobody took the lease meanwhile; who isn't a member waits for the next time."""
-        number = self._read_number(client)
+        number = self._read_number()
         if number != self._number:
             raise LeaseLost(
                 f"flow {self._flow}: another run took the lease while this one was silent for "
                 f"{self._session_s:.0f} s; it ends without flushing"
             )
         if not self._is_member:
-            self._hear(client, POLL_S)
+            self._hear(POLL_S)
             raise Busy(f"flow {self._flow}: waiting to get the run lease back", POLL_S)
 
-    def _read_number(self, client: confluent_kafka.Consumer) -> int:
+    def _read_number(self) -> int:
         try:
-            stored = client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)[0]
+            stored = self._client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)[0]
         except KafkaException as failed:
-            raise self._unanswered(client, failed.args[0]) from failed
+            raise self._unanswered(failed.args[0]) from failed
         if stored.error:
-            raise self._unanswered(client, stored.error)
+            raise self._unanswered(stored.error)
         return max(int(stored.offset), NOBODY)
 
-    def _write_number(self, client: confluent_kafka.Consumer, number: int) -> None:
+    def _write_number(self, number: int) -> None:
         """The broker takes it from the member that owns the partition, and from nobody else."""
         try:
-            client.commit(offsets=[TopicPartition(LEASE.name, 0, number)], asynchronous=False)
+            self._client.commit(offsets=[TopicPartition(LEASE.name, 0, number)], asynchronous=False)
         except KafkaException as failed:
-            raise self._unanswered(client, failed.args[0]) from failed
+            raise self._unanswered(failed.args[0]) from failed
 
-    def _unanswered(self, client: confluent_kafka.Consumer, error: Any) -> OrdertideError:  # noqa: ANN401 - taken from exception args
+    def _unanswered(self, error: Any) -> OrdertideError:  # noqa: ANN401 - taken from exception args
+        if error.name() in FENCED and self._instance:
+            return self._joins_again()
         if error.name() not in REBALANCED | PASSING:
             return refusal(f"group {self.group}", error)
         if error.name() in PASSING:
             OUTAGE.failed(f"group {self.group}: {error.str()}")
-        self._hear(client, POLL_S)
+        self._hear(POLL_S)
         return Busy(f"flow {self._flow}: the run lease is not confirmed: {error.str()}", POLL_S)
 
-    def _hear(self, client: confluent_kafka.Consumer, timeout_s: float) -> None:
+    def _hear(self, timeout_s: float) -> None:
         """Let the client call back; what comes besides is an error."""
-        found = client.poll(timeout_s)
+        found = self._client.poll(timeout_s)
         error = found.error() if found is not None else None
+        if error is not None and error.name() in FENCED and self._instance:
+            raise self._joins_again()
         if error is not None and error.name() not in PASSING | REBALANCED:
             raise refusal(f"topic {LEASE.name}, group {self.group}", error)
+
+    def _joins_again(self) -> Busy:
+        """With a new client, as nothing can be done with one that was fenced."""
+        LOGGER.warning("flow %s: the run lease's member was fenced; it joins again", self._flow)
+        self._client.close()
+        self._is_member = False
+        self._client = self._new_client()
+        self._join()
+        return Busy(f"flow {self._flow}: waiting to get the run lease back", POLL_S)
 
     def _holder(self) -> str:
         """Who has the lease, in words."""
@@ -227,8 +245,8 @@ class RunLease:
     def _gone(self, _: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
         self._is_member = self._is_member and not parts
 
-    def _new_client(self, instance: str | None) -> confluent_kafka.Consumer:
-        static = {"group.instance.id": instance} if instance else {}
+    def _new_client(self) -> confluent_kafka.Consumer:
+        static = {"group.instance.id": self._instance} if self._instance else {}
         who = f"{self._connection.client_id}-{socket.gethostname()}-{os.getpid()}"
         return confluent_kafka.Consumer(
             {

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import confluent_kafka
 import pytest
 
 from broker.connect import Connection
 from broker.consume import read_all
 from broker.errors import TopicMissing
-from broker.lease import VERIFY_EVERY_S, LeaseHeld, RunLease
+from broker.lease import VERIFY_EVERY_S, LeaseHeld, LeaseLost, RunLease
 from deploy.stack.kafka import Kafka
 from schemas.errors import Busy
 from schemas.topics import LEASE
@@ -227,6 +228,36 @@ def test_the_place_of_a_killed_run_goes_to_another_lock_when_its_session_is_over
     connection = Connection(kafka.bootstrap, {"session.timeout.ms": f"{SESSION_S * 1000:.0f}"})
     with RunLease(connection, flow, instance="another-lock") as other:
         other.verify()
+
+
+def named_run(kafka: Connection, flow: str) -> RunLease:
+    properties = {"session.timeout.ms": f"{SESSION_S * 1000:.0f}"}
+    return RunLease(Connection(kafka.bootstrap, properties), flow, instance="a-lock")
+
+
+def test_a_run_that_was_fenced_by_its_own_name_joins_again(kafka: Connection, flow: str) -> None:
+    """As after an outage of the broker, when librdkafka joins anew."""
+    config = {"group.id": f"{flow}.lease", "group.instance.id": "a-lock"}
+    strategy = {"partition.assignment.strategy": "cooperative-sticky"}
+    with named_run(kafka, flow) as held:
+        same = confluent_kafka.Consumer({**kafka.config("consumer"), **config, **strategy})
+        same.subscribe([LEASE.name])
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not same.assignment():
+            assert time.monotonic() < give_up_at
+            same.poll(0.1)
+        same.close()
+        time.sleep(VERIFY_EVERY_S)  # the last answer no longer counts
+        assert verify_patiently(held) > 0
+        held.verify()
+
+
+def test_a_run_whose_name_another_run_took_has_lost(kafka: Connection, flow: str) -> None:
+    with named_run(kafka, flow) as first, named_run(kafka, flow) as second:
+        time.sleep(VERIFY_EVERY_S)
+        with pytest.raises(LeaseLost, match=f"flow {flow}: another run took the lease"):
+            verify_patiently(first)
+        verify_patiently(second)
 
 
 def tell(run: "subprocess.Popen[str]", line: str) -> None:
