@@ -102,13 +102,13 @@ class RunLease:
                 self._join()
                 self._take()
             except OrdertideError:
-                self._client.close()
+                self._leave()
                 raise
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self._connection.embedded:
-            self._client.close()
+            self._leave()
 
     def verify(self) -> None:
         """Return if this run may go on; the broker is asked when the last answer is a second old.
@@ -222,11 +222,28 @@ class RunLease:
     def _joins_again(self) -> Busy:
         """With a new client, as nothing can be done with one that was fenced."""
         LOGGER.warning("flow %s: the run lease's member was fenced; it joins again", self._flow)
-        self._client.close()
+        self._leave()
         self._is_member = False
         self._client = self._new_client()
         self._join()
         return Busy(f"flow {self._flow}: waiting to get the run lease back", POLL_S)
+
+    def _leave(self) -> None:
+        """Close the client once nothing waits to be called back.
+
+        Else librdkafka (2.16) hangs for ever in a member that was fenced: the callback asks for the
+        group's protocol, which nobody answers any more (librdkafka#4041).
+        """
+        try:
+            self._client.unsubscribe()
+        except KafkaException as failed:
+            if failed.args[0].name() not in FENCED:
+                raise
+        give_up_at_s = self._now_s() + ANSWER_TIMEOUT_S
+        while self._client.poll(POLL_S) or self._client.assignment():
+            if self._now_s() >= give_up_at_s:
+                break
+        self._client.close()
 
     def _holder(self) -> str:
         """Who has the lease, in words."""
