@@ -1,4 +1,4 @@
-//! The usual step of an order in native code.
+//! The usual step of an order, and the numbers of a restart, in native code.
 //!
 //! A fact that comes in sequence, to an order that nothing unusual has happened to, and that opens
 //! no alert: most facts are like this. For everything else `Steps.step` answers None, and the
