@@ -17,12 +17,13 @@ CLOCK = CLOCK_KEY.encode()
 
 
 class Change(NamedTuple):
-    """An order as a message left it; `came_at` is the message's time in ms of the wall clock."""
+    """An order as the message at `offset` left it, at `came_at` in ms of the wall clock."""
 
     place: Place
     lane: Lane
     notices: list[Notice]
     came_at: int
+    offset: int
 
 
 def changes_in(messages: Iterable[Message], link: str, watch: Watch) -> Iterator[Change]:
@@ -54,6 +55,7 @@ def read_change(message: Message, link: str) -> Change:
     except UnicodeDecodeError as error:
         raise Rejected("unreadable_key", f"the key is not UTF-8: {error}") from error
     if message.value is None:
-        return Change(place, "normal", [], message.timestamp_ms)
+        return Change(place, "normal", [], message.timestamp_ms, message.offset)
     order = read_order(message.value)
-    return Change(place, order.lane, notices_of(order, link), message.timestamp_ms)
+    notices = notices_of(order, link)
+    return Change(place, order.lane, notices, message.timestamp_ms, message.offset)

@@ -3,7 +3,8 @@
 Level-triggered: from every change it takes what is open, compares with what the receiver was told,
 and posts the difference; what stays open is posted again before it runs out. Offsets are committed
 when nothing is pending. Killed anywhere in between, the next process posts the same again, and the
-labels make it the same alert.
+labels make it the same alert; what was there when it took a partition over, the one before may have
+posted without committing, so the next one ends it by name though it never opened it itself.
 """
 
 import logging
@@ -15,6 +16,7 @@ import msgspec
 
 from broker.connect import Connection
 from broker.consume import GroupReader, Message
+from broker.ends import EndOffsets
 from broker.places import Partition
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
@@ -63,7 +65,8 @@ class Delivery:
         self.ledger = Ledger(plan.renew_ms, plan.hold_ms)
         self.postman = Postman(self.ledger, channel, watch, now)
         self.reader = GroupReader(connection, plan.group, [plan.topic], self._revoked)
-        self._known: set[int] = set()  # partitions whose past has been read
+        self._ends = EndOffsets(connection)
+        self._known: dict[int, int] = {}  # partitions whose past has been read → their end then
         self._ahead: list[Message] = []  # came while that was going on
         self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
 
@@ -95,12 +98,12 @@ class Delivery:
 
     def _revoked(self, partitions: Iterable[Partition]) -> None:
         for _, partition in partitions:
-            self._known.discard(partition)
+            self._known.pop(partition, None)
             self.ledger.drop(partition)
 
     def _learn_all(self) -> None:
         """Read the past of what is newly owned, with the reader paused but heard of."""
-        while (news := self._owned() - self._known) and not self.stop.is_set():
+        while (news := self._owned() - self._known.keys()) and not self.stop.is_set():
             self.reader.pause()
             for partition in sorted(news):
                 self._learn(partition)
@@ -121,13 +124,14 @@ class Delivery:
     def _read_past(self, partition: int) -> None:
         self.ledger.drop(partition)
         plan = self.plan
+        end = self._ends.get(plan.topic, partition)  # whoever had it before read no further
         for messages in dealt_with(self.connection, plan.group, plan.topic, partition):
-            for place, lane, notices, _ in changes_in(messages, plan.link, self.watch):
+            for place, lane, notices, *_ in changes_in(messages, plan.link, self.watch):
                 self.ledger.know(place, lane, notices)
             self._keep_membership()
             if partition not in self._owned() or self.stop.is_set():
                 return
-        self._known.add(partition)
+        self._known[partition] = end
 
     def _keep_membership(self) -> None:
         """A reader that isn't heard of is thrown out of its group."""
@@ -143,13 +147,15 @@ class Delivery:
         """Take down what changed. What was read of a partition that is gone since isn't ours."""
         ours = [message for message in messages if message.partition in self._known]
         for change in changes_in(ours, self.plan.link, self.watch):
-            self.ledger.want(*change)
+            offered = change.offset < self._known[change.place.partition]
+            place, lane, notices, came_at, _ = change
+            self.ledger.want(place, lane, notices, came_at, offered=offered)
         if ours:
             self.watch.heard(self.now())
 
     def _commit(self) -> None:
         """Only where all that was read was taken down, and the channel has what follows from it."""
-        if self.ledger.pending or self._owned() - self._known:
+        if self.ledger.pending or self._owned() - self._known.keys():
             return
         try:
             self.reader.commit()

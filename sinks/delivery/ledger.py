@@ -37,8 +37,19 @@ class Ledger:
         for notice in notices:
             self._add(Entry(notice, place, offered=True, settled=True), lane)
 
-    def want(self, place: Place, lane: Lane, notices: Iterable[Notice], came_at: int) -> None:
-        """An order as it became at `came_at`; without notices nothing of it is open any more."""
+    def want(
+        self,
+        place: Place,
+        lane: Lane,
+        notices: Iterable[Notice],
+        came_at: int,
+        *,
+        offered: bool = False,
+    ) -> None:
+        """An order as it became at `came_at`; without notices nothing of it is open any more.
+
+        `offered`: another process may have posted as much already.
+        """
         wanted = {notice.identity: notice for notice in notices}
         held = self._orders.get(place)
         if held is not None:
@@ -46,7 +57,7 @@ class Ledger:
             for identity in [*held.entries.keys() - wanted.keys()]:
                 self._end(held.entries[identity], came_at)
         for identity, notice in wanted.items():
-            self._open(place, lane, identity, notice, came_at)
+            self._open(lane, identity, Entry(notice, place, came_at, offered=offered))
 
     def due(self, now_at: int, limit: int) -> list[Entry]:
         """What is to be posted now, at most `limit`: news before renewals, the oldest first.
@@ -96,18 +107,17 @@ class Ledger:
         for place in [place for place in self._orders if place.partition == partition]:
             self._forget(place)
 
-    def _open(
-        self, place: Place, lane: Lane, identity: Identity, notice: Notice, came_at: int
-    ) -> None:
-        held = self._orders.get(place)
+    def _open(self, lane: Lane, identity: Identity, new: Entry) -> None:
+        held = self._orders.get(new.place)
         entry = held.entries.get(identity) if held else None
         if entry is None:
-            self._add(Entry(notice, place, came_at), lane)
+            self._add(new, lane)
             return
-        entry.notice = notice  # newer annotations go with the next renewal
+        entry.notice = new.notice  # newer annotations go with the next renewal
+        entry.offered |= new.offered
         if not entry.wanted:
             self.open_alerts[entry.kind] += 1
-            self._unsettle(entry, came_at, wanted=True)
+            self._unsettle(entry, new.came_at, wanted=True)
 
     def _add(self, entry: Entry, lane: Lane) -> None:
         held = self._orders.get(entry.place)
@@ -130,7 +140,7 @@ class Ledger:
             entry.wanted = False
             self._remove(entry)
 
-    def _unsettle(self, entry: Entry, came_at: int, *, wanted: bool) -> None:
+    def _unsettle(self, entry: Entry, came_at: int | None, *, wanted: bool) -> None:
         entry.wanted, entry.settled, entry.came_at = wanted, False, came_at
         self._unsettled.add(entry)
         self._queue.put(entry, AT_ONCE)

@@ -97,6 +97,14 @@ def open_orders(stage: Stage, channel: MemoryChannel) -> set[str]:
     return {labels["order_id"] for labels in channel.open_at(stage.now_at)}
 
 
+def open_severities(stage: Stage, channel: MemoryChannel) -> dict[str, list[str]]:
+    """Order → the severities of what is open of it."""
+    severities: dict[str, list[str]] = {}
+    for labels in channel.open_at(stage.now_at):
+        severities.setdefault(labels["order_id"], []).append(labels["severity"])
+    return severities
+
+
 def test_an_alert_is_open_from_its_order_s_change_to_the_change_that_ends_it(
     stage: Stage, channel: Moody, producer: Producer
 ) -> None:
@@ -167,6 +175,25 @@ def test_a_process_that_vanished_before_it_committed_is_followed_by_the_same_ale
     with stage.delivery() as delivery:
         run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-2"}, delivery)
     assert len(channel.last) == 2
+
+
+def test_what_a_process_posted_and_did_not_commit_is_ended_by_the_next_one(
+    stage: Stage, channel: Moody, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = [
+        *map(overdue, ("SO-1", "SO-2")),
+        order("SO-3", 1, alert(severity="warning", order_id="SO-3")),
+    ]
+    with stage.delivery() as delivery, monkeypatch.context() as patch:
+        patch.setattr(delivery.reader, "commit", lambda: None)  # killed between post and commit
+        produce(producer, *changes)
+        run_until(lambda: len(open_orders(stage, channel)) == 3, delivery)
+    ended = order("SO-1", 2)
+    escalated = order("SO-3", 2, alert(order_id="SO-3"))
+    produce(producer, ended, escalated)
+    with stage.delivery() as delivery:
+        severities = {"SO-2": ["overdue"], "SO-3": ["overdue"]}
+        run_until(lambda: open_severities(stage, channel) == severities, delivery)
 
 
 def test_two_share_the_orders_and_one_takes_over_the_others(
