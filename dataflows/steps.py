@@ -10,6 +10,7 @@ from dataflows.clocks import Clocks
 from dataflows.compiled import native
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
+from dataflows.core.reevaluation import reevaluate
 from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
@@ -190,7 +191,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             self.shard.offer(piece.facts)
             dead += piece.dead
             self.step.is_dirty |= bool(piece.facts)
-        outs = [self.shard.reevaluate()] if self.has_new_rules else []
+        outs = [reevaluate(self.shard)] if self.has_new_rules else []
         self.has_new_rules = False
         outs.append(self.shard.advance(self.step.clocks.through))
         self.step.is_dirty |= bool(self.shard.held.changed or self.shard.held.cold_rows)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dataflows.core.calendar import Calendar
 from dataflows.core.deadlines import NEVER
-from dataflows.core.packing import Order, armed_at_of, pack, rearmed
+from dataflows.core.packing import Order, armed_at_of, disarmed, pack, rearmed
 from dataflows.core.snapshots import Cold
 
 
@@ -56,9 +56,11 @@ class Holding:
         self.orders[key] = data if armed_at_of(data) == armed_at else rearmed(data, armed_at)
         self.changed.add(key)
 
-    def is_armed_before(self, key: str, at: int) -> bool:
-        """Whether a deadline of a live order comes before `at`."""
-        return 0 < self.armed(key) < at
+    def retire(self, key: str, data: bytes) -> None:
+        """Store a packed order that was live in the cold."""
+        del self.orders[key]
+        self.changed.add(key)
+        self.cold_rows[key] = disarmed(data)
 
     def armed(self, key: str) -> int:
         """For when a live order is armed, in ms; 0 if it isn't."""

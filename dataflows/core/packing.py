@@ -230,3 +230,8 @@ def armed_at_of(data: bytes) -> int:
 def rearmed(data: bytes, armed_at: int) -> bytes:
     """A packed order of the native step, which leaves room for it, with another armed deadline."""
     return b"".join((HEAD, ARMED_HERE.pack(UINT64, armed_at), data[ARMED.size :]))
+
+
+def disarmed(data: bytes) -> bytes:
+    """A packed order with a deadline, without it."""
+    return b"".join((HEAD, b"\0", data[ARMED.size :]))

@@ -14,7 +14,7 @@ from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, check_open, permitted
-from dataflows.core.fold import opened, refold
+from dataflows.core.fold import opened
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Change, Output
@@ -91,7 +91,7 @@ class Shard:
 
     def judge(self, key: str, facts: list[Fact], through: int, out: Output) -> None:
         """Bring an order up to the clock: its facts in the order of arrival, deadlines between."""
-        if self.keep(key, facts, through, out):
+        if self.keep(key, facts, through, out) if facts else self.pass_by(key, through, out):
             return
         ahead = self.ahead.pop(key, None)
         if ahead and facts and not self.has_come_before(ahead.order, facts[0].arrival_at):
@@ -125,22 +125,38 @@ class Shard:
 
         Whatever comes of it, steps that don't follow from these are forgotten.
         """
-        chain = self.follow(key, facts) if facts else None
-        if self.usual:
-            self.usual.chains.pop(key, None)
-        if not chain:
+        chain = self.follow(key, facts)
+        if self.usual is None or not (self.usual.chains.pop(key, None) and chain):
             return False
         reached, last = chain[: len(facts)], chain[len(facts) - 1]
-        if last.next_at <= through or self.held.is_armed_before(key, facts[0].arrival_at):
+        next_at = self.usual.next_at(last.packed, last.next_at, through)
+        held = self.held.orders.get(key)
+        if not next_at or not self.usual.is_quiet_until(held, facts[0].arrival_at):
             return False
         for usual in reached:
             self.tell(key, usual, out)
-        self.held.keep(key, last.packed, last.next_at, through)
+        self.held.keep(key, last.packed, next_at, through)
         self.show_usual(key, last, out)
-        if self.usual and key in self.pending:
+        if key in self.pending:
             self.usual.chains[key] = chain[len(facts) :]
         else:
             self.published.pop(key, None)
+        return True
+
+    def pass_by(self, key: str, through: int, out: Output) -> bool:
+        """Arm an order anew of which nothing is to be said, or let it retire; False if more is."""
+        data = self.held.orders.get(key)
+        found = self.usual.steps.look(data, through) if self.usual and data else None
+        if data is None or found is None:
+            return False
+        self.ahead.pop(key, None)
+        next_at, version = found
+        if next_at:
+            self.held.keep(key, data, next_at, through)
+        else:
+            self.held.retire(key, data)
+            if self.publishing:
+                out.change(key, None, version=version)
         return True
 
     def tell(self, key: str, usual: Usual, out: Output) -> None:
@@ -246,19 +262,6 @@ class Shard:
         if order.history and order.version > self.published.get(key, before):
             self.published[key] = order.version
             out.change(key, document(order, self.desk))
-
-    def reevaluate(self) -> Output:
-        """Settle every live order once, after rules or lifecycle changed; `at` is the clock."""
-        out = Output(self.desk)
-        for key in list(self.held.orders):
-            order = opened(key, self.held.orders[key], self.table)
-            version = order.version
-            refold(order, self.table)
-            order.armed_at = 0
-            next_at, retired = self.settle(order, self.through, self.through, out)
-            self.held.put(order, next_at, self.through, retired=retired)
-            self.publish(order, version, retired=retired, out=out)
-        return out
 
     @property
     def waiting_count(self) -> int:

@@ -137,3 +137,29 @@ def test_the_usual_journey_needs_no_python() -> None:
         )
         shard.advance(at)
     assert set(shard.held.orders) == {"o1", "other"}
+
+
+def test_an_order_of_which_nothing_is_to_be_said_needs_no_python_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = native()
+    if module is None:
+        pytest.skip("ordertide-native isn't installed: make native")
+    shard = Shard(TABLE, RULES, {}, module)
+    for code, hours in (("PAID", 0), ("LABEL_CREATED", 1), ("COLLECTED", 2), ("SCAN", 20)):
+        shard.offer([fact_of(said(code, day(0, hours), day(0, hours), shipment="SF1"))])
+        shard.advance(day(0, hours))
+    monkeypatch.setattr(shard, "open", pytest.fail)
+    assert shard.held.armed("o1") == day(0, 1 + 24), "armed for a label that nobody collected"
+    shard.advance(day(0, 25))
+    assert shard.held.armed("o1") == day(0, 20 + 48), "and then for silence after the scan"
+    scans = [fact_of(said("SCAN", at, at, shipment="SF1")) for at in (day(0, 67), day(0, 114))]
+    shard.offer(scans)
+    shard.advance(day(0, 114))
+    assert shard.held.armed("o1") == day(0, 114 + 48), "both, as nothing was due between them"
+    monkeypatch.undo()
+    shard.offer([fact_of(said("DELIVERED", day(5), day(5), shipment="SF1"))])
+    shard.advance(day(20))
+    monkeypatch.setattr(shard, "open", pytest.fail)
+    assert [change.document for change in shard.advance(day(66)).changes] == [None]
+    assert not shard.held.orders

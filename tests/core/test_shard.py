@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dataflows.core.facts import COLD_LIMIT_MS, MAX_ENTRIES, MAX_SHIPMENTS
+from dataflows.core.reevaluation import reevaluate
 from dataflows.core.rules import Rules, parse_rules
 from schemas.instants import HOUR_MS, format_instant
 from schemas.order import OrderDocument
@@ -319,12 +320,12 @@ def test_when_rules_change_every_live_order_is_judged_once_by_the_new_ones() -> 
     stage = Stage(rules_of(UNPAID.format(id="slow", after="30d")))
     stage.hear(said("PENDING_PAYMENT", day(0)), through=day(2))
     stage.restart(rules_of(UNPAID.format(id="fast", after="1h")))
-    out = stage.shard.reevaluate()
+    out = reevaluate(stage.shard)
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
         ("fast", "opened", format_instant(day(2)))
     ]
     assert [change.version for change in out.changes] == [2]
-    assert stage.shard.reevaluate().alerts == []
+    assert reevaluate(stage.shard).alerts == []
     stage.advance(day(40))
     assert stage.alerts == []
 
@@ -333,7 +334,7 @@ def test_an_alert_of_a_rule_that_has_gone_resolves_at_the_change() -> None:
     stage = Stage(rules_of(UNPAID.format(id="fast", after="1h")))
     stage.hear(said("PENDING_PAYMENT", day(0)), through=day(2))
     stage.restart(NO_RULES)
-    out = stage.shard.reevaluate()
+    out = reevaluate(stage.shard)
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
         ("fast", "resolved", format_instant(day(2)))
     ]

@@ -21,7 +21,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::document::Origin;
 use crate::fold::{Fact, NewSide};
-use crate::msgpack::{Unusual, write_array, write_float, write_int, write_str};
+use crate::msgpack::{Unusual, Usual, write_array, write_float, write_int, write_str};
 use crate::numbers::Numbers;
 use crate::order::Order;
 use crate::table::{RuleRow, StatusRow, Table};
@@ -116,6 +116,12 @@ impl Steps {
             due,
         )))
     }
+
+    /// (when to look at a stored order again, its version) where nothing is to be said of it by
+    /// `through`: 0 if it has retired then. None where the Python core has to look.
+    fn look(&self, packed: &[u8], through: i64) -> Option<(i64, i64)> {
+        looked(&self.0, packed, through).ok()
+    }
 }
 
 fn text<'py>(
@@ -173,6 +179,26 @@ fn packed_list(list: &Bound<PyList>) -> PyResult<Result<Vec<u8>, Unusual>> {
     Ok(Ok(out))
 }
 
+fn looked(table: &Table, packed: &[u8], through: i64) -> Usual<(i64, i64)> {
+    if packed.get(order::ARMED_FROM) != Some(&order::UINT64) {
+        return Err(Unusual); // there is no room for another deadline
+    }
+    let mut order = Order::read(packed)?;
+    let heard_at = order.reopen()?;
+    let retires_at = terms::retires_at(&order, table, heard_at)?;
+    let terms = terms::terms(&order, table, heard_at)?;
+    let limit = through.min(retires_at);
+    let (next_at, due) = terms::judged(&mut order, table, &terms, limit)?;
+    if !due.is_empty() {
+        return Err(Unusual);
+    }
+    let is_live = retires_at > through;
+    Ok((
+        if is_live { next_at.min(retires_at) } else { 0 },
+        order.version,
+    ))
+}
+
 type Stepped = (Vec<u8>, Vec<u8>, Vec<u8>, i64, i64, Vec<Due>);
 
 fn stepped(
@@ -186,6 +212,7 @@ fn stepped(
     fold::add(&mut order, fact, table)?;
     let terms = terms::terms(&order, table, fact.arrival_at)?;
     let (next_at, due) = terms::judged(&mut order, table, &terms, fact.arrival_at)?;
+    let next_at = next_at.min(terms::retires_at(&order, table, fact.arrival_at)?);
     let document = document::document(key, &order, table, &terms)?;
     let accepted = document::accepted(key, &order, fact.shipment, table, origin)?;
     Ok((

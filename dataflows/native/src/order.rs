@@ -12,6 +12,9 @@ pub const MAX_ENTRIES: usize = 2_000;
 pub const MAX_SHIPMENTS: usize = 250;
 pub const NO_ENTRY: i64 = -1;
 const ENTRY_BYTES: usize = 24;
+/// Where the armed deadline lies, as a 64-bit number with this marker.
+pub const ARMED_FROM: usize = 4;
+pub const UINT64: u8 = 0xcf;
 
 pub const REFUSED: u64 = 1; // marks of an entry
 pub const HAS_FIELDS: u64 = 4;
@@ -148,9 +151,20 @@ impl<'a> Order<'a> {
         }
     }
 
+    /// Take the last entry for the one that was just added. Gives its arrival.
+    pub fn reopen(&mut self) -> Usual<i64> {
+        let last = self.entries.checked_sub(1).ok_or(Unusual)?;
+        for word in 0..3 {
+            self.added[word] = self.word(last as i64, word)?;
+        }
+        self.history = &self.history[..last * ENTRY_BYTES];
+        self.entries = last;
+        Ok((self.added[1] >> 22) as i64)
+    }
+
     pub fn pack(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.history.len() + 512);
-        out.extend_from_slice(&[0xdc, 0, FIELDS, FORMAT, 0xcf]);
+        out.extend_from_slice(&[0xdc, 0, FIELDS, FORMAT, UINT64]);
         out.extend_from_slice(&self.armed_at.to_be_bytes()); // always 8 bytes: it is overwritten
         for number in [
             i64::from(self.status),

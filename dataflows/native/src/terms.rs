@@ -151,17 +151,17 @@ fn holds(order: &Order, rule: &Rule, parcel: Option<usize>) -> Usual<bool> {
 /// An action that is due now: the rule's number, the entry that it counts from, due time.
 pub type Due = (i64, i64, i64);
 
-/// (when to look at the order again, the actions to request now), where nothing else is to say.
+/// (when something more is due, the actions to request by `limit`), where nothing else is to say.
 pub fn judged(
     order: &mut Order,
     table: &Table,
     terms: &[Term],
-    arrival_at: i64,
+    limit: i64,
 ) -> Usual<(i64, Vec<Due>)> {
     let mut next = NEVER;
     let mut requested = Vec::new();
     for term in terms {
-        if term.due_at > arrival_at {
+        if term.due_at > limit {
             next = next.min(term.due_at);
         } else if term.rule.row.level != 0 {
             return Err(Unusual); // an alert
@@ -169,19 +169,21 @@ pub fn judged(
             requested.extend(request(order, table, term)?);
         }
     }
+    Ok((next, requested))
+}
+
+/// When an order last heard of at `arrival_at` leaves memory.
+pub fn retires_at(order: &Order, table: &Table, arrival_at: i64) -> Usual<i64> {
     let after_ms = if order.flags & EMBRYO != 0 {
         EMBRYO_RETIRES_AFTER_MS
     } else {
         table.status(order.status).ok_or(Unusual)?.retire_after_ms
     };
-    Ok((
-        if after_ms != 0 {
-            next.min(arrival_at + after_ms)
-        } else {
-            next
-        },
-        requested,
-    ))
+    Ok(if after_ms == 0 {
+        NEVER
+    } else {
+        arrival_at + after_ms
+    })
 }
 
 /// The action of a rule that counts from the order's creation; None if it was requested, or missed,
