@@ -146,8 +146,7 @@ class Shard:
     def pass_by(self, key: str, through: int, out: Output) -> bool:
         """Arm an order anew of which nothing is to be said, or let it retire; False if more is."""
         data = self.held.orders.get(key)
-        found = self.usual.steps.look(data, through) if self.usual and data else None
-        if data is None or found is None:
+        if not (self.usual and data and (found := self.usual.look(key, data, through))):
             return False
         self.ahead.pop(key, None)
         next_at, version = found

@@ -150,6 +150,11 @@ class UsualSteps:
         del self.chains[key]
         return None
 
+    def look(self, key: str, packed: bytes, through: int) -> tuple[int, int] | None:
+        """Look at an order that no fact has come to; its waiting steps don't follow from it now."""
+        self.chains.pop(key, None)
+        return self.steps.look(packed, through)
+
     def next_at(self, packed: bytes, armed_at: int, through: int) -> int:
         """When to look at an armed order again; 0 if it says something by `through`, or retires."""
         if armed_at > through:

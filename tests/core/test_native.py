@@ -163,3 +163,11 @@ def test_an_order_of_which_nothing_is_to_be_said_needs_no_python_either(
     monkeypatch.setattr(shard, "open", pytest.fail)
     assert [change.document for change in shard.advance(day(66)).changes] == [None]
     assert not shard.held.orders
+
+
+@pytest.mark.parametrize("first", ["PENDING_PAYMENT", "PAID"])
+@pytest.mark.parametrize("waiting", ["ALLOCATED", "COLLECTED", "IN_TRANSIT", "DELIVERED"])
+def test_what_waits_follows_from_what_a_deadline_did_before_it(first: str, waiting: str) -> None:
+    """A step was once made of the order as shown, and undid the alert of a wake without facts."""
+    late = said(waiting, day(14), day(14))
+    check([said(first, day(0), day(0)), late], [day(0), day(3), day(13), day(14), day(20)], [late])
