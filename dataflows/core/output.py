@@ -46,9 +46,9 @@ class Output:
         self.duplicates = 0
         self.refused = 0
 
-    def change(self, key: str, document: OrderDocument | None, version: int = 0) -> None:
+    def change(self, key: str, version: int, document: OrderDocument | bytes | None) -> None:
         """Publish an order."""
-        self.changes.append(Change(key, document.version if document else version, document))
+        self.changes.append(Change(key, version, document))
 
     def duplicate(self, fact: Fact) -> None:
         """Count a fact that the order has already."""

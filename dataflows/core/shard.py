@@ -11,18 +11,17 @@ from dataflows.core.ahead import Ahead
 from dataflows.core.alerts import Desk
 from dataflows.core.conflicts import by_arrival, conflicts, winners
 from dataflows.core.deadlines import NEVER
-from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, check_open, permitted
 from dataflows.core.fold import opened
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.output import Change, Output
+from dataflows.core.output import Output
 from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order, unpack
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
-from dataflows.core.usual import Usual, UsualSteps
+from dataflows.core.usual import Usual, UsualSteps, document_of
 from schemas.errors import Rejected
 
 
@@ -155,7 +154,7 @@ class Shard:
         else:
             self.held.retire(key, data)
             if self.publishing:
-                out.change(key, None, version=version)
+                out.change(key, version, None)
         return True
 
     def tell(self, key: str, usual: Usual, out: Output) -> None:
@@ -171,7 +170,7 @@ class Shard:
         """Publish a usual step, unless that or a later one is published."""
         if self.publishing and usual.version > self.published.get(key, 0):
             self.published[key] = usual.version
-            out.changes.append(Change(key, usual.version, usual.document))
+            out.change(key, usual.version, usual.document)
 
     def open(self, key: str) -> Order:
         """The order for work; a new one if nobody has heard of it."""
@@ -237,13 +236,13 @@ class Shard:
         shown = self.published.get(order.key, version)
         is_news = order.version > shown
         if is_news:
-            out.change(order.key, document(order, self.desk))
+            out.change(order.key, order.version, document_of(order, self.desk, self.usual))
         if order.key not in self.pending:
             self.published.pop(order.key, None)
         elif is_news:
             self.published[order.key] = order.version
         if retired and (is_news or order.key in self.held.changed):
-            out.change(order.key, None, version=order.version)
+            out.change(order.key, order.version, None)
 
     def show(self, key: str, out: Output) -> None:
         """Publish an order with the facts that the clock has not reached yet."""
@@ -260,7 +259,7 @@ class Shard:
             self.ahead[key] = ahead
         if order.history and order.version > self.published.get(key, before):
             self.published[key] = order.version
-            out.change(key, document(order, self.desk))
+            out.change(key, order.version, document_of(order, self.desk, self.usual))
 
     @property
     def waiting_count(self) -> int:

@@ -22,17 +22,20 @@ from dataflows.core.anchors import (
     Milestone,
     Planned,
 )
+from dataflows.core.documents import document, open_alert
 from dataflows.core.fact import Fact
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import armed_at_of
+from dataflows.core.packing import Order, armed_at_of, pack
 from dataflows.core.rules import SEVERITIES, Deadline, Rule
 from dataflows.core.symbols import Symbols
+from schemas.order import OrderDocument
 
 # An action that is due: the rule's number, the entry that it counts from, the due time.
 Due = tuple[int, int, int]
 # (packed order, its document, the accepted event, version, when to look at it again, what is due)
 Stepped = tuple[bytes, bytes, bytes, int, int, list[Due]]
 encode = msgspec.msgpack.Encoder().encode
+encode_json = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Steps(Protocol):
@@ -47,6 +50,12 @@ class Steps(Protocol):
         """(when to look at a stored order again, its version) if nothing is to be said of it.
 
         By `through`; 0 as the first if it has retired then. None if the Python core has to look.
+        """
+
+    def document(self, key: str, packed: bytes, open_alerts: bytes) -> bytes | None:
+        """The document of a stored order, its open alerts given as JSON.
+
+        None if the Python core has to write it.
         """
 
 
@@ -176,6 +185,14 @@ class UsualSteps:
                 Transition("action", rule, 0, ANY_SHIPMENT, entry, 0, at, due_at, rule.action)
             )
         return sorted(said, key=lambda transition: transition.at)
+
+
+def document_of(order: Order, desk: Desk, usual: UsualSteps | None) -> OrderDocument | bytes:
+    """The document of an order that Python judged, as JSON where the native module writes it."""
+    if usual is None:
+        return document(order, desk)
+    alerts = encode_json([open_alert(order, desk, alert) for alert in order.alerts])
+    return usual.steps.document(order.key, pack(order), alerts) or document(order, desk)
 
 
 def status_rows(table: Lifecycle) -> list[StatusRow]:

@@ -14,7 +14,7 @@ from dataflows.core.packing import unpack
 from dataflows.core.shard import Shard
 from dataflows.outbox import messages
 from schemas.errors import Rejected
-from schemas.instants import HOUR_MS
+from schemas.instants import HOUR_MS, format_instant
 from tests import generators
 from tests.core.stage import RULES, TABLE, Json, day, fact_of, said
 
@@ -171,3 +171,15 @@ def test_what_waits_follows_from_what_a_deadline_did_before_it(first: str, waiti
     """A step was once made of the order as shown, and undid the alert of a wake without facts."""
     late = said(waiting, day(14), day(14))
     check([said(first, day(0), day(0)), late], [day(0), day(3), day(13), day(14), day(20)], [late])
+
+
+def test_an_order_with_an_open_alert_is_shown_by_the_native_module_too() -> None:
+    module = native()
+    if module is None:
+        pytest.skip("ordertide-native isn't installed: make native")
+    shard = Shard(TABLE, RULES, {}, module)
+    shard.offer([fact_of(said("PAID", day(0), day(0), ship_by=format_instant(day(2))))])
+    shard.advance(day(0))
+    out = shard.advance(day(2))
+    assert [alert.rule for _, alert in out.alerts] == ["late_shipping"]
+    assert [type(change.document) for change in out.changes] == [bytes]

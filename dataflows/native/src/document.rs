@@ -2,12 +2,14 @@
 
 use crate::json::{Json, items};
 use crate::msgpack::{Reader, Unusual, Usual};
-use crate::order::{EMBRYO, IRREGULAR, OUT_OF_SEQUENCE, Order, UNSEEN};
+use crate::order::{CONFLICTING, EMBRYO, IRREGULAR, OUT_OF_SEQUENCE, Order, UNSEEN};
 use crate::table::Table;
-use crate::terms::Term;
+use crate::terms::{ANY_SHIPMENT, Term};
 
 const SEPARATOR: char = '\x1f';
 const DEFAULT_TENANT: &str = "default";
+const LANES: [&str; 3] = ["normal", "warning", "overdue"];
+const OVERDUE: usize = 2;
 
 fn split(key: &str) -> (&str, &str) {
     key.split_once(SEPARATOR).unwrap_or((DEFAULT_TENANT, key))
@@ -63,8 +65,14 @@ pub fn accepted(
     Ok(json.0)
 }
 
-/// The order as orders.changes shows it.
-pub fn document(key: &str, order: &Order, table: &Table, terms: &[Term]) -> Usual<Vec<u8>> {
+/// The order as orders.changes shows it; `open_alerts` is a list in JSON.
+pub fn document(
+    key: &str,
+    order: &Order,
+    table: &Table,
+    terms: &[Term],
+    open_alerts: &[u8],
+) -> Usual<Vec<u8>> {
     let mut json = Json(Vec::with_capacity(2_048));
     let fields = match order.extras {
         Some((_, fields)) => items(&mut Reader::new(fields))?,
@@ -90,7 +98,8 @@ pub fn document(key: &str, order: &Order, table: &Table, terms: &[Term]) -> Usua
         code(table, order.status)
     });
     json.name("lane", ',');
-    json.text("normal");
+    let level = order.alerts.iter().map(|alert| alert.level).max();
+    json.text(LANES.get(level.unwrap_or(0)).ok_or(Unusual)?);
     for (name, instant) in [
         ("created_at", order.created_at),
         ("updated_at", order.latest >> 8),
@@ -119,6 +128,7 @@ pub fn document(key: &str, order: &Order, table: &Table, terms: &[Term]) -> Usua
         (EMBRYO, "embryo"),
         (IRREGULAR, "irregular"),
         (OUT_OF_SEQUENCE, "out_of_sequence"),
+        (CONFLICTING, "conflicting_duplicate"),
     ];
     json.list(
         names.iter().filter(|name| order.flags & name.0 != 0),
@@ -143,7 +153,7 @@ pub fn document(key: &str, order: &Order, table: &Table, terms: &[Term]) -> Usua
         }
     }
     json.name("open_alerts", ',');
-    json.raw("[]");
+    json.0.extend_from_slice(open_alerts);
     json.name("deadlines", ',');
     deadlines(&mut json, order, terms)?;
     json.name("warm_period", ',');
@@ -247,14 +257,27 @@ fn reading(json: &mut Json, from: &mut Reader) -> Usual<()> {
     Ok(())
 }
 
+/// The level of the open alert of a rule on an order or a parcel; 0 if there is none.
+fn level_of(order: &Order, term: &Term) -> usize {
+    let parcel = term.parcel.map_or(ANY_SHIPMENT, |number| number as i64);
+    let is_of = |rule, of| rule == term.rule.row.number && of == parcel;
+    let mut opened = order.alerts.iter().rev();
+    opened
+        .find(|alert| is_of(alert.rule, alert.parcel))
+        .map_or(0, |alert| alert.level)
+}
+
 /// The alerts that are still to come, soonest first.
 fn deadlines(json: &mut Json, order: &Order, terms: &[Term]) -> Usual<()> {
     let mut armed: Vec<(i64, &str, &str, &str)> = Vec::new();
     for term in terms.iter().filter(|term| term.rule.row.warns_by_time) {
         let row = &term.rule.row;
         let name = term.parcel.map_or("", |number| order.parcels[number].name);
-        armed.push((term.due_at, &row.id, name, &row.severity));
-        if let Some(after_ms) = row.escalate_after_ms {
+        let level = level_of(order, term);
+        if level == 0 {
+            armed.push((term.due_at, &row.id, name, &row.severity));
+        }
+        if let Some(after_ms) = row.escalate_after_ms.filter(|_| level < OVERDUE) {
             armed.push((term.due_at + after_ms, &row.id, name, "overdue"));
         }
     }

@@ -122,6 +122,25 @@ impl Steps {
     fn look(&self, packed: &[u8], through: i64) -> Option<(i64, i64)> {
         looked(&self.0, packed, through).ok()
     }
+
+    /// The document of a stored order, `open_alerts` being a list in JSON; None where the Python
+    /// core has to write it.
+    fn document<'py>(
+        &self,
+        py: Python<'py>,
+        key: &str,
+        packed: &[u8],
+        open_alerts: &[u8],
+    ) -> Option<Bound<'py, PyBytes>> {
+        let document = documented(&self.0, key, packed, open_alerts).ok()?;
+        Some(PyBytes::new(py, &document))
+    }
+}
+
+fn documented(table: &Table, key: &str, packed: &[u8], open_alerts: &[u8]) -> Usual<Vec<u8>> {
+    let order = Order::read_any(packed)?;
+    let terms = terms::terms(&order, table, 0)?; // a condition's due time isn't shown
+    document::document(key, &order, table, &terms, open_alerts)
 }
 
 fn text<'py>(
@@ -213,7 +232,7 @@ fn stepped(
     let terms = terms::terms(&order, table, fact.arrival_at)?;
     let (next_at, due) = terms::judged(&mut order, table, &terms, fact.arrival_at)?;
     let next_at = next_at.min(terms::retires_at(&order, table, fact.arrival_at)?);
-    let document = document::document(key, &order, table, &terms)?;
+    let document = document::document(key, &order, table, &terms, b"[]")?;
     let accepted = document::accepted(key, &order, fact.shipment, table, origin)?;
     Ok((
         order.pack(),

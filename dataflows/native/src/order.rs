@@ -22,8 +22,9 @@ pub const HAS_FIELDS: u64 = 4;
 pub const EMBRYO: i64 = 1; // flags
 pub const IRREGULAR: i64 = 2;
 pub const OUT_OF_SEQUENCE: i64 = 4;
+pub const CONFLICTING: i64 = 8;
 /// Of these (embryo, irregular, out of sequence) an order may have some and still be usual.
-pub const USUAL_FLAGS: i64 = EMBRYO | IRREGULAR | OUT_OF_SEQUENCE;
+const USUAL_FLAGS: i64 = EMBRYO | IRREGULAR | OUT_OF_SEQUENCE;
 
 pub struct Parcel<'a> {
     pub name: &'a str,
@@ -47,6 +48,13 @@ pub struct Side<'a> {
     pub readings: Option<&'a [u8]>,
 }
 
+/// An open alert, as far as it is looked at here.
+pub struct Open {
+    pub rule: i64,
+    pub level: usize,
+    pub parcel: i64,
+}
+
 #[derive(Default)]
 pub struct Order<'a> {
     pub armed_at: i64,
@@ -63,6 +71,7 @@ pub struct Order<'a> {
     pub parcels: Vec<Parcel<'a>>,
     pub derived: Vec<(u8, i64)>,
     pub firsts: Vec<(u8, i64)>,
+    pub alerts: Vec<Open>,
     pub done: Vec<(i64, i64, i64)>,
     pub extras: Option<(i64, &'a [u8])>,
     pub sides: Vec<Option<Side<'a>>>,
@@ -83,9 +92,18 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Orders with open alerts, with missed deadlines, corrections or events of the engine's own
-    /// are unusual.
+    /// An order to be worked on: those with open alerts, or with flags that aren't usual, are not.
     pub fn read(data: &'a [u8]) -> Usual<Self> {
+        let order = Order::read_any(data)?;
+        if order.flags & !USUAL_FLAGS != 0 || !order.alerts.is_empty() {
+            return Err(Unusual);
+        }
+        Ok(order)
+    }
+
+    /// An order to be shown: those with missed deadlines, corrections or events of the engine's own
+    /// are unusual.
+    pub fn read_any(data: &'a [u8]) -> Usual<Self> {
         let mut from = Reader::new(data);
         if from.array()? != usize::from(FIELDS) || from.small()? != FORMAT {
             return Err(Unusual);
@@ -102,7 +120,7 @@ impl<'a> Order<'a> {
             period: from.int()?,
             ..Default::default()
         };
-        if order.flags & !USUAL_FLAGS != 0 {
+        if order.flags & !(USUAL_FLAGS | CONFLICTING) != 0 {
             return Err(Unusual);
         }
         for _ in 0..from.array()? {
@@ -121,8 +139,16 @@ impl<'a> Order<'a> {
         for _ in 0..from.map()? {
             order.firsts.push((from.small()?, from.int()?));
         }
-        if from.array()? != 0 {
-            return Err(Unusual); // alerts
+        for _ in 0..from.array()? {
+            from.array()?;
+            let (rule, packed, parcel) = (from.int()?, from.int()?, from.int()?);
+            let (_anchor, _opened_at) = (from.int()?, from.int()?);
+            let level = (packed & 0xf) as usize;
+            order.alerts.push(Open {
+                rule,
+                level,
+                parcel,
+            });
         }
         for _ in 0..from.array()? {
             from.array()?;

@@ -7,7 +7,7 @@ use crate::table::{AnchorKind, Rule, Table};
 
 pub const NEVER: i64 = 1 << 62;
 const EMBRYO_RETIRES_AFTER_MS: i64 = 30 * 86_400_000;
-const ANY_SHIPMENT: i64 = 255; // as a byte
+pub const ANY_SHIPMENT: i64 = 255; // as a byte
 const MISSED_BIT: i64 = 0x8000;
 
 /// A rule that looks at the order (or a parcel of it) and when it is due.
