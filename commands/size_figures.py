@@ -39,9 +39,9 @@ FIGURES: dict[str, Figure] = {
     "numbers_per_order": Figure(2.1, "numbers", f"{LOAD}: the shop's and the parcels'"),
     "number_days": Figure(199, "days", "a number counts for 180 days after its order's last event"),
     # The dataflow.
-    "track_events_per_s": Figure(8_573, "events/s a worker", f"{BENCH}, dataflow: one core"),
+    "track_events_per_s": Figure(7_347, "events/s a worker", f"{BENCH}, catchup: {LOAD}, one core"),
     "busy_share": Figure(0.7, "share", f"{ASSUMED}: what a worker or node is loaded with at peak"),
-    "live_order_bytes": Figure(770, "bytes", f"{BENCH}, memory: 1,000,282 steady, resident"),
+    "live_order_bytes": Figure(693, "bytes", f"{BENCH}, memory: 1,000,282 steady, resident"),
     "number_bytes": Figure(158, "bytes", "measured: Resolver with 1,000,000 numbers, resident"),
     "worker_memory_gb": Figure(64, "GB", f"{ASSUMED}: most that a worker may have"),
     "workers_per_flow": Figure(16, "workers", "dataflows/core/routing.py: loaded evenly up to it"),
