@@ -20,7 +20,7 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test stack check bench docs native clean
+.PHONY: help demo test stack check bench docs clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -30,17 +30,13 @@ help:
 	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
-	@echo "make native  the usual step of an order in native code; needs Rust (cargo)"
 	@echo "make docs    regenerate what docs/ holds of generated documents"
 	@echo "make clean   remove .venv, caches and builds"
 
 demo: $(VENV)/.installed
 	@$(BIN)/ordertide demo $(ARGS)
 
-# Where there is a Rust compiler, the tests and benchmarks are of the native step as well.
-NATIVE := $(if $(shell command -v cargo),$(VENV)/.native)
-
-test: $(VENV)/.installed-test $(NATIVE)
+test: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -n auto -rs $(ARGS)
 
 stack: $(VENV)/.installed-test
@@ -52,10 +48,8 @@ check: $(VENV)/.installed-dev-test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.installed $(NATIVE)
+bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)
-
-native: $(VENV)/.native
 
 docs: $(VENV)/.installed
 	@$(BIN)/python -m schemas.generate
@@ -76,10 +70,4 @@ $(VENV)/.installed-dev-test: EXTRAS := [dev,test]
 $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing ordertide$(EXTRAS) into $(VENV) (once, about half a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)'
-	@touch $@
-
-$(VENV)/.native: $(wildcard dataflows/native/src/*.rs) dataflows/native/Cargo.toml dataflows/native/pyproject.toml | $(BIN)/python
-	@command -v cargo >/dev/null || { echo "ordertide-native is written in Rust; install it from https://rustup.rs, or do without: everything works"; exit 2; }
-	@echo "compiling ordertide-native into $(VENV) (about half a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ./dataflows/native
 	@touch $@

@@ -15,7 +15,6 @@ from typing import Literal, TypeVar
 import msgspec
 
 from benchmarks.events import Arrived, Traffic, to_json
-from dataflows.compiled import native
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import Lifecycle, parse_lifecycle
@@ -79,14 +78,13 @@ class Stages(msgspec.Struct):
 class Core:
     """All shards in this process."""
 
-    def __init__(self, batch: int = BATCH, *, is_native: bool = True) -> None:
+    def __init__(self, batch: int = BATCH) -> None:
         self.batch = batch
-        module = native() if is_native else None
         self.table = short_lived()
         self.rules = read_rules(None, self.table)
         self.intake = Intake(self.table, self.rules)
         self.cold: dict[str, bytes | None] = {}
-        self.shards = [Shard(self.table, self.rules, self.cold, module) for _ in SHARDS]
+        self.shards = [Shard(self.table, self.rules, self.cold) for _ in SHARDS]
         self.through = 0
 
     def fill(self, traffic: Traffic) -> None:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from benchmarks.core import MODES, Core, Gate, Mode, Stages, lines_of
 from benchmarks.events import Traffic
 from benchmarks.report import Section, spread, table, verdict
-from dataflows.compiled import native
 from telemetry.collector import collect_seldom
 
 TARGET_EVENTS_PER_S = 120_000
@@ -26,14 +25,13 @@ class Population(NamedTuple):
     """A process that holds live orders, and what has been measured of it."""
 
     orders: int
-    is_native: bool
     process: BaseProcess
     pipe: Connection
     found: dict[Mode, list[Stages]]
 
     @property
     def name(self) -> str:
-        return f"{self.orders:,}{'' if self.is_native else ' Python alone'}"
+        return f"{self.orders:,}"
 
 
 class Load(NamedTuple):
@@ -53,10 +51,10 @@ class Filled(NamedTuple):
     mean_history: float
 
 
-def serve(pipe: Connection, gate: Gate, orders: int, load: Load, is_native: bool) -> None:  # noqa: FBT001 - a process takes no keywords
+def serve(pipe: Connection, gate: Gate, orders: int, load: Load) -> None:
     """Fill, then run a round in every mode that is asked for, until None."""
     traffic = Traffic(orders, load.seed, duplicates=load.duplicates)
-    core = Core(load.batch, is_native=is_native)
+    core = Core(load.batch)
     collect_seldom()  # as every command does
     with gate:
         core.fill(traffic)
@@ -69,24 +67,18 @@ def serve(pipe: Connection, gate: Gate, orders: int, load: Load, is_native: bool
 
 
 def populations_of(sizes: Sequence[int], gate: Gate, load: Load) -> list[Population]:
-    """A process of each size, and one of the smallest without the native step, if there is one."""
-    has_native = native() is not None
-    found = [populate(orders, gate, load, is_native=has_native) for orders in sizes]
-    if has_native:
-        found.append(populate(sizes[0], gate, load, is_native=False))
-    return found
+    """Start a process of each size."""
+    return [populate(orders, gate, load) for orders in sizes]
 
 
-def populate(orders: int, gate: Gate, load: Load, *, is_native: bool) -> Population:
+def populate(orders: int, gate: Gate, load: Load) -> Population:
     """Start the process of one size; it begins to fill."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(
-        target=serve, args=(theirs, gate, orders, load, is_native), daemon=True
-    )
+    process = context.Process(target=serve, args=(theirs, gate, orders, load), daemon=True)
     process.start()
     theirs.close()
-    return Population(orders, is_native, process, ours, {mode: [] for mode in MODES})
+    return Population(orders, process, ours, {mode: [] for mode in MODES})
 
 
 def measure_core(populations: Sequence[Population], load: Load) -> Section:
@@ -113,7 +105,6 @@ def report(populations: Sequence[Population], filled: Sequence[Filled], load: Lo
         f"{load.duplicates:.0%} of them duplicates; sizes and modes in turn; live orders at the "
         f"start: {held}. Events/s on one core: median (least - most)."
     )
-    judged = [one for one in populations if one.is_native == populations[0].is_native]
     parts = [
         said,
         table(["live orders", *MODES], [rates(one) for one in populations]),
@@ -122,7 +113,7 @@ def report(populations: Sequence[Population], filled: Sequence[Filled], load: Lo
             ["live orders, mode", *STAGES, "documents an event", "alerts", "actions"],
             [costs(one, mode) for one in populations for mode in MODES],
         ),
-        table(["aim", "measured", ""], verdicts(judged)),
+        table(["aim", "measured", ""], verdicts(populations)),
     ]
     return "\n\n".join(parts)
 

@@ -33,7 +33,6 @@ from benchmarks.core import short_lived
 from benchmarks.memory import resident_bytes
 from benchmarks.population import Epoch, Population
 from benchmarks.report import Section, machine, put_sections, table
-from dataflows.compiled import native
 from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS
 from dataflows.core.shard import Shard
@@ -76,7 +75,7 @@ def restart(pipe: Connection, path: Path, pointers: dict[str, Pointer], began_at
     rules = read_rules(None, lifecycle)
     store = SqliteShardStore(path, len(SHARDS))
     shards = [Shard(lifecycle, rules, {}) for _ in SHARDS]
-    resolvers = [Resolver(native=native()) for _ in SHARDS]
+    resolvers = [Resolver() for _ in SHARDS]
     parts = [
         *(
             resume(store, name, pointers[name], decode_resolver, resolver.restore)

@@ -8,7 +8,6 @@ import msgspec
 from dataflows.core.output import Output
 from dataflows.pieces import Dead, dead_fact
 from schemas import topics
-from schemas.order import AcceptedEvent, OrderDocument
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 MAX_ORIGINAL_BYTES = 512_000
@@ -33,7 +32,7 @@ def messages(out: Output, dead: list[Dead], through: int) -> list[Outgoing]:
     """Everything of one advance: facts before what follows from them."""
     clock = (topics.HEADER_CLOCK, b"%d" % through)
     found = [
-        Outgoing(topics.ORDERS_EVENTS, key.encode(), json_of(event), [clock])
+        Outgoing(topics.ORDERS_EVENTS, key.encode(), encode(event), [clock])
         for key, event in out.accepted
     ]
     found += [
@@ -46,17 +45,12 @@ def messages(out: Output, dead: list[Dead], through: int) -> list[Outgoing]:
     ]
     for change in out.changes:
         version = (topics.HEADER_VERSION, b"%d" % change.version)
-        value = json_of(change.document) if change.document else None
+        value = encode(change.document) if change.document else None
         found.append(Outgoing(topics.ORDERS_CHANGES, change.key.encode(), value, [clock, version]))
     found += map(
         dead_letter, [*dead, *(dead_fact(refusal.fact, refusal.reason) for refusal in out.rejected)]
     )
     return found
-
-
-def json_of(said: OrderDocument | AcceptedEvent | bytes) -> bytes:
-    """What is said as JSON, which it may be already."""
-    return said if isinstance(said, bytes) else encode(said)
 
 
 def dead_letter(dead: Dead) -> Outgoing:

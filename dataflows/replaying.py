@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from dataflows.compiled import native
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.packing import unpack
@@ -70,7 +69,7 @@ class Judges:
         """The shard with this number."""
         if number not in self.shards:
             self.cold[number] = Retired()
-            self.shards[number] = Shard(self.table, self.rules, self.cold[number], native())
+            self.shards[number] = Shard(self.table, self.rules, self.cold[number])
             self.shards[number].publishing = False
         return self.shards[number]
 

@@ -7,7 +7,6 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from dataflows.clocks import Clocks
-from dataflows.compiled import native
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
 from dataflows.core.reevaluation import reevaluate
@@ -85,7 +84,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         self.step = Step(RESOLVE, store, slots, resume)
         self.batches = 0  # since the run began; each brings one piece for every shard
         self.watch = watch
-        self.resolver = Resolver(forget_after_ms, native())
+        self.resolver = Resolver(forget_after_ms)
         self.resolver.restore(map(decode_resolver, self.step.blobs))
         self.step.blobs = []
         watch.restored(self.resolver.waiting_count)
@@ -172,7 +171,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         """Go on from `resume`, or begin."""
         self.step = Step(TRACK, store, slots, resume)
         self.watch = watch
-        self.shard = Shard(table, rules, ShardCold(self.step), native())
+        self.shard = Shard(table, rules, ShardCold(self.step))
         self.has_new_rules = False
         self.beat_at = 0
         if self.step.blobs:

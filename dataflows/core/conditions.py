@@ -18,7 +18,7 @@ ENVIRONMENT = cel.NewEnv(variables={"order": FIELDS, "reading": FIELDS})
 
 
 class Condition:
-    """A compiled condition. `fields_only` tells that it reads attributes and readings alone."""
+    """A compiled condition. `reads_fields`: it names a field of the order, not attributes alone."""
 
     def __init__(self, text: str, attributes: dict[str, bool], *, of: str) -> None:
         """Compile `text`; `attributes` maps the declared names to whether they are readings.

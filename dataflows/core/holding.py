@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dataflows.core.calendar import Calendar
 from dataflows.core.deadlines import NEVER
-from dataflows.core.packing import Order, armed_at_of, disarmed, pack, rearmed
+from dataflows.core.packing import Order, armed_at_of, pack
 from dataflows.core.snapshots import Cold
 
 
@@ -49,18 +49,6 @@ class Holding:
         self.changed.add(key)
         if not was_live:
             self.uncool(key)
-
-    def keep(self, key: str, data: bytes, next_at: int, through: int) -> None:
-        """Store a packed order that stays live, or is new, with its next deadline armed."""
-        armed_at = self.arm(key, self.armed(key), next_at, through)
-        self.orders[key] = data if armed_at_of(data) == armed_at else rearmed(data, armed_at)
-        self.changed.add(key)
-
-    def retire(self, key: str, data: bytes) -> None:
-        """Store a packed order that was live in the cold."""
-        del self.orders[key]
-        self.changed.add(key)
-        self.cold_rows[key] = disarmed(data)
 
     def armed(self, key: str) -> int:
         """For when a live order is armed, in ms; 0 if it isn't."""

@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 from struct import Struct
-from types import ModuleType
 
 import msgspec
 
@@ -101,9 +100,8 @@ def unpack(record: bytes) -> list[Mapping]:
 class Numbers:
     """The numbers of one shard, and the days on which to look whether one is to be forgotten."""
 
-    def __init__(self, forget_after_ms: int, native: ModuleType | None = None) -> None:
-        """None known; `native` is the module of the native step, where there is one."""
-        self.native = native
+    def __init__(self, forget_after_ms: int) -> None:
+        """Create an empty set; see `Resolver` for `forget_after_ms`."""
         self.forget_after_days = forget_after_ms // DAY_MS
         self.table = NumberTable()
         self.changed: set[bytes] = set()
@@ -147,19 +145,6 @@ class Numbers:
         if self.table.put(key, record):
             self.came += 1
             self.note(place_of(key), unpack(record))
-
-    def take_all(self, changed: list[tuple[bytes, bytes]]) -> None:
-        """Put many records where they belong, one after another."""
-        if self.native is None:
-            for key, record in changed:
-                self.take(key, record)
-            return
-        table = self.table
-        pages, count, came, days = self.native.put_numbers(table.pages, len(table), changed)
-        table.restore(pages, count)
-        self.came += came
-        for day, places in days.items():
-            self.heard_on.setdefault(day, array("I")).frombytes(places)
 
     def note(self, place: int, mappings: list[Mapping]) -> None:
         """Note when the first of a number's orders may have to be forgotten."""

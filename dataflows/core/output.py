@@ -16,11 +16,11 @@ from schemas.order import AcceptedEvent, OrderDocument
 
 
 class Change(NamedTuple):
-    """An order to publish, its document as JSON where that is written already; none: tombstone."""
+    """An order to publish; no document: a tombstone."""
 
     key: str
     version: int
-    document: OrderDocument | bytes | None
+    document: OrderDocument | None
 
 
 class Refusal(NamedTuple):
@@ -37,7 +37,7 @@ class Output:
         """Nothing yet."""
         self.desk = desk
         self.changes: list[Change] = []
-        self.accepted: list[tuple[str, AcceptedEvent | bytes]] = []  # bytes: JSON
+        self.accepted: list[tuple[str, AcceptedEvent]] = []
         self.alerts: list[tuple[str, AlertTransition]] = []
         self.actions: list[tuple[str, Action]] = []
         self.audit: list[tuple[str, AuditEntry]] = []
@@ -46,7 +46,7 @@ class Output:
         self.duplicates = 0
         self.refused = 0
 
-    def change(self, key: str, version: int, document: OrderDocument | bytes | None) -> None:
+    def change(self, key: str, version: int, document: OrderDocument | None) -> None:
         """Publish an order."""
         self.changes.append(Change(key, version, document))
 

@@ -86,7 +86,6 @@ FIELDS = tuple[
 ]
 HEAD = bytes((0xDC, 0, 18, FORMAT))  # an array of 18, and the first of them
 ARMED = Struct(f">{len(HEAD)}xBQ")  # the marker of a 64-bit number, and the number
-ARMED_HERE = Struct(">BQ")
 UINT64 = 0xCF
 
 encode = msgspec.msgpack.Encoder().encode
@@ -225,13 +224,3 @@ def armed_at_of(data: bytes) -> int:
     marker, at = ARMED.unpack_from(data)
     armed_at: int = at if marker == UINT64 else decode(data)[1]  # of no deadline, or of early 1970
     return armed_at
-
-
-def rearmed(data: bytes, armed_at: int) -> bytes:
-    """A packed order of the native step, which leaves room for it, with another armed deadline."""
-    return b"".join((HEAD, ARMED_HERE.pack(UINT64, armed_at), data[ARMED.size :]))
-
-
-def disarmed(data: bytes) -> bytes:
-    """A packed order with a deadline, without it."""
-    return b"".join((HEAD, b"\0", data[ARMED.size :]))

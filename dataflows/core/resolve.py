@@ -11,7 +11,6 @@ late and closes a gap between two others, it is as if it had come in time.
 """
 
 from collections.abc import Iterable
-from types import ModuleType
 from typing import NamedTuple
 
 import msgspec
@@ -113,12 +112,10 @@ def question(event: Event, fact: Fact) -> Question:
 class Resolver:
     """The numbers of one shard."""
 
-    def __init__(
-        self, forget_after_ms: int = FORGET_AFTER_MS, native: ModuleType | None = None
-    ) -> None:
+    def __init__(self, forget_after_ms: int = FORGET_AFTER_MS) -> None:
         """Nothing registered; a number is forgotten that long after its last event, in days."""
         self.forget_after_ms = forget_after_ms
-        self.numbers = Numbers(forget_after_ms, native)
+        self.numbers = Numbers(forget_after_ms)
         self.waiting: dict[str, list[Question]] = {}
         self.waiting_count = 0
         self.waiting_changed: set[str] = set()
@@ -281,17 +278,16 @@ class Resolver:
 
     def restore(self, snapshots: Iterable[ResolverSnapshot]) -> None:
         """Take the state of a base and the deltas after it."""
-        changed: list[tuple[bytes, bytes]] = []
         for part in snapshots:
             if part.pages:
                 self.numbers.restore(part.pages, part.count, part.days)
-            changed += part.changed
+            for key, record in part.changed:
+                self.numbers.take(key, record)
             if part.is_all_waiting:
                 self.waiting, self.waiting_count = {}, 0
             for number, questions in part.waiting:
                 self.set_waiting(number, questions)
             self.through = part.through
-        self.numbers.take_all(changed)
 
 
 def mapping_of(said: Registration) -> Mapping:

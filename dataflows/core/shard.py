@@ -5,43 +5,38 @@ What has arrived but not been reached by the clock shows in the order's live doc
 """
 
 from collections.abc import Iterable
-from types import ModuleType
 
-from dataflows.core.ahead import Ahead
 from dataflows.core.alerts import Desk
 from dataflows.core.conflicts import by_arrival, conflicts, winners
 from dataflows.core.deadlines import NEVER
+from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, check_open, permitted
 from dataflows.core.fold import opened
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
-from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order, unpack
+from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order
+from dataflows.core.preview import Preview
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
-from dataflows.core.usual import Usual, UsualSteps, document_of
 from schemas.errors import Rejected
 
 
 class Shard:
     """The orders of one shard. Not thread-safe; one owner."""
 
-    def __init__(
-        self, table: Lifecycle, rules: Rules, cold: Cold, native: ModuleType | None = None
-    ) -> None:
-        """An empty shard; `native` is the module of the native step, where there is one."""
+    def __init__(self, table: Lifecycle, rules: Rules, cold: Cold) -> None:
+        """Create an empty shard; `cold` has its retired orders."""
         self.table = table
         self.rules = rules
         self.held = Holding(cold)
         self.sources = Symbols(of="source")
         self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000))
-        self.native = native
-        self.usual = UsualSteps(native, self.desk, self.sources) if native else None
         self.pending: dict[str, list[Fact]] = {}
         self.fresh: dict[str, None] = {}  # orders of which something is to be shown
-        self.ahead: dict[str, Ahead] = {}
+        self.previews: dict[str, Preview] = {}
         self.published: dict[str, int] = {}
         self.through = 0
         self.publishing = True  # a replay asks for the documents once, at the end
@@ -51,7 +46,7 @@ class Shard:
         for fact in facts:
             self.pending.setdefault(fact.key, []).append(fact)
             self.fresh[fact.key] = None
-            self.ahead.pop(fact.key, None)
+            self.previews.pop(fact.key, None)
 
     def advance(self, through: int) -> Output:
         """Move the clock to `through` ms and say everything that follows; never moves back."""
@@ -90,11 +85,9 @@ class Shard:
 
     def judge(self, key: str, facts: list[Fact], through: int, out: Output) -> None:
         """Bring an order up to the clock: its facts in the order of arrival, deadlines between."""
-        if self.keep(key, facts, through, out) if facts else self.pass_by(key, through, out):
-            return
-        ahead = self.ahead.pop(key, None)
-        if ahead and facts and not self.has_come_before(ahead.order, facts[0].arrival_at):
-            self.arrive(ahead, facts[0].arrival_at, through, out)
+        preview = self.previews.pop(key, None)
+        if preview and facts and not self.has_come_before(preview.order, facts[0].arrival_at):
+            self.arrive(preview, facts[0].arrival_at, through, out)
             return
         order = self.open(key)
         version = order.version
@@ -109,69 +102,6 @@ class Shard:
             next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
         self.close(order, version, next_at, retired=retired, out=out)
 
-    def follow(self, key: str, facts: list[Fact]) -> list[Usual] | None:
-        """The facts of an order as usual steps, if that is what they are."""
-        if self.usual is None or key in self.ahead:
-            return None
-        held = self.held.orders.get(key)
-        is_new = held is None and key not in self.usual.chains
-        if is_new and self.held.cold_of(key) is not None:
-            return None
-        return self.usual.follow(key, facts, held)
-
-    def keep(self, key: str, facts: list[Fact], through: int, out: Output) -> bool:
-        """Take facts that are usual steps, if no deadline comes before or after them.
-
-        Whatever comes of it, steps that don't follow from these are forgotten.
-        """
-        chain = self.follow(key, facts)
-        if self.usual is None or not (self.usual.chains.pop(key, None) and chain):
-            return False
-        reached, last = chain[: len(facts)], chain[len(facts) - 1]
-        next_at = self.usual.next_at(last.packed, last.next_at, through)
-        held = self.held.orders.get(key)
-        if not next_at or not self.usual.is_quiet_until(held, facts[0].arrival_at):
-            return False
-        for usual in reached:
-            self.tell(key, usual, out)
-        self.held.keep(key, last.packed, next_at, through)
-        self.show_usual(key, last, out)
-        if key in self.pending:
-            self.usual.chains[key] = chain[len(facts) :]
-        else:
-            self.published.pop(key, None)
-        return True
-
-    def pass_by(self, key: str, through: int, out: Output) -> bool:
-        """Arm an order anew of which nothing is to be said, or let it retire; False if more is."""
-        data = self.held.orders.get(key)
-        if not (self.usual and data and (found := self.usual.look(key, data, through))):
-            return False
-        self.ahead.pop(key, None)
-        next_at, version = found
-        if next_at:
-            self.held.keep(key, data, next_at, through)
-        else:
-            self.held.retire(key, data)
-            if self.publishing:
-                out.change(key, version, None)
-        return True
-
-    def tell(self, key: str, usual: Usual, out: Output) -> None:
-        """Say what a usual step says."""
-        out.applied += usual.fact.counted
-        out.accepted.append((key, usual.accepted))
-        if usual.due and self.usual:
-            order = unpack(key, usual.packed)
-            for transition in self.usual.requests(usual.due, usual.fact.arrival_at):
-                out.say(order, transition)
-
-    def show_usual(self, key: str, usual: Usual, out: Output) -> None:
-        """Publish a usual step, unless that or a later one is published."""
-        if self.publishing and usual.version > self.published.get(key, 0):
-            self.published[key] = usual.version
-            out.change(key, usual.version, usual.document)
-
     def open(self, key: str) -> Order:
         """The order for work; a new one if nobody has heard of it."""
         data = self.held.find(key)
@@ -181,16 +111,16 @@ class Shard:
         """Whether a deadline of the order comes before the arrival of its facts."""
         return 0 < order.armed_at < arrival_at and order.key in self.held.orders
 
-    def arrive(self, ahead: Ahead, arrival_at: int, through: int, out: Output) -> None:
+    def arrive(self, preview: Preview, arrival_at: int, through: int, out: Output) -> None:
         """Judge an order with the facts of one arrival that it was shown with."""
-        order = ahead.order
+        order = preview.order
         next_at = order.armed_at or NEVER
         retired = order.key not in self.held.orders
-        if ahead.tell(out):
+        if preview.emit(out):
             next_at, retired = self.settle(order, arrival_at, arrival_at, out)
         if not retired and next_at <= through:
             next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
-        self.close(order, ahead.version, next_at, retired=retired, out=out)
+        self.close(order, preview.version, next_at, retired=retired, out=out)
 
     def close(
         self, order: Order, version: int, next_at: int, *, retired: bool, out: Output
@@ -207,7 +137,7 @@ class Shard:
             out.say(order, transition)
         return (next_at, False) if next_at else (NEVER, True)
 
-    def take(self, order: Order, group: list[Fact], out: Output | Ahead) -> bool:
+    def take(self, order: Order, group: list[Fact], out: Output | Preview) -> bool:
         """Apply the facts of one arrival; whether anything was new."""
         took = False
         for fact in winners(group, out):
@@ -236,7 +166,7 @@ class Shard:
         shown = self.published.get(order.key, version)
         is_news = order.version > shown
         if is_news:
-            out.change(order.key, order.version, document_of(order, self.desk, self.usual))
+            out.change(order.key, order.version, document(order, self.desk))
         if order.key not in self.pending:
             self.published.pop(order.key, None)
         elif is_news:
@@ -247,19 +177,16 @@ class Shard:
     def show(self, key: str, out: Output) -> None:
         """Publish an order with the facts that the clock has not reached yet."""
         facts = self.pending[key]
-        if chain := self.follow(key, facts):
-            self.show_usual(key, chain[-1], out)
-            return
         order = self.open(key)
         before = order.version
-        ahead = Ahead(order, before)
+        preview = Preview(order, before)
         for _, group in by_arrival([fact for fact in facts if not fact.command]):
-            self.take(order, group, ahead)
+            self.take(order, group, preview)
         if all(f.arrival_at == facts[0].arrival_at and not f.command for f in facts):
-            self.ahead[key] = ahead
+            self.previews[key] = preview
         if order.history and order.version > self.published.get(key, before):
             self.published[key] = order.version
-            out.change(key, order.version, document_of(order, self.desk, self.usual))
+            out.change(key, order.version, document(order, self.desk))
 
     @property
     def waiting_count(self) -> int:
@@ -294,6 +221,5 @@ class Shard:
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
         self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
-        self.usual = UsualSteps(self.native, self.desk, self.sources) if self.native else None
         self.pending = {}
         self.offer(last.pending)

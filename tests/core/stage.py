@@ -1,10 +1,7 @@
 """A shard on a stage: events in as they come over the wire, everything it says kept."""
 
 import json
-from types import ModuleType
 from typing import Any
-
-import msgspec
 
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
@@ -28,8 +25,6 @@ Json = dict[str, Any]
 TABLE = read_lifecycle()
 RULES = read_rules(None, TABLE)
 INTAKE = Intake(TABLE, RULES)
-NATIVE: ModuleType | None = None  # set by the fixture of tests/core
-READ_DOCUMENT = msgspec.json.Decoder(OrderDocument).decode
 NO_RULES = parse_rules("version = 1\nrule = []", "none.toml", TABLE)
 START_AT = parse_instant("2026-03-01T00:00:00Z")
 
@@ -68,19 +63,12 @@ def fact_of(event: Json) -> Fact:
     return INTAKE.fact(decoded, order_id, raw, arrival_of(event), Origin("events", 0, 0))
 
 
-def read_change(change: Change) -> Change:
-    """A change with its document read, where the native step has written it."""
-    document = change.document
-    read = READ_DOCUMENT(document) if isinstance(document, bytes) else document
-    return change._replace(document=read)
-
-
 class Stage:
     """A shard, its cold table and all that it has said."""
 
     def __init__(self, rules: Rules = RULES) -> None:
         self.cold: dict[str, bytes] = {}
-        self.shard = Shard(TABLE, rules, self.cold, NATIVE)
+        self.shard = Shard(TABLE, rules, self.cold)
         self.alerts: list[AlertTransition] = []
         self.actions: list[Action] = []
         self.audit: list[AuditEntry] = []
@@ -99,7 +87,7 @@ class Stage:
         self.alerts += [alert for _, alert in out.alerts]
         self.actions += [action for _, action in out.actions]
         self.audit += [entry for _, entry in out.audit]
-        self.changes += map(read_change, out.changes)
+        self.changes += out.changes
         self.rejected += [refusal.reason for refusal in out.rejected]
         for name in self.counts:
             self.counts[name] += getattr(out, name)
@@ -118,7 +106,7 @@ class Stage:
     def restart(self, rules: Rules = RULES) -> None:
         """Begin again from a snapshot."""
         base: Snapshot = self.shard.snapshot(base=True)
-        self.shard = Shard(TABLE, rules, self.cold, NATIVE)
+        self.shard = Shard(TABLE, rules, self.cold)
         self.shard.restore([base])
 
     def order(self, key: str = "o1") -> OrderDocument:

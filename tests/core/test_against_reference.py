@@ -21,7 +21,6 @@ from schemas.instants import parse_instant
 from schemas.keys import DEFAULT_TENANT, order_key
 from schemas.order import OrderDocument
 from tests import generators, reference
-from tests.core import stage
 
 CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
 TABLE = read_lifecycle()
@@ -36,7 +35,7 @@ class Run:
 
     def __init__(self) -> None:
         self.cold: dict[str, bytes] = {}
-        self.shard = Shard(TABLE, RULES, self.cold, stage.NATIVE)
+        self.shard = Shard(TABLE, RULES, self.cold)
         self.base: list[Snapshot] = []
         self.transitions: list[tuple[Any, ...]] = []
         self.actions: list[tuple[Any, ...]] = []
@@ -81,7 +80,7 @@ class Run:
                         parse_instant(entry.detail["due_at"]),
                     )
                 )
-        for change in map(stage.read_change, out.changes):
+        for change in out.changes:
             held = self.documents.get(change.key)
             if change.document and held and change.version == held.version:
                 # (After a restart a version that was seen may come again from an earlier clock; a
@@ -102,7 +101,7 @@ class Run:
 
     def restart(self) -> None:
         self.base.append(self.shard.snapshot(base=not self.base))
-        self.shard = Shard(TABLE, RULES, self.cold, stage.NATIVE)
+        self.shard = Shard(TABLE, RULES, self.cold)
         self.shard.restore(self.base)
 
     def orders(self) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from dataflows.core.resolve import (
     number_key,
 )
 from schemas.instants import DAY_MS
-from tests.core import stage
 from tests.core.stage import START_AT
 
 FORGET_DAYS = FORGET_AFTER_MS // DAY_MS
@@ -190,7 +189,7 @@ def test_numbers_leave_memory_some_at_each_step_of_the_clock(rng: random.Random)
 
 
 def restored(snapshots: list[ResolverSnapshot]) -> Resolver:
-    resolver = Resolver(native=stage.NATIVE)
+    resolver = Resolver()
     resolver.restore(snapshots)
     return resolver
 

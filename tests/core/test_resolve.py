@@ -16,7 +16,6 @@ from dataflows.core.resolve import (
 )
 from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS
-from tests.core import stage
 from tests.core.stage import Json, day, fact_of, json_of, said
 from tests.generators import arrival_of
 
@@ -44,7 +43,7 @@ class Desk:
     def restart(self) -> None:
         """Begin again from a snapshot."""
         base = self.resolver.snapshot(base=True)
-        self.resolver = Resolver(native=stage.NATIVE)
+        self.resolver = Resolver()
         self.resolver.restore([base])
 
 

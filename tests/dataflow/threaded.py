@@ -17,7 +17,7 @@ from commands.track_watch import TrackWatch
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.core.routing import SHARDS
-from dataflows.outbox import json_of
+from dataflows.outbox import encode
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.track import EPOCH, Track, build, recovery
 from schemas import topics
@@ -56,7 +56,7 @@ class Witness(TrackWatch):
     def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
         before = self.through.get(shard, -1)
         for key, said in out.accepted:
-            event = read_accepted(json_of(said))
+            event = read_accepted(encode(said))
             if parse_instant(event.arrival_at) <= before:
                 self.overtaken.append(f"{key}: {event.status} of {event.arrival_at}")
         self.alerts += [alert for _, alert in out.alerts]
