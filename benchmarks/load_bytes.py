@@ -21,13 +21,6 @@ import click
 import pyarrow as pa
 
 from benchmarks.core import in_batches
-from commands.load_options import Amount, Times, plan_of
-from commands.load_out import FileOutput
-from commands.load_pace import Recorded
-from commands.load_plan import Shares
-from commands.load_run import run
-from commands.load_stream import Stream
-from commands.load_text import Text
 from dataflows.core.fact import Fact
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
@@ -36,6 +29,13 @@ from dataflows.replay import Counts, Recording, sort_files
 from dataflows.sorting import Sorter
 from dataflows.tables import read_lifecycle, read_rules
 from deploy.stack.elasticsearch import Elasticsearch
+from loadgen.options import Amount, Times, plan_of
+from loadgen.output import FileOutput
+from loadgen.pace import Recorded
+from loadgen.plan import Shares
+from loadgen.run import run
+from loadgen.stream import Stream
+from loadgen.text import Text
 from schemas import topics
 from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ParquetTier

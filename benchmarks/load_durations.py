@@ -1,6 +1,6 @@
 """How long the stages of real orders took, as the quantile tables that `ordertide load` draws from.
 
-Run it: `python -m benchmarks.load_durations > commands/load_durations.py`.
+Run it: `python -m benchmarks.load_durations > loadgen/durations.py`.
 """
 
 import csv

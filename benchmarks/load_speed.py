@@ -18,12 +18,12 @@ import click
 from benchmarks.report import machine
 from broker.connect import Connection
 from broker.topics import ensure_topics
-from commands.load_options import Amount, Times, plan_of
-from commands.load_out import FileOutput, Output, TopicOutput
-from commands.load_plan import Plan, Shares
-from commands.load_stream import Stream
-from commands.load_text import Text
 from deploy.stack.kafka import Kafka
+from loadgen.options import Amount, Times, plan_of
+from loadgen.output import FileOutput, Output, TopicOutput
+from loadgen.plan import Plan, Shares
+from loadgen.stream import Stream
+from loadgen.text import Text
 from telemetry.collector import collect_seldom
 
 ROUNDS = 5

@@ -12,7 +12,7 @@ from benchmarks.scenario_site import Site
 from broker.produce import Producer, Record
 from broker.topics import partition_count
 from commands.load import command
-from commands.load_text import tick
+from loadgen.text import tick
 from schemas.instants import parse_instant
 from schemas.topics import EVENTS
 

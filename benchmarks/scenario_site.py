@@ -25,9 +25,9 @@ from benchmarks import plain
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.topics import ensure_topics, partition_count
-from commands.load_pace import now_ms
 from deploy.stack.kafka import Kafka
 from deploy.stack.ports import free_port
+from loadgen.pace import now_ms
 from schemas.settings import Settings, read_settings
 from schemas.topics import EVENTS, TOPICS
 

@@ -12,14 +12,14 @@ import click
 
 from broker.reach import reach
 from broker.throttle import Throttle
-from commands.load_options import Amount, Times, plan_of
-from commands.load_out import FileOutput, Output, TopicOutput
-from commands.load_pace import Live, Pace, Recorded, now_ms
-from commands.load_plan import Plan, Shares
-from commands.load_run import run, write_expectation
-from commands.load_stream import Stream
-from commands.load_text import Text
 from commands.track import connection_of
+from loadgen.options import Amount, Times, plan_of
+from loadgen.output import FileOutput, Output, TopicOutput
+from loadgen.pace import Live, Pace, Recorded, now_ms
+from loadgen.plan import Plan, Shares
+from loadgen.run import run, write_expectation
+from loadgen.stream import Stream
+from loadgen.text import Text
 from schemas.instants import format_instant, parse_duration
 from schemas.settings import Settings, read_settings
 from schemas.topics import EVENTS

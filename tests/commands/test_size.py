@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from commands.load_lives import LIVES
-from commands.load_plan import Waits, events_per_order
 from commands.size_figures import FIGURES, Figures, figures
 from commands.size_model import Need, size
 from commands.size_text import shown
 from dataflows.source import SLOTS
 from dataflows.tables import read_lifecycle
+from loadgen.lives import LIVES
+from loadgen.plan import Waits, events_per_order
 from schemas import topics
 from schemas.instants import DAY_MS
 from schemas.settings import Settings

@@ -1,11 +1,11 @@
 """The bytes and keys of generated messages."""
 
-from commands.load_chance import spread
-from commands.load_durations import PROMISE
-from commands.load_lives import KINDS, Life, kind_of, names_order
-from commands.load_malformed import bad_message, write_bad
-from commands.load_stream import MALFORMED, Sent
-from commands.load_templates import CARRIERS, carrier_of, instant, maker, waybill
+from loadgen.chance import spread
+from loadgen.durations import PROMISE
+from loadgen.lives import KINDS, Life, kind_of, names_order
+from loadgen.malformed import bad_message, write_bad
+from loadgen.messages import CARRIERS, carrier_of, instant, maker, waybill
+from loadgen.stream import MALFORMED, Sent
 
 
 class Text:

@@ -8,7 +8,7 @@ and the waits in `ASSUMED`.
 
 from typing import NamedTuple
 
-from commands import load_durations as real
+from loadgen import durations as real
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from commands.load_out import Output
-from commands.load_pace import Pace
-from commands.load_stream import Stream
+from loadgen.output import Output
+from loadgen.pace import Pace
+from loadgen.stream import Stream
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
 

@@ -15,8 +15,8 @@ from broker.message import Headers
 from broker.produce import Producer, Record
 from broker.throttle import Throttle
 from broker.topics import partition_count
-from commands.load_stream import Sent
-from commands.load_text import Text, tick
+from loadgen.stream import Sent
+from loadgen.text import Text, tick
 from schemas.errors import SettingsError
 from schemas.topics import EVENTS
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
-from commands.load_durations import PER_MILLE
+from loadgen.durations import PER_MILLE
 
 SLOTS = 1024  # of a table that is drawn from by ten bits
 BITS_64 = 2**64 - 1

@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from commands.load_chance import log_uniform, spread
-from commands.load_lives import ASSUMED, LIVES, OLIST_AND_CARGO, Life, Wait
+from loadgen.chance import log_uniform, spread
+from loadgen.lives import ASSUMED, LIVES, OLIST_AND_CARGO, Life, Wait
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 

@@ -7,8 +7,8 @@ from operator import itemgetter
 from threading import Event
 from typing import Protocol
 
-from commands.load_out import Output
-from commands.load_stream import Sent
+from loadgen.output import Output
+from loadgen.stream import Sent
 
 LONGEST_SLEEP_S = 0.1
 arrival = itemgetter(0)

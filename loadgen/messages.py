@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from commands.load_chance import shared_out, zipf
-from commands.load_lives import Life, Step, names_order
-from commands.load_places import PLACES
+from loadgen.chance import shared_out, zipf
+from loadgen.lives import Life, Step, names_order
+from loadgen.places import PLACES
 from schemas.instants import MINUTE_MS, format_instant
 
 # (number of the order, its chance, instant, the same in words, end) → the event

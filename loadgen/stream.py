@@ -6,13 +6,13 @@ Nothing is kept of a live order but one number in the slice of time in which its
 import random
 from collections.abc import Iterator
 
-from commands.load_agenda import Agenda
-from commands.load_chance import SLOTS, log_uniform, mixer
-from commands.load_demand import Demand
-from commands.load_lives import KINDS, LIVES, SALE_LIVES, Life, kind_of
-from commands.load_malformed import bad_message
-from commands.load_plan import Plan, Shares, Waits
-from commands.load_tally import Tally
+from loadgen.agenda import Agenda
+from loadgen.chance import SLOTS, log_uniform, mixer
+from loadgen.demand import Demand
+from loadgen.expectation import Tally
+from loadgen.lives import KINDS, LIVES, SALE_LIVES, Life, kind_of
+from loadgen.malformed import bad_message
+from loadgen.plan import Plan, Shares, Waits
 from schemas.instants import MINUTE_MS, SECOND_MS
 
 # A message to be sent: (arrival, number of the order, step, time, the order's chance). A plain

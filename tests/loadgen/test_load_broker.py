@@ -10,7 +10,7 @@ import pytest
 
 from broker.consume import Message, read_all
 from broker.embedded import EmbeddedBroker
-from commands.load_out import INTENDED_AT
+from loadgen.output import INTENDED_AT
 from schemas import topics
 from schemas.instants import format_instant, parse_instant
 from tests.dataflow.engine import Engine

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from commands.load_lives import KINDS
+from loadgen.lives import KINDS
 
 
 class Tally:

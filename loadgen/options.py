@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from commands.load_plan import Plan, Sale, Shares, orders_at_rate, scale_for
+from loadgen.plan import Plan, Sale, Shares, orders_at_rate, scale_for
 from schemas.errors import SettingsError
 from schemas.instants import SECOND_MS, parse_duration, parse_instant
 

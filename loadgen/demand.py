@@ -3,9 +3,9 @@
 import random
 from collections.abc import Iterator
 
-from commands.load_durations import PURCHASES_BY_HOUR
-from commands.load_lives import REPOSTS, SALE_FROM
-from commands.load_plan import Plan, Sale, copies
+from loadgen.durations import PURCHASES_BY_HOUR
+from loadgen.lives import REPOSTS, SALE_FROM
+from loadgen.plan import Plan, Sale, copies
 from schemas.instants import HOUR_MS
 
 MEAN_PURCHASES = sum(PURCHASES_BY_HOUR) / len(PURCHASES_BY_HOUR)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import zstandard
 
-from commands.load_durations import HANDOVER, PAYMENT, PER_MILLE
-from commands.load_lives import KINDS, OF_ORDER, OF_SALE, SALE_FROM
-from commands.load_tally import differences
-from commands.load_text import Text
+from loadgen.durations import HANDOVER, PAYMENT, PER_MILLE
+from loadgen.expectation import differences
+from loadgen.lives import KINDS, OF_ORDER, OF_SALE, SALE_FROM
+from loadgen.text import Text
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_instant
 from tests.replay.recording import ROOT, ordertide, replay
 
@@ -253,7 +253,7 @@ def test_stages_take_as_long_as_in_the_samples(tmp_path: Path) -> None:
 def test_the_tables_of_durations_are_those_of_the_samples() -> None:
     command = [sys.executable, "-m", "benchmarks.load_durations"]
     made_now = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
-    assert made_now == (ROOT / "commands" / "load_durations.py").read_bytes()
+    assert made_now == (ROOT / "loadgen" / "durations.py").read_bytes()
 
 
 # ---------------------------------------------------------------- stopping, and what can't be met
