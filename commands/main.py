@@ -13,7 +13,7 @@ COMMANDS = {
     "config": "commands.config",
     "deliver": "commands.deliver",
     "demo": "commands.demo",
-    "doctor": "commands.doctor",
+    "doctor": "commands.doctor.command",
     "list": "commands.list_plugins",
     "load": "commands.load",
     "lookup": "commands.lookup",

@@ -11,10 +11,13 @@ import pytest
 from click.testing import CliRunner
 from redis import Redis
 
-from commands import doctor_alerting, doctor_host, doctor_kafka, doctor_redis
-from commands.doctor import EXAMINATIONS, command
-from commands.doctor_clock import clock_finding, http_clock, now_ms
-from commands.doctor_finding import Finding, Level, Report, Visit, examine_all, ok
+from commands.doctor import alerting as doctor_alerting
+from commands.doctor import host as doctor_host
+from commands.doctor import kafka as doctor_kafka
+from commands.doctor import redis as doctor_redis
+from commands.doctor.clock import clock_finding, http_clock, now_ms
+from commands.doctor.command import EXAMINATIONS, command
+from commands.doctor.findings import Finding, Level, Report, Visit, examine_all, ok
 from schemas.settings import read_settings
 from storage_tiering.hot.embedded import EmbeddedRedis
 

@@ -20,9 +20,12 @@ from confluent_kafka.admin import (
 
 from broker.connect import Connection
 from broker.topics import ensure_topics
-from commands import doctor_alerting, doctor_elasticsearch, doctor_hdfs, doctor_kafka
-from commands.doctor_finding import Finding, Level, Visit
-from commands.doctor_http import Site, Unanswered
+from commands.doctor import alerting as doctor_alerting
+from commands.doctor import elasticsearch as doctor_elasticsearch
+from commands.doctor import hdfs as doctor_hdfs
+from commands.doctor import kafka as doctor_kafka
+from commands.doctor.findings import Finding, Level, Visit
+from commands.doctor.http import Site, Unanswered
 from deploy.stack.hdfs import NameNode
 from deploy.stack.kafka import Kafka
 from schemas.settings import read_settings

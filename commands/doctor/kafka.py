@@ -10,8 +10,8 @@ from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata
 
 from broker.connect import Connection
 from broker.topic_settings import check_topics
-from commands.doctor_finding import Finding, Visit, ok, problem, warning
-from commands.doctor_kafka_clock import clock
+from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.kafka_clock import clock
 from commands.track import connection_of
 from schemas.errors import OrdertideError
 from schemas.topics import EVENTS, TOPICS

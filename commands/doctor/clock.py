@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from commands.doctor_finding import Finding, ok, warning
+from commands.doctor.findings import Finding, ok, warning
 from schemas.instants import SECOND_MS, to_instant
 
 HTTP_DATE_TOLERANCE_MS = 2 * SECOND_MS  # the header has whole seconds

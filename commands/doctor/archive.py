@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from commands import doctor_hdfs
-from commands.doctor_finding import Finding, Visit, ok, problem
-from commands.doctor_http import Site
+from commands.doctor import hdfs as doctor_hdfs
+from commands.doctor.findings import Finding, Visit, ok, problem
+from commands.doctor.http import Site
 from commands.tiers import archive_files, listed
 from schemas.errors import SettingsError
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from commands.doctor_clock import clock_finding, now_ms
-from commands.doctor_finding import Finding, Visit, ok, problem, warning
+from commands.doctor.clock import clock_finding, now_ms
+from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.tiers import hot_servers
 from schemas.instants import SECOND_MS
 from schemas.setting_secrets import masked_url

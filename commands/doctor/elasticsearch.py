@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from commands.doctor_clock import clock_finding, now_ms
-from commands.doctor_finding import Finding, ok, problem, warning
-from commands.doctor_http import Site, Unanswered
+from commands.doctor.clock import clock_finding, now_ms
+from commands.doctor.findings import Finding, ok, problem, warning
+from commands.doctor.http import Site, Unanswered
 from schemas.instants import SECOND_MS
 
 TOLERANCE_MS = 2 * SECOND_MS

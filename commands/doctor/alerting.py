@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from commands.deliver import plan_of
-from commands.doctor_finding import Finding, Visit, ok, problem, warning
-from commands.doctor_http import Site, Unanswered
+from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.http import Site, Unanswered
 from schemas.errors import SettingsError
 from schemas.topics import ORDERS_CHANGES
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from urllib.parse import quote
 
-from commands import doctor_elasticsearch
-from commands.doctor_finding import Finding, Visit, ok, problem
-from commands.doctor_http import Site, Unanswered
+from commands.doctor import elasticsearch as doctor_elasticsearch
+from commands.doctor.findings import Finding, Visit, ok, problem
+from commands.doctor.http import Site, Unanswered
 from commands.tiers import open_elastic
 from schemas.errors import OrdertideError
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from commands.doctor_clock import http_clock, now_ms
-from commands.doctor_finding import Finding, problem
+from commands.doctor.clock import http_clock, now_ms
+from commands.doctor.findings import Finding, problem
 from schemas.errors import OrdertideError
 from schemas.setting_secrets import masked_url
 from sinks.delivery.poster import authorisation, tls_of

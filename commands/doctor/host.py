@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from commands.doctor_finding import Finding, Visit, ok, problem, warning
+from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.local_folders import local_folders
 
 GIB = 2**30

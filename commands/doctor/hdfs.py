@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from commands.doctor_finding import Finding, ok, problem, warning
-from commands.doctor_http import Answer, Site, Unanswered
+from commands.doctor.findings import Finding, ok, problem, warning
+from commands.doctor.http import Answer, Site, Unanswered
 
 BEANS = "/jmx?qry=Hadoop:service=NameNode,name={}"
 LOW = 0.1

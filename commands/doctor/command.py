@@ -6,15 +6,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from commands import (
-    doctor_alerting,
-    doctor_archive,
-    doctor_host,
-    doctor_kafka,
-    doctor_redis,
-    doctor_warm,
-)
-from commands.doctor_finding import Examination, Finding, Report, Visit, examine_all
+from commands.doctor import alerting as doctor_alerting
+from commands.doctor import archive as doctor_archive
+from commands.doctor import host as doctor_host
+from commands.doctor import kafka as doctor_kafka
+from commands.doctor import redis as doctor_redis
+from commands.doctor import warm as doctor_warm
+from commands.doctor.findings import Examination, Finding, Report, Visit, examine_all
 from schemas.settings import read_settings
 
 EXAMINATIONS: dict[str, Examination] = {

@@ -14,8 +14,8 @@ from confluent_kafka import KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, OffsetSpec
 
 from broker.connect import Connection
-from commands.doctor_clock import clock_finding, now_ms
-from commands.doctor_finding import Finding, Visit, ok, problem, warning
+from commands.doctor.clock import clock_finding, now_ms
+from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from schemas.topics import EVENTS
 
 PROBE_CONFIG = {"message.timestamp.type": "LogAppendTime"}
