@@ -19,7 +19,7 @@ COMMANDS = {
     "lookup": "commands.lookup",
     "rejected": "commands.rejected",
     "replay": "commands.replay",
-    "size": "commands.size",
+    "size": "commands.size.command",
     "stack": "commands.stack",
     "state": "commands.state",
     "tier": "commands.tier",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from commands.size_figures import FIGURES, Figures, figures
-from commands.size_model import Need, size
-from commands.size_text import shown
+from commands.size.figures import FIGURES, Figures, figures
+from commands.size.model import Need, size
+from commands.size.table import shown
 from dataflows.source import SLOTS
 from dataflows.tables import read_lifecycle
 from loadgen.lives import LIVES

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from commands.size_figures import Figures
+from commands.size.figures import Figures
 from storage_tiering.cost import (
     ASSUMED_PRICES,
     GB,

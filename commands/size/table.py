@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from commands.size_figures import FIGURES, Figures
-from commands.size_model import Need
+from commands.size.figures import FIGURES, Figures
+from commands.size.model import Need
 
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 SIGNIFICANT = 3

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from commands.size_figures import FIGURES, Figures, figures
-from commands.size_model import Need, size
-from commands.size_text import figure_rows, markdown, rows, text
+from commands.size.figures import FIGURES, Figures, figures
+from commands.size.model import Need, size
+from commands.size.table import figure_rows, markdown, rows, text
 
 
 @click.command("size")
