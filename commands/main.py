@@ -12,7 +12,7 @@ COMMANDS = {
     "bench": "commands.bench",
     "config": "commands.config",
     "deliver": "commands.deliver",
-    "demo": "commands.demo",
+    "demo": "commands.demo.command",
     "doctor": "commands.doctor.command",
     "list": "commands.list_plugins",
     "load": "commands.load",

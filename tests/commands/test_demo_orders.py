@@ -2,8 +2,8 @@
 
 from itertools import islice
 
-from commands.demo_feed import history, sizes, time_order
-from commands.demo_orders import HISTORY_END_AT, generate
+from commands.demo.feed import history, sizes, time_order
+from commands.demo.orders import HISTORY_END_AT, generate
 
 
 def test_one_seed_gives_one_stream() -> None:

@@ -1,4 +1,4 @@
-"""A command as a part of the demo: `python -m commands.demo_part track --settings FILE`.
+"""A command as a part of the demo: `python -m commands.demo.process track --settings FILE`.
 
 It ends with the process that started it, however that ends: standard input is a pipe which only
 that process holds, and reading it ends when the process is gone. Then the embedded broker is gone

@@ -6,9 +6,9 @@ from typing import Self
 
 from broker.connect import Connection
 from broker.consume import GroupReader
-from commands.demo_feed import LAST_ORDERS
-from commands.demo_positions import Positions
-from commands.demo_tally import TOPICS, Tally
+from commands.demo.feed import LAST_ORDERS
+from commands.demo.positions import Positions
+from commands.demo.topic_counter import TOPICS, Tally
 from schemas.topics import EVENTS, ORDERS_CHANGES, ORDERS_EVENTS
 
 LOOK_EVERY_S = 0.3

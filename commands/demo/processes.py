@@ -25,7 +25,7 @@ class Part:
         with log.open("wb") as stream:
             # A session of its own: Ctrl-C in a terminal is for us, and we stop the parts in order.
             self.process = subprocess.Popen(  # noqa: S603 - this Python, and arguments of our own
-                [sys.executable, "-m", "commands.demo_part", *arguments],
+                [sys.executable, "-m", "commands.demo.process", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=stream,

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from commands.demo_tally import Tally
+from commands.demo.topic_counter import Tally
 from commands.wording import label_of, shown, shown_ms, why
 from dataflows.core.rules import Rules
 

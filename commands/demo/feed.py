@@ -10,7 +10,7 @@ import msgspec
 
 from broker.embedded import PARTITIONS
 from broker.produce import Producer
-from commands.demo_orders import HISTORY_END_AT, PREFIX, Timed, generate
+from commands.demo.orders import HISTORY_END_AT, PREFIX, Timed, generate
 from examples.olist import adapter
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant, parse_instant
 from schemas.topics import EVENTS

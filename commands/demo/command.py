@@ -9,14 +9,14 @@ from rich.console import Console
 
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
-from commands.demo_end import look_ups, next_commands, summary
-from commands.demo_feed import history, sizes
-from commands.demo_feeder import Feeder
-from commands.demo_outcome import Outcome
-from commands.demo_parts import Parts
-from commands.demo_settings import fresh_folder, write_settings
-from commands.demo_tally import Tally
-from commands.demo_view import Progress, View
+from commands.demo.feed import history, sizes
+from commands.demo.feeder import Feeder
+from commands.demo.processes import Parts
+from commands.demo.results import Outcome
+from commands.demo.settings import fresh_folder, write_settings
+from commands.demo.summary import look_ups, next_commands, summary
+from commands.demo.topic_counter import Tally
+from commands.demo.view import Progress, View
 from commands.tiers import TIERS, writer_group
 from dataflows.tables import read_lifecycle, read_rules
 from schemas.settings import Settings

@@ -11,8 +11,8 @@ from typing import Protocol
 from broker.connect import Connection
 from broker.produce import Producer
 from broker.throttle import Throttle
-from commands.demo_feed import LAST_ORDERS, last_order, live, send
-from commands.demo_orders import HISTORY_END_AT, Timed
+from commands.demo.feed import LAST_ORDERS, last_order, live, send
+from commands.demo.orders import HISTORY_END_AT, Timed
 from schemas.instants import DAY_MS
 from schemas.topics import EVENTS
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from commands.demo_tally import Tally
+from commands.demo.topic_counter import Tally
 from commands.lookup import look_up
 from commands.lookup_text import text_of
 from commands.wording import label_of
