@@ -23,8 +23,8 @@ from benchmarks.recording import Feeder, Line, Recording, record
 from benchmarks.report import Section, machine, put_sections, table, verdict
 from benchmarks.scenario_site import Kind, Site, site
 from benchmarks.svg_plot import Curve, Panel, plot
-from commands.state_files import open_files
-from commands.state_inspect import inspect
+from commands.state.files import open_files
+from commands.state.inspect import inspect
 from loadgen.plan import Shares, messages_per_order
 from schemas.instants import DAY_MS, format_instant
 

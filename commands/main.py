@@ -21,7 +21,7 @@ COMMANDS = {
     "replay": "commands.replay",
     "size": "commands.size.command",
     "stack": "commands.stack",
-    "state": "commands.state",
+    "state": "commands.state.command",
     "tier": "commands.tier",
     "track": "commands.track",
     "write": "commands.write",

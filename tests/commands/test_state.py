@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
-from commands.state import command
+from commands.state.command import command
 from dataflows.core.packing import pack, unpack
 from dataflows.state.frame import FORMAT
 from schemas import topics
@@ -175,7 +175,7 @@ def test_damage_to_the_file_itself_is_a_fault(store: Path) -> None:
 
 
 def test_an_order_that_is_not_what_its_history_says_is_a_fault(store: Path) -> None:
-    from commands.state_order import fault_of  # noqa: PLC0415 - beside what it is about
+    from commands.state.packed_order import fault_of  # noqa: PLC0415 - beside what it is about
     from dataflows.tables import read_lifecycle  # noqa: PLC0415 - likewise
 
     result = run(store, "export", "--form", "packed")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.state_order import fault_of
+from commands.state.packed_order import fault_of
 from dataflows.core.fold import opened
 from dataflows.core.numbers import Mapping, hash_of
 from dataflows.core.packing import unpack

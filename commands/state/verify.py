@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from commands.state_contents import from_last_base, holds_numbers, read_numbers, read_orders
-from commands.state_files import StateFiles, shown
-from commands.state_order import fault_of
+from commands.state.contents import from_last_base, holds_numbers, read_numbers, read_orders
+from commands.state.files import StateFiles, shown
+from commands.state.packed_order import fault_of
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.snapshots import Snapshot, check_statuses
 from dataflows.state.chain import Link, links_to

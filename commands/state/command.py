@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from commands.state_export import Form, export
-from commands.state_files import STORE, open_files
-from commands.state_inspect import inspect, text_of
-from commands.state_verify import verify
+from commands.state.export import Form, export
+from commands.state.files import STORE, open_files
+from commands.state.inspect import inspect, text_of
+from commands.state.verify import verify
 from commands.track import path_of
 from commands.track_store import journal_of, place_of
 from dataflows.state.beginning import fetch_state

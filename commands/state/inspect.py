@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from commands.state_contents import from_last_base, holds_numbers, read_numbers, read_orders
-from commands.state_files import StateFiles, shown
+from commands.state.contents import from_last_base, holds_numbers, read_numbers, read_orders
+from commands.state.files import StateFiles, shown
 from commands.wording import shown_ms
 from dataflows.clocks import Clocks
 from dataflows.source import SLOTS

@@ -10,8 +10,8 @@ from typing import BinaryIO, Literal, NamedTuple
 import click
 import msgspec
 
-from commands.state_contents import from_last_base, holds_numbers, read_orders
-from commands.state_files import StateFiles, shown
+from commands.state.contents import from_last_base, holds_numbers, read_orders
+from commands.state.files import StateFiles, shown
 from dataflows.core.alerts import Desk
 from dataflows.core.documents import document
 from dataflows.core.fold import opened
