@@ -6,7 +6,7 @@ python -m benchmarks.load_bytes --orders 20000 --elasticsearch
 Orders of `ordertide load` live their whole lives (nothing is judged after 120 days) and go through
 the core in small batches, so that an order is published once per event, as it is when events
 trickle in. What the dataflow would write is counted, and written into each tier. The figures stand
-in `commands/size_costs.py` and in docs/scale.md.
+in `commands/size/figures.py` and in docs/scale.md.
 """
 
 import tempfile
