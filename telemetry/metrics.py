@@ -95,6 +95,9 @@ class Metrics:
             "sink",
             "state",
         )
+        self.stale_changes = self._counter(
+            "stale_changes", "Documents ignored because a newer version was read before.", "sink"
+        )
         self.notices_pending = self._gauge(
             "notices_pending", "Alerts that a channel hasn't taken yet.", "sink"
         )

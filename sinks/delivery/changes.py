@@ -7,7 +7,7 @@ from typing import NamedTuple
 from broker.consume import Message
 from schemas.errors import Rejected
 from schemas.order import Lane
-from schemas.topics import CLOCK_KEY
+from schemas.topics import CLOCK_KEY, HEADER_VERSION
 from sinks.delivery.entry import Place
 from sinks.delivery.notice import Notice, notices_of, read_order
 from sinks.delivery.watch import Watch
@@ -17,13 +17,18 @@ CLOCK = CLOCK_KEY.encode()
 
 
 class Change(NamedTuple):
-    """An order as the message at `offset` left it, at `came_at` in ms of the wall clock."""
+    """An order as the message at `offset` left it, at `came_at` in ms of the wall clock.
+
+    `version` is None only for a tombstone without the header.
+    """
 
     place: Place
     lane: Lane
     notices: list[Notice]
     came_at: int
     offset: int
+    version: int | None
+    is_tombstone: bool = False
 
 
 def changes_in(messages: Iterable[Message], link: str, watch: Watch) -> Iterator[Change]:
@@ -55,7 +60,18 @@ def read_change(message: Message, link: str) -> Change:
     except UnicodeDecodeError as error:
         raise Rejected("unreadable_key", f"the key is not UTF-8: {error}") from error
     if message.value is None:
-        return Change(place, "normal", [], message.timestamp_ms, message.offset)
+        version = version_of(message)
+        return Change(
+            place, "normal", [], message.timestamp_ms, message.offset, version, is_tombstone=True
+        )
     order = read_order(message.value)
     notices = notices_of(order, link)
-    return Change(place, order.lane, notices, message.timestamp_ms, message.offset)
+    return Change(place, order.lane, notices, message.timestamp_ms, message.offset, order.version)
+
+
+def version_of(message: Message) -> int | None:
+    """The version in a tombstone's header; None where there is none."""
+    for name, value in message.headers:
+        if name == HEADER_VERSION and value is not None and value.isdigit():
+            return int(value)
+    return None

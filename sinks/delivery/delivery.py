@@ -3,13 +3,14 @@
 Level-triggered: from every change it takes what is open, compares with what the receiver was told,
 and posts the difference; what stays open is posted again before it runs out. Offsets are committed
 when nothing is pending. Killed anywhere in between, the next process posts the same again, and the
-labels make it the same alert; what was there when it took a partition over, the one before may have
+labels make it the same alert. A document older than one that was read before changes nothing
+(versions.py). What was there when it took a partition over, the one before may have
 posted without committing, so the next one ends it by name though it never opened it itself.
 """
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event as Flag
 
 import msgspec
@@ -20,11 +21,12 @@ from broker.ends import EndOffsets
 from broker.places import Partition
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
-from sinks.delivery.changes import changes_in
+from sinks.delivery.changes import Change, changes_in
 from sinks.delivery.channel import Channel
 from sinks.delivery.ledger import Ledger
 from sinks.delivery.posting import MAX_WAIT_S, Postman
 from sinks.delivery.rebuild import dealt_with
+from sinks.delivery.versions import Versions
 from sinks.delivery.watch import Watch
 
 LOGGER = logging.getLogger("ordertide.delivery")
@@ -63,6 +65,7 @@ class Delivery:
         self.stop = stop
         self.now = now
         self.ledger = Ledger(plan.renew_ms, plan.hold_ms)
+        self.versions = Versions()
         self.postman = Postman(self.ledger, channel, watch, now)
         self.reader = GroupReader(connection, plan.group, [plan.topic], self._revoked)
         self._ends = EndOffsets(connection)
@@ -99,7 +102,7 @@ class Delivery:
     def _revoked(self, partitions: Iterable[Partition]) -> None:
         for _, partition in partitions:
             self._known.pop(partition, None)
-            self.ledger.drop(partition)
+            self._forget(partition)
 
     def _learn_all(self) -> None:
         """Read the past of what is newly owned, with the reader paused but heard of."""
@@ -121,13 +124,17 @@ class Delivery:
             else:
                 return
 
-    def _read_past(self, partition: int) -> None:
+    def _forget(self, partition: int) -> None:
         self.ledger.drop(partition)
+        self.versions.drop(partition)
+
+    def _read_past(self, partition: int) -> None:
+        self._forget(partition)
         plan = self.plan
         end = self._ends.get(plan.topic, partition)  # whoever had it before read no further
         for messages in dealt_with(self.connection, plan.group, plan.topic, partition):
-            for place, lane, notices, *_ in changes_in(messages, plan.link, self.watch):
-                self.ledger.know(place, lane, notices)
+            for change in self._current(messages):
+                self.ledger.know(change.place, change.lane, change.notices)
             self._keep_membership()
             if partition not in self._owned() or self.stop.is_set():
                 return
@@ -146,12 +153,27 @@ class Delivery:
     def _take(self, messages: Iterable[Message]) -> None:
         """Take down what changed. What was read of a partition that is gone since isn't ours."""
         ours = [message for message in messages if message.partition in self._known]
-        for change in changes_in(ours, self.plan.link, self.watch):
+        for change in self._current(ours):
             offered = change.offset < self._known[change.place.partition]
-            place, lane, notices, came_at, _ = change
-            self.ledger.want(place, lane, notices, came_at, offered=offered)
+            self.ledger.want(
+                change.place, change.lane, change.notices, change.came_at, offered=offered
+            )
         if ours:
             self.watch.heard(self.now())
+
+    def _current(self, messages: Iterable[Message]) -> Iterator[Change]:
+        """The changes that are not older than what was read of their orders before."""
+        for change in changes_in(messages, self.plan.link, self.watch):
+            is_stale = self.versions.is_stale(
+                change.place,
+                change.version,
+                is_tombstone=change.is_tombstone,
+                came_at=change.came_at,
+            )
+            if is_stale:
+                self.watch.stale()
+            else:
+                yield change
 
     def _commit(self) -> None:
         """Only where all that was read was taken down, and the channel has what follows from it."""

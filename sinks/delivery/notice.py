@@ -33,6 +33,7 @@ class AlertedOrder(msgspec.Struct, frozen=True):
 
     tenant: str
     order_id: str
+    version: int
     lane: Lane
     carrier: str | None
     shipments: list[Parcel]

@@ -59,6 +59,10 @@ class Watch:
         """A message says nothing that could be delivered."""
         self.metrics.rejected.labels(code).inc()
 
+    def stale(self) -> None:
+        """A document older than one that was read before."""
+        self.metrics.stale_changes.labels(self.sink).inc()
+
     def holds(self, ledger: Ledger) -> None:
         """How much is open now."""
         metrics = self.metrics

@@ -5,11 +5,12 @@ from typing import Any
 
 import msgspec
 
+from broker.message import Headers
 from broker.produce import Producer, Record
 from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.keys import alert_id, order_key
 from schemas.order import OrderDocument
-from schemas.topics import ORDERS_CHANGES
+from schemas.topics import HEADER_VERSION, ORDERS_CHANGES
 from sinks.delivery.notice import Notice, Posting, notices_of, read_order
 from tests.storage_tiering.orders import document
 
@@ -97,7 +98,10 @@ def produce(producer: Producer, *documents: OrderDocument, topic: str = ORDERS_C
     producer.flush()
 
 
-def retire(producer: Producer, order_id: str, topic: str = ORDERS_CHANGES) -> None:
-    """Write an order's tombstone."""
-    producer.send(topic, order_id.encode(), None)
+def retire(
+    producer: Producer, order_id: str, topic: str = ORDERS_CHANGES, version: int | None = None
+) -> None:
+    """Write an order's tombstone, with the version that track gives it or without."""
+    headers: Headers = [] if version is None else [(HEADER_VERSION, b"%d" % version)]
+    producer.send(topic, order_id.encode(), None, headers)
     producer.flush()

@@ -123,6 +123,70 @@ def test_a_tombstone_ends_what_was_open(stage: Stage, channel: Moody, producer: 
         run_until(lambda: not open_orders(stage, channel), delivery)
 
 
+def pass_over(stage: Stage, channel: MemoryChannel, *deliveries: Delivery, count: int) -> None:
+    """Step until `count` stale documents were read; then nothing may be pending."""
+    run_until(lambda: total(stage.metrics.stale_changes.labels(channel.name)) == count, *deliveries)
+    for delivery in deliveries:
+        delivery.step()
+        assert not delivery.ledger.pending
+
+
+def test_a_stale_document_renews_no_alert_that_is_over(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1", 1), order("SO-1", 2), overdue("SO-2", 1))
+        run_until(lambda: open_orders(stage, channel) == {"SO-2"}, delivery)
+        produce(producer, overdue("SO-1", 1))
+        pass_over(stage, channel, delivery, count=1)
+        assert open_orders(stage, channel) == {"SO-2"}
+
+
+def test_a_stale_document_ends_no_alert_that_is_open(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1", 5))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
+        produce(producer, order("SO-1", 4))
+        retire(producer, "SO-1", version=4)
+        pass_over(stage, channel, delivery, count=2)
+        assert open_orders(stage, channel) == {"SO-1"}
+
+
+def test_a_stale_document_opens_nothing_of_a_retired_order(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as delivery:
+        produce(producer, overdue("SO-1", 3))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
+        retire(producer, "SO-1", version=3)
+        run_until(lambda: not open_orders(stage, channel), delivery)
+        produce(producer, overdue("SO-1", 3))
+        pass_over(stage, channel, delivery, count=1)
+        assert not open_orders(stage, channel)
+        produce(producer, overdue("SO-1", 4))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
+
+
+def test_a_process_that_takes_over_knows_which_documents_are_stale(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    with stage.delivery() as first:
+        produce(producer, overdue("SO-1", 1), order("SO-1", 3), overdue("SO-2", 1))
+        retire(producer, "SO-3", version=9)
+        produce(producer, overdue("SO-1", 2))
+        pass_over(stage, channel, first, count=1)
+        run_until(lambda: open_orders(stage, channel) == {"SO-2"}, first)
+    stage.metrics = Metrics()
+    with stage.delivery() as second:
+        produce(producer, overdue("SO-1", 2), overdue("SO-3", 9), overdue("SO-4", 1))
+        run_until(lambda: "SO-4" in open_orders(stage, channel), second)
+        # One of them below the committed offset, two behind it.
+        pass_over(stage, channel, second, count=3)
+        assert open_orders(stage, channel) == {"SO-2", "SO-4"}
+
+
 def test_an_escalation_ends_the_warning(stage: Stage, channel: Moody, producer: Producer) -> None:
     def severities() -> list[str]:
         return [labels["severity"] for labels in channel.open_at(stage.now_at)]
