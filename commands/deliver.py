@@ -14,11 +14,11 @@ from schemas.errors import SettingsError
 from schemas.instants import parse_duration
 from schemas.settings import DeliverySettings, Settings, read_settings
 from schemas.topics import ORDERS_CHANGES
-from sinks.delivery.alertmanager import AlertmanagerChannel
-from sinks.delivery.channel import Channel
+from sinks.channels.alertmanager import AlertmanagerChannel
+from sinks.channels.channel import Channel
+from sinks.channels.webhook import WebhookChannel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
-from sinks.delivery.watch import Watch
-from sinks.delivery.webhook import WebhookChannel
+from sinks.delivery.metrics import Watch
 from telemetry.log import configure
 from telemetry.metrics import Metrics
 

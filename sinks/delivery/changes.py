@@ -8,9 +8,9 @@ from broker.consume import Message
 from schemas.errors import Rejected
 from schemas.order import Lane
 from schemas.topics import CLOCK_KEY, HEADER_VERSION
+from sinks.channels.alert_message import Notice, notices_of, read_order
 from sinks.delivery.entry import Place
-from sinks.delivery.notice import Notice, notices_of, read_order
-from sinks.delivery.watch import Watch
+from sinks.delivery.metrics import Watch
 
 LOGGER = logging.getLogger("ordertide.delivery")
 CLOCK = CLOCK_KEY.encode()

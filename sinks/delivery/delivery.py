@@ -21,13 +21,13 @@ from broker.ends import EndOffsets
 from broker.places import Partition
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
+from sinks.channels.channel import Channel
 from sinks.delivery.changes import Change, changes_in
-from sinks.delivery.channel import Channel
 from sinks.delivery.ledger import Ledger
-from sinks.delivery.posting import MAX_WAIT_S, Postman
+from sinks.delivery.metrics import Watch
 from sinks.delivery.rebuild import dealt_with
+from sinks.delivery.sender import MAX_WAIT_S, Postman
 from sinks.delivery.versions import Versions
-from sinks.delivery.watch import Watch
 
 LOGGER = logging.getLogger("ordertide.delivery")
 READ_TIMEOUT_S = 0.2

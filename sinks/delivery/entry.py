@@ -7,7 +7,7 @@ from itertools import count
 from typing import NamedTuple
 
 from schemas.order import Lane
-from sinks.delivery.notice import Identity, Notice
+from sinks.channels.alert_message import Identity, Notice
 
 AT_ONCE = 0
 

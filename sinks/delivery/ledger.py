@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from schemas.order import Lane
+from sinks.channels.alert_message import Identity, Notice, Posting
 from sinks.delivery.entry import AT_ONCE, DueQueue, Entry, Held, Place
-from sinks.delivery.notice import Identity, Notice, Posting
 
 
 class Ledger:

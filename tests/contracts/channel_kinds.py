@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 from deploy.stack.http_get import get
 from deploy.stack.prometheus import Alertmanager
-from sinks.delivery.alertmanager import AlertmanagerChannel
-from sinks.delivery.channel import Channel
-from sinks.delivery.memory import MemoryChannel
-from sinks.delivery.notice import Labels
-from sinks.delivery.webhook import WebhookChannel
+from sinks.channels.alert_message import Labels
+from sinks.channels.alertmanager import AlertmanagerChannel
+from sinks.channels.channel import Channel
+from sinks.channels.memory import MemoryChannel
+from sinks.channels.webhook import WebhookChannel
 from tests.sinks.receiver import Receiver
 
 Outage = tuple[Callable[[], None], Callable[[], None]]

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.stack.prometheus import Alertmanager
 from schemas.errors import Busy, Rejected
-from sinks.delivery.notice import Labels, Notice
+from sinks.channels.alert_message import Labels, Notice
 from tests.contracts.channel_kinds import (
     ChannelKind,
     alertmanager_kind,

@@ -11,11 +11,11 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from schemas.errors import Busy, Rejected
 from schemas.topics import CLOCK_KEY, ORDERS_CHANGES
-from sinks.delivery.channel import Channel
+from sinks.channels.alert_message import Posting
+from sinks.channels.channel import Channel
+from sinks.channels.memory import MemoryChannel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
-from sinks.delivery.memory import MemoryChannel
-from sinks.delivery.notice import Posting
-from sinks.delivery.watch import Watch
+from sinks.delivery.metrics import Watch
 from telemetry.metrics import Metrics, total
 from tests.sinks.alerts import alert, order, overdue, produce, retire
 

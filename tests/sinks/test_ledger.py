@@ -3,10 +3,10 @@
 import random
 from itertools import pairwise
 
+from sinks.channels.alert_message import Notice
+from sinks.channels.memory import MemoryChannel
 from sinks.delivery.entry import Place
 from sinks.delivery.ledger import Ledger
-from sinks.delivery.memory import MemoryChannel
-from sinks.delivery.notice import Notice
 from tests.sinks.alerts import notice
 
 RENEW_MS, HOLD_MS = 60_000, 300_000

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.errors import Rejected
 from schemas.order import OrderDocument
-from sinks.delivery.notice import Notice, notices_of, read_order
+from sinks.channels.alert_message import Notice, notices_of, read_order
 from tests.sinks.alerts import OPENED, alert, order, overdue
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import Busy, Rejected, SettingsError
-from sinks.delivery.notice import Posting
-from sinks.delivery.poster import Poster
-from sinks.delivery.webhook import WebhookChannel
+from sinks.channels.alert_message import Posting
+from sinks.channels.http_client import Poster
+from sinks.channels.webhook import WebhookChannel
 from tests.sinks.alerts import notice, opened, over
 from tests.sinks.receiver import Receiver
 

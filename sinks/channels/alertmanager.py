@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from schemas.instants import format_instant
-from sinks.delivery.channel import Channel
-from sinks.delivery.notice import Labels, Posting
-from sinks.delivery.poster import Poster
+from sinks.channels.alert_message import Labels, Posting
+from sinks.channels.channel import Channel
+from sinks.channels.http_client import Poster
 
 PATH = "/api/v2/alerts"
 

@@ -14,10 +14,10 @@ from typing import Literal
 import msgspec
 
 from schemas.keys import content_id
-from sinks.delivery.alertmanager import PostableAlert, postable
-from sinks.delivery.channel import Channel
-from sinks.delivery.notice import Posting
-from sinks.delivery.poster import Poster
+from sinks.channels.alert_message import Posting
+from sinks.channels.alertmanager import PostableAlert, postable
+from sinks.channels.channel import Channel
+from sinks.channels.http_client import Poster
 
 
 class Spoken(PostableAlert, frozen=True, kw_only=True):

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from schemas.errors import Busy, Rejected
-from sinks.delivery.channel import Channel
+from sinks.channels.channel import Channel
 from sinks.delivery.entry import Entry
 from sinks.delivery.ledger import Ledger
-from sinks.delivery.watch import Watch
+from sinks.delivery.metrics import Watch
 
 LOGGER = logging.getLogger("ordertide.delivery")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from sinks.delivery.notice import Posting
+from sinks.channels.alert_message import Posting
 
 
 class Channel(Protocol):

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from schemas.errors import Rejected
-from sinks.delivery.channel import Channel
-from sinks.delivery.notice import Identity, Labels, Posting
+from sinks.channels.alert_message import Identity, Labels, Posting
+from sinks.channels.channel import Channel
 
 # https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
