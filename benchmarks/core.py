@@ -23,8 +23,8 @@ from dataflows.core.packing import ENTRY_BYTES, unpack
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
 from dataflows.decoding import recorded_at
-from dataflows.outbox import messages
-from dataflows.tables import read_rules
+from dataflows.definition_files import read_rules
+from dataflows.output_messages import messages
 from schemas.cloudevents import read_message
 from schemas.event import Event, Tick
 

@@ -24,10 +24,10 @@ from benchmarks.core import in_batches
 from dataflows.core.fact import Fact
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
-from dataflows.outbox import Outgoing, messages
-from dataflows.replay import Counts, Recording, sort_files
-from dataflows.sorting import Sorter
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
+from dataflows.output_messages import Outgoing, messages
+from dataflows.replay.external_sort import Sorter
+from dataflows.replay.recording import Counts, Recording, sort_files
 from deploy.stack.elasticsearch import Elasticsearch
 from loadgen.options import Amount, Times, plan_of
 from loadgen.output import FileOutput

@@ -28,10 +28,10 @@ from dataflows.core.intake import Intake, Origin
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.decoding import Decoded, Decoder
-from dataflows.pieces import Batch
+from dataflows.definition_files import read_rules
+from dataflows.exchange import Batch
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, EventsSource
-from dataflows.tables import read_rules
 from schemas.event import Event
 from telemetry.collector import collect_seldom
 

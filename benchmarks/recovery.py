@@ -36,6 +36,7 @@ from benchmarks.report import Section, machine, put_sections, table
 from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS
 from dataflows.core.shard import Shard
+from dataflows.definition_files import read_rules
 from dataflows.state.beginning import Plan, begin_run
 from dataflows.state.bucket import Bucket, Patience
 from dataflows.state.journal import Journal
@@ -44,7 +45,6 @@ from dataflows.state.place import Place
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from dataflows.steps import decode_resolver, decode_snapshot
-from dataflows.tables import read_rules
 from dataflows.track import NUMBER_SHARDS
 from schemas.settings import StateSettings
 from telemetry.collector import collect_seldom

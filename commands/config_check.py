@@ -9,7 +9,7 @@ from commands.hosts import hosts_of
 from commands.local_folders import local_folders
 from commands.tiers import archive_files
 from commands.track import path_of
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
 from schemas.settings import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES

@@ -11,7 +11,7 @@ from commands.track import path_of
 from dataflows.carriers.installed import describe, installed_carriers, load_carrier
 from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
 from schemas.settings import read_settings
 

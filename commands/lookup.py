@@ -9,7 +9,7 @@ import msgspec
 from commands.lookup_text import text_of
 from commands.tiers import written_tiers
 from commands.track import path_of
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Busy, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
 from schemas.settings import Settings, read_settings

@@ -11,10 +11,10 @@ import click
 
 from commands.replay_output import summarise, write_all, write_json
 from dataflows.core.fact import Fact
-from dataflows.replay import Bad, Counts, Recording, sort_files
-from dataflows.replaying import Result, judge_here, judge_shared, rows
-from dataflows.sorting import Record, Sorter
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
+from dataflows.replay.evaluate import Result, judge_here, judge_shared, rows
+from dataflows.replay.external_sort import Record, Sorter
+from dataflows.replay.recording import Bad, Counts, Recording, sort_files
 from privacy.keys import FileKeyStore
 from privacy.seal import seal_event
 from schemas.errors import Rejected, SettingsError

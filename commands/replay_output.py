@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from dataflows.replay import Bad, Counts
-from dataflows.replaying import Result, rows
+from dataflows.replay.evaluate import Result, rows
+from dataflows.replay.recording import Bad, Counts
 from privacy.keys import KeyStore
 from privacy.originals import seal_rejected
 from schemas.alert import Action, AlertTransition, AuditEntry

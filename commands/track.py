@@ -31,6 +31,7 @@ from commands.track_watch import TrackWatch
 from commands.workers import together
 from dataflows.core.intake import Intake
 from dataflows.decoding import Decoder
+from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, slot_key
 from dataflows.state.layout import LITTLE_BYTES
@@ -39,7 +40,6 @@ from dataflows.state.room import free_bytes, no_room
 from dataflows.state.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.states import EVENTS
 from dataflows.state.store import StoreFull
-from dataflows.tables import read_lifecycle, read_rules
 from dataflows.track import EPOCH, Track, build, recovery
 from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected

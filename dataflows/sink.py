@@ -15,9 +15,9 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from broker.produce import Producer
 from dataflows.core.routing import SHARDS
-from dataflows.outbox import Outgoing
+from dataflows.observer import Watch
+from dataflows.output_messages import Outgoing
 from dataflows.state.store import ShardStore
-from dataflows.watch import Watch
 from schemas.errors import Busy
 
 # One sink partition for each worker there can be; stored with the state, never change it.

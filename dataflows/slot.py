@@ -21,12 +21,12 @@ from broker.connect import Connection
 from broker.consume import Message, PartitionReader
 from broker.ends import EndOffsets, Unsettled
 from broker.layout import check_topic_id, no_topic_id
-from dataflows.clocks import NO_PARTITIONS
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
-from dataflows.furthest import Furthest
-from dataflows.pieces import Batch, Dead
-from dataflows.watch import Watch
+from dataflows.exchange import Batch, Dead
+from dataflows.max_watermark import Furthest
+from dataflows.observer import Watch
+from dataflows.watermarks import NO_PARTITIONS
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, Tick
 

@@ -2,8 +2,8 @@
 
 from bytewax.inputs import FixedPartitionedSource
 
-from dataflows.furthest import Furthest
-from dataflows.pieces import Batch
+from dataflows.exchange import Batch
+from dataflows.max_watermark import Furthest
 from dataflows.slot import Slot, SourceSettings
 
 # Stored with the state: a slot that is no longer listed can't be resumed. Never change it.

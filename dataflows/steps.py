@@ -6,7 +6,6 @@ bytewax keeps only a small state for each: the shard's name, a pointer into the 
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
-from dataflows.clocks import Clocks
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
 from dataflows.core.reevaluation import reevaluate
@@ -15,8 +14,9 @@ from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
-from dataflows.outbox import Outgoing, messages
-from dataflows.pieces import Dead, NumberPiece, OrderPiece, dead_fact
+from dataflows.exchange import Dead, NumberPiece, OrderPiece, dead_fact
+from dataflows.observer import Watch
+from dataflows.output_messages import Outgoing, messages
 from dataflows.state.states import (
     RESOLVE,
     TRACK,
@@ -25,7 +25,7 @@ from dataflows.state.states import (
     encode_state,
 )
 from dataflows.state.store import ShardStore
-from dataflows.watch import Watch
+from dataflows.watermarks import Clocks
 from schemas import topics
 from schemas.instants import MINUTE_MS
 

@@ -13,14 +13,14 @@ from broker.produce import Producer
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
-from dataflows.outbox import Outgoing
-from dataflows.pieces import Batch, NumberPiece, OrderPiece
+from dataflows.exchange import Batch, NumberPiece, OrderPiece
+from dataflows.observer import Watch
+from dataflows.output_messages import Outgoing
 from dataflows.sink import KafkaSink, KafkaSinkPart, RollCall, Workers
 from dataflows.slot import SourceSettings
 from dataflows.source import EventsSource
 from dataflows.state.store import ShardStore
 from dataflows.steps import OrderStep, ResolveStep
-from dataflows.watch import Watch
 
 # Resolver shards lie in the same store as order shards, under names of their own.
 NUMBER_SHARDS = [f"n{name[1:]}" for name in SHARDS]

@@ -18,7 +18,7 @@ from commands.demo.summary import look_ups, next_commands, summary
 from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
 from commands.tiers import TIERS, writer_group
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 from storage_tiering.hot.embedded import EmbeddedRedis

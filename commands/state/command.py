@@ -14,9 +14,9 @@ from commands.state.inspect import inspect, text_of
 from commands.state.verify import verify
 from commands.track import path_of
 from commands.track_store import journal_of, place_of
+from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.state.beginning import fetch_state
 from dataflows.state.lock import ProcessLock
-from dataflows.tables import read_lifecycle, read_rules
 from schemas.settings import read_settings
 
 FAULTY = 1  # exit code

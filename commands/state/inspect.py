@@ -8,11 +8,11 @@ import msgspec
 from commands.state.contents import from_last_base, holds_numbers, read_numbers, read_orders
 from commands.state.files import StateFiles, shown
 from commands.wording import shown_ms
-from dataflows.clocks import Clocks
 from dataflows.source import SLOTS
 from dataflows.state.chain import Link
 from dataflows.state.reader import Held
 from dataflows.state.states import StepState
+from dataflows.watermarks import Clocks
 
 
 class Inside(msgspec.Struct, frozen=True, kw_only=True):

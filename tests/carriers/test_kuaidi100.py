@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dataflows.carriers.kuaidi100 import PHRASES, STATUSES, Kuaidi100, Kuaidi100Config
-from dataflows.tables import read_lifecycle
+from dataflows.definition_files import read_lifecycle
 from schemas.errors import Rejected
 from schemas.event import Event
 from tests.contracts.carrier_samples import PAYLOADS, kuaidi100_push

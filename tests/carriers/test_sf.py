@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dataflows.carriers.sf import FORWARDING, SF, STATUSES, SFConfig
-from dataflows.tables import read_lifecycle
+from dataflows.definition_files import read_lifecycle
 from tests.contracts.carrier_samples import PAYLOADS
 
 TOKEN = "a-long-random-token"

@@ -10,8 +10,8 @@ import pytest
 from commands.size.figures import FIGURES, Figures, figures
 from commands.size.model import Need, size
 from commands.size.table import shown
+from dataflows.definition_files import read_lifecycle
 from dataflows.source import SLOTS
-from dataflows.tables import read_lifecycle
 from loadgen.lives import LIVES
 from loadgen.plan import Waits, events_per_order
 from schemas import topics

@@ -176,7 +176,7 @@ def test_damage_to_the_file_itself_is_a_fault(store: Path) -> None:
 
 def test_an_order_that_is_not_what_its_history_says_is_a_fault(store: Path) -> None:
     from commands.state.packed_order import fault_of  # noqa: PLC0415 - beside what it is about
-    from dataflows.tables import read_lifecycle  # noqa: PLC0415 - likewise
+    from dataflows.definition_files import read_lifecycle  # noqa: PLC0415 - likewise
 
     result = run(store, "export", "--form", "packed")
     line = json.loads(result.stdout.splitlines()[0])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dataflows.carriers.carrier import Carrier
 from dataflows.carriers.installed import installed_carriers, open_carrier
-from dataflows.tables import read_lifecycle
+from dataflows.definition_files import read_lifecycle
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, decode_event
 from tests.contracts.carrier_samples import SAMPLES, Sample

@@ -12,7 +12,7 @@ from dataflows.core.packing import Order, pack, unpack
 from dataflows.core.rules import Rules, parse_rules
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected
 from schemas.event import Event, decode_event

@@ -14,7 +14,7 @@ from dataflows.core.intake import Intake, Origin
 from dataflows.core.packing import unpack
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Rejected
 from schemas.event import Event, decode_event
 from schemas.instants import parse_instant

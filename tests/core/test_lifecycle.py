@@ -11,7 +11,7 @@ from dataflows.core.lifecycle import (
     parse_lifecycle,
 )
 from dataflows.core.resolve import FORGET_AFTER_MS
-from dataflows.tables import read_lifecycle
+from dataflows.definition_files import read_lifecycle
 from schemas.errors import SettingsError
 
 LABEL = {"en": "x", "zh": "某"}

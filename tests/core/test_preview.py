@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dataflows.core.documents import document
 from dataflows.core.packing import unpack
 from dataflows.core.shard import Shard
-from dataflows.outbox import messages
+from dataflows.output_messages import messages
 from schemas import topics
 from schemas.errors import Rejected
 from tests import generators

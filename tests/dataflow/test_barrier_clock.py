@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.embedded import EmbeddedBroker
-from dataflows.clocks import NO_PARTITIONS, Clocks
-from dataflows.pieces import OrderPiece
+from dataflows.exchange import OrderPiece
+from dataflows.watermarks import NO_PARTITIONS, Clocks
 from schemas.settings import TrackSettings
 from tests.dataflow.engine import Engine
 from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dataflows.core.fact import Fact
 from dataflows.core.resolve import Question, Registration
-from dataflows.pieces import Dead, NumberPiece, OrderPiece
+from dataflows.exchange import Dead, NumberPiece, OrderPiece
 
 INSTANTS = st.integers(-1, 2**53)
 VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.floats(-1e9, 1e9)

@@ -17,7 +17,7 @@ from commands.track_watch import TrackWatch
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.core.routing import SHARDS
-from dataflows.outbox import encode
+from dataflows.output_messages import encode
 from dataflows.state.sqlite import SqliteShardStore
 from dataflows.track import EPOCH, Track, build, recovery
 from schemas import topics

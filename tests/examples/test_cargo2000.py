@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from examples.cargo2000 import tables
 from examples.cargo2000.adapter import SAMPLE, events, main
 from schemas.event import Event, decode_event

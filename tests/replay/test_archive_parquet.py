@@ -8,9 +8,9 @@ import msgspec
 
 from dataflows.core.routing import shard_of
 from dataflows.core.shard import Shard
-from dataflows.replay import Counts, Recording, sort_files
-from dataflows.sorting import Sorter
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
+from dataflows.replay.external_sort import Sorter
+from dataflows.replay.recording import Counts, Recording, sort_files
 from schemas.instants import DAY_MS, HOUR_MS, format_instant
 from schemas.order import AcceptedEvent
 from storage_tiering.archive.files import LocalFiles

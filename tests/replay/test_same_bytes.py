@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.sorting import Sorter
+from dataflows.replay.external_sort import Sorter
 from examples.olist import adapter as olist
 from schemas.instants import DAY_MS, format_instant
 from tests import generators
@@ -103,7 +103,7 @@ def test_how_often_the_clock_moves_changes_no_byte(data: st.DataObject) -> None:
         folder = Path(name)
         path = written(folder / "all.ndjson", events)
         at_once = replay(folder / "once", path, *UNTIL)
-        patch.setattr("dataflows.replay.BATCH", batch)
+        patch.setattr("dataflows.replay.recording.BATCH", batch)
         often = replay(folder / "often", path, *UNTIL)
         assert often.exact() == at_once.exact()
         assert rejections(often) == rejections(at_once)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.sorting import Record, Sorter
+from dataflows.replay.external_sort import Record, Sorter
 
 records = st.lists(
     st.builds(

@@ -13,7 +13,7 @@ from broker.consume import Message, PartitionReader, read_all
 from broker.produce import Producer
 from dataflows.core.intake import Intake, Origin
 from dataflows.decoding import Decoder
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.event import Event
 from schemas.topics import TopicSettings
 from tests.broker.kafka.topics import PATIENCE_S, grow, kafka_tool, make

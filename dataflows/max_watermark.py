@@ -1,7 +1,7 @@
 """The furthest that the clock of any slot has come."""
 
 from broker.clock import NOTHING_READ
-from dataflows.clocks import NO_PARTITIONS
+from dataflows.watermarks import NO_PARTITIONS
 
 
 class Furthest:

@@ -14,7 +14,7 @@ from dataflows.core.fact import Fact
 from dataflows.core.packing import unpack
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
-from dataflows.tables import read_lifecycle, read_rules
+from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.order import OrderDocument
 from telemetry.collector import collect_seldom

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataflows.core.output import Output
-from dataflows.pieces import Dead, dead_fact
+from dataflows.exchange import Dead, dead_fact
 from schemas import topics
 
 encode = msgspec.json.Encoder(order="deterministic").encode

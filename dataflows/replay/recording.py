@@ -7,13 +7,13 @@ in this process or in several. What comes out depends on the set of events alone
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from dataflows.adapters.event_files import read_events
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.resolve import Answers, Resolver
 from dataflows.core.rules import Rules
 from dataflows.decoding import Decoder, Seal, recorded_at
-from dataflows.sorting import Record, Sorter
+from dataflows.replay.event_files import read_events
+from dataflows.replay.external_sort import Record, Sorter
 from schemas.cloudevents import read_message
 from schemas.errors import Rejected
 from schemas.event import Tick, decode_event

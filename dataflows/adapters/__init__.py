@@ -1,1 +1,0 @@
-"""Where events come from when they don't come from the broker: one file per source."""
