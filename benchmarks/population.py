@@ -15,7 +15,7 @@ from dataflows.core.resolve import Answers, Registration, Resolver, number_key
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
 from dataflows.definition_files import read_rules
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from dataflows.track import NUMBER_SHARDS
 from schemas.keys import order_key

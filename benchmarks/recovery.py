@@ -37,12 +37,12 @@ from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS
 from dataflows.core.shard import Shard
 from dataflows.definition_files import read_rules
-from dataflows.state.beginning import Plan, begin_run
-from dataflows.state.bucket import Bucket, Patience
-from dataflows.state.journal import Journal
-from dataflows.state.objects import ObjectShardStore
-from dataflows.state.place import Place
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.place import Place
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.bucket import Bucket, Patience
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.run_start import Plan, begin_run
+from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
 from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.track import NUMBER_SHARDS

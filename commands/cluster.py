@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from commands.grant import stamp
-from dataflows.state.lock import ProcessLock
+from dataflows.state.local.lock import ProcessLock
 from schemas.errors import OrdertideError, StateError
 
 LOGGER = logging.getLogger("ordertide.track")

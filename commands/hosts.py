@@ -23,8 +23,8 @@ from commands.joining import follow
 from commands.leading import lead
 from commands.taking_part import Part
 from commands.track_store import STORE, Waits, journal_of, place_of
-from dataflows.state.beginning import Plan
-from dataflows.state.sqlite import MEMBERS
+from dataflows.state.local.sqlite import MEMBERS
+from dataflows.state.remote.run_start import Plan
 from schemas.errors import SettingsError
 from schemas.setting_kinds import fault_of_addresses
 from schemas.settings import Settings

@@ -6,8 +6,8 @@ from contextlib import closing
 from commands.cluster import OUR_ERROR, ClusterEnded, Ended
 from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting, joined
 from commands.taking_part import Part, take_part
-from dataflows.state.beginning import join_run
-from dataflows.state.entry import STARTED, Run
+from dataflows.state.remote.records import STARTED, Run
+from dataflows.state.remote.run_start import join_run
 from schemas.errors import StateError
 
 LOGGER = logging.getLogger("ordertide.track")

@@ -8,8 +8,8 @@ from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended
 from commands.grant import Patient
 from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting
 from commands.taking_part import Part, first_of, take_part
-from dataflows.state.beginning import Plan, begin_run
-from dataflows.state.entry import STARTED
+from dataflows.state.remote.records import STARTED
+from dataflows.state.remote.run_start import Plan, begin_run
 
 LOGGER = logging.getLogger("ordertide.track")
 TELL_AFTER_S = 5.0

@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from dataflows.state.entry import FORMAT, STARTED, News, Run, news_name, run_name, sealed
-from dataflows.state.journal import Journal
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.records import FORMAT, STARTED, News, Run, news_name, run_name, sealed
 from schemas.errors import Busy, OrdertideError
 
 LOGGER = logging.getLogger("ordertide.track")

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from commands.cluster import END_WITHIN_S, Cluster, Ended, Member
 from commands.meeting import OVER, Ear, Meeting
-from dataflows.state.entry import Run
-from dataflows.state.journal import Journal
-from dataflows.state.lock import ProcessLock
-from dataflows.state.place import Place
+from dataflows.state.local.lock import ProcessLock
+from dataflows.state.local.place import Place
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.records import Run
 from schemas.errors import OrdertideError
 
 

@@ -34,10 +34,10 @@ from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, slot_key
-from dataflows.state.layout import LITTLE_BYTES
-from dataflows.state.lock import ProcessLock
-from dataflows.state.room import free_bytes, no_room
-from dataflows.state.sqlite import MEMBERS, SqliteShardStore
+from dataflows.state.local.disk_space import free_bytes, no_room
+from dataflows.state.local.lock import ProcessLock
+from dataflows.state.local.schema import LITTLE_BYTES
+from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.states import EVENTS
 from dataflows.state.store import StoreFull
 from dataflows.track import EPOCH, Track, build, recovery

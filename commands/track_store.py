@@ -8,12 +8,12 @@ from commands.cluster import Member, lock_state
 from commands.meeting import wait_for_others
 from commands.track_watch import TrackWatch
 from dataflows.core.routing import SHARDS
-from dataflows.state.beginning import Plan, begin_run
-from dataflows.state.bucket import Bucket, Patience
-from dataflows.state.journal import Journal
-from dataflows.state.objects import ObjectShardStore
-from dataflows.state.place import Place
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.place import Place
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.bucket import Bucket, Patience
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.run_start import Plan, begin_run
+from dataflows.state.remote.store import ObjectShardStore
 from schemas.errors import StateError
 from schemas.settings import Settings, StateSettings
 

@@ -12,9 +12,9 @@ from commands.grant import Patient, valid_s_of
 from commands.meeting import wait_for_others
 from commands.track_store import STORE, Waits, check_recovery, journal_of, place_of
 from dataflows.core.routing import SHARDS
-from dataflows.state.beginning import Plan, begin_run
-from dataflows.state.lock import ProcessLock
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.lock import ProcessLock
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.track import recovery
 from schemas.settings import Settings
 

@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from dataflows.state.bucket import Bucket, Patience
+from dataflows.state.remote.bucket import Bucket, Patience
 from schemas.settings import StateSettings
 
 BUCKETS = itertools.count(1)

@@ -15,8 +15,8 @@ from commands.state.verify import verify
 from commands.track import path_of
 from commands.track_store import journal_of, place_of
 from dataflows.definition_files import read_lifecycle, read_rules
-from dataflows.state.beginning import fetch_state
-from dataflows.state.lock import ProcessLock
+from dataflows.state.local.lock import ProcessLock
+from dataflows.state.remote.run_start import fetch_state
 from schemas.settings import read_settings
 
 FAULTY = 1  # exit code

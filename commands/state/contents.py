@@ -7,8 +7,8 @@ import msgspec
 
 from dataflows.core.resolve import Resolver, ResolverSnapshot
 from dataflows.core.snapshots import Snapshot
-from dataflows.state.chain import Link
-from dataflows.state.reader import StateReader
+from dataflows.state.local.chain import Link
+from dataflows.state.local.reader import StateReader
 from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.track import NUMBER_SHARDS
 from schemas.errors import StateError

@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar
 
 import click
 
-from dataflows.state.lock import owner
-from dataflows.state.reader import StateReader
-from dataflows.state.recovery import Recovery, read_recovery
+from dataflows.state.bytewax_recovery import Recovery, read_recovery
+from dataflows.state.local.lock import owner
+from dataflows.state.local.reader import StateReader
 from dataflows.state.states import SHARDED, StepState, decode_state
 from schemas.errors import StateError
 from schemas.settings import Settings

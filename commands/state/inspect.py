@@ -9,8 +9,8 @@ from commands.state.contents import from_last_base, holds_numbers, read_numbers,
 from commands.state.files import StateFiles, shown
 from commands.wording import shown_ms
 from dataflows.source import SLOTS
-from dataflows.state.chain import Link
-from dataflows.state.reader import Held
+from dataflows.state.local.chain import Link
+from dataflows.state.local.reader import Held
 from dataflows.state.states import StepState
 from dataflows.watermarks import Clocks
 

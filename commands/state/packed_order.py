@@ -7,7 +7,7 @@ import msgspec
 from dataflows.core.fold import refold
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import ENTRY_BYTES, UNFOLDED, Order, pack, unpack
-from dataflows.state.frame import WAY_OUT
+from dataflows.state.local.frame import WAY_OUT
 from schemas.errors import StateError
 
 FOLDED = (

@@ -9,9 +9,9 @@ from commands.state.files import StateFiles, shown
 from commands.state.packed_order import fault_of
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.snapshots import Snapshot, check_statuses
-from dataflows.state.chain import Link, links_to
-from dataflows.state.frame import WAY_OUT
-from dataflows.state.reader import Held, StateReader
+from dataflows.state.local.chain import Link, links_to
+from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.reader import Held, StateReader
 from dataflows.state.store import Pointer, check_store
 from schemas.errors import StateError
 

@@ -15,7 +15,7 @@ from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from commands.state.command import command
 from dataflows.core.packing import pack, unpack
-from dataflows.state.frame import FORMAT
+from dataflows.state.local.frame import FORMAT
 from schemas import topics
 from tests.dataflow.engine import Engine
 from tests.dataflow.samples import END, some_orders, with_parcels

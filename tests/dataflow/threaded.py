@@ -18,7 +18,7 @@ from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.core.routing import SHARDS
 from dataflows.output_messages import encode
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.track import EPOCH, Track, build, recovery
 from schemas import topics
 from schemas.alert import AlertTransition

@@ -13,7 +13,7 @@ import yaml
 
 from commands.main import COMMANDS, cli
 from commands.tiers import writer_group
-from dataflows.state.sqlite import MEMBERS
+from dataflows.state.local.sqlite import MEMBERS
 from schemas.settings import read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 

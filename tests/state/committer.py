@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.sqlite import SqliteShardStore
 
 SHARDS = ("s1", "s2", "s3")
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from dataflows.state.beginning import Plan, begin_run
-from dataflows.state.bucket import Bucket
-from dataflows.state.journal import Journal
-from dataflows.state.memory import MemoryShardStore
-from dataflows.state.objects import ObjectShardStore
-from dataflows.state.place import Place
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.memory import MemoryShardStore
+from dataflows.state.local.place import Place
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.bucket import Bucket
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.run_start import Plan, begin_run
+from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.states import TRACK, StepState, encode_state
 from dataflows.state.store import Pointer, ShardStore
 from schemas.settings import StateSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.state.chain import MAX_DELTAS, SMALL_BYTES
+from dataflows.state.local.chain import MAX_DELTAS, SMALL_BYTES
 from dataflows.state.store import Pointer, ShardStore
 from schemas.errors import StateError
 from tests.s3 import S3

@@ -13,10 +13,10 @@ from dataflows.core.packing import unpack
 from dataflows.core.resolve import Resolver, number_key
 from dataflows.core.routing import SHARDS
 from dataflows.definition_files import read_lifecycle
-from dataflows.state.chain import Link
-from dataflows.state.frame import FORMAT, UPGRADES, Place, Upgrade, frame, squeeze, unframe
-from dataflows.state.reader import StateReader
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.chain import Link
+from dataflows.state.local.frame import FORMAT, UPGRADES, Place, Upgrade, frame, squeeze, unframe
+from dataflows.state.local.reader import StateReader
+from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.track import NUMBER_SHARDS

@@ -13,9 +13,9 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 
 from broker.embedded import EmbeddedBroker
 from commands.track import want_of_room
-from dataflows.state import room
-from dataflows.state.room import RESERVE_BYTES
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local import disk_space as room
+from dataflows.state.local.disk_space import RESERVE_BYTES
+from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import StoreFull
 from dataflows.track import recovery
 from tests.dataflow.engine import Engine

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from schemas.errors import StateError
 from tests.state.committer import SHARDS, content

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dataflows.state import copying
-from dataflows.state.beginning import create_run
-from dataflows.state.bucket import Bucket
-from dataflows.state.journal import TakenOver
-from dataflows.state.objects import ObjectShardStore
+from dataflows.state.remote import checkpoints as copying
+from dataflows.state.remote.bucket import Bucket
+from dataflows.state.remote.log import TakenOver
+from dataflows.state.remote.run_start import create_run
+from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
 from schemas.errors import Busy, SettingsError, StateError
 from schemas.settings import StateSettings

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from dataflows.state.beginning import Plan, begin_run, fetch_state
-from dataflows.state.copying import parts
-from dataflows.state.entry import Change, sealed
-from dataflows.state.journal import Journal
-from dataflows.state.one_log import OldEnd, OldEntry, OldOwner, log_name, look
-from dataflows.state.reader import StateReader
-from dataflows.state.recovery import read_recovery
-from dataflows.state.recovery_written import write_recovery
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.bytewax_recovery import read_recovery
+from dataflows.state.bytewax_recovery_files import write_recovery
+from dataflows.state.local.reader import StateReader
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.checkpoints import parts
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.one_log import OldEnd, OldEntry, OldOwner, log_name, look
+from dataflows.state.remote.records import Change, sealed
+from dataflows.state.remote.run_start import Plan, begin_run, fetch_state
 from dataflows.state.states import TRACK, StepState, decode_state, encode_state
 from dataflows.state.store import Pointer
 from tests.s3 import S3

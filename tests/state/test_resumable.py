@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 
 SHARDS = ("a", "b", "c")

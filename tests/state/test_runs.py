@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from dataflows.state.beginning import Plan, begin_run, create_run, fetch_state, join_run
-from dataflows.state.entry import Run
-from dataflows.state.journal import TakenOver
-from dataflows.state.recovery import read_recovery
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.bytewax_recovery import read_recovery
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.log import TakenOver
+from dataflows.state.remote.records import Run
+from dataflows.state.remote.run_start import Plan, begin_run, create_run, fetch_state, join_run
 from dataflows.state.states import EVENTS, decode_state
 from dataflows.state.store import Pointer
 from schemas.settings import StateSettings

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.state.beginning import Plan, begin_run, join_run
-from dataflows.state.entry import Run
-from dataflows.state.recovery import read_recovery
+from dataflows.state.bytewax_recovery import read_recovery
+from dataflows.state.remote.records import Run
+from dataflows.state.remote.run_start import Plan, begin_run, join_run
 from dataflows.state.states import EVENTS, decode_state
 from tests.s3 import S3
 from tests.state.disks import SHARDS, NotingStore, journal_of, place_in

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from commands.track_watch import size_bytes
-from dataflows.state.layout import set_limit
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.schema import set_limit
+from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer, StoreFull
 from schemas.errors import StateError
 

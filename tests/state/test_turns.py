@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dataflows.core.routing import SHARDS
-from dataflows.state.memory import MemoryShardStore
-from dataflows.state.turns import BASES_BYTES, BaseTurns
+from dataflows.state.local.base_scheduler import BASES_BYTES, BaseTurns
+from dataflows.state.local.memory import MemoryShardStore
 from dataflows.track import NUMBER_SHARDS
 from tests.state.disks import MemoryDisk, SqliteDisk
 

@@ -27,8 +27,8 @@ from zlib import crc32
 
 import zstandard
 
-from dataflows.state.old_numbers import holds_numbers, packed
-from dataflows.state.old_orders import holds_orders, repacked, repacked_blob
+from dataflows.state.local.old_numbers import holds_numbers, packed
+from dataflows.state.local.old_orders import holds_orders, repacked, repacked_blob
 from schemas.errors import StateError
 
 FORMAT = 4

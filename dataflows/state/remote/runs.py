@@ -9,8 +9,8 @@ it never happened.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dataflows.state.entry import FORMAT, Entry, Run, log_name, sealed
-from dataflows.state.journal import Journal
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.records import FORMAT, Entry, Run, log_name, sealed
 from dataflows.state.states import States, unpacked
 
 BEGINNING = 0  # the epoch before the first

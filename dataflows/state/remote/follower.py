@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from dataflows.state.chain import Chain
-from dataflows.state.entry import Change, End, Entry, Run, log_name
-from dataflows.state.frame import WAY_OUT
-from dataflows.state.journal import Journal
-from dataflows.state.layout import explained
-from dataflows.state.removing import is_whole
-from dataflows.state.room import check_room
-from dataflows.state.sqlite import SqliteShardStore
-from dataflows.state.staged import Staged, StagedBlob, StagedRow
+from dataflows.state.local.chain import Chain
+from dataflows.state.local.disk_space import check_room
+from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.schema import explained
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.tables import Tables
+from dataflows.state.local.write_batch import Staged, StagedBlob, StagedRow
+from dataflows.state.remote.garbage_collection import is_whole
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.records import Change, End, Entry, Run, log_name
 from dataflows.state.states import pointed, unpacked
-from dataflows.state.tables import Tables
 from schemas.errors import StateError
 
 

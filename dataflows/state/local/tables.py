@@ -3,8 +3,8 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from dataflows.state.chain import Link, Outlook
-from dataflows.state.staged import Staged, StagedRow
+from dataflows.state.local.chain import Link, Outlook
+from dataflows.state.local.write_batch import Staged, StagedRow
 from dataflows.state.store import ShardSummary
 
 LINKS = """

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from dataflows.state.bucket import AlreadyThere, Bucket, Patience
-from dataflows.state.entry import (
+from dataflows.state.remote.bucket import AlreadyThere, Bucket, Patience
+from dataflows.state.remote.records import (
     Content,
     End,
     Entry,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from dataflows.state.frame import WAY_OUT
-from dataflows.state.room import free_bytes, no_room
+from dataflows.state.local.disk_space import free_bytes, no_room
+from dataflows.state.local.frame import WAY_OUT
 from schemas.errors import StateError
 
 LAYOUT = 1

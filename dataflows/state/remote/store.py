@@ -18,21 +18,21 @@ miss: 7 us in the file, 20 ms in a bucket, so that some index of all retired ord
 host in any case. The file is that index, with its clean-up and its tests.
 
 What the steps gave to bytewax is part of every commit. Where a run goes on, its recovery folder is
-written from that (dataflows/state/runs.py says from which epoch).
+written from that (dataflows/state/remote/runs.py says from which epoch).
 """
 
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from dataflows.state.chain import Outlook
-from dataflows.state.copying import Copies
-from dataflows.state.entry import FORMAT, Change, Entry, Run
-from dataflows.state.journal import Journal
-from dataflows.state.layout import explained
-from dataflows.state.lock import ProcessLock
-from dataflows.state.room import check_room
-from dataflows.state.sqlite import MEMBERS, SqliteShardStore
+from dataflows.state.local.chain import Outlook
+from dataflows.state.local.disk_space import check_room
+from dataflows.state.local.lock import ProcessLock
+from dataflows.state.local.schema import explained
+from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
+from dataflows.state.remote.checkpoints import Copies
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.records import FORMAT, Change, Entry, Run
 from dataflows.state.states import States, packed
 from dataflows.state.store import Pointer
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from dataflows.state.frame import WAY_OUT
+from dataflows.state.local.base_scheduler import BaseTurns
+from dataflows.state.local.frame import WAY_OUT
 from dataflows.state.store import Pointer
-from dataflows.state.turns import BaseTurns
 from schemas.errors import StateError
 
 KEPT_COMMITS = 3

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from dataflows.state.layout import LAYOUT, Meta, connect, create
+from dataflows.state.local.schema import LAYOUT, Meta, connect, create
 
 
 class Place(NamedTuple):

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dataflows.state.chain import Link
-from dataflows.state.frame import Place, unframe
-from dataflows.state.layout import Meta, explained, read_meta
-from dataflows.state.staged import StagedRow
-from dataflows.state.tables import Tables
+from dataflows.state.local.chain import Link
+from dataflows.state.local.frame import Place, unframe
+from dataflows.state.local.schema import Meta, explained, read_meta
+from dataflows.state.local.tables import Tables
+from dataflows.state.local.write_batch import StagedRow
 from schemas.errors import StateError
 
 SHARDS = "SELECT DISTINCT shard FROM blobs UNION SELECT DISTINCT shard FROM cold ORDER BY 1"

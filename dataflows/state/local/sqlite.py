@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 
-from dataflows.state.chain import Chain, Link, Outlook, links_to
-from dataflows.state.frame import Place, frame, squeeze, unframe
-from dataflows.state.layout import connect, explained, prepare, set_limit
-from dataflows.state.lock import ProcessLock
-from dataflows.state.room import check_room, explained_room
-from dataflows.state.staged import Staged, StagedBlob, StagedRow
+from dataflows.state.local.base_scheduler import BaseTurns
+from dataflows.state.local.chain import Chain, Link, Outlook, links_to
+from dataflows.state.local.disk_space import check_room, explained_room
+from dataflows.state.local.frame import Place, frame, squeeze, unframe
+from dataflows.state.local.lock import ProcessLock
+from dataflows.state.local.schema import connect, explained, prepare, set_limit
+from dataflows.state.local.tables import Tables
+from dataflows.state.local.write_batch import Staged, StagedBlob, StagedRow
 from dataflows.state.store import Pointer, Summary, check_store
-from dataflows.state.tables import Tables
-from dataflows.state.turns import BaseTurns
 from schemas.errors import StateError
 
 KEYS_A_PAGE = 1_000

@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
 
-from dataflows.state.entry import (
+from dataflows.state.bytewax_recovery_files import write_recovery
+from dataflows.state.local.disk_space import explained_room
+from dataflows.state.local.place import Place, make_file
+from dataflows.state.local.schema import explained
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.follower import Chapter, Follower
+from dataflows.state.remote.garbage_collection import is_whole, whole_from
+from dataflows.state.remote.import_local import fill_from_old, publish
+from dataflows.state.remote.log import Journal, TakenOver
+from dataflows.state.remote.one_log import look, old_owner
+from dataflows.state.remote.records import (
     FORMAT,
     STARTED,
     End,
@@ -21,17 +31,7 @@ from dataflows.state.entry import (
     run_name,
     sealed,
 )
-from dataflows.state.following import Chapter, Follower
-from dataflows.state.journal import Journal, TakenOver
-from dataflows.state.layout import explained
-from dataflows.state.one_log import look, old_owner
-from dataflows.state.place import Place, make_file
-from dataflows.state.publishing import fill_from_old, publish
-from dataflows.state.recovery_written import write_recovery
-from dataflows.state.removing import is_whole, whole_from
-from dataflows.state.room import explained_room
-from dataflows.state.runs import Claimant, Point, fence, point_after, unfenced
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.remote.runs import Claimant, Point, fence, point_after, unfenced
 from dataflows.state.states import packed, unpacked
 from schemas.errors import StateError
 

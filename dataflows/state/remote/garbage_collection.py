@@ -1,15 +1,15 @@
 """What goes from a bucket once it is superfluous.
 
-Claims stay for ever (dataflows/state/journal.py says why): one small object a member and run.
+Claims stay for ever (dataflows/state/remote/log.py says why): one small object a member and run.
 """
 
 from collections.abc import Sequence
 
-from dataflows.state.entry import End, Run, copy_folder, log_name, run_name
-from dataflows.state.journal import Journal
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.records import End, Run, copy_folder, log_name, run_name
 
-# A run may go on from the commit before a member's last (dataflows/state/runs.py): its states are
-# in the log. One more, as a run that ends makes a commit without any batch.
+# A run may go on from the commit before a member's last (dataflows/state/remote/runs.py): its
+# states are in the log. One more, as a run that ends makes a commit without any batch.
 KEPT_ENTRIES = 3
 
 

@@ -9,9 +9,9 @@
     news/000007/…              what the hosts of a run tell each other (commands/meeting.py)
 
 An object is 4 bytes of CRC-32 (of its name and what follows) and msgpack. Blobs and rows in it are
-framed (dataflows/state/frame.py), with a checksum and a version of their own.
+framed (dataflows/state/local/frame.py), with a checksum and a version of their own.
 
-Format 1 had one log (dataflows/state/one_log.py), so that only one process could write.
+Format 1 had one log (dataflows/state/remote/one_log.py), so that only one process could write.
 """
 
 from typing import TypeVar
@@ -19,7 +19,7 @@ from zlib import crc32
 
 import msgspec
 
-from dataflows.state.frame import WAY_OUT
+from dataflows.state.local.frame import WAY_OUT
 from schemas.errors import StateError
 
 FORMAT = 2

@@ -1,9 +1,11 @@
 """A store begins in a bucket: with what an older version left there, or this host's files hold."""
 
-from dataflows.state.copying import Upload
-from dataflows.state.entry import FORMAT, Owner, sealed
-from dataflows.state.journal import OWNER, Journal, TakenOver
-from dataflows.state.one_log import (
+from dataflows.state.bytewax_recovery import read_recovery
+from dataflows.state.local.place import Place, make_file, remove
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.checkpoints import Upload
+from dataflows.state.remote.log import OWNER, Journal, TakenOver
+from dataflows.state.remote.one_log import (
     OldLog,
     drop_log,
     end_log,
@@ -11,9 +13,7 @@ from dataflows.state.one_log import (
     old_owner,
     read_log,
 )
-from dataflows.state.place import Place, make_file, remove
-from dataflows.state.recovery import read_recovery
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.remote.records import FORMAT, Owner, sealed
 from dataflows.state.states import States, packed
 
 

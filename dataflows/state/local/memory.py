@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 
-from dataflows.state.chain import Chain, Link, Outlook, links_to
-from dataflows.state.staged import Staged, StagedBlob, StagedRow
+from dataflows.state.local.base_scheduler import BaseTurns
+from dataflows.state.local.chain import Chain, Link, Outlook, links_to
+from dataflows.state.local.write_batch import Staged, StagedBlob, StagedRow
 from dataflows.state.store import Pointer, ShardSummary, Summary, check_store
-from dataflows.state.turns import BaseTurns
 from schemas.errors import StateError
 
 

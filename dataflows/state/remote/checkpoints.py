@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from dataflows.state.entry import FORMAT, End, Part, Run, copy_folder, sealed
-from dataflows.state.journal import Journal
-from dataflows.state.reader import StateReader
-from dataflows.state.removing import drop_before
+from dataflows.state.local.reader import StateReader
+from dataflows.state.remote.garbage_collection import drop_before
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.records import FORMAT, End, Part, Run, copy_folder, sealed
 from schemas.errors import Busy, OrdertideError, StateError
 
 LOGGER = logging.getLogger("ordertide.state")

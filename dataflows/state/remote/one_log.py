@@ -17,11 +17,11 @@ from zlib import crc32
 import msgspec
 import zstandard
 
-from dataflows.state.entry import CRC_BYTES, FORMAT, Change, Part, sealed
-from dataflows.state.following import apply_change
-from dataflows.state.frame import WAY_OUT
-from dataflows.state.journal import READERS, Journal
-from dataflows.state.sqlite import SqliteShardStore
+from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.remote.follower import apply_change
+from dataflows.state.remote.log import READERS, Journal
+from dataflows.state.remote.records import CRC_BYTES, FORMAT, Change, Part, sealed
 from schemas.errors import StateError
 
 OLD_FORMAT = 1
