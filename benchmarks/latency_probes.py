@@ -20,7 +20,7 @@ from broker.produce import Producer
 from commands.tiers import open_hot
 from schemas.instants import format_instant
 from schemas.topics import EVENTS
-from storage_tiering.warm.elastic_access import connect
+from storage_tiering.warm.elastic.access import connect
 
 REDIS_EVERY_S, ELASTICSEARCH_EVERY_S = 0.01, 0.1
 MOST_ASKED = 500

@@ -43,7 +43,7 @@ from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, OrderRecord, Tier
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.sqlite.tier import SqliteTier
 
 BATCH = 20
 DAYS = 120
@@ -123,8 +123,8 @@ def hot_bytes(records: Sequence[OrderRecord | EventRecord]) -> int:
 
 def elastic_bytes(records: Sequence[OrderRecord | EventRecord], folder: Path) -> int:
     """What the indices of a node of our own take up after merging."""
-    from storage_tiering.warm.elastic import ElasticTier  # noqa: PLC0415 - an optional part
-    from storage_tiering.warm.elastic_access import connect as connect_elastic  # noqa: PLC0415 - too
+    from storage_tiering.warm.elastic.access import connect as connect_elastic  # noqa: PLC0415 - too
+    from storage_tiering.warm.elastic.tier import ElasticTier  # noqa: PLC0415 - an optional part
 
     with Elasticsearch(folder) as server:
         client = connect_elastic(server.address["url"])

@@ -14,7 +14,7 @@ from schemas.errors import StateError
 from schemas.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from storage_tiering.warm.elastic import ElasticTier
+    from storage_tiering.warm.elastic.tier import ElasticTier
 
 settings_option = click.option(
     "--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)"

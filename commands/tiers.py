@@ -14,10 +14,10 @@ from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.hot.redis import Access, HotSettings, RedisTier, connect, connect_cluster
 from storage_tiering.hot.servers import Cluster
 from storage_tiering.tier import Tier
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.sqlite.tier import SqliteTier
 
 if TYPE_CHECKING:
-    from storage_tiering.warm.elastic import ElasticTier
+    from storage_tiering.warm.elastic.tier import ElasticTier
 
 
 def open_hot(settings: Settings) -> Tier:
@@ -69,7 +69,8 @@ def open_elastic(settings: Settings, *, timeout_s: float = 30.0) -> "ElasticTier
     if not warm.url:
         raise SettingsError("warm.url is not set: the warm tier is SQLite and needs nothing")
     try:  # 0.65 s: only where it is used
-        from storage_tiering.warm import elastic, elastic_access
+        from storage_tiering.warm.elastic import access as elastic_access
+        from storage_tiering.warm.elastic import tier as elastic
     except ImportError as error:
         raise SettingsError(f"warm.url: {error}; pip install 'ordertide[stack]'") from error
     access = elastic_access.Access(

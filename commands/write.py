@@ -20,7 +20,7 @@ from commands.write_watch import WriterWatch
 from schemas.settings import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.parquet import ParquetTier
-from storage_tiering.letters import Letters
+from storage_tiering.dead_letters import Letters
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.writer import Writer
 from telemetry.log import configure

@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.errors import Busy, Rejected
 from schemas.topics import EVENTS_REJECTED
-from storage_tiering.letters import Letters, letter_of
+from storage_tiering.dead_letters import Letters, letter_of
 from storage_tiering.records import Message, decode
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.tier import EventRecord, OrderRecord, Tier

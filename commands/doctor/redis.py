@@ -12,7 +12,7 @@ from commands.tiers import hot_servers
 from schemas.instants import SECOND_MS
 from schemas.setting_secrets import masked_url
 from schemas.settings import HotSettings
-from storage_tiering.hot.cautions import cautions_of
+from storage_tiering.hot.config_warnings import cautions_of
 from storage_tiering.hot.servers import Cluster
 
 OLDEST = (6, 2)

@@ -15,7 +15,7 @@ from storage_tiering.archive.manifest import (
     checksum_of,
     decode_manifest,
 )
-from storage_tiering.archive.sealed import content_of
+from storage_tiering.archive.sealed_segment import content_of
 
 WAY_OUT = "restore the former topic, or give the archive another folder ([archive] folder)"
 

@@ -19,7 +19,7 @@ from hdfs_native.fsspec import HdfsFileSystem
 
 from schemas.errors import Busy
 from storage_tiering.archive.files import STALE_AFTER_S, UNSEALED, ArchiveFiles
-from storage_tiering.archive.hdfs_answers import RETRY_AFTER_S, answers, readings
+from storage_tiering.archive.hdfs_errors import RETRY_AFTER_S, answers, readings
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 60.0
 # Its default of 15 attempts is silent for 177 s while a NameNode is down; two know it after 3.4 s.

@@ -13,8 +13,8 @@ from storage_tiering.archive.chain import Chains
 from storage_tiering.archive.columns import event_of
 from storage_tiering.archive.dataset import EVENTS, ORDERS
 from storage_tiering.archive.files import ArchiveFiles
-from storage_tiering.archive.sealed import columns_of, rows_of
-from storage_tiering.archive.unsealed import Unsealed
+from storage_tiering.archive.open_segment import Unsealed
+from storage_tiering.archive.sealed_segment import columns_of, rows_of
 from storage_tiering.records import DOCUMENT
 from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
 

@@ -10,9 +10,9 @@ from redis import Redis
 from schemas.instants import DAY_MS, HOUR_MS
 from schemas.keys import order_key
 from storage_tiering.hot.access import Access, connect, connect_cluster
-from storage_tiering.hot.answers import execute
-from storage_tiering.hot.cautions import cautions, losses
-from storage_tiering.hot.layout import (
+from storage_tiering.hot.config_warnings import cautions, losses
+from storage_tiering.hot.errors import execute
+from storage_tiering.hot.keys import (
     PROGRESS_MEMBER,
     SLOTS,
     Call,

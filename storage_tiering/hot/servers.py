@@ -10,8 +10,8 @@ from redis.cluster import ClusterPipeline, RedisCluster
 from redis.exceptions import AskError
 
 from schemas.errors import Busy, OrdertideError, SettingsError
-from storage_tiering.hot.answers import RETRY_AFTER_S
-from storage_tiering.hot.layout import Call
+from storage_tiering.hot.errors import RETRY_AFTER_S
+from storage_tiering.hot.keys import Call
 
 ForNode = tuple["Redis", list[Call]]
 

@@ -8,8 +8,8 @@ from redis import Redis
 from redis.exceptions import AskError
 
 from schemas.errors import Busy, OrdertideError
-from storage_tiering.hot.answers import RETRY_AFTER_S, answers, execute
-from storage_tiering.hot.layout import RECORDS_PER_SCRIPT, Call, SlotKeys
+from storage_tiering.hot.errors import RETRY_AFTER_S, answers, execute
+from storage_tiering.hot.keys import RECORDS_PER_SCRIPT, Call, SlotKeys
 from storage_tiering.hot.servers import Servers
 
 

@@ -10,8 +10,8 @@ from commands.main import cli
 from commands.tiers import open_warm, written_tiers
 from schemas.errors import SettingsError
 from schemas.settings import read_settings
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.elastic.tier import ElasticTier
+from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests import stack
 from tests.storage_tiering.elastic_places import clear
 from tests.storage_tiering.orders import START, Log, accepted, document

@@ -12,9 +12,9 @@ from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect, connect_cluster
 from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import Tier
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect as connect_elasticsearch
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.elastic.access import connect as connect_elasticsearch
+from storage_tiering.warm.elastic.tier import ElasticTier
+from storage_tiering.warm.sqlite.tier import SqliteTier
 
 Expires = Literal["orders", "periods", "never"]
 

@@ -20,9 +20,9 @@ from deploy.kibana.generate import PATH
 from deploy.kibana.orders import BOARD, VIEWS
 from schemas.instants import parse_instant
 from schemas.order import OrderDocument
-from storage_tiering.letters import letter_of
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect
+from storage_tiering.dead_letters import letter_of
+from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.deploy.kibana_questions import (
     Question,
     of_kind,

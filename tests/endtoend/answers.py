@@ -8,7 +8,7 @@ from broker.consume import read_all
 from schemas import topics
 from schemas.instants import HOUR_MS
 from storage_tiering.find import find
-from storage_tiering.warm.elastic_access import connect
+from storage_tiering.warm.elastic.access import connect
 from tests.endtoend.installation import Installation
 
 encode, decode = msgspec.json.encode, msgspec.json.decode

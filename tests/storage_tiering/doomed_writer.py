@@ -17,7 +17,7 @@ from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
 from storage_tiering.tier import Tier
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Writer, WriterSettings
 from tests.storage_tiering.log_file import LetterBox, LogReader, load
 

@@ -10,10 +10,10 @@ from elasticsearch import Elasticsearch
 
 from deploy.stack.elasticsearch_home import RECIPE
 from deploy.stack.library import is_installed
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect
-from storage_tiering.warm.elastic_periods import names_with
-from storage_tiering.warm.elastic_templates import Change
+from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.periods import names_with
+from storage_tiering.warm.elastic.templates import Change
+from storage_tiering.warm.elastic.tier import ElasticTier
 from tests import stack
 
 

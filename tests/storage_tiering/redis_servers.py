@@ -15,7 +15,7 @@ import pytest
 from deploy.stack.ports import HOST, free_port
 from deploy.stack.redis import Redis
 from schemas.errors import Busy
-from storage_tiering.hot.layout import SLOTS, SlotKeys
+from storage_tiering.hot.keys import SLOTS, SlotKeys
 from tests.stack import REQUIRE_VARIABLE
 
 Answer = TypeVar("Answer")

@@ -9,9 +9,9 @@ from elasticsearch import Elasticsearch
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import HOUR_MS, format_instant
 from schemas.order import AcceptedEvent
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect
-from storage_tiering.warm.elastic_documents import order_id_of
+from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.documents import order_id_of
+from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.storage_tiering.elastic_places import drop_indices, indices_of, shared_place
 from tests.storage_tiering.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
 
@@ -78,7 +78,7 @@ def test_the_events_of_an_order_are_found_over_all_months(tier: ElasticTier, log
 def test_an_order_with_more_events_than_a_page_has_them_all(
     tier: ElasticTier, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage_tiering.warm.elastic_searching.PAGE", 10)
+    monkeypatch.setattr("storage_tiering.warm.elastic.search.PAGE", 10)
     tier.write_orders(log.changes(document()))
     timeline = [accepted(event_id=str(number), at=START + number) for number in range(30)]
     tier.write_events(log.events(*timeline))

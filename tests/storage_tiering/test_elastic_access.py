@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import Busy, SettingsError
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import Access, connect
+from storage_tiering.warm.elastic.access import Access, connect
+from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.storage_tiering.foreign_server import foreign_server
 
 SECRET = "hunter2"

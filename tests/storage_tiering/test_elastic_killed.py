@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.stack.elasticsearch import Elasticsearch
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect
+from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.writer import Writer, WriterSettings
 from tests.storage_tiering.elastic_places import install, need_elasticsearch
 from tests.storage_tiering.log_file import LetterBox, LogReader, busy_day

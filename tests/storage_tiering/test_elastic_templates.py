@@ -9,14 +9,14 @@ import pytest
 
 from schemas.errors import StateError
 from schemas.order import AcceptedEvent, OrderDocument
-from storage_tiering.warm import elastic_templates
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect
+from storage_tiering.warm.elastic import templates as elastic_templates
+from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.tier import ElasticTier
 from tests import stack
 from tests.storage_tiering.elastic_places import clear, indices_of, install
 from tests.storage_tiering.orders import START, Log, accepted, document
 
-SHIPPED = Path(elastic_templates.__file__).parent / "templates"
+SHIPPED = Path(elastic_templates.__file__).parent / "index_templates"
 # Whoever changes a template gives it a new version and writes its digest here.
 DIGESTS = {1: "bcbc3124be5f02c9917c6a2626285e63", 2: "48e2af50789783d3ec20f15fd15d74a9"}
 

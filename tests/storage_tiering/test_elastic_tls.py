@@ -9,8 +9,8 @@ import pytest
 from commands.tiers import open_elastic
 from schemas.errors import SettingsError
 from schemas.settings import Settings, WarmSettings
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import Access, connect
+from storage_tiering.warm.elastic.access import Access, connect
+from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.storage_tiering.certificates import Authority
 from tests.storage_tiering.elastic_places import shared_place
 from tests.storage_tiering.orders import Log, accepted, document

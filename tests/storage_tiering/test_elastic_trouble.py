@@ -12,8 +12,8 @@ import pytest
 
 from deploy.stack.elasticsearch import Elasticsearch
 from schemas.errors import Busy, Rejected
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect
+from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.storage_tiering.elastic_places import drop_indices, install, need_elasticsearch
 from tests.storage_tiering.orders import START, Log, accepted, document, message
 from tests.storage_tiering.test_writer import Setting
@@ -118,7 +118,7 @@ def test_a_shard_that_is_not_there_is_busy_and_no_events_are_missed(
 ) -> None:
     make_red(tier, EVENTS)
     with monkeypatch.context() as impatient:
-        impatient.setattr("storage_tiering.warm.elastic_periods.SHARD_TIMEOUT", "100ms")
+        impatient.setattr("storage_tiering.warm.elastic.periods.SHARD_TIMEOUT", "100ms")
         with pytest.raises(Busy, match="unavailable_shards_exception") as busy:
             write(tier)
     assert "已支付" not in busy.value.reason, "no document gets into a log"

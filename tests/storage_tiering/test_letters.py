@@ -11,11 +11,11 @@ import pytest
 from schemas.errors import Busy
 from schemas.instants import DAY_MS, format_instant
 from schemas.topics import HEADER_CODE, HEADER_SIZE
-from storage_tiering.letters import NAMED, Letter, Letters, letter_of
+from storage_tiering.dead_letters import NAMED, Letter, Letters, letter_of
 from storage_tiering.memory import MemoryTier
-from storage_tiering.warm import elastic_templates
-from storage_tiering.warm.elastic import ElasticTier
-from storage_tiering.warm.elastic_access import connect
+from storage_tiering.warm.elastic import templates as elastic_templates
+from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.writer import Writer
 from tests.storage_tiering.elastic_places import shared_place
 from tests.storage_tiering.log_file import LetterBox, LogReader

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import Busy, Rejected, StateError
-from storage_tiering.warm.period import period_end
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.sqlite.period import period_end
+from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.storage_tiering.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
 
 
@@ -135,7 +135,7 @@ def test_another_process_sees_what_is_written_and_what_is_dropped(
 def test_a_store_that_another_process_locks_is_busy(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage_tiering.warm.database.LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("storage_tiering.warm.sqlite.database.LOCK_TIMEOUT_S", 0.01)
     tier = SqliteTier(tmp_path)
     tier.write_orders(log.changes(document()))
     other = sqlite3.connect(tmp_path / "2017-10.sqlite", isolation_level=None)

@@ -13,7 +13,7 @@ from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import EventRecord, OrderRecord, Tier
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Interrupted, Writer, WriterSettings
 from storage_tiering.writer_ports import Unwatched
 from tests.storage_tiering.log_file import LetterBox, LogReader, busy_day

@@ -14,7 +14,7 @@ from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.tier import Tier
-from storage_tiering.warm.sqlite import SqliteTier
+from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Writer
 from tests.storage_tiering.log_file import LetterBox, busy_day
 from tests.storage_tiering.orders import LogMessage

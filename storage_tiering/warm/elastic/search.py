@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
-from storage_tiering.warm.elastic_answers import answers, fault_of, judged
-from storage_tiering.warm.elastic_documents import order_id_of
-from storage_tiering.warm.elastic_periods import Names
+from storage_tiering.warm.elastic.documents import order_id_of
+from storage_tiering.warm.elastic.errors import answers, fault_of, judged
+from storage_tiering.warm.elastic.periods import Names
 
 # An order has at most 2,000 events in its history, and mostly ten.
 PAGE = 1_000

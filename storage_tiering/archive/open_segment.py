@@ -6,7 +6,7 @@ from storage_tiering.archive.chain import Chains
 from storage_tiering.archive.dataset import Dataset, Identity, Record
 from storage_tiering.archive.key_filter import make_filter
 from storage_tiering.archive.manifest import Content, Manifest
-from storage_tiering.archive.sealed import columns_of, parquet_bytes
+from storage_tiering.archive.sealed_segment import columns_of, parquet_bytes
 from storage_tiering.tier import Place
 
 

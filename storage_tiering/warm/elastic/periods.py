@@ -14,7 +14,7 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
-from storage_tiering.warm.elastic_answers import answers
+from storage_tiering.warm.elastic.errors import answers
 
 # How long the server waits for a shard that isn't there; less than the client waits for its answer.
 SHARD_TIMEOUT = "10s"

@@ -7,9 +7,9 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import streaming_bulk
 
 from schemas.errors import Busy, OrdertideError, Rejected, SettingsError, StateError
-from storage_tiering.warm import elastic_periods
-from storage_tiering.warm.elastic_answers import answers, fault_of, judged_item
-from storage_tiering.warm.elastic_documents import Action
+from storage_tiering.warm.elastic import periods as elastic_periods
+from storage_tiering.warm.elastic.documents import Action
+from storage_tiering.warm.elastic.errors import answers, fault_of, judged_item
 
 CHUNK_ACTIONS = 1_000
 CHUNK_BYTES = 8_000_000  # the server's own limit is 100 MB, a proxy's is often 10

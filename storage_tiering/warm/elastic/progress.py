@@ -7,8 +7,8 @@ say in whatever order, it never goes back.
 from elasticsearch import Elasticsearch, NotFoundError
 
 from schemas.instants import format_instant
-from storage_tiering.warm.elastic_answers import answers
-from storage_tiering.warm.elastic_periods import Names, Periods
+from storage_tiering.warm.elastic.errors import answers
+from storage_tiering.warm.elastic.periods import Names, Periods
 
 STREAM = "stream"
 CONFLICT = 409

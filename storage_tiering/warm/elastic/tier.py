@@ -15,9 +15,10 @@ from schemas.errors import Busy, Rejected
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
 from schemas.order import OrderDocument
-from storage_tiering.letters import Letter, Letters
+from storage_tiering.dead_letters import Letter, Letters
 from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
-from storage_tiering.warm.elastic_documents import (
+from storage_tiering.warm.elastic.bulk import send
+from storage_tiering.warm.elastic.documents import (
     Action,
     document_in,
     event_action,
@@ -26,11 +27,10 @@ from storage_tiering.warm.elastic_documents import (
     newest,
     order_action,
 )
-from storage_tiering.warm.elastic_periods import Periods, month_of, names_with, period_in
-from storage_tiering.warm.elastic_progress import Progress
-from storage_tiering.warm.elastic_searching import Searches
-from storage_tiering.warm.elastic_sending import send
-from storage_tiering.warm.elastic_templates import Templates
+from storage_tiering.warm.elastic.periods import Periods, month_of, names_with, period_in
+from storage_tiering.warm.elastic.progress import Progress
+from storage_tiering.warm.elastic.search import Searches
+from storage_tiering.warm.elastic.templates import Templates
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 KEEP_MS = 92 * DAY_MS

@@ -14,15 +14,15 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from schemas.errors import StateError
 from schemas.keys import content_id
-from storage_tiering.warm.elastic_answers import answers
-from storage_tiering.warm.elastic_periods import Names, Periods
+from storage_tiering.warm.elastic.errors import answers
+from storage_tiering.warm.elastic.periods import Names, Periods
 
 # Goes up with every change of templates/*.json; a test holds the digest that belongs to it.
 VERSION = 2
 # Above 100-500, which Elastic's own templates and most shippers use.
 PRIORITY = 600
 
-FOLDER = files("storage_tiering.warm").joinpath("templates")
+FOLDER = files("storage_tiering.warm.elastic").joinpath("index_templates")
 FIELDS = {
     "orders": "order_fields",
     "events": "event_fields",

@@ -7,7 +7,7 @@ which says the period. Until then it waits here; the change moves it.
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage_tiering.warm.database import Database, Row
+from storage_tiering.warm.sqlite.database import Database, Row
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS unplaced (

@@ -10,7 +10,7 @@ import msgspec
 from schemas.errors import Rejected
 from schemas.instants import to_instant
 from storage_tiering.tier import EventRecord, OrderRecord
-from storage_tiering.warm.database import Database, Row
+from storage_tiering.warm.sqlite.database import Database, Row
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 SUFFIX = ".sqlite"

@@ -15,11 +15,11 @@ from schemas.event import Location
 from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
-from storage_tiering.letters import Letter
+from storage_tiering.dead_letters import Letter
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import EventRecord, OrderRecord
-from storage_tiering.warm.elastic_periods import Names, month_of
-from storage_tiering.warm.period import check_period
+from storage_tiering.warm.elastic.periods import Names, month_of
+from storage_tiering.warm.sqlite.period import check_period
 
 DELIVERED = "DELIVERED"
 # What an accepted event's original is searched by.

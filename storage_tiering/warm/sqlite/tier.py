@@ -17,8 +17,9 @@ from schemas.keys import order_key
 from schemas.order import OrderDocument
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
-from storage_tiering.warm.database import Row
-from storage_tiering.warm.period import (
+from storage_tiering.warm.sqlite.database import Row
+from storage_tiering.warm.sqlite.pending_events import Unplaced
+from storage_tiering.warm.sqlite.period import (
     PERIOD,
     SUFFIX,
     PeriodFile,
@@ -27,7 +28,6 @@ from storage_tiering.warm.period import (
     event_row,
     period_end,
 )
-from storage_tiering.warm.unplaced import Unplaced
 
 KEEP_MS = 92 * DAY_MS
 
