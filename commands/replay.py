@@ -98,7 +98,7 @@ def replay(
         counts,
         until,
         bad.append,
-        lambda data, event: seal_event(data, event, keys),
+        lambda data, event: seal_event(data, event, keys, has_all_keys=False),
     )
     with progress(counts.read - len(bad)) as advance:
         steps = (

@@ -43,6 +43,7 @@ from dataflows.state.store import StoreFull
 from dataflows.track import EPOCH, Track, build, recovery
 from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
+from privacy.place import link_event
 from privacy.seal import seal_event
 from schemas import topics
 from schemas.errors import OrdertideError
@@ -247,6 +248,7 @@ def assemble(
         lambda data, event: seal_event(data, event, keys),
         lambda data: seal_rejected(data, keys),
         keys.batch,
+        lambda event: link_event(event, keys),
     )
     layout = LayoutWatch(connection, topics.EVENTS)
     source = SourceSettings(

@@ -14,6 +14,7 @@ from schemas.instants import EPOCH, ONE_MS
 Headers = list[tuple[str, bytes | None]]
 Seal = Callable[[bytes, Event], bytes]
 Hide = Callable[[bytes], bytes]
+Link = Callable[[Event], None]
 # Keys made inside it are stored with one fsync.
 Together = Callable[[], AbstractContextManager[None]]
 
@@ -44,10 +45,20 @@ class Decoder:
     """Decodes messages. `seal` hides personal data before anything keeps the bytes."""
 
     def __init__(
-        self, intake: Intake, seal: Seal, hide: Hide, together: Together = nullcontext
+        self,
+        intake: Intake,
+        seal: Seal,
+        hide: Hide,
+        together: Together = nullcontext,
+        link: Link = lambda _event: None,
     ) -> None:
-        """`intake` knows the lifecycle; `hide` seals the personal in bytes that are no event."""
+        """Create a decoder.
+
+        `intake` has the lifecycle. `hide` seals the personal data in bytes that are no event.
+        `link` notes the customer, order and numbers that an event without personal data names.
+        """
         self.intake = intake
+        self.link = link
         self.seal = seal
         self.hide = hide
         self.together = together
@@ -65,9 +76,13 @@ class Decoder:
         """What an event gives.
 
         Raises:
-            Rejected: see `Intake.fact`.
+            Rejected: see `Intake.fact`; or `foreign_sealed`.
         """
-        raw = self.seal(data, event) if event.personal else data
+        if event.personal:
+            raw = self.seal(data, event)
+        else:
+            self.link(event)
+            raw = data
         fact = self.intake.fact(event, event.order_id or "", raw, arrival_at, origin)
         if event.order_id is None:
             return Decoded(None, question(event, fact), [])

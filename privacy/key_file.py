@@ -1,9 +1,9 @@
 """The key store in one local file of wrapped keys, shared by the processes of a host.
 
-New keys are appended under a lock. An erased one goes by writing the file anew and putting it in
-the old one's place; the others see from the file's identity that they have to read it again. All
-lines are held in memory, about half a kilobyte a key: beyond some millions of customers, put a key
-service behind the KeyStore protocol. Never on a network disk: locks and fsync don't hold there.
+New keys, links and tombstones are appended under a lock. An erased key is removed by rewriting the
+file and replacing the old one; other processes detect the new file and read it again. All lines are
+held in memory, about half a kilobyte a key: beyond some millions of customers, put a key service
+behind the KeyStore protocol. Never on a network disk: locks and fsync don't hold there.
 
 What a backup or an unwiped block still holds of an erased key is wrapped: keep the master key out
 of the backups that hold the key file.
@@ -11,14 +11,25 @@ of the backups that hold the key file.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock, local
 
-from privacy.key_lines import Line, decode_head, decode_lines, encode_head, encode_line
-from privacy.keystore import Key, new_key
+from privacy.key_lines import (
+    Erased,
+    Line,
+    Link,
+    Record,
+    decode_head,
+    decode_lines,
+    encode_head,
+    encode_line,
+    marked,
+)
+from privacy.keystore import Key, KeyErased, is_customer
 from privacy.master import make_master, read_master, replace_durably
+from privacy.register import Register, new_key_id, new_secret
 from schemas.errors import StateError
 
 
@@ -39,6 +50,7 @@ class FileKeyStore:
         self.thread = local()
         self.descriptor = -1
         self.unsynced = False
+        self.register = Register()
         with self._explained(), self._alone():
             if not path.exists() and not self.master_path.exists():
                 make_master(self.master_path)
@@ -52,11 +64,16 @@ class FileKeyStore:
             self.close()
             raise
 
-    def key_for(self, tenant: str, customer: str) -> Key:
-        digest = self.master.digest(tenant, customer)
+    @property
+    def is_linking(self) -> bool:
+        """As of the last batch: looking at the file for every event would cost 3 us."""
+        return self.register.is_linking
+
+    def key_for(self, tenant: str, subject: str) -> Key:
+        digest = self.master.digest(tenant, subject)
         with self.lock, self._explained():
             self._catch_up()
-            line = self.by_customer.get(digest) or self._make(digest)
+            line = self._find(digest) or self._make(digest, of_customer=is_customer(subject))
             if not getattr(self.thread, "batches", 0):
                 self._sync()
             return self._key(line)
@@ -64,23 +81,46 @@ class FileKeyStore:
     def find(self, key_id: str) -> Key | None:
         with self.lock, self._explained():
             self._catch_up()
-            line = self.by_id.get(key_id)
+            line = self.register.by_id.get(key_id)
             return self._key(line) if line else None
 
-    def erase(self, tenant: str, customer: str) -> str | None:
-        digest = self.master.digest(tenant, customer)
+    def is_erased(self, key_id: str) -> bool:
+        with self.lock, self._explained():
+            self._catch_up()
+            return key_id in self.register.erased_ids
+
+    def link(self, tenant: str, below: str, above: str, *, below_tenant: str | None = None) -> None:
+        lower = self.master.digest(tenant if below_tenant is None else below_tenant, below)
+        upper = self.master.digest(tenant, above)
+        with self.lock, self._explained():
+            self._catch_up()
+            register = self.register
+            if upper in register.erased:
+                if lower not in register.erased:
+                    with self._alone():
+                        self._catch_up()
+                        self._erase([lower])
+            elif register.is_linked(lower, upper):
+                return
+            elif register.is_relevant(lower):
+                links = [(lower, upper), *register.remembered(upper)]
+                with self._alone():
+                    self._catch_up()
+                    self._append_all([Link(*link) for link in links])
+            else:
+                register.remember(lower, upper)
+
+    def erase(self, tenant: str, *subjects: str, keys: Iterable[str] = ()) -> list[str]:
+        digests = [self.master.digest(tenant, subject) for subject in subjects]
         with self.lock, self._explained(), self._alone():
             self._catch_up()
-            erased = self.by_customer.get(digest)
-            if erased is None:
-                return None
-            kept = (encode_line(line) for line in self.by_id.values() if line is not erased)
-            replace_durably(self.path, [encode_head(self.master), *kept])
-            self._read_all()
-            return erased.key
+            by_id = self.register.by_id
+            return self._erase([*digests, *(by_id[key].customer for key in keys if key in by_id)])
 
     @contextmanager
     def batch(self) -> Iterator[None]:
+        with self.lock, self._explained():
+            self._catch_up()
         self.thread.batches = getattr(self.thread, "batches", 0) + 1
         try:
             yield
@@ -90,7 +130,7 @@ class FileKeyStore:
                 self._sync()
 
     def close(self) -> None:
-        """Let go of the file; the store can't be used any more."""
+        """Close the file; the store can't be used any more."""
         with self.lock:
             if self.descriptor >= 0:
                 os.close(self.descriptor)
@@ -102,25 +142,53 @@ class FileKeyStore:
             raise StateError(f"{self.path}: key {line.key} is damaged; restore the file")
         return Key(line.key, secret)
 
-    def _make(self, digest: str) -> Line:
+    def _find(self, digest: str) -> Line | None:
+        """The key of a subject; raises KeyErased."""
+        if erased := self.register.erased.get(digest):
+            raise KeyErased(erased.key)
+        return self.register.by_subject.get(digest)
+
+    def _make(self, digest: str, *, of_customer: bool) -> Line:
         """Append a key, unless another process was first."""
         with self._alone():
             self._catch_up()
-            if digest in self.by_customer:
-                return self.by_customer[digest]
-            key = new_key()
-            bare = Line(key.key_id, digest, b"")
-            line = Line(key.key_id, digest, self.master.wrap(key.secret, bare.bound_to))
-            self._append(encode_line(line))
-            self._hold([line])
+            if found := self._find(digest):
+                return found
+            bare = Line(new_key_id(), digest, b"", of_customer)
+            wrapped = self.master.wrap(new_secret(), bare.bound_to)
+            line = Line(bare.key, digest, wrapped, of_customer)
+            links = [Link(*link) for link in self.register.remembered(digest)]
+            self._append_all([line, *links])
             return line
+
+    def _erase(self, digests: list[str]) -> list[str]:
+        """Write tombstones; the file anew where a key has to leave it. Alone."""
+        register = self.register
+        new = [digest for digest in register.tree(digests) if digest not in register.erased]
+        lines = [(digest, register.by_subject.get(digest)) for digest in new]
+        erased = [line.key for _, line in lines if line]
+        tombstones = [Erased(digest, line.key if line else new_key_id()) for digest, line in lines]
+        self._append_all(tombstones)
+        if erased:
+            kept = map(encode_line, register.records())
+            replace_durably(self.path, [encode_head(self.master), *kept])
+            self._read_all()
+        self._sync()
+        return erased
+
+    def _append_all(self, records: Iterable[Record]) -> None:
+        """Append records, each with its mark, and take them in."""
+        whole = [one if isinstance(one, Line) else marked(one, self.master) for one in records]
+        if whole:
+            self._append(b"".join(map(encode_line, whole)))
+            self.register.add(whole)
 
     def _append(self, data: bytes) -> None:
         os.ftruncate(self.descriptor, self.size_bytes)  # what a killed process left of a line
         written = os.pwrite(self.descriptor, data, self.size_bytes)
         if written < len(data):
             os.ftruncate(self.descriptor, self.size_bytes)
-            raise StateError(f"{self.path}: no room for a new key; free some space")
+            raise StateError(f"{self.path}: no room for a new line; free some space")
         self.size_bytes += written
         self.unsynced = True
 
@@ -141,8 +209,8 @@ class FileKeyStore:
     def _read_all(self) -> None:
         self.close()
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        self.by_customer: dict[str, Line] = {}
-        self.by_id: dict[str, Line] = {}
+        recent, self.register = self.register.recent, Register()
+        self.register.recent = recent
         self.size_bytes = 0
         self._read_on()
 
@@ -155,15 +223,11 @@ class FileKeyStore:
             rest = decode_head(data, self.master, self.path, self.master_path)
         else:
             rest = data
-        lines = decode_lines(rest, self.path)
+        lines = decode_lines(rest, self.master, self.path)
         self.size_bytes += len(data)
         # Whoever wrote them may not have come to the fsync yet, and we are going to rely on them.
         self.unsynced = self.unsynced or bool(lines)
-        self._hold(lines)
-
-    def _hold(self, lines: list[Line]) -> None:
-        self.by_customer.update({line.customer: line for line in lines})
-        self.by_id.update({line.key: line for line in lines})
+        self.register.add(lines)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

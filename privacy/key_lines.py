@@ -1,9 +1,13 @@
-"""The lines of a key file: NDJSON, a head that tells a wrong master key, then a line per key.
+"""The lines of a key file: NDJSON, a head that shows a wrong master key, then a line a record.
 
-    {"format": 1, "check": base64}
-    {"key": id, "customer": digest, "wrapped": base64}
+    {"format": 2, "check": base64}
+    {"is": "key", "key": id, "customer": digest, "wrapped": base64, "of_customer": false}
+    {"is": "link", "below": digest, "above": digest, "mark": base64}
+    {"is": "erased", "erased": digest, "key": id, "mark": base64}
 
-The customer is a digest under the master key: the file says nothing about who has a key.
+Subjects are digests under the master key: the file doesn't reveal who has a key or was erased. A
+`mark` is an empty text wrapped for its line: a tombstone with a flipped bit is damage, and not the
+tombstone of somebody else.
 """
 
 from pathlib import Path
@@ -13,7 +17,7 @@ import msgspec
 from privacy.master import Master
 from schemas.errors import StateError
 
-FORMAT = 1
+FORMAT = 2
 CHECK = b"ordertide key file"
 
 
@@ -24,21 +28,49 @@ class Head(msgspec.Struct, frozen=True):
     check: bytes
 
 
-class Line(msgspec.Struct, frozen=True):
-    """A key: its id, whose it is (`Master.digest`), and itself, wrapped."""
+class Line(msgspec.Struct, frozen=True, tag_field="is", tag="key", omit_defaults=True):
+    """A key: its id, its subject (`Master.digest`), and itself, wrapped."""
 
     key: str
     customer: str
     wrapped: bytes
+    of_customer: bool = True
 
     @property
     def bound_to(self) -> str:
-        """What the wrapping is bound to: a key wrapped for one customer isn't one for another."""
+        """What the wrapping is bound to: a key wrapped for one subject isn't one for another."""
         return f"{self.key} {self.customer}"
 
 
+class Link(msgspec.Struct, frozen=True, tag_field="is", tag="link"):
+    """A link: erasing `above` erases `below`."""
+
+    below: str
+    above: str
+    mark: bytes = b""
+
+    @property
+    def bound_to(self) -> str:
+        """What the mark is bound to."""
+        return f"link {self.below} {self.above}"
+
+
+class Erased(msgspec.Struct, frozen=True, tag_field="is", tag="erased"):
+    """A tombstone: the subject, and the id of its erased key, or a new id if it had none."""
+
+    erased: str
+    key: str
+    mark: bytes = b""
+
+    @property
+    def bound_to(self) -> str:
+        """What the mark is bound to."""
+        return f"erased {self.erased} {self.key}"
+
+
+Record = Line | Link | Erased
 HEAD = msgspec.json.Decoder(Head)
-LINE = msgspec.json.Decoder(Line)
+LINE = msgspec.json.Decoder(Record)
 
 
 def encode_head(master: Master) -> bytes:
@@ -46,9 +78,14 @@ def encode_head(master: Master) -> bytes:
     return msgspec.json.encode(Head(FORMAT, master.wrap(CHECK, "head"))) + b"\n"
 
 
-def encode_line(line: Line) -> bytes:
-    """The line of a key."""
+def encode_line(line: Record) -> bytes:
+    """The line of a record."""
     return msgspec.json.encode(line) + b"\n"
+
+
+def marked(record: Link | Erased, master: Master) -> Link | Erased:
+    """The record with its mark."""
+    return msgspec.structs.replace(record, mark=master.wrap(b"", record.bound_to))
 
 
 def decode_head(data: bytes, master: Master, path: Path, master_path: Path) -> bytes:
@@ -75,13 +112,17 @@ def decode_head(data: bytes, master: Master, path: Path, master_path: Path) -> b
     return rest
 
 
-def decode_lines(data: bytes, path: Path) -> list[Line]:
-    """The keys in whole lines.
+def decode_lines(data: bytes, master: Master, path: Path) -> list[Record]:
+    """The records in whole lines.
 
     Raises:
         StateError: a line is damaged.
     """
     try:
-        return [LINE.decode(line) for line in data.splitlines()]
+        records = [LINE.decode(line) for line in data.splitlines()]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StateError(f"{path}: a line is damaged, {error}; restore the file") from error
+    for record in records:
+        if not isinstance(record, Line) and master.unwrap(record.mark, record.bound_to) is None:
+            raise StateError(f"{path}: a line is damaged, its mark differs; restore the file")
+    return records

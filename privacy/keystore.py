@@ -1,24 +1,30 @@
-"""What a key store is: one key per customer, made when first asked for, erased on request."""
+"""The key store: one key a subject, created on first use, erased on request, then never created.
 
-import secrets
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from threading import RLock
+A subject is a customer, else an order, else a number (a waybill or a reference), as far as the
+event names one. Links lead from a customer to the orders and from an order to its numbers, so that
+erasing the customer also reaches what was sealed while nobody knew whose it was. An erased subject
+leaves a tombstone.
+"""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from schemas.errors import OrdertideError
 from schemas.keys import SEPARATOR
 
-KEY_BYTES = 64  # AES-256-SIV takes two keys of 32 bytes
-KEY_ID_BYTES = 16
-
 
 class KeyErased(OrdertideError):
-    """The key that something was sealed under is gone, and with it what was sealed."""
+    """The key of a sealed value has been erased, so the value can't be opened any more."""
+
+    def __init__(self, key_id: str) -> None:
+        """`key_id` is the key's id, or of a subject that was erased before it had one a new id."""
+        super().__init__(f"personal data under key {key_id}: the key has been erased")
+        self.key_id = key_id
 
 
 class Key(NamedTuple):
-    """A customer's key. `key_id` is random: it says nothing about the customer."""
+    """A subject's key. `key_id` is random: it reveals nothing about the subject."""
 
     key_id: str
     secret: bytes
@@ -29,39 +35,54 @@ class Key(NamedTuple):
 
 
 class KeyStore(Protocol):
-    """Keeps keys by (tenant, customer). Safe to use from several threads.
+    """Keys by (tenant, subject). Safe to use from several threads.
 
-    `customer` is a customer_id, or what `subject_of` makes where there is none.
+    `subject` is a customer_id, or the result of `subject_of` where there is none.
     """
 
-    def key_for(self, tenant: str, customer: str) -> Key:
-        """The key of a customer; made, and durable, when it is asked for the first time.
+    def key_for(self, tenant: str, subject: str) -> Key:
+        """The key of a subject, created and durable on first use.
 
         Raises:
+            KeyErased: the subject has been erased.
             StateError: the store can't be read or written.
         """
 
     def find(self, key_id: str) -> Key | None:
-        """The key with this id; None if it has been erased or never was."""
+        """The key with this id; None if it has been erased or never existed."""
 
-    def erase(self, tenant: str, customer: str) -> str | None:
-        """Forget the key of a customer for good; its id, None if there was none.
+    def is_erased(self, key_id: str) -> bool:
+        """Whether this id belongs to an erased subject."""
 
-        The next `key_for` makes another key: what comes later can be read, what was sealed before
-        can't.
+    def link(self, tenant: str, below: str, above: str, *, below_tenant: str | None = None) -> None:
+        """Note that erasing the subject `above` has to erase `below`; at once if it is erased.
+
+        Kept only where `below` has a key, or something with a key below it; what is linked before
+        is remembered for a while.
+        """
+
+    @property
+    def is_linking(self) -> bool:
+        """Whether links of events without personal data matter: something is erased or to link."""
+
+    def erase(self, tenant: str, *subjects: str, keys: Iterable[str] = ()) -> list[str]:
+        """Erase subjects with all that is linked below them, and the holders of `keys` (ids).
+
+        They stay erased: `key_for` raises KeyErased from then on. Returns the ids of the keys that
+        were erased.
         """
 
     def batch(self) -> AbstractContextManager[None]:
-        """Keys made inside are durable only when it ends: one fsync for many keys."""
+        """Keys created inside are durable only when it ends: one fsync for many keys."""
 
 
 def subject_of(
     customer_id: str | None = None, order_id: str | None = None, other: str | None = None
 ) -> str:
-    """Whose key seals personal data: the customer's, else the order's, else that of `other`.
+    """The subject whose key seals personal data: the customer, else the order, else `other`.
 
     `other` is a waybill, or whatever else names the record. The separator can't occur in an id, so
-    that an order never shares the key of a customer with the same number.
+    an order never shares the key of a customer with the same number.
     """
     if customer_id:
         return customer_id
@@ -70,40 +91,6 @@ def subject_of(
     return f"other{SEPARATOR}{other or ''}"
 
 
-def new_key() -> Key:
-    """A key that nobody has."""
-    return Key(secrets.token_hex(KEY_ID_BYTES), secrets.token_bytes(KEY_BYTES))
-
-
-class MemoryKeyStore:
-    """A KeyStore that lasts as long as its process: what it sealed is unreadable afterwards."""
-
-    def __init__(self) -> None:
-        """No keys."""
-        self.lock = RLock()
-        self.by_customer: dict[tuple[str, str], Key] = {}
-        self.by_id: dict[str, Key] = {}
-
-    def key_for(self, tenant: str, customer: str) -> Key:
-        with self.lock:
-            key = self.by_customer.get((tenant, customer))
-            if key is None:
-                key = self.by_customer[tenant, customer] = new_key()
-                self.by_id[key.key_id] = key
-            return key
-
-    def find(self, key_id: str) -> Key | None:
-        with self.lock:
-            return self.by_id.get(key_id)
-
-    def erase(self, tenant: str, customer: str) -> str | None:
-        with self.lock:
-            key = self.by_customer.pop((tenant, customer), None)
-            if key is None:
-                return None
-            del self.by_id[key.key_id]
-            return key.key_id
-
-    @contextmanager
-    def batch(self) -> Iterator[None]:
-        yield
+def is_customer(subject: str) -> bool:
+    """Whether a subject is a customer, and not an order or a number."""
+    return SEPARATOR not in subject

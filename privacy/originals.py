@@ -1,81 +1,94 @@
 """Sealing what was rejected: bytes that may be anything, kept until somebody has mended them.
 
-In readable JSON every `personal` is sealed where it stands, under the key of the customer that it
-stands with. What speaks of `personal` but can't be read, or hides JSON in a text or in base64, is
-sealed whole, under a key of its own: `{"sealed_original": base64, "key": key_id}`.
+In readable JSON every `personal` is sealed where it stands, at the place that the record names: the
+same as the event's, so that it is accepted when it comes back. What mentions `personal` but can't
+be read, or hides JSON in a text or in base64, is sealed whole, under a key of its own:
+`{"sealed_original": base64, "key": key_id}`. That key is linked to every customer, order and number
+that the bytes mention, so that erasing one of them erases the original.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import NamedTuple
 
 import msgspec
 
 from privacy.keystore import KeyStore, subject_of
-from privacy.seal import FIELDS, is_sealed, open_bytes, seal, seal_bytes
-from schemas.keys import DEFAULT_TENANT
+from privacy.mentions import mentions
+from privacy.place import ORIGINAL, Named, Place, numbers_of
+from privacy.seal import FIELDS, is_sealed, open_bytes, seal_at
+from schemas.cloudevents import FIELDS as ENVELOPE
 
-ORIGINAL = b"ordertide original 1"
+Headers = Iterable[tuple[str, bytes | None]]
+Treat = Callable[[bytes, Place], bytes]
+
 ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 HIDING = b"data_base64"  # how a CloudEvent carries what isn't text
 DEEPEST = 32  # each level is copied on the way down; a bomb shall not cost more than that
 ESCAPED = re.compile(rb"\\u00([0-7][0-9a-fA-F])")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+CE = "ce_"
+WHOLE = Place(field=ORIGINAL)  # its key is its own, which binds it as well as a name would
+References = dict[str, str | list[str]] | None
 
 
-class Subject(NamedTuple):
-    """Whose data this is: as much as the record has said so far."""
+def seal_rejected(data: bytes, keystore: KeyStore, headers: Headers = ()) -> bytes:
+    """A rejected original without readable personal data; as it came if it can't have any.
 
-    tenant: str
-    customer_id: str | None
-    order_id: str | None
-    other: str
-    depth: int = 0
-
-    def within(self, fields: dict[str, msgspec.Raw]) -> "Subject":
-        """Whose data the values of `fields` are."""
-        return Subject(
-            text_of(fields.get("tenant")) or self.tenant,
-            text_of(fields.get("customer_id")) or self.customer_id,
-            text_of(fields.get("order_id")) or self.order_id,
-            text_of(fields.get("waybill")) or self.other,
-            self.depth + 1,
-        )
-
-
-def seal_rejected(data: bytes, keystore: KeyStore) -> bytes:
-    """A rejected original without readable personal data; as it came if it can't have any."""
+    `headers` of a binary CloudEvent name whose it is.
+    """
     if not may_be_personal(data):
         return data
-    name = sha256(data).hexdigest()
+    around = around_of(headers)
+
+    def treat(value: bytes, place: Place) -> bytes:
+        return seal_personal(value, place, keystore)
+
     try:
-        return seal_json(data, Subject(DEFAULT_TENANT, None, None, name), keystore)
+        return walk(data, around, treat)
     except UNREADABLE:
-        return seal_original(data, name, keystore)
+        return seal_original(data, around, keystore)
 
 
-def seal_original(data: bytes, name: str, keystore: KeyStore) -> bytes:
-    """The whole original sealed, under the key of `name`."""
-    key = keystore.key_for(DEFAULT_TENANT, subject_of(other=name))
-    sealed = seal_bytes(data, key, ORIGINAL)
+def seal_original(data: bytes, around: Place, keystore: KeyStore) -> bytes:
+    """The whole original sealed, under a key of its own."""
+    own = Place(number=sha256(data).hexdigest())
+    for tenant, subject in mentions(data, around):
+        keystore.link(tenant, own.subject, subject, below_tenant=own.tenant)
+    sealed = seal_at(WHOLE, data, keystore, of=own)
     return msgspec.json.encode({"sealed_original": sealed["sealed"], "key": sealed["key"]})
 
 
-def open_rejected(data: bytes, keystore: KeyStore) -> bytes:
-    """The original of what `seal_rejected` sealed whole; anything else as it is.
+def open_rejected(data: bytes, keystore: KeyStore, headers: Headers = ()) -> bytes:
+    """The original of what `seal_rejected` sealed, whole or in place; anything else as it is.
 
     Raises:
         KeyErased: the key has been erased.
-        StateError: the sealed bytes are damaged.
+        StateError: the sealed bytes are damaged, or were copied from another record.
     """
-    if not data.startswith(b'{"sealed_original":'):
+    if data.startswith(b'{"sealed_original":'):
+        return open_original(data, keystore)
+
+    def treat(value: bytes, place: Place) -> bytes:
+        personal = msgspec.json.decode(value)
+        return open_bytes(personal, keystore, place) if is_sealed(personal) else value
+
+    if b'"sealed"' not in data:
         return data
+    try:
+        return walk(data, around_of(headers), treat)
+    except UNREADABLE:
+        return data
+
+
+def open_original(data: bytes, keystore: KeyStore) -> bytes:
+    """What was sealed whole; raises like `open_rejected`."""
     try:
         fields = msgspec.json.decode(data, type=dict[str, str])
     except UNREADABLE:
         return data  # something that only begins like one
     sealed = {"sealed": fields.get("sealed_original"), "key": fields.get("key")}
-    return open_bytes(sealed, keystore, ORIGINAL) if is_sealed(sealed) else data
+    return open_bytes(sealed, keystore, WHOLE) if is_sealed(sealed) else data
 
 
 def may_be_personal(data: bytes) -> bool:
@@ -85,20 +98,31 @@ def may_be_personal(data: bytes) -> bool:
     return b"personal" in plain or HIDING in plain
 
 
-def seal_json(data: bytes, subject: Subject, keystore: KeyStore) -> bytes:
-    """JSON with every `personal` in it sealed.
+def around_of(headers: Headers) -> Place:
+    """The place that the headers of a binary CloudEvent name."""
+    named = {
+        ENVELOPE.get(name.removeprefix(CE), name.removeprefix(CE)): value.decode("utf-8", "replace")
+        for name, value in headers
+        if name.startswith(CE) and value
+    }
+    return within(
+        Place(), {name: msgspec.Raw(msgspec.json.encode(text)) for name, text in named.items()}
+    )
+
+
+def walk(data: bytes, around: Place, treat: Treat, depth: int = 0) -> bytes:
+    """JSON with every `personal` in it treated at its place.
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError: it can't be read, or only on a second look.
     """
-    if subject.depth > DEEPEST:
+    if depth > DEEPEST:
         raise msgspec.DecodeError("nested too deeply")
     match data.lstrip()[:1]:
         case b"{":
-            return seal_fields(FIELDS.decode(data), subject, keystore)
+            return walk_fields(FIELDS.decode(data), around, treat, depth + 1)
         case b"[":
-            inside = subject._replace(depth=subject.depth + 1)
-            items = [seal_json(bytes(item), inside, keystore) for item in ITEMS.decode(data)]
+            items = [walk(bytes(item), around, treat, depth + 1) for item in ITEMS.decode(data)]
             return msgspec.json.encode([msgspec.Raw(item) for item in items])
         case _:
             check_plain(msgspec.json.decode(data))
@@ -106,7 +130,7 @@ def seal_json(data: bytes, subject: Subject, keystore: KeyStore) -> bytes:
 
 
 def check_plain(value: object) -> None:
-    """See that a number or text isn't JSON in disguise.
+    """Check that a number or text isn't JSON in disguise.
 
     Raises:
         msgspec.DecodeError: it is.
@@ -115,28 +139,65 @@ def check_plain(value: object) -> None:
         raise msgspec.DecodeError("JSON within a text")
 
 
-def seal_fields(fields: dict[str, msgspec.Raw], around: Subject, keystore: KeyStore) -> bytes:
-    """An object with every `personal` in it sealed; raises like `seal_json`."""
-    names = {name.lower() for name in fields}
-    if HIDING.decode() in names:
+def walk_fields(fields: dict[str, msgspec.Raw], around: Place, treat: Treat, depth: int) -> bytes:
+    """An object with every `personal` in it treated; raises like `walk`."""
+    if HIDING.decode() in {name.lower() for name in fields}:
         raise msgspec.DecodeError("JSON within base64")
-    subject = around.within(fields)
-    sealed = {
-        name: (seal_personal if name.lower() == "personal" else seal_json)(
-            bytes(value), subject, keystore
-        )
+    place = within(around, fields)
+    treated = {
+        name: treat(bytes(value), place)
+        if name.lower() == "personal"
+        else walk(bytes(value), place, treat, depth)
         for name, value in fields.items()
     }
-    return msgspec.json.encode({name: msgspec.Raw(value) for name, value in sealed.items()})
+    return msgspec.json.encode({name: msgspec.Raw(value) for name, value in treated.items()})
 
 
-def seal_personal(data: bytes, subject: Subject, keystore: KeyStore) -> bytes:
+def within(around: Place, fields: dict[str, msgspec.Raw]) -> Place:
+    """The place of the values of `fields`: what these name goes before what is around them."""
+    if "specversion" in fields:  # a CloudEvent
+        fields = {ENVELOPE.get(name, name): value for name, value in fields.items()}
+    numbers = number_in(fields)
+    own = {
+        "tenant": text_of(fields.get("tenant")),
+        "customer_id": text_of(fields.get("customer_id")),
+        "order_id": text_of(fields.get("order_id")),
+        "number": numbers,
+        "source": text_of(fields.get("source")),
+        "event_id": text_of(fields.get("event_id")),
+    }
+    return around._replace(**{name: text for name, text in own.items() if text})
+
+
+def number_in(fields: dict[str, msgspec.Raw]) -> str | None:
+    """The waybill, else the first reference, as `numbers_of` has it."""
+    if waybill := text_of(fields.get("waybill")):
+        return waybill
+    try:
+        references = msgspec.json.decode(fields.get("references", b"{}"), type=References)
+    except msgspec.DecodeError:
+        return None  # no references, which may be why it was rejected
+    return next(iter(numbers_of(Named(references=references))), None)
+
+
+def seal_personal(data: bytes, place: Place, keystore: KeyStore) -> bytes:
     """The sealed form of the value of a field `personal`; nothing stays nothing."""
     personal = msgspec.json.decode(data)
     if personal is None or personal == {} or is_sealed(personal):
         return data
-    whose = subject_of(subject.customer_id, subject.order_id, subject.other)
-    return msgspec.json.encode(seal(personal, keystore.key_for(subject.tenant, whose)))
+    link_place(place, keystore)
+    plain = msgspec.json.encode(personal, order="sorted")
+    of = place if place.is_named else Place(number=sha256(data).hexdigest())
+    return msgspec.json.encode(seal_at(place, plain, keystore, of=of))
+
+
+def link_place(place: Place, keystore: KeyStore) -> None:
+    """Note the links that a place shows."""
+    order = subject_of(order_id=place.order_id) if place.order_id else ""
+    if order and place.customer_id:
+        keystore.link(place.tenant, order, place.customer_id)
+    if place.number and (order or place.customer_id):
+        keystore.link(place.tenant, subject_of(other=place.number), order or place.customer_id)
 
 
 def text_of(value: msgspec.Raw | None) -> str | None:

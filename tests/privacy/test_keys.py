@@ -1,5 +1,6 @@
 """What every key store promises, and what a file adds: wrapping, other processes, damage."""
 
+import json
 import os
 import stat
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from privacy.keys import FileKeyStore, KeyStore, MemoryKeyStore, subject_of
+from privacy.keys import FileKeyStore, KeyErased, KeyStore, MemoryKeyStore, subject_of
 from schemas.errors import StateError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,16 +54,70 @@ def test_customers_and_tenants_have_keys_of_their_own(keystore: KeyStore) -> Non
     assert len({key.key_id for key in keys}) == len({key.secret for key in keys}) == len(asked)
 
 
-def test_an_erased_key_is_gone_and_the_next_is_another(keystore: KeyStore) -> None:
+def test_an_erased_subject_stays_erased(keystore: KeyStore) -> None:
     key, other = keystore.key_for("default", "ada"), keystore.key_for("default", "bob")
-    assert keystore.erase("default", "ada") == key.key_id
+    assert keystore.erase("default", "ada") == [key.key_id]
     assert keystore.find(key.key_id) is None
+    assert keystore.is_erased(key.key_id)
     assert keystore.find(other.key_id) == other
-    assert keystore.key_for("default", "ada").key_id != key.key_id
+    assert not keystore.is_erased(other.key_id)
+    with pytest.raises(KeyErased, match=key.key_id):
+        keystore.key_for("default", "ada")
+    assert keystore.erase("default", "ada") == []
+    assert keystore.key_for("other tenant", "ada").key_id != key.key_id
 
 
-def test_erasing_an_unknown_customer_erases_nothing(keystore: KeyStore) -> None:
-    assert keystore.erase("default", "nobody") is None
+def test_a_subject_can_be_erased_before_it_has_a_key(keystore: KeyStore) -> None:
+    assert keystore.erase("default", "nobody") == []
+    with pytest.raises(KeyErased) as caught:
+        keystore.key_for("default", "nobody")
+    assert keystore.is_erased(caught.value.key_id)
+
+
+def test_a_subject_is_erased_by_the_id_of_its_key(keystore: KeyStore) -> None:
+    key = keystore.key_for("default", subject_of(other="SF1"))
+    assert keystore.erase("default", keys=[key.key_id, "0" * 32]) == [key.key_id]
+    with pytest.raises(KeyErased):
+        keystore.key_for("default", subject_of(other="SF1"))
+
+
+@pytest.mark.parametrize("links_come", ["before the keys", "after the keys", "after the erasure"])
+def test_erasing_a_customer_erases_orders_and_numbers(keystore: KeyStore, links_come: str) -> None:
+    order, number = subject_of(order_id="4711"), subject_of(other="SF1")
+    links = [(number, order), (order, "ada")]
+    if links_come == "before the keys":
+        for below, above in links:
+            keystore.link("default", below, above)
+    keys = [keystore.key_for("default", subject) for subject in ("ada", order, number, "bob")]
+    if links_come == "after the keys":
+        for below, above in links:
+            keystore.link("default", below, above)
+    keystore.erase("default", "ada")
+    if links_come == "after the erasure":
+        for below, above in reversed(links):
+            keystore.link("default", below, above)
+    assert [keystore.find(key.key_id) for key in keys] == [None, None, None, keys[3]]
+    for subject in (order, number):
+        with pytest.raises(KeyErased):
+            keystore.key_for("default", subject)
+
+
+def test_erasing_a_number_leaves_its_order_and_another_tenants(keystore: KeyStore) -> None:
+    order, number = subject_of(order_id="4711"), subject_of(other="SF1")
+    kept = [keystore.key_for(tenant, order) for tenant in ("default", "other")]
+    kept.append(keystore.key_for("other", number))
+    keystore.link("default", number, order)
+    keystore.erase("default", number)
+    assert [keystore.find(key.key_id) for key in kept] == kept
+
+
+def test_links_matter_once_something_is_erased_or_sealed_without_a_customer(
+    keystore: KeyStore,
+) -> None:
+    keystore.key_for("default", "ada")
+    assert not keystore.is_linking
+    keystore.key_for("default", subject_of(order_id="4711"))
+    assert keystore.is_linking
 
 
 def test_a_key_does_not_show_its_secret(keystore: KeyStore) -> None:
@@ -107,12 +162,66 @@ def test_an_erased_key_leaves_the_file(path: Path) -> None:
     store = FileKeyStore(path)
     key = store.key_for("default", "ada")
     kept = store.key_for("default", "bob")
+    wrapped = json.loads(path.read_bytes().splitlines()[1])["wrapped"]
     store.erase("default", "ada")
-    assert key.key_id.encode() not in path.read_bytes()
+    assert wrapped.encode() not in path.read_bytes()
     store.close()
     again = FileKeyStore(path)
     assert (again.find(key.key_id), again.find(kept.key_id)) == (None, kept)
+    with pytest.raises(KeyErased, match=key.key_id):
+        again.key_for("default", "ada")
     again.close()
+
+
+def test_links_are_kept_when_the_file_is_opened_again(path: Path) -> None:
+    order = subject_of(order_id="4711")
+    store = FileKeyStore(path)
+    key = store.key_for("default", order)
+    store.link("default", order, "ada")
+    size_bytes = path.stat().st_size
+    store.link("default", order, "ada")
+    assert path.stat().st_size == size_bytes
+    store.close()
+    again = FileKeyStore(path)
+    assert again.erase("default", "ada") == [key.key_id]
+    again.close()
+
+
+def test_a_process_that_opened_the_file_before_links_and_erases_what_others_wrote(
+    path: Path,
+) -> None:
+    one, two = FileKeyStore(path), FileKeyStore(path)
+    order = subject_of(order_id="4711")
+    key = one.key_for("default", order)
+    two.erase("default", "ada")
+    one.link("default", order, "ada")
+    assert two.find(key.key_id) is None
+    one.close()
+    two.close()
+
+
+def test_an_erasure_cut_short_before_the_key_left_the_file_counts(path: Path) -> None:
+    store = FileKeyStore(path)
+    key = store.key_for("default", "ada")
+    before = path.read_bytes()
+    store.erase("default", "ada")
+    tombstone = path.read_bytes().splitlines(keepends=True)[-1]
+    store.close()
+    path.write_bytes(before + tombstone)
+    again = FileKeyStore(path)
+    assert again.find(key.key_id) is None
+    again.close()
+
+
+def test_a_tombstone_with_a_flipped_digit_is_damage(path: Path) -> None:
+    store = FileKeyStore(path)
+    store.erase("default", "ada")
+    store.close()
+    data = path.read_bytes()
+    at = data.index(b'"erased":"') + 12
+    path.write_bytes(data[:at] + (b"1" if data[at : at + 1] != b"1" else b"2") + data[at + 1 :])
+    with pytest.raises(StateError, match="a line is damaged, its mark differs; restore the file"):
+        FileKeyStore(path)
 
 
 def test_another_process_sees_new_keys_and_erased_ones_at_once(path: Path) -> None:
@@ -121,9 +230,9 @@ def test_another_process_sees_new_keys_and_erased_ones_at_once(path: Path) -> No
     assert two.key_for("default", "ada") == key
     one.erase("default", "ada")
     assert two.find(key.key_id) is None
-    renewed = two.key_for("default", "ada")
-    assert renewed.key_id != key.key_id
-    assert one.key_for("default", "ada") == renewed
+    for store in (one, two):
+        with pytest.raises(KeyErased, match=key.key_id):
+            store.key_for("default", "ada")
     one.close()
     two.close()
 
@@ -201,7 +310,7 @@ def test_a_damaged_key_is_named(path: Path) -> None:
     [
         (b"", "not a key file"),
         (b"a shopping list\n", "not a key file"),
-        (b'{"format":9,"check":"AAAA"}\n', "has format 9, this version reads 1"),
+        (b'{"format":9,"check":"AAAA"}\n', "has format 9, this version reads 2"),
     ],
 )
 def test_a_file_that_is_no_key_file_is_refused(path: Path, data: bytes, says: str) -> None:

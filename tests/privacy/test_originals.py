@@ -1,5 +1,6 @@
 """Rejected originals: whatever they are, no personal data is readable in what is kept of them."""
 
+import base64
 import json
 
 import pytest
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 
 from privacy.keys import KeyErased, MemoryKeyStore, subject_of
 from privacy.originals import open_rejected, seal_rejected
-from privacy.seal import open_sealed
+from privacy.seal import seal_event
 from schemas.errors import StateError
+from schemas.event import Event, decode_event
+from schemas.keys import SEPARATOR
 
 ADA = {"name": "Ada Lovelace"}
 INNER = b'{"customer_id": "ada", "personal": {"name": "Ada Lovelace"}}'
@@ -40,6 +43,7 @@ IN_PLACE = {
     "twice": INNER[:-1] + b', "personal": null}',
     "deep": b'{"a": [{"b": %s}]}' % INNER,
 }
+UNNAMED = {"not JSON", "broken UTF-8", "a form", "a number for an id", "in base64", "twice"}
 READABLE = [b"Lovelace", b"L\0o\0v\0e", b"eyJwZXJzb25hbCI6"]  # too long to come up by chance
 
 
@@ -58,7 +62,7 @@ def test_what_can_be_read_is_sealed_where_it_stands(data: bytes) -> None:
     sealed = seal_rejected(data, keystore)
     assert b"sealed_original" not in sealed
     assert not any(word in sealed for word in READABLE)
-    assert open_rejected(sealed, keystore) == sealed
+    assert json.loads(open_rejected(sealed, keystore)) == json.loads(data)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +75,10 @@ def test_without_personal_data_an_original_stays_as_it_came(data: bytes) -> None
 def test_it_is_sealed_under_the_key_of_the_customer_it_stands_with() -> None:
     keystore = MemoryKeyStore()
     data = b'{"tenant": "t", "order_id": "o", "data": {"customer_id": 17, "personal": {"a": 1}}}'
-    sealed = json.loads(seal_rejected(data, keystore))["data"]["personal"]
-    assert sealed["key"] == keystore.key_for("t", "17").key_id
-    assert open_sealed(sealed, keystore) == {"a": 1}
+    sealed = seal_rejected(data, keystore)
+    key_id = json.loads(sealed)["data"]["personal"]["key"]
+    assert key_id == keystore.key_for("t", "17").key_id
+    assert json.loads(open_rejected(sealed, keystore)) == json.loads(data)
 
 
 def test_without_a_customer_it_is_sealed_under_the_orders_key() -> None:
@@ -97,12 +102,83 @@ def test_a_sealed_event_that_is_rejected_stays_sealed_once() -> None:
     assert seal_rejected(whole, keystore) == whole
 
 
-def test_erasing_the_customer_erases_the_rejected_original() -> None:
+BARE = b'{"order_id": "o-1", "personal": {"name": "Ada Lovelace"}}'
+SCAN = b'{"waybill": "SF1", "personal": {"name": "Ada Lovelace"}}'
+LINKED = b'{"order_id": "o-1", "waybill": "SF1", "customer_id": "ada", "personal": {"a": 1}}'
+REFERENCE = b'{"references": {"erp": ["SO-1"]}, "personal": {"name": "Ada Lovelace"}'
+HERS = {
+    **{name: data for name, data in {**WHOLE, **IN_PLACE}.items() if name not in UNNAMED},
+    "of her order": BARE,
+    "of her parcel": SCAN,
+    "of her order, cut off": BARE[:-1],
+    "of her parcel, cut off": SCAN[:-1],
+    "of her reference, cut off": REFERENCE,
+    "her name in escapes": INNER[:-1].replace(b'"ada"', b'"\\u0061da"'),
+    "another tenant's too": b'{"tenant": "t"}' + INNER,
+    "her id in single quotes": INNER[:-1].replace(b'"', b"'"),
+    "base64 of a cut-off event": b'{"data_base64": "%s"}' % base64.b64encode(INNER[:-1]),
+}
+
+
+@pytest.mark.parametrize("data", HERS.values(), ids=HERS)
+@pytest.mark.parametrize("first", ["the original", "the erasure"])
+def test_erasing_the_customer_erases_the_rejected_original(data: bytes, first: str) -> None:
     keystore = MemoryKeyStore()
-    sealed = json.loads(seal_rejected(INNER, keystore))["personal"]
+    seal_rejected(LINKED.replace(b"SF1", b"SF1", 1), keystore)
+    seal_rejected(LINKED.replace(b'"waybill": "SF1"', b'"references": {"erp": "SO-1"}'), keystore)
+    if first == "the erasure":
+        for number in ("SF1", f"erp{SEPARATOR}SO-1"):
+            keystore.key_for("default", subject_of(other=number))
+        keystore.erase("default", "ada")
+        seal_rejected(LINKED, keystore)
+    sealed = seal_rejected(data, keystore)
     keystore.erase("default", "ada")
+    assert not any(word in sealed for word in READABLE)
     with pytest.raises(KeyErased):
-        open_sealed(sealed, keystore)
+        open_rejected(sealed, keystore)
+
+
+def test_erasing_one_customer_leaves_the_originals_of_another() -> None:
+    keystore = MemoryKeyStore()
+    sealed = [seal_rejected(data.replace(b"ada", b"bob"), keystore) for data in (INNER, INNER[:-1])]
+    keystore.erase("default", "ada")
+    for one in sealed:
+        assert b"Ada Lovelace" in open_rejected(one, keystore)
+
+
+def test_a_binary_cloud_event_is_sealed_under_the_key_of_whom_its_headers_name() -> None:
+    keystore = MemoryKeyStore()
+    headers: list[tuple[str, bytes | None]] = [
+        ("ce_specversion", b"1.0"),
+        ("ce_subject", b"o-1"),
+        ("ce_customer_id", b"ada"),
+        ("traceparent", b"00-1"),
+    ]
+    bodies = [b'{"personal": {"name": "Ada Lovelace"}}', b'{"personal": {"name": "Ada Lovelace"']
+    sealed = [seal_rejected(body, keystore, headers) for body in bodies]
+    assert [json.loads(open_rejected(one, keystore, headers)) for one in sealed[:1]] == [
+        json.loads(bodies[0])
+    ]
+    assert open_rejected(sealed[1], keystore, headers) == bodies[1]
+    keystore.erase("default", "ada")
+    for one in sealed:
+        with pytest.raises(KeyErased):
+            open_rejected(one, keystore, headers)
+
+
+def test_an_event_rejected_after_it_was_sealed_opens_like_an_original() -> None:
+    keystore = MemoryKeyStore()
+    data = (
+        b'{"event_id":"1","source":"shop","status_code":"PAID","timestamp":"2018-01-31T02:30:00Z",'
+        b'"waybill":"SF1","references":{"erp":["SO-1"]},"personal":{"name":"Ada Lovelace"}}'
+    )
+    event = decode_event(data)
+    assert isinstance(event, Event)
+    sealed = seal_event(data, event, keystore)
+    assert open_rejected(sealed, keystore) == data
+    in_place = seal_rejected(data, keystore)
+    assert json.loads(in_place) == json.loads(sealed)
+    assert seal_event(in_place, event, keystore)
 
 
 def test_a_whole_original_without_its_key_or_with_another_is_not_opened() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy.keys import KeyErased, MemoryKeyStore
-from privacy.seal import is_sealed, open_sealed, seal, seal_event
-from schemas.errors import StateError
+from privacy.seal import is_sealed, open_event, open_sealed, seal, seal_event
+from schemas.errors import Rejected, StateError
 from schemas.event import Event, decode_event
 
 ADA = {"name": "Ada Lovelace", "phone": "+44 20 7946 0018", "address": {"city": "London"}}
@@ -86,7 +86,8 @@ def test_customers_with_the_same_data_do_not_look_alike() -> None:
 def test_everything_else_stays_as_it_came(
     personal: dict[str, object], more: dict[str, object]
 ) -> None:
-    fields = {**more, **EVENT, "personal": personal}
+    unknown = {f"their_{name}": value for name, value in more.items()}
+    fields = {**unknown, **EVENT, "personal": personal}
     data = json.dumps(fields).encode()
     sealed = json.loads(seal_event(data, read(data), MemoryKeyStore()))
     assert {**sealed, "personal": personal} == fields
@@ -117,8 +118,8 @@ def test_what_is_sealed_already_stays() -> None:
 def test_what_only_pretends_to_be_sealed_is_sealed() -> None:
     pretending = {"sealed": "Ada Lovelace", "key": "0" * 32}
     keystore = MemoryKeyStore()
-    sealed = sealed_of(encoded(personal=pretending), keystore)
-    assert open_sealed(sealed, keystore) == pretending
+    data = encoded(personal=pretending)
+    assert open_event(seal_event(data, read(data), keystore), keystore) == pretending
 
 
 @pytest.mark.parametrize("last", [b"null", b"{}", b'{"x": 1}'])
@@ -140,22 +141,93 @@ def test_the_key_is_the_customers_else_the_orders_else_the_parcels() -> None:
     ]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
-    data = encoded(**bare)
-    resolved = json.loads(seal_event(data, read(data), keystore, order_id="o-1"))
-    assert resolved["personal"]["key"] == keys[2]
 
 
 def test_an_erased_key_makes_every_sealed_copy_unreadable() -> None:
     keystore = MemoryKeyStore()
     copies = [sealed_of(encoded(order_id=f"o-{number}"), keystore) for number in range(3)]
-    other = sealed_of(encoded(customer_id="bob"), keystore)
+    bob = encoded(customer_id="bob")
+    other = seal_event(bob, read(bob), keystore)
     keystore.erase("default", "ada")
     for copy in copies:
         with pytest.raises(KeyErased, match=f"under key {copy['key']}: the key has been erased"):
             open_sealed(copy, keystore)
-    assert open_sealed(other, keystore) == ADA
-    again = sealed_of(encoded(), keystore)
-    assert open_sealed(again, keystore) == ADA
+    assert open_event(other, keystore) == ADA
+
+
+@pytest.mark.parametrize("changes", [{}, {"event_id": "2"}, {"order_id": "o-9"}])
+def test_what_is_read_again_after_the_erasure_is_not_kept(changes: dict[str, object]) -> None:
+    keystore = MemoryKeyStore()
+    before = sealed_of(encoded(), keystore)
+    keystore.erase("default", "ada")
+    data = encoded(**changes)
+    again = seal_event(data, read(data), keystore)
+    assert b"Ada Lovelace" not in base64.b64decode(json.loads(again)["personal"]["sealed"])
+    assert json.loads(again)["personal"]["key"] == before["key"]
+    with pytest.raises(KeyErased):
+        open_event(again, keystore)
+    assert seal_event(again, read(again), keystore) == again
+
+
+FOREIGN = {
+    "another event": {"event_id": "2"},
+    "another source": {"source": "erp"},
+    "another order": {"order_id": "o-2"},
+    "another customer": {"customer_id": "bob"},
+    "no customer": {"customer_id": None},
+    "another tenant": {"tenant": "other"},
+    "another parcel": {"waybill": "SF2"},
+    "another reference": {"references": {"erp": "SO-1"}},
+}
+
+
+@pytest.mark.parametrize("changes", FOREIGN.values(), ids=FOREIGN)
+def test_a_sealed_value_copied_to_another_record_neither_passes_nor_opens(
+    changes: dict[str, object],
+) -> None:
+    keystore = MemoryKeyStore()
+    sealed = sealed_of(encoded(), keystore)
+    copied = encoded(**changes, personal=sealed)
+    for has_all_keys in (True, False):
+        with pytest.raises(Rejected, match="foreign_sealed: personal: a sealed value copied"):
+            seal_event(copied, read(copied), keystore, has_all_keys=has_all_keys)
+    with pytest.raises(StateError, match="copied from another record"):
+        open_event(copied, keystore)
+
+
+def test_a_sealed_value_of_another_installation_is_refused_but_by_a_replay() -> None:
+    data = encoded(personal=sealed_of(encoded(), MemoryKeyStore()))
+    with pytest.raises(Rejected, match=r"foreign_sealed: .* key that this installation never had"):
+        seal_event(data, read(data), MemoryKeyStore())
+    kept = seal_event(data, read(data), MemoryKeyStore(), has_all_keys=False)
+    assert json.loads(kept) == json.loads(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "scan"),
+    [
+        ({}, {"order_id": "o-1"}),
+        ({"waybill": "SF1"}, {"waybill": "SF1"}),
+        ({"references": {"waybill": ["SF0", "SF1"]}}, {"waybill": "SF1"}),
+        ({"references": {"erp": "SO-1"}}, {"references": {"erp": ["SO-1", "SO-2"]}}),
+    ],
+    ids=["order", "waybill", "reference among several", "reference before others"],
+)
+@pytest.mark.parametrize("first", ["order", "scan", "erasure"])
+def test_erasing_a_customer_reaches_events_that_name_the_order_or_its_numbers_only(
+    changes: dict[str, object], scan: dict[str, object], first: str
+) -> None:
+    keystore = MemoryKeyStore()
+    bare = {**EVENT, "event_id": "9", "customer_id": None, "order_id": None, **scan}
+    data = {"order": encoded(**changes), "scan": encoded(**bare)}
+    if first == "erasure":
+        keystore.erase("default", "ada")
+    names = ["scan", "order"] if first == "scan" else ["order", "scan"]
+    sealed = {name: seal_event(data[name], read(data[name]), keystore) for name in names}
+    keystore.erase("default", "ada")
+    for name in names:
+        with pytest.raises(KeyErased):
+            open_event(sealed[name], keystore)
 
 
 def test_damaged_and_exchanged_seals_are_seen() -> None:

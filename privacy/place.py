@@ -1,0 +1,102 @@
+"""The place of personal data: the record that names whose it is, and the field it stands in.
+
+A sealed value is bound to its place by the cipher's associated data. Copied to another event,
+order, customer or tenant, it doesn't open.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from privacy.keystore import KeyStore, subject_of
+from schemas.event import Event
+from schemas.keys import DEFAULT_TENANT, SEPARATOR
+
+PERSONAL, ORIGINAL = "personal", "original"  # fields
+
+
+class Place(NamedTuple):
+    """A record and a field of it. `number` is the waybill, else the first reference, as its key."""
+
+    tenant: str = DEFAULT_TENANT
+    customer_id: str = ""
+    order_id: str = ""
+    number: str = ""
+    source: str = ""
+    event_id: str = ""
+    field: str = PERSONAL
+
+    @property
+    def subject(self) -> str:
+        """Whose key seals it."""
+        other = self.number or f"{self.source}{SEPARATOR}{self.event_id}"
+        return subject_of(self.customer_id, self.order_id, other)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether there is anything that names a subject."""
+        return bool(self.customer_id or self.order_id or self.number or self.event_id)
+
+    def bound_to(self, key_id: str) -> list[bytes]:
+        """The associated data, a text each: none can run into its neighbour (RFC 5297, S2V)."""
+        return [b"ordertide 2", key_id.encode(), *(text.encode() for text in self)]
+
+
+class Named(msgspec.Struct, frozen=True):
+    """The fields of an event that name a place, and its personal data."""
+
+    tenant: str = DEFAULT_TENANT
+    customer_id: str | None = None
+    order_id: str | None = None
+    waybill: str | None = None
+    references: dict[str, str | list[str]] | None = None
+    source: str = ""
+    event_id: str = ""
+    personal: msgspec.Raw = msgspec.Raw(b"null")
+
+
+NAMED = msgspec.json.Decoder(Named)
+
+
+def place_of(event: Event | Named) -> Place:
+    """The place of an event's personal data."""
+    return Place(
+        event.tenant,
+        event.customer_id or "",
+        event.order_id or "",
+        next(iter(numbers_of(event)), ""),
+        event.source,
+        event.event_id,
+    )
+
+
+def numbers_of(event: Event | Named) -> list[str]:
+    """The numbers of an event: waybills as they are, other references behind their kind."""
+    numbers = [event.waybill] if event.waybill else []
+    for kind, listed in sorted((event.references or {}).items()):
+        found = [listed] if isinstance(listed, str) else listed
+        prefix = "" if kind == "waybill" else f"{kind}{SEPARATOR}"
+        numbers += [f"{prefix}{number}" for number in found]
+    return list(dict.fromkeys(numbers))
+
+
+def subjects_below(event: Event | Named) -> list[tuple[str, str]]:
+    """The links (below, above) that an event shows: customer over order over numbers."""
+    order = subject_of(order_id=event.order_id) if event.order_id else None
+    above = order or event.customer_id
+    if above is None:
+        return []
+    links = [(subject_of(other=number), above) for number in numbers_of(event)]
+    return [(order, event.customer_id), *links] if order and event.customer_id else links
+
+
+def link_event(event: Event | Named, keystore: KeyStore) -> None:
+    """Note what an event without personal data shows of who is whose, where that matters."""
+    if keystore.is_linking:
+        link_all(event, keystore)
+
+
+def link_all(event: Event | Named, keystore: KeyStore) -> None:
+    """Note the links of an event; what belongs to an erased customer is erased."""
+    for below, above in subjects_below(event):
+        keystore.link(event.tenant, below, above)
