@@ -20,7 +20,7 @@ from deploy.stack.kafka import Kafka
 from deploy.stack.prometheus import Alertmanager
 from deploy.stack.redis import Redis
 from deploy.stack.server import Server
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS
 
 ROOT = Path(plain.__file__).parent.parent

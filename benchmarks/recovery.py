@@ -46,7 +46,7 @@ from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
 from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.track import NUMBER_SHARDS
-from schemas.settings import StateSettings
+from schemas.settings.model import StateSettings
 from telemetry.collector import collect_seldom
 
 SEED = 20_161_004

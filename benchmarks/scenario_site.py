@@ -28,7 +28,7 @@ from broker.topics import ensure_topics, partition_count
 from deploy.stack.kafka import Kafka
 from deploy.stack.ports import free_port
 from loadgen.pace import now_ms
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS, TOPICS
 
 ROOT = Path(plain.__file__).parent.parent

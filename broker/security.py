@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.errors import SettingsError
-from schemas.settings import BrokerSettings
+from schemas.settings.model import BrokerSettings
 
 # Setting → librdkafka's property, for each half of a security protocol.
 SASL = {"user": "sasl.username", "password": "sasl.password", "sasl_mechanism": "sasl.mechanism"}

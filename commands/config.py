@@ -7,8 +7,8 @@ import click
 
 from commands.config_check import config_faults
 from commands.config_show import effective_settings
-from schemas.settings import read_sourced
-from schemas.settings_page import settings_schema
+from schemas.settings.model import read_sourced
+from schemas.settings.page import settings_schema
 
 
 @click.group("config")

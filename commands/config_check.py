@@ -11,7 +11,7 @@ from commands.tiers import archive_files
 from commands.track import path_of
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES
 from telemetry.log import LEVELS
 

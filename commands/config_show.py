@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from schemas.setting_keys import Key
-from schemas.setting_secrets import MASK, is_secret, masked
-from schemas.setting_sources import Place
-from schemas.settings import KEYS, Sourced
-from schemas.settings_page import toml_value
+from schemas.settings.keys import Key
+from schemas.settings.model import KEYS, Sourced
+from schemas.settings.page import toml_value
+from schemas.settings.secrets import MASK, is_secret, masked
+from schemas.settings.sources import Place
 
 COLUMN = 48
 

@@ -12,7 +12,7 @@ from commands.serving import health_server, patience
 from commands.track import connection_of, now_ms
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
-from schemas.settings import DeliverySettings, Settings, read_settings
+from schemas.settings.model import DeliverySettings, Settings, read_settings
 from schemas.topics import ORDERS_CHANGES
 from sinks.channels.alertmanager import AlertmanagerChannel
 from sinks.channels.channel import Channel

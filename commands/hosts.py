@@ -26,8 +26,8 @@ from commands.track_store import STORE, Waits, journal_of, place_of
 from dataflows.state.local.sqlite import MEMBERS
 from dataflows.state.remote.run_start import Plan
 from schemas.errors import SettingsError
-from schemas.setting_kinds import fault_of_addresses
-from schemas.settings import Settings
+from schemas.settings.kinds import fault_of_addresses
+from schemas.settings.model import Settings
 
 LOGGER = logging.getLogger("ordertide.track")
 

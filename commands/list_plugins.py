@@ -13,7 +13,7 @@ from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 
 
 @click.command("list")

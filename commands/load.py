@@ -21,7 +21,7 @@ from loadgen.run import run, write_expectation
 from loadgen.stream import Stream
 from loadgen.text import Text
 from schemas.instants import format_instant, parse_duration
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS
 
 SHARE = click.FloatRange(0, 1)

@@ -1,6 +1,6 @@
 """The folders that the settings put on this host's own disks."""
 
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 
 
 def local_folders(settings: Settings) -> dict[str, str]:

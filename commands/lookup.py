@@ -12,7 +12,7 @@ from commands.track import path_of
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Busy, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 from storage_tiering.find import Answer, find
 
 NOT_FOUND = 1  # exit code

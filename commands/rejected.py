@@ -11,7 +11,7 @@ from broker.errors import TopicMissing
 from broker.produce import Producer
 from commands.track import connection_of
 from schemas import topics
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 
 SAMPLE_BYTES = 120
 WITHOUT_CODE = "unknown"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 
-from schemas.settings import TelemetrySettings
+from schemas.settings.model import TelemetrySettings
 from telemetry.health import Check, HealthServer
 from telemetry.metrics import Metrics
 from telemetry.scrape_target import ScrapeTarget

@@ -11,7 +11,7 @@ from commands.stack_progress import size_text
 from commands.tiers import open_elastic
 from commands.wording import shown_ms
 from schemas.errors import StateError
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 
 if TYPE_CHECKING:
     from storage_tiering.warm.elastic.tier import ElasticTier

@@ -8,7 +8,7 @@ from redis import Redis
 
 from schemas.errors import SettingsError
 from schemas.instants import SECOND_MS, parse_duration
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 from storage_tiering.archive.files import ArchiveFiles, LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.hot.redis import Access, HotSettings, RedisTier, connect, connect_cluster

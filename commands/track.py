@@ -47,7 +47,7 @@ from privacy.place import link_event
 from privacy.seal import seal_event
 from schemas import topics
 from schemas.errors import OrdertideError
-from schemas.settings import BrokerSettings, Settings, TelemetrySettings, read_settings
+from schemas.settings.model import BrokerSettings, Settings, TelemetrySettings, read_settings
 from telemetry.log import configure
 
 LOGGER = logging.getLogger("ordertide.track")

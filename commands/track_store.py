@@ -15,7 +15,7 @@ from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.state.remote.store import ObjectShardStore
 from schemas.errors import StateError
-from schemas.settings import Settings, StateSettings
+from schemas.settings.model import Settings, StateSettings
 
 STORE = "shards.sqlite"
 LOGGER = logging.getLogger("ordertide.track")

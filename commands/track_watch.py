@@ -9,7 +9,7 @@ from typing import Self
 from commands.serving import health_server
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
-from schemas.settings import TelemetrySettings
+from schemas.settings.model import TelemetrySettings
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 

@@ -16,7 +16,7 @@ from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.track import recovery
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 
 
 def together(

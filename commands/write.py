@@ -17,7 +17,7 @@ from commands.serving import patience
 from commands.tiers import TIERS, writer_group
 from commands.track import connection_of
 from commands.write_watch import WriterWatch
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.dead_letters import Letters

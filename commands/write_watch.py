@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from commands.serving import health_server
 from schemas.errors import Busy
-from schemas.settings import TelemetrySettings
+from schemas.settings.model import TelemetrySettings
 from schemas.topics import ORDERS_EVENTS
 from storage_tiering.writer_ports import Watch
 from telemetry.health import Finding

@@ -16,7 +16,7 @@ from schemas import topics
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.event import Event
 from schemas.order import AcceptedEvent, OrderDocument
-from schemas.settings_page import settings_page
+from schemas.settings.page import settings_page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOUNS = (Event, OrderDocument, AcceptedEvent, AlertTransition, Action, AuditEntry)

@@ -9,7 +9,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from dataflows.state.remote.bucket import Bucket, Patience
-from schemas.settings import StateSettings
+from schemas.settings.model import StateSettings
 
 BUCKETS = itertools.count(1)
 

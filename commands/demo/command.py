@@ -19,7 +19,7 @@ from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
 from commands.tiers import TIERS, writer_group
 from dataflows.definition_files import read_lifecycle, read_rules
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 from schemas.topics import TOPICS
 from storage_tiering.hot.embedded import EmbeddedRedis
 

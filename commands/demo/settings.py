@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from schemas.errors import SettingsError
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 
 MARK = "settings.toml"
 

@@ -15,7 +15,7 @@ from dataflows.core.rules import Rules
 from schemas.errors import Busy, UnknownOrder
 from schemas.instants import DAY_MS, HOUR_MS, parse_instant
 from schemas.order import OrderDocument
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 from storage_tiering.find import Answer
 
 MAX_TRIES = 30

@@ -13,7 +13,7 @@ from commands.doctor import kafka as doctor_kafka
 from commands.doctor import redis as doctor_redis
 from commands.doctor import warm as doctor_warm
 from commands.doctor.findings import Examination, Finding, Report, Visit, examine_all
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 
 EXAMINATIONS: dict[str, Examination] = {
     "host": doctor_host.examine,

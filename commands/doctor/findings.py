@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 
 Level = Literal["ok", "warning", "problem"]
 

@@ -11,7 +11,7 @@ import msgspec
 from commands.doctor.clock import http_clock, now_ms
 from commands.doctor.findings import Finding, problem
 from schemas.errors import OrdertideError
-from schemas.setting_secrets import masked_url
+from schemas.settings.secrets import masked_url
 from sinks.channels.http_client import authorisation, tls_of
 
 SHOWN_CHARACTERS = 200

@@ -10,8 +10,8 @@ from commands.doctor.clock import clock_finding, now_ms
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.tiers import hot_servers
 from schemas.instants import SECOND_MS
-from schemas.setting_secrets import masked_url
-from schemas.settings import HotSettings
+from schemas.settings.model import HotSettings
+from schemas.settings.secrets import masked_url
 from storage_tiering.hot.config_warnings import cautions_of
 from storage_tiering.hot.servers import Cluster
 

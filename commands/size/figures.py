@@ -34,7 +34,7 @@ FIGURES: dict[str, Figure] = {
     "life_days": Figure(19.2, "days", f"{LOAD}: first to last event"),
     "rest_days": Figure(29.8, "days", "dataflows/core/lifecycle.toml: retire_after of the ends"),
     "hot_days": Figure(15.5, "days", f"{LOAD}: an order was changed within the last 72 h"),
-    "warm_days": Figure(92, "days", "schemas/settings.py: warm.keep"),
+    "warm_days": Figure(92, "days", "schemas/settings/model.py: warm.keep"),
     "archive_days": Figure(365, "days", f"{ASSUMED}: a year; the archive keeps for ever"),
     "numbers_per_order": Figure(2.1, "numbers", f"{LOAD}: the shop's and the parcels'"),
     "number_days": Figure(199, "days", "a number counts for 180 days after its order's last event"),

@@ -17,7 +17,7 @@ from commands.track_store import journal_of, place_of
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 
 FAULTY = 1  # exit code
 

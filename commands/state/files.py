@@ -13,7 +13,7 @@ from dataflows.state.local.lock import owner
 from dataflows.state.local.reader import StateReader
 from dataflows.state.states import SHARDED, StepState, decode_state
 from schemas.errors import StateError
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 
 STORE, RECOVERY = "shards.sqlite", "recovery"
 

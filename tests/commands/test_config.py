@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 
 from commands.config import command
 from commands.config_show import effective_settings
-from schemas.settings import KEYS, Settings, read_settings, read_sourced
-from schemas.settings_page import settings_page, settings_schema
+from schemas.settings.model import KEYS, Settings, read_settings, read_sourced
+from schemas.settings.page import settings_page, settings_schema
 
 
 def written(folder: Path, text: str, name: str = "ordertide.toml") -> Path:

@@ -18,7 +18,7 @@ from commands.doctor import redis as doctor_redis
 from commands.doctor.clock import clock_finding, http_clock, now_ms
 from commands.doctor.command import EXAMINATIONS, command
 from commands.doctor.findings import Finding, Level, Report, Visit, examine_all, ok
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 from storage_tiering.hot.embedded import EmbeddedRedis
 
 NOWHERE = "127.0.0.1:1"  # nobody listens on port 1

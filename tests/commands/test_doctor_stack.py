@@ -28,7 +28,7 @@ from commands.doctor.findings import Finding, Level, Visit
 from commands.doctor.http import Site, Unanswered
 from deploy.stack.hdfs import NameNode
 from deploy.stack.kafka import Kafka
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 from schemas.topics import EVENTS, ORDERS_AUDIT, ORDERS_CHANGES, TOPICS
 from tests.sinks.servers import need
 from tests.stack import address, namespace

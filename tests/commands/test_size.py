@@ -16,7 +16,7 @@ from loadgen.lives import LIVES
 from loadgen.plan import Waits, events_per_order
 from schemas import topics
 from schemas.instants import DAY_MS
-from schemas.settings import Settings
+from schemas.settings.model import Settings
 from tests.replay.recording import ROOT, ordertide
 
 PAGE = ROOT / "docs" / "scale.md"

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from commands.main import cli
 from commands.tiers import open_warm, written_tiers
 from schemas.errors import SettingsError
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests import stack

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from commands.write_watch import WriterWatch
 from schemas.instants import DAY_MS
-from schemas.settings import TelemetrySettings
+from schemas.settings.model import TelemetrySettings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 
 DAY_S = 86_400.0

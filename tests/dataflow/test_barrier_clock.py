@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from broker.embedded import EmbeddedBroker
 from dataflows.exchange import OrderPiece
 from dataflows.watermarks import NO_PARTITIONS, Clocks
-from schemas.settings import TrackSettings
+from schemas.settings.model import TrackSettings
 from tests.dataflow.engine import Engine
 from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
 from tests.dataflow.samples import END, some_orders, with_parcels

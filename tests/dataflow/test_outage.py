@@ -7,7 +7,7 @@ from pathlib import Path
 from broker.embedded import EmbeddedBroker
 from schemas import topics
 from schemas.instants import HOUR_MS, MINUTE_MS, format_instant
-from schemas.settings import TrackSettings
+from schemas.settings.model import TrackSettings
 from telemetry.metrics import total
 from tests.dataflow.threaded import Threaded
 

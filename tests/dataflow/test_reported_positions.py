@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition
 
 from broker.embedded import PARTITIONS, EmbeddedBroker
 from schemas import topics
-from schemas.settings import TrackSettings
+from schemas.settings.model import TrackSettings
 from tests.dataflow.engine import Engine
 from tests.dataflow.samples import END, some_orders, with_parcels
 from tests.dataflow.threaded import Threaded

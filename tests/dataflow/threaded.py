@@ -24,7 +24,7 @@ from schemas import topics
 from schemas.alert import AlertTransition
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent
-from schemas.settings import PrivacySettings, Settings, TelemetrySettings, TrackSettings
+from schemas.settings.model import PrivacySettings, Settings, TelemetrySettings, TrackSettings
 
 PATIENCE_S = 60.0
 read_accepted = msgspec.json.Decoder(AcceptedEvent).decode

@@ -10,7 +10,7 @@ import yaml
 from commands.main import COMMANDS
 from deploy.stack.kafka import CLUSTER_ID
 from deploy.stack.library import version_of
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())

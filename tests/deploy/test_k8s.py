@@ -14,7 +14,7 @@ import yaml
 from commands.main import COMMANDS, cli
 from commands.tiers import writer_group
 from dataflows.state.local.sqlite import MEMBERS
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 
 K8S = Path(__file__).resolve().parents[2] / "deploy" / "k8s"

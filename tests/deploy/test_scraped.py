@@ -12,7 +12,7 @@ from commands.write_watch import WriterWatch
 from deploy.stack.http_get import get
 from deploy.stack.programs import path_of
 from deploy.stack.prometheus import Prometheus
-from schemas.settings import TelemetrySettings
+from schemas.settings.model import TelemetrySettings
 from tests import stack
 
 TIMEOUT_S = 60.0

@@ -20,7 +20,7 @@ from commands.tiers import TIERS, writer_group
 from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 from storage_tiering.tier import Tier
 from tests.dataflow.engine import ROOT, Json, record
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SettingsError
-from schemas.setting_meanings import MEANINGS
-from schemas.setting_secrets import is_secret, masked
-from schemas.settings import KEYS, read_settings, read_sourced
+from schemas.settings.meanings import MEANINGS
+from schemas.settings.model import KEYS, read_settings, read_sourced
+from schemas.settings.secrets import is_secret, masked
 
 
 def written(folder: Path, text: str, name: str = "ordertide.toml") -> Path:
@@ -140,4 +140,4 @@ def test_secrets_are_masked_however_deep() -> None:
 
 def test_every_key_has_a_meaning_and_every_meaning_a_key() -> None:
     paths = {key.path for section in KEYS.values() for key in section.values()}
-    assert set(MEANINGS) == paths, "schemas/setting_meanings.py: add or remove a line"
+    assert set(MEANINGS) == paths, "schemas/settings/meanings.py: add or remove a line"

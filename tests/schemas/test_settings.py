@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SettingsError
-from schemas.settings import Settings, read_settings
+from schemas.settings.model import Settings, read_settings
 
 
 def written(folder: Path, text: str) -> Path:

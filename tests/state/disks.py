@@ -13,7 +13,7 @@ from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.states import TRACK, StepState, encode_state
 from dataflows.state.store import Pointer, ShardStore
-from schemas.settings import StateSettings
+from schemas.settings.model import StateSettings
 from tests.s3 import patient
 
 SHARDS = 4

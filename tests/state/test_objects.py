@@ -16,7 +16,7 @@ from dataflows.state.remote.run_start import create_run
 from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
 from schemas.errors import Busy, SettingsError, StateError
-from schemas.settings import StateSettings
+from schemas.settings.model import StateSettings
 from tests.s3 import S3
 from tests.state.disks import journal_of, object_store
 

@@ -13,7 +13,7 @@ from dataflows.state.remote.records import Run
 from dataflows.state.remote.run_start import Plan, begin_run, create_run, fetch_state, join_run
 from dataflows.state.states import EVENTS, decode_state
 from dataflows.state.store import Pointer
-from schemas.settings import StateSettings
+from schemas.settings.model import StateSettings
 from tests.s3 import S3
 from tests.state.disks import SHARDS, NotingStore, journal_of, place_in
 

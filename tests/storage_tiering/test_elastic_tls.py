@@ -8,7 +8,7 @@ import pytest
 
 from commands.tiers import open_elastic
 from schemas.errors import SettingsError
-from schemas.settings import Settings, WarmSettings
+from schemas.settings.model import Settings, WarmSettings
 from storage_tiering.warm.elastic.access import Access, connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.storage_tiering.certificates import Authority

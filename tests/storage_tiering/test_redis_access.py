@@ -9,7 +9,7 @@ import pytest
 
 from deploy.stack.redis import Redis
 from schemas.errors import Busy, SettingsError
-from schemas.settings import read_settings
+from schemas.settings.model import read_settings
 from storage_tiering.hot.redis import Access, HotSettings, RedisTier, connect, connect_cluster
 from tests.storage_tiering.orders import HOT_KEEP_MS, START, Log, accepted, document
 from tests.storage_tiering.redis_servers import cli, running, running_cluster

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from schemas.errors import Busy, SettingsError
-from schemas.settings import StateSettings
+from schemas.settings.model import StateSettings
 
 if TYPE_CHECKING:
     from obstore.store import S3Config, S3Store

@@ -30,7 +30,7 @@ from deploy.stack.errors import StackError
 from deploy.stack.kafka import Kafka
 from deploy.stack.ports import HOST, free_port
 from schemas.errors import Busy, SettingsError
-from schemas.settings import BrokerSettings
+from schemas.settings.model import BrokerSettings
 from schemas.topics import TopicSettings
 from tests.broker.kafka.topics import admin, done, make, write
 from tests.broker.reading import read_count

@@ -14,7 +14,7 @@ from commands.tiers import writer_group
 from commands.write import write
 from schemas import topics
 from schemas.instants import parse_instant
-from schemas.settings import BrokerSettings, DeliverySettings, Settings, WarmSettings
+from schemas.settings.model import BrokerSettings, DeliverySettings, Settings, WarmSettings
 from tests.broker.kafka.topics import PATIENCE_S, admin, delete, grow, kafka_tool, make_anew
 from tests.broker.kafka.track_runs import TrackRuns
 from tests.stack import namespace

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from schemas.setting_keys import Key
-from schemas.setting_kinds import fault_of
-from schemas.setting_secrets import has_password, is_secret
-from schemas.setting_sources import Given, Keys, Place, Values
+from schemas.settings.keys import Key
+from schemas.settings.kinds import fault_of
+from schemas.settings.secrets import has_password, is_secret
+from schemas.settings.sources import Given, Keys, Place, Values
 
 
 def findings(values: Values, keys: Keys) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.errors import SettingsError
-from schemas.setting_keys import PREFIX, Key
+from schemas.settings.keys import PREFIX, Key
 
 FILE_END = "_file"
 

@@ -16,7 +16,7 @@ class Key(NamedTuple):
     """One key of a section.
 
     `annotation` is what a value is converted to; `kind` what its text means (see
-    `setting_kinds`); `shape` is `table` for texts by name, which can be set one by one, `nested`
+    `kinds.py`); `shape` is `table` for texts by name, which can be set one by one, `nested`
     for a list or struct, which the environment gives as JSON, else `plain`.
     """
 

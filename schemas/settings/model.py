@@ -4,7 +4,7 @@
 names a file that holds the value. Unknown keys are errors. A secret (a key such as `password`, a
 URL with a password in it) comes from the environment or from such a file, never from the TOML file:
 there it is an error. `docs/settings.md` lists every key; what a key means stands in
-`schemas/setting_meanings.py`.
+`schemas/settings/meanings.py`.
 """
 
 import os
@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.errors import SettingsError
-from schemas.setting_findings import findings
-from schemas.setting_keys import keys_of, sections_of
-from schemas.setting_kinds import (
+from schemas.settings.checks import findings
+from schemas.settings.keys import keys_of, sections_of
+from schemas.settings.kinds import (
     Addresses,
     AtLeastOne,
     Duration,
@@ -28,8 +28,8 @@ from schemas.setting_kinds import (
     Url,
     Workers,
 )
-from schemas.setting_secrets import masked
-from schemas.setting_sources import Values, from_environment, from_file, nested
+from schemas.settings.secrets import masked
+from schemas.settings.sources import Values, from_environment, from_file, nested
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
