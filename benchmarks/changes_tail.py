@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import TopicPartition
 
 from broker.connect import Connection
-from broker.message import BATCH_MESSAGES, Fetcher
+from broker.fetcher import BATCH_MESSAGES, Fetcher
 from broker.topics import partition_count
 from schemas.topics import CLOCK_KEY, ORDERS_CHANGES
 

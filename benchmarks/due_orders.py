@@ -17,7 +17,7 @@ from typing import NamedTuple
 from confluent_kafka import TopicPartition
 
 from broker.connect import Connection
-from broker.message import BATCH_MESSAGES, Fetcher, Message
+from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from broker.produce import Record
 from broker.topics import partition_count
 from schemas.instants import format_instant

@@ -1,4 +1,6 @@
-"""Kafka as ordertide uses it: connect, produce, consume, topics, the clock of a partition.
+"""Kafka as ordertide uses it: connections, topics, readers, writers, watermarks and the lease.
 
-The same code talks to a real Kafka and to the embedded broker (`broker.embedded`).
+Door: `consume.py` for readers, `produce.py` for writers, `connect.py` for where the broker is.
+May import telemetry and schemas. Begin reading with `partition.py` (one partition from a position)
+and `group.py` (a consumer group), then `clock.py`: the watermark of a partition and its proof.
 """

@@ -16,10 +16,10 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from broker.connect import LOGGER
-from broker.ends import Unsettled
+from broker.end_offsets import Unsettled
 from broker.errors import PASSING
 from broker.outage import OUTAGE
-from broker.stuck import Stuck
+from broker.stall_detector import Stuck
 
 ClockKind = Literal["broker", "recorded"]
 Now = Callable[[], int]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from confluent_kafka import KafkaException, TopicPartition
 
 from broker.connect import Connection
+from broker.fetcher import BATCH_MESSAGES, Fetcher, Headers, Message
 from broker.group import GroupReader
-from broker.message import BATCH_MESSAGES, Fetcher, Headers, Message
 from broker.partition import PartitionReader
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy

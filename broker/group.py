@@ -8,9 +8,9 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
 from broker.connect import LOGGER, Connection
 from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal
+from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from broker.group_topics import GroupTopics
-from broker.message import BATCH_MESSAGES, Fetcher, Message
-from broker.places import OnWaiting, Partition, Places, StartOf, ignore_waiting
+from broker.start_offsets import OnWaiting, Partition, Places, StartOf, ignore_waiting
 from schemas.errors import Busy, OrdertideError
 
 COMMITTED_TIMEOUT_S = 30.0

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from confluent_kafka import TopicPartition
 
 from broker.connect import Connection
-from broker.layout import check_topic_id
+from broker.topic_identity import check_topic_id
 from broker.topic_ids import TopicIds
 
 

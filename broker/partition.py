@@ -6,9 +6,9 @@ from typing import Self
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from broker.connect import LOGGER, Connection
-from broker.ends import EndOffsets
+from broker.end_offsets import EndOffsets
 from broker.errors import PASSING, missing_topic
-from broker.message import BATCH_MESSAGES, Fetcher, Message
+from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
 

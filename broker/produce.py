@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from broker.connect import Connection
 from broker.errors import DeliveryFailed, refusal
-from broker.message import Headers
+from broker.fetcher import Headers
 from broker.outage import OUTAGE
 from broker.throttle import Throttle
 from broker.topics import count_partitions

@@ -1,7 +1,7 @@
 """Whether the topics that a process reads are still those that it began with."""
 
 from broker.connect import Connection
-from broker.layout import LayoutWatch, check_topic_id
+from broker.topic_identity import LayoutWatch, check_topic_id
 
 
 class TopicIds:

@@ -16,11 +16,11 @@ from bytewax.testing import cluster_main
 
 from broker.connect import Connection
 from broker.embedded import embedded_connection
-from broker.layout import LayoutWatch
 from broker.lease import RunLease
 from broker.produce import Producer
 from broker.reach import reach
 from broker.security import security_properties
+from broker.topic_identity import LayoutWatch
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
 from commands.cluster import Member

@@ -19,8 +19,8 @@ from bytewax.inputs import StatefulSourcePartition
 from broker.clock import NOTHING_READ, ClockKind, ClockState, EndProof, PartitionClock
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
-from broker.ends import EndOffsets, Unsettled
-from broker.layout import check_topic_id, no_topic_id
+from broker.end_offsets import EndOffsets, Unsettled
+from broker.topic_identity import check_topic_id, no_topic_id
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.exchange import Batch, Dead

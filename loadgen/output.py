@@ -11,7 +11,7 @@ from typing import IO, Protocol, Self, cast
 import zstandard
 
 from broker.connect import Connection
-from broker.message import Headers
+from broker.fetcher import Headers
 from broker.produce import Producer, Record
 from broker.throttle import Throttle
 from broker.topics import partition_count

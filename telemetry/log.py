@@ -3,7 +3,7 @@
     log = logging.getLogger(__name__)
     log.warning("broker gone for %d s", 12, extra={"partition": 3})
 
-    {"at":"2026-11-20T08:00:00.000Z","level":"warning","logger":"broker.ends",
+    {"at":"2026-11-20T08:00:00.000Z","level":"warning","logger":"broker.end_offsets",
      "message":"broker gone for 12 s","partition":3}
 
 Personal data never gets into a log: only numbers, texts, dates, paths and errors are written out,

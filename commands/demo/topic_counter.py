@@ -4,7 +4,7 @@ from collections import Counter
 
 import msgspec
 
-from broker.message import Message
+from broker.fetcher import Message
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.order import OrderDocument
 from schemas.topics import HEADER_CLOCK, ORDERS_ACTIONS, ORDERS_AUDIT, ORDERS_CHANGES

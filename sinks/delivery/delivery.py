@@ -17,8 +17,8 @@ import msgspec
 
 from broker.connect import Connection
 from broker.consume import GroupReader, Message
-from broker.ends import EndOffsets
-from broker.places import Partition
+from broker.end_offsets import EndOffsets
+from broker.start_offsets import Partition
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
 from sinks.channels.channel import Channel

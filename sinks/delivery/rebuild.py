@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
-from broker.message import Fetcher
+from broker.fetcher import Fetcher
 from broker.topics import ANSWER_TIMEOUT_S
 from schemas.errors import Busy
 

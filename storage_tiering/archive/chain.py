@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from broker.layout import check_topic_id
+from broker.topic_identity import check_topic_id
 from schemas.errors import StateError
 from storage_tiering.archive.files import ArchiveFiles
 from storage_tiering.archive.manifest import (

@@ -12,7 +12,7 @@ from broker.clock import AHEAD_MS, NOTHING_READ, ClockState, EndProof, Partition
 from broker.connect import Connection
 from broker.consume import PartitionReader
 from broker.embedded import EmbeddedBroker
-from broker.ends import EndOffsets
+from broker.end_offsets import EndOffsets
 from broker.produce import Producer
 
 NOW = 1_600_000_000_000

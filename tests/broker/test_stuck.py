@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from broker.clock import NOTHING_READ, EndProof, PartitionClock
-from broker.ends import Unsettled
+from broker.end_offsets import Unsettled
 
 NOW = 1_600_000_000_000
 

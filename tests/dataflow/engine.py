@@ -16,7 +16,7 @@ from confluent_kafka import TopicPartition
 
 from broker.connect import Connection
 from broker.embedded import PARTITIONS
-from broker.message import Fetcher, Message
+from broker.fetcher import Fetcher, Message
 from broker.produce import Producer, Record
 from dataflows.core.routing import SHARDS
 from deploy.stack.ports import free_port

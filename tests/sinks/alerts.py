@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from broker.message import Headers
+from broker.fetcher import Headers
 from broker.produce import Producer, Record
 from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.keys import alert_id, order_key

@@ -8,7 +8,7 @@ from typing import Self
 from broker.clock import EndProof, PartitionClock
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
-from broker.ends import EndOffsets
+from broker.end_offsets import EndOffsets
 from broker.produce import Producer
 
 PATIENCE_S = 60.0

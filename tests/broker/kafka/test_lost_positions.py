@@ -10,7 +10,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from broker.connect import Connection
 from broker.consume import GroupReader, PartitionReader, read_all
 from broker.errors import OffsetLost, TopicMissing
-from broker.layout import LayoutWatch, check_topic_id
+from broker.topic_identity import LayoutWatch, check_topic_id
 from broker.topic_ids import TopicIds
 from schemas.topics import TopicSettings
 from storage_tiering.archive.files import LocalFiles
@@ -185,7 +185,7 @@ def test_the_files_of_an_archive_are_known_from_a_topic_that_was_made_anew(
 def test_a_member_that_reads_while_its_topic_is_made_anew_commits_nothing_of_it(
     kafka: Connection, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.layout.ASK_EVERY_S", 0.1)
+    monkeypatch.setattr("broker.topic_identity.ASK_EVERY_S", 0.1)
     write(kafka, topic, range(5))
     with GroupReader(kafka, topic, [topic]) as reader:
         read_count(reader, 5)
