@@ -17,7 +17,7 @@ from elasticsearch import ApiError
 
 from benchmarks.latency_place import Place
 from broker.produce import Producer
-from commands.tiers import open_hot
+from commands.wiring.tiers import open_hot
 from schemas.instants import format_instant
 from schemas.topics import EVENTS
 from storage_tiering.warm.elastic.access import connect

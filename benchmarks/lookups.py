@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from benchmarks.due_orders import Lateness
 from benchmarks.scenario_site import Site
-from commands.tiers import open_hot
+from commands.wiring.tiers import open_hot
 from schemas.keys import DEFAULT_TENANT
 
 PER_S = 50

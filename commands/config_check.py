@@ -6,9 +6,9 @@ from pathlib import Path
 
 from commands.deliver import plan_of
 from commands.hosts import hosts_of
-from commands.local_folders import local_folders
-from commands.tiers import archive_files
 from commands.track import path_of
+from commands.wiring.local_folders import local_folders
+from commands.wiring.tiers import archive_files
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, read_settings

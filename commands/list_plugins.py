@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from commands.tiers import TIERS
 from commands.track import path_of
+from commands.wiring.tiers import TIERS
 from dataflows.carriers.installed import describe, installed_carriers, load_carrier
 from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules

@@ -7,8 +7,8 @@ import click
 import msgspec
 
 from commands.lookup_text import text_of
-from commands.tiers import written_tiers
 from commands.track import path_of
+from commands.wiring.tiers import written_tiers
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Busy, UnknownOrder
 from schemas.keys import DEFAULT_TENANT

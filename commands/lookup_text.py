@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from commands.wording import label_of, shown, shown_ms, why
+from commands.wiring.wording import label_of, shown, shown_ms, why
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from schemas.order import AcceptedEvent, OrderDocument

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.stack_progress import size_text
-from commands.tiers import open_elastic
-from commands.wording import shown_ms
+from commands.wiring.tiers import open_elastic
+from commands.wiring.wording import shown_ms
 from schemas.errors import StateError
 from schemas.settings.model import Settings, read_settings
 

@@ -27,7 +27,7 @@ from commands.cluster import Member
 from commands.grant import Grant, follow, valid_s_of
 from commands.hosts import on_hosts
 from commands.track_store import STORE, Waits, check_recovery, open_store
-from commands.track_watch import TrackWatch
+from commands.wiring.track_metrics import TrackWatch
 from commands.workers import together
 from dataflows.core.intake import Intake
 from dataflows.decoding import Decoder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from commands.cluster import Member, lock_state
 from commands.meeting import wait_for_others
-from commands.track_watch import TrackWatch
+from commands.wiring.track_metrics import TrackWatch
 from dataflows.core.routing import SHARDS
 from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore

@@ -12,11 +12,11 @@ from broker.reach import reach
 from broker.topic_ids import TopicIds
 from broker.topic_settings import retention_ms
 from broker.topics import wait_for_topics
-from commands.dead_letters import RejectedTopic
-from commands.serving import patience
-from commands.tiers import TIERS, writer_group
 from commands.track import connection_of
-from commands.write_watch import WriterWatch
+from commands.wiring.dead_letters import RejectedTopic
+from commands.wiring.serving import patience
+from commands.wiring.tiers import TIERS, writer_group
+from commands.wiring.write_metrics import WriterWatch
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.parquet import ParquetTier

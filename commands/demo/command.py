@@ -17,7 +17,7 @@ from commands.demo.settings import fresh_folder, write_settings
 from commands.demo.summary import look_ups, next_commands, summary
 from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
-from commands.tiers import TIERS, writer_group
+from commands.wiring.tiers import TIERS, writer_group
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.settings.model import Settings
 from schemas.topics import TOPICS

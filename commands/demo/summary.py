@@ -9,7 +9,7 @@ from pathlib import Path
 from commands.demo.topic_counter import Tally
 from commands.lookup import look_up
 from commands.lookup_text import text_of
-from commands.wording import label_of
+from commands.wiring.wording import label_of
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from schemas.errors import Busy, UnknownOrder

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from commands.demo.topic_counter import Tally
-from commands.wording import label_of, shown, shown_ms, why
+from commands.wiring.wording import label_of, shown, shown_ms, why
 from dataflows.core.rules import Rules
 
 LINE_EVERY_S = 5.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from commands.doctor import hdfs as doctor_hdfs
 from commands.doctor.findings import Finding, Visit, ok, problem
 from commands.doctor.http import Site
-from commands.tiers import archive_files, listed
+from commands.wiring.tiers import archive_files, listed
 from schemas.errors import SettingsError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
-from commands.local_folders import local_folders
+from commands.wiring.local_folders import local_folders
 
 GIB = 2**30
 LOW_BYTES = 5 * GIB

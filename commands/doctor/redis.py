@@ -8,7 +8,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from commands.doctor.clock import clock_finding, now_ms
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
-from commands.tiers import hot_servers
+from commands.wiring.tiers import hot_servers
 from schemas.instants import SECOND_MS
 from schemas.settings.model import HotSettings
 from schemas.settings.secrets import masked_url

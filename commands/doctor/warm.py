@@ -7,7 +7,7 @@ from urllib.parse import quote
 from commands.doctor import elasticsearch as doctor_elasticsearch
 from commands.doctor.findings import Finding, Visit, ok, problem
 from commands.doctor.http import Site, Unanswered
-from commands.tiers import open_elastic
+from commands.wiring.tiers import open_elastic
 from schemas.errors import OrdertideError
 
 

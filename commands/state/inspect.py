@@ -7,7 +7,7 @@ import msgspec
 
 from commands.state.contents import from_last_base, holds_numbers, read_numbers, read_orders
 from commands.state.files import StateFiles, shown
-from commands.wording import shown_ms
+from commands.wiring.wording import shown_ms
 from dataflows.source import SLOTS
 from dataflows.state.local.chain import Link
 from dataflows.state.local.reader import Held

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.main import cli
-from commands.tiers import open_warm, written_tiers
+from commands.wiring.tiers import open_warm, written_tiers
 from schemas.errors import SettingsError
 from schemas.settings.model import read_settings
 from storage_tiering.warm.elastic.tier import ElasticTier

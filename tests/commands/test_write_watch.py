@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import generate_latest
 
-from commands.write_watch import WriterWatch
+from commands.wiring.write_metrics import WriterWatch
 from schemas.instants import DAY_MS
 from schemas.settings.model import TelemetrySettings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS

@@ -13,7 +13,7 @@ from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from commands.track import assemble
-from commands.track_watch import TrackWatch
+from commands.wiring.track_metrics import TrackWatch
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.core.routing import SHARDS

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from commands.main import COMMANDS, cli
-from commands.tiers import writer_group
+from commands.wiring.tiers import writer_group
 from dataflows.state.local.sqlite import MEMBERS
 from schemas.settings.model import read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from commands.write_watch import WriterWatch
+from commands.wiring.write_metrics import WriterWatch
 from deploy.stack.http_get import get
 from deploy.stack.programs import path_of
 from deploy.stack.prometheus import Prometheus

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from broker.connect import Connection
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics, partition_count
-from commands.tiers import TIERS, writer_group
+from commands.wiring.tiers import TIERS, writer_group
 from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from broker.consume import read_all
-from commands.tiers import TIERS
+from commands.wiring.tiers import TIERS
 from schemas import topics
 from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
 from tests.dataflow.samples import END, Json, arrival_at, some_orders

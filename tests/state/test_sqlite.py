@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.track_watch import size_bytes
+from commands.wiring.track_metrics import size_bytes
 from dataflows.state.local.schema import set_limit
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer, StoreFull

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from commands.tiers import open_elastic
+from commands.wiring.tiers import open_elastic
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, WarmSettings
 from storage_tiering.warm.elastic.access import Access, connect

@@ -10,7 +10,7 @@ import pytest
 from broker.connect import Connection
 from broker.consume import Message, read_all
 from commands.deliver import deliver
-from commands.tiers import writer_group
+from commands.wiring.tiers import writer_group
 from commands.write import write
 from schemas import topics
 from schemas.instants import parse_instant

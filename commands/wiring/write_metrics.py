@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 
-from commands.serving import health_server
+from commands.wiring.serving import health_server
 from schemas.errors import Busy
 from schemas.settings.model import TelemetrySettings
 from schemas.topics import ORDERS_EVENTS

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from commands.serving import health_server
+from commands.wiring.serving import health_server
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from schemas.settings.model import TelemetrySettings
