@@ -1,13 +1,16 @@
-"""What one partition has given since its last sealed file."""
+"""The records of one partition since its last sealed file."""
 
+import logging
 from typing import Generic
 
 from storage_tiering.archive.chain import Chains
 from storage_tiering.archive.dataset import Dataset, Identity, Record
 from storage_tiering.archive.key_filter import make_filter
-from storage_tiering.archive.manifest import Content, Manifest
+from storage_tiering.archive.manifest import Content, Damage, Manifest
 from storage_tiering.archive.sealed_segment import columns_of, parquet_bytes
 from storage_tiering.tier import Place
+
+LOGGER = logging.getLogger("ordertide.storage_tiering")
 
 
 class Unsealed(Generic[Record]):
@@ -86,7 +89,13 @@ class Unsealed(Generic[Record]):
                 self._drop_held(manifest)
 
     def _drop_held(self, manifest: Manifest) -> None:
-        for values in columns_of(self._chains.files, manifest, self._dataset.columns):
+        try:
+            sealed = columns_of(self._chains.files, manifest, self._dataset.columns)
+        except Damage as damage:
+            # Rows that it repeats are sealed twice, which look-ups ignore; nothing is lost by it.
+            LOGGER.error("%s", damage)  # noqa: TRY400 - the trace says nothing more
+            return
+        for values in sealed:
             identity, rank = self._dataset.held(*values)
             record = self._rows.get(identity)
             if record is not None and self._dataset.rank(record) <= rank:

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from schemas.errors import StateError
 from schemas.keys import order_key
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.chain import Chains
 from storage_tiering.archive.columns import event_of
 from storage_tiering.archive.dataset import EVENTS, ORDERS
 from storage_tiering.archive.files import ArchiveFiles
+from storage_tiering.archive.manifest import Damage
 from storage_tiering.archive.open_segment import Unsealed
 from storage_tiering.archive.sealed_segment import columns_of, rows_of
 from storage_tiering.records import DOCUMENT
@@ -99,6 +99,11 @@ class ParquetTier(Tier):
         self._chains.topic_id = topic_id
 
     def find(self, tenant: str, order_id: str) -> Found | None:
+        """As for every tier.
+
+        Raises:
+            Damage: a file that may hold something of the order is missing or damaged.
+        """
         key = order_key(tenant, order_id)
         held = [
             (row["version"], row["document"], partition)
@@ -136,7 +141,7 @@ class ParquetTier(Tier):
         topics = (self.settings.changes_topic, self.settings.events_topic)
         return sum(m.size_bytes for topic in topics for m in self._chains.manifests(topic))
 
-    def verify(self) -> Iterator[StateError]:
+    def verify(self) -> Iterator[Damage]:
         """Read every file: which of them are damaged, missing or one too many."""
         yield from self._chains.verify(self.settings.changes_topic)
         yield from self._chains.verify(self.settings.events_topic)
@@ -145,11 +150,29 @@ class ParquetTier(Tier):
         self._orders.clear()
         self._events.clear()
 
-    def _rows(self, topic: str, key: str) -> Iterator[tuple[dict[str, Any], int]]:
-        for manifest in self._chains.manifests(topic):
+    def _rows(self, topic: str, key: str) -> list[tuple[dict[str, Any], int]]:
+        """The rows of an order and their partitions.
+
+        Raises:
+            Damage: of the partition that has the order, or of any where none has it.
+        """
+        survey = self._chains.survey(topic)
+        for manifest in survey.missing:
             if manifest.may_hold(key):
-                for row in rows_of(self._chains.files, manifest, key):
-                    yield row, manifest.content.partition
+                raise manifest.file_missing()
+        found = [
+            (row, manifest.content.partition)
+            for manifest in survey.manifests
+            if manifest.may_hold(key)
+            for row in rows_of(self._chains.files, manifest, key)
+        ]
+        partitions = {partition for _, partition in found}
+        known = {manifest.content.span for manifest in survey.missing}  # they can't hold it
+        for hole in survey.holes():
+            is_ours = hole.span is None or not partitions or hole.span.partition in partitions
+            if is_ours and hole.span not in known:
+                raise hole
+        return found
 
     def _sealed_through(self, partition: int) -> int | None:
         chain = self._chains.of_partition(self.settings.changes_topic, partition)
