@@ -9,6 +9,7 @@ from commands.hosts import hosts_of
 from commands.track import path_of
 from commands.wiring.local_folders import local_folders
 from commands.wiring.tiers import archive_files
+from dataflows.core.trials import trial_faults
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, read_settings
@@ -33,9 +34,12 @@ def table_faults(settings: Settings) -> Iterator[str]:
         yield f"track.lifecycle: {error}"
         return
     try:
-        read_rules(path_of(settings.track.rules), table)
+        rules = read_rules(path_of(settings.track.rules), table)
     except SettingsError as error:
         yield f"track.rules: {error}"
+        return
+    for fault in trial_faults(rules, table):
+        yield f"track.rules: {settings.track.rules}: {fault}"
 
 
 def folder_faults(settings: Settings) -> Iterator[str]:

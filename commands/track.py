@@ -242,6 +242,9 @@ def assemble(
     """The dataflow's parts, by the settings."""
     table = read_lifecycle(path_of(settings.track.lifecycle))
     rules = read_rules(path_of(settings.track.rules), table)
+    for rule in rules.rules:
+        if rule.when:
+            watch.metrics.condition_faults.labels(rule.id)  # 0 until the first, which then shows
     keys = FileKeyStore(Path(settings.privacy.keys))
     decoder = Decoder(
         Intake(table, rules),

@@ -80,6 +80,11 @@ class Metrics:
             "state",
         )
         self.actions = self._counter("actions", "Actions requested.", "kind")
+        self.condition_faults = self._counter(
+            "condition_faults",
+            "Evaluations of a rule's condition that failed; it counts as false for that order.",
+            "rule",
+        )
 
     def _watch_the_delivery(self) -> None:
         """`sink` is the channel: where there are several, each delivers every alert."""

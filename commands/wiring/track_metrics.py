@@ -87,6 +87,8 @@ class TrackWatch:
             metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
         for _, action in out.actions:
             metrics.actions.labels(action.kind).inc()
+        for rule in out.condition_faults:
+            metrics.condition_faults.labels(rule).inc()
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
         """A resolver shard answered."""

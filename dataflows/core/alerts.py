@@ -9,23 +9,26 @@ from typing import NamedTuple
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import NEVER, Want, wanted
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import EMBRYO, MISSED, OpenEntry, Order
+from dataflows.core.packing import EMBRYO, MISSED, NO_ENTRY, OpenEntry, Order
 from dataflows.core.rules import Act, Rule, Rules
 from dataflows.core.symbols import Symbols
 from schemas.instants import DAY_MS
 
+FAULT_BITS = 0xC000  # in `done`: the rule's condition could not be evaluated, which was audited
 MISSED_BIT = 0x8000  # in `done`: this deadline was long past when its anchor arrived
 ESCALATED_BIT = 0x4000  # in `done`: the action of the escalation was requested
 RULE_BITS = 0x3FFF
+UNVERSIONED = frozenset({"action", "fault"})  # what leaves the order's document as it was
 EMBRYO_RETIRES_AFTER_MS = 30 * DAY_MS  # what never became an order doesn't stay in memory
 NO_SHIPMENT = 255  # ANY_SHIPMENT as a byte
 
 
 class Transition(NamedTuple):
-    """Something that was said: `what` is opened, escalated, resolved, action or missed.
+    """Something that was said: `what` is opened, escalated, resolved, action, missed or fault.
 
     `level` is 0 to 2; `anchor` the entry that set the rule's anchor, `deadline` the index of that;
-    instants in ms.
+    instants in ms. A fault is of the rule's condition: `reason` says why it could not be evaluated,
+    empty where the audit log of the order has one of this rule already.
     """
 
     what: str
@@ -37,6 +40,7 @@ class Transition(NamedTuple):
     at: int
     due_at: int
     act: Act | None = None
+    reason: str = ""
 
 
 class Desk:
@@ -74,9 +78,9 @@ class Desk:
     def decide(self, order: Order, limit: int, floor: int) -> tuple[list[Transition], int]:
         """Open, escalate and resolve by what is due at `limit`."""
         wants, next_at = wanted(order, self.rules, self.table, limit, floor)
+        said = self.faults(order, floor) if order.faults else []
         if not wants and not order.alerts:
-            return [], next_at
-        said: list[Transition] = []
+            return said, next_at
         open_before = {(alert[0], alert[2], alert[3]): alert for alert in order.alerts}
         still: list[OpenEntry] = []
         for want in wants:
@@ -88,8 +92,36 @@ class Desk:
         said += [self.resolved(order, alert, floor) for alert in open_before.values()]
         order.alerts = still
         said.sort(key=lambda transition: transition.at)
-        order.version += sum(transition.what != "action" for transition in said)
+        order.version += sum(transition.what not in UNVERSIONED for transition in said)
         return said, next_at
+
+    def faults(self, order: Order, at: int) -> list[Transition]:
+        """The conditions that could not be evaluated of the order as it is since `at`.
+
+        A rule's first goes to the audit log. Which that is depends on the events alone: conditions
+        are evaluated after each arrival, and `done` is part of the order.
+        """
+        said = []
+        for rule_id, reason in sorted(order.faults):
+            name = (self.numbers[rule_id] | FAULT_BITS, 0, 0)
+            is_first = name not in order.done
+            if is_first:
+                order.done.append(name)
+            said.append(
+                Transition(
+                    "fault",
+                    self.rules.by_id[rule_id],
+                    level=0,
+                    shipment=ANY_SHIPMENT,
+                    anchor=NO_ENTRY,
+                    deadline=0,
+                    at=at,
+                    due_at=at,
+                    reason=reason if is_first else "",
+                )
+            )
+        order.faults = []
+        return said
 
     def keep(
         self,

@@ -1,30 +1,55 @@
 """Conditions of rules, in CEL (https://cel.dev), evaluated by `cel-expr-python`.
 
 A condition sees `order` (the declared attributes, and tenant, order_id, status, carrier,
-customer_id, supplier_id) and `reading` (declared readings of the parcel: min, max, last).
+customer_id, supplier_id) and `reading` (declared readings of the parcel: min, max, last). What it
+names is checked when it is compiled; what its evaluation raises makes it false for that order.
 """
 
-import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from cel_expr_python import cel
 
+from dataflows.core.expressions import Path, calls_of, paths_of
 from schemas.errors import SettingsError
 
 ORDER_FIELDS = frozenset({"tenant", "order_id", "status", "carrier", "customer_id", "supplier_id"})
-NAMES = re.compile(r"\b(order|reading)\.([A-Za-z_][A-Za-z0-9_]*)")
+READING_FIELDS = frozenset({"min", "max", "last"})
 FIELDS = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 ENVIRONMENT = cel.NewEnv(variables={"order": FIELDS, "reading": FIELDS})
+# Functions of one text, which with a constant text give a value always or never.
+OF_TEXT = {
+    "matches": '"".matches(order.text)',
+    "duration": 'duration(order.text) == duration("0s")',
+    "timestamp": "timestamp(order.text) == timestamp(0)",
+    "int": "int(order.text) == 0",
+    "uint": "uint(order.text) == 0u",
+    "double": "double(order.text) == 0.0",
+    "bool": "bool(order.text)",
+}
+MISSING = "NOT_FOUND"  # a key that the map lacks
+WORDS_AT_MOST = 200
+
+
+class Verdict(NamedTuple):
+    """Whether a condition is true; `fault` says why it could not be evaluated, empty if it was."""
+
+    is_true: bool
+    fault: str = ""
 
 
 class Condition:
-    """A compiled condition. `reads_fields`: it names a field of the order, not attributes alone."""
+    """A compiled condition.
+
+    `reads_fields` tells that it reads fields of the order, not its attributes alone; `of_nothing`
+    is its verdict on an order without attributes and readings, where it reads these alone.
+    """
 
     def __init__(self, text: str, attributes: dict[str, bool], *, of: str) -> None:
         """Compile `text`; `attributes` maps the declared names to whether they are readings.
 
         Raises:
-            SettingsError: no CEL, not a yes-or-no expression, or an undeclared name.
+            SettingsError: no CEL, not a yes-or-no expression, an undeclared name, or a constant
+                that can't be evaluated, such as a pattern that is none.
         """
         self.text = " ".join(text.split())
         try:
@@ -35,18 +60,68 @@ class Condition:
         if str(self.program.return_type()) not in {"BOOL", "DYN"}:
             message = f"{of}: gives {self.program.return_type()}, not true or false"
             raise SettingsError(message)
-        names = set(NAMES.findall(text))
-        for kind, name in sorted(names):
-            declared = attributes.get(name) is (kind == "reading")
-            if not declared and not (kind == "order" and name in ORDER_FIELDS):
-                known = sorted(
-                    n for n, reading in attributes.items() if reading is (kind == "reading")
-                )
-                message = f"{of}: {kind}.{name} is not declared under [attributes]; known: {known}"
-                raise SettingsError(message)
-        self.reads_fields = any(kind == "order" and name in ORDER_FIELDS for kind, name in names)
-        self.of_nothing = not self.reads_fields and self.holds({}, {})
+        serialized = self.program.serialize()
+        self.paths = sorted(set(paths_of(serialized)))
+        faults = [fault for path in self.paths if (fault := fault_of(path, attributes))]
+        faults += [fault for call in calls_of(serialized) if (fault := fault_of_call(*call))]
+        if faults:
+            raise SettingsError("; ".join(f"{of}: {fault}" for fault in faults))
+        self.reads_fields = any(
+            path.variable == "order" and (not path.names or path.names[0] in ORDER_FIELDS)
+            for path in self.paths
+        )
+        self.of_nothing = Verdict(False) if self.reads_fields else self.verdict({}, {})
+
+    def verdict(self, order: dict[str, Any], reading: dict[str, Any]) -> Verdict:
+        """Evaluate the condition; whatever goes wrong makes it false, and is named.
+
+        An attribute that the order lacks makes it false and is no fault.
+        """
+        try:
+            found = self.program.eval(data={"order": order, "reading": reading})
+            value = found.value()
+        except Exception as error:  # noqa: BLE001 - the library's errors have no type of their own
+            return Verdict(False, shortened(str(error)))
+        if isinstance(value, bool):
+            return Verdict(value)
+        kind = str(found.type())
+        if kind == "ERROR":
+            reason = str(value)
+            return Verdict(False, "" if reason.startswith(MISSING) else shortened(reason))
+        return Verdict(False, "" if value is None else f"gives {kind}, not true or false")
 
     def holds(self, order: dict[str, Any], reading: dict[str, Any]) -> bool:
-        """Whether the condition is true; a value of the wrong type makes it false."""
-        return self.program.eval(data={"order": order, "reading": reading}).value() is True
+        """Whether the condition is true; False if it can't be evaluated."""
+        return self.verdict(order, reading).is_true
+
+
+def fault_of(path: Path, attributes: dict[str, bool]) -> str | None:
+    """Why a path never leads to a value; None if it may."""
+    if not path.names or path.variable not in {"order", "reading"}:
+        return None  # an enumeration or a type of CEL's own
+    variable, name, *rest = path.variable, *path.names
+    written = f"{variable}.{'.'.join(path.names)}"
+    is_reading = variable == "reading"
+    if attributes.get(name) is not is_reading and (is_reading or name not in ORDER_FIELDS):
+        known = sorted(name for name, reading in attributes.items() if reading is is_reading)
+        return f"{variable}.{name} is not declared under [attributes]; known: {known}"
+    if is_reading and rest and (len(rest) > 1 or rest[0] not in READING_FIELDS):
+        return f"{written} is never there; a reading has min, max and last"
+    if rest and not is_reading:
+        return f"{written} is never there; order.{name} is a plain value"
+    return None
+
+
+def fault_of_call(function: str, text: str) -> str | None:
+    """Why a function of a constant text never gives a value; None if it does."""
+    if function not in OF_TEXT:
+        return None
+    found = ENVIRONMENT.compile(OF_TEXT[function]).eval(data={"order": {"text": text}})
+    is_fault = str(found.type()) == "ERROR"
+    return shortened(f"{function}({text!r}): {found.value()}") if is_fault else None
+
+
+def shortened(reason: str) -> str:
+    """A reason as one line of bounded length."""
+    line = " ".join(reason.split())
+    return line if len(line) <= WORDS_AT_MOST else f"{line[:WORDS_AT_MOST]}…"

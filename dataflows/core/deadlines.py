@@ -69,6 +69,7 @@ def terms(order: Order, rules: Rules, table: Lifecycle) -> list[Term]:
     found: list[Term] | None = order.terms
     if found is None:
         is_order = not order.flags & EMBRYO
+        order.faults = []
         found = order.terms = looked_up(order, rules, table) if is_order else []
     return found
 
@@ -141,16 +142,24 @@ def paused_ms(order: Order, rule: Rule, table: Lifecycle, shipment: int, anchor_
 
 
 def holds(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> bool:
-    """Whether the rule's condition is true of the order and the parcel."""
+    """Whether the rule's condition is true of the order and the parcel.
+
+    False where it can't be evaluated; the order keeps why in `faults` until it is settled.
+    """
     condition = rule.when
     if condition is None:
         return True
     readings = readings_of(order, shipment)
     attributes = attributes_of(order)
     if not (readings or attributes or condition.reads_fields):
-        return condition.of_nothing
-    fields = {**order_fields(order, table), **attributes} if condition.reads_fields else attributes
-    return condition.holds(fields, readings)
+        found = condition.of_nothing
+    elif condition.reads_fields:
+        found = condition.verdict({**order_fields(order, table), **attributes}, readings)
+    else:
+        found = condition.verdict(attributes, readings)
+    if found.fault:
+        order.faults.append((rule.id, found.fault))
+    return found.is_true
 
 
 def readings_of(order: Order, shipment: int) -> dict[str, dict[str, float]]:

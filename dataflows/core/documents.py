@@ -236,6 +236,12 @@ def missed_of(order: Order, table: Lifecycle, said: Transition) -> AuditEntry:
     return audit(order.key, "deadline.missed", said.at, detail, source=f"rule:{said.rule.id}")
 
 
+def fault_entry(key: str, said: Transition) -> AuditEntry:
+    """A rule whose condition could not be evaluated for an order."""
+    detail = {"rule": said.rule.id, "reason": said.reason}
+    return audit(key, "condition.fault", said.at, detail, source=f"rule:{said.rule.id}")
+
+
 def audit(  # noqa: PLR0913 - these are the columns of the audit log
     key: str,
     what: str,

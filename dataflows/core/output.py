@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataflows.core.alerts import Desk, Transition
-from dataflows.core.documents import action_of, alert_of, audit, missed_of
+from dataflows.core.documents import action_of, alert_of, audit, fault_entry, missed_of
 from dataflows.core.fact import Fact
 from dataflows.core.packing import Order
 from schemas.alert import Action, AlertTransition, AuditEntry
@@ -42,6 +42,7 @@ class Output:
         self.actions: list[tuple[str, Action]] = []
         self.audit: list[tuple[str, AuditEntry]] = []
         self.rejected: list[Refusal] = []
+        self.condition_faults: list[str] = []  # the rules whose conditions could not be evaluated
         self.applied = 0
         self.duplicates = 0
         self.refused = 0
@@ -114,7 +115,11 @@ class Output:
     def say(self, order: Order, said: Transition) -> None:
         """Publish a transition, and write it to the audit log."""
         key, table = order.key, self.desk.table
-        if said.what == "missed":
+        if said.what == "fault":
+            self.condition_faults.append(said.rule.id)
+            if said.reason:
+                self.audit.append((key, fault_entry(key, said)))
+        elif said.what == "missed":
             self.audit.append((key, missed_of(order, table, said)))
         elif said.what == "action":
             action = action_of(order, table, said)

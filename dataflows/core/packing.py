@@ -99,13 +99,14 @@ class Order:
     `extras` has the order-level fields of the entries that carry some, `firsts` the first entry of
     every status that the order reached, `side` for each shipment what is known besides (c: carrier,
     l: location, r: readings). `terms` is what the rules count from, kept until the next entry (see
-    `dataflows.core.deadlines`); it isn't stored.
+    `dataflows.core.deadlines`), `faults` the conditions that could not be evaluated for them, as
+    (rule, reason); neither is stored.
     """
 
     __slots__ = (
-        "alerts", "armed_at", "created_at", "created_entry", "derived", "done", "extras", "firsts",
-        "flags", "history", "key", "latest", "latest_entry", "period", "promised_at", "ship_by",
-        "shipments", "side", "status", "terms", "version",
+        "alerts", "armed_at", "created_at", "created_entry", "derived", "done", "extras", "faults",
+        "firsts", "flags", "history", "key", "latest", "latest_entry", "period", "promised_at",
+        "ship_by", "shipments", "side", "status", "terms", "version",
     )  # fmt: skip
 
     def __init__(self, key: str, fields: FIELDS | None = None) -> None:
@@ -121,6 +122,7 @@ class Order:
         self.latest = self.word(self.latest_entry) >> 14 if self.latest_entry >= 0 else 0
         self.created_at = self.at(self.created_entry) if self.created_entry >= 0 else 0
         self.terms: list[Any] | None = None
+        self.faults: list[tuple[str, str]] = []
 
     def forget(self) -> None:
         """Set back everything that the fold computes, for a fold from the beginning."""

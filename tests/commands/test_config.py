@@ -128,3 +128,25 @@ def test_the_page_lists_every_key_with_its_variable(section: str) -> None:
     page = settings_page()
     assert f"## [{section}]" in page
     assert all(f"`{key.variable}`" in page for key in KEYS[section].values())
+
+
+def test_conditions_are_tried_on_generated_orders(tmp_path: Path) -> None:
+    text = """
+version = 1
+[attributes]
+parts = {type = "int"}
+[[rule]]
+id = "shares"
+statuses = ["PAID"]
+anchor = "condition"
+when = "has(order.parts) && 100 / order.parts > 30"
+severity = "warning"
+"""
+    rules = written(tmp_path, text, "r.toml")
+    result = run("check", str(written(tmp_path, f'[track]\nrules = "{rules}"\n')))
+    assert result.exit_code == 2
+    assert f"track.rules: {rules}: rule shares: when: INVALID_ARGUMENT: divide by zero" in (
+        result.output
+    )
+    rules.write_text(text.replace("order.parts)", "order.parts) && order.parts > 0"))
+    assert run("check", str(tmp_path / "ordertide.toml")).exit_code == 0

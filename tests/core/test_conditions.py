@@ -1,0 +1,271 @@
+"""Conditions: what can never be true is refused; what raises is false for that order."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataflows.core.conditions import Condition
+from dataflows.core.rules import Rules, parse_rules
+from dataflows.core.trials import trial_faults
+from schemas.errors import SettingsError
+from schemas.instants import format_instant
+from tests.core.stage import TABLE, Json, Stage, day, said
+
+ATTRIBUTES = {"x": False, "text": False, "heat": True}
+TEN = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"
+
+
+def nested(depth: int) -> str:
+    """A loop of 10 to the power of `depth` iterations."""
+    text = "true"
+    for number in range(depth):
+        text = f"{TEN}.all(v{number}, {text})"
+    return text
+
+
+MANY = {str(number): 1 for number in range(200)}
+ENDLESS = f"has(order.x) && {nested(6)}"
+
+
+def condition(text: str) -> Condition:
+    return Condition(text, ATTRIBUTES, of="when")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("order.y == 1", "order.y is not declared under [attributes]; known: ['text', 'x']"),
+        ('order["y"] == 1', "order.y is not declared"),
+        ("order['y'] == 1", "order.y is not declared"),
+        ('order[ "y" ] == 1', "order.y is not declared"),
+        ('"y" in order', "order.y is not declared"),
+        ("has(order.y)", "order.y is not declared"),
+        ("dyn(order).y == 1", "order.y is not declared"),
+        ("true || order.y == 1", "order.y is not declared"),
+        ("[order.y].size() == 1", "order.y is not declared"),
+        ('{"a": order.y}.a == 1', "order.y is not declared"),
+        ('order.exists(k, order["y"] == k)', "order.y is not declared"),
+        ("order.heat > 1.0", "order.heat is not declared"),
+        ("reading.x.max > 1.0", "reading.x is not declared under [attributes]; known: ['heat']"),
+        ('reading["cold"].max > 1.0', "reading.cold is not declared"),
+        (
+            "reading.heat.avg > 1.0",
+            "reading.heat.avg is never there; a reading has min, max and last",
+        ),
+        ('"avg" in reading.heat', "reading.heat.avg is never there"),
+        ("order.x.y == 1", "order.x.y is never there; order.x is a plain value"),
+        ("order.status.code == 'PAID'", "order.status.code is never there"),
+        ('order.text.matches("(")', "matches('('): INVALID_ARGUMENT: invalid regular expression"),
+        ('has(order.text) && matches(order.text, r"[")', "matches('['): INVALID_ARGUMENT"),
+        ('duration("2 days") > duration("1s")', "duration('2 days'): INVALID_ARGUMENT"),
+        ('timestamp("yesterday") > timestamp(order.text)', "timestamp('yesterday')"),
+        ('int("many") > order.x', "int('many'): INVALID_ARGUMENT: cannot convert string to int"),
+    ],
+)
+def test_what_can_never_be_true_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        condition(text)
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith("when: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ('order["x"] == 1', {"x": 1}),
+        ('"order.y" == order.text', {"text": "order.y"}),
+        ("[1, 2].all(order, order > 0)", {}),
+        ('order.exists(order, order == "x")', {"x": 1}),
+        ('order[order.text] == "a"', {"text": "text2", "text2": "a"}),
+        ('order["status"] == "PAID"', {"status": "PAID"}),
+        (r'order.text.matches("^a\\(b$")', {"text": "a(b"}),
+        ('duration("2h") > duration("1h")', {}),
+    ],
+)
+def test_what_can_be_true_is_taken(text: str, order: dict[str, Any]) -> None:
+    assert condition(text).holds(order, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "reason"),
+    [
+        (ENDLESS, {"x": 1}, "Iteration budget exceeded"),
+        ("order.x > 5", {"x": "a"}, "No matching overloads"),
+        ("1 / order.x > 0", {"x": 0}, "divide by zero"),
+        ("int(order.text) > 0", {"text": "a"}, "cannot convert string to int"),
+        ("order.text.matches(order.text)", {"text": "("}, "invalid regular expression"),
+        ("order.x", {"x": "yes"}, "gives STRING, not true or false"),
+        ("order.x == 1", {"x": 2**64}, "out of range"),
+        ('order.text == "a"', {"text": "\ud800"}, "construction from null"),
+        (
+            "order.exists(a, order.exists(b, a == b + 'x'))",
+            {str(n): 1 for n in range(200)},
+            "budget",
+        ),
+    ],
+)
+def test_what_raises_is_false_with_a_reason(text: str, order: Json, reason: str) -> None:
+    found = condition(text).verdict(order, {})
+    assert not found.is_true
+    assert reason in found.fault
+
+
+@pytest.mark.parametrize("text", ["order.x > 5", 'order["text"] == "a"', "reading.heat.max > 1.0"])
+def test_an_attribute_that_the_order_lacks_is_no_fault(text: str) -> None:
+    assert condition(text).verdict({}, {}) == (False, "")
+
+
+def test_a_condition_that_always_raises_can_be_compiled() -> None:
+    always = condition(nested(6))
+    assert not always.of_nothing.is_true
+    assert "budget" in always.of_nothing.fault
+
+
+def found_by_trial(when: str) -> list[str]:
+    text = f"""
+        version = 1
+        [attributes]
+        x = {{type = "int"}}
+        text = {{type = "str"}}
+        heat = {{type = "float", reading = true}}
+        [[rule]]
+        id = "tried"
+        statuses = ["PAID"]
+        anchor = "condition"
+        when = '''{when}'''
+        severity = "warning"
+    """
+    return list(trial_faults(parse_rules(text, "own.toml", TABLE), TABLE))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (ENDLESS, "Iteration budget exceeded"),
+        (f"has(order.text) && has(order.x) && order.x > 1 && {nested(6)}", "order.x = '1000000'"),
+        (f'has(order.status) && order.status == "REFUNDED" && {nested(6)}', "budget"),
+        ("order.exists(a, order.exists(b, a == b + 'x'))", "and 300 undeclared attributes"),
+        ("has(order.x) && 1 / order.x > 5", "divide by zero; so it is false for an order like"),
+        ("has(order.text) && order.text > 5", "No matching overloads"),
+        ("has(order.text) && int(order.text) > 5", "cannot convert string to int"),
+        ("has(order.text) && order.order_id.matches(order.text)", "invalid regular expression"),
+        ("has(reading.heat) && reading.heat.max > order.text", "No matching overloads"),
+        ("order.x", "gives INT, not true or false"),
+        (nested(6), "Iteration budget exceeded"),
+    ],
+)
+def test_a_trial_finds_what_raises_for_some_orders(text: str, reason: str) -> None:
+    [fault] = found_by_trial(text)
+    assert fault.startswith("rule tried: when: ")
+    assert reason in fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order.x > 5",
+        "has(order.x) && order.x != 0 && 1 / order.x > 5",
+        'has(order.text) && order.text.matches("^a+$") || order.status == "PAID"',
+        "reading.heat.max > 8.0 && reading.heat.min < double(order.x)",
+        "size(order) > 3 && order.exists(k, k == 'x')",
+    ],
+)
+def test_a_trial_finds_nothing_where_nothing_raises(text: str) -> None:
+    assert found_by_trial(text) == []
+
+
+RULES = f"""
+version = 1
+[attributes]
+x = {{type = "int"}}
+heat = {{type = "float", reading = true}}
+[[rule]]
+id = "endless"
+statuses = ["PAID", "SHIPPED"]
+anchor = "condition"
+when = "{ENDLESS}"
+severity = "overdue"
+[[rule]]
+id = "typed"
+per = "shipment"
+statuses = ["*"]
+anchor = "condition"
+when = "has(order.x) && 10 / order.x > 4 && 1 / (order.x - 2) != 5"
+severity = "warning"
+[[rule]]
+id = "late"
+statuses = ["PAID"]
+anchor = "milestone PAID"
+after = "24h"
+severity = "warning"
+"""
+
+
+def rules() -> Rules:
+    return parse_rules(RULES, "own.toml", TABLE)
+
+
+def faults(stage: Stage) -> list[tuple[str, str, str]]:
+    return [
+        (e.order_id, e.detail["rule"], e.at) for e in stage.audit if e.what == "condition.fault"
+    ]
+
+
+def test_a_fault_is_audited_once_per_order_and_rule() -> None:
+    stage = Stage(rules())
+    stage.hear(said("PAID", day(0), attributes={"x": 1}))
+    stage.hear(said("ALLOCATED", day(0, 1)))
+    stage.hear(said("SHIPPED", day(0, 2)))
+    stage.hear(said("SCAN", day(0, 3)))
+    stage.restart(rules())
+    stage.hear(said("SCAN", day(0, 4)))
+    assert faults(stage) == [("o1", "endless", format_instant(day(0)))]
+    entry = next(entry for entry in stage.audit if entry.what == "condition.fault")
+    assert "Iteration budget exceeded" in entry.detail["reason"]
+    assert entry.source == "rule:endless"
+
+
+def test_the_other_rules_of_the_order_and_other_orders_go_on() -> None:
+    stage = Stage(rules())
+    stage.hear(said("PAID", day(0), attributes={"x": 2}), said("PAID", day(0), order_id="o2"))
+    stage.advance(day(3))
+    assert ("late", "opened", format_instant(day(1))) in stage.told()
+    assert [(a.order_id, a.rule) for a in stage.alerts] == [("o1", "late"), ("o2", "late")]
+    assert {(order, rule) for order, rule, _ in faults(stage)} == {
+        ("o1", "endless"),
+        ("o1", "typed"),
+    }
+
+
+def test_a_fault_leaves_the_version_as_it_is() -> None:
+    with_faults, without = Stage(rules()), Stage(rules())
+    with_faults.hear(said("PAID", day(0), attributes={"x": 2}))
+    without.hear(said("PAID", day(0), attributes={"y": 2}))
+    assert with_faults.order().version == without.order().version == 1
+
+
+@settings(max_examples=20)  # a condition that exceeds its budget takes 30 ms
+@given(st.data())
+def test_faults_are_a_function_of_the_events(data: st.DataObject) -> None:
+    """Read early or late, in any order, with or without restarts: the same entries."""
+    codes = data.draw(
+        st.lists(st.sampled_from(["PAID", "SCAN", "SHIPPED", "ALLOCATED"]), max_size=6)
+    )
+    values = st.fixed_dictionaries({}, optional={"x": st.integers(-1, 3)})
+    events = [
+        said(code, day(0, n), day(0, n), attributes=data.draw(values), event_id=f"e{n}")
+        for n, code in enumerate(codes)
+    ]
+    at_once = Stage(rules())
+    if events:
+        at_once.hear(*data.draw(st.permutations(events)), through=day(9))
+    stepwise = Stage(rules())
+    for event in events:
+        stepwise.hear(event)
+        if data.draw(st.booleans()):
+            stepwise.restart(rules())
+    stepwise.advance(day(9))
+    assert sorted(faults(at_once)) == sorted(faults(stepwise))
+    assert sorted(at_once.told()) == sorted(stepwise.told())
