@@ -17,6 +17,10 @@ class TopicMissing(OrdertideError):
     """The topic or partition doesn't exist."""
 
 
+class Fenced(OrdertideError):
+    """Another run has taken over: what this one has not flushed is not its to write."""
+
+
 class BrokerFailed(OrdertideError):
     """The broker refused for good: not authorised, fenced, a wrong setting, a damaged message."""
 

@@ -13,13 +13,17 @@ carries the id it had. Only the lock's owner has its name, so it joins again: th
 
 A process that was paused, or cut off, doesn't know that it has lost the lease. So `verify` has the
 broker confirm it, by an offset that is committed with the member's id, and it is called before
-whatever counts. That offset is the number of the run: each takes the next. So a run whose session
-ended in an outage, in which nobody else could take the lease either, joins again, finds its own
-number and goes on; one that finds another number has lost. An embedded broker is one host's: there
-the lock on the state folder is enough.
+whatever counts. That offset is the number of the run: each takes the next. Its
+metadata names the holder. So a run whose session ended in an outage, in which nobody else could
+take the lease either, joins again, finds itself named and goes on; one that finds another holder
+has lost. The number is the fencing token of the
+run's workers as well, which read it for themselves (broker.fence); `begin_run` takes a new one for
+each run that the holder begins. An embedded broker is one host's: there the lock on the state
+folder is enough.
 """
 
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -30,7 +34,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from broker.connect import LOGGER, Connection
-from broker.errors import PASSING, REBALANCED, TopicMissing, missing_topic, refusal
+from broker.errors import PASSING, REBALANCED, Fenced, TopicMissing, missing_topic, refusal
 from broker.outage import OUTAGE
 from broker.topics import count_partitions
 from schemas.errors import Busy, OrdertideError
@@ -60,8 +64,8 @@ class LeaseHeld(OrdertideError):
     """Another live run of the flow has the lease."""
 
 
-class LeaseLost(OrdertideError):
-    """The lease went to another run: what this one has not flushed is not its to write."""
+class LeaseLost(Fenced):
+    """The lease went to another run."""
 
 
 class RunLease:
@@ -83,12 +87,13 @@ class RunLease:
         stopping: Callable[[], bool] = lambda: False,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.group = f"{flow}.lease"
+        self.group = lease_group(flow)
         self._flow = flow
         self._connection = connection
         self._session_s = session_s_of(connection)
         self._stopping = stopping
         self._now_s = now_s
+        self._identity = secrets.token_hex(8)
         self._is_member = False  # and the partition is ours
         self._number = NOBODY
         self._verified_at_s = 0.0
@@ -126,6 +131,25 @@ class RunLease:
         self._check_number()
         self._write_number(self._number)
         self._verified_at_s = asked_at_s
+
+    def begin_run(self) -> int:
+        """Take the next number, and return it: the fencing token of the run that begins.
+
+        Workers of an earlier run of this holder are fenced from then on.
+
+        Raises:
+            LeaseLost: end this run.
+            Busy: the broker gives no answer; call again.
+        """
+        if self._connection.embedded:
+            return self._number
+        self._hear(0)
+        asked_at_s = self._now_s()
+        self._check_number()
+        self._write_number(self._number + 1)
+        self._number += 1
+        self._verified_at_s = asked_at_s
+        return self._number
 
     def _join(self) -> None:
         give_up_at_s = self._now_s() + MISSING_FOR_S
@@ -165,7 +189,7 @@ class RunLease:
             self._hear(POLL_S)
             if not self._is_member:
                 return False
-            number = self._read_number() + 1
+            number = self._read()[0] + 1
             self._write_number(number)
         except Busy:
             return False
@@ -173,30 +197,34 @@ class RunLease:
         return True
 
     def _check_number(self) -> None:
-        """See that nobody took the lease meanwhile; who isn't a member waits for the next time."""
-        number = self._read_number()
-        if number != self._number:
+        """Check that no other run took the lease; a run that isn't a member retries later."""
+        number, holder = self._read()
+        if holder != self._identity:
             raise LeaseLost(
-                f"flow {self._flow}: another run took the lease while this one was silent for "
-                f"{self._session_s:.0f} s; it ends without flushing"
+                f"flow {self._flow}: another run has taken over (run {number}; this one is run "
+                f"{self._number}, and was silent for {self._session_s:.0f} s); this one ends "
+                "without flushing"
             )
+        self._number = number  # a commit whose answer was lost may have been taken
         if not self._is_member:
             self._hear(POLL_S)
             raise Busy(f"flow {self._flow}: waiting to get the run lease back", POLL_S)
 
-    def _read_number(self) -> int:
+    def _read(self) -> tuple[int, str]:
+        """The number of the latest run, and the holder that committed it."""
         try:
             stored = self._client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)[0]
         except KafkaException as failed:
             raise self._unanswered(failed.args[0]) from failed
         if stored.error:
             raise self._unanswered(stored.error)
-        return max(int(stored.offset), NOBODY)
+        return max(int(stored.offset), NOBODY), stored.metadata or ""
 
     def _write_number(self, number: int) -> None:
         """The broker takes it from the member that owns the partition, and from nobody else."""
         try:
-            self._client.commit(offsets=[TopicPartition(LEASE.name, 0, number)], asynchronous=False)
+            mine = TopicPartition(LEASE.name, 0, number, metadata=self._identity)
+            self._client.commit(offsets=[mine], asynchronous=False)
         except KafkaException as failed:
             raise self._unanswered(failed.args[0]) from failed
 
@@ -276,6 +304,11 @@ class RunLease:
                 "heartbeat.interval.ms": int(self._session_s * 100),
             }
         )
+
+
+def lease_group(flow: str) -> str:
+    """The consumer group whose member holds the lease of `flow`."""
+    return f"{flow}.lease"
 
 
 def session_s_of(connection: Connection) -> float:

@@ -4,7 +4,8 @@ bytewax's workers are threads of a process or processes of a cluster; threads sh
 and gain nothing in Python. The processes share the state file: each stages and commits its own
 shards, and after a stop any of them can open any shard, so that their number may change between
 runs. A process that ends takes the others with it, as bytewax can't go on with a part; they are
-started again together, from the last epoch that all of them had ended.
+started again together, from the last epoch that all of them had ended. Each verifies the fencing
+token of its run before it flushes (broker.fence): one that was paused during a takeover ends.
 """
 
 import logging
@@ -23,9 +24,9 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from commands.grant import stamp
+from broker.lease import RunLease
 from dataflows.state.local.lock import ProcessLock
-from schemas.errors import OrdertideError, StateError
+from schemas.errors import Busy, OrdertideError, StateError
 
 LOGGER = logging.getLogger("ordertide.track")
 LOOK_EVERY_S = 0.1
@@ -35,7 +36,8 @@ END_WITHIN_S = 60.0
 FOLLOW_WITHIN_S = 3.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 RAN_WELL_S = 60.0  # after so long the next failure is a new one, not the same again
-OUR_ERROR = 2  # the exit code of what starting again doesn't mend: settings, state, a lost lease
+OUR_ERROR = 2  # the exit code of what starting again doesn't mend: settings, state
+FENCED = 3  # the exit code of a worker that another run has replaced
 LAST_LINES = 5
 LOCK_PATIENCE_S = 5.0  # the members of a run that was killed have to notice it
 
@@ -45,7 +47,7 @@ class Member(msgspec.Struct, frozen=True):
 
     `lock` is the descriptor of the lock on the state, inherited from the process that watches: as
     long as one member is left, nobody else gets it. `run` is the number of the run in the bucket,
-    `worker` that of the process on its host.
+    `worker` that of the process on its host, `token` the fencing token of the run.
     """
 
     index: int
@@ -53,6 +55,7 @@ class Member(msgspec.Struct, frozen=True):
     lock: int
     worker: int = 0
     run: int = 0
+    token: int = 0
 
 
 class Ended(NamedTuple):
@@ -92,14 +95,6 @@ class Cluster:
             self.numbers.append(member.index)
             self.members.append(process)
             self.last_words.append(LastWords(process))
-            os.set_blocking(stdin_of(process), False)
-
-    def grant(self, at_s: float) -> None:
-        """Tell all that run that the lease was ours at `at_s` (see commands.grant)."""
-        for member in self.running():
-            # One that is held has a full pipe, and stays without; one that has ended needs none.
-            with suppress(BlockingIOError, BrokenPipeError):
-                os.write(stdin_of(member), stamp(at_s))
 
     def tell(self, number: int) -> None:
         """Send a signal to all that run."""
@@ -134,7 +129,7 @@ class Cluster:
             reason = f"member {left[0]} did not end with the others" if left else ""
             return Ended(int(bool(left)), reason)
         # A member that was killed says more than those that broke off for want of it.
-        index = min(failed, key=lambda each: (failed[each] != OUR_ERROR, failed[each] > 0, each))
+        index = min(failed, key=lambda each: (rank_of(failed[each]), each))
         code, number = failed[index], self.numbers[index]
         if code < 0:
             return Ended(1, f"member {number} was killed ({signal.Signals(-code).name})")
@@ -146,6 +141,13 @@ class Cluster:
         for member in self.members:
             member.kill()  # does nothing to one that has ended
             member.wait()
+
+
+def rank_of(code: int) -> int:
+    """The place of an exit code among several: what a new start doesn't mend explains the most."""
+    if code in {OUR_ERROR, FENCED}:
+        return [OUR_ERROR, FENCED].index(code)
+    return 2 if code < 0 else 3
 
 
 class LastWords:
@@ -185,9 +187,10 @@ def supervise(run: Callable[[], Ended], stopping: threading.Event) -> None:
     while not stopping.is_set():
         began_s = time.monotonic()
         ended = run()
-        if stopping.is_set() and ended.code != OUR_ERROR:
+        is_final = ended.code in {OUR_ERROR, FENCED}
+        if stopping.is_set() and not is_final:
             return
-        if ended.code == OUR_ERROR:
+        if is_final:
             raise ClusterEnded(f"track: {ended.reason}")
         if ended.code == 0 or time.monotonic() - began_s > RAN_WELL_S:
             pause_s = FIRST_PAUSE_S
@@ -200,42 +203,74 @@ def local_run(
     command: Sequence[str],
     members: Sequence[Member],
     stopping: threading.Event,
-    watch: Callable[[], bool],
+    watch: Callable[[], None],
 ) -> Ended:
     """Run members that are all on this host, until they end or are told to stop.
 
-    `watch` is called ten times a second: whether the lease is ours. What it raises ends the cluster
-    at once.
+    `watch` is called ten times a second; what it raises ends the cluster at once.
     """
     with Cluster(command) as cluster:
         cluster.start(members)
         return cluster.wait(lambda: pass_on(stopping, cluster, watch))
 
 
-def local_members(workers: int, lock: ProcessLock, run: int = 0) -> list[Member]:
+def local_members(workers: int, lock: ProcessLock, token: int, run: int = 0) -> list[Member]:
     """So many processes, on addresses that are free."""
     addresses = free_addresses(workers)
-    return [Member(n, addresses, lock.descriptor, worker=n, run=run) for n in range(workers)]
+    return [
+        Member(n, addresses, lock.descriptor, worker=n, run=run, token=token)
+        for n in range(workers)
+    ]
+
+
+def new_token(lease: RunLease, stopping: threading.Event) -> int | None:
+    """The fencing token of the next run, once the broker gives one; None if told to stop.
+
+    Raises:
+        LeaseLost: another run has taken over.
+    """
+    while not stopping.is_set():
+        try:
+            return lease.begin_run()
+        except Busy as busy:
+            LOGGER.debug("%s", busy)
+            stopping.wait(busy.retry_after_s)
+    return None
+
+
+def confirm(lease: RunLease) -> None:
+    """Verify the lease; while the broker gives no answer nobody else gets it either.
+
+    Raises:
+        LeaseLost: another run has taken over.
+    """
+    with suppress(Busy):
+        lease.verify()
 
 
 class ClusterEnded(OrdertideError):
     """A member ended for a reason that it has told."""
 
 
-def pass_on(stopping: threading.Event, cluster: Cluster, watch: Callable[[], bool]) -> None:
-    """Let the members know that they shall stop, and that the lease is theirs until they have."""
+def pass_on(stopping: threading.Event, cluster: Cluster, watch: Callable[[], None]) -> None:
+    """Signal members to stop once this process was, and watch until they have."""
     if stopping.is_set():
         cluster.tell(signal.SIGTERM)
-    asked_at_s = time.monotonic()
-    if watch():
-        cluster.grant(asked_at_s)
+    watch()
 
 
-def stdin_of(member: subprocess.Popen[bytes]) -> int:
-    """The descriptor that a member's standard input is written to."""
-    if member.stdin is None:
-        raise AssertionError("a member is started with a pipe")
-    return member.stdin.fileno()
+def end_with(source: int) -> None:
+    """End this process at the end of the descriptor `source`, however its writer ended.
+
+    At once and without tidying up: a worker that nobody watches would go on beside the next run.
+    """
+
+    def listen() -> None:
+        while os.read(source, 1):
+            pass  # nothing is ever written
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=listen, name="watched", daemon=True).start()
 
 
 def free_addresses(count: int) -> list[str]:

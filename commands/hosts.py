@@ -2,8 +2,8 @@
 
 Every host has a process that watches its workers. The first one's has the run lease: it begins the
 runs, and starts its workers once all hosts have joined. The others wait for a run, make their files
-ready, join it, and let their workers flush only while they know of no next run. What they tell each
-other lies in the bucket (commands/meeting.py).
+ready and join it. A run has a fencing token, which each worker verifies before it flushes. What the
+hosts tell each other lies in the bucket (commands/meeting.py).
 
 When any process ends, bytewax ends its peers, and all hosts begin again with the next run. Told to
 stop, whichever host it is, all end cleanly with the epoch they are in; the first host ends with
@@ -18,7 +18,6 @@ from pathlib import Path
 from broker.connect import Connection
 from broker.lease import RunLease
 from commands.cluster import lock_state, supervise
-from commands.grant import Patient, valid_s_of
 from commands.joining import follow
 from commands.leading import lead
 from commands.taking_part import Part
@@ -57,9 +56,8 @@ def on_hosts(
             follow(part)
             return
         with RunLease(connection, track.group, stopping=stop.is_set) as lease:
-            watch, valid_s = Patient(lease.verify), valid_s_of(connection)
             plan = plan_of(hosts, track.workers)
-            supervise(lambda: lead(part, plan, watch, valid_s), stop)
+            supervise(lambda: lead(part, plan, lease), stop)
     finally:
         lock.release()
 

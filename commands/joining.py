@@ -60,4 +60,4 @@ def join(part: Part, meeting: Meeting) -> Ended:
                 if part.stop.is_set():
                     meeting.say(OVER, f"host {part.host} was told to stop")
                 return Ended(0, "it did not begin")
-        return take_part(part, meeting, ear, lambda: ear.confirmed_at_s)
+        return take_part(part, meeting, ear)

@@ -4,8 +4,8 @@ import logging
 import time
 from contextlib import closing
 
-from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended
-from commands.grant import Patient
+from broker.lease import RunLease
+from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended, confirm, new_token
 from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting
 from commands.taking_part import Part, first_of, take_part
 from dataflows.state.remote.records import STARTED
@@ -15,23 +15,25 @@ LOGGER = logging.getLogger("ordertide.track")
 TELL_AFTER_S = 5.0
 
 
-def lead(part: Part, plan: Plan, watch: Patient, valid_s: float) -> Ended:
+def lead(part: Part, plan: Plan, lease: RunLease) -> Ended:
     """Begin a run, see it through, and say how it ended.
 
     Raises:
         LeaseLost: somebody else has the lease.
         TakenOver: somebody else has begun a run.
     """
-    run = begin_run(part.journal, part.place, plan)
-    ready_at_s = time.monotonic() + (valid_s if run.hosts_before > 1 else 0)
+    token = new_token(lease, part.stop)
+    if token is None:
+        return Ended(0, "told to stop")
+    run = begin_run(part.journal, part.place, plan._replace(token=token))
     meeting = Meeting(part.journal, run, part.host)
     with closing(Ear(meeting, part.stop)) as ear:
-        if not gathered(part, meeting, ear, watch, ready_at_s):
+        if not gathered(part, meeting, ear, lease):
             meeting.say(OVER, "host 0 was told to stop")
             return Ended(0, ear.over.reason if ear.over else "told to stop")
         meeting.say(STARTED)
         LOGGER.info("track: run %d begins on %d hosts", run.number, run.hosts)
-        ended = take_part(part, meeting, ear, lambda: asked_at_s(watch))
+        ended = take_part(part, meeting, ear, lambda: confirm(lease))
         if ear.is_superseded:  # two that lead would go on taking it from each other
             reason = (
                 f"another process has begun run {run.number + 1} of this state; stop one of them"
@@ -40,8 +42,8 @@ def lead(part: Part, plan: Plan, watch: Patient, valid_s: float) -> Ended:
         return ended
 
 
-def gathered(part: Part, meeting: Meeting, ear: Ear, watch: Patient, ready_at_s: float) -> bool:
-    """Wait until all hosts have joined, and what any had been granted before has lapsed.
+def gathered(part: Part, meeting: Meeting, ear: Ear, lease: RunLease) -> bool:
+    """Wait until all hosts have joined.
 
     False: told to stop, or a host says that the run is over already.
     """
@@ -52,22 +54,16 @@ def gathered(part: Part, meeting: Meeting, ear: Ear, watch: Patient, ready_at_s:
             run = meeting.run
             names = ", ".join(f"{host} ({run.addresses[first_of(run, host)]})" for host in missing)
             LOGGER.warning("track: run %d waits for host %s", run.number, names)
-        if not waited(part, ear, watch, ASK_EVERY_S):
-            return False
-    return waited(part, ear, watch, ready_at_s - time.monotonic())
-
-
-def waited(part: Part, ear: Ear, watch: Patient, pause_s: float) -> bool:
-    """Let time pass, with an eye on the lease; False when there is no use in it any more."""
-    until_s = time.monotonic() + pause_s
-    while time.monotonic() < until_s:
-        watch.look()
-        if part.stop.wait(LOOK_EVERY_S) or ear.over:
+        if not waited(part, ear, lease, ASK_EVERY_S):
             return False
     return not part.stop.is_set()
 
 
-def asked_at_s(watch: Patient) -> float | None:
-    """A moment at which the lease was ours, if it is known to be."""
-    at_s = time.monotonic()
-    return at_s if watch.look() else None
+def waited(part: Part, ear: Ear, lease: RunLease, pause_s: float) -> bool:
+    """Let time pass, with an eye on the lease; False when there is no use in it any more."""
+    until_s = time.monotonic() + pause_s
+    while time.monotonic() < until_s:
+        confirm(lease)
+        if part.stop.wait(LOOK_EVERY_S) or ear.over:
+            return False
+    return not part.stop.is_set()

@@ -1,7 +1,7 @@
 """How the hosts of a run hear of each other: by objects in the bucket of its state.
 
 joined-01   host 1 has its files ready
-started     all have, and nobody is left who could think that an earlier run goes on
+started     all have
 over        the run is over on one host, and so for all: cleanly, or not
 (runs/NNN   the next run: whoever sees it and is of an earlier one stops at once)
 """
@@ -9,10 +9,9 @@ over        the run is over on one host, and so for all: cleanly, or not
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from dataflows.state.remote.log import Journal
-from dataflows.state.remote.records import FORMAT, STARTED, News, Run, news_name, run_name, sealed
+from dataflows.state.remote.records import FORMAT, News, Run, news_name, run_name, sealed
 from schemas.errors import Busy, OrdertideError
 
 LOGGER = logging.getLogger("ordertide.track")
@@ -57,27 +56,11 @@ def joined(host: int) -> str:
     return f"joined-{host:02}"
 
 
-def wait_for_others(
-    journal: Journal, run: Run, valid_s: float, stopping: Callable[[], bool]
-) -> None:
-    """See that no host of an earlier run may still think that that goes on.
-
-    It hears of this run by looking for it, and what it granted before its last look lapses after
-    `valid_s`. Call this as soon as the run is there.
-    """
-    if run.hosts_before == 1:
-        return
-    until_s = time.monotonic() + valid_s
-    while time.monotonic() < until_s and not stopping():
-        time.sleep(LOOK_EVERY_S)
-    Meeting(journal, run, 0).say(STARTED)
-
-
 class Ear:
     """Listens for the others while a run goes on, in a thread of its own: the bucket may be slow.
 
-    `confirmed_at_s` (time.monotonic) is a moment at which there was no next run. `failed` is why it
-    can't listen any more.
+    `is_superseded`: there is a next run, so workers that wait for a peer of this one end. `failed`
+    is why it can't listen any more.
     """
 
     def __init__(self, meeting: Meeting, stopping: threading.Event) -> None:
@@ -87,13 +70,12 @@ class Ear:
         self.over: News | None = None
         self.is_superseded = False
         self.failed: OrdertideError | None = None
-        self.confirmed_at_s: float | None = None
         self.closing = threading.Event()
         self.thread = threading.Thread(target=self.listen, name="meeting", daemon=True)
         self.thread.start()
 
     def listen(self) -> None:
-        """Ask again and again; where there is no answer nothing is confirmed."""
+        """Ask again and again."""
         has_told = False
         while not self.closing.wait(LOOK_EVERY_S):
             try:
@@ -110,10 +92,7 @@ class Ear:
 
     def ask(self) -> None:
         """One round of questions."""
-        asked_at_s = time.monotonic()
         self.is_superseded = self.is_superseded or self.meeting.is_superseded()
-        if not self.is_superseded:
-            self.confirmed_at_s = asked_at_s
         self.over = self.over or self.meeting.heard(OVER)
 
     def pause(self) -> None:

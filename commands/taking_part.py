@@ -31,17 +31,21 @@ class Part(NamedTuple):
     stop: threading.Event
 
 
+def no_watch() -> None:
+    """For hosts without the lease."""
+
+
 def take_part(
-    part: Part, meeting: Meeting, ear: Ear, confirmed: Callable[[], float | None]
+    part: Part, meeting: Meeting, ear: Ear, watch: Callable[[], None] = no_watch
 ) -> Ended:
     """Run this host's workers until the run is over, and tell the others how it ended here.
 
-    `confirmed` says when it was last known that no other run may go on.
+    `watch` is called ten times a second; what it raises ends them at once.
     """
     try:
         with Cluster(part.command) as cluster:
             cluster.start(members_of(part, meeting.run))
-            ended = cluster.wait(Look(part, cluster, ear, confirmed))
+            ended = cluster.wait(Look(part, cluster, ear, watch))
     except RunOver as over:
         ended = Ended(1, str(over))
     meeting.say(OVER, ended.reason, is_clean=ended.code == 0)
@@ -56,14 +60,12 @@ def take_part(
 class Look:
     """Passes on to the workers what there is to know, each time it is called."""
 
-    def __init__(
-        self, part: Part, cluster: Cluster, ear: Ear, confirmed: Callable[[], float | None]
-    ) -> None:
+    def __init__(self, part: Part, cluster: Cluster, ear: Ear, watch: Callable[[], None]) -> None:
         """See `take_part`."""
         self.part = part
         self.cluster = cluster
         self.ear = ear
-        self.confirmed = confirmed
+        self.watch = watch
         self.give_up_at_s = math.inf
 
     def __call__(self) -> None:
@@ -71,7 +73,7 @@ class Look:
 
         Raises:
             RunOver: they have to end at once.
-            OrdertideError: the others can't be heard any more.
+            OrdertideError: the others can't be heard any more, or the lease is lost.
         """
         self.check()
         is_ending = self.ear.over or self.part.stop.is_set()
@@ -79,9 +81,7 @@ class Look:
             # Once: a second one kills a worker that has ended its part and is about to exit.
             self.give_up_at_s = time.monotonic() + END_WITHIN_S
             self.cluster.tell(signal.SIGTERM)
-        at_s = self.confirmed()
-        if at_s is not None:
-            self.cluster.grant(at_s)
+        self.watch()
 
     def check(self) -> None:
         """See that there is no reason to end at once."""
@@ -101,7 +101,14 @@ def members_of(part: Part, run: Run) -> list[Member]:
     """The workers on this host."""
     first, count = first_of(run, part.host), run.members // run.hosts
     return [
-        Member(first + n, run.addresses, part.lock.descriptor, worker=n, run=run.number)
+        Member(
+            first + n,
+            run.addresses,
+            part.lock.descriptor,
+            worker=n,
+            run=run.number,
+            token=run.fencing_token,
+        )
         for n in range(count)
     ]
 

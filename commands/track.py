@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from bytewax.testing import cluster_main
 
 from broker.connect import Connection
 from broker.embedded import embedded_connection
+from broker.errors import Fenced
+from broker.fence import Fence
 from broker.lease import RunLease
 from broker.produce import Producer
 from broker.reach import reach
@@ -23,8 +25,7 @@ from broker.security import security_properties
 from broker.topic_identity import LayoutWatch
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
-from commands.cluster import Member
-from commands.grant import Grant, follow, valid_s_of
+from commands.cluster import FENCED, Member, end_with
 from commands.hosts import on_hosts
 from commands.track_store import STORE, Waits, check_recovery, open_store
 from commands.wiring.track_metrics import TrackWatch
@@ -109,7 +110,7 @@ def run(settings: Settings, command: Sequence[str] = (), member: Member | None =
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if member:
-        flow(settings, stop, member)
+        run_member(settings, stop, member)
     elif settings.track.hosts:
         on_hosts(settings, prepared(settings), stop, command)
     elif settings.track.workers == 1:
@@ -117,6 +118,16 @@ def run(settings: Settings, command: Sequence[str] = (), member: Member | None =
         flow(settings, stop)
     else:
         together(settings, prepared(settings), stop, command)
+
+
+def run_member(settings: Settings, stop: threading.Event, member: Member) -> None:
+    """Run a worker; that another run has replaced it is an exit code of its own."""
+    end_with(sys.stdin.fileno())
+    try:
+        flow(settings, stop, member)
+    except Fenced as fenced:
+        click.echo(f"ordertide: {fenced}", err=True)
+        sys.exit(FENCED)
 
 
 def prepared(settings: Settings) -> Connection:
@@ -130,7 +141,7 @@ def prepared(settings: Settings) -> Connection:
 def flow(settings: Settings, stop: threading.Event, member: Member | None = None) -> None:
     """Run the dataflow, or a member's part of it, in this process.
 
-    For members whoever watches them has the lease, and grants it to them.
+    For members the process that watches them has the lease; they verify its fencing token.
 
     Raises:
         OrdertideError: the state or the broker can't be used.
@@ -147,8 +158,7 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
             is_first = settings.state.store != "folder"
             verify = stack.enter_context(lease(None)) if is_first else None
             waits = Waits()
-            valid_s = valid_s_of(connection)
-            store = open_store(settings, folder / STORE, stop.is_set, waits, member, valid_s)
+            store = open_store(settings, folder / STORE, stop.is_set, waits, member)
             stack.callback(store.close)
             check_recovery(store, folder)
             verify = verify or stack.enter_context(lease(store.process_lock))
@@ -178,15 +188,14 @@ def lease_of(
     member: Member | None,
     lock: ProcessLock | None,
 ) -> Iterator[Callable[[], None]]:
-    """What to ask before a flush: the broker itself, or as a member what is granted."""
+    """What verifies before a flush that no other run has taken over."""
     if member is None:
         group, name = settings.track.group, lock.name if lock else None
         with RunLease(connection, group, instance=name, stopping=stop.is_set) as lease:
             yield lease.verify
         return
-    grant = Grant(valid_s_of(connection))
-    follow(grant, sys.stdin.fileno())
-    yield grant.verify
+    with closing(Fence(connection, settings.track.group, member.token)) as fence:
+        yield fence.verify
 
 
 def of_member(settings: TelemetrySettings, index: int) -> TelemetrySettings:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from commands.cluster import Member, lock_state
-from commands.meeting import wait_for_others
 from commands.wiring.track_metrics import TrackWatch
 from dataflows.core.routing import SHARDS
 from dataflows.state.local.place import Place
@@ -41,13 +40,11 @@ def open_store(
     stopping: Callable[[], bool],
     waits: Callable[[str], None],
     member: Member | None,
-    valid_s: float,
 ) -> SqliteShardStore:
     """The store in the file `path`, and in the bucket if the settings name one.
 
     `waits` is told the reason whenever the bucket gave no answer. Whoever is no `member` of a run
-    that somebody else has begun begins its own; what hosts of an earlier one were granted lapses
-    after `valid_s`.
+    that somebody else has begun begins its own.
 
     Raises:
         StateError: the state is damaged, in use or another's.
@@ -63,7 +60,6 @@ def open_store(
     lock = lock_state(path, stopping)
     try:
         run = begin_run(journal, place_of(path), Plan(members=1))
-        wait_for_others(journal, run, valid_s, stopping)
         return ObjectShardStore(path, journal, len(SHARDS), run, lock=lock)
     except BaseException:
         lock.release()

@@ -7,9 +7,16 @@ from pathlib import Path
 
 from broker.connect import Connection
 from broker.lease import RunLease
-from commands.cluster import Member, local_members, local_run, lock_state, supervise
-from commands.grant import Patient, valid_s_of
-from commands.meeting import wait_for_others
+from commands.cluster import (
+    Ended,
+    Member,
+    confirm,
+    local_members,
+    local_run,
+    lock_state,
+    new_token,
+    supervise,
+)
 from commands.track_store import STORE, Waits, check_recovery, journal_of, place_of
 from dataflows.core.routing import SHARDS
 from dataflows.state.local.lock import ProcessLock
@@ -33,20 +40,33 @@ def together(
     try:
         begin = in_folder if settings.state.store == "folder" else in_bucket
         with ExitStack() as stack:
-            begun = begin(settings, connection, stop, lock)
+            begun = begin(settings, stop, lock)
             # With a bucket another host may go on: there a run that ends has to leave.
             name = lock.name if settings.state.store == "folder" else None
             group = settings.track.group
             lease = RunLease(connection, group, instance=name, stopping=stop.is_set)
-            watch = Patient(stack.enter_context(lease).verify)
-            supervise(lambda: local_run(command, begun(), stop, watch.look), stop)
+            stack.enter_context(lease)
+            supervise(lambda: one_run(command, begun, lease, stop), stop)
     finally:
         lock.release()
 
 
+def one_run(
+    command: Sequence[str],
+    begun: Callable[[int], list[Member]],
+    lease: RunLease,
+    stop: threading.Event,
+) -> Ended:
+    """Begin a run under a fencing token of its own, and watch it until it ends."""
+    token = new_token(lease, stop)
+    if token is None:
+        return Ended(0, "told to stop")
+    return local_run(command, begun(token), stop, lambda: confirm(lease))
+
+
 def in_folder(
-    settings: Settings, _: Connection, __: threading.Event, lock: ProcessLock
-) -> Callable[[], list[Member]]:
+    settings: Settings, _: threading.Event, lock: ProcessLock
+) -> Callable[[int], list[Member]]:
     """Members that share the state file of this host."""
     folder = Path(settings.track.folder)
     store = SqliteShardStore(folder / STORE, len(SHARDS), member=0)
@@ -55,20 +75,18 @@ def in_folder(
     finally:
         store.close()
     recovery(folder / "recovery")
-    return lambda: local_members(settings.track.workers, lock)
+    return lambda token: local_members(settings.track.workers, lock, token)
 
 
 def in_bucket(
-    settings: Settings, connection: Connection, stop: threading.Event, lock: ProcessLock
-) -> Callable[[], list[Member]]:
+    settings: Settings, stop: threading.Event, lock: ProcessLock
+) -> Callable[[int], list[Member]]:
     """Members of a new run in the bucket."""
     journal = journal_of(settings.state, stop.is_set, Waits())
     place = place_of(Path(settings.track.folder) / STORE)
-    valid_s = valid_s_of(connection)
 
-    def begun() -> list[Member]:
-        run = begin_run(journal, place, Plan(settings.track.workers))
-        wait_for_others(journal, run, valid_s, stop.is_set)
-        return local_members(run.members, lock, run.number)
+    def begun(token: int) -> list[Member]:
+        run = begin_run(journal, place, Plan(settings.track.workers, token=token))
+        return local_members(run.members, lock, token, run.number)
 
     return begun

@@ -24,7 +24,7 @@ from schemas.errors import StateError
 
 FORMAT = 2
 CRC_BYTES = 4
-STARTED = "started"  # news: everybody who could have been of an earlier run has heard of this one
+STARTED = "started"  # news: all hosts of the run have joined
 
 Blob = tuple[int, bool, bytes]  # sequence, is base, as stored
 Row = tuple[str, int, bytes | None]  # key, sequence, as stored
@@ -45,8 +45,8 @@ class Run(msgspec.Struct, array_like=True, kw_only=True):
     It goes on at `states` (dataflows/state/states.py); of the logs of the run before, one for each
     of its members, the first `ends` commits count. `sequence` and `commits` are the last numbers
     that were given before it. `addresses` are those of all members, host by host, where they are on
-    several `hosts`. `behind` is how many commits of earlier runs a new host would have to read. Of
-    `hosts_before`, those after the first may not have heard of this run yet.
+    several `hosts`. `behind` is how many commits of earlier runs a new host would have to read.
+    `fencing_token` is what its workers verify before they flush (broker.fence).
     """
 
     format: int
@@ -62,7 +62,7 @@ class Run(msgspec.Struct, array_like=True, kw_only=True):
     hosts: int = 1
     addresses: list[str] = []
     behind: int = 0
-    hosts_before: int = 1
+    fencing_token: int = 0
 
 
 class Entry(msgspec.Struct, array_like=True, kw_only=True):

@@ -22,12 +22,9 @@ from dataflows.state.remote.log import Journal, TakenOver
 from dataflows.state.remote.one_log import look, old_owner
 from dataflows.state.remote.records import (
     FORMAT,
-    STARTED,
     End,
-    News,
     Owner,
     Run,
-    news_name,
     run_name,
     sealed,
 )
@@ -45,6 +42,7 @@ class Plan(NamedTuple):
     members: int
     hosts: int = 1
     addresses: Sequence[str] = ()
+    token: int = 0
 
 
 class Before(NamedTuple):
@@ -52,7 +50,6 @@ class Before(NamedTuple):
 
     run: int
     behind: int
-    hosts: int
 
 
 def begin_run(journal: Journal, place: Place, plan: Plan) -> Run:
@@ -76,9 +73,9 @@ def begin_run(journal: Journal, place: Place, plan: Plan) -> Run:
             check_not_ahead(follower, last, lasts, point)
             ends = point.ends
             follower.catch_up(chapters(journal, numbers, follower, ends), owner.base)
-            before = Before(last.number, behind_of(journal, last), hosts_before(journal, last))
+            before = Before(last.number, behind_of(journal, last))
         else:
-            point, before = first_point(journal, owner), Before(0, 0, 1)
+            point, before = first_point(journal, owner), Before(0, 0)
             if found and owner.base:
                 follower.restore_base(owner.base)
         run = new_run(owner, claimant, plan, point, before)
@@ -203,13 +200,6 @@ def behind_of(journal: Journal, run: Run) -> int:
     return kept + RUN_ENTRIES + (0 if is_whole(journal, run) else run.behind)
 
 
-def hosts_before(journal: Journal, run: Run) -> int:
-    """On how many hosts somebody may not have heard of the run after this one."""
-    if run.hosts_before == 1 or journal.find(news_name(run.number, STARTED), News):
-        return run.hosts
-    return max(run.hosts, run.hosts_before)
-
-
 def new_run(owner: Owner, claimant: Claimant, plan: Plan, point: Point, before: Before) -> Run:
     """The object of the next run."""
     return Run(
@@ -226,7 +216,7 @@ def new_run(owner: Owner, claimant: Claimant, plan: Plan, point: Point, before: 
         hosts=plan.hosts,
         addresses=list(plan.addresses),
         behind=before.behind,
-        hosts_before=before.hosts,
+        fencing_token=plan.token,
     )
 
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import confluent_kafka
@@ -14,7 +14,8 @@ import pytest
 
 from broker.connect import Connection
 from broker.consume import read_all
-from broker.errors import TopicMissing
+from broker.errors import Fenced, TopicMissing
+from broker.fence import Fence
 from broker.lease import VERIFY_EVERY_S, LeaseHeld, LeaseLost, RunLease
 from deploy.stack.kafka import Kafka
 from schemas.errors import Busy
@@ -270,9 +271,90 @@ def test_a_run_that_is_fenced_before_it_was_called_back_ends(kafka: Connection, 
 def test_a_run_whose_name_another_run_took_has_lost(kafka: Connection, flow: str) -> None:
     with named_run(kafka, flow) as first, named_run(kafka, flow) as second:
         time.sleep(VERIFY_EVERY_S)
-        with pytest.raises(LeaseLost, match=f"flow {flow}: another run took the lease"):
+        with pytest.raises(LeaseLost, match=f"flow {flow}: another run has taken over"):
             verify_patiently(first)
         verify_patiently(second)
+
+
+@contextmanager
+def fence_of(kafka: Connection, flow: str, token: int) -> Iterator[Fence]:
+    with closing(Fence(kafka, flow, token)) as fence:
+        yield fence
+
+
+def test_a_worker_verifies_the_token_of_its_run_without_being_a_member(
+    kafka: Connection, flow: str
+) -> None:
+    with lease(kafka, flow) as held:
+        token = held.begin_run()
+        with fence_of(kafka, flow, token) as fence:
+            fence.verify()
+        verify_patiently(held)
+        client = admin(kafka)
+        (only,) = client.describe_consumer_groups([held.group]).values()
+        assert len(only.result(PATIENCE_S).members) == 1
+
+
+def test_workers_of_an_earlier_run_are_fenced_once_the_next_begins(
+    kafka: Connection, flow: str
+) -> None:
+    with lease(kafka, flow) as held:
+        first = held.begin_run()
+        second = held.begin_run()
+        assert second > first
+        verify_patiently(held)
+        with fence_of(kafka, flow, second) as fence:
+            fence.verify()
+        with (
+            fence_of(kafka, flow, first) as fence,
+            pytest.raises(Fenced, match=f"flow {flow}: another run has taken over"),
+        ):
+            fence.verify()
+
+
+def test_a_fence_queries_the_broker_at_most_once_a_second(kafka: Connection, flow: str) -> None:
+    now_s = 100.0
+    with lease(kafka, flow) as held, closing(Fence(kafka, flow, 1, lambda: now_s)) as fence:
+        fence.token = held.begin_run()
+        fence.verify()
+        held.begin_run()
+        now_s = 100.9
+        fence.verify()
+        now_s = 101.0
+        with pytest.raises(Fenced):
+            fence.verify()
+
+
+def test_a_fence_whose_broker_is_silent_is_busy_and_then_verifies(
+    kafka: Connection, cluster: Sequence[Kafka], flow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.fence.ANSWER_TIMEOUT_S", 1.0)
+    with lease(kafka, flow) as held, fence_of(kafka, flow, held.begin_run()) as fence:
+        judge = judge_of(held, kafka, cluster).process()
+        assert judge
+        judge.send(signal.SIGSTOP)
+        try:
+            with pytest.raises(Busy, match="fencing token"):
+                fence.verify()
+        finally:
+            judge.send(signal.SIGCONT)
+        give_up_at = time.monotonic() + PATIENCE_S
+        while True:
+            assert time.monotonic() < give_up_at
+            with suppress(Busy):
+                fence.verify()
+                break
+
+
+def test_a_number_whose_commit_was_not_answered_is_recognised_as_its_own(
+    kafka: Connection, flow: str
+) -> None:
+    with lease(kafka, flow) as held:
+        mine = held.begin_run()
+        held._write_number(mine + 1)  # noqa: SLF001 - taken by the broker, and the answer was lost
+        time.sleep(VERIFY_EVERY_S)  # the last answer is too old now
+        verify_patiently(held)
+        assert held.begin_run() == mine + 2
 
 
 def tell(run: "subprocess.Popen[str]", line: str) -> None:

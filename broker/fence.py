@@ -1,0 +1,80 @@
+"""Fencing token: a worker verifies for itself that its run still holds the lease.
+
+The token is the run number that the lease's holder commits as the group's offset (broker.lease).
+Every run takes the next one before it touches the state. A worker reads the offset back without
+being a member of the group, so no process has to vouch for another, and no clocks are compared.
+"""
+
+import time
+from collections.abc import Callable
+
+import confluent_kafka
+from confluent_kafka import KafkaException, TopicPartition
+
+from broker.connect import Connection
+from broker.errors import PASSING, refusal
+from broker.lease import ANSWER_TIMEOUT_S, PARTITION, VERIFY_EVERY_S, LeaseLost, lease_group
+from broker.outage import OUTAGE
+from schemas.errors import Busy, OrdertideError
+
+
+class Fence:
+    """Verifies `token` for the run of `flow`; an embedded broker has no lease, hence no fence."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        flow: str,
+        token: int,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create the client; the broker is not queried yet."""
+        self.flow = flow
+        self.token = token
+        self.group = lease_group(flow)
+        self._now_s = now_s
+        self._verified_at_s = -VERIFY_EVERY_S
+        self._client: confluent_kafka.Consumer | None = None
+        if not connection.embedded:
+            self._client = confluent_kafka.Consumer(
+                {**connection.config("consumer"), "group.id": self.group}
+            )
+
+    def verify(self) -> None:
+        """Return if no other run has begun; the broker is queried at most once a second.
+
+        Raises:
+            LeaseLost: another run has taken over.
+            Busy: the broker gives no answer; nothing may be flushed, call again.
+            BrokerFailed: it refuses.
+        """
+        queried_at_s = self._now_s()
+        if self._client is None or queried_at_s - self._verified_at_s < VERIFY_EVERY_S:
+            return
+        token = self._read(self._client)
+        if token != self.token:
+            raise LeaseLost(
+                f"flow {self.flow}: another run has taken over (run {token}; this one is run "
+                f"{self.token}); this one ends without flushing"
+            )
+        self._verified_at_s = queried_at_s
+
+    def close(self) -> None:
+        """Close the client."""
+        if self._client is not None:
+            self._client.close()
+
+    def _read(self, client: confluent_kafka.Consumer) -> int:
+        try:
+            stored: TopicPartition = client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)[0]
+        except KafkaException as failed:
+            raise self._unanswered(failed.args[0]) from failed
+        if stored.error:
+            raise self._unanswered(stored.error)
+        return int(stored.offset)
+
+    def _unanswered(self, error: confluent_kafka.KafkaError) -> OrdertideError:
+        if error.name() not in PASSING:
+            return refusal(f"group {self.group}", error)
+        OUTAGE.failed(f"group {self.group}: {error.str()}")
+        return Busy(f"flow {self.flow}: the fencing token is not confirmed: {error.str()}")
