@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -27,6 +26,7 @@ import msgspec
 from broker.lease import RunLease
 from dataflows.state.local.lock import ProcessLock
 from schemas.errors import Busy, OrdertideError, StateError
+from telemetry.screen import show
 
 LOGGER = logging.getLogger("ordertide.track")
 LOOK_EVERY_S = 0.1
@@ -166,8 +166,7 @@ class LastWords:
         """Until the process has ended."""
         for line in self.source:
             text = line.decode(errors="replace")
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            show(text.rstrip("\n"), err=True)
             if text.strip():
                 self.lines.append(text.strip())
 

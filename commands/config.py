@@ -9,6 +9,7 @@ from commands.config_check import config_faults
 from commands.config_show import effective_settings
 from schemas.settings.model import read_sourced
 from schemas.settings.page import settings_schema
+from telemetry.screen import show
 
 
 @click.group("config")
@@ -31,20 +32,20 @@ def check(path: Path) -> None:
     """
     faults = config_faults(path)
     for fault in faults:
-        click.echo(fault, err=True)
+        show(fault, err=True)
     if faults:
         raise SystemExit(2)
-    click.echo(f"{path}: ok")
+    show(f"{path}: ok")
 
 
 @command.command("show")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
-def show(path: Path | None) -> None:
+def show_settings(path: Path | None) -> None:
     """Print the effective settings as TOML, each with where it came from; secrets masked."""
-    click.echo(effective_settings(read_sourced(path)), nl=False)
+    show(effective_settings(read_sourced(path)), nl=False)
 
 
 @command.command("schema")
 def schema() -> None:
     """Print the JSON Schema of the settings file, for editors."""
-    click.echo(json.dumps(settings_schema(), indent=2))
+    show(json.dumps(settings_schema(), indent=2))

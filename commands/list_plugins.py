@@ -14,6 +14,7 @@ from dataflows.core.rules import Rules
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
 from schemas.settings.model import read_settings
+from telemetry.screen import show
 
 
 @click.command("list")
@@ -36,7 +37,7 @@ def command(path: Path | None) -> None:
         "statuses": [*status_lines(table)],
     }
     for name, lines in blocks.items():
-        click.echo("\n".join([name, *(f"  {line}" for line in lines or ["none"])]))
+        show("\n".join([name, *(f"  {line}" for line in lines or ["none"])]))
 
 
 def carrier_line(point: EntryPoint) -> str:

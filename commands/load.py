@@ -23,6 +23,7 @@ from loadgen.text import Text
 from schemas.instants import format_instant, parse_duration
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS
+from telemetry.screen import show
 
 SHARE = click.FloatRange(0, 1)
 ABOVE_ZERO = click.FloatRange(0, min_open=True)
@@ -131,10 +132,10 @@ def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool)
 def report(expected: dict[str, Any], output: Output, seconds: float) -> None:
     """Say in a line or two what was made, on standard error: the other may hold the events."""
     messages = expected["events_read"]
-    click.echo(
+    show(
         f"{messages:,} messages ({output.size_bytes / 1e6:,.1f} MB) of {expected['orders']:,} "
         f"orders in {seconds:.1f} s: {messages / max(seconds, 0.001):,.0f}/s",
         err=True,
     )
     if behind_ms := expected.get("behind_ms"):
-        click.echo(f"at most {behind_ms} ms behind the intended instants", err=True)
+        show(f"at most {behind_ms} ms behind the intended instants", err=True)

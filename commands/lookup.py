@@ -14,6 +14,7 @@ from schemas.errors import Busy, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import Settings, read_settings
 from storage_tiering.find import Answer, find
+from telemetry.screen import show, show_error, show_json
 
 NOT_FOUND = 1  # exit code
 
@@ -36,14 +37,14 @@ def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> Non
     try:
         answer = look_up(settings, tenant, order)
     except (UnknownOrder, Busy) as error:
-        click.echo(f"ordertide: {error}", err=True)
+        show_error(error)
         sys.exit(NOT_FOUND)
     if as_json:
-        click.echo(json_of(answer))
+        show_json(json_of(answer))
         return
     table = read_lifecycle(path_of(settings.track.lifecycle))
     rules = read_rules(path_of(settings.track.rules), table)
-    click.echo(text_of(answer, rules, table))
+    show(text_of(answer, rules, table))
 
 
 def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from commands.wiring.wording import label_of, shown, shown_ms, why
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
+from schemas.display import printable
 from schemas.order import AcceptedEvent, OrderDocument
 from storage_tiering.find import Answer, Asked
 
@@ -33,7 +34,8 @@ def headline(order: OrderDocument, table: Lifecycle) -> str:
     if order.status:
         row = table.rows[table.index[order.status]] if order.status in table.index else None
         status = f"{order.status} ({row.label['en']}, {row.label['zh']})" if row else order.status
-    return f"order {order.order_id}: {status}, lane {order.lane}, version {order.version}"
+    head = f"order {printable(order.order_id)}: {printable(status)}"
+    return f"{head}, lane {order.lane}, version {order.version}"
 
 
 def asked_text(asked: Sequence[Asked]) -> str:
@@ -46,18 +48,19 @@ def facts(order: OrderDocument) -> Iterator[str]:
     if order.promised_at:
         yield f"  promised     {shown(order.promised_at)}"
     if order.flags:
-        yield f"  flags        {', '.join(order.flags)}"
+        yield f"  flags        {printable(', '.join(order.flags))}"
     for parcel in order.shipments:
         if parcel.shipment:
-            carrier = f" with {parcel.carrier}" if parcel.carrier else ""
-            yield f"  parcel       {parcel.shipment}{carrier}: {parcel.status or 'no status yet'}"
+            carrier = f" with {printable(parcel.carrier)}" if parcel.carrier else ""
+            status = printable(parcel.status or "no status yet")
+            yield f"  parcel       {printable(parcel.shipment)}{carrier}: {status}"
 
 
 def timeline_lines(events: Sequence[AcceptedEvent]) -> Iterator[str]:
     """An event a line."""
     for event in events:
-        parcel = f"  {event.shipment}" if event.shipment else ""
-        yield f"    {shown(event.at)}  {event.status}{parcel}"
+        parcel = f"  {printable(event.shipment)}" if event.shipment else ""
+        yield f"    {shown(event.at)}  {printable(event.status)}{parcel}"
 
 
 def deadline_lines(order: OrderDocument, rules: Rules) -> Iterator[str]:
@@ -74,5 +77,5 @@ def alert_lines(order: OrderDocument, rules: Rules) -> Iterator[str]:
         yield f"               {why(rules, alert)}"
         yield (
             f"               open since {shown(alert.opened_at)}, "
-            f"evidence: event {alert.because.anchor_event}"
+            f"evidence: event {printable(alert.because.anchor_event)}"
         )

@@ -7,6 +7,7 @@ import click
 
 from schemas.errors import OrdertideError
 from telemetry.collector import collect_seldom
+from telemetry.screen import show, show_error, show_fault
 
 COMMANDS = {
     "bench": "commands.bench",
@@ -58,14 +59,15 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2."""
     collect_seldom()
+    sys.excepthook = show_fault
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("stopped", err=True)
+        show("stopped", err=True)
         sys.exit(130)
     except OrdertideError as error:
-        click.echo(f"ordertide: {error}", err=True)
+        show_error(error)
         sys.exit(2)

@@ -11,7 +11,9 @@ from broker.errors import TopicMissing
 from broker.produce import Producer
 from commands.track import connection_of
 from schemas import topics
+from schemas.display import printable
 from schemas.settings.model import Settings, read_settings
+from telemetry.screen import show
 
 SAMPLE_BYTES = 120
 WITHOUT_CODE = "unknown"
@@ -36,11 +38,11 @@ def list_rejected(path: Path | None, samples: int) -> None:
         code = header(message, topics.HEADER_CODE) or WITHOUT_CODE
         counts[code] += 1
         if counts[code] <= samples:
-            click.echo(sample(code, message))
+            show(sample(code, message))
     for code, count in counts.most_common():
-        click.echo(f"{count:>8}  {code}")
+        show(f"{count:>8}  {printable(code)}")
     if not counts:
-        click.echo(f"{topics.EVENTS_REJECTED}: nothing")
+        show(f"{topics.EVENTS_REJECTED}: nothing")
 
 
 @command.command("replay")
@@ -66,9 +68,9 @@ def replay_rejected(path: Path | None, code: str | None) -> None:
                 written += 1
             else:
                 kept += 1
-    click.echo(f"{written} written to {topics.EVENTS}")
+    show(f"{written} written to {topics.EVENTS}")
     if kept:
-        click.echo(f"{kept} left alone: too large, or not from {topics.EVENTS}")
+        show(f"{kept} left alone: too large, or not from {topics.EVENTS}")
 
 
 def letters(settings: Settings) -> Iterator[Message]:
@@ -88,12 +90,12 @@ def is_original(message: Message) -> bool:
 def sample(code: str, message: Message) -> str:
     """Code, reason, where it came from, and the beginning of the original."""
     names = (topics.HEADER_TOPIC, topics.HEADER_PARTITION, topics.HEADER_OFFSET)
-    topic, partition, offset = (header(message, name) for name in names)
+    topic, partition, offset = (printable(header(message, name)) for name in names)
     value = message.value or b""
     start = value[:SAMPLE_BYTES].decode("utf-8", "backslashreplace")
     more = "…" if len(value) > SAMPLE_BYTES else ""
     return (
-        f"{code}: {header(message, topics.HEADER_REASON)}\n"
+        f"{printable(code)}: {printable(header(message, topics.HEADER_REASON))}\n"
         f"    {topic} [{partition}] {offset}: {printable(start)}{more}"
     )
 
@@ -104,8 +106,3 @@ def header(message: Message, name: str) -> str:
         if key == name and value is not None:
             return value.decode("utf-8", "replace")
     return ""
-
-
-def printable(text: str) -> str:
-    """Without what could steer somebody's terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

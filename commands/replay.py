@@ -19,6 +19,7 @@ from privacy.keys import FileKeyStore
 from privacy.seal import seal_event
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
+from telemetry.screen import show
 
 
 @click.command("replay")
@@ -148,10 +149,10 @@ def progress(total: int) -> Iterator[Callable[[Iterator[Record]], Iterator[Recor
 def report(summary: dict[str, Any], out: Path) -> None:
     """Say in three lines what happened and where it lies."""
     alerts = sum(summary["alerts_opened_by_rule"].values())
-    click.echo(
+    show(
         f"{summary['events_read']} events, {summary['orders']} orders, {alerts} alerts, "
         f"{sum(summary['actions_by_kind'].values())} actions in {summary['seconds']:.1f} s"
     )
     if summary["events_rejected"]:
-        click.echo(f"{summary['events_rejected']} rejected: see {out / 'rejected.ndjson'}")
-    click.echo(f"results: {out}")
+        show(f"{summary['events_rejected']} rejected: see {out / 'rejected.ndjson'}")
+    show(f"results: {out}")

@@ -10,7 +10,9 @@ from commands.stack_progress import progress, size_text
 from deploy.stack.prometheus import DEFAULT_WEBHOOK
 from deploy.stack.services import SERVICES, Place
 from deploy.stack.stack import down, known, states, up, wipe
+from schemas.display import printable
 from schemas.errors import SettingsError
+from telemetry.screen import show
 
 DEFAULT_FOLDER = ".stack"
 
@@ -57,7 +59,7 @@ def up_command(folder: Path, webhook: str, services: tuple[str, ...]) -> None:
     names = services or tuple(SERVICES)
     with progress(names) as on_step:
         up(Place(folder, webhook), names, on_step)
-    click.echo(f"the addresses are in {folder / 'stack.json'}")
+    show(f"the addresses are in {folder / 'stack.json'}")
 
 
 @command.command("down")
@@ -83,19 +85,21 @@ def status_command(folder: Path, services: tuple[str, ...]) -> None:
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     found = states(Place(folder), services or tuple(SERVICES))
     if not found:
-        click.echo("nothing was started here: ordertide stack up")
+        show("nothing was started here: ordertide stack up")
         sys.exit(1)
     table = Table("service", "server", "address", "pid", "memory", "", box=None, pad_edge=False)
     for state in found:
         pid, memory = str(state.pid or ""), size_text(state.memory_bytes)
         answer = state.trouble or "answers"
-        table.add_row(state.service, state.server, state.address, pid, memory, answer)
+        cells = (state.service, state.server, state.address, pid, memory, answer)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     Console(soft_wrap=True).print(table)
     if memory_bytes := sum(state.memory_bytes for state in found):
-        click.echo(f"together {size_text(memory_bytes)}")
+        show(f"together {size_text(memory_bytes)}")
     if any(state.trouble for state in found):
         sys.exit(1)
 
@@ -117,4 +121,7 @@ def logs_command(folder: Path, lines: int, follow: bool, services: tuple[str, ..
     if not logs:
         raise SettingsError(f"no logs in {folder}: 'ordertide stack up' writes them")
     following = ["-F"] if follow else []
-    subprocess.run(["tail", "-n", str(lines), *following, *logs], check=False)  # noqa: S603, S607 - the system's tail, on our own files
+    tail = ["tail", "-n", str(lines), *following, *logs]
+    with subprocess.Popen(tail, stdout=subprocess.PIPE, text=True, errors="replace") as running:  # noqa: S603 - the system's tail, on our own files
+        for line in running.stdout or ():
+            show(line.rstrip("\n"))

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import click
-
 from deploy.stack.stack import OnStep, Step
+from schemas.display import printable
+from telemetry.screen import show
 
 MEBIBYTE = 1024 * 1024
 
@@ -18,6 +18,7 @@ def progress(names: Sequence[str]) -> Iterator[OnStep]:
     if not sys.stdout.isatty():
         yield _lines(max(map(len, names)))
         return
+    from rich.markup import escape
     from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.fields[service]:<14}"))
@@ -28,7 +29,8 @@ def progress(names: Sequence[str]) -> Iterator[OnStep]:
             if step.service not in tasks:
                 tasks[step.service] = shown.add_task("", service=step.service, total=1)
             done = int(step.is_last)
-            shown.update(tasks[step.service], description=step.text, completed=done)
+            text = escape(printable(step.text))
+            shown.update(tasks[step.service], description=text, completed=done)
 
         yield tell
 
@@ -43,6 +45,6 @@ def _lines(width: int) -> OnStep:
 
     def tell(step: Step) -> None:
         with lock:  # two threads' lines would else mix
-            click.echo(f"{step.service:<{width}}  {step.text}")
+            show(f"{step.service:<{width}}  {step.text}")
 
     return tell

@@ -10,8 +10,11 @@ import click
 from commands.stack_progress import size_text
 from commands.wiring.tiers import open_elastic
 from commands.wiring.wording import shown_ms
+from schemas.display import printable
 from schemas.errors import StateError
 from schemas.settings.model import Settings, read_settings
+from schemas.settings.secrets import masked_text
+from telemetry.screen import show
 
 if TYPE_CHECKING:
     from storage_tiering.warm.elastic.tier import ElasticTier
@@ -41,7 +44,7 @@ def init(path: Path | None) -> None:
     with opened(read_settings(path)) as tier:
         for change in tier.templates.install(tier.periods, tier.letter_periods):
             reason = f": {change.reason}" if change.reason else ""
-            click.echo(f"{change.did:<10}{change.what}{reason}")
+            show(printable(f"{change.did:<10}{change.what}{reason}"))
 
 
 @command.command("status")
@@ -53,10 +56,10 @@ def status(path: Path | None) -> None:
     """
     with opened(read_settings(path)) as tier:
         trouble = template_trouble(tier)
-        click.echo(f"templates  {trouble or 'as they should be'}")
-        click.echo(f"written    through {shown_ms(tier.progress.through())}")
+        show(printable(masked_text(f"templates  {trouble or 'as they should be'}")))
+        show(f"written    through {shown_ms(tier.progress.through())}")
         for index, documents, size_bytes in tier.searches.measured():
-            click.echo(f"{index:<32} {documents:>12,} documents {size_text(size_bytes):>10}")
+            show(f"{printable(index):<32} {documents:>12,} documents {size_text(size_bytes):>10}")
     if trouble:
         raise SystemExit(1)
 

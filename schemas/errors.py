@@ -2,11 +2,15 @@
 
 
 class OrdertideError(Exception):
-    """Anything ordertide raises on purpose."""
+    """Anything ordertide raises on purpose. `has_lines`: its text may be several lines."""
+
+    has_lines = False
 
 
 class SettingsError(OrdertideError):
     """A settings, rules or lifecycle file (or an argument) can't be used as it is."""
+
+    has_lines = True  # a line for each fault
 
 
 class Busy(OrdertideError):

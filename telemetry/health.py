@@ -16,7 +16,9 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from schemas.display import printable_json
 from schemas.errors import SettingsError
+from schemas.settings.secrets import masked_text
 from telemetry.scrape_target import ScrapeTarget
 
 log = logging.getLogger(__name__)
@@ -107,7 +109,8 @@ class HealthServer:
         found = {name: asked(name, check) for name, check in self.checks.items()}
         ready = all(finding.ok for finding in found.values())
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return status, JSON, msgspec.json.encode({"ready": ready, "checks": found}) + b"\n"
+        page = printable_json(msgspec.json.encode({"ready": ready, "checks": found}))
+        return status, JSON, page + b"\n"
 
 
 def asked(name: str, check: Check) -> Finding:
@@ -116,7 +119,8 @@ def asked(name: str, check: Check) -> Finding:
         return check()
     except Exception as error:
         log.exception("readiness check %s failed", name)
-        return Finding(ok=False, reason=f"the check failed: {type(error).__name__}: {error}")
+        reason = masked_text(f"the check failed: {type(error).__name__}: {error}")
+        return Finding(ok=False, reason=reason)
 
 
 class Listener(ThreadingHTTPServer):

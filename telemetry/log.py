@@ -16,20 +16,21 @@ import sys
 from collections.abc import Mapping
 from datetime import date
 from pathlib import PurePath
+from textwrap import indent
 from typing import Any, TextIO
 
 import msgspec
 
+from schemas.display import printable, printable_json, printable_lines
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
+from schemas.settings.secrets import masked_text
 
 LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items() if level}
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 HIDDEN = {"personal"}
 PLAIN = (int, float, type(None), date, PurePath)
 LISTS = (list, tuple, set, frozenset)
-# A line is a line, and no order id shall steer somebody's terminal.
-CONTROLS = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]}
 
 
 def configure(
@@ -68,12 +69,12 @@ class JsonFormatter(logging.Formatter):
             "at": format_instant(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": message_of(record),
+            "message": masked_text(message_of(record)),
         }
         line |= {name: value for name, value in fields_of(record).items() if name not in line}
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+            line["error"] = masked_text(self.formatException(record.exc_info))
+        return printable_json(msgspec.json.encode(line, enc_hook=str)).decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -82,9 +83,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = format_instant(int(record.created * 1000))[11:-1]
         fields = "".join(f" {name}={value}" for name, value in fields_of(record).items())
-        text = f"{record.name}: {message_of(record)}{fields}".translate(CONTROLS)
+        text = printable(masked_text(f"{record.name}: {message_of(record)}{fields}"))
         line = f"{time} {record.levelname:<8} {text}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        # Indented, so that no line of an exception's text passes for a record.
+        trace = printable_lines(masked_text(self.formatException(record.exc_info)))
+        return f"{line}\n{indent(trace, '  ')}"
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -117,9 +122,11 @@ def shown(value: object, name: str = "") -> object:
     if name in HIDDEN:
         return "<hidden>"
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()  # lone surrogates
+        text = value.encode("utf-8", "backslashreplace").decode()  # lone surrogates
+        return masked_text(text)
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"  # the repr of some holds the bytes at fault
+        # The repr of some holds the bytes at fault.
+        return masked_text(f"{type(value).__name__}: {value}")
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, LISTS):

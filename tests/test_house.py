@@ -28,6 +28,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 # A name that says where code lies and not what it does collects whatever lies around.
 VAGUE_WORDS = {"util", "utils", "helper", "helpers", "misc"}
+UNESCAPED = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
 VAGUE_NAMES = {"base", "common", "manager", "managers"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(?:(?:work|root|farm)/|(?:home|Users)/\w)")
@@ -138,6 +139,15 @@ def nothing_is_mocked(source: Source) -> Iterator[str]:
             yield f"{source.at(node)}: imports {module}; use a small real thing instead"
 
 
+def output_is_escaped(source: Source) -> Iterator[str]:
+    """What came from outside reaches a terminal through telemetry.screen only."""
+    if not source.lies_in("commands"):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in UNESCAPED:
+            yield f"{source.at(node)}: {ast.unparse(node.func)}; print with telemetry.screen.show"
+
+
 def suppressions_are_explained(source: Source) -> Iterator[str]:
     tokens = tokenize.generate_tokens(io.StringIO(source.text).readline)
     for token in tokens:
@@ -179,6 +189,7 @@ PYTHON_CHECKS: tuple[Check, ...] = (
     the_core_reads_no_clock,
     the_core_opens_nothing,
     nothing_is_mocked,
+    output_is_escaped,
     suppressions_are_explained,
 )
 TEXT_CHECKS: tuple[Check, ...] = (
@@ -324,6 +335,8 @@ BAD: list[tuple[Check, str, str]] = [
     (nothing_is_mocked, "tests/x.py", "from unittest import mock\n"),
     (nothing_is_mocked, "tests/x.py", "from unittest.mock import patch\n"),
     (nothing_is_mocked, "tests/x.py", "def f():\n    import mock\n"),
+    (output_is_escaped, "commands/x.py", "click.echo(order_id)\n"),
+    (output_is_escaped, "commands/a/x.py", "def f():\n    print(order_id)\n"),
     (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa\n"),
     (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301\n"),
     (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301, PLR0913\n"),
@@ -360,6 +373,8 @@ GOOD: list[tuple[Check, str, str]] = [
     (the_core_reads_no_clock, "dataflows/core/x.py", "x = datetime.fromtimestamp(at, UTC)\n"),
     (the_core_opens_nothing, "dataflows/core/x.py", "x = self.open()\n"),
     (nothing_is_mocked, "tests/x.py", "import unittest\nx = 'unittest.mock'\n"),
+    (output_is_escaped, "commands/x.py", "show(order_id)\nself.console.print(text)\n"),
+    (output_is_escaped, "tests/x.py", "print(1)\n"),
     (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301 - our own bytes\n"),
     (suppressions_are_explained, "sinks/x.py", "x = 1  # noqa: S301, S608  # our own bytes\n"),
     (suppressions_are_explained, "sinks/x.py", "x = 1  # type: ignore[misc]  # untyped\n"),

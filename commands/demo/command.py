@@ -19,6 +19,7 @@ from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
 from commands.wiring.tiers import TIERS, writer_group
 from dataflows.definition_files import read_lifecycle, read_rules
+from schemas.display import printable_lines
 from schemas.settings.model import Settings
 from schemas.topics import TOPICS
 from storage_tiering.hot.embedded import EmbeddedRedis
@@ -130,6 +131,7 @@ class Demo:
 
     def say(self, text: str) -> None:
         """Print as it is."""
+        text = printable_lines(text)
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

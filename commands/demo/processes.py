@@ -15,6 +15,8 @@ TAIL_LINES = 15
 class PartDied(OrdertideError):
     """A process of the demo ended although it should run."""
 
+    has_lines = True  # the end of its log
+
 
 class Part:
     """One running command; what it prints goes to `log`."""

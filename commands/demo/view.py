@@ -14,6 +14,7 @@ from rich.text import Text
 from commands.demo.topic_counter import Tally
 from commands.wiring.wording import label_of, shown, shown_ms, why
 from dataflows.core.rules import Rules
+from schemas.display import printable
 
 LINE_EVERY_S = 5.0
 COLOURS = {"normal": "green", "warning": "yellow", "overdue": "red"}
@@ -59,7 +60,8 @@ class View:
             self._live.update(self._picture(progress, tally), refresh=True)
         elif time.monotonic() - self._line_s >= LINE_EVERY_S:
             self._line_s = time.monotonic()
-            self.console.print(plain_line(progress, tally), soft_wrap=True, highlight=False)
+            line = plain_line(progress, tally)
+            self.console.print(line, markup=False, soft_wrap=True, highlight=False)
 
     def _picture(self, progress: Progress, tally: Tally) -> Group:
         bar = Table.grid()  # a bar by itself ends no line
@@ -86,8 +88,9 @@ class View:
         table.add_column(no_wrap=True, overflow="ellipsis")
         for alert in tally.newest:
             label = Text(label_of(self.rules, alert.rule), style=COLOURS[alert.severity])
-            text = f"{alert.order_id[:10]}  {why(self.rules, alert)}"
-            table.add_row(shown(alert.at), label, text)
+            # rich would take `[red]` in a text for a colour, in a Text not.
+            text = Text(f"{printable(alert.order_id[:10])}  {why(self.rules, alert)}")
+            table.add_row(Text(shown(alert.at)), label, text)
         return table
 
 

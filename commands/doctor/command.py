@@ -14,6 +14,7 @@ from commands.doctor import redis as doctor_redis
 from commands.doctor import warm as doctor_warm
 from commands.doctor.findings import Examination, Finding, Report, Visit, examine_all
 from schemas.settings.model import read_settings
+from telemetry.screen import show, show_json
 
 EXAMINATIONS: dict[str, Examination] = {
     "host": doctor_host.examine,
@@ -58,11 +59,11 @@ def command(
     for report in found:
         reports.append(report)
         if not as_json:
-            click.echo("\n".join(lines(report)))
+            show("\n".join(lines(report)))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
+        show_json(msgspec.json.format(msgspec.json.encode(reports)))
     else:
-        click.echo(summary(reports))
+        show(summary(reports))
     if any(finding.level == "problem" for finding in all_of(reports)):
         raise SystemExit(1)
 

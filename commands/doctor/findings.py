@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from schemas.display import printable
 from schemas.settings.model import Settings
+from schemas.settings.secrets import masked_text
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -39,19 +41,25 @@ class Visit(msgspec.Struct, frozen=True):
 Examination = Callable[[Visit], Iterable[Finding]]
 
 
+def finding(subject: str, level: Level, found: str, advice: str = "") -> Finding:
+    """A finding as it may be shown: the texts of servers and clients without passwords."""
+    subject, found, advice = (printable(masked_text(text)) for text in (subject, found, advice))
+    return Finding(subject, level, found, advice)
+
+
 def ok(subject: str, found: str) -> Finding:
     """All is well."""
-    return Finding(subject, "ok", found)
+    return finding(subject, "ok", found)
 
 
 def warning(subject: str, found: str, advice: str) -> Finding:
     """It runs, and may not for long."""
-    return Finding(subject, "warning", found, advice)
+    return finding(subject, "warning", found, advice)
 
 
 def problem(subject: str, found: str, advice: str) -> Finding:
     """It can't run like this."""
-    return Finding(subject, "problem", found, advice)
+    return finding(subject, "problem", found, advice)
 
 
 def examine_all(

@@ -9,6 +9,7 @@ import click
 from commands.size.figures import FIGURES, Figures, figures
 from commands.size.model import Need, size
 from commands.size.table import figure_rows, markdown, rows, text
+from telemetry.screen import show
 
 
 @click.command("size")
@@ -43,10 +44,10 @@ def command(
     given = figures(path, changed)
     if as_json:
         found = {"figures": given.values} if is_list else sizings(orders_per_day, given)
-        click.echo(json.dumps(found, indent=2))
+        show(json.dumps(found, indent=2))
         return
     table = figure_rows(given) if is_list else rows(orders_per_day, sized(orders_per_day, given))
-    click.echo(markdown(table) if as_markdown else text(table))
+    show(markdown(table) if as_markdown else text(table))
 
 
 def sized(orders_per_day: Sequence[float], given: Figures) -> list[list[Need]]:

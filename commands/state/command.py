@@ -18,6 +18,7 @@ from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
 from schemas.settings.model import read_settings
+from telemetry.screen import show, show_json
 
 FAULTY = 1  # exit code
 
@@ -62,7 +63,7 @@ def inspect_command(
     """
     with open_files(read_settings(settings), store) as files:
         found = inspect(files, is_quick=quick)
-    click.echo(msgspec.json.encode(found) if as_json else text_of(found))
+    show_json(msgspec.json.encode(found)) if as_json else show(text_of(found))
 
 
 @command.command("verify")
@@ -83,7 +84,7 @@ def verify_command(settings: Path | None, store: Path | None, *, as_json: bool) 
     table = read_lifecycle(path_of(used.track.lifecycle))
     with open_files(used, store) as files:
         found = verify(files, table)
-    click.echo(msgspec.json.encode(found) if as_json else found.text())
+    show_json(msgspec.json.encode(found)) if as_json else show(found.text())
     if found.faults:
         sys.exit(FAULTY)
 
@@ -120,7 +121,7 @@ def export_command(
     rules = read_rules(path_of(used.track.rules), table)
     with open_files(used, store) as files:
         written = export(files, table, rules, form, out, only_cold=only_cold)
-    click.echo(f"{written} orders written", err=True)
+    show(f"{written} orders written", err=True)
 
 
 @command.command("fetch")
@@ -147,9 +148,9 @@ def fetch_command(settings: Path | None, out: Path) -> None:
         journal = journal_of(
             used.state,
             lambda: False,
-            lambda reason: click.echo(f"{reason}; waiting", err=True),
+            lambda reason: show(f"{reason}; waiting", err=True),
         )
         commits = fetch_state(journal, place_of(out / STORE))
     finally:
         lock.release()
-    click.echo(f"{out / STORE}: as after commit {commits}", err=True)
+    show(f"{out / STORE}: as after commit {commits}", err=True)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-import click
 import msgspec
 
 from commands.state.contents import from_last_base, holds_numbers, read_orders
@@ -19,7 +18,9 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
+from schemas.display import printable_json
 from schemas.keys import split_order_key
+from telemetry.screen import show
 
 Form = Literal["documents", "packed"]
 
@@ -53,7 +54,7 @@ def export(
     with destination(out) as file:
         for shard in shown(names, "writing orders", len(names)):
             for line in lines(files, shard, table, rules, form, only_cold=only_cold):
-                file.write(line + b"\n")
+                file.write(printable_json(line) + b"\n")
                 count += 1
     return count
 
@@ -100,7 +101,7 @@ def desk_of(last: Snapshot, table: Lifecycle, rules: Rules) -> Desk:
     """
     check_statuses(last.statuses, table)
     if last.digest != f"{rules.digest}-{table.digest}":
-        click.echo("rules or lifecycle differ from those in force in the store", err=True)
+        show("rules or lifecycle differ from those in force in the store", err=True)
     return Desk(rules, table, Symbols(last.rule_ids, of="rule", limit=16_000))
 
 

@@ -13,6 +13,7 @@ from dataflows.state.local.chain import Link, links_to
 from dataflows.state.local.frame import WAY_OUT
 from dataflows.state.local.reader import Held, StateReader
 from dataflows.state.store import Pointer, check_store
+from schemas.display import printable
 from schemas.errors import StateError
 
 MOST_FAULTS = 1_000  # a file with more is lost anyway
@@ -46,7 +47,9 @@ class Verified(msgspec.Struct):
             f"{self.pointers:,} pointers read"
         )
         end = f"{len(self.faults)} faults" if self.faults else "no fault"
-        return "\n".join([*(f"FAULT {fault}" for fault in self.faults), *self.notes, read, end])
+        return "\n".join(
+            [*(f"FAULT {printable(fault)}" for fault in self.faults), *self.notes, read, end]
+        )
 
 
 def verify(files: StateFiles, table: Lifecycle) -> Verified:

@@ -2,6 +2,7 @@
 
 from dataflows.core.rules import Rules
 from schemas.alert import AlertTransition, Because, Severity
+from schemas.display import printable
 from schemas.instants import format_instant
 from schemas.order import OpenAlert
 
@@ -10,7 +11,7 @@ NO_LIMIT = "0s"
 
 def shown(instant: str | None) -> str:
     """`2018-09-10T03:00:00.000Z` as `2018-09-10 03:00`; times are UTC throughout."""
-    return instant[:16].replace("T", " ") if instant else "-"
+    return printable(instant[:16].replace("T", " ")) if instant else "-"
 
 
 def shown_ms(at: int | None) -> str:
@@ -21,7 +22,7 @@ def shown_ms(at: int | None) -> str:
 def label_of(rules: Rules, rule: str) -> str:
     """What people call a rule; its id where the rules in use don't have it."""
     known = rules.by_id.get(rule)
-    return known.row.label.get("en", rule) if known else rule
+    return printable(known.row.label.get("en", rule) if known else rule)
 
 
 def has_escalated(rules: Rules, rule: str, severity: Severity) -> bool:
@@ -34,7 +35,7 @@ def why(rules: Rules, alert: AlertTransition | OpenAlert) -> str:
     """Why an alert is open, in words."""
     is_early = alert.because.limit.startswith("-")
     is_past = is_early and has_escalated(rules, alert.rule, alert.severity)
-    return reason(alert.because, is_past=is_past)
+    return printable(reason(alert.because, is_past=is_past))
 
 
 def reason(because: Because, *, is_past: bool) -> str:

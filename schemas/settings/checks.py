@@ -82,7 +82,7 @@ def secrets_in(place: Place, value: Any, key: Key) -> Iterator[str]:  # noqa: AN
         yield f"{name}: a secret may not stand in the file; {way_out(place, key)}"
     elif isinstance(value, str) and has_password(value):
         yield (
-            f"{name}: the URL holds a password, which may not stand in the file; "
+            f"{name}: the text holds a password, which may not stand in the file; "
             f"take it out, or {way_out(place, key)}"
         )
 

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.settings.checks import findings
 from schemas.settings.keys import keys_of, sections_of
@@ -28,7 +29,7 @@ from schemas.settings.kinds import (
     Url,
     Workers,
 )
-from schemas.settings.secrets import masked
+from schemas.settings.secrets import masked, masked_text, remember_secrets
 from schemas.settings.sources import Values, from_environment, from_file, nested
 
 
@@ -229,7 +230,10 @@ def read_sourced(path: Path | None, environment: Mapping[str, str] = os.environ)
         values = from_file(path, KEYS) if path else {}
         values |= from_environment(environment, KEYS)
     except SettingsError as error:
-        raise SettingsError(f"{name}: {error}") from error
+        raise SettingsError(f"{name}: {printable(masked_text(str(error)))}") from error
+    for place, given in values.items():
+        remember_secrets(".".join(place), given.value)
     if faults := [*findings(values, KEYS)]:
-        raise SettingsError("\n".join(f"{name}: {fault}" for fault in faults))
+        lines = (f"{name}: {printable(masked_text(fault))}" for fault in faults)
+        raise SettingsError("\n".join(lines))
     return Sourced(msgspec.convert(nested(values), Settings, strict=False), values)

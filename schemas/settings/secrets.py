@@ -1,51 +1,112 @@
-"""Which settings are secrets, and how they are kept out of files and output.
+"""Secrets in settings, and keeping them out of files and output.
 
-A key is a secret by its name (`password`, `sasl.password`, `api_key`), so that a new one is masked
-before anybody thinks of it. A URL with a password in it is a secret as well.
+A key is a secret by its name (`password`, `sasl.password`, `sasl.oauthbearer.config`), so that a
+new one is masked before anybody thinks of it. So is what stands before the `@` of an address
+after a user's name, and `secret=…` within a value. What the settings of this process hold as a
+secret is masked wherever it turns up, as in the text of a client's exception.
 """
 
 import re
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+WORDS = r"password|passwd|passphrase|pwd|secret|token|credentials?|signature"
 SECRET_NAME = re.compile(
-    r"(^|[._])(password|passphrase|secret|token|(api|secret|private|access)[._]key|key[._]pem)$"
+    rf"(^|[._-])({WORDS}|authorization|(api|secret|private|access|account|shared)[._-]?key"
+    r"|key[._]pem|sasl(\..*)?\.config)$"
 )
 MASK = "***"
 
+# `user:password@host`, behind a scheme or not. A password may hold anything that isn't a space or a
+# quote: the last `@` that a host follows ends it.
+HOST = r"(?=(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d+)?(?::?\s|[/?#,;\"'<>)\]}]|:?$))"
+IN_URL = re.compile(rf"([A-Za-z][\w+.-]*://[^\s:/@\"'<>]*):[^\s\"'<>]*?@{HOST}")
+IN_ADDRESS = re.compile(rf"((?:^|[\s,;=(\[\"'])[^\s:/@,;=(\[\"'<>]+):(?!//)[^\s\"'<>]+?@{HOST}")
+# `secret=…` and `"secret": "…"`, as in a query, a JAAS configuration or a client's dump.
+NAME = rf"[\w.-]*(?:{WORDS}|(?:api|secret|private|access|account)[._-]?key)"
+PAIR = re.compile(
+    rf"(?i)({NAME}[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'<>]+)"
+)
+
+SHORTEST = 4  # shorter texts would mask half a sentence, and so would these
+WORDS_OF_OURS = {"ordertide", "kafka", "redis", "elastic", "elasticsearch", "password", "secret"}
+KNOWN: set[str] = set()
+
 
 def is_secret(key: str) -> bool:
-    """Is a key of this name (`hot.password`, `broker.properties.sasl.password`) a secret?"""
+    """Whether a key of this name (`hot.password`, `x.sasl.password`) is a secret."""
     return SECRET_NAME.search(key.lower()) is not None
 
 
 def has_password(text: str) -> bool:
-    """Is `text` a URL that holds a password: before the host, or as a parameter?"""
-    try:
-        parts = urlsplit(text)
-        return bool(parts.password) or any(is_secret(name) for name, _ in parse_qsl(parts.query))
-    except ValueError:  # no URL, hence none with a password
-        return False
+    """Whether `text` holds a password: before a host, or as a parameter."""
+    return masked_pattern(text) != text
 
 
 def masked(key: str, value: object) -> object:
-    """The value as it may be shown: a secret as `***`, a URL without its password."""
+    """The value as it may be shown: a secret as `***`, an address without its password."""
     if is_secret(key):
         return MASK
     match value:
         case str():
-            return masked_url(value) if has_password(value) else value
+            return masked_text(value)
         case dict():
-            return {name: masked(str(name), held) for name, held in value.items()}
+            return {name: masked(f"{key}.{name}", held) for name, held in value.items()}
         case list() | tuple():
             return [masked(key, held) for held in value]
         case _:
             return value
 
 
+def masked_text(text: str) -> str:
+    """Text without passwords: those that look like one, and those of this process's settings."""
+    for secret in sorted(KNOWN, key=len, reverse=True):
+        if secret in text:
+            text = text.replace(secret, MASK)
+    return masked_pattern(text)
+
+
+def masked_pattern(text: str) -> str:
+    """Text without what looks like a password."""
+    if "@" in text:
+        text = IN_ADDRESS.sub(rf"\1:{MASK}@", IN_URL.sub(rf"\1:{MASK}@", text))
+    return PAIR.sub(rf"\1{MASK}", text) if "=" in text or ":" in text else text
+
+
 def masked_url(url: str) -> str:
-    """`redis://user:***@host:6379/0`; parameters go whole, as any of them may be secret."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}:{MASK}{at}{host}" if parts.password else parts.netloc
-    query = MASK if any(is_secret(name) for name, _ in parse_qsl(parts.query)) else parts.query
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    """`redis://user:***@host:6379/0`."""
+    return masked_text(url)
+
+
+def remember_secrets(key: str, value: object) -> None:
+    """Mask from now on what is secret in this value of a setting, in whatever text it appears."""
+    match value:
+        case str() if is_secret(key):
+            remember(value)
+            for pair in re.split(r"[\s,;&]+", value):
+                name, equals, text = pair.partition("=")
+                if equals and has_password(pair):
+                    remember(text.strip("\"'"))
+                    remember(name and text)
+        case str() if has_password(value):
+            remember(password_in(value))
+        case dict():
+            for name, held in value.items():
+                remember_secrets(f"{key}.{name}", held)
+        case list() | tuple():
+            for held in value:
+                remember_secrets(key, held)
+
+
+def password_in(address: str) -> str:
+    """The password of one address; empty where it has none or isn't one address."""
+    try:
+        return urlsplit(address if "://" in address else f"//{address}").password or ""
+    except ValueError:
+        return ""
+
+
+def remember(secret: str) -> None:
+    """Mask a text, also as it stands in an address."""
+    forms = {secret, unquote(secret), quote(secret, safe=""), quote_plus(secret)}
+    long = {form for form in forms if len(form) >= SHORTEST}
+    KNOWN.update(long - WORDS_OF_OURS - {MASK})
