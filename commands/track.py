@@ -50,6 +50,7 @@ from schemas import topics
 from schemas.errors import OrdertideError
 from schemas.settings.model import BrokerSettings, Settings, TelemetrySettings, read_settings
 from telemetry.log import configure
+from telemetry.screen import show_error
 
 LOGGER = logging.getLogger("ordertide.track")
 PARTITIONS = 8  # of a topic that is created
@@ -126,7 +127,7 @@ def run_member(settings: Settings, stop: threading.Event, member: Member) -> Non
     try:
         flow(settings, stop, member)
     except Fenced as fenced:
-        click.echo(f"ordertide: {fenced}", err=True)
+        show_error(fenced)
         sys.exit(FENCED)
 
 
