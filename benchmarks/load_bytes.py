@@ -22,8 +22,10 @@ import pyarrow as pa
 
 from benchmarks.core import in_batches
 from dataflows.core.fact import Fact
+from dataflows.core.intake import Intake
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
+from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.output_messages import Outgoing, messages
 from dataflows.replay.external_sort import Sorter
@@ -81,8 +83,9 @@ def judged(file: Path) -> Iterator[Outgoing]:
     rules = read_rules(None, table)
     shards = [Shard(table, rules, {}) for _ in SHARDS]
     sorter, counts = Sorter(), Counts()
-    sort_files([str(file)], sorter, counts, lambda _: None)
-    recording = Recording(table, rules, counts, None, lambda _: None, lambda data, _: data)
+    decoder = Decoder(Intake(table, rules), lambda data, _: data, lambda data, _: data)
+    sort_files([str(file)], sorter, counts, lambda _: None, decoder)
+    recording = Recording(table, counts, None, lambda _: None, decoder)
     for batch in in_batches(sorter.sorted(), BATCH):
         for step in recording.steps(iter(batch)):
             shares: list[list[Fact]] = [[] for _ in shards]

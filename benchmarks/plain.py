@@ -56,6 +56,8 @@ class Nobody:
 
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None: ...
 
+    def dropped(self, code: str, fields: int) -> None: ...
+
     def lag(self, topic: str, partition: int, messages: int) -> None: ...
 
     def advanced(
@@ -112,7 +114,9 @@ def settings_of(connection: Connection, stop: threading.Event) -> SourceSettings
     """The settings that `ordertide track` has by default, and the plain decoder."""
     table = short_lived()
     intake = Intake(table, read_rules(None, table))
-    decoder = PlainDecoder(intake, lambda data, _: data, bytes, contextlib.nullcontext)
+    decoder = PlainDecoder(
+        intake, lambda data, _: data, lambda data, _: data, contextlib.nullcontext
+    )
     return SourceSettings(
         connection=connection,
         topic=TOPIC,

@@ -51,7 +51,7 @@ def list_rejected(path: Path | None, samples: int) -> None:
 def replay_rejected(path: Path | None, code: str | None) -> None:
     """Write the originals back to `events`; what is still wrong is rejected again.
 
-    Not those over 512 kB (their place is in the headers), nor what a tier's writer put there.
+    Not those over 700 kB (their place is in the headers), nor what a tier's writer put there.
     Running it twice does no harm: events are known by source and event_id.
 
     \b

@@ -11,11 +11,14 @@ import click
 
 from commands.replay_output import summarise, write_all, write_json
 from dataflows.core.fact import Fact
+from dataflows.core.intake import Intake
+from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.replay.evaluate import Result, judge_here, judge_shared, rows
 from dataflows.replay.external_sort import Record, Sorter
 from dataflows.replay.recording import Bad, Counts, Recording, sort_files
 from privacy.keys import FileKeyStore
+from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
@@ -92,15 +95,13 @@ def replay(
     keys = FileKeyStore(out / "keys.json")
     counts, bad = Counts(), list[Bad]()
     sorter = Sorter()
-    sort_files(files, sorter, counts, bad.append)
-    recording = Recording(
-        table,
-        compiled,
-        counts,
-        until,
-        bad.append,
+    decoder = Decoder(
+        Intake(table, compiled),
         lambda data, event: seal_event(data, event, keys, has_all_keys=False),
+        lambda data, headers: seal_rejected(data, keys, headers),
     )
+    sort_files(files, sorter, counts, bad.append, decoder)
+    recording = Recording(table, counts, until, bad.append, decoder)
     with progress(counts.read - len(bad)) as advance:
         steps = (
             (step.answers.facts, step.through) for step in recording.steps(advance(sorter.sorted()))
@@ -109,7 +110,7 @@ def replay(
     for refused in rows(results, "rejected"):
         fact: Fact = refused.fact
         bad.append(Bad(Rejected(refused.code, refused.reason), fact.raw, fact.topic, fact.offset))
-    write_all(out, results, bad, keys)
+    write_all(out, results, bad, decoder.original)
     summary = summarise(results, counts, len(bad), time.monotonic() - started)
     write_json(out / "summary.json", summary)
     report(summary, out)

@@ -4,30 +4,31 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from dataflows.decoding import Headers
 from dataflows.replay.evaluate import Result, rows
 from dataflows.replay.recording import Bad, Counts
-from privacy.keys import KeyStore
-from privacy.originals import seal_rejected
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.instants import format_instant
 from schemas.order import OrderDocument
 
+Sealing = Callable[[bytes, Headers], bytes | None]
+
 STATE_RANK = {"opened": 0, "escalated": 1, "resolved": 2}
 NO_STATUS = "EMBRYO"
-MAX_ORIGINAL_BYTES = 512_000
+MAX_ORIGINAL_BYTES = 700_000
 ORDER_FIELDS = (
     "tenant", "order_id", "status", "version", "lane", "created_at", "updated_at", "promised_at",
     "milestones", "flags", "shipments", "attributes", "open_alerts",
 )  # fmt: skip
 
 
-def write_all(out: Path, results: list[Result], bad: list[Bad], keys: KeyStore) -> None:
+def write_all(out: Path, results: list[Result], bad: list[Bad], seal: Sealing) -> None:
     """Write the five tables of a replay into the folder `out`."""
     orders: list[OrderDocument] = rows(results, "orders")
     orders.sort(key=lambda order: (order.order_id, order.tenant))
@@ -41,7 +42,7 @@ def write_all(out: Path, results: list[Result], bad: list[Bad], keys: KeyStore) 
     audit: list[AuditEntry] = rows(results, "audit")
     audit.sort(key=lambda entry: (entry.at, entry.audit_id))
     write_rows(out / "audit.ndjson", map(msgspec.to_builtins, audit))
-    write_rows(out / "rejected.ndjson", (rejected_row(one, keys) for one in bad))
+    write_rows(out / "rejected.ndjson", (rejected_row(one, seal) for one in bad))
 
 
 def order_row(order: OrderDocument) -> dict[str, Any]:
@@ -50,21 +51,25 @@ def order_row(order: OrderDocument) -> dict[str, Any]:
     return {name: row[name] for name in ORDER_FIELDS}
 
 
-def rejected_row(bad: Bad, keys: KeyStore) -> dict[str, Any]:
-    """A rejected record: text where it is text, base64 where not; size and hash of a large one."""
-    data = seal_rejected(bad.data, keys)
+def rejected_row(bad: Bad, seal: Sealing) -> dict[str, Any]:
+    """A rejected record: text where it is text, base64 where not.
+
+    Size and hash of a large one, and of one whose personal data can't be sealed.
+    """
+    data = seal(bad.data, [])
     row: dict[str, Any] = {
         "code": bad.reason.code,
         "reason": bad.reason.reason,
         "file": bad.file,
         "line": bad.number,
     }
-    if len(data) > MAX_ORIGINAL_BYTES:
+    if data is None or len(data) > MAX_ORIGINAL_BYTES:
+        described = bad.data if data is None else data
         return {
             **row,
             "original": None,
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "size_bytes": len(data),
+            "sha256": hashlib.sha256(described).hexdigest(),
+            "size_bytes": len(described),
         }
     try:
         return {**row, "original": data.decode()}

@@ -259,7 +259,7 @@ def assemble(
     decoder = Decoder(
         Intake(table, rules),
         lambda data, event: seal_event(data, event, keys),
-        lambda data: seal_rejected(data, keys),
+        lambda data, headers: seal_rejected(data, keys, headers),
         keys.batch,
         lambda event: link_event(event, keys),
     )

@@ -1,5 +1,12 @@
-"""From a message to what the shards are given: facts, registrations, questions."""
+"""The door: from a message to facts, registrations and questions, or to a dead letter.
 
+`track` and `replay` both read through `Decoder`. No message ends a run: a fault of the message is
+`Rejected`, and so is a fault of this code that only this message brings out (`internal_fault`).
+What isn't about the message (the broker away, a full disk, no memory, a damaged key file) passes.
+"""
+
+import logging
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
@@ -8,12 +15,17 @@ from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.resolve import Question, Registration, question, registrations
 from schemas.cloudevents import read_message
-from schemas.event import Event, Tick, check_plausible
+from schemas.errors import OrdertideError, Rejected
+from schemas.event import Event, Tick, check_plausible, decode_event
 from schemas.instants import EPOCH, ONE_MS
+
+LOGGER = logging.getLogger("ordertide.door")
+INTERNAL_FAULT = "internal_fault"
+NOT_OF_A_MESSAGE = (OrdertideError, OSError, MemoryError)
 
 Headers = list[tuple[str, bytes | None]]
 Seal = Callable[[bytes, Event], bytes]
-Hide = Callable[[bytes], bytes]
+Hide = Callable[[bytes, Headers], bytes]
 Link = Callable[[Event], None]
 # Keys made inside it are stored with one fsync.
 Together = Callable[[], AbstractContextManager[None]]
@@ -41,6 +53,38 @@ def recorded_at(event: Event | Tick) -> int:
     return at
 
 
+class Faults:
+    """Faults of our own code that messages bring out: each kind is logged once a process."""
+
+    def __init__(self) -> None:
+        """No fault yet."""
+        self.logged: set[str] = set()
+
+    def rejected(self, error: Exception) -> Rejected:
+        """The rejection that `error` is or, as a fault of ours, becomes.
+
+        Raises:
+            Exception: `error` itself, where it isn't about the message.
+        """
+        if isinstance(error, Rejected):
+            return error
+        if isinstance(error, NOT_OF_A_MESSAGE):
+            raise error
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        kind = f"{type(error).__name__} in {frame.name} (line {frame.lineno})"
+        if kind not in self.logged:
+            self.logged.add(kind)
+            # Without the exception's own text, which may quote the message.
+            trace = "".join(traceback.format_tb(error.__traceback__))
+            LOGGER.error(
+                "events: a message brought out a fault of ordertide, %s; the message is in "
+                "events.rejected as %s, please report the trace\n%s",
+                *(kind, INTERNAL_FAULT, trace),
+            )
+        reason = f"ordertide failed to read it: {kind}; report it with this message"
+        return Rejected(INTERNAL_FAULT, reason)
+
+
 class Decoder:
     """Decodes messages. `seal` hides personal data before anything keeps the bytes."""
 
@@ -62,22 +106,43 @@ class Decoder:
         self.seal = seal
         self.hide = hide
         self.together = together
+        self.faults = Faults()
 
-    @staticmethod
-    def read(data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
+    def read(self, data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
         """The event of a message (CloudEvents too) and its bytes in our own format.
 
         Raises:
-            Rejected: it is none; see `schemas.event.decode_event`.
+            Rejected: it is none; see `schemas.event.read_event`; or `internal_fault`.
         """
-        return read_message(data, headers)
+        try:
+            return read_message(data, headers)
+        except Exception as error:
+            raise self.faults.rejected(error) from error
+
+    def read_again(self, data: bytes) -> Event | Tick:
+        """The event in bytes that `read` gave.
+
+        Raises:
+            Rejected: `internal_fault`.
+        """
+        try:
+            return decode_event(data)
+        except Exception as error:
+            raise self.faults.rejected(error) from error
 
     def decode(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
         """What an event gives.
 
         Raises:
-            Rejected: see `Intake.fact`; or `foreign_sealed`.
+            Rejected: see `Intake.fact`; or `foreign_sealed`, `internal_fault`.
         """
+        try:
+            return self.decoded(event, data, arrival_at, origin)
+        except Exception as error:
+            raise self.faults.rejected(error) from error
+
+    def decoded(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
+        """What an event gives; raises whatever it brings out."""
         if event.personal:
             raw = self.seal(data, event)
         else:
@@ -87,3 +152,14 @@ class Decoder:
         if event.order_id is None:
             return Decoded(None, question(event, fact), [])
         return Decoded(fact, None, registrations(event, arrival_at))
+
+    def original(self, data: bytes, headers: Headers) -> bytes | None:
+        """Rejected bytes, personal data sealed; None if they can't be, and so aren't to be kept.
+
+        `headers` of a binary CloudEvent name whose data it is.
+        """
+        try:
+            return self.hide(data, headers)
+        except Exception as error:  # noqa: BLE001 - what isn't about the message is raised again
+            self.faults.rejected(error)
+            return None

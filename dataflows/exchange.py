@@ -17,15 +17,22 @@ encode = msgspec.msgpack.Encoder().encode
 
 
 class Dead(msgspec.Struct, array_like=True):
-    """A message for the dead letters: its bytes as they came, why, and where it lies."""
+    """A message for the dead letters: its bytes as they came, why, and where it lies.
 
-    data: bytes
+    `headers` are those of a message that can't be read without them. `data` is None where it can't
+    be kept, as personal data in it can't be sealed; `size_bytes` and `sha256` describe it then.
+    """
+
+    data: bytes | None
     key: bytes | None
     code: str
     reason: str
     topic: str
     partition: int
     offset: int
+    headers: list[tuple[str, bytes | None]] = []
+    size_bytes: int = 0
+    sha256: str = ""
 
 
 class OrderPiece(msgspec.Struct, array_like=True):

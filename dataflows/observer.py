@@ -15,6 +15,9 @@ class Watch(Protocol):
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
         """A slot read messages; those rejected by code."""
 
+    def dropped(self, code: str, fields: int) -> None:
+        """Fields were left out of an event that was taken."""
+
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition are still to be read."""
 

@@ -10,7 +10,9 @@ from dataflows.exchange import Dead, dead_fact
 from schemas import topics
 
 encode = msgspec.json.Encoder(order="deterministic").encode
-MAX_ORIGINAL_BYTES = 512_000
+# Sealed, an original grows by a third.
+MAX_ORIGINAL_BYTES = 700_000
+MAX_KEY_BYTES = 10_000
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -62,14 +64,17 @@ def dead_letter(dead: Dead) -> Outgoing:
         (topics.HEADER_PARTITION, b"%d" % dead.partition),
         (topics.HEADER_OFFSET, b"%d" % dead.offset),
     ]
-    value: bytes | None = dead.data
-    if len(dead.data) > MAX_ORIGINAL_BYTES:
-        headers += large(dead.data)
-        value = b""
-    return Outgoing(topics.EVENTS_REJECTED, dead.key, value, headers)
+    key = dead.key if len(dead.key or b"") <= MAX_KEY_BYTES else None
+    if dead.data is None:
+        described = description(dead.sha256, dead.size_bytes)
+        return Outgoing(topics.EVENTS_REJECTED, key, b"", [*headers, *described])
+    size_bytes = len(dead.data) + sum(len(name) + len(v or b"") for name, v in dead.headers)
+    if size_bytes > MAX_ORIGINAL_BYTES:
+        described = description(sha256(dead.data).hexdigest(), len(dead.data))
+        return Outgoing(topics.EVENTS_REJECTED, key, b"", [*headers, *described])
+    return Outgoing(topics.EVENTS_REJECTED, key, dead.data, [*headers, *dead.headers])
 
 
-def large(data: bytes) -> Headers:
-    """Hash and size in place of an original that is too large to send again."""
-    digest = sha256(data).hexdigest().encode()
-    return [(topics.HEADER_SHA256, digest), (topics.HEADER_SIZE, b"%d" % len(data))]
+def description(digest: str, size_bytes: int) -> Headers:
+    """Hash and size in place of an original that isn't sent again."""
+    return [(topics.HEADER_SHA256, digest.encode()), (topics.HEADER_SIZE, b"%d" % size_bytes)]

@@ -23,9 +23,10 @@ from broker.end_offsets import EndOffsets, Unsettled
 from broker.topic_identity import check_topic_id, no_topic_id
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
-from dataflows.exchange import Batch, Dead
+from dataflows.exchange import Batch
 from dataflows.max_watermark import Furthest
 from dataflows.observer import Watch
+from dataflows.rejection import dead_message
 from dataflows.watermarks import NO_PARTITIONS
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, Tick
@@ -33,6 +34,7 @@ from schemas.event import Event, Tick
 LOGGER = logging.getLogger("ordertide.track")
 
 BATCH_MESSAGES = 5_000
+CONTROL_CHARACTER = "control_character"
 LOOK_FOR_PARTITIONS_EVERY = 50  # epochs
 
 
@@ -245,6 +247,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         fact, question, registrations = self.settings.decoder.decode(
             event, data, arrival_at, origin
         )
+        if event.dropped_fields:
+            self.settings.watch.dropped(CONTROL_CHARACTER, len(event.dropped_fields))
         if fact is not None:
             batch.facts.append(fact)
         if question is not None:
@@ -254,17 +258,7 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
     def reject(self, message: Message, reason: Rejected, batch: Batch) -> None:
         """Put a message that can't be read on its way to the dead letters."""
         self.state.rejected += 1
-        data = self.settings.decoder.hide(message.value or b"")
-        dead = Dead(
-            data,
-            message.key,
-            reason.code,
-            reason.reason,
-            message.topic,
-            message.partition,
-            message.offset,
-        )
-        batch.dead.append(dead)
+        batch.dead.append(dead_message(message, reason, self.settings.decoder))
 
     def next_awake(self) -> datetime:
         """At once while there is much to read, else at the next point of the common grid."""

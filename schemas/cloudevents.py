@@ -5,11 +5,12 @@
 attributes are kept.
 """
 
-import json
-from typing import Any
+import msgspec
 
 from schemas.errors import Rejected
-from schemas.event import Event, Tick, decode_event
+from schemas.event import Event, Tick, as_text, check_size, read_event
+from schemas.sanitization import FIELDS as OBJECT
+from schemas.sanitization import UNREADABLE, Fields
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -28,24 +29,40 @@ def read_message(data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
     """The event of a message and its bytes in our own format.
 
     Raises:
-        Rejected: it is no event; see `schemas.event.decode_event`; or `invalid_cloudevent`.
+        Rejected: it is no event; see `schemas.event.read_event`; or `invalid_cloudevent`.
     """
     if headers and any(name == "ce_specversion" for name, _ in headers):
+        check_size(data)
         data = from_binary(data, headers)
     elif b'"specversion"' in data:
-        data = from_structured(data)
-    return decode_event(data), data
+        check_size(data)
+        data = from_structured(as_text(data))
+    return read_event(data)
 
 
 def from_structured(data: bytes) -> bytes:
     """A structured CloudEvent as an event; data that is none is returned as it is."""
     try:
-        envelope = json.loads(data)
-    except (ValueError, RecursionError):
-        return data  # decode_event says what is wrong with it
-    if not isinstance(envelope, dict) or "specversion" not in envelope:
+        envelope = OBJECT.decode(data)
+    except UNREADABLE:
+        return data  # read_event gives the reason
+    if "specversion" not in envelope:
         return data
-    return to_event(envelope, envelope.get("data", {}))
+    return to_event(envelope, payload(envelope))
+
+
+def payload(envelope: Fields) -> bytes:
+    """The data of a structured CloudEvent: JSON as it stands, or in base64.
+
+    Raises:
+        Rejected: `invalid_cloudevent`, no base64; `invalid_utf8`.
+    """
+    if "data_base64" not in envelope:
+        return bytes(envelope.get("data", b"{}"))
+    try:
+        return as_text(msgspec.json.decode(envelope["data_base64"], type=bytes))
+    except UNREADABLE as error:
+        raise Rejected("invalid_cloudevent", "data_base64 is no base64") from error
 
 
 def from_binary(data: bytes, headers: Headers) -> bytes:
@@ -56,24 +73,33 @@ def from_binary(data: bytes, headers: Headers) -> bytes:
     """
     try:
         envelope = {
-            name[3:]: (value or b"").decode() for name, value in headers if name.startswith("ce_")
+            name[3:]: msgspec.Raw(msgspec.json.encode((value or b"").decode()))
+            for name, value in headers
+            if name.startswith("ce_")
         }
-        return to_event(envelope, json.loads(data or b"{}"))
-    except (ValueError, RecursionError) as error:
-        raise Rejected("invalid_cloudevent", str(error)) from error
+        fields = as_text(data) or b"{}"
+    except UnicodeError as error:
+        raise Rejected("invalid_cloudevent", "a header is not UTF-8") from error
+    except Rejected as error:
+        raise Rejected("invalid_cloudevent", f"data: {error.reason}") from error
+    return to_event(envelope, fields)
 
 
-def to_event(envelope: dict[str, Any], said: Any) -> bytes:  # noqa: ANN401 - whatever JSON held
-    """Our event of an envelope and its data.
+def to_event(envelope: Fields, data: bytes) -> bytes:
+    """Our event of an envelope and its data, JSON that is copied and not read.
 
     Raises:
         Rejected: `invalid_cloudevent`, another version or data that is no object.
     """
-    if envelope.get("specversion") != VERSION:
-        reason = f"specversion {envelope.get('specversion')!r}; {VERSION} is read"
-        raise Rejected("invalid_cloudevent", reason)
-    if not isinstance(said, dict):
-        raise Rejected("invalid_cloudevent", "data has to be a JSON object with the event's fields")
+    version = msgspec.json.decode(envelope["specversion"])
+    if version != VERSION:
+        raise Rejected("invalid_cloudevent", f"specversion {version!r:.60}; {VERSION} is read")
+    try:
+        fields = OBJECT.decode(data)
+    except UNREADABLE as error:
+        reason = "data has to be a JSON object with the event's fields"
+        raise Rejected("invalid_cloudevent", f"{reason}: {error}") from error
     event = {FIELDS[name]: value for name, value in envelope.items() if name in FIELDS}
     extensions = {n: v for n, v in envelope.items() if n not in FIELDS and n not in ENVELOPE}
-    return json.dumps({**extensions, **event, **said}, ensure_ascii=False).encode()
+    fields.pop("specversion", None)  # an event is no CloudEvent when it is read again
+    return msgspec.json.encode({**extensions, **event, **fields})

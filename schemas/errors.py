@@ -23,12 +23,15 @@ class Busy(OrdertideError):
 
 
 class Rejected(OrdertideError):
-    """Never: this one record can't be taken; `code` is stable, `reason` is for people."""
+    """Never: this one record can't be taken; `code` is stable, `reason` is for people.
+
+    The reason often quotes the record: it is cut, and what steers a terminal is escaped.
+    """
 
     def __init__(self, code: str, reason: str) -> None:
-        super().__init__(f"{code}: {reason}")
         self.code = code
-        self.reason = reason
+        self.reason = printable(reason)
+        super().__init__(f"{code}: {self.reason}")
 
 
 class StateError(OrdertideError):
@@ -37,3 +40,14 @@ class StateError(OrdertideError):
 
 class UnknownOrder(OrdertideError):
     """No tier holds the order that was asked for."""
+
+
+MAX_REASON = 500  # characters
+
+
+def printable(text: str) -> str:
+    """Without characters that steer a terminal or break a line, and cut."""
+    cut = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}…"
+    if cut.isprintable():
+        return cut
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)

@@ -42,8 +42,8 @@ ORIGIN = {
     topics.HEADER_TOPIC: "the topic it came from",
     topics.HEADER_PARTITION: "its partition there",
     topics.HEADER_OFFSET: "its offset there",
-    topics.HEADER_SHA256: "of an original over 512 kB, which is left out: its SHA-256",
-    topics.HEADER_SIZE: "of an original over 512 kB, which is left out: its size in bytes",
+    topics.HEADER_SHA256: "SHA-256 of an original left out: over 700 kB, or not to be sealed",
+    topics.HEADER_SIZE: "of such an original: its size in bytes",
 }
 CHANNELS = {
     topics.EVENTS: Channel(Event, "receive", "order id or waybill", "What came in", {}),

@@ -24,6 +24,7 @@ EARLIEST_AT = 0
 LATEST_AT = 4_102_444_800_000  # 2100-01-01T00:00:00Z
 
 UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+LEAP_SECOND = re.compile(r"(:[0-5]\d):60(?!\d)(?:[.,]\d+)?")
 DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
 
 
@@ -33,12 +34,12 @@ def to_instant(moment: datetime) -> int:
 
 
 def parse_instant(text: str) -> int:
-    """Read RFC 3339 with an offset.
+    """Read RFC 3339 with an offset, cut to the ms; second 60 is the last ms of its minute.
 
     Raises:
         ValueError: the text is no RFC 3339 instant, or has no offset.
     """
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(LEAP_SECOND.sub(r"\1:59.999", text))
     if moment.tzinfo is None:
         message = f"{text!r} has no UTC offset; write it like 2018-12-31T00:00:00-03:00"
         raise ValueError(message)

@@ -57,3 +57,16 @@ HEADER_PARTITION = "origin-partition"
 HEADER_OFFSET = "origin-offset"
 HEADER_SHA256 = "original-sha256"
 HEADER_SIZE = "original-size"
+
+# What the engine writes beside an original in events.rejected; every other header came with it.
+LETTER_HEADERS = frozenset(
+    {
+        HEADER_CODE,
+        HEADER_REASON,
+        HEADER_TOPIC,
+        HEADER_PARTITION,
+        HEADER_OFFSET,
+        HEADER_SHA256,
+        HEADER_SIZE,
+    }
+)

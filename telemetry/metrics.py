@@ -50,6 +50,9 @@ class Metrics:
         self.duplicates = self._counter("duplicates", "Messages whose event was known already.")
         self.refused = self._counter("refused", "Commands judged and refused.")
         self.rejected = self._counter("rejected", "Messages that can't be used, by reason.", "code")
+        self.fields_dropped = self._counter(
+            "fields_dropped", "Fields left out of an event that was taken, by reason.", "code"
+        )
         self.waiting = self._gauge(
             "waiting", "Messages parked for an unknown number or not reached by the clock yet."
         )

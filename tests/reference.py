@@ -9,7 +9,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from hashlib import blake2b
 from itertools import takewhile
 from typing import Any
@@ -116,11 +116,15 @@ def order_fields(event: Json, readings: set[str]) -> Json:
 
 
 def parse_deadline(text: str, zone: str) -> int:
-    """A bare date means the last millisecond of that day in `zone`."""
+    """A bare date means the last millisecond of that day in `zone`, or of the days before it."""
     if "T" in text.upper():
         return parse_instant(text)
-    last = time(23, 59, 59, 999_000, ZoneInfo(zone))
-    return to_instant(datetime.combine(date.fromisoformat(text), last))
+    day, where = date.fromisoformat(text), ZoneInfo(zone)
+    ends = [
+        datetime.combine(day, time(23, 59, 59, 999_000, where, fold=fold)).astimezone(UTC)
+        for fold in (0, 1)
+    ]
+    return to_instant(max(end for end in ends if end.astimezone(where).date() <= day))
 
 
 def arrival_of(event: Json) -> int:

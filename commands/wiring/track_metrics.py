@@ -9,6 +9,7 @@ from typing import Self
 from commands.wiring.serving import health_server
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
+from dataflows.decoding import INTERNAL_FAULT
 from schemas.settings.model import TelemetrySettings
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
@@ -22,6 +23,7 @@ class TrackWatch:
     def __init__(self, settings: TelemetrySettings, now_ms: Callable[[], int], store: Path) -> None:
         """`store` is the file of the shard store, for its size."""
         self.metrics = Metrics()
+        self.metrics.rejected.labels(INTERNAL_FAULT)  # at 0, or the first one is no increase
         self.through: dict[str, int] = {}
         self.orders: dict[str, int] = {}
         self.waiting: dict[str, int] = {}
@@ -66,6 +68,10 @@ class TrackWatch:
         self.metrics.ticks.inc(ticks)
         for code, count in rejected.items():
             self.metrics.rejected.labels(code).inc(count)
+
+    def dropped(self, code: str, fields: int) -> None:
+        """Fields were left out of an event that was taken."""
+        self.metrics.fields_dropped.labels(code).inc(fields)
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition are still to be read."""

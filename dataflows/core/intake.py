@@ -185,6 +185,10 @@ def deadline(field: str, text: str, zone: str | None) -> int:
 
 
 def end_of_day(text: str, zone: str | None) -> int:
-    """The last ms of a date in a zone."""
-    start = datetime.combine(datetime.fromisoformat(text).date(), time(23, 59, 59, 999_000))
-    return to_instant(start.replace(tzinfo=ZoneInfo(zone or "UTC")))
+    """The last ms of a date in a zone.
+
+    `fold=1` is the later of two such moments, where clocks go back at midnight; and where clocks
+    jump over it, it counts by the offset after the jump, which gives the last ms before.
+    """
+    last = time(23, 59, 59, 999_000, tzinfo=ZoneInfo(zone or "UTC"), fold=1)
+    return to_instant(datetime.combine(datetime.fromisoformat(text).date(), last))

@@ -7,16 +7,14 @@ in this process or in several. What comes out depends on the set of events alone
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from dataflows.core.intake import Intake, Origin
+from dataflows.core.intake import Origin
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.resolve import Answers, Resolver
-from dataflows.core.rules import Rules
-from dataflows.decoding import Decoder, Seal, recorded_at
+from dataflows.decoding import Decoder, recorded_at
 from dataflows.replay.event_files import read_events
 from dataflows.replay.external_sort import Record, Sorter
-from schemas.cloudevents import read_message
 from schemas.errors import Rejected
-from schemas.event import Tick, decode_event
+from schemas.event import Tick
 
 BATCH = 5_000
 
@@ -51,14 +49,18 @@ class Bad(NamedTuple):
 
 
 def sort_files(
-    paths: Iterable[str], sorter: Sorter, counts: Counts, bad: Callable[[Bad], None]
+    paths: Iterable[str],
+    sorter: Sorter,
+    counts: Counts,
+    bad: Callable[[Bad], None],
+    decoder: Decoder,
 ) -> None:
     """Read files into `sorter`; what is no event goes to `bad`."""
     for path in paths:
         for line in read_events(path):
             counts.read += 1
             try:
-                event, data = read_message(line.data, [])
+                event, data = decoder.read(line.data, [])
                 arrival_at = recorded_at(event)
             except Rejected as reason:
                 bad(Bad(reason, line.data, line.file, line.number))
@@ -83,18 +85,16 @@ class Recording:
     def __init__(
         self,
         table: Lifecycle,
-        rules: Rules,
         counts: Counts,
         until: int | None,
         bad: Callable[[Bad], None],
-        seal: Seal,
+        decoder: Decoder,
     ) -> None:
-        """`until` in ms, None for the last arrival; `seal` takes personal data out of sight."""
-        self.decoder = Decoder(Intake(table, rules), seal, bytes)
+        """`until` in ms, None for the last arrival."""
+        self.decoder = decoder
         self.counts = counts
         self.until = until
         self.bad = bad
-        self.seal = seal
         self.resolver = Resolver(table.forget_numbers_after_ms)
         self.places: list[str] = []
         self.place_of: dict[str, int] = {}
@@ -144,7 +144,7 @@ class Recording:
             self.counts.ticks += 1
             return
         try:
-            event = decode_event(record.data)
+            event = self.decoder.read_again(record.data)
             if isinstance(event, Tick):
                 return
             place = Origin(record.file, self.place(record.file), record.number)

@@ -46,6 +46,16 @@ def test_an_event_more_than_a_day_ahead_of_its_arrival_is_from_the_future() -> N
         ("2026-03-29", "Asia/Shanghai", "2026-03-29T15:59:59.999Z"),
         ("2026-03-29", "Europe/Berlin", "2026-03-29T21:59:59.999Z"),  # summer time began that day
         ("2026-03-28", "Europe/Berlin", "2026-03-28T22:59:59.999Z"),
+        ("2018-02-17", "America/Sao_Paulo", "2018-02-18T02:59:59.999Z"),  # 23:00-24:00 came twice
+        ("2018-11-03", "America/Sao_Paulo", "2018-11-04T02:59:59.999Z"),  # the next began at 01:00
+        ("2011-12-29", "Pacific/Apia", "2011-12-30T09:59:59.999Z"),
+        ("2011-12-30", "Pacific/Apia", "2011-12-30T09:59:59.999Z"),  # a day that never was
+        ("2011-12-31", "Pacific/Apia", "2011-12-31T09:59:59.999Z"),
+        ("1994-12-31", "Pacific/Kiritimati", "1994-12-31T09:59:59.999Z"),  # the same
+        ("2024-03-30", "America/Nuuk", "2024-03-31T00:59:59.999Z"),  # it ended at 23:00
+        ("2024-10-26", "America/Nuuk", "2024-10-27T01:59:59.999Z"),
+        ("2016-12-31T23:59:60Z", None, "2016-12-31T23:59:59.999Z"),
+        ("2016-12-31T23:59:59.999999999Z", None, "2016-12-31T23:59:59.999Z"),
         ("2026-03-29T12:00:00-03:00", "Asia/Shanghai", "2026-03-29T15:00:00.000Z"),
         ("2026-03-29T12:00:00Z", None, "2026-03-29T12:00:00.000Z"),
     ],

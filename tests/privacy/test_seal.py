@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from privacy.keys import KeyErased, MemoryKeyStore
 from privacy.seal import is_sealed, open_event, open_sealed, seal, seal_event
 from schemas.errors import Rejected, StateError
-from schemas.event import Event, decode_event
+from schemas.event import EVENT as READ
+from schemas.event import Event
 
 ADA = {"name": "Ada Lovelace", "phone": "+44 20 7946 0018", "address": {"city": "London"}}
 
@@ -41,7 +42,7 @@ def encoded(**changes: object) -> bytes:
 
 
 def read(data: bytes) -> Event:
-    event = decode_event(data)
+    event = READ.decode(data)
     assert isinstance(event, Event)
     return event
 

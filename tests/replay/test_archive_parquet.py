@@ -6,8 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from dataflows.core.intake import Intake
 from dataflows.core.routing import shard_of
 from dataflows.core.shard import Shard
+from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.replay.external_sort import Sorter
 from dataflows.replay.recording import Counts, Recording, sort_files
@@ -81,8 +83,9 @@ def accepted_of(recording: Path) -> Iterator[AcceptedEvent]:
     table = read_lifecycle(None)
     rules = read_rules(None, table)
     sorter = Sorter()
-    sort_files([str(recording)], sorter, Counts(), _refuse)
-    judged = Recording(table, rules, Counts(), None, _refuse, lambda data, _: data)
+    decoder = Decoder(Intake(table, rules), lambda data, _: data, lambda data, _: data)
+    sort_files([str(recording)], sorter, Counts(), _refuse, decoder)
+    judged = Recording(table, Counts(), None, _refuse, decoder)
     shards: dict[int, Shard] = {}
     for answers, through in judged.steps(sorter.sorted()):
         for fact in answers.facts:

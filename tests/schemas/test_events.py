@@ -123,7 +123,7 @@ def test_a_control_character_in_an_id_is_refused(changed: dict[str, Any], name: 
         (b'{"x":["\\ude00", -Infinity]}', "malformed_json", "half a surrogate pair"),
         (b'{"event_id":"\\\\ud800", "x":NaN}', "malformed_json", "NaN and Infinity"),
         (b'{"a":' + b"[" * 200_000, "malformed_json", "nested too deeply"),
-        (b"x" * (MAX_EVENT_BYTES + 1), "too_large", "1000001 bytes; at most 1000000 are taken"),
+        (b"x" * (MAX_EVENT_BYTES + 1), "too_large", "512001 bytes; at most 512000 are taken"),
     ],
 )
 def test_what_is_no_json_is_refused_with_its_reason(data: bytes, code: str, words: str) -> None:

@@ -37,7 +37,7 @@ def events_of(kafka: Connection, topic: str) -> list[tuple[Message, Event]]:
     """What our own consumer and decoder make of it."""
     table = read_lifecycle(None)
     intake = Intake(table, read_rules(None, table))
-    decoder = Decoder(intake, lambda data, _: data, lambda data: data)
+    decoder = Decoder(intake, lambda data, _: data, lambda data, _: data)
     with PartitionReader(kafka, topic, 0, 0) as reader:
         messages = read_count(reader, len(EVENTS))
     found = []

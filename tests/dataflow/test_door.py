@@ -1,0 +1,214 @@
+"""The door: no message ends a run; each ends as an order's event or as one dead letter."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from broker.consume import Message, read_all
+from dataflows.core.intake import Intake, Origin
+from dataflows.decoding import Decoder
+from dataflows.definition_files import read_lifecycle, read_rules
+from dataflows.rejection import dead_message
+from schemas import topics
+from schemas.errors import Busy, Rejected, StateError
+from schemas.event import Event
+from schemas.instants import parse_instant
+from tests.dataflow.engine import Engine
+
+Json = dict[str, Any]
+
+AT = parse_instant("2018-01-31T10:15:00Z")
+GOOD: Json = {
+    "event_id": "e1",
+    "source": "shop",
+    "order_id": "o1",
+    "status_code": "PAID",
+    "timestamp": "2018-01-31T10:15:00Z",
+}
+CLOUD: Json = {
+    "specversion": "1.0",
+    "id": "c1",
+    "source": "shop",
+    "type": "PAID",
+    "time": "2018-01-31T10:15:00Z",
+    "subject": "o9",
+}
+TABLE = read_lifecycle()
+INTAKE = Intake(TABLE, read_rules(None, TABLE))
+
+
+def fails(error: Exception) -> Callable[..., Any]:
+    """A port that raises."""
+
+    def port(*_: object) -> Any:  # noqa: ANN401 - it never returns
+        raise error
+
+    return port
+
+
+def as_it_is(data: bytes, _: object) -> bytes:
+    """A port that seals nothing."""
+    return data
+
+
+def without(name: str, event: Json = GOOD) -> Json:
+    return {key: value for key, value in event.items() if key != name}
+
+
+POISON: dict[str, tuple[bytes, str]] = {
+    "references without a number": (
+        json.dumps(without("order_id") | {"references": {"erp": []}}).encode(),
+        "no_order",
+    ),
+    "a kind of reference after another without numbers": (
+        json.dumps(without("order_id") | {"references": {"a": [], "b": []}}).encode(),
+        "no_order",
+    ),
+    "half a character in a structured CloudEvent": (
+        json.dumps(CLOUD | {"subject": "\ud800"}).encode(),
+        "malformed_json",
+    ),
+    "half a character in the data of a CloudEvent": (
+        json.dumps(CLOUD | {"data": {"remark": "\udfff"}}).encode(),
+        "malformed_json",
+    ),
+    "a CloudEvent that isn't UTF-8": (
+        json.dumps(CLOUD).encode().replace(b"shop", b"sh\xffp"),
+        "invalid_utf8",
+    ),
+    "a deep CloudEvent": (
+        b'{"specversion":"1.0","data":' + b"[" * 100_000,
+        "malformed_json",
+    ),
+    "a CloudEvent with a number beyond 64 bits": (
+        json.dumps(CLOUD | {"data": {"weight": 10**999}}).encode(),
+        "invalid_number",
+    ),
+    "NaN in a CloudEvent": (
+        json.dumps(CLOUD | {"data": {"x": float("nan")}}).encode(),
+        "malformed_json",
+    ),
+    "no bytes": (b"", "malformed_json"),
+    "only a byte-order mark": (b"\xef\xbb\xbf", "malformed_json"),
+    "UTF-16": (json.dumps(GOOD).encode("utf-16"), "invalid_utf8"),
+    "a text": (b'"specversion"', "invalid_event"),
+    "over the limit": (json.dumps(GOOD | {"note": "x" * 512_000}).encode(), "too_large"),
+    "a control character in an id": (
+        json.dumps(GOOD | {"order_id": "a\x9bb"}).encode(),
+        "invalid_event",
+    ),
+}
+
+
+def test_no_message_ends_a_run_and_each_is_a_dead_letter(engine: Engine) -> None:
+    engine.feed([GOOD])
+    for value, _ in POISON.values():
+        engine.feed_raw(value)
+    engine.feed_raw(b"{}", [("ce_specversion", b"1.0"), ("ce_id", b"\xff")])
+    engine.tick(AT + 60_000)
+    engine.start()
+    engine.wait_for_clock(AT + 60_000)
+    engine.stop()
+    letters = read_all(engine.connection, topics.EVENTS_REJECTED)
+    codes = Counter(dict(letter.headers)[topics.HEADER_CODE] for letter in letters)
+    expected = Counter(code.encode() for _, code in POISON.values())
+    assert codes == expected + Counter([b"invalid_cloudevent"])
+    accepted = list(read_all(engine.connection, topics.ORDERS_EVENTS))
+    assert len(accepted) == 1
+    assert "Traceback" not in engine.said()
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_a_message_that_is_no_event_is_rejected_with_its_code(name: str) -> None:
+    value, code = POISON[name]
+    with pytest.raises(Rejected) as caught:
+        Decoder(INTAKE, as_it_is, as_it_is).read(value, [])
+    assert caught.value.code == code
+
+
+def read_good(decoder: Decoder) -> tuple[Event, bytes]:
+    event, data = decoder.read(json.dumps(GOOD | {"personal": {"name": "Li"}}).encode(), [])
+    assert isinstance(event, Event)
+    return event, data
+
+
+def test_a_fault_of_ours_is_a_rejection_of_its_own_and_logged_once_with_its_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    decoder = Decoder(INTAKE, fails(KeyError("a secret of Li Ming")), as_it_is)
+    for _ in range(3):
+        with pytest.raises(Rejected) as caught:
+            decoder.decode(*read_good(decoder), AT, Origin("events", 0, 0))
+        assert caught.value.code == "internal_fault"
+        assert "KeyError in port" in caught.value.reason
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "tests/dataflow/test_door.py" in record.getMessage()
+    assert "Li Ming" not in record.getMessage()
+
+
+def test_two_kinds_of_faults_are_logged_each(caplog: pytest.LogCaptureFixture) -> None:
+    decoder = Decoder(INTAKE, as_it_is, as_it_is)
+    for fault in (KeyError(), ValueError(), KeyError()):
+        decoder.seal = fails(fault)
+        with pytest.raises(Rejected):
+            decoder.decode(*read_good(decoder), AT, Origin("events", 0, 0))
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Busy("broker away"), OSError(28, "No space left"), MemoryError(), StateError("keys.json")],
+)
+def test_what_is_not_about_the_message_still_stops(error: Exception) -> None:
+    decoder = Decoder(INTAKE, fails(error), fails(error))
+    with pytest.raises(type(error)):
+        decoder.decode(*read_good(decoder), AT, Origin("events", 0, 0))
+    with pytest.raises(type(error)):
+        decoder.original(b"{}", [])
+
+
+def test_ctrl_c_is_no_fault_of_a_message() -> None:
+    def interrupted(_: bytes, __: Event) -> bytes:
+        raise KeyboardInterrupt
+
+    decoder = Decoder(INTAKE, interrupted, as_it_is)
+    with pytest.raises(KeyboardInterrupt):
+        decoder.decode(*read_good(decoder), AT, Origin("events", 0, 0))
+
+
+def message(value: bytes, headers: list[tuple[str, bytes | None]]) -> Message:
+    return Message("events", 3, 17, AT, b"key", value, headers)
+
+
+def test_an_original_that_cannot_be_sealed_is_described_and_not_kept() -> None:
+    decoder = Decoder(INTAKE, as_it_is, fails(ValueError()))
+    dead = dead_message(message(b'{"personal":1', [("ce_id", b"1")]), Rejected("x", "y"), decoder)
+    assert (dead.data, dead.headers, dead.size_bytes) == (None, [], 13)
+    assert len(dead.sha256) == 64
+
+
+def test_the_headers_of_an_original_stay_and_ours_do_not() -> None:
+    decoder = Decoder(INTAKE, as_it_is, as_it_is)
+    headers = [("ce_id", b"1"), ("code", b"forged"), ("traceparent", None), ("ce_x", b"2")]
+    dead = dead_message(message(b"{}", headers), Rejected("x", "y"), decoder)
+    assert dead.headers == [("ce_id", b"1"), ("traceparent", None), ("ce_x", b"2")]
+
+
+def test_personal_data_in_a_header_is_sealed() -> None:
+    sealed: list[bytes] = []
+
+    def hide(data: bytes, _: object) -> bytes:
+        sealed.append(data)
+        return b"sealed"
+
+    dead = dead_message(
+        message(b"{}", [("ce_Personal", b"Li Ming")]),
+        Rejected("x", "y"),
+        Decoder(INTAKE, as_it_is, hide),
+    )
+    assert dead.headers == [("ce_Personal", b"sealed")]
+    assert json.loads(sealed[1]).keys() == {"personal"}
