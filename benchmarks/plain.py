@@ -22,7 +22,7 @@ from broker.connect import Connection
 from broker.embedded import embedded_connection
 from broker.produce import Producer
 from broker.topics import partition_count
-from commands.track import now_ms
+from commands.track_clock import now_ms
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.output import Output
@@ -126,6 +126,7 @@ def settings_of(connection: Connection, stop: threading.Event) -> SourceSettings
         epoch_ms=200,
         slots=SLOTS,
         now=now_ms,
+        proven=now_ms,
         stopping=stop.is_set,
         count_partitions=lambda: partition_count(connection, TOPIC),
         decoder=decoder,

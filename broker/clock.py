@@ -2,10 +2,11 @@
 
 `through = T` means: every event with arrival ≤ T has been read. It comes from what is read, and at
 the end of the partition from proof: if a position has reached the end offset that was asked for at
-a moment, nothing can arrive any more with an append time before that moment, give or take the
-clock skew between the broker and us. (`EndOffsets.ask` sees to it that what is appended is in that
-end.) No answer, no progress. (`_PARTITION_EOF` is no proof: it fires once and stays the last word
-when the broker dies.)
+a moment of broker time, nothing can arrive any more with an append time before that moment, give or
+take the skew between the brokers' clocks. (`EndOffsets.ask` sees to it that what is appended is in
+that end.) Broker time is `broker.broker_time`: the host's wall clock takes no part. No answer, no
+progress. (`_PARTITION_EOF` is no proof: it fires once and stays the last word when the broker
+dies.)
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Literal
 import msgspec
 from confluent_kafka import KafkaException
 
+from broker.broker_time import steady_ms
 from broker.connect import LOGGER
 from broker.end_offsets import Unsettled
 from broker.errors import PASSING
@@ -23,6 +25,7 @@ from broker.stall_detector import Stuck
 
 ClockKind = Literal["broker", "recorded"]
 Now = Callable[[], int]
+Proven = Callable[[], int | None]
 
 NOTHING_READ = -1
 AHEAD_MS = 10_000
@@ -41,7 +44,7 @@ class PartitionClock:
 
     `kind` `broker`: moved by arrivals (the broker's append times) and by proof. `recorded`: moved
     by the arrivals that the events carry (`recorded_at`) and by ticks; `now` plays no part.
-    `now` gives the present in ms.
+    `now` gives broker time in ms.
     """
 
     def __init__(self, kind: ClockKind, now: Now, state: ClockState | None = None) -> None:
@@ -90,7 +93,7 @@ class PartitionClock:
         """The end offset was asked for at `request_at`; `position` is the next to be read.
 
         At the end, everything with an append time before the request has been read; `margin_ms`
-        is for skew between the broker's clock and ours. Recorded history knows no such proof.
+        is for skew between the brokers' clocks. Recorded history knows no such proof.
         """
         if self.kind == "broker" and position >= end_offset:
             self._through = max(self._through, request_at - 1 - margin_ms)
@@ -105,17 +108,20 @@ class PartitionClock:
 class EndProof:
     """Carries a clock on at the end of its partition, by one question at a time.
 
-    `ask` is `EndOffsets.ask` for the partition, `name` what people call it. Nothing here waits.
+    `ask` is `EndOffsets.ask` for the partition, `name` what people call it. `now` gives broker time
+    in ms, None where it isn't known: then nothing is proven. `steady` paces the questions. Nothing
+    here waits.
     """
 
     def __init__(
         self,
         clock: PartitionClock,
         ask: Callable[[], Future[int]],
-        now: Now,
+        now: Proven,
         margin_ms: int = MARGIN_MS,
         every_ms: int = ASK_EVERY_MS,
         name: str = "clock",
+        steady: Now = steady_ms,
     ) -> None:
         self._clock = clock
         self._ask = ask
@@ -123,9 +129,11 @@ class EndProof:
         self._margin_ms = margin_ms
         self._every_ms = every_ms
         self._name = name
-        self._asked_at: int | None = None
+        self._steady = steady
+        self._asked_at: int | None = None  # broker time
+        self._asked_ms: int | None = None  # steady clock
         self._answer: Future[int] | None = None
-        self._stuck = Stuck(name, now)
+        self._stuck = Stuck(name, steady)
         self._refused: set[str] = set()
 
     def step(self, position: int) -> None:
@@ -137,7 +145,8 @@ class EndProof:
         if self._answer is not None and self._answer.done():
             self._use(self._answer, position)
         if self._answer is None and self._is_time():
-            self._asked_at = self._now()  # before the request: what is appended later isn't covered
+            # Before the request: what is appended later isn't covered.
+            self._asked_at, self._asked_ms = self._now(), self._steady()
             self._answer = self._ask()
 
     def _use(self, answer: Future[int], position: int) -> None:
@@ -147,12 +156,13 @@ class EndProof:
             self._answer = None
             return
         end_offset = answer.result()
-        if position >= end_offset and self._asked_at is not None:
-            self._clock.proved(self._asked_at, position, end_offset, self._margin_ms)
+        if position >= end_offset:
+            if self._asked_at is not None:
+                self._clock.proved(self._asked_at, position, end_offset, self._margin_ms)
             self._answer = None  # otherwise it is kept: the proof holds when the end is reached
             self._stuck.moved(position)
-        elif self._asked_at is not None and self._stuck.is_stuck(
-            position, end_offset, self._asked_at
+        elif self._asked_ms is not None and self._stuck.is_stuck(
+            position, end_offset, self._asked_ms
         ):
             self._answer = None
 
@@ -167,7 +177,4 @@ class EndProof:
             LOGGER.warning("%s: the end offset isn't told, the clock holds: %s", self._name, failed)
 
     def _is_time(self) -> bool:
-        if self._asked_at is None:
-            return True
-        # A wall clock that was set back must not silence the questions for as long.
-        return not 0 <= self._now() - self._asked_at < self._every_ms
+        return self._asked_ms is None or self._steady() - self._asked_ms >= self._every_ms

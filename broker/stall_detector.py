@@ -15,6 +15,7 @@ class Stuck:
     """
 
     def __init__(self, name: str, now: Callable[[], int], after_ms: int = STUCK_AFTER_MS) -> None:
+        """Watch the partition `name` on the steady clock `now`, in ms."""
         self._name = name
         self._now = now
         self._after_ms = after_ms

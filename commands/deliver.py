@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from broker.topics import wait_for_topics
-from commands.track import connection_of, now_ms
+from commands.track import connection_of
+from commands.track_clock import now_ms
 from commands.wiring.serving import health_server, patience
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration

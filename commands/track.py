@@ -4,7 +4,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -14,10 +13,12 @@ import click
 import msgspec
 from bytewax.testing import cluster_main
 
+from broker.broker_time import BrokerTime
 from broker.connect import Connection
 from broker.embedded import embedded_connection
 from broker.errors import Fenced
 from broker.fence import Fence
+from broker.heartbeats import Heartbeats
 from broker.lease import RunLease
 from broker.produce import Producer
 from broker.reach import reach
@@ -27,6 +28,7 @@ from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
 from commands.cluster import FENCED, Member, end_with
 from commands.hosts import on_hosts
+from commands.track_clock import end_member, now_ms, start_again, watched
 from commands.track_store import STORE, Waits, check_recovery, open_store
 from commands.wiring.track_metrics import TrackWatch
 from commands.workers import together
@@ -164,10 +166,16 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
             check_recovery(store, folder)
             verify = verify or stack.enter_context(lease(store.process_lock))
             telemetry = of_member(settings.telemetry, member.worker if member else 0)
-            watch = waits.watch = TrackWatch(telemetry, now_ms, folder / STORE)
+            time = BrokerTime()
+            now = now_ms if settings.track.clock == "recorded" else time.now
+            watch = waits.watch = TrackWatch(telemetry, now, folder / STORE)
+            if settings.track.clock == "broker":
+                set_back = end_member if member else start_again
+                host = watched(lambda: now_ms(), time, watch, set_back)  # noqa: PLW0108 - looked up at each call: trials set it wrong
+                stack.enter_context(Heartbeats(connection, time, host))
             producer = stack.enter_context(Producer(connection, before_flush=verify))
             stack.enter_context(watch)
-            track = assemble(settings, connection, producer, store, watch, stop, member)
+            track = assemble(settings, connection, producer, store, watch, stop, member, time=time)
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
                 addresses,
@@ -210,7 +218,7 @@ def prepare_topics(connection: Connection) -> None:
     reach(connection)
     for finding in check_topics(connection):
         LOGGER.warning("%s", finding)
-    ensure_topics(connection, PARTITIONS, topics=(*topics.TOPICS, topics.LEASE))
+    ensure_topics(connection, PARTITIONS, topics=(*topics.TOPICS, topics.LEASE, topics.CLOCK))
 
 
 def reason_of(error: BaseException) -> OrdertideError | None:
@@ -248,8 +256,14 @@ def assemble(
     watch: TrackWatch,
     stop: threading.Event,
     member: Member | None = None,
+    *,
+    time: BrokerTime | None = None,
 ) -> Track:
-    """The dataflow's parts, by the settings."""
+    """The dataflow's parts, by the settings; `time` has had its first heartbeat.
+
+    Without `time` the clock is the recorded one, or the caller puts one into the source.
+    """
+    time = time or BrokerTime()
     table = read_lifecycle(path_of(settings.track.lifecycle))
     rules = read_rules(path_of(settings.track.rules), table)
     for rule in rules.rules:
@@ -272,7 +286,8 @@ def assemble(
         margin_ms=settings.track.margin_ms,
         epoch_ms=settings.track.epoch_ms,
         slots=SLOTS,
-        now=now_ms,
+        now=time.now,
+        proven=time.proven,
         stopping=stop.is_set,
         count_partitions=lambda: layout.now().partitions,
         decoder=decoder,
@@ -284,11 +299,6 @@ def assemble(
     return Track(
         table=table, rules=rules, source=source, store=store, producer=producer, watch=watch
     )
-
-
-def now_ms() -> int:
-    """The present."""
-    return time.time_ns() // 1_000_000
 
 
 def path_of(text: str | None) -> Path | None:

@@ -60,7 +60,7 @@ class SlotState(msgspec.Struct, array_like=True):
 
 
 class SourceSettings(msgspec.Struct, frozen=True):
-    """What every slot needs. `now` gives the present in ms; tests bring their own.
+    """What every slot needs. `now` gives broker time in ms, `proven` also, None while unproven.
 
     `topic_id` is empty where the broker has none. `is_alone`: no other process has slots of this
     flow. `note` is told the number of a slot and its state at the end of an epoch.
@@ -74,6 +74,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     epoch_ms: int
     slots: int
     now: Callable[[], int]
+    proven: Callable[[], int | None]
     stopping: Callable[[], bool]
     count_partitions: Callable[[], int]
     decoder: Decoder
@@ -103,7 +104,7 @@ class Lane:
             settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
         )
         self.proof = EndProof(
-            *(self.clock, self.ask, settings.now, settings.margin_ms),
+            *(self.clock, self.ask, settings.proven, settings.margin_ms),
             name=f"{settings.topic} [{partition}]",
         )
         self.settings = settings

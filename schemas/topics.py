@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, HOUR_MS
 
 EVENTS = "events"
 ORDERS_EVENTS = "orders.events"
@@ -21,16 +21,19 @@ class TopicSettings(msgspec.Struct, frozen=True):
     """
 
     name: str
-    timestamp_type: Literal["LogAppendTime", "CreateTime"] = "CreateTime"
+    timestamp_type: Literal["LogAppendTime", "CreateTime"] = "LogAppendTime"
     cleanup_policy: Literal["delete", "compact"] = "delete"
     keep_ms: int = 14 * DAY_MS
     partitions: int | None = None
 
 
-# A reader that is away for longer than a topic is kept ends with `OffsetLost`. Rejected messages
-# wait for somebody to fix what rejects them; the audit is kept as long as the warm tier keeps.
+# All of them keep append times: a create time is the wall clock of whoever sends, and brokers
+# refuse those over an hour ahead of their own (`message.timestamp.after.max.ms`), so a host's wrong
+# clock would end the flow. A reader that is away for longer than a topic is kept ends with
+# `OffsetLost`. Rejected messages wait for somebody to fix what rejects them; the audit is kept as
+# long as the warm tier keeps.
 TOPICS = (
-    TopicSettings(EVENTS, timestamp_type="LogAppendTime"),
+    TopicSettings(EVENTS),
     TopicSettings(ORDERS_EVENTS),
     TopicSettings(ORDERS_CHANGES, cleanup_policy="compact"),
     TopicSettings(ORDERS_ACTIONS),
@@ -40,6 +43,9 @@ TOPICS = (
 
 # Holds nothing: who owns its one partition in a flow's lease group runs the flow (`broker.lease`).
 LEASE = TopicSettings("ordertide.lease", partitions=1)
+
+# Heartbeats, for the append times in their acknowledgements: broker time (`broker.heartbeats`).
+CLOCK = TopicSettings("ordertide.clock", keep_ms=HOUR_MS, partitions=1)
 
 # The key of a heartbeat on orders.changes begins so; it has no value, only the clock in its header.
 # It keeps the tiers' clocks going while no order changes. No order key begins with a control

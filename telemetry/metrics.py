@@ -59,7 +59,13 @@ class Metrics:
 
     def _watch_the_flow(self) -> None:
         self.stream_clock_behind_seconds = self._gauge(
-            "stream_clock_behind_seconds", "How far the stream clock is behind the wall clock."
+            "stream_clock_behind_seconds", "How far the stream clock is behind broker time."
+        )
+        self.host_clock_offset_seconds = self._gauge(
+            "host_clock_offset_seconds", "How far the host's clock is ahead of broker time."
+        )
+        self.host_clock_jumps = self._counter(
+            "host_clock_jumps", "Times the host's clock jumped against broker time."
         )
         self.partition_lag = self._gauge(
             "partition_lag", "Messages of a partition not read yet.", "topic", "partition"

@@ -1,10 +1,10 @@
 """The broker's clock against this host's.
 
-The dataflow's clock rests on both: at the end of a partition it goes on by this host's time less
-`track.margin_ms`, so a broker that is further behind would stamp events into the past. Kafka tells
-its time only as the append time of a message. Without leave to write we look at the newest message
-there is, which shows a broker that is ahead; with `--probe` a message to a topic of its own, made
-for it and deleted again, tells exactly.
+Orders are judged by the broker's time alone (`broker.broker_time`); a difference spoils what is
+measured against this host's clock, and shows that one of the two is wrong. Kafka tells its time
+only as the append time of a message. Without leave to write we look at the newest message there
+is, which shows a broker that is ahead; with `--probe` a message to a topic of its own, made for it
+and deleted again, tells exactly.
 """
 
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ class TrackWatch:
     """Counts what the dataflow does; serves /metrics, /healthz and /readyz."""
 
     def __init__(self, settings: TelemetrySettings, now_ms: Callable[[], int], store: Path) -> None:
-        """`store` is the file of the shard store, for its size."""
+        """Follow the clock against `now_ms`; `store` is the shard store's file, for its size."""
         self.metrics = Metrics()
         self.metrics.rejected.labels(INTERNAL_FAULT)  # at 0, or the first one is no increase
         self.through: dict[str, int] = {}
@@ -44,6 +44,15 @@ class TrackWatch:
     def __exit__(self, *_: object) -> None:
         """It ended."""
         self.server.close()
+
+    def compare(self, offset_ms: Callable[[], int]) -> None:
+        """Show how far the host's clock is ahead of broker time, once the dataflow runs."""
+        gauge = self.metrics.host_clock_offset_seconds
+        gauge.set_function(lambda: offset_ms() / 1000)
+
+    def host_clock_jumped(self) -> None:
+        """The host's clock was set, or the broker's."""
+        self.metrics.host_clock_jumps.inc()
 
     def clock(self) -> int:
         """The stream clock: of the shard that is furthest behind."""

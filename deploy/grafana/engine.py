@@ -82,6 +82,13 @@ FLOW = (
         red_above=30,
     ),
     Panel(
+        title="Host clocks against the broker's",
+        queries=(Query("ordertide_host_clock_offset_seconds", "{{instance}}"),),
+        meaning="Above 0: the host's is ahead. Orders are judged by the broker's.",
+        unit="s",
+        lowest=None,
+    ),
+    Panel(
         title="Not read yet",
         queries=(Query("ordertide:partition_lag:sum", "{{topic}}"),),
         meaning="Grows while the clock is fine: more workers or partitions.",

@@ -25,7 +25,7 @@ MEANINGS: dict[str, str] = {
     "track.host": "which of `hosts` this one is, from 0; the first leads",
     "track.group": "the consumer group that shows the dataflow's positions to the usual tools",
     "track.epoch_ms": "how often results leave when there is little to do",
-    "track.margin_ms": "allowed difference between this host's clock and the broker's",
+    "track.margin_ms": "allowed difference between the clocks of two brokers",
     "track.rules": "the rules file; without it the shipped rules",
     "track.lifecycle": "the lifecycle file; without it the shipped statuses",
     "state.store": "`folder`: in `track.folder`; `s3`: in a bucket too, so that any host can go on",

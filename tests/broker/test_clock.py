@@ -146,7 +146,12 @@ class Answers:
 def test_the_proof_counts_from_the_question_and_not_from_the_answer() -> None:
     present, answers = [NOW], Answers()
     clock = PartitionClock("broker", lambda: present[0])
-    proof = EndProof(clock, answers.ask, lambda: present[0], margin_ms=500, every_ms=500)
+    proof = EndProof(
+        *(clock, answers.ask, lambda: present[0]),
+        margin_ms=500,
+        every_ms=500,
+        steady=lambda: present[0],
+    )
     proof.step(position=7)
     present[0] += 3_000
     proof.step(position=7)
@@ -170,19 +175,38 @@ def test_an_answer_counts_once_the_position_has_reached_it() -> None:
     assert clock.through == NOW - 501
 
 
-def test_questions_are_asked_about_twice_a_second_even_after_the_clock_was_set_back() -> None:
-    present, answers = [NOW], Answers()
+def test_questions_are_asked_about_twice_a_second_whatever_broker_time_does() -> None:
+    present, steady, answers = [NOW], [5_000], Answers()
     clock = PartitionClock("broker", lambda: present[0])
-    proof = EndProof(clock, answers.ask, lambda: present[0])
+    proof = EndProof(clock, answers.ask, lambda: present[0], steady=lambda: steady[0])
     proof.step(0)
     answers.asked[0].set_result(0)
     proof.step(0)
-    present[0] += 499
+    steady[0] += 499
+    present[0] += 3_600_000
     proof.step(0)
     assert len(answers.asked) == 1
-    present[0] -= 3_600_000
+    steady[0] += 1
+    present[0] -= 7_200_000
     proof.step(0)
     assert len(answers.asked) == 2
+
+
+def test_nothing_is_proven_while_broker_time_is_unknown_and_the_end_is_asked_for_anyway() -> None:
+    steady, answers = [5_000], Answers()
+    proven: list[int | None] = [None]
+    clock = PartitionClock("broker", at_now)
+    proof = EndProof(clock, answers.ask, lambda: proven[0], steady=lambda: steady[0])
+    proof.step(7)
+    proven[0] = NOW
+    answers.asked[0].set_result(7)
+    proof.step(7)
+    assert clock.through == NOTHING_READ
+    steady[0] += 500
+    proof.step(7)
+    answers.asked[1].set_result(7)
+    proof.step(7)
+    assert clock.through == NOW - 501
 
 
 def carried_past(at: int, clock: PartitionClock, proof: EndProof, reader: PartitionReader) -> bool:

@@ -21,7 +21,9 @@ class Scene:
         self.is_silent = False
         self.is_unsettled = False
         self.clock = PartitionClock("broker", lambda: self.at)
-        self.proof = EndProof(self.clock, self.ask, lambda: self.at, name="events [3]")
+        self.proof = EndProof(
+            *(self.clock, self.ask, lambda: self.at), name="events [3]", steady=lambda: self.at
+        )
 
     def ask(self) -> "Future[int]":
         answer: Future[int] = Future()

@@ -64,6 +64,7 @@ class Engine:
             "port": free_ports(),
         }
         self.state: dict[str, object] = {}
+        self.environment: dict[str, str] = {}
         self.privacy = str(folder / "keys.json")
         self.process: subprocess.Popen[bytes] | None = None
         self.started: list[subprocess.Popen[bytes]] = []
@@ -79,7 +80,11 @@ class Engine:
         command = [sys.executable, "run.py", "track", "--settings", str(path)]
         with (self.folder / "said").open("ab") as said:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stdout=said, stderr=said, env={**os.environ, **SECRETS}
+                command,
+                cwd=ROOT,
+                stdout=said,
+                stderr=said,
+                env={**os.environ, **SECRETS, **self.environment},
             )
         self.started.append(self.process)
 

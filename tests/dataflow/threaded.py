@@ -103,9 +103,8 @@ class Threaded:
         track = assemble(
             self.settings, connection, self.producer, self.store, self.witness, self.stop
         )
-        return msgspec.structs.replace(
-            track, source=msgspec.structs.replace(track.source, now=self.present)
-        )
+        source = msgspec.structs.replace(track.source, now=self.present, proven=self.present)
+        return msgspec.structs.replace(track, source=source)
 
     def run(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """`ordertide track` over real brokers, in processes of its own."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ class TrackRuns:
         self.folder = folder
         self.group = group
         self.workers = workers
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -46,7 +48,10 @@ class TrackRuns:
         )
         command = [sys.executable, "run.py", "track", "--settings", str(settings)]
         with (self.folder / "said").open("ab") as said:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+            environment = {**os.environ, **self.environment}
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=said, stderr=said, env=environment
+            )
 
     def said(self) -> str:
         return (self.folder / "said").read_text("utf-8")
@@ -74,6 +79,11 @@ class TrackRuns:
     def accepted(self) -> list[dict[str, Any]]:
         """What came out on orders.events so far."""
         return [json.loads(m.value or b"") for m in read_all(self.kafka, topics.ORDERS_EVENTS)]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alerts that were opened, escalated or resolved so far."""
+        found = [json.loads(m.value or b"") for m in read_all(self.kafka, topics.ORDERS_AUDIT)]
+        return [entry["alert"] for entry in found if "alert" in entry]
 
     def wait_for_orders(self, count: int) -> list[dict[str, Any]]:
         self.wait_until(lambda: len({each["order_id"] for each in self.accepted()}) >= count)

@@ -1,0 +1,44 @@
+"""This host's wall clock beside broker time: watched, shown, and survived when it is set back."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from broker.broker_time import BrokerTime, HostClock
+from commands.wiring.track_metrics import TrackWatch
+
+LOGGER = logging.getLogger("ordertide.track")
+# sysexits.h, EX_TEMPFAIL: another start mends it. Code 2 would end the other workers for good.
+AGAIN = 75
+
+
+def now_ms() -> int:
+    """This host's wall clock in ms: to be shown, never to judge orders by."""
+    return time.time_ns() // 1_000_000
+
+
+def watched(
+    wall: Callable[[], int], broker: BrokerTime, watch: TrackWatch, set_back: Callable[[], None]
+) -> HostClock:
+    """The wall clock of this host, on the metrics of `watch`."""
+    host = HostClock(wall, broker.now, watch.host_clock_jumped, set_back)
+    watch.compare(lambda: host.offset_ms() if broker.is_known else 0)
+    return host
+
+
+def start_again() -> None:
+    """Replace this process by a new run of the same command.
+
+    bytewax would stand still until the wall clock is where it was. What the state counts as done
+    stays done, as after any end; locks and connections close with the process that held them.
+    """
+    LOGGER.warning("host clock: it was set back; the dataflow starts again from its last epoch")
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
+
+
+def end_member() -> None:
+    """End this worker: whoever watches it starts all of them again from the last epoch."""
+    LOGGER.warning("host clock: it was set back; the workers start again from the last epoch")
+    os._exit(AGAIN)
