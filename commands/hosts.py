@@ -17,10 +17,12 @@ from pathlib import Path
 
 from broker.connect import Connection
 from broker.lease import RunLease
+from commands.begin_anew import Start, prepare_bucket
 from commands.cluster import lock_state, supervise
 from commands.joining import follow
 from commands.leading import lead
 from commands.taking_part import Part
+from commands.track_clock import now_ms
 from commands.track_store import STORE, Waits, journal_of, place_of
 from dataflows.state.local.sqlite import MEMBERS
 from dataflows.state.remote.run_start import Plan
@@ -32,7 +34,12 @@ LOGGER = logging.getLogger("ordertide.track")
 
 
 def on_hosts(
-    settings: Settings, connection: Connection, stop: threading.Event, command: Sequence[str]
+    settings: Settings,
+    connection: Connection,
+    stop: threading.Event,
+    command: Sequence[str],
+    *,
+    begin_anew: bool = False,
 ) -> None:
     """Take part in runs until told to stop.
 
@@ -40,6 +47,11 @@ def on_hosts(
         OrdertideError: the settings, the state or the broker can't be used.
     """
     hosts = hosts_of(settings)
+    if begin_anew and settings.track.host:
+        raise SettingsError(
+            f"--begin-anew: this is host {settings.track.host}; give it to host 0, which begins "
+            "the runs, and start this one without it"
+        )
     path = Path(settings.track.folder) / STORE
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = journal_of(settings.state, stop.is_set, Waits())
@@ -57,7 +69,9 @@ def on_hosts(
             return
         with RunLease(connection, track.group, stopping=stop.is_set) as lease:
             plan = plan_of(hosts, track.workers)
-            supervise(lambda: lead(part, plan, lease), stop)
+            start = Start(settings, connection, lease.verify, now_ms, begin_anew)
+            origins = iter([prepare_bucket(start, journal, part.place)])  # for the first run alone
+            supervise(lambda: lead(part, plan, lease, next(origins, None)), stop)
     finally:
         lock.release()
 

@@ -9,14 +9,14 @@ from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended, confirm, new_token
 from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting
 from commands.taking_part import Part, first_of, take_part
 from dataflows.state.remote.records import STARTED
-from dataflows.state.remote.run_start import Plan, begin_run
+from dataflows.state.remote.run_start import Origin, Plan, begin_run
 
 LOGGER = logging.getLogger("ordertide.track")
 TELL_AFTER_S = 5.0
 
 
-def lead(part: Part, plan: Plan, lease: RunLease) -> Ended:
-    """Begin a run, see it through, and say how it ended.
+def lead(part: Part, plan: Plan, lease: RunLease, anew: Origin | None = None) -> Ended:
+    """Begin a run, see it through, and say how it ended; with `anew` it begins a new state.
 
     Raises:
         LeaseLost: somebody else has the lease.
@@ -25,7 +25,7 @@ def lead(part: Part, plan: Plan, lease: RunLease) -> Ended:
     token = new_token(lease, part.stop)
     if token is None:
         return Ended(0, "told to stop")
-    run = begin_run(part.journal, part.place, plan._replace(token=token))
+    run = begin_run(part.journal, part.place, plan._replace(token=token), anew)
     meeting = Meeting(part.journal, run, part.host)
     with closing(Ear(meeting, part.stop)) as ear:
         if not gathered(part, meeting, ear, lease):

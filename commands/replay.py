@@ -22,6 +22,7 @@ from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
+from schemas.versions import MAX_GENERATION
 from telemetry.screen import show
 
 
@@ -40,6 +41,13 @@ from telemetry.screen import show
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="processes"
 )
 @click.option(
+    "--generation",
+    type=click.IntRange(0, MAX_GENERATION),
+    default=0,
+    show_default=True,
+    help="of the state that the versions are to equal",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
@@ -51,6 +59,7 @@ def command(
     lifecycle: Path | None,
     until: str | None,
     workers: int,
+    generation: int,
     out: Path,
 ) -> None:
     """Run the engine over event FILES (NDJSON, .gz, .zst, .parquet; - is standard input).
@@ -63,7 +72,7 @@ def command(
     ordertide replay a.ndjson.gz b.parquet --until 2018-12-31T00:00:00-03:00 --out results
     zcat events.ndjson.gz | ordertide replay - --out results
     """
-    replay(files, rules, lifecycle, until_of(until), workers, out)
+    replay(files, rules, lifecycle, until_of(until), workers, out, generation)
 
 
 def until_of(text: str | None) -> int | None:
@@ -82,6 +91,7 @@ def replay(
     until: int | None,
     workers: int,
     out: Path,
+    generation: int = 0,
 ) -> dict[str, Any]:
     """Replay `files` into the folder `out`; the summary.
 
@@ -106,7 +116,7 @@ def replay(
         steps = (
             (step.answers.facts, step.through) for step in recording.steps(advance(sorter.sorted()))
         )
-        results = judge(steps, rules, lifecycle, workers)
+        results = judge(steps, rules, lifecycle, workers, generation)
     for refused in rows(results, "rejected"):
         fact: Fact = refused.fact
         bad.append(Bad(Rejected(refused.code, refused.reason), fact.raw, fact.topic, fact.offset))
@@ -122,11 +132,12 @@ def judge(
     rules: Path | None,
     lifecycle: Path | None,
     workers: int,
+    generation: int = 0,
 ) -> list[Result]:
     """Judge in this process or in several."""
     if workers == 1:
-        return judge_here(steps, rules, lifecycle)
-    return judge_shared(steps, rules, lifecycle, workers)
+        return judge_here(steps, rules, lifecycle, generation)
+    return judge_shared(steps, rules, lifecycle, workers, generation)
 
 
 @contextmanager

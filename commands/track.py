@@ -26,10 +26,11 @@ from broker.security import security_properties
 from broker.topic_identity import LayoutWatch
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
-from commands.cluster import FENCED, Member, end_with
+from commands.begin_anew import Start
+from commands.cluster import FENCED, Member, end_with, lock_state
 from commands.hosts import on_hosts
-from commands.track_clock import end_member, now_ms, start_again, watched
-from commands.track_store import STORE, Waits, check_recovery, open_store
+from commands.track_clock import BEGIN_ANEW, end_member, now_ms, start_again, watched
+from commands.track_store import STORE, Waits, lock_of, open_store
 from commands.wiring.track_metrics import TrackWatch
 from commands.workers import together
 from dataflows.core.intake import Intake
@@ -63,6 +64,9 @@ PARTITIONS = 8  # of a topic that is created
 @click.option("--workers", type=click.IntRange(1, MEMBERS), help="processes (default: as set)")
 @click.option("--hosts", help="host:port of every host, with commas (default: as set)")
 @click.option("--host", type=click.IntRange(0, MEMBERS - 1), help="which of them this one is")
+@click.option(
+    BEGIN_ANEW, "begin_anew", is_flag=True, help="discard the state, rebuild it from the topic"
+)
 @click.option("--member", help="JSON", hidden=True)
 def command(
     path: Path | None,
@@ -70,12 +74,18 @@ def command(
     hosts: str | None,
     host: int | None,
     member: str | None,
+    *,
+    begin_anew: bool,
 ) -> None:
     """Follow every order: read `events`, write orders.changes, orders.actions and the rest.
 
     Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was, with the same number
     of workers or another. Each worker is a process; if one dies, all are started again. With hosts
     the command runs on each of them; their state lies in a bucket.
+
+    Lost or damaged state is refused: restore it from a backup. --begin-anew logs what it discards,
+    then builds a new state from the messages that `events` still holds. Give it once, by hand,
+    never in a service's unit file: every start would discard the state.
 
     \b
     ordertide track --settings ordertide.toml
@@ -90,7 +100,8 @@ def command(
     settings = msgspec.structs.replace(settings, track=track)
     options = ["--settings", str(path)] if path else []
     members = [sys.executable, "-m", "run", "track", *options]
-    run(settings, members, msgspec.json.decode(member, type=Member) if member else None)
+    part = msgspec.json.decode(member, type=Member) if member else None
+    run(settings, members, part, begin_anew=begin_anew)
 
 
 def connection_of(settings: BrokerSettings) -> Connection:
@@ -100,10 +111,16 @@ def connection_of(settings: BrokerSettings) -> Connection:
     return Connection(settings.bootstrap, {**security_properties(settings), **settings.properties})
 
 
-def run(settings: Settings, command: Sequence[str] = (), member: Member | None = None) -> None:
+def run(
+    settings: Settings,
+    command: Sequence[str] = (),
+    member: Member | None = None,
+    *,
+    begin_anew: bool = False,
+) -> None:
     """Run the dataflow until it is told to stop: as a `member`, or with as many as are set.
 
-    `command` is how a member is started.
+    `command` is how a member is started. `begin_anew` discards the state.
 
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
@@ -115,12 +132,12 @@ def run(settings: Settings, command: Sequence[str] = (), member: Member | None =
     if member:
         run_member(settings, stop, member)
     elif settings.track.hosts:
-        on_hosts(settings, prepared(settings), stop, command)
+        on_hosts(settings, prepared(settings), stop, command, begin_anew=begin_anew)
     elif settings.track.workers == 1:
         prepared(settings)
-        flow(settings, stop)
+        flow(settings, stop, begin_anew=begin_anew)
     else:
-        together(settings, prepared(settings), stop, command)
+        together(settings, prepared(settings), stop, command, begin_anew=begin_anew)
 
 
 def run_member(settings: Settings, stop: threading.Event, member: Member) -> None:
@@ -141,7 +158,13 @@ def prepared(settings: Settings) -> Connection:
     return connection
 
 
-def flow(settings: Settings, stop: threading.Event, member: Member | None = None) -> None:
+def flow(
+    settings: Settings,
+    stop: threading.Event,
+    member: Member | None = None,
+    *,
+    begin_anew: bool = False,
+) -> None:
     """Run the dataflow, or a member's part of it, in this process.
 
     For members the process that watches them has the lease; they verify its fencing token.
@@ -155,16 +178,19 @@ def flow(settings: Settings, stop: threading.Event, member: Member | None = None
     try:
         with ExitStack() as stack:
             connection = connection_of(settings.broker)
-            lease = partial(lease_of, settings, connection, stop, member)
-            # To open a bucket takes it from whoever has it: only with the lease. A file has a lock,
-            # which says sooner that another run is there.
-            is_first = settings.state.store != "folder"
-            verify = stack.enter_context(lease(None)) if is_first else None
+            # A second run on this folder is refused by its lock, sooner than by the lease.
+            is_local = settings.state.store == "folder"
+            take_lock = lock_of if is_local else partial(lock_state, stopping=stop.is_set)
+            lock = None if member else take_lock(folder / STORE)
+            if lock:
+                stack.callback(lock.release)
+            # With a bucket another host may go on: there a run that ends has to leave.
+            name = lock if is_local else None
+            verify = stack.enter_context(lease_of(settings, connection, stop, member, name))
             waits = Waits()
-            store = open_store(settings, folder / STORE, stop.is_set, waits, member)
+            start = Start(settings, connection, verify, now_ms, begin_anew)
+            store = open_store(start, stop.is_set, waits, member)
             stack.callback(store.close)
-            check_recovery(store, folder)
-            verify = verify or stack.enter_context(lease(store.process_lock))
             telemetry = of_member(settings.telemetry, member.worker if member else 0)
             time = BrokerTime()
             now = now_ms if settings.track.clock == "recorded" else time.now
@@ -216,9 +242,9 @@ def of_member(settings: TelemetrySettings, index: int) -> TelemetrySettings:
 def prepare_topics(connection: Connection) -> None:
     """Say which settings of the topics differ, and create those that are missing."""
     reach(connection)
-    for finding in check_topics(connection):
+    for finding in check_topics(connection, (*topics.TOPICS, topics.GENERATIONS)):
         LOGGER.warning("%s", finding)
-    ensure_topics(connection, PARTITIONS, topics=(*topics.TOPICS, topics.LEASE, topics.CLOCK))
+    ensure_topics(connection, PARTITIONS, topics=(*topics.TOPICS, *topics.OWN))
 
 
 def reason_of(error: BaseException) -> OrdertideError | None:

@@ -12,6 +12,7 @@ from commands.wiring.track_metrics import TrackWatch
 LOGGER = logging.getLogger("ordertide.track")
 # sysexits.h, EX_TEMPFAIL: another start mends it. Code 2 would end the other workers for good.
 AGAIN = 75
+BEGIN_ANEW = "--begin-anew"
 
 
 def now_ms() -> int:
@@ -32,10 +33,12 @@ def start_again() -> None:
     """Replace this process by a new run of the same command.
 
     bytewax would stand still until the wall clock is where it was. What the state counts as done
-    stays done, as after any end; locks and connections close with the process that held them.
+    stays done, as after any end; locks and connections close with the process that held them. A
+    state that was begun anew is resumed: it would be discarded again.
     """
     LOGGER.warning("host clock: it was set back; the dataflow starts again from its last epoch")
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
+    words = [word for word in sys.orig_argv[1:] if word != BEGIN_ANEW]
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - our own command
 
 
 def end_member() -> None:

@@ -4,17 +4,19 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from commands.cluster import Member, lock_state
+from commands.begin_anew import Start, prepare_bucket, prepare_folder
+from commands.cluster import Member
 from commands.wiring.track_metrics import TrackWatch
 from dataflows.core.routing import SHARDS
+from dataflows.state.local.disk_space import explained_room
+from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.remote.bucket import Bucket, Patience
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.state.remote.store import ObjectShardStore
-from schemas.errors import StateError
-from schemas.settings.model import Settings, StateSettings
+from schemas.settings.model import StateSettings
 
 STORE = "shards.sqlite"
 LOGGER = logging.getLogger("ordertide.track")
@@ -35,48 +37,44 @@ class Waits:
 
 
 def open_store(
-    settings: Settings,
-    path: Path,
-    stopping: Callable[[], bool],
-    waits: Callable[[str], None],
-    member: Member | None,
+    start: Start, stopping: Callable[[], bool], waits: Callable[[str], None], member: Member | None
 ) -> SqliteShardStore:
-    """The store in the file `path`, and in the bucket if the settings name one.
+    """The store in the folder, and in the bucket if the settings name one.
 
     `waits` is told the reason whenever the bucket gave no answer. Whoever is no `member` of a run
-    that somebody else has begun begins its own.
+    that somebody else has begun prepares the state and begins its own run, with the run lease and
+    the lock on the file.
 
     Raises:
-        StateError: the state is damaged, in use or another's.
+        StateError: the state is damaged, in use, another's, lost, or older than what it published.
         SettingsError: the bucket can't be used.
         Busy: the bucket gave no answer until told to stop, or none to the first question.
     """
+    settings = start.settings
+    place = place_of(Path(settings.track.folder) / STORE)
     if settings.state.store == "folder":
-        return SqliteShardStore(path, len(SHARDS), member=member.index if member else None)
+        if member is None:
+            prepare_folder(start, place)
+            return SqliteShardStore(place.path, place.shards, is_locked=True)
+        return SqliteShardStore(place.path, place.shards, member=member.index)
     journal = journal_of(settings.state, stopping, waits)
     if member:
         run = journal.run(member.run)
-        return ObjectShardStore(path, journal, len(SHARDS), run, member.index)
-    lock = lock_state(path, stopping)
-    try:
-        run = begin_run(journal, place_of(path), Plan(members=1))
-        return ObjectShardStore(path, journal, len(SHARDS), run, lock=lock)
-    except BaseException:
-        lock.release()
-        raise
+        return ObjectShardStore(place.path, journal, place.shards, run, member.index)
+    anew = prepare_bucket(start, journal, place)
+    run = begin_run(journal, place, Plan(members=1), anew)
+    return ObjectShardStore(place.path, journal, place.shards, run)
 
 
-def check_recovery(store: SqliteShardStore, folder: Path) -> None:
-    """Refuse to begin anew over state that is there: without its pointers it would be dropped.
+def lock_of(path: Path) -> ProcessLock:
+    """Lock on a state file.
 
     Raises:
-        StateError: names both folders and the way out.
+        StateError: another process has it.
+        StoreFull: there is no room for it.
     """
-    if store.inspect().held and not (folder / "recovery").exists():
-        raise StateError(
-            f"{folder / 'recovery'} is missing while {folder / 'shards.sqlite'} holds orders: "
-            "put the folder back, or move the store away to begin anew"
-        )
+    with explained_room(path.parent):
+        return ProcessLock(path.with_name(f"{path.name}.lock"), path)
 
 
 def place_of(path: Path) -> Place:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from broker.connect import Connection
 from broker.lease import RunLease
+from commands.begin_anew import Start, prepare_bucket, prepare_folder
 from commands.cluster import (
     Ended,
     Member,
@@ -17,17 +18,21 @@ from commands.cluster import (
     new_token,
     supervise,
 )
-from commands.track_store import STORE, Waits, check_recovery, journal_of, place_of
-from dataflows.core.routing import SHARDS
+from commands.track_clock import now_ms
+from commands.track_store import STORE, Waits, journal_of, place_of
 from dataflows.state.local.lock import ProcessLock
-from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.track import recovery
 from schemas.settings.model import Settings
 
 
 def together(
-    settings: Settings, connection: Connection, stop: threading.Event, command: Sequence[str]
+    settings: Settings,
+    connection: Connection,
+    stop: threading.Event,
+    command: Sequence[str],
+    *,
+    begin_anew: bool = False,
 ) -> None:
     """Run the dataflow in several processes, and watch them.
 
@@ -40,12 +45,12 @@ def together(
     try:
         begin = in_folder if settings.state.store == "folder" else in_bucket
         with ExitStack() as stack:
-            begun = begin(settings, stop, lock)
             # With a bucket another host may go on: there a run that ends has to leave.
             name = lock.name if settings.state.store == "folder" else None
             group = settings.track.group
             lease = RunLease(connection, group, instance=name, stopping=stop.is_set)
-            stack.enter_context(lease)
+            verify = stack.enter_context(lease).verify
+            begun = begin(Start(settings, connection, verify, now_ms, begin_anew), stop, lock)
             supervise(lambda: one_run(command, begun, lease, stop), stop)
     finally:
         lock.release()
@@ -64,29 +69,27 @@ def one_run(
     return local_run(command, begun(token), stop, lambda: confirm(lease))
 
 
-def in_folder(
-    settings: Settings, _: threading.Event, lock: ProcessLock
-) -> Callable[[int], list[Member]]:
+def in_folder(start: Start, _: threading.Event, lock: ProcessLock) -> Callable[[int], list[Member]]:
     """Members that share the state file of this host."""
-    folder = Path(settings.track.folder)
-    store = SqliteShardStore(folder / STORE, len(SHARDS), member=0)
-    try:
-        check_recovery(store, folder)
-    finally:
-        store.close()
-    recovery(folder / "recovery")
-    return lambda token: local_members(settings.track.workers, lock, token)
+    track = start.settings.track
+    place = place_of(Path(track.folder) / STORE)
+    prepare_folder(start, place)
+    recovery(place.recovery)
+    return lambda token: local_members(track.workers, lock, token)
 
 
 def in_bucket(
-    settings: Settings, stop: threading.Event, lock: ProcessLock
+    start: Start, stop: threading.Event, lock: ProcessLock
 ) -> Callable[[int], list[Member]]:
     """Members of a new run in the bucket."""
+    settings = start.settings
     journal = journal_of(settings.state, stop.is_set, Waits())
     place = place_of(Path(settings.track.folder) / STORE)
+    origins = iter([prepare_bucket(start, journal, place)])  # for the first run alone
 
     def begun(token: int) -> list[Member]:
-        run = begin_run(journal, place, Plan(settings.track.workers, token=token))
+        plan = Plan(settings.track.workers, token=token)
+        run = begin_run(journal, place, plan, next(origins, None))
         return local_members(run.members, lock, token, run.number)
 
     return begun

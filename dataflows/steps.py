@@ -171,7 +171,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         """Go on from `resume`, or begin."""
         self.step = Step(TRACK, store, slots, resume)
         self.watch = watch
-        self.shard = Shard(table, rules, ShardCold(self.step))
+        self.shard = Shard(table, rules, ShardCold(self.step), store.generation)
         self.has_new_rules = False
         self.beat_at = 0
         if self.step.blobs:

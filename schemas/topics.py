@@ -47,6 +47,13 @@ LEASE = TopicSettings("ordertide.lease", partitions=1)
 # Heartbeats, for the append times in their acknowledgements: broker time (`broker.heartbeats`).
 CLOCK = TopicSettings("ordertide.clock", keep_ms=HOUR_MS, partitions=1)
 
+# The generation of each flow's state (key: its group), so that a new one is found to be higher than
+# the last even where the state is lost.
+GENERATIONS = TopicSettings("ordertide.generations", cleanup_policy="compact", partitions=1)
+
+# Those that only `track` uses.
+OWN = (LEASE, CLOCK, GENERATIONS)
+
 # The key of a heartbeat on orders.changes begins so; it has no value, only the clock in its header.
 # It keeps the tiers' clocks going while no order changes. No order key begins with a control
 # character.

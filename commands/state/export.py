@@ -88,12 +88,12 @@ def lines(
     if not from_last_base(links):
         return
     orders, last = read_orders(files.reader, shard, links)
-    desk = desk_of(last, table, rules) if form == "documents" else None
+    desk = desk_of(last, table, rules, files.reader.generation) if form == "documents" else None
     for stored in stored_orders(files, shard, orders, links[-1].sequence, only_cold=only_cold):
         yield encode(packed(stored) if desk is None else document_of(stored, desk))
 
 
-def desk_of(last: Snapshot, table: Lifecycle, rules: Rules) -> Desk:
+def desk_of(last: Snapshot, table: Lifecycle, rules: Rules, generation: int) -> Desk:
     """What documents are made with.
 
     Raises:
@@ -102,7 +102,8 @@ def desk_of(last: Snapshot, table: Lifecycle, rules: Rules) -> Desk:
     check_statuses(last.statuses, table)
     if last.digest != f"{rules.digest}-{table.digest}":
         show("rules or lifecycle differ from those in force in the store", err=True)
-    return Desk(rules, table, Symbols(last.rule_ids, of="rule", limit=16_000))
+    symbols = Symbols(last.rule_ids, of="rule", limit=16_000)
+    return Desk(rules, table, symbols, generation)
 
 
 def stored_orders(

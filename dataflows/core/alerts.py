@@ -46,11 +46,14 @@ class Transition(NamedTuple):
 class Desk:
     """Settles orders: holds the rules in force and the numbers under which they are stored."""
 
-    def __init__(self, rules: Rules, table: Lifecycle, symbols: Symbols) -> None:
+    def __init__(
+        self, rules: Rules, table: Lifecycle, symbols: Symbols, generation: int = 0
+    ) -> None:
         """`symbols` are the rule ids of stored alerts; new rules are added to them."""
         self.rules = rules
         self.table = table
         self.symbols = symbols
+        self.generation = generation  # of the state, for published versions
         self.numbers = {rule.id: symbols.number(rule.id) for rule in rules.rules}
 
     def settle(self, order: Order, limit: int, floor: int) -> tuple[list[Transition], int]:

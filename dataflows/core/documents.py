@@ -14,6 +14,7 @@ from schemas.event import Location
 from schemas.instants import format_instant
 from schemas.keys import action_id, alert_id, content_id, split_order_key
 from schemas.order import ArmedDeadline, Lane, OpenAlert, OrderDocument, ShipmentView
+from schemas.versions import published_version
 
 LANES: list[Lane] = ["normal", "warning", "overdue"]
 STATES: dict[str, AlertState] = {
@@ -33,7 +34,7 @@ def document(order: Order, desk: Desk) -> OrderDocument:
     return OrderDocument(
         tenant=tenant,
         order_id=order_id,
-        version=order.version,
+        version=published_version(desk.generation, order.version),
         status=None if order.flags & EMBRYO else table.code(order.status),
         lane=LANES[max([alert[1] & 0xF for alert in alerts]) if alerts else 0],
         created_at=instant(order.created_at),

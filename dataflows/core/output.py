@@ -13,6 +13,7 @@ from schemas.errors import Rejected
 from schemas.instants import format_instant
 from schemas.keys import split_order_key
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.versions import published_version
 
 
 class Change(NamedTuple):
@@ -48,8 +49,9 @@ class Output:
         self.refused = 0
 
     def change(self, key: str, version: int, document: OrderDocument | None) -> None:
-        """Publish an order."""
-        self.changes.append(Change(key, version, document))
+        """Publish an order; `version` is its count of changes."""
+        published = published_version(self.desk.generation, version)
+        self.changes.append(Change(key, published, document))
 
     def duplicate(self, fact: Fact) -> None:
         """Count a fact that the order has already."""

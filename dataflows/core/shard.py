@@ -27,13 +27,13 @@ from schemas.errors import Rejected
 class Shard:
     """The orders of one shard. Not thread-safe; one owner."""
 
-    def __init__(self, table: Lifecycle, rules: Rules, cold: Cold) -> None:
-        """Create an empty shard; `cold` has its retired orders."""
+    def __init__(self, table: Lifecycle, rules: Rules, cold: Cold, generation: int = 0) -> None:
+        """Create an empty shard of a state of this generation; `cold` has its retired orders."""
         self.table = table
         self.rules = rules
         self.held = Holding(cold)
         self.sources = Symbols(of="source")
-        self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000))
+        self.desk = Desk(rules, table, Symbols(of="rule", limit=16_000), generation)
         self.pending: dict[str, list[Fact]] = {}
         self.fresh: dict[str, None] = {}  # orders of which something is to be shown
         self.previews: dict[str, Preview] = {}
@@ -220,6 +220,7 @@ class Shard:
         check_statuses(last.statuses, self.table)
         self.through = last.through
         self.sources = Symbols(last.sources, of="source")
-        self.desk = Desk(self.rules, self.table, Symbols(last.rule_ids, of="rule", limit=16_000))
+        symbols = Symbols(last.rule_ids, of="rule", limit=16_000)
+        self.desk = Desk(self.rules, self.table, symbols, self.desk.generation)
         self.pending = {}
         self.offer(last.pending)

@@ -46,10 +46,11 @@ class Retired(dict[str, bytes]):
 class Judges:
     """Some of the shards, all in one process."""
 
-    def __init__(self, rules: Path | None, lifecycle: Path | None) -> None:
+    def __init__(self, rules: Path | None, lifecycle: Path | None, generation: int = 0) -> None:
         """Shards with these rules and this lifecycle, made when first needed."""
         self.table = read_lifecycle(lifecycle)
         self.rules = read_rules(rules, self.table)
+        self.generation = generation
         self.shards: dict[int, Shard] = {}
         self.cold: dict[int, Retired] = {}
         self.result = Result()
@@ -69,7 +70,7 @@ class Judges:
         """The shard with this number."""
         if number not in self.shards:
             self.cold[number] = Retired()
-            self.shards[number] = Shard(self.table, self.rules, self.cold[number])
+            self.shards[number] = Shard(self.table, self.rules, self.cold[number], self.generation)
             self.shards[number].publishing = False
         return self.shards[number]
 
@@ -108,10 +109,13 @@ class Judges:
 
 
 def judge_here(
-    steps: Iterator[tuple[list[Fact], int]], rules: Path | None, lifecycle: Path | None
+    steps: Iterator[tuple[list[Fact], int]],
+    rules: Path | None,
+    lifecycle: Path | None,
+    generation: int = 0,
 ) -> list[Result]:
     """Judge in this process."""
-    judges = Judges(rules, lifecycle)
+    judges = Judges(rules, lifecycle, generation)
     for facts, through in steps:
         judges.step(facts, through)
     return [judges.finish()]
@@ -122,6 +126,7 @@ def judge_shared(
     rules: Path | None,
     lifecycle: Path | None,
     workers: int,
+    generation: int = 0,
 ) -> list[Result]:
     """Judge in `workers` processes, each with its share of the shards."""
     context = multiprocessing.get_context("spawn")
@@ -129,7 +134,9 @@ def judge_shared(
     processes = []
     for _ in range(min(workers, len(SHARDS))):
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, rules, lifecycle), daemon=True)
+        process = context.Process(
+            target=work, args=(theirs, rules, lifecycle, generation), daemon=True
+        )
         process.start()
         theirs.close()
         pipes.append(ours)
@@ -153,10 +160,10 @@ decode_step = msgspec.msgpack.Decoder(tuple[list[Fact], int]).decode
 decode_result = msgspec.msgpack.Decoder(Result).decode
 
 
-def work(pipe: Connection, rules: Path | None, lifecycle: Path | None) -> None:
+def work(pipe: Connection, rules: Path | None, lifecycle: Path | None, generation: int) -> None:
     """A worker process: steps until an empty one, then the result."""
     collect_seldom()
-    judges = Judges(rules, lifecycle)
+    judges = Judges(rules, lifecycle, generation)
     while step := pipe.recv_bytes():
         judges.step(*decode_step(step))
     pipe.send_bytes(encode(judges.finish()))

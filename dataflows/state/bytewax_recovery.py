@@ -9,10 +9,11 @@ key its last row before it. Rows are pickled bytes; nothing but bytes is unpickl
 import io
 import pickle
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dataflows.state.local.frame import WAY_OUT
 from schemas.errors import StateError
 
 SNAPS = "SELECT step_id, state_key, snap_epoch, ser_change FROM snaps ORDER BY 1, 2, 3"
@@ -51,9 +52,10 @@ def read_recovery(folder: Path) -> Recovery:
     files = sorted(folder.glob("part-*.sqlite3"))
     if not files:
         raise StateError(
-            f"{folder}: no recovery folder of bytewax (part-0.sqlite3 is missing); without it the "
-            "shard store's pointers are lost: put it back from the same backup"
+            f"{folder}: no recovery folder of bytewax (part-0.sqlite3 is missing), so the pointers "
+            f"into the shard store are lost; {WAY_OUT}"
         )
+    check_parts(folder, files)
     executions, fronts, rows = dict[int, tuple[int, int]](), dict[tuple[int, int], int](), []
     for file in files:
         for number, workers, epoch in query(
@@ -69,6 +71,26 @@ def read_recovery(folder: Path) -> Recovery:
     latest = {(row.step, row.key): row for row in sorted(rows, key=by_epoch) if row.epoch < epoch}
     unended = [row for row in rows if row.epoch >= epoch]
     return Recovery(epoch, [*latest.values()], unended)
+
+
+def check_parts(folder: Path, files: Sequence[Path]) -> None:
+    """See that all parts of a recovery folder are there, and whole as SQLite files.
+
+    Raises:
+        StateError: one is missing or damaged.
+    """
+    counts, indices = set[int](), set[int]()
+    for file in files:
+        damage = [text for (text,) in query(file, "PRAGMA quick_check(1)") if text != "ok"]
+        if damage:
+            raise StateError(f"{file}: damaged, {damage[0]}; {WAY_OUT}")
+        for index, count in query(file, "SELECT part_index, part_count FROM parts"):
+            indices.add(index)
+            counts.add(count)
+    missing = sorted(set(range(max(counts, default=1))) - indices)
+    if missing or len(counts) > 1:
+        reason = f"part-{missing[0]}.sqlite3 is missing" if missing else "parts of two folders"
+        raise StateError(f"{folder}: incomplete, {reason}; {WAY_OUT}")
 
 
 def by_epoch(row: Row) -> int:
@@ -95,7 +117,7 @@ def query(file: Path, statement: str) -> Iterator[tuple[Any, ...]]:
     try:
         yield from database.execute(statement).fetchall()
     except sqlite3.Error as error:
-        raise StateError(f"{file}: can't be read as bytewax's, {error}") from error
+        raise StateError(f"{file}: can't be read as bytewax's, {error}; {WAY_OUT}") from error
     finally:
         database.close()
 
@@ -111,5 +133,7 @@ def row_of(file: Path, step: str, key: str, epoch: int, pickled: bytes | None) -
     try:
         state = BytesOnly(io.BytesIO(pickled)).load()
     except Exception as error:  # damaged pickles raise nearly anything
-        raise StateError(f"{file}: {step} {key}: state can't be unpickled, {error}") from error
+        raise StateError(
+            f"{file}: {step} {key}: state can't be unpickled, {error}; {WAY_OUT}"
+        ) from error
     return Row(step, key, epoch, state if isinstance(state, bytes) else None)

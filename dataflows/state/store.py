@@ -59,6 +59,10 @@ class ShardStore(Protocol):
     pointers needs. Every method raises StateError where what is stored can't be used.
     """
 
+    @property
+    def generation(self) -> int:
+        """Generation of the state (schemas/versions.py): 0, raised by `track --begin-anew`."""
+
     def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
         """The blobs of a shard at `pointer`: the base first, then the deltas in order.
 

@@ -73,11 +73,11 @@ class Engine:
         self.producer = Producer(self.connection, linger_ms=0)
         self.tail = Tail(self.connection)
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Run the command; it goes on from what the folder holds."""
         path = self.folder / "settings.toml"
         path.write_text(self.settings(), encoding="utf-8")
-        command = [sys.executable, "run.py", "track", "--settings", str(path)]
+        command = [sys.executable, "run.py", "track", "--settings", str(path), *options]
         with (self.folder / "said").open("ab") as said:
             self.process = subprocess.Popen(
                 command,

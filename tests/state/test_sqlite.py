@@ -61,7 +61,7 @@ def test_only_its_owner_can_read_the_file(path: Path) -> None:
 
 def test_another_number_of_shards_is_refused(path: Path) -> None:
     SqliteShardStore(path, 64).close()
-    with pytest.raises(StateError, match="made for 64 shards, not 32; set shards = 64, or remove"):
+    with pytest.raises(StateError, match="made for 64 shards, not 32; set shards = 64, or rebuild"):
         SqliteShardStore(path, 32)
     SqliteShardStore(path, 64).close()  # a refused opener lets go of the lock
 

@@ -42,7 +42,7 @@ HELD = threading.local()
 
 WAY_OUT = (
     "restore the state and the recovery folder of the same moment from a backup, "
-    "or remove both and rebuild the state from the events"
+    "or rebuild the state from the events with `ordertide track --begin-anew`"
 )
 
 

@@ -59,6 +59,10 @@ class MemoryShardStore:
         self.sequence = 0
         self.commits = 0
 
+    @property
+    def generation(self) -> int:
+        return 0
+
     def reopened(self) -> "MemoryShardStore":
         """The store as a process finds it after this one has crashed: what was committed."""
         with self.lock:

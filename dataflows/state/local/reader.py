@@ -64,6 +64,11 @@ class StateReader:
             self.meta: Meta = read_meta(self.database, path)
         self.tables = Tables(self.database)
 
+    @property
+    def generation(self) -> int:
+        """Generation of the state."""
+        return max(self.meta.generation, 0)
+
     def shards(self) -> list[str]:
         """The names of all shards that have something here."""
         with explained(self.path):

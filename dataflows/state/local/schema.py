@@ -39,14 +39,24 @@ SCHEMA = (
 )
 
 
+NOT_BEGUN = -1  # the generation of a file that no flow has begun with
+
+
 class Meta(msgspec.Struct, forbid_unknown_fields=False):
-    """What a state file says of itself. `sequence` and `commits` are the last that were given."""
+    """Metadata of a state file. `sequence` and `commits` are the last that were given.
+
+    `generation` is the state's (schemas/versions.py), `begun_at` the instant in ms at which it
+    began. `confirmed` is 1 once bytewax has recorded pointers into the file.
+    """
 
     layout: int
     store: str
     shards: int
     sequence: int
     commits: int
+    generation: int = NOT_BEGUN
+    begun_at: int = 0
+    confirmed: int = 0
 
 
 @contextmanager
@@ -103,7 +113,7 @@ def prepare(database: sqlite3.Connection, path: Path, shards: int) -> Meta:
     if meta.shards != shards:
         raise StateError(
             f"{path}: made for {meta.shards} shards, not {shards}; set shards = {meta.shards}, or "
-            "remove the state and the recovery folder and rebuild the state from the events"
+            "rebuild the state from the events with `ordertide track --begin-anew`"
         )
     return meta
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 
 from dataflows.state.local.base_scheduler import BaseTurns
-from dataflows.state.local.chain import Chain, Link, Outlook, links_to
+from dataflows.state.local.chain import KEPT_COMMITS, Chain, Link, Outlook, links_to
 from dataflows.state.local.disk_space import check_room, explained_room
 from dataflows.state.local.frame import Place, frame, squeeze, unframe
 from dataflows.state.local.lock import ProcessLock
@@ -39,10 +39,12 @@ class SqliteShardStore:
         *,
         max_size_bytes: int | None = None,
         member: int | None = None,
+        is_locked: bool = False,
     ) -> None:
         """Open the file, or make it for `shards` shards; over `max_size_bytes` it is full.
 
-        As a `member` it takes no lock: whoever started the members has it for them.
+        As a `member` it takes no lock: whoever started the members has it for them. `is_locked`
+        says that the caller has it.
 
         Raises:
             StateError: the file is in use, foreign, damaged, or made for another `shards`.
@@ -58,7 +60,7 @@ class SqliteShardStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             check_room(path.parent, 0)
             self.process_lock: ProcessLock | None = None
-            if member is None:
+            if member is None and not is_locked:
                 self.process_lock = ProcessLock(path.with_name(f"{path.name}.lock"), path)
         try:
             with explained_room(path.parent), explained(path):
@@ -70,10 +72,24 @@ class SqliteShardStore:
             raise
         self.tables = Tables(self.database)
         self.sequence = self.meta.sequence
+        self.barriers = 0  # of this run
+        self.is_resumed = False
         self.step = 1
         if member is not None:
             self.step = MEMBERS
             self.sequence += (member - self.sequence) % MEMBERS
+
+    @property
+    def generation(self) -> int:
+        return max(self.meta.generation, 0)
+
+    def begin(self, generation: int, begun_at: int) -> None:
+        """Store durably that a flow begins with this file, in this generation, at `begun_at` ms."""
+        with self.lock, explained(self.path):
+            with self.database:
+                self.database.execute("BEGIN IMMEDIATE")
+                self.tables.begin(generation, begun_at)
+            self.meta.generation, self.meta.begun_at = generation, begun_at
 
     def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
         with self.lock, explained(self.path):
@@ -85,6 +101,7 @@ class SqliteShardStore:
                 self.chains[shard] = Chain()
                 return []
             check_store(pointer, self.meta.store, shard, str(self.path))
+            self.is_resumed = True
             floor = self.tables.floor(shard)
             links = links_to(pointer, self.tables.links(shard), floor, shard)
             blobs = self._blobs(shard, links)
@@ -182,6 +199,7 @@ class SqliteShardStore:
         with self.lock, explained(self.path):
             # Twice: in the log and in the file. Without blobs too: bytewax is going to write.
             check_room(self.path.parent, 2 * self.staged.size_bytes)
+            self._confirm()
             if not self.staged.blobs:
                 return
             committed = self.meta.commits + 1
@@ -197,6 +215,19 @@ class SqliteShardStore:
             self.staged = Staged()
             for shard, outlook in kept.items():
                 self.chains[shard].kept = outlook
+
+    def _confirm(self) -> None:
+        """Store once that a resume has a pointer, so that one without any is a loss.
+
+        bytewax records an epoch while a later one runs, at most KEPT_COMMITS behind. Until then a
+        resume without pointers is a crash in the first epochs, and loses nothing.
+        """
+        if self.meta.confirmed:
+            return
+        self.barriers += 1
+        if self.is_resumed or self.barriers > KEPT_COMMITS:
+            self.tables.confirm()
+            self.meta.confirmed = 1
 
     def _write(self, kept: Mapping[str, Outlook], committed: int) -> None:
         """What a commit writes, inside its transaction."""

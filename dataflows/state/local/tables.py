@@ -113,6 +113,15 @@ class Tables:
         values = [(sequence, "sequence"), (committed, "commits")]
         self.database.executemany("UPDATE meta SET value = max(value, ?) WHERE name = ?", values)
 
+    def begin(self, generation: int, begun_at: int) -> None:
+        """Store the generation that the state begins with, and when it began (ms)."""
+        values = [("generation", generation), ("begun_at", begun_at)]
+        self.database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
+
+    def confirm(self) -> None:
+        """Store that bytewax has recorded pointers into this file."""
+        self.database.execute("INSERT OR REPLACE INTO meta VALUES ('confirmed', 1)")
+
     def shards(self) -> list[str]:
         """The names of all shards that have something here."""
         return [shard for (shard,) in self.database.execute(SHARDS)]

@@ -70,6 +70,9 @@ class Follower:
                 tables.forget(shard, begun.get(shard, -1))
             tables.count(run.sequence, run.commits)
             tables.enter_run(run.number)
+            tables.begin(run.generation, run.begun_at)
+            if begun:
+                tables.confirm()
 
     def follow(self, run: Run, member: int, end: int) -> None:
         """Write the commits of a member up to number `end`."""

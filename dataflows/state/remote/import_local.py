@@ -3,6 +3,7 @@
 from dataflows.state.bytewax_recovery import read_recovery
 from dataflows.state.local.place import Place, make_file, remove
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.pointers import check_files, states_in
 from dataflows.state.remote.checkpoints import Upload
 from dataflows.state.remote.log import OWNER, Journal, TakenOver
 from dataflows.state.remote.one_log import (
@@ -28,13 +29,15 @@ def publish(journal: Journal, place: Place) -> Owner:
     if old and log:
         fill_from_old(journal, place, old.store, old.shards, log)
     store = SqliteShardStore(place.path, place.shards, member=0)
-    meta = store.meta
-    store.close()
+    try:
+        meta = store.meta
+        states = recovered(place, store) if meta.commits else {}
+    finally:
+        store.close()
     base = ""
     if meta.commits:
-        states = packed(recovered(place))
-        base = Upload(journal, place.path).make("full/000001/base", None, 0, states).folder
-    owner = Owner(FORMAT, meta.store, meta.shards, base)
+        base = Upload(journal, place.path).make("full/000001/base", None, 0, packed(states)).folder
+    owner = Owner(FORMAT, meta.store, meta.shards, base, max(meta.generation, 0))
     if not journal.create(OWNER, sealed(OWNER, owner)):
         raise TakenOver(f"{journal.bucket.name}: another process has just begun it")
     if log:
@@ -56,11 +59,11 @@ def fill_from_old(journal: Journal, place: Place, store: str, shards: int, log: 
     return log
 
 
-def recovered(place: Place) -> States:
-    """What bytewax would resume with by the recovery folder of this host.
+def recovered(place: Place, store: SqliteShardStore) -> States:
+    """States that bytewax would resume with by the recovery folder of this host.
 
     Raises:
-        StateError: it is missing, or can't be read.
+        StateError: it is missing, can't be read, or has no pointers into the file.
     """
-    rows = read_recovery(place.recovery).taken
-    return {(row.step, row.key): row.state for row in rows if row.state is not None}
+    check_files(store, place)
+    return states_in(read_recovery(place.recovery))

@@ -46,7 +46,8 @@ class Run(msgspec.Struct, array_like=True, kw_only=True):
     of its members, the first `ends` commits count. `sequence` and `commits` are the last numbers
     that were given before it. `addresses` are those of all members, host by host, where they are on
     several `hosts`. `behind` is how many commits of earlier runs a new host would have to read.
-    `fencing_token` is what its workers verify before they flush (broker.fence).
+    `fencing_token` is what its workers verify before they flush (broker.fence). `generation` is the
+    state's, which began at `begun_at` (ms).
     """
 
     format: int
@@ -63,6 +64,8 @@ class Run(msgspec.Struct, array_like=True, kw_only=True):
     addresses: list[str] = []
     behind: int = 0
     fencing_token: int = 0
+    generation: int = 0
+    begun_at: int = 0
 
 
 class Entry(msgspec.Struct, array_like=True, kw_only=True):
@@ -113,12 +116,16 @@ class End(msgspec.Struct, array_like=True, kw_only=True):
 
 
 class Owner(msgspec.Struct, array_like=True):
-    """The object `owner`; `base` is the copy of what there was before the first run, if any."""
+    """The object `owner`; `base` is the copy of what there was before the first run, if any.
+
+    `generation` is that of the base.
+    """
 
     format: int
     store: str
     shards: int
     base: str = ""
+    generation: int = 0
 
 
 class News(msgspec.Struct, array_like=True):

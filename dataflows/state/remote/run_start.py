@@ -46,14 +46,24 @@ class Plan(NamedTuple):
 
 
 class Before(NamedTuple):
-    """The run before: its number, and what the next tells of it."""
+    """The run before: its number, what the next tells of it, and the generation it was of."""
 
     run: int
     behind: int
+    origin: "Origin"
 
 
-def begin_run(journal: Journal, place: Place, plan: Plan) -> Run:
+class Origin(NamedTuple):
+    """Beginning of a state: its generation (schemas/versions.py), and the instant in ms."""
+
+    generation: int
+    begun_at: int
+
+
+def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = None) -> Run:
     """Take the store over from whoever has it, and begin the next run; the files are made ready.
+
+    With `anew` the run begins a new state: the one that the store holds is discarded.
 
     Raises:
         StateError: the file or the bucket is damaged, or one is not of the other's store.
@@ -73,11 +83,15 @@ def begin_run(journal: Journal, place: Place, plan: Plan) -> Run:
             check_not_ahead(follower, last, lasts, point)
             ends = point.ends
             follower.catch_up(chapters(journal, numbers, follower, ends), owner.base)
-            before = Before(last.number, behind_of(journal, last))
+            origin = Origin(last.generation, last.begun_at)
+            before = Before(last.number, behind_of(journal, last), origin)
         else:
-            point, before = first_point(journal, owner), Before(0, 0)
+            origin = Origin(owner.generation, follower.store.meta.begun_at)
+            point, before = first_point(journal, owner), Before(0, 0, origin)
             if found and owner.base:
                 follower.restore_base(owner.base)
+        if anew:
+            point, before = point._replace(states={}), before._replace(origin=anew)
         run = new_run(owner, claimant, plan, point, before)
         create_run(journal, run)
         follower.enter(run)
@@ -119,6 +133,33 @@ def fetch_state(journal: Journal, place: Place) -> int:
         follower.catch_up(chapters(journal, numbers, follower, point.ends), owner.base)
     write_recovery(place.recovery, point.states)
     return last.commits + max(point.ends)
+
+
+def last_origin(journal: Journal, place: Place) -> Origin | None:
+    """Origin of the state that a run would resume, in the bucket or published from this host.
+
+    None where there is no state yet.
+
+    Raises:
+        StateError: the file or an object is damaged.
+    """
+    numbers = journal.runs()
+    if numbers:
+        last = journal.run(numbers[-1])
+        return Origin(last.generation, last.begun_at)
+    owner = journal.owner()
+    if owner and owner.base:
+        return Origin(owner.generation, 0)
+    if old_owner(journal):
+        return Origin(0, 0)
+    if owner or not place.path.exists():
+        return None
+    store = SqliteShardStore(place.path, place.shards, member=0)
+    try:
+        is_begun = store.meta.commits or store.meta.begun_at
+        return Origin(store.generation, store.meta.begun_at) if is_begun else None
+    finally:
+        store.close()
 
 
 def fetch_old(journal: Journal, place: Place) -> int:
@@ -217,6 +258,8 @@ def new_run(owner: Owner, claimant: Claimant, plan: Plan, point: Point, before: 
         addresses=list(plan.addresses),
         behind=before.behind,
         fencing_token=plan.token,
+        generation=before.origin.generation,
+        begun_at=before.origin.begun_at,
     )
 
 

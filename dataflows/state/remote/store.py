@@ -27,7 +27,6 @@ from pathlib import Path
 
 from dataflows.state.local.chain import Outlook
 from dataflows.state.local.disk_space import check_room
-from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.remote.checkpoints import Copies
@@ -49,17 +48,16 @@ class ObjectShardStore(SqliteShardStore):
         shards: int,
         run: Run,
         member: int = 0,
-        lock: ProcessLock | None = None,
     ) -> None:
-        """Work as a `member` of `run`, which the file has come to; `lock` is let go at the end.
+        """Work as a `member` of `run`, which the file has come to; the caller has its lock.
 
         Raises:
             StateError: the file is damaged or can't be used.
         """
         super().__init__(path, shards, member=member)
-        self.process_lock = lock
         self.journal = journal
         self.in_run = run
+        self.meta.generation = run.generation
         self.member = member
         self.number = 0
         self.epoch = 0

@@ -1,0 +1,245 @@
+"""Beginning of a flow's state: refused over traces of an earlier one, unless asked for.
+
+`track` calls this with the run lease and the lock on the state file. With `--begin-anew` the record
+of the new generation is written first, then tombstones for what earlier generations published, and
+the old state goes last: a crash in between leaves a state that is older than the record, which is
+refused.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from broker.connect import Connection
+from broker.generations import (
+    UNKNOWN,
+    GenerationRecord,
+    offsets_text,
+    read_published,
+    read_traces,
+    record_generation,
+    recorded_generation,
+    retire_published,
+)
+from broker.produce import Producer
+from commands.state.files import open_files
+from commands.state.inspect import inspect
+from dataflows.core.routing import SHARDS
+from dataflows.slot import SlotState
+from dataflows.state.local.place import Place, remove
+from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.pointers import check_files
+from dataflows.state.remote.log import Journal
+from dataflows.state.remote.run_start import Origin, fetch_state, last_origin
+from dataflows.state.states import EVENTS
+from schemas.errors import StateError
+from schemas.instants import format_instant
+from schemas.settings.model import Settings
+from schemas.topics import EVENTS as EVENTS_TOPIC
+from schemas.versions import MAX_GENERATION
+
+LOGGER = logging.getLogger("ordertide.track")
+RESTORE = "restore the state of this flow"
+ASK = "or begin anew with what the topic still holds: `ordertide track --begin-anew`"
+
+
+class Start(NamedTuple):
+    """Start of a flow: its settings, its broker, the proof that no other run is live, and the time.
+
+    `begin_anew` discards the state that there is.
+    """
+
+    settings: Settings
+    connection: Connection
+    verify: Callable[[], None]
+    now: Callable[[], int]
+    begin_anew: bool = False
+
+    @property
+    def group(self) -> str:
+        """Consumer group of the flow, which names it."""
+        return self.settings.track.group
+
+
+def prepare_folder(start: Start, place: Place) -> None:
+    """Make the state file of a host ready to be resumed, or to begin.
+
+    Raises:
+        StateError: it can't be resumed, or would begin over traces of an earlier state.
+    """
+    if start.begin_anew:
+        origin = next_origin(start, held_in(place), discarded_in(start, place))
+        discard(place)
+        begin_file(place, origin)
+        return
+    store = SqliteShardStore(place.path, place.shards, member=0)
+    try:
+        check_files(store, place)
+        if store.meta.commits or store.meta.begun_at:
+            check_generation(start, Origin(store.generation, store.meta.begun_at), str(place.path))
+        else:
+            refuse_traces(start, str(place.path))
+            store.begin(0, start.now())
+    finally:
+        store.close()
+
+
+def prepare_bucket(start: Start, journal: Journal, place: Place) -> Origin | None:
+    """Origin of the state that the next run begins in a bucket; None where it resumes the last.
+
+    Raises:
+        StateError: it can't be resumed, or would begin over traces of an earlier state.
+    """
+    last = last_origin(journal, place)
+    if start.begin_anew:
+        if journal.owner():
+            fetch_quietly(journal, place)
+        held = last.generation if last else UNKNOWN
+        origin = next_origin(start, held, discarded_in(start, place))
+        if not journal.owner():
+            discard(place)
+        return origin
+    if last:
+        check_generation(start, last, journal.bucket.name)
+        return None
+    refuse_traces(start, journal.bucket.name)
+    return Origin(0, start.now())
+
+
+def fetch_quietly(journal: Journal, place: Place) -> None:
+    """Bring this host's files to the end of the bucket, to describe what is discarded."""
+    try:
+        fetch_state(journal, place)
+    except StateError as error:
+        LOGGER.warning("track --begin-anew: the state in the bucket can't be read: %s", error)
+
+
+def next_origin(start: Start, held: int, discarded: str) -> Origin:
+    """Origin of a state in a new generation, recorded in the broker; logs what is discarded first.
+
+    `held` is the generation of the state that there is, UNKNOWN without one.
+
+    Raises:
+        StateError: all generations have been used.
+        Busy: the broker is unavailable.
+    """
+    traces = read_traces(start.connection, start.group)
+    published = read_published(start.connection)
+    earlier = 0 if str(traces) else UNKNOWN
+    generation = 1 + max(held, traces.generation, published.generation, earlier)
+    if generation > MAX_GENERATION:
+        raise StateError(
+            f"flow {start.group}: generation {generation} is over {MAX_GENERATION}, the highest; "
+            "give the flow new topics and tiers"
+        )
+    origin = Origin(generation, start.now())
+    LOGGER.warning(
+        "track --begin-anew: discards %s; tombstones for %d published orders; the state begins "
+        "anew as generation %d, with the first messages that %s holds",
+        *(discarded, len(published.live), generation, EVENTS_TOPIC),
+    )
+    with Producer(start.connection, before_flush=start.verify) as producer:
+        record = GenerationRecord(generation, format_instant(origin.begun_at))
+        record_generation(producer, start.group, record)
+        retire_published(producer, published, generation)
+    return origin
+
+
+def refuse_traces(start: Start, place: str) -> None:
+    """See that an empty state is the first of its flow.
+
+    Raises:
+        StateError: an earlier run has left traces.
+    """
+    traces = str(read_traces(start.connection, start.group))
+    if traces:
+        raise StateError(
+            f"{place}: holds no state, while the broker shows earlier runs of flow {start.group} "
+            f"({traces}); {RESTORE} from a backup, {ASK}"
+        )
+
+
+def check_generation(start: Start, origin: Origin, place: str) -> None:
+    """See that a state is of the flow's last generation: consumers ignore what an older publishes.
+
+    Raises:
+        StateError: it is older.
+    """
+    recorded = recorded_generation(start.connection, start.group)
+    if origin.generation < recorded:
+        raise StateError(
+            f"{place}: state of generation {origin.generation}, while flow {start.group} was begun "
+            f"anew as generation {recorded}; {RESTORE} from a later backup, {ASK}"
+        )
+
+
+def held_in(place: Place) -> int:
+    """Generation of a state file, UNKNOWN without one that can be read."""
+    if not place.path.exists():
+        return UNKNOWN
+    try:
+        store = SqliteShardStore(place.path, place.shards, member=0)
+    except StateError:
+        return UNKNOWN  # `discarded_in` says why it can't be read
+    try:
+        return store.generation
+    finally:
+        store.close()
+
+
+def discarded_in(start: Start, place: Place) -> str:
+    """State of a host, in words: how many orders, since when, how far it has read."""
+    if not place.path.exists():
+        return f"no state ({place.path} is missing)"
+    try:
+        return described(start, place)
+    except StateError as error:
+        return f"a state that can't be read ({error})"
+
+
+def described(start: Start, place: Place) -> str:
+    """As `discarded_in`.
+
+    Raises:
+        StateError: the files can't be read.
+    """
+    with open_files(start.settings, place.path) as files:
+        view, meta = inspect(files, is_quick=False), files.reader.meta
+        rows = files.recovery.taken if files.recovery else []
+    slots = [
+        msgspec.msgpack.decode(r.state, type=SlotState) for r in rows if r.step == EVENTS if r.state
+    ]
+    positions = {p: at.position for slot in slots for p, at in slot.partitions.items()}
+    since = f" since {format_instant(meta.begun_at)}" if meta.begun_at else ""
+    read = f"read up to {offsets_text(positions)}" if positions else "no positions"
+    return (
+        f"generation {max(meta.generation, 0)} in {place.path}, kept{since}: {view.live or 0:,} "
+        f"live and {view.cold:,} retired orders, {read}"
+    )
+
+
+def discard(place: Place) -> None:
+    """Remove the state file and the recovery folder of a host."""
+    remove(place.path)
+    remove_folder(place.recovery)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, or the file that lies in its place."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
+
+
+def begin_file(place: Place, origin: Origin) -> None:
+    """Make a state file for a state that begins."""
+    store = SqliteShardStore(place.path, len(SHARDS), member=0)
+    try:
+        store.begin(*origin)
+    finally:
+        store.close()
