@@ -18,7 +18,7 @@ from tests.dataflow.outcome import (
 )
 from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
 from tests.dataflow.test_cluster import feed_and_wait, shared_out
-from tests.s3 import S3
+from tests.s3 import S3, bucket_of
 
 KILLS = 6
 
@@ -101,9 +101,12 @@ def test_a_state_that_was_only_on_this_host_moves_into_the_bucket(
     engine.kill()
     settings = s3.settings()
     engine.state = {"store": "s3", "bucket": settings.bucket, "endpoint": settings.endpoint}
+    while engine.hear(0.1):
+        pass  # the rest of what the killed run said
     engine.start()
     feed_until_heard(engine, events[third : 2 * third])
     engine.kill()
+    assert bucket_of(settings).names("runs")
     shutil.rmtree(engine.folder / "track")
     engine.start()
     engine.feed(events[2 * third :])
