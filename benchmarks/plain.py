@@ -27,6 +27,7 @@ from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
+from dataflows.core.set_aside import Fault
 from dataflows.decoding import Decoded, Decoder
 from dataflows.definition_files import read_rules
 from dataflows.exchange import Batch
@@ -63,6 +64,8 @@ class Nobody:
     def advanced(
         self, shard: str, out: Output, through: int, orders: int, waiting: int
     ) -> None: ...
+
+    def set_aside(self, shard: str, count: int, faults: list[Fault]) -> None: ...
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None: ...
 

@@ -12,6 +12,7 @@ import click
 from commands.replay_output import summarise, write_all, write_json
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake
+from dataflows.core.set_aside import Fault
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.replay.evaluate import Result, judge_here, judge_shared, rows
@@ -22,8 +23,11 @@ from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
+from schemas.keys import split_order_key
 from schemas.versions import MAX_GENERATION
 from telemetry.screen import show
+
+FAULTS_SHOWN = 20
 
 
 @click.command("replay")
@@ -124,7 +128,19 @@ def replay(
     summary = summarise(results, counts, len(bad), time.monotonic() - started)
     write_json(out / "summary.json", summary)
     report(summary, out)
+    report_faults(rows(results, "set_aside"))
     return summary
+
+
+def report_faults(faults: list[Fault]) -> None:
+    """Name the orders that were set aside, a line each, and the first trace."""
+    for fault in faults[:FAULTS_SHOWN]:
+        tenant, order_id = split_order_key(fault.key)
+        show(f"order {order_id!r} of {tenant!r}: set aside, {fault.reason}", err=True)
+    if len(faults) > FAULTS_SHOWN:
+        show(f"and {len(faults) - FAULTS_SHOWN} more: see audit.ndjson", err=True)
+    if faults:
+        show(faults[0].trace, err=True)
 
 
 def judge(

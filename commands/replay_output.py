@@ -106,6 +106,7 @@ def summarise(
         "events_rejected": rejected,
         "events_waiting": told["waiting"] + counts.waiting,
         "events_after_until": counts.after_until,
+        **({"orders_set_aside": told["set_aside"]} if told["set_aside"] else {}),
         "ticks": counts.ticks,
         "orders": len(orders),
         "orders_by_status": tally(order.status or NO_STATUS for order in orders),

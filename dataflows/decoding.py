@@ -14,13 +14,13 @@ from typing import NamedTuple
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.resolve import Question, Registration, question, registrations
+from dataflows.core.set_aside import INTERNAL_FAULT
 from schemas.cloudevents import read_message
 from schemas.errors import OrdertideError, Rejected
 from schemas.event import Event, Tick, check_plausible, decode_event
 from schemas.instants import EPOCH, ONE_MS
 
 LOGGER = logging.getLogger("ordertide.door")
-INTERNAL_FAULT = "internal_fault"
 NOT_OF_A_MESSAGE = (OrdertideError, OSError, MemoryError)
 
 Headers = list[tuple[str, bytes | None]]

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
+from dataflows.core.set_aside import Fault
 
 
 class Watch(Protocol):
@@ -23,6 +24,9 @@ class Watch(Protocol):
 
     def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
         """An order shard's clock moved; so many orders live, so many facts wait for it."""
+
+    def set_aside(self, shard: str, count: int, faults: list[Fault]) -> None:
+        """So many orders of a shard are set aside; `faults` are those of this epoch."""
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
         """A resolver shard answered; so many events wait for their number."""

@@ -3,6 +3,8 @@
 bytewax keeps only a small state for each: the shard's name, a pointer into the store, the clocks.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
@@ -12,6 +14,7 @@ from dataflows.core.reevaluation import reevaluate
 from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
+from dataflows.core.set_aside import SetAsides
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.exchange import Dead, NumberPiece, OrderPiece, dead_fact
@@ -27,7 +30,11 @@ from dataflows.state.states import (
 from dataflows.state.store import ShardStore
 from dataflows.watermarks import Clocks
 from schemas import topics
+from schemas.errors import DamagedState, StateError, StoreUnavailable
 from schemas.instants import MINUTE_MS
+
+# The state of an order set aside whose release was requested: (since_at, releases), by order key.
+Releases = Mapping[str, tuple[int, int]]
 
 encode = msgspec.msgpack.Encoder().encode
 decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
@@ -152,8 +159,27 @@ class ShardCold:
         self.step = step
 
     def get(self, key: str) -> bytes | None:
-        """A retired order."""
-        return self.step.store.cold(self.step.name, key)
+        """A retired order.
+
+        Raises:
+            DamagedState: this one is damaged.
+            StoreUnavailable: the store can't be read.
+        """
+        try:
+            return self.step.store.cold(self.step.name, key)
+        except DamagedState:
+            raise
+        except StateError as error:
+            raise StoreUnavailable(str(error)) from error
+
+
+def released(set_aside: SetAsides, releases: Releases) -> list[str]:
+    """The orders set aside whose release was requested as they are now."""
+    return [
+        key
+        for key, order in set_aside.orders.items()
+        if releases.get(key) == (order.since_at, order.releases)
+    ]
 
 
 class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
@@ -167,19 +193,26 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         slots: int,
         watch: Watch,
         resume: bytes | None,
+        releases: Releases | None = None,
     ) -> None:
-        """Go on from `resume`, or begin."""
+        """Go on from `resume`, or begin; `releases` are the orders to release from set aside."""
         self.step = Step(TRACK, store, slots, resume)
         self.watch = watch
-        self.shard = Shard(table, rules, ShardCold(self.step), store.generation)
+        self.outgoing: list[Outgoing] = []
+        self.shard = Shard(table, rules, ShardCold(self.step), store.generation, self.publish)
         self.has_new_rules = False
         self.beat_at = 0
         if self.step.blobs:
             snapshots = [decode_snapshot(blob) for blob in self.step.blobs]
             self.shard.restore(snapshots)
             self.has_new_rules = snapshots[-1].digest != self.shard.digest
+            self.shard.releasing = released(self.shard.set_aside, releases or {})
         self.step.blobs = []
         watch.restored(self.shard.waiting_count)
+
+    def publish(self, out: Output) -> None:
+        """Encode what one order has to publish; all of it or nothing."""
+        self.outgoing += messages(out, [], self.shard.through)
 
     def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
         """Take facts, move the clock, say what follows; always one item, it wakes the sink."""
@@ -193,15 +226,16 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         outs = [reevaluate(self.shard)] if self.has_new_rules else []
         self.has_new_rules = False
         outs.append(self.shard.advance(self.step.clocks.through))
-        self.step.is_dirty |= bool(self.shard.held.changed or self.shard.held.cold_rows)
-        found = [message for out in outs for message in messages(out, [], self.shard.through)]
+        held, set_aside = self.shard.held, self.shard.set_aside
+        self.step.is_dirty |= bool(held.changed or held.cold_rows or set_aside.changed)
+        found, self.outgoing = self.outgoing, []
         found += messages(Output(self.shard.desk), dead, self.shard.through) if dead else []
         found += self.heartbeat()
         waiting = self.shard.waiting_count
         for out in outs:
-            self.watch.advanced(
-                self.step.name, out, self.shard.through, len(self.shard.held.orders), waiting
-            )
+            self.watch.advanced(self.step.name, out, self.shard.through, len(held.orders), waiting)
+        faults = [fault for out in outs for fault in out.faults]
+        self.watch.set_aside(self.step.name, len(set_aside.orders), faults)
         return [found], False
 
     def heartbeat(self) -> list[Outgoing]:

@@ -20,7 +20,7 @@ from dataflows.sink import KafkaSink, KafkaSinkPart, RollCall, Workers
 from dataflows.slot import SourceSettings
 from dataflows.source import EventsSource
 from dataflows.state.store import ShardStore
-from dataflows.steps import OrderStep, ResolveStep
+from dataflows.steps import OrderStep, Releases, ResolveStep
 
 # Resolver shards lie in the same store as order shards, under names of their own.
 NUMBER_SHARDS = [f"n{name[1:]}" for name in SHARDS]
@@ -37,6 +37,7 @@ class Track(msgspec.Struct, frozen=True):
     store: ShardStore
     producer: Producer
     watch: Watch
+    releases: Releases = {}
 
 
 def build(track: Track) -> Dataflow:
@@ -94,7 +95,13 @@ def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
 
     def build_step(resume: bytes | None) -> OrderStep:
         return OrderStep(
-            track.table, track.rules, track.store, track.source.slots, track.watch, resume
+            track.table,
+            track.rules,
+            track.store,
+            track.source.slots,
+            track.watch,
+            resume,
+            track.releases,
         )
 
     return build_step

@@ -38,6 +38,14 @@ class StateError(OrdertideError):
     """Stored state is damaged, foreign or from another layout."""
 
 
+class DamagedState(StateError):
+    """One stored blob or row is damaged, or of an unknown version; the store itself can be read."""
+
+
+class StoreUnavailable(StateError):
+    """The state store can't be read at all, whatever is asked for."""
+
+
 class UnknownOrder(OrdertideError):
     """No tier holds the order that was asked for."""
 

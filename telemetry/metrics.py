@@ -78,6 +78,10 @@ class Metrics:
             "state_store_waits", "Requests to the state's bucket without an answer, asked again."
         )
         self.state_bytes = self._gauge("state_bytes", "Size of the shard store.")
+        self.orders_set_aside = self._gauge(
+            "orders_set_aside", "Orders whose evaluation failed, set aside with their events."
+        )
+        self.set_asides = self._counter("set_asides", "Times an order was set aside.")
         self.live_orders = self._gauge("live_orders", "Orders in memory, embryos included.")
 
     def _count_what_is_said(self) -> None:

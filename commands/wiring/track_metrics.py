@@ -1,5 +1,6 @@
 """What `ordertide track` tells Prometheus and the probes."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,11 +10,13 @@ from typing import Self
 from commands.wiring.serving import health_server
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
-from dataflows.decoding import INTERNAL_FAULT
+from dataflows.core.set_aside import INTERNAL_FAULT, Fault
+from schemas.keys import split_order_key
 from schemas.settings.model import TelemetrySettings
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
+LOGGER = logging.getLogger("ordertide.track")
 STALLED_AFTER_S = 60.0
 
 
@@ -27,12 +30,17 @@ class TrackWatch:
         self.through: dict[str, int] = {}
         self.orders: dict[str, int] = {}
         self.waiting: dict[str, int] = {}
+        self.orders_set_aside: dict[str, int] = {}
+        self.traced: set[str] = set()  # reasons of faults whose trace is in the log
         self.barrier_at: float | None = None
         checks = {"dataflow": self.is_moving}
         self.server = health_server(self.metrics, checks, settings, "track")
         behind = self.metrics.stream_clock_behind_seconds
         behind.set_function(lambda: (now_ms() - self.clock()) / 1000 if self.through else 0.0)
         self.metrics.live_orders.set_function(lambda: float(sum(self.orders.values())))
+        self.metrics.orders_set_aside.set_function(
+            lambda: float(sum(self.orders_set_aside.values()))
+        )
         self.metrics.waiting.set_function(lambda: float(sum(self.waiting.values())))
         self.metrics.state_bytes.set_function(lambda: size_bytes(store))
 
@@ -97,13 +105,35 @@ class TrackWatch:
             metrics.duplicates.inc(out.duplicates)
             metrics.refused.inc(out.refused)
             for refusal in out.rejected:
-                metrics.rejected.labels(refusal.reason.code).inc()
+                metrics.rejected.labels(refusal.reason.code).inc(refusal.fact.counted)
         for _, alert in out.alerts:
             metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
         for _, action in out.actions:
             metrics.actions.labels(action.kind).inc()
         for rule in out.condition_faults:
             metrics.condition_faults.labels(rule).inc()
+
+    def set_aside(self, shard: str, count: int, faults: list[Fault]) -> None:
+        """So many orders of a shard are set aside; each new one is logged, each trace once."""
+        self.orders_set_aside[shard] = count
+        for fault in faults:
+            tenant, order_id = split_order_key(fault.key)
+            if fault.is_preview:
+                LOGGER.warning(
+                    "order %r of %r: its live document can't be made, %s; the order is evaluated "
+                    "when the watermark has reached its events",
+                    order_id, tenant, fault.reason,
+                )  # fmt: skip
+            else:
+                self.metrics.set_asides.inc()
+                LOGGER.error(
+                    "order %r of %r: set aside, %s; its events wait, all other orders go on: see "
+                    "'ordertide state set-aside'",
+                    order_id, tenant, fault.reason,
+                )  # fmt: skip
+            if fault.reason not in self.traced:
+                self.traced.add(fault.reason)
+                LOGGER.error("trace of %s:\n%s", fault.reason, fault.trace)
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
         """A resolver shard answered."""

@@ -1,6 +1,7 @@
 """The orders that a shard holds: live ones in a dict and a calendar, retired ones leaving."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dataflows.core.calendar import Calendar
 from dataflows.core.deadlines import NEVER
@@ -8,11 +9,20 @@ from dataflows.core.packing import Order, armed_at_of, pack
 from dataflows.core.snapshots import Cold
 
 
+class Stored(NamedTuple):
+    """An order's bytes in memory, and its row on the way to the cold, if there is one."""
+
+    live: bytes | None
+    row: bytes | None
+    has_row: bool
+
+
 class Holding:
     """Packed orders by key.
 
     `changed` are the keys changed since the last snapshot, `cold_rows` what is to be written to the
-    cold with it (None: to be deleted).
+    cold with it (None: to be deleted), `unreadable` the orders whose bytes could not be read when
+    they were restored.
     """
 
     def __init__(self, cold: Cold) -> None:
@@ -21,6 +31,7 @@ class Holding:
         self.orders: dict[str, bytes] = {}
         self.calendar = Calendar(self.armed_at)
         self.changed: set[str] = set()
+        self.unreadable: dict[str, Exception] = {}
         self.cold_rows: dict[str, bytes | None] = {}
 
     def find(self, key: str) -> bytes | None:
@@ -29,6 +40,21 @@ class Holding:
         if data is None:
             data = self.cold_of(key)
         return data
+
+    def stored(self, key: str) -> Stored:
+        """What is stored of an order, for `put_back`."""
+        return Stored(self.orders.get(key), self.cold_rows.get(key), key in self.cold_rows)
+
+    def put_back(self, key: str, before: Stored) -> None:
+        """Undo what was stored of an order since `stored`."""
+        if before.live is None:
+            self.orders.pop(key, None)
+        else:
+            self.orders[key] = before.live
+        if before.has_row:
+            self.cold_rows[key] = before.row
+        else:
+            self.cold_rows.pop(key, None)
 
     def put(self, order: Order, next_at: int, through: int, *, retired: bool) -> None:
         """Store an order, in memory with its next deadline armed, or in the cold."""
@@ -94,7 +120,12 @@ class Holding:
 
     def all_armed(self) -> Iterator[tuple[int, str]]:
         """(armed deadline, key) of the orders that have one; of all, as a start needs it."""
+        self.unreadable = {}
         for key, data in self.orders.items():
-            at = armed_at_of(data)
+            try:
+                at = armed_at_of(data)
+            except Exception as error:  # noqa: BLE001 - damage can raise anything; the shard sets the order aside
+                self.unreadable[key] = error
+                continue
             if at:
                 yield at, key

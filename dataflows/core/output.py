@@ -8,6 +8,7 @@ from dataflows.core.alerts import Desk, Transition
 from dataflows.core.documents import action_of, alert_of, audit, fault_entry, missed_of
 from dataflows.core.fact import Fact
 from dataflows.core.packing import Order
+from dataflows.core.set_aside import INTERNAL_FAULT, Fault
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected
 from schemas.instants import format_instant
@@ -32,7 +33,10 @@ class Refusal(NamedTuple):
 
 
 class Output:
-    """The lists of one advance, in the order in which things were said."""
+    """The lists of one advance, in the order in which things were emitted.
+
+    `faults` are of orders that could not be evaluated: see `dataflows.core.set_aside`.
+    """
 
     def __init__(self, desk: Desk) -> None:
         """Nothing yet."""
@@ -43,10 +47,24 @@ class Output:
         self.actions: list[tuple[str, Action]] = []
         self.audit: list[tuple[str, AuditEntry]] = []
         self.rejected: list[Refusal] = []
+        self.faults: list[Fault] = []
         self.condition_faults: list[str] = []  # the rules whose conditions could not be evaluated
         self.applied = 0
         self.duplicates = 0
         self.refused = 0
+
+    def add(self, other: "Output") -> None:
+        """Append what another one has."""
+        self.changes += other.changes
+        self.accepted += other.accepted
+        self.alerts += other.alerts
+        self.actions += other.actions
+        self.audit += other.audit
+        self.rejected += other.rejected
+        self.condition_faults += other.condition_faults
+        self.applied += other.applied
+        self.duplicates += other.duplicates
+        self.refused += other.refused
 
     def change(self, key: str, version: int, document: OrderDocument | None) -> None:
         """Publish an order; `version` is its count of changes."""
@@ -60,6 +78,15 @@ class Output:
     def reject(self, fact: Fact, reason: Rejected) -> None:
         """Hand a fact on to the dead letters."""
         self.rejected.append(Refusal(fact, reason))
+
+    def set_aside(self, key: str, at: int, reason: str) -> None:
+        """Write to the audit log that an order was set aside."""
+        detail = {"code": INTERNAL_FAULT, "reason": reason}
+        self.audit.append((key, audit(key, "order.set_aside", at, detail)))
+
+    def released(self, key: str, at: int) -> None:
+        """Write to the audit log that an order set aside is evaluated again."""
+        self.audit.append((key, audit(key, "order.released", at, {})))
 
     def took(self, order: Order, fact: Fact, *, refused: bool) -> None:
         """Note a fact that was applied, or a command that was refused."""

@@ -1,10 +1,16 @@
 """A shard: the live orders of one key range, in an ordinary dict and a calendar.
 
+Each order is evaluated into an output of its own, which counts only as a whole: what one order
+raises sets that order aside (`dataflows.core.set_aside`), and the others go on.
+
 Facts wait until the clock has reached their arrival; then each order is judged, arrival by arrival.
 What has arrived but not been reached by the clock shows in the order's live document all the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import msgspec
 
 from dataflows.core.alerts import Desk
 from dataflows.core.conflicts import by_arrival, conflicts, winners
@@ -12,23 +18,37 @@ from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import add, check_open, permitted
-from dataflows.core.fold import opened
+from dataflows.core.fold import opened, refold
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
 from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order
 from dataflows.core.preview import Preview
 from dataflows.core.rules import Rules
+from dataflows.core.set_aside import Fault, SetAsides, fault_of
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
-from schemas.errors import Rejected
+from schemas.errors import Rejected, StoreUnavailable
+
+Accept = Callable[[Output], None]
 
 
 class Shard:
     """The orders of one shard. Not thread-safe; one owner."""
 
-    def __init__(self, table: Lifecycle, rules: Rules, cold: Cold, generation: int = 0) -> None:
-        """Create an empty shard of a state of this generation; `cold` has its retired orders."""
+    def __init__(
+        self,
+        table: Lifecycle,
+        rules: Rules,
+        cold: Cold,
+        generation: int = 0,
+        accept: Accept = lambda _: None,
+    ) -> None:
+        """Create an empty shard of a state of this generation; `cold` has its retired orders.
+
+        `accept` is given the output of each order as soon as it is complete; what it raises is a
+        fault of that order too, so it may encode what is to be published.
+        """
         self.table = table
         self.rules = rules
         self.held = Holding(cold)
@@ -38,12 +58,19 @@ class Shard:
         self.fresh: dict[str, None] = {}  # orders of which something is to be shown
         self.previews: dict[str, Preview] = {}
         self.published: dict[str, int] = {}
+        self.accept = accept
+        self.set_aside = SetAsides()
+        self.releasing: list[str] = []
         self.through = 0
         self.publishing = True  # a replay asks for the documents once, at the end
 
     def offer(self, facts: Iterable[Fact]) -> None:
         """Take facts; they are applied when the clock has reached them."""
+        set_aside = self.set_aside.orders
         for fact in facts:
+            if fact.key in set_aside:
+                self.set_aside.keep(fact)
+                continue
             self.pending.setdefault(fact.key, []).append(fact)
             self.fresh[fact.key] = None
             self.previews.pop(fact.key, None)
@@ -52,14 +79,126 @@ class Shard:
         """Move the clock to `through` ms and say everything that follows; never moves back."""
         out = Output(self.desk)
         self.through = through = max(self.through, through)
+        for key, error in self.held.unreadable.items():
+            self.put_aside(key, through, fault_of(key, error), [], out)
+        self.held.unreadable = {}
+        for key in self.releasing:
+            self.release(key, through, out)
+        self.releasing = []
         for key in self.due(through):
-            self.judge(key, self.reached(key, through), through, out)
+            self.evaluate(key, through, out)
         if self.publishing:
             for key in self.fresh:
                 if key in self.pending:
-                    self.show(key, out)
+                    self.preview(key, out)
         self.fresh = {}
+        if self.set_aside.overflow:
+            self.refuse_overflow(out)
         return out
+
+    def attempt(self, key: str, work: Callable[[Output], None], out: Output) -> Fault | None:
+        """Do some work on one order, all of it or none; what it raised, if it raised.
+
+        Raises:
+            StoreUnavailable: the retired orders can't be read; no order is to blame.
+            MemoryError, OSError: neither.
+        """
+        mine = Output(self.desk)
+        before, published = self.held.stored(key), self.published.get(key)
+        try:
+            work(mine)
+            self.accept(mine)
+        except (StoreUnavailable, MemoryError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
+            self.held.put_back(key, before)
+            if published is None:
+                self.published.pop(key, None)
+            else:
+                self.published[key] = published
+            self.previews.pop(key, None)
+            return fault_of(key, error)
+        out.add(mine)
+        return None
+
+    def evaluate(self, key: str, through: int, out: Output) -> None:
+        """Bring an order up to the watermark, or set it aside before the arrival that raises."""
+        facts = self.reached(key, through)
+        if self.attempt(key, lambda mine: self.judge(key, facts, through, mine), out) is None:
+            return
+        # Again, a step at a time, so that what is kept doesn't depend on how many came at once.
+        self.previews.pop(key, None)
+        groups = list(by_arrival(facts))
+        for number, (arrival_at, group) in enumerate(groups):
+            for at, some in ((arrival_at - 1, []), (arrival_at, group)):
+                if fault := self.attempt(key, partial(self.judge, key, some, at), out):
+                    left = [fact for _, facts in groups[number:] for fact in facts]
+                    self.put_aside(key, arrival_at, fault, left, out)
+                    return
+        if fault := self.attempt(key, partial(self.judge, key, [], through), out):
+            self.put_aside(key, through, fault, [], out)
+
+    def put_aside(self, key: str, at: int, fault: Fault, facts: list[Fact], out: Output) -> None:
+        """Set an order aside; `facts` and those that the watermark hasn't reached wait with it."""
+        self.previews.pop(key, None)
+        self.published.pop(key, None)
+        waiting = [*facts, *self.pending.pop(key, [])]
+        self.set_aside.add(key, at, fault, self.digest, waiting)
+        out.faults.append(fault)
+        mine = Output(self.desk)
+        mine.set_aside(key, at, fault.reason)
+        self.accept(mine)
+        out.add(mine)
+
+    def release(self, key: str, through: int, out: Output) -> None:
+        """Evaluate an order that was set aside; if it raises again, it stays aside."""
+        released = self.set_aside.release(key)
+        if released.facts:
+            self.pending[key] = released.facts
+            self.fresh[key] = None
+        self.evaluate(key, through, out)
+        if released.digest != self.digest and key in self.held.orders:
+            self.reevaluate(key, out)
+        if again := self.set_aside.orders.get(key):
+            again.releases = released.releases + 1
+            return
+        mine = Output(self.desk)
+        mine.released(key, through)
+        self.accept(mine)
+        out.add(mine)
+
+    def reevaluate(self, key: str, out: Output) -> None:
+        """Settle a live order by the rules and lifecycle in force now; `at` is the watermark."""
+        if key in self.set_aside.orders:
+            return
+        if fault := self.attempt(key, lambda mine: self.settle_anew(key, mine), out):
+            self.put_aside(key, self.through, fault, [], out)
+
+    def settle_anew(self, key: str, out: Output) -> None:
+        """Fold a live order from its history, and settle it."""
+        order = opened(key, self.held.orders[key], self.table)
+        version = order.version
+        refold(order, self.table)
+        order.armed_at = 0
+        next_at, retired = self.settle(order, self.through, self.through, out)
+        self.held.put(order, next_at, self.through, retired=retired)
+        self.publish(order, version, retired=retired, out=out)
+
+    def refuse_overflow(self, out: Output) -> None:
+        """Refuse what exceeds the limits of facts that wait with orders set aside."""
+        mine = Output(self.desk)
+        for fact, reason in self.set_aside.refused():
+            mine.reject(fact, reason)
+        self.accept(mine)
+        out.add(mine)
+
+    def preview(self, key: str, out: Output) -> None:
+        """Publish an order with the facts ahead of the watermark, if that can be done.
+
+        What it raises sets nothing aside: only what the watermark has reached does.
+        """
+        if fault := self.attempt(key, lambda mine: self.show(key, mine), out):
+            out.faults.append(msgspec.structs.replace(fault, is_preview=True))
 
     def due(self, through: int) -> list[str]:
         """The orders that have something to be judged by `through`."""
@@ -69,7 +208,7 @@ class Shard:
             if facts[0].arrival_at <= through or any(f.arrival_at <= through for f in facts)
         ]
         if self.held.calendar.has_come(through):
-            known = set(keys)
+            known = {*keys, *self.set_aside.orders}
             keys += [key for key in self.held.calendar.due(through) if key not in known]
         return keys
 
@@ -191,7 +330,8 @@ class Shard:
     @property
     def waiting_count(self) -> int:
         """How many messages wait for the clock; one that several orders share counts once."""
-        return sum(fact.counted for facts in self.pending.values() for fact in facts)
+        pending = sum(fact.counted for facts in self.pending.values() for fact in facts)
+        return pending + self.set_aside.waiting_count
 
     @property
     def digest(self) -> str:
@@ -209,6 +349,7 @@ class Shard:
             digest=self.digest,
             orders=[(key, self.held.orders.get(key)) for key in keys],
             pending=[fact for facts in self.pending.values() for fact in facts],
+            set_aside=self.set_aside.snapshot(base=base),
         )
         self.held.changed = set()
         return found
@@ -216,6 +357,10 @@ class Shard:
     def restore(self, snapshots: list[Snapshot]) -> None:
         """Take the state of a base and the deltas after it."""
         self.held.restore([part.orders for part in snapshots])
+        for part in snapshots:
+            self.set_aside.restore(part.set_aside)
+        for key in self.set_aside.orders:
+            self.held.unreadable.pop(key, None)  # that is why it is set aside
         last = snapshots[-1]
         check_statuses(last.statuses, self.table)
         self.through = last.through

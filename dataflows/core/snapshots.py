@@ -6,6 +6,7 @@ import msgspec
 
 from dataflows.core.fact import Fact
 from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.set_aside import SetAside
 from schemas.errors import StateError
 
 
@@ -13,7 +14,12 @@ class Cold(Protocol):
     """Where retired orders lie."""
 
     def get(self, key: str) -> bytes | None:
-        """The packed order; None if there is none."""
+        """The packed order; None if there is none.
+
+        Raises:
+            StoreUnavailable: the table can't be read at all.
+            StateError: this order is damaged.
+        """
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -29,6 +35,7 @@ class Snapshot(msgspec.Struct, array_like=True):
     digest: str
     orders: list[tuple[str, bytes | None]]
     pending: list[Fact]
+    set_aside: list[tuple[str, SetAside | None]] = []  # None: released
 
 
 def check_statuses(stored: list[str], table: Lifecycle) -> None:

@@ -11,8 +11,10 @@ import msgspec
 
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
+from dataflows.core.output import Output
 from dataflows.core.packing import unpack
 from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.set_aside import Fault, fault_of
 from dataflows.core.shard import Shard
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
@@ -36,6 +38,7 @@ class Result(msgspec.Struct):
     actions: list[Action] = []
     audit: list[AuditEntry] = []
     rejected: list[Refused] = []
+    set_aside: list[Fault] = []
     counts: dict[str, int] = {}
 
 
@@ -81,6 +84,7 @@ class Judges:
         result.alerts += [alert for _, alert in out.alerts]
         result.actions += [action for _, action in out.actions]
         result.audit += [entry for _, entry in out.audit]
+        result.set_aside += [fault for fault in out.faults if not fault.is_preview]
         result.rejected += [Refused(r.reason.code, r.reason.reason, r.fact) for r in out.rejected]
         self.counts["applied"] += out.applied
         self.counts["duplicates"] += out.duplicates
@@ -98,14 +102,26 @@ class Judges:
         """All orders, retired ones included, with everything that was said."""
         for number, shard in self.shards.items():
             for key, data in {**self.cold[number], **shard.held.orders}.items():
-                order = unpack(key, data)
-                if order.version:
-                    self.result.orders.append(document(order, shard.desk))
-            self.counts["waiting"] += sum(
-                f.counted for facts in shard.pending.values() for f in facts
-            )
+                self.show(key, data, shard)
+            self.counts["waiting"] += shard.waiting_count
+            self.counts["set_aside"] += len(shard.set_aside.orders)
         self.result.counts = dict(self.counts)
         return self.result
+
+    def show(self, key: str, data: bytes, shard: Shard) -> None:
+        """Add the document of an order; one that has none is set aside."""
+        try:
+            order = unpack(key, data)
+            found = document(order, shard.desk) if order.version else None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
+            if key not in shard.set_aside.orders:
+                fault, out = fault_of(key, error), Output(shard.desk)
+                shard.put_aside(key, shard.through, fault, [], out)
+                self.result.set_aside.append(fault)
+                self.result.audit += [entry for _, entry in out.audit]
+            return
+        if found:
+            self.result.orders.append(found)
 
 
 def judge_here(

@@ -96,7 +96,21 @@ FLOW = (
     Panel(
         title="Waiting",
         queries=(Query("sum(ordertide_waiting)", "waiting"),),
-        meaning="For a number nobody registered yet, or for the clock.",
+        meaning="For a number nobody registered yet, for the clock, or with an order set aside.",
+    ),
+    Panel(
+        title="Orders set aside",
+        queries=(Query("sum(ordertide_orders_set_aside)", "set aside"),),
+        meaning="Their evaluation failed; 'ordertide state set-aside' lists them.",
+        red_above=0,
+    ),
+    Panel(
+        title="Conditions that can't be evaluated, in 10 minutes",
+        queries=(
+            Query("sum by (rule) (increase(ordertide_condition_faults_total[10m]))", "{{rule}}"),
+        ),
+        meaning="False for these orders; the audit log names them (condition.fault).",
+        stacked=True,
     ),
 )
 

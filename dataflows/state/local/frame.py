@@ -29,7 +29,7 @@ import zstandard
 
 from dataflows.state.local.old_numbers import holds_numbers, packed
 from dataflows.state.local.old_orders import holds_orders, repacked, repacked_blob
-from schemas.errors import StateError
+from schemas.errors import DamagedState
 
 FORMAT = 4
 PLAIN, ZSTD = 0, 1
@@ -121,16 +121,16 @@ def unframe(
     """The blob in `stored`, as one of `version_wanted`.
 
     Raises:
-        StateError: the bytes are damaged, or of a version that this one doesn't know.
+        DamagedState: the bytes are damaged, or of a version that this one doesn't know.
     """
     if len(stored) < HEADER.size:
-        raise StateError(f"{place}: cut off after {len(stored)} bytes; {WAY_OUT}")
+        raise DamagedState(f"{place}: cut off after {len(stored)} bytes; {WAY_OUT}")
     version, codec, said = HEADER.unpack_from(stored)
     payload = memoryview(stored)[HEADER.size :]
     if version != version_wanted:
         check_version(version, place, upgrades, version_wanted)
     if checksum(version, codec, payload, place) != said:
-        raise StateError(f"{place}: checksum differs; {WAY_OUT}")
+        raise DamagedState(f"{place}: checksum differs; {WAY_OUT}")
     blob = unsqueeze(codec, payload, place)
     for step in range(version, version_wanted):
         blob = upgrades[step](place, blob)
@@ -150,7 +150,7 @@ def check_version(
     ):
         return
     reason = f"stored in format {version}, this version reads format {version_wanted}"
-    raise StateError(f"{place}: {reason}; use the version that wrote it, or {WAY_OUT}")
+    raise DamagedState(f"{place}: {reason}; use the version that wrote it, or {WAY_OUT}")
 
 
 def unsqueeze(codec: int, payload: memoryview, place: Place) -> bytes:
@@ -162,11 +162,11 @@ def unsqueeze(codec: int, payload: memoryview, place: Place) -> bytes:
     if codec == PLAIN:
         return bytes(payload)
     if codec != ZSTD:
-        raise StateError(f"{place}: unknown codec {codec}; {WAY_OUT}")
+        raise DamagedState(f"{place}: unknown codec {codec}; {WAY_OUT}")
     try:
         return decompressor().decompress(payload)
     except zstandard.ZstdError as error:
-        raise StateError(f"{place}: {error}; {WAY_OUT}") from error
+        raise DamagedState(f"{place}: {error}; {WAY_OUT}") from error
 
 
 def decompressor() -> zstandard.ZstdDecompressor:
