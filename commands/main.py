@@ -18,6 +18,7 @@ COMMANDS = {
     "list": "commands.list_plugins",
     "load": "commands.load",
     "lookup": "commands.lookup",
+    "privacy": "commands.privacy.command",
     "rejected": "commands.rejected",
     "replay": "commands.replay",
     "size": "commands.size.command",

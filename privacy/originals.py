@@ -81,6 +81,21 @@ def open_rejected(data: bytes, keystore: KeyStore, headers: Headers = ()) -> byt
         return data
 
 
+def personal_in(data: bytes, headers: Headers = ()) -> list[tuple[Place, object]]:
+    """Every `personal` in JSON, with its place; none in what can't be read."""
+    found: list[tuple[Place, object]] = []
+
+    def treat(value: bytes, place: Place) -> bytes:
+        found.append((place, msgspec.json.decode(value)))
+        return value
+
+    try:
+        walk(data, around_of(headers), treat)
+    except UNREADABLE:
+        return []
+    return found
+
+
 def open_original(data: bytes, keystore: KeyStore) -> bytes:
     """What was sealed whole; raises like `open_rejected`."""
     try:

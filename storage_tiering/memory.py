@@ -66,6 +66,10 @@ class MemoryTier(Tier):
         timeline = by_time(list(held.events.values()))
         return Found(document=held.document, timeline=timeline, through=self.through)
 
+    def orders_of(self, tenant: str, customer_id: str) -> list[str]:
+        documents = [held.document for held in self.orders.values() if held.document]
+        return [d.order_id for d in documents if (d.tenant, d.customer_id) == (tenant, customer_id)]
+
     def expire(self, through_ms: int) -> None:
         self.through = max(through_ms, self.through or 0)
         limit = self.through - self.keep_ms

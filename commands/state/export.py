@@ -20,6 +20,7 @@ from dataflows.core.snapshots import Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
 from schemas.display import printable_json
 from schemas.keys import split_order_key
+from schemas.order import OrderDocument
 from telemetry.screen import show
 
 Form = Literal["documents", "packed"]
@@ -123,7 +124,7 @@ def stored_orders(
             yield Stored(row.key, files.reader.cold_order(shard, row), is_cold=True)
 
 
-def document_of(stored: Stored, desk: Desk) -> object:
+def document_of(stored: Stored, desk: Desk) -> OrderDocument:
     """The order as orders.changes shows it."""
     return document(opened(stored.key, stored.data, desk.table), desk)
 

@@ -120,6 +120,17 @@ class ParquetTier(Tier):
             through=self._sealed_through(partition),
         )
 
+    def orders_of(self, tenant: str, customer_id: str) -> list[str]:
+        found: dict[str, None] = {}
+        name = msgspec.json.encode(customer_id).decode()
+        for manifest in self._chains.manifests(self.settings.changes_topic):
+            rows = columns_of(self._chains.files, manifest, ("tenant", "order_id", "document"))
+            for of_tenant, order_id, text in rows:
+                if of_tenant == tenant and name in text:
+                    document = DOCUMENT.decode(text)
+                    found |= {order_id: None} if document.customer_id == customer_id else {}
+        return list(found)
+
     def expire(self, through_ms: int) -> None:
         self._through = max(through_ms, self._through or 0)
 

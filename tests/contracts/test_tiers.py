@@ -8,6 +8,7 @@ import pytest
 
 from deploy.stack.redis import Redis
 from schemas.order import AcceptedEvent, OrderDocument
+from storage_tiering.customers import Customers
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
 from storage_tiering.tier import EventRecord, Found, OrderRecord
 from tests import stack
@@ -142,6 +143,25 @@ def test_an_order_is_found_as_it_was_written(under_test: OpenTier, log: Log) -> 
 def test_a_tier_knows_what_it_takes_up(under_test: OpenTier, log: Log) -> None:
     write(under_test, log.changes(document()), log.events(accepted()))
     assert under_test.tier.size_bytes() >= under_test.tier.counts().size_bytes > 0
+
+
+def test_a_tier_lists_the_orders_of_a_customer_and_of_no_other(
+    under_test: OpenTier, log: Log
+) -> None:
+    if not isinstance(under_test.tier, Customers):
+        assert under_test.tier.name == "hot"  # it holds no more than the topics still do
+        return
+    asked = 'ann "小安"'
+    hers = [document(name, customer_id=asked) for name in ("a", "b")]
+    others = [
+        document("c", customer_id="ann"),
+        document("d"),
+        document("e", customer_id=asked, tenant="other"),
+        document("f", attributes={"note": asked}),
+    ]
+    write(under_test, log.changes(*hers, *others))
+    assert sorted(under_test.tier.orders_of("default", asked)) == ["a", "b"]
+    assert list(under_test.tier.orders_of("default", "nobody")) == []
 
 
 def test_an_unknown_order_is_none(under_test: OpenTier, log: Log) -> None:

@@ -36,6 +36,8 @@ LOGGER = logging.getLogger("ordertide.storage_tiering")
 KEEP_MS = 92 * DAY_MS
 REFRESH_EVERY_S = 1.0
 
+MOST_HITS = 10_000  # index.max_result_window
+
 
 class ElasticTier(Tier, Letters):
     """Orders and events of the periods that ended less than `keep_ms` of stream time ago.
@@ -130,6 +132,12 @@ class ElasticTier(Tier, Letters):
         return [
             document_in(source) for source in self.searches.newest(wanted, updated_since, limit)
         ]
+
+    def orders_of(self, tenant: str, customer_id: str) -> list[str]:
+        """At most the 10,000 that were changed last, as many as a search returns."""
+        wanted = {"tenant": tenant, "customer_id": customer_id}
+        found = self.searches.newest(wanted, None, MOST_HITS)
+        return [document_in(source).order_id for source in found]
 
     def expire(self, through_ms: int) -> None:
         self._through = max(through_ms, self._through or through_ms)

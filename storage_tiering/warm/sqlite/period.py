@@ -89,6 +89,11 @@ class PeriodFile:
         )
         return self.database.read(query, (*asked.values(), wanted.limit))
 
+    def of_customer(self, customer_id: str) -> list[bytes]:
+        """The documents that name a customer; read from all, as there is no index for it."""
+        query = "SELECT doc FROM orders WHERE json_extract(CAST(doc AS TEXT), '$.customer_id') = ?"
+        return [doc for (doc,) in self.database.read(query, (customer_id,))]
+
     def counts(self) -> tuple[int, int]:
         """(orders, events)."""
         query = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM events)"

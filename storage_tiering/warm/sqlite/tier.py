@@ -101,6 +101,16 @@ class SqliteTier(Tier):
         rows.sort(key=lambda row: (-row[0], row[1]))
         return [DOCUMENT.decode(document) for _, _, document in rows[:limit]]
 
+    def orders_of(self, tenant: str, customer_id: str) -> list[str]:
+        documents = [
+            document for file in self._files() for document in file.of_customer(customer_id)
+        ]
+        return [
+            document.order_id
+            for document in map(DOCUMENT.decode, documents)
+            if (document.tenant, document.customer_id) == (tenant, customer_id)
+        ]
+
     def expire(self, through_ms: int) -> None:
         self._unplaced.advance(through_ms)
         for file in self._files():

@@ -1,0 +1,1 @@
+"""`ordertide privacy`: the personal data of a customer."""
