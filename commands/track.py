@@ -31,6 +31,7 @@ from commands.cluster import FENCED, Member, end_with, lock_state
 from commands.hosts import on_hosts
 from commands.track_clock import BEGIN_ANEW, end_member, now_ms, start_again, watched
 from commands.track_store import STORE, Waits, lock_of, open_store
+from commands.wiring.releases import read_releases
 from commands.wiring.track_metrics import TrackWatch
 from commands.workers import together
 from dataflows.core.intake import Intake
@@ -323,7 +324,13 @@ def assemble(
         note=lambda slot, state: store.note(EVENTS, slot_key(slot), state),
     )
     return Track(
-        table=table, rules=rules, source=source, store=store, producer=producer, watch=watch
+        table=table,
+        rules=rules,
+        source=source,
+        store=store,
+        producer=producer,
+        watch=watch,
+        releases=read_releases(Path(settings.track.folder)),
     )
 
 

@@ -11,12 +11,16 @@ import msgspec
 from commands.state.export import Form, export
 from commands.state.files import STORE, open_files
 from commands.state.inspect import inspect, text_of
+from commands.state.set_aside import list_set_aside, release
+from commands.state.set_aside import text_of as text_of_set_aside
 from commands.state.verify import verify
 from commands.track import path_of
 from commands.track_store import journal_of, place_of
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
+from schemas.display import printable
+from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import read_settings
 from telemetry.screen import show, show_json
 
@@ -44,7 +48,8 @@ def command() -> None:
     """Look into the shard store of `track`, check it, export its orders.
 
     The store is only read, and can be in use meanwhile: what is shown is one moment of it. SQLite's
-    log beside the file grows as long as a command takes, and shrinks after it.
+    log beside the file grows as long as a command takes, and shrinks after it. `release` writes a
+    request beside it.
     """
 
 
@@ -122,6 +127,49 @@ def export_command(
     with open_files(used, store) as files:
         written = export(files, table, rules, form, out, only_cold=only_cold)
     show(f"{written} orders written", err=True)
+
+
+@command.command("set-aside")
+@files_options
+@click.option("--json", "as_json", is_flag=True, help="as one JSON document")
+def set_aside_command(settings: Path | None, store: Path | None, *, as_json: bool) -> None:
+    """List the orders set aside, as their evaluation failed: since when, why, what waits.
+
+    \b
+    ordertide state set-aside --settings ordertide.toml
+    ordertide state set-aside --settings ordertide.toml --json | jq -r '.[].order_id'
+    """
+    with open_files(read_settings(settings), store) as files:
+        found = list_set_aside(files)
+    show_json(msgspec.json.encode(found)) if as_json else show(text_of_set_aside(found))
+
+
+@command.command("release")
+@files_options
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
+@click.argument("order_id", metavar="ORDER")
+def release_command(settings: Path | None, store: Path | None, tenant: str, order_id: str) -> None:
+    """Release an order that is set aside: its events are applied when `track` starts next.
+
+    The order is evaluated on a copy first, by this version and the rules of the settings: if that
+    raises, it stays aside, and the exit code is 1. The request lies beside the state file; with
+    several hosts, request it on each.
+
+    \b
+    ordertide state release --settings ordertide.toml A-1001
+    """
+    used = read_settings(settings)
+    table = read_lifecycle(path_of(used.track.lifecycle))
+    rules = read_rules(path_of(used.track.rules), table)
+    with open_files(used, store) as files:
+        trial = release(files, table, rules, tenant, order_id)
+        used_by = files.in_use_by
+    name = f"order {printable(order_id)} of {printable(tenant)}"
+    if trial.reason is not None:
+        show(f"{name}: stays set aside, it would raise again: {trial.reason}", err=True)
+        sys.exit(FAULTY)
+    start = f"restart it (process {used_by})" if used_by else "start it"
+    show(f"{name}: {trial.events} events are applied when 'ordertide track' starts next; {start}")
 
 
 @command.command("fetch")

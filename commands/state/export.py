@@ -16,6 +16,7 @@ from dataflows.core.documents import document
 from dataflows.core.fold import opened
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
+from dataflows.core.set_aside import fault_of
 from dataflows.core.snapshots import Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
 from schemas.display import printable_json
@@ -91,7 +92,13 @@ def lines(
     orders, last = read_orders(files.reader, shard, links)
     desk = desk_of(last, table, rules, files.reader.generation) if form == "documents" else None
     for stored in stored_orders(files, shard, orders, links[-1].sequence, only_cold=only_cold):
-        yield encode(packed(stored) if desk is None else document_of(stored, desk))
+        try:
+            line = encode(packed(stored) if desk is None else document_of(stored, desk))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
+            reason = fault_of(stored.key, error).reason
+            show(f"order {stored.key!r}: left out, it has no document: {reason}", err=True)
+            continue
+        yield line
 
 
 def desk_of(last: Snapshot, table: Lifecycle, rules: Rules, generation: int) -> Desk:

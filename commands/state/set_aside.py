@@ -1,0 +1,191 @@
+"""Orders set aside: `ordertide state set-aside` and `ordertide state release`."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from commands.state.contents import from_last_base, holds_numbers, parts
+from commands.state.files import StateFiles, shown
+from commands.wiring.releases import read_releases, write_releases
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.output import Output
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.rules import Rules
+from dataflows.core.set_aside import SetAside
+from dataflows.core.shard import Shard
+from dataflows.core.snapshots import Snapshot
+from dataflows.output_messages import messages
+from dataflows.state.local.chain import Link
+from dataflows.steps import decode_snapshot
+from schemas.display import printable
+from schemas.errors import StateError
+from schemas.instants import format_instant
+from schemas.keys import order_key, split_order_key
+
+
+class SetAsideView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order set aside; `since` is the arrival or watermark that raised, `waiting` its events.
+
+    `releases` is how often it was released and raised again; with `is_requested` it is released
+    when `track` starts next.
+    """
+
+    tenant: str
+    order_id: str
+    since: str
+    reason: str
+    waiting: int
+    releases: int
+    is_requested: bool
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """The outcome of releasing an order on a copy: how many events were applied, or the reason."""
+
+    events: int
+    reason: str | None
+
+
+class Rows:
+    """The retired orders of a shard, read from a state file."""
+
+    def __init__(self, files: StateFiles, shard: str, sequence: int) -> None:
+        """Read what a resume at `sequence` finds."""
+        self.files, self.shard, self.sequence = files, shard, sequence
+
+    def get(self, key: str) -> bytes | None:
+        """The packed order; None if there is none."""
+        for row in self.files.reader.cold_at(self.shard, self.sequence):
+            if row.key == key:
+                return self.files.reader.cold_order(self.shard, row)
+        return None
+
+
+def list_set_aside(files: StateFiles) -> list[SetAsideView]:
+    """Every order set aside, the longest first.
+
+    Raises:
+        StateError: a blob is damaged.
+    """
+    names = [name for name in files.reader.shards() if not holds_numbers(name)]
+    requests = read_releases(files.reader.path.parent)
+    found = []
+    for shard in shown(names, "reading shards", len(names)):
+        for key, order in set_aside_in(snapshots_of(files, shard)).items():
+            tenant, order_id = split_order_key(key)
+            found.append(
+                SetAsideView(
+                    tenant=tenant,
+                    order_id=order_id,
+                    since=format_instant(order.since_at),
+                    reason=order.reason,
+                    waiting=len(order.facts),
+                    releases=order.releases,
+                    is_requested=requests.get(key) == mark_of(order),
+                )
+            )
+    return sorted(found, key=lambda view: (view.since, view.tenant, view.order_id))
+
+
+def release(files: StateFiles, table: Lifecycle, rules: Rules, tenant: str, order_id: str) -> Trial:
+    """Evaluate an order set aside on a copy; where that succeeds, request its release.
+
+    Raises:
+        StateError: the order isn't set aside, a blob is damaged, or the request can't be written.
+    """
+    key = order_key(tenant, order_id)
+    shard = SHARDS[shard_of(key)]
+    snapshots = snapshots_of(files, shard) if shard in files.reader.shards() else []
+    order = set_aside_in(snapshots).get(key)
+    if order is None:
+        message = (
+            f"order {order_id!r} of {tenant!r}: isn't set aside; "
+            "'ordertide state set-aside' lists the orders that are"
+        )
+        raise StateError(message)
+    trial = tried(files, shard, snapshots, key, table, rules)
+    if trial.reason is None:
+        folder = files.reader.path.parent
+        still = {view_key(view): view for view in list_set_aside(files) if view.is_requested}
+        requests = {key: mark for key, mark in read_releases(folder).items() if key in still}
+        write_releases(folder, {**requests, key: mark_of(order)})
+    return trial
+
+
+def tried(
+    files: StateFiles,
+    shard: str,
+    snapshots: Sequence[Snapshot],
+    key: str,
+    table: Lifecycle,
+    rules: Rules,
+) -> Trial:
+    """Release an order in a copy of its shard."""
+    links = resumed_links(files, shard)
+    copy = Shard(table, rules, Rows(files, shard, links[-1].sequence), accept=encoded)
+    copy.restore(list(snapshots))
+    out = Output(copy.desk)
+    waiting = len(copy.set_aside.orders[key].facts)
+    copy.release(key, copy.through, out)
+    again = copy.set_aside.orders.get(key)
+    return Trial(waiting, again.reason if again else None)
+
+
+def encoded(out: Output) -> None:
+    """Encode an output as `track` would; what that raises is a fault of the order."""
+    messages(out, [], 0)
+
+
+def snapshots_of(files: StateFiles, shard: str) -> list[Snapshot]:
+    """What a resume gives an order shard; nothing where it has no base."""
+    links = resumed_links(files, shard)
+    return list(parts(files.reader, shard, links, decode_snapshot)) if links else []
+
+
+def resumed_links(files: StateFiles, shard: str) -> Sequence[Link]:
+    """The blobs that a resume reads."""
+    state = files.states().get(shard)
+    held = files.reader.held(shard).links
+    return from_last_base(
+        [link for link in held if state is None or link.sequence <= state.pointer.sequence]
+    )
+
+
+def set_aside_in(snapshots: Sequence[Snapshot]) -> dict[str, SetAside]:
+    """The orders set aside after a base and its deltas."""
+    found: dict[str, SetAside] = {}
+    for snapshot in snapshots:
+        for key, order in snapshot.set_aside:
+            if order is None:
+                found.pop(key, None)
+            else:
+                found[key] = order
+    return found
+
+
+def mark_of(order: SetAside) -> tuple[int, int]:
+    """What tells this setting aside of the order from others."""
+    return order.since_at, order.releases
+
+
+def view_key(view: SetAsideView) -> str:
+    """The key of an order."""
+    return order_key(view.tenant, view.order_id)
+
+
+def text_of(views: Sequence[SetAsideView]) -> str:
+    """For people: a line an order."""
+    if not views:
+        return "no order is set aside"
+    return "\n".join([f"{len(views)} orders set aside", *lines(views)])
+
+
+def lines(views: Sequence[SetAsideView]) -> Iterator[str]:
+    """A line an order."""
+    for view in views:
+        tried_before = f", released {view.releases} times in vain" if view.releases else ""
+        requested = "; released when track starts next" if view.is_requested else ""
+        yield printable(
+            f"{view.order_id} ({view.tenant}) since {view.since}, {view.waiting} events wait"
+            f"{tried_before}: {view.reason}{requested}"
+        )

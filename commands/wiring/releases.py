@@ -1,0 +1,67 @@
+"""Requests to release orders that are set aside: a file beside the state, read when `track` starts.
+
+`track` owns the state, so a request is not written into it. A request names the order as it was
+set aside, and has no effect on an order that was set aside anew meanwhile.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from dataflows.steps import Releases
+from schemas.errors import StateError
+from schemas.keys import order_key, split_order_key
+
+FILE = "release.json"
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to be released; `since_at` (ms) and `releases` tell which setting aside is meant."""
+
+    tenant: str
+    order_id: str
+    since_at: int
+    releases: int
+
+
+decode = msgspec.json.Decoder(list[Request]).decode
+
+
+def read_releases(folder: Path) -> Releases:
+    """The requests in a state folder.
+
+    Raises:
+        StateError: the file can't be read.
+    """
+    path = folder / FILE
+    try:
+        requests = decode(path.read_bytes()) if path.exists() else []
+    except (OSError, msgspec.DecodeError) as error:
+        message = f"{path}: not readable, {error}; remove it and request the releases again"
+        raise StateError(message) from error
+    return {order_key(one.tenant, one.order_id): (one.since_at, one.releases) for one in requests}
+
+
+def write_releases(folder: Path, releases: Releases) -> None:
+    """Write the requests in place of those that are there; only the owner can read them.
+
+    Raises:
+        StateError: the folder can't be written.
+    """
+    path = folder / FILE
+    begun = path.with_name(f"{FILE}.begun")
+    try:
+        begun.unlink(missing_ok=True)
+        begun.touch(mode=0o600)  # it names orders
+        begun.write_bytes(msgspec.json.format(msgspec.json.encode(list(requests_of(releases)))))
+        begun.replace(path)
+    except OSError as error:
+        message = f"{path}: can't be written, {error.strerror}; make the folder writable"
+        raise StateError(message) from error
+
+
+def requests_of(releases: Releases) -> Iterable[Request]:
+    """The requests as the file has them."""
+    for key, (since_at, count) in sorted(releases.items()):
+        yield Request(*split_order_key(key), since_at, count)

@@ -1,0 +1,205 @@
+"""An order that raises is set aside by a real flow, survives restarts, is listed and released."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from broker.consume import read_all
+from commands.state.command import command
+from dataflows.core.routing import SHARDS, shard_of
+from dataflows.state.local.frame import Place, frame, squeeze, unframe
+from dataflows.state.local.reader import StateReader
+from dataflows.steps import decode_snapshot
+from schemas import topics
+from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
+from tests.dataflow.engine import Engine, Json
+
+STARTED_AT = parse_instant("2026-01-01T00:00:00Z")
+ORDERS = ("A1", "A2", "A3")
+encode = msgspec.msgpack.Encoder().encode
+
+
+def event(order_id: str, code: str, at: int, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
+    return {
+        "event_id": f"{order_id}-{code}-{at}",
+        "order_id": order_id,
+        "status_code": code,
+        "timestamp": format_instant(at),
+        "source": "shop",
+        **fields,
+    }
+
+
+def change_order(store: Path, key: str, change: Callable[[bytes], bytes]) -> bytes:
+    """Replace an order in all blobs that hold it, each with its right checksum; what was there."""
+    shard = SHARDS[shard_of(key)]
+    reader = StateReader(store)
+    name = reader.meta.store
+    reader.close()
+    before: bytes | None = None
+    database = sqlite3.connect(store)
+    with database:
+        query = "SELECT sequence, run, stored FROM blobs WHERE shard = ?"
+        for sequence, run, stored in database.execute(query, (shard,)).fetchall():
+            place = Place(name, shard, sequence, run)
+            snapshot = decode_snapshot(unframe(stored, place))
+            for number, (found, data) in enumerate(snapshot.orders):
+                if found == key and data is not None:
+                    before = data
+                    snapshot.orders[number] = (key, change(data))
+            changed = frame(*squeeze(encode(snapshot)), place)
+            database.execute(
+                "UPDATE blobs SET stored = ? WHERE shard = ? AND sequence = ?",
+                (changed, shard, sequence),
+            )
+    database.close()
+    assert before is not None, "the order is in no blob"
+    return before
+
+
+def documents(engine: Engine) -> dict[str, Json]:
+    """The last document of each order."""
+    return {
+        (message.key or b"").decode(): json.loads(message.value)
+        for message in read_all(engine.connection, topics.ORDERS_CHANGES)
+        if message.value is not None
+    }
+
+
+def audited(engine: Engine, what: str) -> list[str]:
+    entries = [json.loads(m.value or b"") for m in read_all(engine.connection, topics.ORDERS_AUDIT)]
+    return [entry["order_id"] for entry in entries if entry["what"] == what]
+
+
+def state(engine: Engine, *arguments: str) -> Result:
+    path = engine.folder / "settings.toml"
+    path.write_text(engine.settings(), "utf-8")
+    return CliRunner().invoke(command, [arguments[0], "--settings", str(path), *arguments[1:]])
+
+
+def pass_to(engine: Engine, at: int) -> None:
+    engine.tick(at)
+    engine.wait_for_clock(at)
+    engine.wait_for_barrier()
+
+
+@pytest.mark.parametrize("broken", [b"", b"\xdc\0\x12\x02 cut off"], ids=["empty", "cut off"])
+def test_a_broken_order_in_the_store_is_set_aside_and_released_when_it_is_mended(
+    engine: Engine, broken: bytes
+) -> None:
+    store = engine.folder / "track" / "shards.sqlite"
+    engine.feed([event(order, "PAID", STARTED_AT) for order in ORDERS])
+    engine.start()
+    pass_to(engine, STARTED_AT + HOUR_MS)
+    engine.stop()
+    whole = change_order(store, "A2", lambda _: broken)
+
+    engine.start()
+    engine.feed([event(order, "SHIPPED", STARTED_AT + 2 * HOUR_MS) for order in ORDERS])
+    pass_to(engine, STARTED_AT + DAY_MS)
+    metrics = engine.metrics()
+    assert metrics["orders_set_aside"] == metrics["set_asides_total"] == 1
+    assert metrics["waiting"] == 1
+    found = documents(engine)
+    assert [found[order]["status"] for order in ORDERS] == ["SHIPPED", "PAID", "SHIPPED"]
+    engine.kill()
+
+    engine.start()  # the mark is part of the state
+    engine.feed([event("A2", "DELIVERED", STARTED_AT + 30 * HOUR_MS)])
+    pass_to(engine, STARTED_AT + 2 * DAY_MS)
+    metrics = engine.metrics()
+    assert (metrics["orders_set_aside"], metrics["set_asides_total"]) == (1, 0)
+    assert metrics["waiting"] == 2
+    listed = json.loads(state(engine, "set-aside", "--json").output)
+    assert [(one["order_id"], one["waiting"]) for one in listed] == [("A2", 2)]
+    engine.stop()
+    assert engine.said().count("order 'A2' of 'default': set aside") == 1
+
+    refused = state(engine, "release", "A2")
+    assert refused.exit_code == 1
+    assert "it would raise again" in refused.output
+    change_order(store, "A2", lambda _: whole)
+    released = state(engine, "release", "A2")
+    assert released.exit_code == 0, released.output
+    assert "2 events are applied when 'ordertide track' starts next" in released.output
+    assert "released when track starts next" in state(engine, "set-aside").output
+
+    engine.start()
+    pass_to(engine, STARTED_AT + 3 * DAY_MS)
+    assert engine.metrics()["orders_set_aside"] == engine.metrics()["waiting"] == 0
+    assert documents(engine)["A2"]["status"] == "DELIVERED"
+    engine.stop()
+    assert "no order is set aside" in state(engine, "set-aside").output
+    assert audited(engine, "order.set_aside") == audited(engine, "order.released") == ["A2"]
+
+
+def test_an_order_that_is_not_set_aside_is_not_released(engine: Engine) -> None:
+    engine.feed([event("A1", "PAID", STARTED_AT)])
+    engine.start()
+    pass_to(engine, STARTED_AT + HOUR_MS)
+    engine.stop()
+    result = state(engine, "release", "A1")
+    assert result.exit_code != 0
+    assert "order 'A1' of 'default': isn't set aside" in str(result.exception)
+    assert not (engine.folder / "track" / "release.json").exists()
+
+
+RULES = """
+version = 1
+[attributes]
+parts = {{type = "int"}}
+[[rule]]
+id = "exploding"
+statuses = ["PAID", "SHIPPED"]
+anchor = "condition"
+when = "{when}"
+severity = "overdue"
+[[rule]]
+id = "late"
+statuses = ["PAID"]
+anchor = "milestone PAID"
+after = "1h"
+severity = "warning"
+"""
+
+
+def exploding() -> str:
+    """A condition of a million iterations, for orders with the attribute."""
+    text = "true"
+    for number in range(6):
+        text = f"[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].all(v{number}, {text})"
+    return f"has(order.parts) && {text}"
+
+
+def test_a_condition_that_exceeds_its_budget_is_false_and_the_flow_goes_on(
+    engine: Engine, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES.format(when=exploding()), "utf-8")
+    engine.track["rules"] = str(rules)
+    engine.feed(
+        [
+            event("A1", "PAID", STARTED_AT, attributes={"parts": 1}),
+            event("A2", "PAID", STARTED_AT),
+            event("A1", "SCAN", STARTED_AT + 1),
+        ]
+    )
+    engine.start()
+    pass_to(engine, STARTED_AT + 2 * HOUR_MS)
+    assert engine.metrics()['condition_faults_total{rule="exploding"}'] == 2
+    engine.kill()
+    engine.start()
+    engine.feed([event("A1", "SHIPPED", STARTED_AT + 3 * HOUR_MS)])
+    pass_to(engine, STARTED_AT + DAY_MS)
+    engine.stop()
+    found = documents(engine)
+    assert found["A1"]["status"] == "SHIPPED"
+    assert [alert["rule"] for alert in found["A2"]["open_alerts"]] == ["late"]
+    assert audited(engine, "condition.fault") == ["A1"]
+    assert audited(engine, "order.set_aside") == []
