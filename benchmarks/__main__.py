@@ -8,6 +8,7 @@ python -m benchmarks --only dataflow --kafka --orders 100000,1000000
 python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
+python -m benchmarks transactions          a transaction an epoch beside none
 python -m benchmarks workers               two workers beside one
 python -m benchmarks compare               the same job in other systems, which it fetches
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
@@ -34,6 +35,7 @@ from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.profiling import profile_core
 from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
+from benchmarks.transactions import transactions
 from benchmarks.workers import workers
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -153,6 +155,7 @@ main.add_command(deadlines)
 main.add_command(flashsale)
 main.add_command(longlives)
 main.add_command(recovery)
+main.add_command(transactions)
 
 if __name__ == "__main__":
     main()

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from benchmarks.events import Arrived, to_json
 from broker.connect import Connection
 from broker.errors import PASSING
+from broker.fetcher import BATCH_MESSAGES, Fetcher
 from broker.produce import Producer
 
 POLL_S = 0.02
@@ -65,10 +66,17 @@ class Flow:
         self.command, self.root = command, root
         self.producer = Producer(connection)
         self.log = Path(f"{names.topic}.log")
-        self.client = Consumer({**connection.config("consumer"), "group.id": "benchmarks"})
+        self.fetcher = Fetcher(connection, "benchmarks")
+        self.client = self.fetcher.client
+        # Markers of transactions take offsets as well, so on a real Kafka messages are counted.
+        self.counts_offsets = connection.embedded
+        self.count = 0
         found = self.client.list_topics(names.out, timeout=ANSWER_TIMEOUT_S).topics[names.out]
         self.partitions = [TopicPartition(names.out, number) for number in found.partitions]
         self.before = self.written_before()
+        if not self.counts_offsets:
+            self.client.assign(self.ends())
+            self.before = 0
         self.sent = 0
         self.process = self.start()
 
@@ -84,22 +92,34 @@ class Flow:
             )
 
     def written_before(self) -> int:
-        """As `written`; a topic that was just made may take a moment to have leaders."""
+        """The offsets so far; a topic that was just made may take a moment to have leaders."""
         give_up_at_s = time.monotonic() + LEADERS_WITHIN_S
         while True:
             try:
-                return self.written()
+                return sum(partition.offset for partition in self.ends())
             except KafkaException as failed:
                 if failed.args[0].name() not in PASSING or time.monotonic() > give_up_at_s:
                     raise
                 time.sleep(POLL_S)
 
     def written(self) -> int:
-        """How many messages its output holds or has held."""
-        return sum(
-            self.client.get_watermark_offsets(partition, timeout=ANSWER_TIMEOUT_S)[1]
-            for partition in self.partitions
-        )
+        """How many messages its output holds or has held, of a real Kafka since the start."""
+        if self.counts_offsets:
+            return sum(partition.offset for partition in self.ends())
+        while messages := self.fetcher.fetch(BATCH_MESSAGES, 0):
+            self.count += len(messages)
+        return self.count
+
+    def ends(self) -> list[TopicPartition]:
+        """The partitions of its output, at their ends."""
+        return [
+            TopicPartition(
+                each.topic,
+                each.partition,
+                self.client.get_watermark_offsets(each, timeout=ANSWER_TIMEOUT_S)[1],
+            )
+            for each in self.partitions
+        ]
 
     def round(self, lines: Sequence[Line], ticks: Sequence[bytes]) -> Pace:
         """Feed `lines`, and `ticks`, one for each partition; wait for all of their outputs."""

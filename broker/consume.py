@@ -1,5 +1,6 @@
 """Reading from the broker: one partition, as a member of a group, or a whole topic once."""
 
+import time
 from collections.abc import Iterator
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -10,6 +11,8 @@ from broker.group import GroupReader
 from broker.partition import PartitionReader
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
+
+POLL_S = 1.0
 
 __all__ = ["GroupReader", "Headers", "Message", "PartitionReader", "read_all"]
 
@@ -33,8 +36,15 @@ def read_all(connection: Connection, topic: str, stall_s: float = 30.0) -> Itera
         held = held_offsets(fetcher, topic)
         unread |= {partition: high for partition, (low, high) in held.items() if low < high}
         fetcher.client.assign([TopicPartition(topic, p, held[p][0]) for p in unread])
+        progress_at_s, left = time.monotonic(), len(unread)
         while unread:
-            messages = fetcher.fetch(BATCH_MESSAGES, 0) or fetcher.fetch(BATCH_MESSAGES, stall_s)
+            messages = fetcher.fetch(BATCH_MESSAGES, 0)
+            if unread and not messages:  # the last end may just have been reached by a marker
+                messages = fetcher.fetch(BATCH_MESSAGES, POLL_S)
+            if messages or len(unread) < left:
+                progress_at_s, left = time.monotonic(), len(unread)
+            elif time.monotonic() - progress_at_s >= stall_s:
+                raise Busy(f"topic {topic}: nothing came for {stall_s:.0f} s")
             yield from (m for m in messages if m.offset < held[m.partition][1])
             for message in messages:
                 reached(topic, message.partition, message.offset + 1)

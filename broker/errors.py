@@ -9,6 +9,10 @@ class DeliveryFailed(OrdertideError):
     """A message that was handed over will not arrive: go back to the last known good state."""
 
 
+class EpochAborted(DeliveryFailed):
+    """Nothing of the epoch's outputs will arrive, and a start from the last epoch mends it."""
+
+
 class OffsetLost(OrdertideError):
     """The offset to read from is not in the partition (any more, or not yet)."""
 
@@ -18,7 +22,14 @@ class TopicMissing(OrdertideError):
 
 
 class Fenced(OrdertideError):
-    """Another run has taken over: what this one has not flushed is not its to write."""
+    """Another run has taken over: what this one has not flushed is not its to write.
+
+    `producer` names the one that the broker refused, if it was the broker that noticed.
+    """
+
+    def __init__(self, message: str, producer: str = "") -> None:
+        super().__init__(message)
+        self.producer = producer
 
 
 class BrokerFailed(OrdertideError):

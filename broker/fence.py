@@ -3,10 +3,13 @@
 The token is the run number that the lease's holder commits as the group's offset (broker.lease).
 Every run takes the next one before it touches the state. A worker reads the offset back without
 being a member of the group, so no process has to vouch for another, and no clocks are compared.
+What a paused worker's client has queued is refused by the broker: `fence_writers`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 
 import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
@@ -15,6 +18,8 @@ from broker.connect import Connection
 from broker.errors import PASSING, refusal
 from broker.lease import ANSWER_TIMEOUT_S, PARTITION, VERIFY_EVERY_S, LeaseLost, lease_group
 from broker.outage import OUTAGE
+from broker.produce import Producer
+from broker.transactions import IDS, transactional_id
 from schemas.errors import Busy, OrdertideError
 
 
@@ -78,3 +83,46 @@ class Fence:
             return refusal(f"group {self.group}", error)
         OUTAGE.failed(f"group {self.group}: {error.str()}")
         return Busy(f"flow {self.flow}: the fencing token is not confirmed: {error.str()}")
+
+
+def fence_writers(connection: Connection, flow: str, stopping: Callable[[], bool]) -> None:
+    """Fence every producer that an earlier run of `flow` may have left: half a second.
+
+    All ids, as that run may have had more workers. An embedded broker has no transactions.
+
+    Raises:
+        Busy: `stopping` returned True. BrokerFailed: the broker refuses.
+    """
+    if connection.embedded:
+        return
+
+    def fence(worker: int) -> None:
+        initialise(connection, transactional_id(flow, worker), stopping)
+
+    with ThreadPoolExecutor(IDS, thread_name_prefix="fence") as pool:
+        for _ in pool.map(fence, range(IDS)):
+            pass
+
+
+@contextmanager
+def settled(connection: Connection, name: str, verify: Callable[[], None]) -> Iterator[None]:
+    """At a clean end, wait until readers see all that the producer `name` has committed.
+
+    A commit returns when it is decided, some ms before its markers are written. `name` is closed by
+    then; `verify` raises where it is another run's. No answer from the broker ends the wait.
+    """
+    yield
+    with suppress(Busy):
+        initialise(connection, name, lambda: True, verify)
+
+
+def initialise(
+    connection: Connection,
+    name: str,
+    stopping: Callable[[], bool],
+    verify: Callable[[], None] | None = None,
+) -> None:
+    """Fence the producer `name`; the broker answers once its last transaction is complete."""
+    producer = Producer(connection, before_flush=verify, transactional_id=name)
+    with closing(producer):
+        producer.init_transactions(stopping)

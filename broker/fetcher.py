@@ -27,6 +27,8 @@ TUNED = {
 FIXED = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    # Outputs of a run that was replaced are aborted, so that nobody reads them.
+    "isolation.level": "read_committed",
     # A missing offset shall be an error that somebody sees, never a jump over lost messages.
     "auto.offset.reset": "error",
 }

@@ -45,12 +45,13 @@ class GroupReader:
         self._on_assigned = on_assigned
         self._places = Places(start_of, on_waiting) if start_of else None
         self._next: dict[Partition, int] = {}  # of owned partitions, once something was read
+        self._passed: dict[Partition, int] = {}  # the last end that was reached
         self._owned: set[Partition] = set()
         self._paused = False
         self._topics = GroupTopics(connection, group)
         settings = group_settings(connection)
         self._cooperative = is_cooperative(settings)
-        self._fetcher = Fetcher(connection, group, settings)
+        self._fetcher = Fetcher(connection, group, settings, on_end=self._reached_the_end)
         self._client = self._fetcher.client
         self._client.subscribe(
             list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
@@ -81,7 +82,8 @@ class GroupReader:
             self._place(self._places)
         messages = self._fetcher.fetch(max_messages, timeout_s)
         for message in messages:
-            self._next[message.topic, message.partition] = message.offset + 1
+            at = message.topic, message.partition
+            self._next[at] = max(self._next.get(at, 0), message.offset + 1)
         return messages
 
     def commit(self) -> None:
@@ -134,7 +136,13 @@ class GroupReader:
 
     def _behind(self, at: TopicPartition, timeout_s: float) -> int:
         low, high = self._client.get_watermark_offsets(at, timeout=timeout_s)
-        return high - max(at.offset, low) if at.offset >= 0 else high - low
+        return high - max(at.offset, low, self._passed.get((at.topic, at.partition), 0))
+
+    def _reached_the_end(self, topic: str, partition: int, offset: int) -> None:
+        """Pass over what is never handed on: markers of transactions, compacted messages."""
+        at = topic, partition
+        if at in self._owned and at not in self._waiting and offset > 0:
+            self._passed[at] = self._next[at] = max(self._next.get(at, 0), offset)
 
     def _commit_failure(self, error: Any) -> Exception:  # noqa: ANN401 - taken from exception args
         if error.name() in REBALANCED | PASSING:
@@ -193,6 +201,7 @@ class GroupReader:
         self._owned -= set(gone)
         for partition in gone:
             self._next.pop(partition, None)
+            self._passed.pop(partition, None)
         if self._places:
             self._places.gone(gone)
         self._on_revoked(gone)

@@ -18,6 +18,8 @@ QUIET_AFTER_S = 6.0
 # How confluent_kafka hands on a line of librdkafka: facility, client, message.
 LINE = "%s [%s] %s"
 CONNECTION_FACILITIES = {"FAIL", "ERROR", "REQTMOUT", "COORDQUERY"}
+# What the transactional producer raises, or retries until `Outage` reports it.
+RAISED_FACILITIES = {"ADDPARTS", "FATAL", "GETPID", "TXNERR"}
 REFUSED = re.compile(r"SASL|SSL|authenticat|certificate", re.IGNORECASE)
 
 
@@ -77,7 +79,10 @@ class Outage:
 
 
 class OutageFilter(logging.Filter):
-    """Turns librdkafka's own lines about lost connections into what `Outage` says."""
+    """Turns librdkafka's own lines about lost connections into what `Outage` says.
+
+    Its lines about errors that are raised anyway go to level DEBUG.
+    """
 
     def __init__(self, outage: Outage) -> None:
         super().__init__()
@@ -88,6 +93,9 @@ class OutageFilter(logging.Filter):
         if record.msg != LINE or not isinstance(record.args, tuple):
             return True
         facility, _, message = record.args
+        if facility in RAISED_FACILITIES:
+            LOGGER.debug("%s: %s", facility, message)
+            return False
         if facility not in CONNECTION_FACILITIES:
             return True
         self._outage.failed(str(message))

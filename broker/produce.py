@@ -2,23 +2,30 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from broker.connect import Connection
-from broker.errors import DeliveryFailed, refusal
+from broker.errors import MISSING, DeliveryFailed, EpochAborted, Fenced, refusal
 from broker.fetcher import Headers
+from broker.lease import VERIFY_EVERY_S
 from broker.outage import OUTAGE
 from broker.throttle import Throttle
 from broker.topics import count_partitions
+from broker.transactions import FENCED, TIMEOUT_MS, Transactions, fenced
 from schemas.errors import Busy, OrdertideError, Rejected
 
 BY_KEY = -1
 ROOM_WAIT_S = 0.1
 SENDS_PER_POLL = 1_000
 COUNTED_FOR_S = 60.0
+# What the broker's settings forbid.
+UNSENDABLE = frozenset(
+    {"INVALID_MSG", "INVALID_RECORD", "MSG_SIZE_TOO_LARGE", "POLICY_VIOLATION", "TOPIC_EXCEPTION"}
+)
 
 TUNED = {"compression.type": "lz4", "linger.ms": 5}
 FIXED = {
@@ -50,6 +57,10 @@ class Producer:
     Keywords are librdkafka properties with underscores (`linger_ms=50`). With a `throttle` it
     waits for the slowest reader of an embedded broker. `before_flush` may forbid a flush by raising
     (a lost run lease). Leaving a `with` without an error flushes.
+
+    With a `transactional_id`, everything between two flushes is one transaction, which the flush
+    commits; `init_transactions` comes first. An embedded broker has no transactions: there it is
+    an ordinary producer.
     """
 
     def __init__(
@@ -57,24 +68,29 @@ class Producer:
         connection: Connection,
         throttle: Throttle | None = None,
         before_flush: Callable[[], None] | None = None,
+        transactional_id: str | None = None,
         **overrides: str | int,
     ) -> None:
         settings = {name.replace("_", "."): value for name, value in overrides.items()}
+        name = None if connection.embedded else transactional_id
+        fixed = {**FIXED, "transactional.id": name} if name else FIXED
         self._throttle = throttle
         self._before_flush = before_flush
-        self._failure: DeliveryFailed | None = None
+        self._failure: DeliveryFailed | Fenced | None = None
         self._sends = 0
         self._counts: dict[str, tuple[int, float]] = {}
         self._client = confluent_kafka.Producer(
             {
                 **TUNED,
+                **({"transaction.timeout.ms": TIMEOUT_MS} if name else {}),
                 **connection.config("producer"),
-                **FIXED,
+                **fixed,
                 **settings,
                 "on_delivery": self._delivered,
                 "error_cb": self._client_failed,
             }
         )
+        self._transactions = Transactions(self._client, name) if name else None
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +101,17 @@ class Producer:
                 self.flush()
         finally:
             self.close()
+
+    def init_transactions(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Fence whoever had this producer's transactional id before; nothing without one.
+
+        Waits while the broker gives no answer.
+
+        Raises:
+            Busy: `stopping` returned True. BrokerFailed: the broker refuses.
+        """
+        if self._transactions:
+            self._transactions.init(self._before_flush, stopping)
 
     def send(
         self,
@@ -103,10 +130,12 @@ class Producer:
         """
         if self._throttle:
             self._hold_back(self._throttle, topic, key, value)
+        if self._transactions and not self._transactions.is_open:
+            self._transactions.begin()
         self._hand_over(topic, key, value, headers, timestamp_ms or 0, partition)
         self._sends += 1
         if self._sends % SENDS_PER_POLL == 0:
-            self._client.poll(0)
+            self._serve(self._client.poll, 0)
             self._raise_failure()
 
     def send_many(self, topic: str, records: Iterable[Record]) -> None:
@@ -137,25 +166,39 @@ class Producer:
     def flush(self, timeout_s: float = 30.0) -> None:
         """Return when everything handed over is in the broker's log, on all replicas in sync.
 
+        And committed, where it is a transaction.
+
         Raises:
             Busy: not within `timeout_s`; nothing is lost, flush again.
             DeliveryFailed: the first failure since this producer was made.
+            Fenced: a newer producer has the transactional id; nothing was committed.
         """
         if self._before_flush:
             self._before_flush()
-        undelivered = self._client.flush(timeout_s)
+        undelivered = self._serve(self._client.flush, timeout_s)
         if undelivered:
-            self._client.poll(0)  # errors that wait to be told are counted as well
+            self._serve(self._client.poll, 0)  # errors that wait to be told are counted as well
             undelivered = len(self._client)
         self._raise_failure()
         if undelivered:
             raise Busy(f"broker: {undelivered} messages undelivered after {timeout_s} s")
+        if self._transactions:
+            try:
+                self._transactions.commit(timeout_s)
+            except (EpochAborted, Fenced) as failed:
+                self._serve(self._client.poll, 0)
+                self._failure = self._failure or failed
+                self._raise_failure()
         OUTAGE.worked()
 
     def close(self) -> None:
-        """Give up the connection. Call `flush` first: what is undelivered now is dropped."""
+        """Give up the connection. Call `flush` first: what is undelivered now is dropped.
+
+        A transaction that is open stays open until the next run fences this producer.
+        """
         self._client.purge()
-        self._client.flush(0)
+        with suppress(KafkaException):  # a fatal error, which was raised when it came
+            self._client.flush(0)
 
     def _hand_over(
         self,
@@ -177,9 +220,11 @@ class Producer:
                     headers=headers,  # type: ignore[arg-type]  # lists are invariant
                 )
             except BufferError:
-                self._client.poll(ROOM_WAIT_S)
+                self._serve(self._client.poll, ROOM_WAIT_S)
                 self._raise_failure()
             except KafkaException as error:
+                self._serve(self._client.poll, 0)  # the cause of a fatal error comes as a callback
+                self._raise_failure()
                 raise refused(topic, error.args[0]) from error
             else:
                 return
@@ -190,28 +235,70 @@ class Producer:
         size_bytes = len(key or b"") + len(value or b"")
         while not throttle.take(topic, size_bytes):
             # Everything has to be in the log before the log's free room can be told.
-            if not self._client.flush(ROOM_WAIT_S):
+            if not self._serve(self._client.flush, ROOM_WAIT_S):
                 throttle.refresh(topic)
                 if not throttle.has_room(topic, size_bytes):
                     time.sleep(throttle.pause_s)
             self._raise_failure()
 
     def _delivered(self, error: KafkaError | None, message: Any) -> None:  # noqa: ANN401 - stub lacks it
-        if error is not None and self._failure is None:
+        if error is None:
+            return
+        if self._transactions and error.name() in FENCED:
+            self._failure = fenced(self._transactions.name)
+        elif self._failure is None:
+            is_mended = self._transactions and not is_permanent(error)
             # The partition is None where the topic isn't there.
-            self._failure = DeliveryFailed(
+            self._failure = (EpochAborted if is_mended else DeliveryFailed)(
                 f"{message.topic()} [{message.partition()}]: message with key {message.key()!r} "
                 f"was not delivered: {error.str()} ({error.name()}); "
                 f"{way_out(error)}"
             )
 
     def _client_failed(self, error: KafkaError) -> None:
-        if error.fatal() and self._failure is None:
-            self._failure = DeliveryFailed(f"producer is finished: {error.str()} ({error.name()})")
+        if self._transactions and error.name() in FENCED:
+            self._failure = fenced(self._transactions.name)
+        elif error.fatal() and self._failure is None:
+            finished = f"producer is finished: {error.str()} ({error.name()})"
+            self._failure = (EpochAborted if self._transactions else DeliveryFailed)(finished)
 
     def _raise_failure(self) -> None:
         if self._failure:
+            self._blame(self._failure)
             raise self._failure
+
+    def _serve(self, call: Callable[[float], int], timeout_s: float) -> int:
+        """Let the client call back. It raises a fatal error itself, also out of a callback."""
+        try:
+            return call(timeout_s)
+        except (KafkaException, SystemError) as failed:
+            fatal = failed if isinstance(failed, KafkaException) else failed.__cause__
+            if not isinstance(fatal, KafkaException):
+                raise
+            self._client_failed(fatal.args[0])
+            self._raise_failure()
+            raise
+
+    def _blame(self, failure: DeliveryFailed | Fenced) -> None:
+        """Find out by whom this producer was fenced: also the broker does it, after a time-out.
+
+        Raises:
+            Fenced: by another run. EpochAborted: by no other run.
+        """
+        if not isinstance(failure, Fenced) or self._before_flush is None:
+            return
+        time.sleep(VERIFY_EVERY_S)  # an answer from before counts for so long
+        with suppress(Busy):
+            self._before_flush()
+            raise EpochAborted(
+                f"{failure.producer}: the broker aborted its transaction, which was open for "
+                "longer than transaction.timeout.ms; starting again emits the epoch again"
+            ) from failure
+
+
+def is_permanent(error: KafkaError) -> bool:
+    """Whether the message fails again when it is sent again."""
+    return error.name() in MISSING | UNSENDABLE or "AUTHORIZATION" in error.name()
 
 
 def way_out(error: KafkaError) -> str:

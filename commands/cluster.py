@@ -23,6 +23,8 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+from broker.connect import Connection
+from broker.fence import fence_writers
 from broker.lease import RunLease
 from dataflows.state.local.lock import ProcessLock
 from schemas.errors import Busy, OrdertideError, StateError
@@ -37,6 +39,7 @@ FOLLOW_WITHIN_S = 3.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 RAN_WELL_S = 60.0  # after so long the next failure is a new one, not the same again
 OUR_ERROR = 2  # the exit code of what starting again doesn't mend: settings, state
+RUN_AGAIN = 1  # the exit code of what starting again mends
 FENCED = 3  # the exit code of a worker that another run has replaced
 LAST_LINES = 5
 LOCK_PATIENCE_S = 5.0  # the members of a run that was killed have to notice it
@@ -222,18 +225,25 @@ def local_members(workers: int, lock: ProcessLock, token: int, run: int = 0) -> 
     ]
 
 
-def new_token(lease: RunLease, stopping: threading.Event) -> int | None:
-    """The fencing token of the next run, once the broker gives one; None if told to stop.
+def new_token(
+    lease: RunLease, connection: Connection, flow: str, stopping: threading.Event
+) -> int | None:
+    """The fencing token of the next run of `flow`; None if told to stop.
+
+    From then on no worker of an earlier run writes anything.
 
     Raises:
         LeaseLost: another run has taken over.
     """
     while not stopping.is_set():
         try:
-            return lease.begin_run()
+            token = lease.begin_run()
+            fence_writers(connection, flow, stopping.is_set)
         except Busy as busy:
             LOGGER.debug("%s", busy)
             stopping.wait(busy.retry_after_s)
+        else:
+            return token
     return None
 
 

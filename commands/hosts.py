@@ -13,12 +13,13 @@ that, the others wait for the next run, and the first one waits for a host that 
 import logging
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from broker.connect import Connection
 from broker.lease import RunLease
 from commands.begin_anew import Start, prepare_bucket
-from commands.cluster import lock_state, supervise
+from commands.cluster import lock_state, new_token, supervise
 from commands.joining import follow
 from commands.leading import lead
 from commands.taking_part import Part
@@ -71,7 +72,8 @@ def on_hosts(
             plan = plan_of(hosts, track.workers)
             start = Start(settings, connection, lease.verify, now_ms, begin_anew)
             origins = iter([prepare_bucket(start, journal, part.place)])  # for the first run alone
-            supervise(lambda: lead(part, plan, lease, next(origins, None)), stop)
+            token = partial(new_token, lease, connection, track.group, stop)
+            supervise(lambda: lead(part, plan, token, lease, next(origins, None)), stop)
     finally:
         lock.release()
 

@@ -2,10 +2,11 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 from broker.lease import RunLease
-from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended, confirm, new_token
+from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended, confirm
 from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting
 from commands.taking_part import Part, first_of, take_part
 from dataflows.state.remote.records import STARTED
@@ -15,14 +16,20 @@ LOGGER = logging.getLogger("ordertide.track")
 TELL_AFTER_S = 5.0
 
 
-def lead(part: Part, plan: Plan, lease: RunLease, anew: Origin | None = None) -> Ended:
+def lead(
+    part: Part,
+    plan: Plan,
+    next_token: Callable[[], int | None],
+    lease: RunLease,
+    anew: Origin | None = None,
+) -> Ended:
     """Begin a run, see it through, and say how it ended; with `anew` it begins a new state.
 
     Raises:
         LeaseLost: somebody else has the lease.
         TakenOver: somebody else has begun a run.
     """
-    token = new_token(lease, part.stop)
+    token = next_token()
     if token is None:
         return Ended(0, "told to stop")
     run = begin_run(part.journal, part.place, plan._replace(token=token), anew)

@@ -16,8 +16,8 @@ from bytewax.testing import cluster_main
 from broker.broker_time import BrokerTime
 from broker.connect import Connection
 from broker.embedded import embedded_connection
-from broker.errors import Fenced
-from broker.fence import Fence
+from broker.errors import EpochAborted, Fenced
+from broker.fence import Fence, fence_writers, settled
 from broker.heartbeats import Heartbeats
 from broker.lease import RunLease
 from broker.produce import Producer
@@ -26,8 +26,9 @@ from broker.security import security_properties
 from broker.topic_identity import LayoutWatch
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
+from broker.transactions import transactional_id
 from commands.begin_anew import Start
-from commands.cluster import FENCED, Member, end_with, lock_state
+from commands.cluster import FENCED, RUN_AGAIN, Ended, Member, end_with, lock_state, supervise
 from commands.hosts import on_hosts
 from commands.track_clock import BEGIN_ANEW, end_member, now_ms, start_again, watched
 from commands.track_store import STORE, Waits, lock_of, open_store
@@ -136,19 +137,34 @@ def run(
         on_hosts(settings, prepared(settings), stop, command, begin_anew=begin_anew)
     elif settings.track.workers == 1:
         prepared(settings)
-        flow(settings, stop, begin_anew=begin_anew)
+        alone(settings, stop, begin_anew=begin_anew)
     else:
         together(settings, prepared(settings), stop, command, begin_anew=begin_anew)
 
 
+def alone(settings: Settings, stop: threading.Event, *, begin_anew: bool) -> None:
+    """Run the dataflow in this process; an epoch that was aborted is run again."""
+    anew = iter([begin_anew])  # for the first start alone
+
+    def once() -> Ended:
+        try:
+            flow(settings, stop, begin_anew=next(anew, False))
+        except EpochAborted as aborted:
+            return Ended(RUN_AGAIN, str(aborted))
+        stop.set()  # its sources end for no other reason
+        return Ended(0, "")
+
+    supervise(once, stop)
+
+
 def run_member(settings: Settings, stop: threading.Event, member: Member) -> None:
-    """Run a worker; that another run has replaced it is an exit code of its own."""
+    """Run a worker; the process that watches it learns by its exit code what a new start mends."""
     end_with(sys.stdin.fileno())
     try:
         flow(settings, stop, member)
-    except Fenced as fenced:
-        show_error(fenced)
-        sys.exit(FENCED)
+    except (Fenced, EpochAborted) as ended:
+        show_error(ended)
+        sys.exit(FENCED if isinstance(ended, Fenced) else RUN_AGAIN)
 
 
 def prepared(settings: Settings) -> Connection:
@@ -200,7 +216,11 @@ def flow(
                 set_back = end_member if member else start_again
                 host = watched(lambda: now_ms(), time, watch, set_back)  # noqa: PLW0108 - looked up at each call: trials set it wrong
                 stack.enter_context(Heartbeats(connection, time, host))
-            producer = stack.enter_context(Producer(connection, before_flush=verify))
+            writer = transactional_id(settings.track.group, index)
+            producer = Producer(connection, before_flush=verify, transactional_id=writer)
+            stack.enter_context(settled(connection, writer, verify))
+            stack.enter_context(producer)
+            producer.init_transactions(stop.is_set)
             stack.enter_context(watch)
             track = assemble(settings, connection, producer, store, watch, stop, member, time=time)
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
@@ -228,6 +248,7 @@ def lease_of(
     if member is None:
         group, name = settings.track.group, lock.name if lock else None
         with RunLease(connection, group, instance=name, stopping=stop.is_set) as lease:
+            fence_writers(connection, group, stop.is_set)
             yield lease.verify
         return
     with closing(Fence(connection, settings.track.group, member.token)) as fence:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from broker.connect import Connection
@@ -51,7 +52,8 @@ def together(
             lease = RunLease(connection, group, instance=name, stopping=stop.is_set)
             verify = stack.enter_context(lease).verify
             begun = begin(Start(settings, connection, verify, now_ms, begin_anew), stop, lock)
-            supervise(lambda: one_run(command, begun, lease, stop), stop)
+            token = partial(new_token, lease, connection, group, stop)
+            supervise(lambda: one_run(command, begun, token, lease, stop), stop)
     finally:
         lock.release()
 
@@ -59,11 +61,12 @@ def together(
 def one_run(
     command: Sequence[str],
     begun: Callable[[int], list[Member]],
+    next_token: Callable[[], int | None],
     lease: RunLease,
     stop: threading.Event,
 ) -> Ended:
     """Begin a run under a fencing token of its own, and watch it until it ends."""
-    token = new_token(lease, stop)
+    token = next_token()
     if token is None:
         return Ended(0, "told to stop")
     return local_run(command, begun(token), stop, lambda: confirm(lease))

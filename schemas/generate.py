@@ -132,11 +132,14 @@ def channel(topic: topics.TopicSettings) -> Json:
 
 def operation(topic: topics.TopicSettings) -> Json:
     """What ordertide does with a topic."""
-    return {
+    found = {
         "action": CHANNELS[topic.name].action,
         "channel": {"$ref": f"#/channels/{topic.name}"},
         "messages": [{"$ref": f"#/channels/{topic.name}/messages/{topic.name}"}],
     }
+    # What is sent is sent in transactions: one that was aborted is nobody's to read.
+    is_sent = CHANNELS[topic.name].action == "send"
+    return {**found, "x-consumer-isolation-level": "read_committed"} if is_sent else found
 
 
 def message(topic: topics.TopicSettings) -> Json:

@@ -1,5 +1,6 @@
 """The dataflow over real brokers: its lag, its topics and partitions, its one live run."""
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from broker.connect import Connection
-from broker.consume import Message, read_all
+from broker.consume import Message, held_offsets, read_all
+from broker.end_offsets import EndOffsets
+from broker.fetcher import Fetcher
 from commands.deliver import deliver
 from commands.wiring.tiers import writer_group
 from commands.write import write
@@ -102,6 +105,52 @@ def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
     runs.start()
     assert runs.exit_code() == 2, "it stays an error"
     assert "was deleted and made anew" in runs.said().splitlines()[-1]
+
+
+def open_ends(kafka: Connection) -> bool:
+    """Whether orders.events holds messages of a transaction that is open."""
+    ends = EndOffsets(kafka)
+    with Fetcher(kafka, "any") as fetcher:
+        held = held_offsets(fetcher, topics.ORDERS_EVENTS)
+    return any(ends.get(topics.ORDERS_EVENTS, n) > high for n, (_, high) in held.items())
+
+
+def stop_in_a_transaction(kafka: Connection, runs: TrackRuns) -> int:
+    """Feed until the process is stopped with a transaction open; how many events that took."""
+    process, fed = runs.process, 0
+    assert process is not None
+    give_up_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_at:
+        runs.feed(range(1_000 + fed, 1_000 + fed + 50), partition=fed % 2)
+        fed += 50
+        time.sleep(0.05)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)  # markers of the last one may still be on their way
+        if open_ends(kafka):
+            return fed
+        process.send_signal(signal.SIGCONT)
+    pytest.fail("no transaction was open whenever it was stopped")
+
+
+@pytest.mark.timeout(240)
+def test_a_run_whose_transaction_the_broker_timed_out_starts_again_by_itself(
+    kafka: Connection, runs: TrackRuns
+) -> None:
+    runs.properties["transaction.timeout.ms"] = "2000"
+    runs.start()
+    runs.feed(OLD, partition=0)
+    runs.feed(NEW, partition=1)
+    runs.wait_for_orders(len(OLD) + len(NEW))
+    fed = stop_in_a_transaction(kafka, runs)
+    while open_ends(kafka):
+        time.sleep(0.5)  # the broker looks every ten seconds
+    assert runs.process is not None
+    runs.process.send_signal(signal.SIGCONT)
+    runs.wait_for_orders(len(OLD) + len(NEW) + fed)
+    runs.wait_until(lambda: "longer than transaction.timeout.ms" in runs.said())
+    runs.stop()
+    assert "are started again" in runs.said()
+    assert len(runs.accepted()) == len(OLD) + len(NEW) + fed, "each once"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

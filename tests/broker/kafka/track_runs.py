@@ -32,14 +32,16 @@ class TrackRuns:
         self.group = group
         self.workers = workers
         self.environment: dict[str, str] = {}
+        self.properties = {"session.timeout.ms": "2000"}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Run it until `stop` or `kill`; what it says goes to a file."""
+        properties = ", ".join(f'"{name}" = "{value}"' for name, value in self.properties.items())
         settings = self.folder / "settings.toml"
         settings.write_text(
             f"[broker]\nbootstrap = {json.dumps(self.kafka.bootstrap)}\n"
-            'properties = {"session.timeout.ms" = "2000"}\n'
+            f"properties = {{{properties}}}\n"
             f"[track]\nfolder = {json.dumps(str(self.folder / 'track'))}\n"
             f"group = {json.dumps(self.group)}\nepoch_ms = 20\nworkers = {self.workers}\n"
             f"[privacy]\nkeys = {json.dumps(str(self.folder / 'keys.json'))}\n"

@@ -1,0 +1,268 @@
+"""Cost of a transaction an epoch: `ordertide track` with it and without, in turn, on real Kafka.
+
+Each arm of a pair has a Kafka, a folder and a process of its own, one after the other; the order
+changes from pair to pair. Latency is from the intended send of an event (no coordinated omission)
+to its order's document at a reader that reads committed; throughput is over the middle 80 % of
+events that lie in the topic when the process starts.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from confluent_kafka import TopicPartition
+
+from benchmarks import plain
+from benchmarks.report import Section, machine, put_sections, table
+from broker.connect import Connection
+from broker.fetcher import Fetcher
+from broker.produce import Producer, Record
+from broker.topics import ensure_topics
+from deploy.stack.kafka import Kafka
+from schemas.instants import format_instant
+from schemas.topics import EVENTS, ORDERS_CHANGES
+
+ROOT = Path(plain.__file__).parent.parent
+PARTITIONS = 8
+SEED = 0  # nothing is drawn
+START_WITHIN_S, DRAIN_WITHIN_S, STOP_WITHIN_S = 120.0, 300.0, 30.0
+SETTLE_S = 3.0
+ARMS = ("transactions", "none")
+# The same command, but its producers have no transactional id.
+WITHOUT = "import commands.track as t; t.transactional_id = lambda *_: None; import run; run.main()"
+SETTINGS = """\
+[broker]
+bootstrap = "{bootstrap}"
+[track]
+folder = "track"
+epoch_ms = {epoch_ms}
+[privacy]
+keys = "keys.json"
+[telemetry]
+level = "WARNING"
+logs = "text"
+"""
+
+
+class Plan(NamedTuple):
+    """What every arm goes through: events at once, then probes a second for some seconds."""
+
+    events: int
+    per_s: float
+    seconds: float
+    epoch_ms: int
+
+
+class Found(NamedTuple):
+    """What an arm has shown."""
+
+    events_per_s: float
+    latencies_ms: list[float]
+
+
+class Documents:
+    """Notes when each order's first document is seen by a reader that reads committed."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Read orders.changes from its beginning in a thread of its own, until `close`."""
+        self.seen: dict[str, float] = {}
+        self.is_over = threading.Event()
+        self.fetcher = Fetcher(connection, "benchmark")
+        self.fetcher.client.assign(
+            [TopicPartition(ORDERS_CHANGES, number, 0) for number in range(PARTITIONS)]
+        )
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self) -> None:
+        """Until `close`."""
+        while not self.is_over.is_set():
+            for message in self.fetcher.fetch(500, 0.05):
+                self.seen.setdefault((message.key or b"").decode(), time.time())
+
+    def wait(self, count: int, prefix: str, check: "subprocess.Popen[bytes]") -> list[float]:
+        """The times of `count` orders whose ids begin with `prefix`, sorted.
+
+        Raises:
+            RuntimeError: they don't come.
+        """
+        give_up_at_s = time.monotonic() + DRAIN_WITHIN_S
+        while True:
+            seen = sorted(at for key, at in list(self.seen.items()) if key.startswith(prefix))
+            if len(seen) >= count:
+                return seen
+            if check.poll() is not None or time.monotonic() > give_up_at_s:
+                raise RuntimeError(f"{len(seen)} of {count} documents came; see track.log")
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        """Read no more."""
+        self.is_over.set()
+        self.thread.join()
+        self.fetcher.client.close()
+
+
+@click.command("transactions")
+@click.option("--quick", is_flag=True, help="a smoke run of seconds; its figures mean nothing")
+@click.option("--pairs", default=3, show_default=True)
+@click.option("--events", default=40_000, show_default=True, help="for the throughput")
+@click.option("--seconds", default=20.0, show_default=True, help="of probes")
+@click.option("--per-s", default=50.0, show_default=True, help="probes a second")
+@click.option("--epoch-ms", default=200, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, exists=True), help="update its section")
+def transactions(
+    *,
+    quick: bool,
+    pairs: int,
+    events: int,
+    seconds: float,
+    per_s: float,
+    epoch_ms: int,
+    out: Path | None,
+) -> None:
+    """Compare `track` with a transaction an epoch and without.
+
+    \b
+    python -m benchmarks transactions
+    python -m benchmarks transactions --pairs 5 --out docs/benchmarks.md
+    """
+    plan = Plan(500, 20.0, 1.0, epoch_ms) if quick else Plan(events, per_s, seconds, epoch_ms)
+    began = machine(SEED)
+    found: dict[str, list[Found]] = {arm: [] for arm in ARMS}
+    for pair in range(1 if quick else pairs):
+        for arm in ARMS if pair % 2 == 0 else ARMS[::-1]:
+            found[arm].append(measure(arm, plan))
+            click.echo(f"{arm}: {line_of([found[arm][-1]])}", err=True)
+    section = Section("transactions", f"{began}\n\n{report(found, plan)}")
+    click.echo(f"## {section.name}\n\n{section.text}\n")
+    if out:
+        put_sections(out, [section])
+
+
+def measure(arm: str, plan: Plan) -> Found:
+    """One arm, from an empty Kafka on."""
+    with tempfile.TemporaryDirectory(prefix="transactions-") as name:
+        folder = Path(name)
+        with Kafka(folder / "kafka") as kafka:
+            connection = Connection(kafka.address["bootstrap"])
+            ensure_topics(connection, PARTITIONS)
+            time.sleep(SETTLE_S)
+            with Producer(connection) as producer:
+                events = (event(f"many-{number}", time.time()) for number in range(plan.events))
+                producer.send_many(EVENTS, events)
+            with contextlib.closing(Documents(connection)) as documents:
+                with running(arm, plan, folder, kafka.address["bootstrap"]) as process:
+                    seen = documents.wait(plan.events, "many-", process)
+                    time.sleep(SETTLE_S)
+                    intended = send_probes(connection, plan)
+                    documents.wait(len(intended), "probe-", process)
+                latencies = [(documents.seen[key] - at) * 1e3 for key, at in intended.items()]
+    tenth = plan.events // 10
+    return Found(8 * tenth / (seen[9 * tenth - 1] - seen[tenth - 1]), sorted(latencies))
+
+
+@contextlib.contextmanager
+def running(
+    arm: str, plan: Plan, folder: Path, bootstrap: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """`ordertide track`, with transactions or without."""
+    settings = SETTINGS.format(bootstrap=bootstrap, epoch_ms=plan.epoch_ms)
+    (folder / "ordertide.toml").write_text(settings, "utf-8")
+    program = ["-m", "run"] if arm == "transactions" else ["-c", WITHOUT]
+    with (folder / "track.log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, *program, "track", "--settings", "ordertide.toml"],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    try:
+        yield process
+    except RuntimeError as failed:
+        raise RuntimeError((folder / "track.log").read_text("utf-8")[-2_000:]) from failed
+    finally:
+        process.terminate()
+        process.wait(STOP_WITHIN_S)
+
+
+def send_probes(connection: Connection, plan: Plan) -> dict[str, float]:
+    """Send on schedule; when each was to be sent."""
+    intended: dict[str, float] = {}
+    with Producer(connection, linger_ms=0) as producer:
+        began = time.time()
+        for number in range(int(plan.per_s * plan.seconds)):
+            due = began + number / plan.per_s
+            time.sleep(max(due - time.time(), 0))
+            name = f"probe-{number}"
+            intended[name] = due
+            producer.send(EVENTS, *event(name, due)[:2])
+    return intended
+
+
+def event(name: str, at: float) -> Record:
+    """An order that is paid."""
+    said = {
+        "event_id": f"{name}-paid",
+        "source": "probe",
+        "order_id": name,
+        "status_code": "PAID",
+        "timestamp": format_instant(int(at * 1000)),
+    }
+    return Record(name.encode(), json.dumps(said).encode())
+
+
+def report(found: dict[str, list[Found]], plan: Plan) -> str:
+    """The medians of the arms, and of the differences within pairs."""
+    rows = [
+        [arm, f"{paces_of(runs):,.0f}", *(f"{median_of(runs, share):,.0f}" for share in (50, 99))]
+        for arm, runs in found.items()
+    ]
+    pairs = list(zip(*(found[arm] for arm in ARMS), strict=True))
+    slower = statistics.median(
+        1 - with_.events_per_s / without.events_per_s for with_, without in pairs
+    )
+    later = [
+        statistics.median(
+            percentile(with_, share) - percentile(without, share) for with_, without in pairs
+        )
+        for share in (50, 99)
+    ]
+    rows.append(["cost (median of pairs)", f"{slower:.0%}", *(f"{ms:+,.0f}" for ms in later)])
+    heads = ["arm", "events/s", "p50 ms", "p99 ms"]
+    said = (
+        f"{len(pairs)} interleaved pairs; epochs of {plan.epoch_ms} ms, {plan.events:,} events at "
+        f"once, then {plan.per_s:.0f} probes a second for {plan.seconds:.0f} s; medians."
+    )
+    return f"{said}\n\n{table(heads, rows)}"
+
+
+def line_of(runs: list[Found]) -> str:
+    """An arm in a line."""
+    shares = ", ".join(f"p{share} {median_of(runs, share):,.0f} ms" for share in (50, 99))
+    return f"{paces_of(runs):,.0f} events/s, {shares}"
+
+
+def paces_of(runs: list[Found]) -> float:
+    """The median throughput."""
+    return statistics.median(run.events_per_s for run in runs)
+
+
+def median_of(runs: list[Found], share: int) -> float:
+    """The median of a percentile."""
+    return statistics.median(percentile(run, share) for run in runs)
+
+
+def percentile(run: Found, share: int) -> float:
+    """The latency that `share` % of the probes don't exceed."""
+    return run.latencies_ms[min(len(run.latencies_ms) * share // 100, len(run.latencies_ms) - 1)]

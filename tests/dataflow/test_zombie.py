@@ -1,0 +1,190 @@
+"""A run that is stopped while its successor takes over, and continued: nothing of it is seen."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from broker.consume import read_all
+from broker.fetcher import Message
+from deploy.stack.kafka import RECIPE, Kafka
+from deploy.stack.library import is_installed
+from schemas import topics
+from tests.dataflow.engine import CLOCK, OUTPUTS, PATIENCE_S, Engine
+from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
+from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
+from tests.dataflow.test_cluster import members
+from tests.dataflow.test_hosts import RealBroker
+from tests.s3 import S3
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.timeout(300),
+]  # a session has to end, and a Kafka starts
+ORDERS = 150
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RealBroker]:
+    if not is_installed("kafka", RECIPE):
+        pytest.skip("Kafka is not installed; 'ordertide stack up' does it")
+    with Kafka(tmp_path / "kafka") as kafka:
+        yield RealBroker(kafka.address["bootstrap"])
+
+
+@pytest.fixture
+def run(broker: RealBroker, tmp_path: Path) -> Iterator[Callable[[str], Engine]]:
+    """Makes the run of a name, which is that of its folder; all are of one flow."""
+    made: list[Engine] = []
+
+    def make(name: str) -> Engine:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        engine = Engine(broker, folder, epoch_ms=100)
+        engine.privacy = str(tmp_path / "keys.json")
+        made.append(engine)
+        return engine
+
+    yield make
+    for engine in made:
+        signal_all(engine, signal.SIGCONT)
+        engine.close()
+
+
+def signal_all(engine: Engine, number: int) -> None:
+    """Send a signal to a run, its workers included."""
+    for process in engine.started:
+        if process.poll() is None:
+            for pid in [process.pid, *workers_of(engine, process)]:
+                with suppress(ProcessLookupError):  # it may just have ended
+                    os.kill(pid, number)
+
+
+def workers_of(engine: Engine, process: "subprocess.Popen[bytes]") -> list[int]:
+    if engine.process is not process:
+        return []
+    return members(engine)
+
+
+def ends(engine: Engine) -> list[int]:
+    """Where the partitions of orders.changes end, whatever is committed."""
+    client = engine.tail.fetcher.client
+    count = len(client.list_topics(topics.ORDERS_CHANGES).topics[topics.ORDERS_CHANGES].partitions)
+    partitions = [TopicPartition(topics.ORDERS_CHANGES, number) for number in range(count)]
+    return [client.get_watermark_offsets(each, timeout=PATIENCE_S)[1] for each in partitions]
+
+
+def outputs(engine: Engine) -> list[Message]:
+    """What readers see, heartbeats apart."""
+    found = [m for topic in OUTPUTS for m in read_all(engine.connection, topic)]
+    return [message for message in found if not (message.key or b"").startswith(CLOCK)]
+
+
+def stop_in_the_middle(engine: Engine, events: list[dict[str, object]]) -> None:
+    """Feed all, wait until something came out of two thirds of it, and stop the run's processes."""
+    third = len(events) // 3
+    engine.start()
+    engine.feed(events[:third])
+    engine.pass_half(events[:third])
+    before = ends(engine)
+    engine.feed(events[third:])
+    engine.tick(END)
+    give_up_at = time.monotonic() + PATIENCE_S
+    while ends(engine) == before:
+        assert time.monotonic() < give_up_at, engine.said()
+    signal_all(engine, signal.SIGSTOP)
+
+
+def take_over(engine: Engine) -> None:
+    """Start a run, again and again while the broker has not missed the one before."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    said = 0
+    while True:
+        engine.start()
+        while engine.process is not None and engine.process.poll() is None:
+            if is_serving(engine):
+                return
+            time.sleep(0.1)
+        refusal, said = engine.said()[said:], len(engine.said())
+        assert "runs it; stop that run" in refusal, refusal
+        assert time.monotonic() < give_up_at, refusal
+
+
+def is_serving(engine: Engine) -> bool:
+    """Whether it shows its metrics, which it does once it has the lease."""
+    try:
+        return bool(engine.metrics())
+    except OSError:
+        return False
+
+
+def continue_zombie(engine: Engine) -> str:
+    """Continue a run that was stopped; what it says until it ends with an error."""
+    said = len(engine.said())
+    signal_all(engine, signal.SIGCONT)
+    assert engine.exit_code() != 0
+    return engine.said()[said:]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("store", ["two folders", "bucket"])
+def test_nothing_of_a_zombie_is_seen_and_it_ends_with_one_line(
+    store: str,
+    workers: int,
+    run: Callable[[str], Engine],
+    s3: S3,
+    tmp_path: Path,
+    rng: random.Random,
+) -> None:
+    events = with_commands(with_parcels(some_orders(ORDERS, rng), rng), rng)
+    zombie, successor = run("zombie"), run("successor")
+    zombie.track["workers"] = workers
+    if store == "bucket":
+        settings = s3.settings()
+        for engine in (zombie, successor):
+            engine.state = {
+                "store": "s3",
+                "bucket": settings.bucket,
+                "endpoint": settings.endpoint,
+            }
+    stop_in_the_middle(zombie, events)
+    if store == "two folders":
+        shutil.copytree(str(zombie.track["folder"]), str(successor.track["folder"]))
+    take_over(successor)
+    successor.wait_for_clock(END)
+    seen = outputs(successor)
+    said = continue_zombie(zombie)
+    assert "another run has taken over" in said.splitlines()[-1]
+    if workers == 1:  # of several workers each may notice, and bytewax that its peer has gone
+        assert "Traceback" not in said
+        assert len([line for line in said.splitlines() if line.startswith("ordertide: ")]) == 1
+    assert outputs(successor) == seen
+    successor.stop()
+    assert_same(of_topics(zombie.connection), of_replay(lines(events), tmp_path / "replay", END))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_in_one_folder_a_stopped_run_keeps_its_place_and_continues(
+    workers: int, run: Callable[[str], Engine], tmp_path: Path, rng: random.Random
+) -> None:
+    events = with_commands(with_parcels(some_orders(ORDERS, rng), rng), rng)
+    stopped = run("one")
+    stopped.track["workers"] = workers
+    stop_in_the_middle(stopped, events)
+    first = stopped.process
+    stopped.start()
+    assert stopped.exit_code() == 2
+    assert "in use by process" in stopped.said().splitlines()[-1]
+    stopped.process = first
+    signal_all(stopped, signal.SIGCONT)
+    stopped.wait_for_clock(END)
+    stopped.stop()
+    assert_same(of_topics(stopped.connection), of_replay(lines(events), tmp_path / "replay", END))
