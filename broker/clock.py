@@ -33,10 +33,19 @@ MARGIN_MS = 500
 ASK_EVERY_MS = 500
 
 
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """Messages of recorded history far beyond the clock: `begin` to `end` in ms, and how many."""
+
+    begin: int
+    end: int
+    messages: int
+
+
 class ClockState(msgspec.Struct, frozen=True):
     """What a snapshot keeps of a clock: `through`, an instant in ms; -1: nothing is known yet."""
 
     through: int = NOTHING_READ
+    claims: tuple[Claim, ...] = ()
 
 
 class PartitionClock:
@@ -63,6 +72,11 @@ class PartitionClock:
     def state(self) -> ClockState:
         """For a snapshot."""
         return ClockState(self._through)
+
+    @property
+    def claimed(self) -> int:
+        """The same, with what `broker.recorded_clock` waits to see confirmed."""
+        return self._through
 
     def saw(self, arrival_at: int) -> int:
         """Take note of an event that was read; gives its arrival as it counts.

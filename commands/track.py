@@ -53,6 +53,7 @@ from privacy.place import link_event
 from privacy.seal import seal_event
 from schemas import topics
 from schemas.errors import OrdertideError
+from schemas.instants import parse_duration
 from schemas.settings.model import BrokerSettings, Settings, TelemetrySettings, read_settings
 from telemetry.log import configure
 from telemetry.screen import show_error
@@ -336,6 +337,7 @@ def assemble(
         slots=SLOTS,
         now=time.now,
         proven=time.proven,
+        recorded_ahead_ms=parse_duration(settings.track.recorded_ahead, of="track.recorded_ahead"),
         stopping=stop.is_set,
         count_partitions=lambda: layout.now().partitions,
         decoder=decoder,

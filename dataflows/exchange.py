@@ -11,6 +11,7 @@ import msgspec
 
 from dataflows.core.fact import Fact
 from dataflows.core.resolve import Question, Registration
+from dataflows.watermarks import NO_CLAIM
 from schemas.errors import Rejected
 
 encode = msgspec.msgpack.Encoder().encode
@@ -36,13 +37,17 @@ class Dead(msgspec.Struct, array_like=True):
 
 
 class OrderPiece(msgspec.Struct, array_like=True):
-    """For an order shard: facts, and how far the clock of a slot has come (-1: says nothing)."""
+    """For an order shard: facts, and how far the clock of a slot has come (-1: says nothing).
+
+    `claimed` is where its partitions claim to be (`broker.recorded_clock`).
+    """
 
     shard: str
     slot: int
     through: int
     facts: list[Fact]
     dead: list[Dead]
+    claimed: int = NO_CLAIM
 
     def __reduce__(self) -> "tuple[Callable[[bytes], OrderPiece], tuple[bytes]]":
         return order_piece, (encode(self),)
@@ -84,6 +89,7 @@ class Batch(NamedTuple):
     registrations: list[Registration]
     questions: list[Question]
     dead: list[Dead]
+    claimed: int = NO_CLAIM
 
 
 def dead_fact(fact: Fact, reason: Rejected) -> Dead:

@@ -19,6 +19,12 @@ class Watch(Protocol):
     def dropped(self, code: str, fields: int) -> None:
         """Fields were left out of an event that was taken."""
 
+    def refuted(self, messages: int) -> None:
+        """Messages of recorded history were far ahead of what followed: they wait."""
+
+    def claiming(self, slot: int, partitions: int) -> None:
+        """So many partitions of a slot have read recorded times that nothing confirms yet."""
+
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition are still to be read."""
 

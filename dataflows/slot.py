@@ -20,6 +20,7 @@ from broker.clock import NOTHING_READ, ClockKind, ClockState, EndProof, Partitio
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
 from broker.end_offsets import EndOffsets, Unsettled
+from broker.recorded_clock import RecordedClock
 from broker.topic_identity import check_topic_id, no_topic_id
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
@@ -27,9 +28,10 @@ from dataflows.exchange import Batch
 from dataflows.max_watermark import Furthest
 from dataflows.observer import Watch
 from dataflows.rejection import dead_message
-from dataflows.watermarks import NO_PARTITIONS
+from dataflows.watermarks import NO_CLAIM, NO_PARTITIONS, Claims
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, Tick
+from schemas.instants import DAY_MS, HOUR_MS
 
 LOGGER = logging.getLogger("ordertide.track")
 
@@ -63,7 +65,8 @@ class SourceSettings(msgspec.Struct, frozen=True):
     """What every slot needs. `now` gives broker time in ms, `proven` also, None while unproven.
 
     `topic_id` is empty where the broker has none. `is_alone`: no other process has slots of this
-    flow. `note` is told the number of a slot and its state at the end of an epoch.
+    flow. `note` is told the number of a slot and its state at the end of an epoch. Recorded times
+    over `recorded_ahead_ms` ahead of all others move no clock; `claims` are those of the process.
     """
 
     connection: Connection
@@ -82,6 +85,8 @@ class SourceSettings(msgspec.Struct, frozen=True):
     topic_id: Callable[[], str] = no_topic_id
     is_alone: bool = True
     note: Callable[[int, bytes], None] = lambda _slot, _state: None
+    recorded_ahead_ms: int = DAY_MS
+    claims: Claims = msgspec.field(default_factory=Claims)
 
 
 class Lane:
@@ -98,7 +103,8 @@ class Lane:
         """Read on where `state` says, else from the first message held with the clock at `came`."""
         self.partition = partition
         clock = state.clock if state else ClockState(came)
-        self.clock = PartitionClock(settings.clock, settings.now, clock)
+        self.clock = clock_of(settings, clock)
+        self.refuted = 0
         start = state.position if state else None
         self.reader = PartitionReader(
             settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
@@ -137,6 +143,30 @@ class Lane:
             self.reported = self.noted
             self.reader.report(self.reported)
 
+    def confirm(self, others: int | None) -> bool:
+        """Move a recorded clock over what others confirm; whether a claim waits."""
+        clock = self.clock
+        if not isinstance(clock, RecordedClock):
+            return False
+        clock.confirm(others)
+        if clock.refuted > self.refuted:
+            messages, self.refuted = clock.refuted - self.refuted, clock.refuted
+            self.settings.watch.refuted(messages)
+            LOGGER.warning(
+                "%s [%d]: %d messages before offset %d have a recorded_at over %d h ahead of what "
+                "follows them: they wait and don't move the clock; correct their sender",
+                *(self.settings.topic, self.partition, messages, self.reader.position),
+                self.settings.recorded_ahead_ms // HOUR_MS,
+            )
+        return clock.is_claiming
+
+
+def clock_of(settings: SourceSettings, state: ClockState) -> PartitionClock:
+    """The clock of a partition, by the kind that is set."""
+    if settings.clock == "recorded":
+        return RecordedClock(settings.recorded_ahead_ms, settings.now, state)
+    return PartitionClock(settings.clock, settings.now, state)
+
 
 class Slot(StatefulSourcePartition[Batch, bytes]):
     """Reads its partitions; one batch an epoch."""
@@ -158,6 +188,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         self.is_busy = False
         self.epochs = 0
         self.through = -1
+        self.claimed = NO_CLAIM
+        self.partitions = 0
         self.find_partitions(self.state.furthest)
 
     def find_partitions(self, came: int) -> None:
@@ -172,7 +204,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         topic_id = self.settings.topic_id()
         check_topic_id(self.settings.topic, self.state.topic_id, topic_id)
         self.state.topic_id = topic_id
-        for partition in range(self.number, self.settings.count_partitions(), self.settings.slots):
+        self.partitions = self.settings.count_partitions()
+        for partition in range(self.number, self.partitions, self.settings.slots):
             if partition not in self.lanes:
                 state = self.state.partitions.get(partition)
                 self.lanes[partition] = Lane(partition, state, self.settings, self.ends, came)
@@ -198,17 +231,33 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         if self.settings.stopping():
             raise StopIteration
         self.epochs += 1
-        for lane in self.lanes.values():
+        lanes = self.lanes.values()
+        for lane in lanes:
             lane.report()  # bytewax asks for an epoch once the barrier of the one before is passed
         if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
             self.look_for_partitions()
-        batch = Batch(self.number, self.through, [], [], [], [])
+        batch = Batch(self.number, self.through, [], [], [], [], self.claimed)
         with self.settings.decoder.together():
-            read = sum([self.read(lane, batch) for lane in self.lanes.values()])
+            read = sum([self.read(lane, batch) for lane in lanes])
+        self.confirm()
         self.through = self.slot_through()
+        self.claimed = min((lane.clock.claimed for lane in lanes), default=NO_PARTITIONS)
         self.furthest.say(self.number, self.through)
         self.is_busy = read >= BATCH_MESSAGES // 4
         return [batch]
+
+    def confirm(self) -> None:
+        """Let the partitions' clocks move over claims that all others confirm."""
+        if self.settings.clock != "recorded":
+            return
+        elsewhere = self.settings.claims.others(self.number, self.settings.slots)
+        claimed = {lane.partition: lane.clock.claimed for lane in self.lanes.values()}
+        waiting = 0
+        for partition, lane in self.lanes.items():
+            beside = [at for other, at in claimed.items() if other != partition]
+            others = None if self.partitions == 1 else min([elsewhere, *beside])
+            waiting += lane.confirm(others)
+        self.settings.watch.claiming(self.number, waiting)
 
     def slot_through(self) -> int:
         """The clock of the slot: the earliest of its partitions."""

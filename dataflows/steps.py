@@ -28,7 +28,7 @@ from dataflows.state.states import (
     encode_state,
 )
 from dataflows.state.store import ShardStore
-from dataflows.watermarks import Clocks
+from dataflows.watermarks import Claims, Clocks
 from schemas import topics
 from schemas.errors import DamagedState, StateError, StoreUnavailable
 from schemas.instants import MINUTE_MS
@@ -196,6 +196,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         releases: Releases | None = None,
     ) -> None:
         """Go on from `resume`, or begin; `releases` are the orders to release from set aside."""
+        self.claims = Claims()  # of the slots of all workers; `dataflows.track` puts the process's
         self.step = Step(TRACK, store, slots, resume)
         self.watch = watch
         self.outgoing: list[Outgoing] = []
@@ -220,6 +221,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         for piece in values:
             self.step.named(piece.shard)
             self.step.clocks.move(piece.slot, piece.through)
+            self.claims.note(piece.slot, piece.claimed)
             self.shard.offer(piece.facts)
             dead += piece.dead
             self.step.is_dirty |= bool(piece.facts)

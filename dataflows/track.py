@@ -59,7 +59,8 @@ def build(track: Track) -> Dataflow:
 
 def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
     """A piece for every order shard, facts or not: each brings the clock."""
-    pieces = [OrderPiece(name, batch.slot, batch.through, [], []) for name in SHARDS]
+    slot, through, claimed = batch.slot, batch.through, batch.claimed
+    pieces = [OrderPiece(name, slot, through, [], [], claimed) for name in SHARDS]
     for fact in batch.facts:
         pieces[shard_of(fact.key)].facts.append(fact)
     for dead in batch.dead:
@@ -94,15 +95,13 @@ def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
     """How an order shard is built."""
 
     def build_step(resume: bytes | None) -> OrderStep:
-        return OrderStep(
-            track.table,
-            track.rules,
-            track.store,
-            track.source.slots,
-            track.watch,
-            resume,
+        source = track.source
+        step = OrderStep(
+            *(track.table, track.rules, track.store, source.slots, track.watch, resume),
             track.releases,
         )
+        step.claims = source.claims
+        return step
 
     return build_step
 

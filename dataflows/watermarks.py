@@ -1,6 +1,7 @@
 """A shard's clock: the minimum over the slots that feed it."""
 
 NO_PARTITIONS = 1 << 60  # a slot without partitions holds nobody back
+NO_CLAIM = -2  # of a piece that isn't a slot's
 
 
 class Clocks:
@@ -24,3 +25,21 @@ class Clocks:
             return 0
         earliest = min(self.by_slot.values())
         return 0 if earliest >= NO_PARTITIONS else earliest
+
+
+class Claims:
+    """How far each slot's partitions claim to be, of recorded history; shared by a process."""
+
+    def __init__(self) -> None:
+        """Create an empty table: nothing is known of any slot."""
+        self.by_slot: dict[int, int] = {}
+
+    def note(self, slot: int, claimed: int) -> None:
+        """Take a slot's claim; it may go back, where one was refuted."""
+        if claimed > NO_CLAIM:
+            self.by_slot[slot] = claimed
+
+    def others(self, slot: int, slots: int) -> int:
+        """The earliest of the other slots in ms; -1 while nothing is known of one of them."""
+        others = [self.by_slot.get(other, -1) for other in range(slots) if other != slot]
+        return min(others, default=NO_PARTITIONS)

@@ -67,6 +67,12 @@ class Metrics:
         self.host_clock_jumps = self._counter(
             "host_clock_jumps", "Times the host's clock jumped against broker time."
         )
+        self.recorded_ahead = self._counter(
+            "recorded_ahead", "Messages of recorded history far ahead of what followed them."
+        )
+        self.recorded_unconfirmed = self._gauge(
+            "recorded_unconfirmed", "Partitions whose recorded time is ahead and unconfirmed."
+        )
         self.partition_lag = self._gauge(
             "partition_lag", "Messages of a partition not read yet.", "topic", "partition"
         )

@@ -32,6 +32,7 @@ class TrackWatch:
         self.waiting: dict[str, int] = {}
         self.orders_set_aside: dict[str, int] = {}
         self.traced: set[str] = set()  # reasons of faults whose trace is in the log
+        self.claims: dict[int, int] = {}
         self.barrier_at: float | None = None
         checks = {"dataflow": self.is_moving}
         self.server = health_server(self.metrics, checks, settings, "track")
@@ -42,6 +43,8 @@ class TrackWatch:
             lambda: float(sum(self.orders_set_aside.values()))
         )
         self.metrics.waiting.set_function(lambda: float(sum(self.waiting.values())))
+        unconfirmed = self.metrics.recorded_unconfirmed
+        unconfirmed.set_function(lambda: float(sum(self.claims.values())))
         self.metrics.state_bytes.set_function(lambda: size_bytes(store))
 
     def __enter__(self) -> Self:
@@ -89,6 +92,14 @@ class TrackWatch:
     def dropped(self, code: str, fields: int) -> None:
         """Fields were left out of an event that was taken."""
         self.metrics.fields_dropped.labels(code).inc(fields)
+
+    def refuted(self, messages: int) -> None:
+        """Messages of recorded history were far ahead of what followed: they wait."""
+        self.metrics.recorded_ahead.inc(messages)
+
+    def claiming(self, slot: int, partitions: int) -> None:
+        """So many partitions of a slot have read recorded times that nothing confirms yet."""
+        self.claims[slot] = partitions
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition are still to be read."""

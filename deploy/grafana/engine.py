@@ -82,6 +82,14 @@ FLOW = (
         red_above=30,
     ),
     Panel(
+        title="Recorded times far ahead",
+        queries=(
+            Query("sum(ordertide_recorded_unconfirmed)", "partitions, unconfirmed"),
+            Query("sum(increase(ordertide_recorded_ahead_total[10m]))", "messages in 10 minutes"),
+        ),
+        meaning="Of recorded history: they wait and move no clock.",
+    ),
+    Panel(
         title="Host clocks against the broker's",
         queries=(Query("ordertide_host_clock_offset_seconds", "{{instance}}"),),
         meaning="Above 0: the host's is ahead. Orders are judged by the broker's.",

@@ -26,6 +26,9 @@ MEANINGS: dict[str, str] = {
     "track.group": "the consumer group that shows the dataflow's positions to the usual tools",
     "track.epoch_ms": "how often results leave when there is little to do",
     "track.margin_ms": "allowed difference between the clocks of two brokers",
+    "track.recorded_ahead": (
+        "a recorded time that is so far ahead of all others moves the clock once they come near it"
+    ),
     "track.rules": "the rules file; without it the shipped rules",
     "track.lifecycle": "the lifecycle file; without it the shipped statuses",
     "state.store": "`folder`: in `track.folder`; `s3`: in a bucket too, so that any host can go on",

@@ -72,6 +72,7 @@ class TrackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: str = "ordertide-track"
     epoch_ms: AtLeastOne = 200
     margin_ms: NotNegative = 500
+    recorded_ahead: Duration = "1d"
     rules: File | None = None
     lifecycle: File | None = None
 
