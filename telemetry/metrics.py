@@ -88,6 +88,9 @@ class Metrics:
             "orders_set_aside", "Orders whose evaluation failed, set aside with their events."
         )
         self.set_asides = self._counter("set_asides", "Times an order was set aside.")
+        self.number_faults = self._counter(
+            "number_faults", "Registrations and look-ups of a number that failed."
+        )
         self.live_orders = self._gauge("live_orders", "Orders in memory, embryos included.")
 
     def _count_what_is_said(self) -> None:

@@ -11,13 +11,14 @@ from commands.wiring.serving import health_server
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.core.set_aside import INTERNAL_FAULT, Fault
-from schemas.keys import split_order_key
+from schemas.keys import SEPARATOR, split_order_key
 from schemas.settings.model import TelemetrySettings
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
 LOGGER = logging.getLogger("ordertide.track")
 STALLED_AFTER_S = 60.0
+TRACES_AT_MOST = 200  # of a process; a reason can hold what an event said
 
 
 class TrackWatch:
@@ -142,9 +143,13 @@ class TrackWatch:
                     "'ordertide state set-aside'",
                     order_id, tenant, fault.reason,
                 )  # fmt: skip
-            if fault.reason not in self.traced:
-                self.traced.add(fault.reason)
-                LOGGER.error("trace of %s:\n%s", fault.reason, fault.trace)
+            self.log_trace(fault)
+
+    def log_trace(self, fault: Fault) -> None:
+        """Log where a fault was raised, once for each reason."""
+        if fault.reason not in self.traced and len(self.traced) < TRACES_AT_MOST:
+            self.traced.add(fault.reason)
+            LOGGER.error("trace of %s:\n%s", fault.reason, fault.trace)
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
         """A resolver shard answered."""
@@ -152,6 +157,11 @@ class TrackWatch:
         self.metrics.duplicates.inc(answers.duplicates)
         for given_up in answers.rejected:
             self.metrics.rejected.labels(given_up.reason.code).inc()
+        for fault in answers.faults:
+            self.metrics.number_faults.inc()
+            number = fault.key.rpartition(SEPARATOR)[2]
+            LOGGER.error("number %r: can't be resolved or registered, %s", number, fault.reason)
+            self.log_trace(fault)
 
     def store_away(self) -> None:
         """The bucket of the shard store gave no answer; it is asked again."""

@@ -81,7 +81,11 @@ def pack_one(mapping: Mapping) -> bytes:
 
 
 def unpack(record: bytes) -> list[Mapping]:
-    """The orders of a number."""
+    """The orders of a number.
+
+    Raises:
+        ValueError, struct.error: the record is damaged.
+    """
     found, at = [], 0
     while at < len(record):
         valid_from, arrival_at, used_day, heard_day, order, carrier = MAPPING.unpack_from(
@@ -89,6 +93,9 @@ def unpack(record: bytes) -> list[Mapping]:
         )
         middle = at + MAPPING.size + order
         at, order_id = middle + carrier, record[middle - order : middle].decode()
+        if at > len(record):
+            message = f"a number's record of {len(record)} bytes, of which {at} are named: damaged"
+            raise ValueError(message)
         found.append(
             Mapping(
                 order_id, record[middle:at].decode(), valid_from, arrival_at, used_day, heard_day
@@ -109,6 +116,7 @@ class Numbers:
         # once, for the day of its first event, then for the day known when that one was looked at.
         self.heard_on: dict[int, array[int]] = {}
         self.came = 0
+        self.unreadable: list[tuple[bytes, Exception]] = []  # (hash, what its record raised)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -144,7 +152,7 @@ class Numbers:
         """Put a record where it belongs, and a new number on its day."""
         if self.table.put(key, record):
             self.came += 1
-            self.note(place_of(key), unpack(record))
+            self.look_into(key, record)
 
     def note(self, place: int, mappings: list[Mapping]) -> None:
         """Note when the first of a number's orders may have to be forgotten."""
@@ -158,8 +166,23 @@ class Numbers:
         self.came = 0
         for place in places:
             for key, record in self.table.at(place):
-                self.look_at(key, unpack(record), before)
+                try:
+                    self.look_at(key, unpack(record), before)
+                except Exception as error:  # noqa: BLE001 - a damaged record can raise anything
+                    self.unreadable.append((key, error))  # it is kept, and not looked at again
         return bool(places)
+
+    def look_into(self, key: bytes, record: bytes) -> None:
+        """Put a new number on its day; one that can't be read is kept, and not looked at."""
+        try:
+            self.note(place_of(key), unpack(record))
+        except Exception as error:  # noqa: BLE001 - a damaged record can raise anything
+            self.unreadable.append((key, error))
+
+    def take_unreadable(self) -> list[tuple[bytes, Exception]]:
+        """The numbers that could not be read since the last call: (hash, what was raised)."""
+        taken, self.unreadable = self.unreadable, []
+        return taken
 
     def due(self, before: int, count: int) -> Iterator[int]:
         """Take out up to `count` places that stand on days before `before`, the earliest first."""

@@ -17,6 +17,7 @@ import msgspec
 
 from dataflows.core.fact import Fact
 from dataflows.core.numbers import Mapping, Numbers, hash_of
+from dataflows.core.set_aside import INTERNAL_FAULT, UNBLAMED, Fault, fault_of
 from schemas.errors import Rejected
 from schemas.event import Event
 from schemas.instants import DAY_MS
@@ -62,6 +63,7 @@ class Answers:
         """Nothing yet."""
         self.facts: list[Fact] = []
         self.rejected: list[Unresolved] = []
+        self.faults: list[Fault] = []  # of numbers; the key is the number's
         self.duplicates = 0
 
 
@@ -128,7 +130,20 @@ class Resolver:
         return bool(self.numbers.changed or self.waiting_changed)
 
     def register(self, said: Registration, answers: Answers) -> None:
-        """Take a registration, and answer what waited for it."""
+        """Take a registration, and answer what waited for it.
+
+        Where that raises, the number stays unregistered by this event, which is reported; the event
+        itself goes to its order.
+        """
+        try:
+            self.enter(said, answers)
+        except UNBLAMED:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this number alone
+            answers.faults.append(fault_of(said.number, error))
+
+    def enter(self, said: Registration, answers: Answers) -> None:
+        """Note a registration, and ask again what waits for its number."""
         key = hash_of(said.number)
         known, heard_at = self.numbers.get(key), said.arrival_at
         if not any(one.covers(said.order_id, said.carrier, said.at, heard_at) for one in known):
@@ -138,7 +153,24 @@ class Resolver:
         self.ask_again(said.number, said.arrival_at, answers)
 
     def ask(self, asked: Question, answers: Answers, news_at: int = 0) -> None:
-        """Answer a question, or let it wait; `news_at` is when what it waited for arrived."""
+        """Answer a question, or let it wait; `news_at` is when what it waited for arrived.
+
+        Where that raises, the question is rejected: `internal_fault`.
+        """
+        given = len(answers.facts)
+        try:
+            self.answer(asked, answers, news_at)
+        except UNBLAMED:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this question alone
+            del answers.facts[given:]
+            fault = fault_of(asked.number, error)
+            answers.faults.append(fault)
+            reason = Rejected(INTERNAL_FAULT, f"its number could not be resolved: {fault.reason}")
+            answers.rejected.append(Unresolved(asked.fact, reason))
+
+    def answer(self, asked: Question, answers: Answers, news_at: int) -> None:
+        """Give a fact to the orders of its number, or let it wait."""
         key = hash_of(asked.number)
         known = self.numbers.get(key)
         found = self.find(known, asked)
@@ -241,6 +273,8 @@ class Resolver:
         """Move the clock: give up what waited too long, forget numbers of long ago."""
         self.through = through
         self.numbers.forget(through)
+        for key, error in self.numbers.take_unreadable():
+            answers.faults.append(fault_of(key.hex(), error))
         before = through - WAITS_AT_MOST_MS
         if self.waiting_since < before:
             self.waiting_since = NOBODY_WAITS

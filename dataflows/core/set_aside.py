@@ -12,7 +12,7 @@ import msgspec
 
 from dataflows.core.fact import Fact
 from schemas.display import printable
-from schemas.errors import Rejected
+from schemas.errors import Rejected, StoreUnavailable
 
 INTERNAL_FAULT = "internal_fault"
 MAX_WAITING_PER_ORDER = 1_000
@@ -44,6 +44,10 @@ class SetAside(msgspec.Struct, array_like=True):
     digest: str
     facts: list[Fact]
     releases: int = 0
+
+
+# Faults of the process, not of one order or number: these stop the flow.
+UNBLAMED = (StoreUnavailable, MemoryError, OSError)
 
 
 def fault_of(key: str, error: Exception, *, is_preview: bool = False) -> Fault:

@@ -25,10 +25,10 @@ from dataflows.core.output import Output
 from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order
 from dataflows.core.preview import Preview
 from dataflows.core.rules import Rules
-from dataflows.core.set_aside import Fault, SetAsides, fault_of
+from dataflows.core.set_aside import UNBLAMED, Fault, SetAsides, fault_of
 from dataflows.core.snapshots import Cold, Snapshot, check_statuses
 from dataflows.core.symbols import Symbols
-from schemas.errors import Rejected, StoreUnavailable
+from schemas.errors import Rejected
 
 Accept = Callable[[Output], None]
 
@@ -108,7 +108,7 @@ class Shard:
         try:
             work(mine)
             self.accept(mine)
-        except (StoreUnavailable, MemoryError, OSError):
+        except UNBLAMED:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
             self.held.put_back(key, before)

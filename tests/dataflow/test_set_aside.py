@@ -12,10 +12,14 @@ from click.testing import CliRunner, Result
 
 from broker.consume import read_all
 from commands.state.command import command
+from dataflows.core.number_table import NumberTable
+from dataflows.core.numbers import hash_of
+from dataflows.core.resolve import number_key
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.state.local.frame import Place, frame, squeeze, unframe
 from dataflows.state.local.reader import StateReader
-from dataflows.steps import decode_snapshot
+from dataflows.steps import decode_resolver, decode_snapshot
+from dataflows.track import NUMBER_SHARDS
 from schemas import topics
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from tests.dataflow.engine import Engine, Json
@@ -203,3 +207,63 @@ def test_a_condition_that_exceeds_its_budget_is_false_and_the_flow_goes_on(
     assert [alert["rule"] for alert in found["A2"]["open_alerts"]] == ["late"]
     assert audited(engine, "condition.fault") == ["A1"]
     assert audited(engine, "order.set_aside") == []
+
+
+def test_a_broken_number_in_the_store_rejects_its_events_and_the_flow_goes_on(
+    engine: Engine,
+) -> None:
+    store = engine.folder / "track" / "shards.sqlite"
+    engine.feed(
+        [event(one, "PAID", STARTED_AT, references={"waybill": f"W-{one}"}) for one in ORDERS]
+    )
+    engine.start()
+    pass_to(engine, STARTED_AT + HOUR_MS)
+    engine.stop()
+    break_number(store, number_key("default", "waybill", "W-A2"))
+    engine.start()
+    scans = [
+        {**event(one, "IN_TRANSIT", STARTED_AT + 2 * HOUR_MS), "waybill": f"W-{one}"}
+        for one in ORDERS
+    ]
+    for scan in scans:
+        del scan["order_id"]
+    engine.feed(scans)
+    pass_to(engine, STARTED_AT + DAY_MS)
+    metrics = engine.metrics()
+    assert metrics['rejected_total{code="internal_fault"}'] == 1
+    assert metrics["waiting"] == 0
+    engine.stop()
+    found = documents(engine)
+    assert [found[order]["status"] for order in ORDERS] == ["SHIPPED", "PAID", "SHIPPED"]
+    [letter] = read_all(engine.connection, topics.EVENTS_REJECTED)
+    assert json.loads(letter.value or b"")["waybill"] == "W-A2"
+    assert "number 'W-A2': can't be resolved or registered" in engine.said()
+
+
+def break_number(store: Path, number: str) -> None:
+    """Damage the record of a number in all blobs of its shard, each with its right checksum."""
+    shard = NUMBER_SHARDS[shard_of(number)]
+    key = hash_of(number)
+    reader = StateReader(store)
+    name = reader.meta.store
+    reader.close()
+    database = sqlite3.connect(store)
+    with database:
+        query = "SELECT sequence, run, stored FROM blobs WHERE shard = ?"
+        for sequence, run, stored in database.execute(query, (shard,)).fetchall():
+            place = Place(name, shard, sequence, run)
+            snapshot = decode_resolver(unframe(stored, place))
+            table = NumberTable()
+            if snapshot.pages:
+                table.restore(snapshot.pages, snapshot.count)
+                if table.get(key):
+                    table.put(key, b"broken")
+                snapshot.pages = table.pages
+            snapshot.changed = [
+                (one, b"broken" if one == key else record) for one, record in snapshot.changed
+            ]
+            database.execute(
+                "UPDATE blobs SET stored = ? WHERE sequence = ?",
+                (frame(*squeeze(encode(snapshot)), place), sequence),
+            )
+    database.close()

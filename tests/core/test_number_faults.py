@@ -1,0 +1,116 @@
+"""What resolving one number raises is about that number: all others are resolved."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataflows.core.fact import Fact
+from dataflows.core.numbers import hash_of
+from dataflows.core.resolve import (
+    Answers,
+    Question,
+    Registration,
+    Resolver,
+    ResolverSnapshot,
+    number_key,
+)
+from schemas.instants import DAY_MS
+from tests.core.stage import START_AT, day
+
+BROKEN = number_key("default", "waybill", "BROKEN")
+# Too short for a mapping; lengths beyond the record; an order id that is no UTF-8; zeros.
+RECORDS = [b"\x01", b"\xff" * 24, b"\0" * 20 + b"\x04\0\0\0" + b"\xff\xfe\xfd\xfc", b"\0" * 23]
+
+
+def broken_by(record: bytes, *, forget_after_days: int = 180) -> Resolver:
+    """A resolver that was restored with a number whose record can't be read."""
+    resolver = Resolver(forget_after_days * DAY_MS)
+    changed = [(hash_of(BROKEN), record)]
+    resolver.restore([ResolverSnapshot(START_AT, [], 0, {}, changed, [], is_all_waiting=True)])
+    return resolver
+
+
+def registration(number: str, order_id: str, at: int) -> Registration:
+    return Registration(number, order_id, "", at, at)
+
+
+def question(number: str, at: int) -> Question:
+    fact = Fact("", at, at, 1, "", "carrier:sf", f"{number}@{at}", at ^ len(number), b"{}")
+    return Question(number, "default", "", fact)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_question_about_a_broken_number_is_a_dead_letter_and_others_are_answered(
+    record: bytes,
+) -> None:
+    resolver, answers = broken_by(record), Answers()
+    whole = number_key("default", "waybill", "WHOLE")
+    resolver.register(registration(whole, "o1", day(0)), answers)
+    resolver.ask(question(BROKEN, day(1)), answers)
+    resolver.ask(question(whole, day(1)), answers)
+    resolver.advance(day(1), answers)
+    assert [fact.key for fact in answers.facts] == ["o1"]
+    [letter] = answers.rejected
+    assert letter.reason.code == "internal_fault"
+    assert letter.fact.event_id.startswith(BROKEN)
+    assert resolver.waiting_count == 0
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_registration_of_a_broken_number_is_reported_and_others_are_taken(record: bytes) -> None:
+    resolver, answers = broken_by(record), Answers()
+    resolver.advance(day(0), answers)  # it was noticed at the restart
+    noticed = len(answers.faults)
+    resolver.register(registration(BROKEN, "o1", day(0)), answers)
+    resolver.register(registration(number_key("default", "erp", "SO-1"), "o1", day(0)), answers)
+    assert len(answers.faults) == noticed + 1
+    assert answers.faults[-1].key == BROKEN
+    assert "Traceback" in answers.faults[-1].trace
+    assert not answers.rejected
+    assert resolver.numbers.get(hash_of(number_key("default", "erp", "SO-1")))
+
+
+def test_what_waits_for_a_number_is_answered_one_by_one() -> None:
+    resolver, answers = Resolver(), Answers()
+    number = number_key("default", "waybill", "W1")
+    poison = question(number, day(1))
+    poison.fact.at = "noon"  # type: ignore[assignment]  # what no message can make
+    resolver.waiting[number] = [question(number, day(0, 1)), poison, question(number, day(0, 2))]
+    resolver.waiting_count = 3
+    resolver.register(registration(number, "o1", day(0)), answers)
+    assert [fact.arrival_at for fact in answers.facts] == [day(0, 1), day(0, 2)]
+    assert [letter.reason.code for letter in answers.rejected] == ["internal_fault"]
+    assert resolver.waiting_count == 0
+
+
+def test_a_broken_number_is_not_looked_at_for_ever() -> None:
+    resolver, answers = broken_by(RECORDS[0], forget_after_days=1), Answers()
+    for number in range(9):
+        key = number_key("default", "waybill", f"W{number}")
+        resolver.register(registration(key, "o1", day(0)), answers)
+    for later in range(1, 6):
+        resolver.advance(day(later), answers)
+    assert len(resolver.numbers) == 1, "the others are forgotten, this one is kept"
+    assert len(answers.faults) == 1
+
+
+@given(st.binary(min_size=1, max_size=60), st.lists(st.integers(0, 3), max_size=12))
+def test_whatever_a_record_holds_the_other_numbers_are_resolved(
+    record: bytes, steps: list[int]
+) -> None:
+    whole = number_key("default", "waybill", "WHOLE")
+    alone, beside = Resolver(), broken_by(record)
+    expected, found = Answers(), Answers()
+    for at, step in enumerate(steps):
+        for resolver, answers in ((alone, expected), (beside, found)):
+            if step == 0:
+                resolver.register(registration(whole, "o1", day(at)), answers)
+            elif step == 1:
+                resolver.ask(question(whole, day(at)), answers)
+            elif step == 2 and resolver is beside:
+                resolver.ask(question(BROKEN, day(at)), answers)
+            elif step == 3 and resolver is beside:
+                resolver.register(registration(BROKEN, "o2", day(at)), answers)
+            resolver.advance(day(at), answers)
+    of_whole = [fact for fact in found.facts if fact.event_id.startswith(whole)]
+    assert of_whole == expected.facts
