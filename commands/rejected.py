@@ -2,21 +2,29 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import click
 
-from broker.consume import Message, read_all
+from broker.consume import Headers, Message, read_all
 from broker.errors import TopicMissing
 from broker.produce import Producer
 from commands.track import connection_of
+from privacy.keys import FileKeyStore, KeyErased
+from privacy.originals import SEALED_WHOLE, open_rejected
 from schemas import topics
 from schemas.display import printable
+from schemas.errors import SettingsError
 from schemas.settings.model import Settings, read_settings
 from telemetry.screen import show
 
 SAMPLE_BYTES = 120
 WITHOUT_CODE = "unknown"
+
+WRITTEN = f"written to {topics.EVENTS}"
+LEFT_ALONE = f"left alone: too large, or not from {topics.EVENTS}"
+ERASED = "left alone: sealed, and the customer's key has been erased"
 
 
 @click.group("rejected")
@@ -51,26 +59,74 @@ def list_rejected(path: Path | None, samples: int) -> None:
 def replay_rejected(path: Path | None, code: str | None) -> None:
     """Write the originals back to `events`; what is still wrong is rejected again.
 
-    Not those over 700 kB (their place is in the headers), nor what a tier's writer put there.
-    Running it twice does no harm: events are known by source and event_id.
+    With the headers that they came with, so that binary CloudEvents are whole. An original that was
+    sealed whole is opened with the keys of this host; what is sealed in place stays sealed. Not
+    those over 700 kB (their place is in the headers), nor what a tier's writer put there. Running
+    it twice does no harm: events are known by source and event_id.
 
     \b
     ordertide rejected replay --code unknown_status
     """
     settings = read_settings(path)
-    written = kept = 0
+    counts = Counter[str]()
+    originals = Originals(Path(settings.privacy.keys))
     with Producer(connection_of(settings.broker)) as producer:
         for message in letters(settings):
             if code is not None and header(message, topics.HEADER_CODE) != code:
                 continue
-            if is_original(message):
-                producer.send(topics.EVENTS, message.key, message.value)
-                written += 1
-            else:
-                kept += 1
-    show(f"{written} written to {topics.EVENTS}")
-    if kept:
-        show(f"{kept} left alone: too large, or not from {topics.EVENTS}")
+            if not is_original(message):
+                counts[LEFT_ALONE] += 1
+                continue
+            try:
+                value = originals.opened(message)
+            except KeyErased:
+                counts[ERASED] += 1
+                continue
+            producer.send(topics.EVENTS, message.key, value, original_headers(message))
+            counts[WRITTEN] += 1
+    show(f"{counts[WRITTEN]} {WRITTEN}")
+    for outcome in (LEFT_ALONE, ERASED):
+        if counts[outcome]:
+            show(f"{counts[outcome]} {outcome}")
+
+
+class Originals:
+    """Opens what was sealed whole; the key file is read when the first such original comes."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the key file."""
+        self.path = path
+
+    @cached_property
+    def keystore(self) -> FileKeyStore:
+        """The keys of this host.
+
+        Raises:
+            SettingsError: there are none here: a new key file would open nothing.
+        """
+        if not self.path.exists():
+            message = (
+                f"{self.path}: no such file, and an original in {topics.EVENTS_REJECTED} is "
+                "sealed; run this on the host that has the keys, or set privacy.keys"
+            )
+            raise SettingsError(message)
+        return FileKeyStore(self.path)
+
+    def opened(self, message: Message) -> bytes:
+        """The value of an original.
+
+        Raises:
+            KeyErased: it was sealed, and its key is gone.
+        """
+        value = message.value or b""
+        if not value.startswith(SEALED_WHOLE):
+            return value
+        return open_rejected(value, self.keystore, message.headers)
+
+
+def original_headers(message: Message) -> Headers:
+    """The headers that the original came with."""
+    return [(name, value) for name, value in message.headers if name not in topics.LETTER_HEADERS]
 
 
 def letters(settings: Settings) -> Iterator[Message]:
@@ -84,7 +140,8 @@ def letters(settings: Settings) -> Iterator[Message]:
 def is_original(message: Message) -> bool:
     """Whether the message holds what somebody sent to `events`."""
     from_events = header(message, topics.HEADER_TOPIC) == topics.EVENTS
-    return from_events and bool(message.value) and not header(message, topics.HEADER_SHA256)
+    has_content = bool(message.value or original_headers(message))
+    return from_events and has_content and not header(message, topics.HEADER_SHA256)
 
 
 def sample(code: str, message: Message) -> str:

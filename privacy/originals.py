@@ -27,6 +27,7 @@ HIDING = b"data_base64"  # how a CloudEvent carries what isn't text
 DEEPEST = 32  # each level is copied on the way down; a bomb shall not cost more than that
 ESCAPED = re.compile(rb"\\u00([0-7][0-9a-fA-F])")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+SEALED_WHOLE = b'{"sealed_original":'
 CE = "ce_"
 WHOLE = Place(field=ORIGINAL)  # its key is its own, which binds it as well as a name would
 References = dict[str, str | list[str]] | None
@@ -66,7 +67,7 @@ def open_rejected(data: bytes, keystore: KeyStore, headers: Headers = ()) -> byt
         KeyErased: the key has been erased.
         StateError: the sealed bytes are damaged, or were copied from another record.
     """
-    if data.startswith(b'{"sealed_original":'):
+    if data.startswith(SEALED_WHOLE):
         return open_original(data, keystore)
 
     def treat(value: bytes, place: Place) -> bytes:

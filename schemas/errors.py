@@ -1,5 +1,9 @@
 """How a part says no. Every message names the thing, the reason and the way out."""
 
+from schemas.display import printable
+
+MAX_REASON = 500  # characters
+
 
 class OrdertideError(Exception):
     """Anything ordertide raises on purpose. `has_lines`: its text may be several lines."""
@@ -30,7 +34,7 @@ class Rejected(OrdertideError):
 
     def __init__(self, code: str, reason: str) -> None:
         self.code = code
-        self.reason = printable(reason)
+        self.reason = printable(reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}…")
         super().__init__(f"{code}: {self.reason}")
 
 
@@ -48,14 +52,3 @@ class StoreUnavailable(StateError):
 
 class UnknownOrder(OrdertideError):
     """No tier holds the order that was asked for."""
-
-
-MAX_REASON = 500  # characters
-
-
-def printable(text: str) -> str:
-    """Without characters that steer a terminal or break a line, and cut."""
-    cut = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}…"
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)

@@ -66,7 +66,11 @@ CHANNELS = {
         CLOCK,
     ),
     topics.EVENTS_REJECTED: Channel(
-        None, "send", "as it came", "Messages that can't be taken: the bytes as they came", ORIGIN
+        None,
+        "send",
+        "as it came",
+        "Messages that can't be taken: bytes and headers as they came",
+        ORIGIN,
     ),
 }
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
+from schemas.display import printable as escaped
 from schemas.errors import Rejected
-from schemas.errors import printable as escaped
 
 MAX_DEPTH = 32
 DROPPED = "dropped_fields"

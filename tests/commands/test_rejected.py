@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -10,7 +11,10 @@ from broker.consume import Headers, read_all
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from commands.rejected import command
+from privacy.keys import FileKeyStore, MemoryKeyStore
+from privacy.originals import seal_rejected
 from schemas import topics
+from schemas.errors import SettingsError
 
 BROKEN = b'{"event_id": \x1b['
 UNKNOWN = b'{"status_code":"LOST_IN_SPACE"}'
@@ -49,8 +53,14 @@ def put(
 
 def run(broker: EmbeddedBroker, tmp_path: Path, *arguments: str) -> str:
     settings = tmp_path / "settings.toml"
-    settings.write_text(f'[broker]\nbootstrap = "{broker.bootstrap}"\nembedded = true\n')
-    result = CliRunner().invoke(command, [*arguments, "--settings", str(settings)])
+    settings.write_text(
+        f'[broker]\nbootstrap = "{broker.bootstrap}"\nembedded = true\n'
+        f'[privacy]\nkeys = "{tmp_path / "keys.json"}"\n'
+    )
+    arguments = (*arguments, "--settings", str(settings))
+    result = CliRunner().invoke(command, arguments)
+    if isinstance(result.exception, SettingsError):
+        raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -79,6 +89,56 @@ def test_originals_go_back_to_events_byte_for_byte(broker: EmbeddedBroker, tmp_p
     assert "2 written to events" in said
     assert "2 left alone" in said
     assert events(broker) == {BROKEN, UNKNOWN}
+
+
+CLOUD: Headers = [("ce_specversion", b"1.0"), ("ce_id", b"77"), ("ce_subject", b"o4")]
+
+
+@pytest.mark.parametrize("value", [b'{"note": "gift"}', b""])
+def test_a_binary_cloudevent_goes_back_with_its_headers(
+    broker: EmbeddedBroker, tmp_path: Path, value: bytes
+) -> None:
+    with Producer(broker.connection) as producer:
+        put(producer, "gift", value, extra=CLOUD)
+    assert "1 written" in run(broker, tmp_path, "replay", "--code", "gift")
+    (event,) = read_all(broker.connection, topics.EVENTS)
+    assert (event.value, event.headers) == (value, CLOUD)
+
+
+SECRET = b'{"event_id": "x", "personal": {"name": "Ada"}'
+
+
+def test_an_original_that_was_sealed_whole_goes_back_opened(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    keystore = FileKeyStore(tmp_path / "keys.json")
+    with Producer(broker.connection) as producer:
+        put(producer, "malformed_json", seal_rejected(SECRET, keystore))
+    keystore.close()
+    run(broker, tmp_path, "replay", "--code", "malformed_json")
+    assert events(broker) == {BROKEN, SECRET}
+
+
+def test_an_original_whose_key_is_erased_stays(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    keystore = FileKeyStore(tmp_path / "keys.json")
+    sealed = seal_rejected(SECRET, keystore)
+    keystore.erase("default", keys=[msgspec.json.decode(sealed)["key"]])
+    keystore.close()
+    with Producer(broker.connection) as producer:
+        put(producer, "sealed", sealed)
+    shown = run(broker, tmp_path, "replay", "--code", "sealed")
+    assert "0 written to events" in shown
+    assert "1 left alone: sealed, and the customer's key has been erased" in shown
+
+
+def test_without_the_key_file_a_sealed_original_is_refused_and_no_key_file_made(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with Producer(broker.connection) as producer:
+        put(producer, "sealed", seal_rejected(SECRET, MemoryKeyStore()))
+    with pytest.raises(SettingsError, match=r"keys\.json: no such file"):
+        run(broker, tmp_path, "replay", "--code", "sealed")
+    assert not (tmp_path / "keys.json").exists()
 
 
 def test_a_replay_can_be_limited_to_a_code(broker: EmbeddedBroker, tmp_path: Path) -> None:

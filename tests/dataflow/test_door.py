@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +19,7 @@ from schemas import topics
 from schemas.errors import Busy, Rejected, StateError
 from schemas.event import Event
 from schemas.instants import parse_instant
-from tests.dataflow.engine import Engine
+from tests.dataflow.engine import ROOT, Engine
 
 Json = dict[str, Any]
 
@@ -212,3 +214,29 @@ def test_personal_data_in_a_header_is_sealed() -> None:
     )
     assert dead.headers == [("ce_Personal", b"sealed")]
     assert json.loads(sealed[1]).keys() == {"personal"}
+
+
+def test_a_rejected_binary_cloudevent_comes_back_whole(engine: Engine) -> None:
+    """Replayed, it is rejected for the same reason, and not because its envelope is missing."""
+    headers: list[tuple[str, bytes | None]] = [
+        (f"ce_{name}", value.encode()) for name, value in CLOUD.items() if name != "type"
+    ]
+    engine.feed_raw(b'{"note": "gift"}', [*headers, ("ce_type", b"GIFT_WRAPPED")])
+    engine.tick(AT + 60_000)
+    engine.start()
+    engine.wait_for_clock(AT + 60_000)
+    engine.stop()
+    replay = [sys.executable, "run.py", "rejected", "replay", "--settings"]
+    settings = str(engine.folder / "settings.toml")
+    ran = subprocess.run([*replay, settings], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "1 written to events" in ran.stdout
+    engine.tick(AT + 120_000)
+    engine.start()
+    engine.wait_for_clock(AT + 120_000)
+    engine.stop()
+    letters = list(read_all(engine.connection, topics.EVENTS_REJECTED))
+    assert [dict(letter.headers)[topics.HEADER_CODE] for letter in letters] == [
+        b"unknown_status",
+        b"unknown_status",
+    ]
+    assert all(dict(letter.headers)["ce_subject"] == b"o9" for letter in letters)
