@@ -20,13 +20,14 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test stack check bench docs clean
+.PHONY: help demo test fuzz stack check bench docs clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    sample orders through the whole engine, live (ARGS=--once: once, then end)"
 	@echo "make test    the tests (ARGS='-k name': some; ORDERTIDE_SEED=n: repeat a run)"
+	@echo "make fuzz    generated messages through the engine for an hour (ARGS='--minutes 5')"
 	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
@@ -38,6 +39,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -n auto -rs $(ARGS)
+
+fuzz: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 stack: $(VENV)/.installed-test
 	@$(BIN)/ordertide stack up $(ARGS)

@@ -1,0 +1,122 @@
+"""The flow without bytewax: the real slot, resolver, shard and output messages in one process."""
+
+from typing import Any
+
+import msgspec
+
+from broker.clock import ClockKind, PartitionClock
+from broker.connect import Connection
+from broker.consume import Message
+from dataflows.core.intake import Intake
+from dataflows.core.output import Output
+from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
+from dataflows.core.shard import Shard
+from dataflows.core.snapshots import Snapshot
+from dataflows.decoding import Decoder
+from dataflows.definition_files import read_lifecycle, read_rules
+from dataflows.exchange import Batch, dead_fact
+from dataflows.output_messages import Outgoing, dead_letter, messages
+from dataflows.slot import Slot, SourceSettings
+from privacy.keys import MemoryKeyStore
+from privacy.originals import seal_rejected
+from privacy.seal import seal_event
+from schemas.instants import DAY_MS
+from tests.fuzz.messages import START_AT
+
+TABLE = read_lifecycle()
+RULES = read_rules(None, TABLE)
+NOW_AT = START_AT + 400 * DAY_MS
+
+
+class Nobody:
+    """An observer that keeps nothing."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of the protocol
+        return lambda *_: None
+
+
+class Pipeline:
+    """One slot without partitions, one resolver and one shard; everything they emit is kept."""
+
+    def __init__(self, connection: Connection, kind: ClockKind = "recorded") -> None:
+        keystore = MemoryKeyStore()
+        self.decoder = Decoder(
+            Intake(TABLE, RULES),
+            lambda data, event: seal_event(data, event, keystore),
+            lambda data, headers: seal_rejected(data, keystore, headers),
+        )
+        self.slot = Slot(
+            0,
+            None,
+            SourceSettings(
+                connection=connection,
+                topic="events",
+                group="fuzz",
+                clock=kind,
+                margin_ms=0,
+                epoch_ms=1,
+                slots=1,
+                now=lambda: NOW_AT,
+                proven=lambda: NOW_AT,
+                stopping=lambda: False,
+                count_partitions=lambda: 0,
+                decoder=self.decoder,
+                watch=Nobody(),
+            ),
+        )
+        self.clock = PartitionClock(kind, lambda: NOW_AT)
+        self.resolver = Resolver(TABLE.forget_numbers_after_ms)
+        self.shard = Shard(TABLE, RULES, {})
+        self.sent: list[Outgoing] = []
+        self.ticks = self.read = self.rejected = self.applied = self.duplicates = self.refused = 0
+
+    def take(self, received: list[Message]) -> Batch:
+        """Read an epoch's messages at the door."""
+        batch = Batch(0, self.clock.through, [], [], [], [])
+        self.read += len(received)
+        self.ticks += sum([self.slot.take(message, self.clock, batch) for message in received])
+        self.rejected += len(batch.dead)
+        self.sent += map(dead_letter, batch.dead)
+        return batch
+
+    def apply(self, batch: Batch, through: int) -> None:
+        """Resolve and judge what the door let in."""
+        answers = Answers()
+        for registration in batch.registrations:
+            self.resolver.register(registration, answers)
+        for question in batch.questions:
+            self.resolver.ask(question, answers)
+        self.resolver.advance(through, answers)
+        self.duplicates += answers.duplicates
+        self.rejected += len(answers.rejected)
+        self.sent += [dead_letter(dead_fact(one.fact, one.reason)) for one in answers.rejected]
+        self.shard.offer([*batch.facts, *answers.facts])
+        self.emit(self.shard.advance(through))
+
+    def emit(self, out: Output) -> None:
+        """Count and keep what a shard emits."""
+        self.applied += out.applied
+        self.duplicates += out.duplicates
+        self.refused += out.refused
+        self.rejected += sum(refusal.fact.counted for refusal in out.rejected)
+        self.sent += messages(out, [], self.shard.through)
+
+    def restart(self) -> None:
+        """Begin again from snapshots, through the bytes that the store would hold."""
+        encode = msgspec.msgpack.encode
+        snapshot = encode(self.shard.snapshot(base=True))
+        self.shard = Shard(TABLE, RULES, {})
+        self.shard.restore([msgspec.msgpack.decode(snapshot, type=Snapshot)])
+        numbers = encode(self.resolver.snapshot(base=True))
+        self.resolver = Resolver(TABLE.forget_numbers_after_ms)
+        self.resolver.restore([msgspec.msgpack.decode(numbers, type=ResolverSnapshot)])
+
+    @property
+    def waiting(self) -> int:
+        """Messages whose fate is open."""
+        return self.resolver.waiting_count + self.shard.waiting_count
+
+    def check_conservation(self) -> None:
+        """messages read = ticks + applied + duplicate + refused + rejected + waiting."""
+        known = self.ticks + self.applied + self.duplicates + self.refused + self.rejected
+        assert self.read == known + self.waiting
