@@ -8,7 +8,7 @@ Instants and durations are ms.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from hashlib import blake2b
 from itertools import takewhile
@@ -310,9 +310,10 @@ class History:
     is_conflicting: bool
     counts: Counter[str]
     rejected: list[tuple[str, str, str]]
+    is_full: bool = False
 
 
-def read_history(lifecycle: Lifecycle, entries: list[Entry]) -> History:
+def read_history(lifecycle: Lifecycle, entries: list[Entry], limit_bytes: int) -> History:
     groups: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[entry.hash].append(entry)
@@ -320,7 +321,7 @@ def read_history(lifecycle: Lifecycle, entries: list[Entry]) -> History:
     winners.sort(key=lambda e: (e.arrival, e.source, e.event_id))
     held = winners[:MAX_EVENTS]
     full = [entry for late in winners[MAX_EVENTS:] for entry in groups[late.hash]]
-    accepted = judge(lifecycle, held)
+    accepted, is_full = within_limit(judge(lifecycle, held), limit_bytes)
     applied, refused = len(accepted), len(held) - len(accepted)
     duplicates = len(entries) - len(full) - len(held)
     return History(
@@ -329,7 +330,47 @@ def read_history(lifecycle: Lifecycle, entries: list[Entry]) -> History:
         any(differ(groups[winner.hash]) for winner in held),
         Counter(applied=applied, refused=refused, duplicate=duplicates, rejected=len(full)),
         [(entry.source, entry.event_id, "order_history_full") for entry in full],
+        is_full=is_full,
     )
+
+
+def within_limit(accepted: list[Entry], limit_bytes: int) -> tuple[list[Entry], bool]:
+    """The entries without what doesn't fit, in the order of arrival, and what comes after that."""
+    left, is_full, kept = limit_bytes, False, list[Entry]()
+    for entry in sorted(accepted, key=lambda e: (e.arrival, e.is_command, e.source, e.event_id)):
+        fields: Json = {}
+        for name, part, size in parts(entry.fields):
+            is_full = is_full or (size is not None and size > left)
+            if size is None:
+                fields[name] = part
+            elif not is_full:
+                left -= size
+                fields[name] = fields.get(name, set()) | part if isinstance(part, set) else part
+        kept.append(replace(entry, fields=fields))
+    return kept, is_full
+
+
+def parts(fields: Json) -> list[tuple[str, Any, int | None]]:
+    """(name, value, bytes) of each field, of references of each number; None: not limited."""
+
+    def size(value: Any) -> int:  # noqa: ANN401 - a field's value
+        return len(value.encode()) if isinstance(value, str) else 8
+
+    def turn(name: str) -> tuple[int, str]:
+        family = name.split(".", 1)[0]
+        turns = {"references": 1, "attributes": 2, "planned": 3}
+        return (0 if name == "references.waybill" else turns.get(family, -1), name)
+
+    found: list[tuple[str, Any, int | None]] = []
+    for name in sorted(fields, key=turn):
+        value = fields[name]
+        if isinstance(value, set):
+            found += [(name, {number}, size(number) + 8) for number in sorted(value)]
+        elif "." in name:
+            found.append((name, value, size(name.split(".", 1)[1]) + size(value)))
+        else:
+            found.append((name, value, None))
+    return found
 
 
 def differ(group: list[Entry]) -> bool:
@@ -685,7 +726,8 @@ def evaluate(
             key = order_key(event.get("tenant", DEFAULT_TENANT), event["order_id"])
             by_order[key].append(read_entry(event, lifecycle, readings))
     for key, entries in by_order.items():
-        history = read_history(lifecycle, entries)
+        limit_bytes = lifecycle_table.get("order_fields_bytes", 250_000)
+        history = read_history(lifecycle, entries, limit_bytes)
         watches = follow(key, lifecycle, rules_table["rule"], history, through)
         outcome.counts += history.counts
         outcome.rejected += history.rejected
@@ -701,6 +743,7 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
     creator = state.creator()
     conflicting = {"conflicting_duplicate"} if history.is_conflicting else set()
     missed = {"missed_deadline"} if journal.missed else set()
+    full = {"order_full"} if history.is_full else set()
     plain = {name: state.value(name) for name in ("promised_at", "ship_by", *PLAIN_FIELDS)}
     return plain | {
         "status": None if creator is None else state.status,
@@ -719,7 +762,7 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
         "planned": state.family("planned."),
         "attributes": state.family("attributes."),
         "references": united(state),
-        "flags": state.flags | conflicting | missed,
+        "flags": state.flags | conflicting | missed | full,
         "shipments": shipments(state),
         "open_alerts": alerts,
     }

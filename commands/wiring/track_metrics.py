@@ -17,6 +17,7 @@ from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
 LOGGER = logging.getLogger("ordertide.track")
+ORDER_FULL = "order_full"
 STALLED_AFTER_S = 60.0
 TRACES_AT_MOST = 200  # of a process; a reason can hold what an event said
 
@@ -118,6 +119,8 @@ class TrackWatch:
             metrics.refused.inc(out.refused)
             for refusal in out.rejected:
                 metrics.rejected.labels(refusal.reason.code).inc(refusal.fact.counted)
+        if out.fields_lost:
+            metrics.fields_dropped.labels(ORDER_FULL).inc(out.fields_lost)
         for _, alert in out.alerts:
             metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
         for _, action in out.actions:

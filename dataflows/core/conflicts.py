@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Protocol
 
 from dataflows.core.fact import Fact
+from dataflows.core.order_limits import LOST, hash_of
 from dataflows.core.packing import Order
 
 
@@ -83,7 +84,10 @@ def conflicts(order: Order, fact: Fact) -> bool:
     entry = order.find(fact.hash)
     first = order.word(entry)
     held = (first >> 22, first >> 14 & 0xFF, order.shipments[first >> 6 & 0xFF].name)
-    fields = {
-        name: value for name, value in order.extras.get(entry, {}).items() if name != "corrects"
-    }
-    return held != (fact.at, fact.status, fact.shipment) or fields != (fact.fields or {})
+    if held != (fact.at, fact.status, fact.shipment):
+        return True
+    extras = order.extras.get(entry, {})
+    if LOST in extras:
+        return bool(extras[LOST] != hash_of(fact.fields))
+    fields = {name: value for name, value in extras.items() if name != "corrects"}
+    return fields != (fact.fields or {})

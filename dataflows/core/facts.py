@@ -5,6 +5,7 @@ from typing import Any
 from dataflows.core.fact import Fact
 from dataflows.core.fold import Entry, take
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.order_limits import fitting, unread
 from dataflows.core.packing import (
     COMMAND,
     CORRECTS,
@@ -14,6 +15,7 @@ from dataflows.core.packing import (
     HAS_CORRECTIONS,
     HAS_ENGINE,
     HAS_FIELDS,
+    ORDER_FULL,
     REFUSED,
     Order,
 )
@@ -58,12 +60,17 @@ def add(order: Order, fact: Fact, table: Lifecycle, sources: Symbols, *, refused
     entry = entry_of(order, fact, sources, refused=refused)
     first = entry.at << 22 | entry.status << 14 | entry.shipment << 6 | entry.marks
     order.history += ENTRY.pack(first, entry.arrival_at << 22 | entry.source << 6, entry.hash)
-    if fact.fields:
-        order.extras[entry.number] = fact.fields
     if refused:
+        if fact.fields:
+            order.extras[entry.number] = unread(fact.fields)
         return
+    fields = fitting(order, fact.fields, table.order_fields_bytes)
+    if fields:
+        order.extras[entry.number] = fields
+    if fields is not fact.fields:
+        order.flags |= ORDER_FULL
     if fact.corrects:
-        order.extras[entry.number] = {**(fact.fields or {}), "corrects": fact.corrects}
+        order.extras[entry.number] = {**(fields or {}), "corrects": fact.corrects}
     order.flags |= HAS_CORRECTIONS * (fact.corrects != 0) | HAS_ENGINE * (
         entry.marks & FROM_ENGINE != 0
     )

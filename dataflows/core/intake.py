@@ -25,6 +25,9 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+MAX_PLACE_NAME = 256  # characters
+
+
 class Origin:
     """Where a message lies: topic, partition and offset (a file, 0 and the line, in a replay)."""
 
@@ -154,8 +157,9 @@ def side_of(event: Event, readings: dict[str, float] | None, parcel: str) -> dic
 
 
 def place(location: Location) -> list[Any]:
-    """A location as it is stored: name, lat, lon, datum."""
-    return [location.name, location.lat, location.lon, location.datum]
+    """A location as it is stored: name, lat, lon, datum; a name that is no name is left out."""
+    name = location.name if location.name and len(location.name) <= MAX_PLACE_NAME else None
+    return [name, location.lat, location.lon, location.datum]
 
 
 def planned(milestone: str, moment: datetime) -> int:

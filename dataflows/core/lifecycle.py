@@ -2,9 +2,10 @@
 
 import tomllib
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, parse_duration
@@ -13,6 +14,7 @@ NO_STATUS = 255  # known, and nothing said yet
 UNSEEN = 254  # of a parcel: the walk has not come to it
 MAX_STATUSES = 254
 FORGET_NUMBERS_AFTER = "180d"
+ORDER_FIELDS_BYTES = 250_000
 FORGET_KEY = "forget_numbers_after"
 
 
@@ -63,15 +65,20 @@ class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     status: list[StatusRow]
     forget_numbers_after: str = FORGET_NUMBERS_AFTER
+    order_fields_bytes: Annotated[int, Meta(ge=1_000, le=400_000)] = ORDER_FIELDS_BYTES
 
 
 class Lifecycle:
     """The compiled table. A status is its index, which is also its rank; the lists are by index."""
 
     def __init__(
-        self, rows: list[StatusRow], forget_numbers_after: str = FORGET_NUMBERS_AFTER
+        self,
+        rows: list[StatusRow],
+        forget_numbers_after: str = FORGET_NUMBERS_AFTER,
+        order_fields_bytes: int = ORDER_FIELDS_BYTES,
     ) -> None:
         """Compile `rows`, which `check` has passed."""
+        self.order_fields_bytes = order_fields_bytes
         self.rows = rows
         self.forget_numbers_after_ms = parse_duration(forget_numbers_after, of=FORGET_KEY)
         self.digest = blake2b(msgspec.json.encode(rows), digest_size=16).hexdigest()
@@ -153,7 +160,7 @@ def parse_lifecycle(text: str, name: str) -> Lifecycle:
     if faults:
         message = f"{name}: " + "; ".join(faults)
         raise SettingsError(message)
-    return Lifecycle(table.status, table.forget_numbers_after)
+    return Lifecycle(table.status, table.forget_numbers_after, table.order_fields_bytes)
 
 
 def check(rows: list[StatusRow]) -> list[str]:

@@ -7,7 +7,8 @@ import msgspec
 from dataflows.core.alerts import Desk, Transition
 from dataflows.core.documents import action_of, alert_of, audit, fault_entry, missed_of
 from dataflows.core.fact import Fact
-from dataflows.core.packing import Order
+from dataflows.core.order_limits import LOST
+from dataflows.core.packing import ORDER_FULL, Order
 from dataflows.core.set_aside import INTERNAL_FAULT, Fault
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected
@@ -52,6 +53,7 @@ class Output:
         self.applied = 0
         self.duplicates = 0
         self.refused = 0
+        self.fields_lost = 0  # events of which some fields didn't fit
 
     def add(self, other: "Output") -> None:
         """Append what another one has."""
@@ -65,6 +67,7 @@ class Output:
         self.applied += other.applied
         self.duplicates += other.duplicates
         self.refused += other.refused
+        self.fields_lost += other.fields_lost
 
     def change(self, key: str, version: int, document: OrderDocument | None) -> None:
         """Publish an order; `version` is its count of changes."""
@@ -96,6 +99,8 @@ class Output:
             self.refused += fact.counted
             return
         self.applied += fact.counted
+        if order.flags & ORDER_FULL:
+            self.fields_lost += LOST in order.extras.get(order.find(fact.hash), {})
         if fact.corrects:
             detail = {"event": f"{fact.hash:016x}", "corrects": f"{fact.corrects:016x}"}
             self.tell(order.key, fact, "event.corrected", detail)

@@ -31,6 +31,8 @@ REFUSED, FROM_ENGINE, HAS_FIELDS, CORRECTS, COMMAND = 1, 2, 4, 8, 16  # marks of
 EMBRYO, IRREGULAR, OUT_OF_SEQUENCE, CONFLICTING, CORRECTED, MISSED = 1, 2, 4, 8, 16, 32  # flags
 # Flags of our own: look twice, some entries don't count; and `firsts` is yet to be folded.
 HAS_CORRECTIONS, HAS_ENGINE, UNFOLDED = 64, 128, 256
+ORDER_FULL = 512
+KEPT_BY_A_FOLD = CONFLICTING | MISSED | HAS_CORRECTIONS | HAS_ENGINE | ORDER_FULL
 FLAG_NAMES = {
     EMBRYO: "embryo",
     IRREGULAR: "irregular",
@@ -38,6 +40,7 @@ FLAG_NAMES = {
     CONFLICTING: "conflicting_duplicate",
     CORRECTED: "corrected",
     MISSED: "missed_deadline",
+    ORDER_FULL: "order_full",
 }
 
 
@@ -131,7 +134,7 @@ class Order:
         self.created_at, self.created_entry = 0, NO_ENTRY
         self.promised_at = 0
         self.ship_by = 0
-        self.flags = self.flags & (CONFLICTING | MISSED | HAS_CORRECTIONS | HAS_ENGINE) | EMBRYO
+        self.flags = self.flags & KEPT_BY_A_FOLD | EMBRYO
         self.derived = []
         self.firsts = {}
         self.shipments = [Shipment(shipment.name) for shipment in self.shipments]

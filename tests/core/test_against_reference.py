@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dataflows.core.documents import document
 from dataflows.core.intake import Intake, Origin
+from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import unpack
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
@@ -33,9 +34,10 @@ INTAKE = Intake(TABLE, RULES)
 class Run:
     """A shard and everything it said; restarted from its snapshot whenever it is asked to be."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Lifecycle = TABLE) -> None:
+        self.table = table
         self.cold: dict[str, bytes] = {}
-        self.shard = Shard(TABLE, RULES, self.cold)
+        self.shard = Shard(self.table, RULES, self.cold)
         self.base: list[Snapshot] = []
         self.transitions: list[tuple[Any, ...]] = []
         self.actions: list[tuple[Any, ...]] = []
@@ -101,7 +103,7 @@ class Run:
 
     def restart(self) -> None:
         self.base.append(self.shard.snapshot(base=not self.base))
-        self.shard = Shard(TABLE, RULES, self.cold)
+        self.shard = Shard(self.table, RULES, self.cold)
         self.shard.restore(self.base)
 
     def orders(self) -> dict[str, Any]:
@@ -227,6 +229,25 @@ def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(
     compare(
         run, reference.evaluate(LIFECYCLE_FILE, RULES_FILE, events, steps[-1]), rivalries(events)
     )
+
+
+@settings(max_examples=60)
+@given(st.data(), st.sampled_from((0, 20, 40, 80)))
+def test_what_does_not_fit_into_an_order_is_lost_by_arrival_alone(
+    data: st.DataObject, limit_bytes: int
+) -> None:
+    events = data.draw(generators.event_sets())
+    steps = data.draw(generators.clock_steps(events))
+    run = Run(Lifecycle(TABLE.rows, order_fields_bytes=limit_bytes))
+    run.has_rivals = True  # the live document of a full order may show what will not have fitted
+    for event in data.draw(generators.permuted(events)):
+        run.offer(event)
+    for through in steps:
+        run.advance(through)
+        if data.draw(st.booleans()):
+            run.restart()
+    table = {**LIFECYCLE_FILE, "order_fields_bytes": limit_bytes}
+    compare(run, reference.evaluate(table, RULES_FILE, events, steps[-1]), rivalries(events))
 
 
 @settings(max_examples=30)
