@@ -27,7 +27,7 @@ PAIR = re.compile(
     rf"(?i)({NAME}[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'<>]+)"
 )
 
-SHORTEST = 4  # shorter texts would mask half a sentence, and so would these
+SHORTEST = 6  # shorter texts would mask half a sentence, and so would these
 WORDS_OF_OURS = {"ordertide", "kafka", "redis", "elastic", "elasticsearch", "password", "secret"}
 KNOWN: set[str] = set()
 
@@ -61,7 +61,7 @@ def masked_text(text: str) -> str:
     """Text without passwords: those that look like one, and those of this process's settings."""
     for secret in sorted(KNOWN, key=len, reverse=True):
         if secret in text:
-            text = text.replace(secret, MASK)
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
     return masked_pattern(text)
 
 

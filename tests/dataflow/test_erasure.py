@@ -194,11 +194,11 @@ def test_a_flow_that_reads_the_topic_again_seals_nothing_of_an_erased_customer(
     finally:
         first.close()
     count = len([*read_all(broker.connection, topics.ORDERS_EVENTS)])
-    second = Engine(broker, tmp_path / "second", group="again")
+    second = Engine(broker, tmp_path / "second")
     second.privacy = first.privacy
     keys = FileKeyStore(Path(first.privacy))
     try:
-        second.start()
+        second.start("--begin-anew")
         numbers = itertools.count(1)
         second.wait_until(
             lambda message: message.topic == topics.ORDERS_EVENTS and next(numbers) == 2 * count

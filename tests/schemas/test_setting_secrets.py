@@ -116,4 +116,5 @@ def test_a_secret_of_the_settings_is_masked_in_the_text_of_an_error() -> None:
 
 def test_short_secrets_and_words_of_ours_mask_no_sentence() -> None:
     read_settings(None, {"ORDERTIDE_HOT_PASSWORD": "a", "ORDERTIDE_DELIVERY_TOKEN": "ordertide"})
-    assert masked_text("ordertide: a folder") == "ordertide: a folder"
+    read_settings(None, {"ORDERTIDE_STATE_SECRET_KEY": "folder"})
+    assert masked_text("ordertide: a subfolder") == "ordertide: a subfolder"
