@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from commands.replay_output import summarise, write_all, write_json
+from commands.replay_output import RejectedRows, summarise, write_all, write_json
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake
 from dataflows.core.set_aside import Fault
@@ -18,6 +18,7 @@ from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.replay.evaluate import Result, judge_here, judge_shared, rows
 from dataflows.replay.external_sort import Record, Sorter
 from dataflows.replay.recording import Bad, Counts, Recording, sort_files
+from dataflows.replay.refused_facts import Refused, read_refused
 from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
@@ -107,29 +108,36 @@ def replay(
     compiled = read_rules(rules, table)
     out.mkdir(parents=True, exist_ok=True)
     keys = FileKeyStore(out / "keys.json")
-    counts, bad = Counts(), list[Bad]()
-    sorter = Sorter()
+    counts, sorter = Counts(), Sorter()
     decoder = Decoder(
         Intake(table, compiled),
         lambda data, event: seal_event(data, event, keys, has_all_keys=False),
         lambda data, headers: seal_rejected(data, keys, headers),
     )
-    sort_files(files, sorter, counts, bad.append, decoder)
-    recording = Recording(table, counts, until, bad.append, decoder)
-    with progress(counts.read - len(bad)) as advance:
-        steps = (
-            (step.answers.facts, step.through) for step in recording.steps(advance(sorter.sorted()))
-        )
-        results = judge(steps, rules, lifecycle, workers, generation)
-    for refused in rows(results, "rejected"):
-        fact: Fact = refused.fact
-        bad.append(Bad(Rejected(refused.code, refused.reason), fact.raw, fact.topic, fact.offset))
-    write_all(out, results, bad, decoder.original)
-    summary = summarise(results, counts, len(bad), time.monotonic() - started)
+    with RejectedRows(out, decoder.original) as rejected:
+        sort_files(files, sorter, counts, rejected.add, decoder)
+        recording = Recording(table, counts, until, rejected.add, decoder)
+        with progress(counts.read - rejected.count) as advance:
+            steps = (
+                (step.answers.facts, step.through)
+                for step in recording.steps(advance(sorter.sorted()))
+            )
+            results = judge(steps, rules, lifecycle, workers, generation)
+        for result in results:
+            for refused in read_refused(result.rejected):
+                rejected.add(bad_of(refused))
+    write_all(out, results)
+    summary = summarise(results, counts, rejected.count, time.monotonic() - started)
     write_json(out / "summary.json", summary)
     report(summary, out)
     report_faults(rows(results, "set_aside"))
     return summary
+
+
+def bad_of(refused: Refused) -> Bad:
+    """A fact that a shard rejected, as a record of the recording."""
+    fact = refused.fact
+    return Bad(Rejected(refused.code, refused.reason), fact.raw, fact.topic, fact.offset)
 
 
 def report_faults(faults: list[Fault]) -> None:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TextIO
 
 import msgspec
 
@@ -28,8 +28,35 @@ ORDER_FIELDS = (
 )  # fmt: skip
 
 
-def write_all(out: Path, results: list[Result], bad: list[Bad], seal: Sealing) -> None:
-    """Write the five tables of a replay into the folder `out`."""
+class RejectedRows:
+    """`rejected.ndjson`, written while the recording is read; it appears when all is done."""
+
+    def __init__(self, out: Path, seal: Sealing) -> None:
+        """Create the file in the folder `out` under another name."""
+        self.path = out / "rejected.ndjson"
+        self.draft = out / ".rejected.ndjson.begun"
+        self.seal = seal
+        self.count = 0
+        self.stream: TextIO = self.draft.open("w", encoding="utf-8", newline="\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stream.close()
+        if kind is None:
+            self.draft.replace(self.path)
+        else:
+            self.draft.unlink(missing_ok=True)
+
+    def add(self, bad: Bad) -> None:
+        """Append a record."""
+        self.stream.write(line_of(rejected_row(bad, self.seal)))
+        self.count += 1
+
+
+def write_all(out: Path, results: list[Result]) -> None:
+    """Write the four tables of a replay into the folder `out`, beside `RejectedRows`."""
     orders: list[OrderDocument] = rows(results, "orders")
     orders.sort(key=lambda order: (order.order_id, order.tenant))
     write_rows(out / "orders.ndjson", map(order_row, orders))
@@ -42,7 +69,6 @@ def write_all(out: Path, results: list[Result], bad: list[Bad], seal: Sealing) -
     audit: list[AuditEntry] = rows(results, "audit")
     audit.sort(key=lambda entry: (entry.at, entry.audit_id))
     write_rows(out / "audit.ndjson", map(msgspec.to_builtins, audit))
-    write_rows(out / "rejected.ndjson", (rejected_row(one, seal) for one in bad))
 
 
 def order_row(order: OrderDocument) -> dict[str, Any]:
@@ -56,13 +82,15 @@ def rejected_row(bad: Bad, seal: Sealing) -> dict[str, Any]:
 
     Size and hash of a large one, and of one whose personal data can't be sealed.
     """
-    data = seal(bad.data, [])
     row: dict[str, Any] = {
         "code": bad.reason.code,
         "reason": bad.reason.reason,
         "file": bad.file,
         "line": bad.number,
     }
+    if bad.sha256:
+        return {**row, "original": None, "sha256": bad.sha256, "size_bytes": bad.size_bytes}
+    data = seal(bad.data, [])
     if data is None or len(data) > MAX_ORIGINAL_BYTES:
         described = bad.data if data is None else data
         return {
@@ -80,10 +108,12 @@ def rejected_row(bad: Bad, seal: Sealing) -> dict[str, Any]:
 def write_rows(path: Path, values: Iterable[Any]) -> None:
     """Write NDJSON, keys sorted."""
     with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for value in values:
-            stream.write(
-                json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
-            )
+        stream.writelines(map(line_of, values))
+
+
+def line_of(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """A line of NDJSON, keys sorted."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON

@@ -17,27 +17,23 @@ from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.set_aside import Fault, fault_of
 from dataflows.core.shard import Shard
 from dataflows.definition_files import read_lifecycle, read_rules
+from dataflows.replay.refused_facts import Refused, RefusedFacts
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.order import OrderDocument
 from telemetry.collector import collect_seldom
 
 
-class Refused(msgspec.Struct, array_like=True):
-    """A fact that a shard rejected."""
-
-    code: str
-    reason: str
-    fact: Fact
-
-
 class Result(msgspec.Struct):
-    """What some shards have to say at the end, not sorted yet."""
+    """What some shards have to say at the end, not sorted yet.
+
+    `rejected` is the path of a file with facts (`refused_facts`), empty without any.
+    """
 
     orders: list[OrderDocument] = []
     alerts: list[AlertTransition] = []
     actions: list[Action] = []
     audit: list[AuditEntry] = []
-    rejected: list[Refused] = []
+    rejected: str = ""
     set_aside: list[Fault] = []
     counts: dict[str, int] = {}
 
@@ -57,6 +53,7 @@ class Judges:
         self.shards: dict[int, Shard] = {}
         self.cold: dict[int, Retired] = {}
         self.result = Result()
+        self.refused = RefusedFacts()
         self.counts: Counter[str] = Counter()
 
     def step(self, facts: list[Fact], through: int) -> None:
@@ -85,7 +82,9 @@ class Judges:
         result.actions += [action for _, action in out.actions]
         result.audit += [entry for _, entry in out.audit]
         result.set_aside += [fault for fault in out.faults if not fault.is_preview]
-        result.rejected += [Refused(r.reason.code, r.reason.reason, r.fact) for r in out.rejected]
+        for refusal in out.rejected:
+            reason = refusal.reason
+            self.refused.add(Refused(reason.code, reason.reason, refusal.fact))
         self.counts["applied"] += out.applied
         self.counts["duplicates"] += out.duplicates
         self.counts["refused"] += out.refused
@@ -106,6 +105,7 @@ class Judges:
             self.counts["waiting"] += shard.waiting_count
             self.counts["set_aside"] += len(shard.set_aside.orders)
         self.result.counts = dict(self.counts)
+        self.result.rejected = self.refused.close()
         return self.result
 
     def show(self, key: str, data: bytes, shard: Shard) -> None:

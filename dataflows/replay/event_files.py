@@ -2,32 +2,34 @@
 
 import gzip
 import io
-import json
 import sys
 import zlib
 from collections.abc import Iterator
-from datetime import date, datetime
+from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, NamedTuple, cast
 
-import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
+from dataflows.replay.parquet_files import read_parquet
 from schemas.errors import SettingsError
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
-ARCHIVED = ("event", "order_id", "arrival_at")  # of the archive's columns, what a replay needs
-ARCHIVE_FOOTER = b"ordertide"  # the archive's files have it
+MAX_LINE_BYTES = 4 * 1024 * 1024  # eight times what is taken: the rest is hashed, not held
+PIECE_BYTES = 256 * 1024
 
 
 class Line(NamedTuple):
-    """One record: its bytes, the file and the line (row) from 1."""
+    """One record: its bytes, the file and the line (row) from 1.
+
+    Of one over `MAX_LINE_BYTES` only its hash (SHA-256, hexadecimal) and size; it has no bytes.
+    """
 
     data: bytes
     file: str
     number: int
+    sha256: str = ""
+    size_bytes: int = 0
 
 
 def read_events(path: str) -> Iterator[Line]:
@@ -38,23 +40,51 @@ def read_events(path: str) -> Iterator[Line]:
     """
     try:
         if path.endswith(".parquet"):
-            yield from read_parquet(path)
+            for number, data in enumerate(read_parquet(path), 1):
+                yield short_or_hash(data, path, number)
         else:
             yield from read_lines(path)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid) as error:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowException) as error:
         message = f"{path}: can't be read: {' '.join(str(error).split())}"
         raise SettingsError(message) from error
+
+
+def short_or_hash(data: bytes, path: str, number: int) -> Line:
+    """A row as a line."""
+    if len(data) <= MAX_LINE_BYTES:
+        return Line(data, path, number)
+    return Line(b"", path, number, sha256(data).hexdigest(), len(data))
 
 
 def read_lines(path: str) -> Iterator[Line]:
     """The lines of an NDJSON file; empty ones are passed over."""
     with open_lines(path) as stream:
         number = 0
-        while data := stream.readline(MAX_LINE_BYTES):
+        while data := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
+            if len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
+                yield long_line(data, stream, path, number)
+                continue
             line = data.rstrip(b"\r\n")
             if line.strip():
                 yield Line(line, path, number)
+
+
+def long_line(begun: bytes, stream: IO[bytes], path: str, number: int) -> Line:
+    """A line whose beginning was read, without holding it: hash and size, without its end."""
+    digest, size_bytes = sha256(), 0
+    piece = begun
+    while piece:
+        is_last = piece.endswith(b"\n")
+        text = piece.rstrip(b"\r\n")
+        digest.update(text)
+        size_bytes += len(text)
+        if is_last:
+            break
+        ends = piece[len(text) :]  # a \r that may belong to the line's end, or stand within it
+        more = stream.readline(PIECE_BYTES)
+        piece = ends + more if more else b""
+    return Line(b"", path, number, digest.hexdigest(), size_bytes)
 
 
 def open_lines(path: str) -> IO[bytes]:
@@ -66,68 +96,3 @@ def open_lines(path: str) -> IO[bytes]:
     if path.endswith(".zst"):
         return io.BufferedReader(zstandard.open(path, "rb"))
     return Path(path).open("rb")
-
-
-def read_parquet(path: str) -> Iterator[Line]:
-    """The rows of a Parquet file as JSON: the archive's events, or all columns as fields.
-
-    The archive's files of orders.changes hold what came of the events, and so none: `archive/**`
-    may name them.
-    """
-    file = pq.ParquetFile(path)
-    names = file.schema_arrow.names
-    if "event" not in names and ARCHIVE_FOOTER in (file.schema_arrow.metadata or {}):
-        return
-    wanted = [name for name in ARCHIVED if name in names] if "event" in names else None
-    number = 0
-    for batch in file.iter_batches(batch_size=4096, columns=wanted):
-        for row in in_microseconds(batch).to_pylist():
-            number += 1
-            event = row.pop("event", None)
-            data = event.encode() if isinstance(event, str) else event
-            yield Line(as_judged(data, row) if data else json_of(row), path, number)
-
-
-def as_judged(data: bytes, row: dict[str, Any]) -> bytes:
-    """An archived event, of the order that it was given to and with the arrival that counted.
-
-    A scan that named a waybill stands there once for every order of its parcel, and its arrival is
-    not before that of the event which registered the number. Replayed, each copy names its order,
-    so it is an event of that order alone: nothing is resolved, given out again or made to wait.
-    The dedup key holds within an order, so copies with one event_id don't hide each other. They are
-    counted one by one: a replay of the archive reads more events than the one of the originals.
-    What isn't JSON is left as it is, for the decoder to say why.
-    """
-    if not row:
-        return data
-    try:
-        fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
-        return data
-    arrival_at = row.pop("arrival_at", None)
-    known = row if arrival_at is None else {**row, "recorded_at": arrival_at}
-    return msgspec.json.encode(
-        fields | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in known.items()}
-    )
-
-
-def in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with its times as Python can hold them: pandas writes nanoseconds."""
-    fields = [
-        field.with_type(pa.timestamp("us", field.type.tz))
-        if pa.types.is_timestamp(field.type) and field.type.unit == "ns"
-        else field
-        for field in batch.schema
-    ]
-    return batch.cast(pa.schema(fields), safe=False)
-
-
-def json_of(row: dict[str, Any]) -> bytes:
-    """A row without its nulls as JSON."""
-    known = {name: value for name, value in row.items() if value is not None}
-    return json.dumps(known, default=plain).encode()
-
-
-def plain(value: object) -> str:
-    """What JSON has no kind for: times as RFC 3339, the rest (bytes, decimals) as it is written."""
-    return value.isoformat() if isinstance(value, datetime | date) else str(value)

@@ -11,10 +11,10 @@ from dataflows.core.intake import Origin
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.resolve import Answers, Resolver
 from dataflows.decoding import Decoder, recorded_at
-from dataflows.replay.event_files import read_events
+from dataflows.replay.event_files import Line, read_events
 from dataflows.replay.external_sort import Record, Sorter
 from schemas.errors import Rejected
-from schemas.event import Tick
+from schemas.event import MAX_EVENT_BYTES, Tick
 from schemas.instants import DAY_MS
 
 BATCH = 5_000
@@ -48,12 +48,17 @@ class Counts:
 
 
 class Bad(NamedTuple):
-    """A record that can't be taken: why, its bytes, and where it lies."""
+    """A record that can't be taken: why, its bytes, and where it lies.
+
+    Of one that was too long to be read as a whole, `sha256` and `size_bytes` in place of the bytes.
+    """
 
     reason: Rejected
     data: bytes
     file: str
     number: int
+    sha256: str = ""
+    size_bytes: int = 0
 
 
 def sort_files(
@@ -67,6 +72,9 @@ def sort_files(
     for path in paths:
         for line in read_events(path):
             counts.read += 1
+            if line.sha256:
+                bad(too_long(line))
+                continue
             try:
                 event, data = decoder.read(line.data, [])
                 arrival_at = recorded_at(event)
@@ -78,6 +86,12 @@ def sort_files(
                 continue
             source, event_id = event.source, event.event_id
             sorter.add(Record(arrival_at, source, event_id, data, line.file, line.number))
+
+
+def too_long(line: Line) -> Bad:
+    """The rejection of a line of which only hash and size are known."""
+    reason = Rejected("too_large", f"{line.size_bytes} bytes; at most {MAX_EVENT_BYTES} are taken")
+    return Bad(reason, b"", line.file, line.number, line.sha256, line.size_bytes)
 
 
 class Resolved(NamedTuple):
