@@ -28,6 +28,7 @@ from commands.track_store import STORE, Waits, journal_of, place_of
 from dataflows.state.local.sqlite import MEMBERS
 from dataflows.state.remote.run_start import Plan
 from schemas.errors import SettingsError
+from schemas.private_files import private_folder
 from schemas.settings.kinds import fault_of_addresses
 from schemas.settings.model import Settings
 
@@ -54,7 +55,7 @@ def on_hosts(
             "the runs, and start this one without it"
         )
     path = Path(settings.track.folder) / STORE
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     journal = journal_of(settings.state, stop.is_set, Waits())
     journal.owner()  # one try: a wrong setting shows here
     LOGGER.warning(

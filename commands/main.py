@@ -1,11 +1,13 @@
 """The `ordertide` command. Subcommands are imported when called, so that --help is fast."""
 
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from schemas.errors import OrdertideError
+from schemas.private_files import UMASK
 from telemetry.collector import collect_seldom
 from telemetry.screen import show, show_error, show_fault
 
@@ -61,6 +63,7 @@ def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2."""
     collect_seldom()
     sys.excepthook = show_fault
+    os.umask(UMASK)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

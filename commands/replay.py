@@ -25,6 +25,7 @@ from privacy.seal import seal_event
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
 from schemas.keys import split_order_key
+from schemas.private_files import private_folder
 from schemas.versions import MAX_GENERATION
 from telemetry.screen import show
 
@@ -106,7 +107,7 @@ def replay(
     started = time.monotonic()
     table = read_lifecycle(lifecycle)
     compiled = read_rules(rules, table)
-    out.mkdir(parents=True, exist_ok=True)
+    private_folder(out)
     keys = FileKeyStore(out / "keys.json")
     counts, sorter = Counts(), Sorter()
     decoder = Decoder(

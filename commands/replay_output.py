@@ -16,6 +16,7 @@ from dataflows.replay.recording import Bad, Counts
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.instants import format_instant
 from schemas.order import OrderDocument
+from schemas.private_files import private_text
 
 Sealing = Callable[[bytes, Headers], bytes | None]
 
@@ -37,7 +38,7 @@ class RejectedRows:
         self.draft = out / ".rejected.ndjson.begun"
         self.seal = seal
         self.count = 0
-        self.stream: TextIO = self.draft.open("w", encoding="utf-8", newline="\n")
+        self.stream: TextIO = private_text(self.draft)
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +108,7 @@ def rejected_row(bad: Bad, seal: Sealing) -> dict[str, Any]:
 
 def write_rows(path: Path, values: Iterable[Any]) -> None:
     """Write NDJSON, keys sorted."""
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
+    with private_text(path) as stream:
         stream.writelines(map(line_of, values))
 
 
@@ -118,7 +119,8 @@ def line_of(value: Any) -> str:  # noqa: ANN401 - any JSON
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON
     """Write one JSON document for people."""
-    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    with private_text(path) as stream:
+        stream.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def summarise(

@@ -54,6 +54,7 @@ from privacy.seal import seal_event
 from schemas import topics
 from schemas.errors import OrdertideError
 from schemas.instants import parse_duration
+from schemas.private_files import private_folder
 from schemas.settings.model import BrokerSettings, Settings, TelemetrySettings, read_settings
 from telemetry.log import configure
 from telemetry.screen import show_error
@@ -191,7 +192,7 @@ def flow(
         OrdertideError: the state or the broker can't be used.
     """
     folder = Path(settings.track.folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     index, addresses = (member.index, member.addresses) if member else (0, [])
     try:
         with ExitStack() as stack:

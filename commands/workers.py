@@ -24,6 +24,7 @@ from commands.track_store import STORE, Waits, journal_of, place_of
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.track import recovery
+from schemas.private_files import private_folder
 from schemas.settings.model import Settings
 
 
@@ -41,7 +42,7 @@ def together(
         OrdertideError: the settings, the state or the broker can't be used.
     """
     folder = Path(settings.track.folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     lock = lock_state(folder / STORE, stop.is_set)
     try:
         begin = in_folder if settings.state.store == "folder" else in_bucket

@@ -21,6 +21,7 @@ from dataflows.slot import SourceSettings
 from dataflows.source import EventsSource
 from dataflows.state.store import ShardStore
 from dataflows.steps import OrderStep, Releases, ResolveStep
+from schemas.private_files import make_private, private_folder
 
 # Resolver shards lie in the same store as order shards, under names of their own.
 NUMBER_SHARDS = [f"n{name[1:]}" for name in SHARDS]
@@ -122,7 +123,8 @@ def recovery(folder: Path) -> RecoveryConfig:
     """Bytewax's own recovery store in `folder`, made if it isn't there; it holds pointers only."""
     if not folder.exists():
         fresh = folder.with_name(folder.name + ".new")
-        fresh.mkdir(parents=True, exist_ok=True)
+        private_folder(fresh)
         init_db_dir(fresh, 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
+        make_private(fresh)
         fresh.rename(folder)
     return RecoveryConfig(folder, timedelta(0))  # type: ignore[no-untyped-call]  # likewise

@@ -31,6 +31,7 @@ from privacy.keystore import Key, KeyErased, is_customer
 from privacy.master import make_master, read_master, replace_durably
 from privacy.register import Register, new_key_id, new_secret
 from schemas.errors import StateError
+from schemas.private_files import private_folder
 
 
 class FileKeyStore:
@@ -232,7 +233,7 @@ class FileKeyStore:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the lock that processes share."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.path.parent)
         lock_path = self.path.with_name(f"{self.path.name}.lock")
         descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

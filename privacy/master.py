@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schemas.errors import StateError
+from schemas.private_files import private_folder
 
 MASTER_BYTES = 32
 NONCE_BYTES = 12
@@ -80,7 +81,7 @@ def make_master(path: Path) -> None:
     Raises:
         OSError: the folder can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     replace_durably(path, [f"{secrets.token_hex(MASTER_BYTES)}\n".encode()])
 
 

@@ -12,6 +12,8 @@ import msgspec
 
 ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 - compared with, not listened on
 
+READABLE = 0o644
+
 
 class ScrapeTarget:
     """Says in a folder where a process shows its metrics, from `put` to `remove`.
@@ -29,12 +31,15 @@ class ScrapeTarget:
 
     def put(self, host: str, port: int) -> None:
         """Write the file, at once and whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.chmod(READABLE | 0o111)
         self.remove_left()
         target = f"{self.host if host in ANY_HOST else host}:{port}"
         entry = {"targets": [target], "labels": {"process": self.process}}
         fresh = self.path.with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode([entry]))
+        fresh.chmod(READABLE)  # Prometheus is another user, and the umask keeps others out
         fresh.rename(self.path)
 
     def remove_left(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from schemas.errors import OrdertideError
+from schemas.private_files import private_binary, private_folder
 
 STOP_TIMEOUT_S = 20.0
 TAIL_LINES = 15
@@ -24,7 +25,7 @@ class Part:
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
         self.name = name
         self.log = log
-        with log.open("wb") as stream:
+        with private_binary(log) as stream:
             # A session of its own: Ctrl-C in a terminal is for us, and we stop the parts in order.
             self.process = subprocess.Popen(  # noqa: S603 - this Python, and arguments of our own
                 [sys.executable, "-m", "commands.demo.process", *arguments],
@@ -69,7 +70,7 @@ class Parts:
     """All of them, between `with` and its end."""
 
     def __init__(self, settings: Path, logs: Path, tiers: Iterable[str]) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
+        private_folder(logs)
         file = ("--settings", str(settings))
         commands: dict[str, Sequence[str]] = {"track": ("track", *file)}
         commands |= {f"write {tier}": ("write", tier, *file) for tier in tiers}

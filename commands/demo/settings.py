@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from schemas.errors import SettingsError
+from schemas.private_files import private_folder, private_text
 from schemas.settings.model import Settings, read_settings
 
 MARK = "settings.toml"
@@ -21,7 +22,7 @@ def fresh_folder(folder: Path) -> None:
             message = f"{folder}: is not empty and was not made by a demo; name another --folder"
             raise SettingsError(message)
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
 
 
 def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, Settings]:
@@ -36,7 +37,8 @@ def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, 
         "telemetry": {"logs": "text"},
     }
     path = folder / MARK
-    path.write_text("# Made by `ordertide demo`.\n" + to_toml(tables), "utf-8")
+    with private_text(path) as file:
+        file.write("# Made by `ordertide demo`.\n" + to_toml(tables))
     return path, read_settings(path)
 
 

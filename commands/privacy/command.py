@@ -105,8 +105,16 @@ def erase(
         numbers=len(search.numbers),
         keys=len(erased),
         places=places,
-        is_complete=not any(place.fault or place.still_opens for place in places),
+        is_complete=not any(place.still_opens or is_missed(place) for place in places),
     )
+
+
+def is_missed(place: PlaceFound) -> bool:
+    """Whether a place that gave no answer may hold what no other place holds.
+
+    Not the hot tier: it has 72 hours of what `orders.events` and the state have too.
+    """
+    return place.fault is not None and place.place != "hot"
 
 
 def lines(report: Report) -> Iterator[str]:

@@ -21,6 +21,7 @@ from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
 from schemas.display import printable
 from schemas.keys import DEFAULT_TENANT
+from schemas.private_files import private_folder
 from schemas.settings.model import read_settings
 from telemetry.screen import show, show_json
 
@@ -190,7 +191,7 @@ def fetch_command(settings: Path | None, out: Path) -> None:
     ordertide state verify --settings ordertide.toml --store looked-at/shards.sqlite
     """
     used = read_settings(settings)
-    out.mkdir(parents=True, exist_ok=True)
+    private_folder(out)
     lock = ProcessLock(out / f"{STORE}.lock", out / STORE)
     try:
         journal = journal_of(

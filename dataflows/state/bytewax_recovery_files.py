@@ -14,6 +14,7 @@ from pathlib import Path
 from bytewax.recovery import init_db_dir
 
 from dataflows.state.states import States
+from schemas.private_files import make_private, private_folder
 
 EPOCH = 1
 EXECUTION = "INSERT INTO exs (ex_num, worker_count, resume_epoch) VALUES (0, 1, ?)"
@@ -24,8 +25,9 @@ def write_recovery(folder: Path, states: States) -> None:
     """Replace a recovery folder; it is there whole or not at all."""
     fresh = folder.with_name(f"{folder.name}.written")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    private_folder(fresh)
     init_db_dir(fresh, 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
+    make_private(fresh)
     rows = [(*name, EPOCH, pickle.dumps(state)) for name, state in states.items()]
     with closing(sqlite3.connect(fresh / "part-0.sqlite3")) as database, database:
         database.execute(EXECUTION, (EPOCH + 1,))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from schemas.errors import Busy, StateError
+from schemas.private_files import private_binary, private_folder
 
 UNSEALED = ".unsealed"
 STALE_AFTER_S = 24 * 3600.0
@@ -55,7 +56,7 @@ class LocalFiles(ArchiveFiles):
         self.root = root
         self._unsealed = root / UNSEALED
         with _answers(str(root)):
-            self._unsealed.mkdir(parents=True, exist_ok=True)
+            private_folder(self._unsealed)
             for path in self._unsealed.iterdir():
                 _remove_if_stale(path)
 
@@ -87,7 +88,7 @@ class LocalFiles(ArchiveFiles):
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
+    with private_binary(path, "xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -104,7 +105,7 @@ def _link(temporary: Path, target: Path) -> bool:
 
 def _make_folder(folder: Path) -> None:
     if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         _sync_folder(folder.parent)
 
 

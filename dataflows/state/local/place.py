@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataflows.state.local.schema import LAYOUT, Meta, connect, create
+from schemas.private_files import private_folder
 
 
 class Place(NamedTuple):
@@ -17,7 +18,7 @@ class Place(NamedTuple):
 def make_file(path: Path, store: str, shards: int) -> None:
     """An empty file of a store; it appears whole or not at all."""
     fresh = path.with_name(f"{path.name}.fetched")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     remove(fresh)
     database = connect(fresh)
     create(database, Meta(LAYOUT, store, shards, sequence=0, commits=0))

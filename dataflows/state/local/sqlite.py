@@ -20,6 +20,7 @@ from dataflows.state.local.tables import Tables
 from dataflows.state.local.write_batch import Staged, StagedBlob, StagedRow
 from dataflows.state.store import Pointer, Summary, check_store
 from schemas.errors import StateError
+from schemas.private_files import private_folder
 
 KEYS_A_PAGE = 1_000
 MEMBERS = 16  # at most; a sequence modulo this is its member's number
@@ -57,7 +58,7 @@ class SqliteShardStore:
         self.turns = BaseTurns()
         self.run = secrets.token_hex(4)
         with explained_room(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             check_room(path.parent, 0)
             self.process_lock: ProcessLock | None = None
             if member is None and not is_locked:

@@ -23,6 +23,7 @@ from dataflows.state.remote.follower import apply_change
 from dataflows.state.remote.log import READERS, Journal
 from dataflows.state.remote.records import CRC_BYTES, FORMAT, Change, Part, sealed
 from schemas.errors import StateError
+from schemas.private_files import private_binary, private_folder
 
 OLD_FORMAT = 1
 OLD_OWNER = "store"
@@ -169,9 +170,10 @@ def put_back(folder: Path, files: dict[str, bytes]) -> None:
     """Replace the recovery folder by a copy; it is there whole or not at all."""
     fresh = folder.with_name(f"{folder.name}.copied")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    private_folder(fresh)
     for name, compressed in files.items():
-        (fresh / name).write_bytes(zstandard.ZstdDecompressor().decompress(compressed))
+        with private_binary(fresh / name) as file:
+            file.write(zstandard.ZstdDecompressor().decompress(compressed))
     if folder.exists():
         shutil.rmtree(folder)
     fresh.rename(folder)

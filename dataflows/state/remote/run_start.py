@@ -31,6 +31,7 @@ from dataflows.state.remote.records import (
 from dataflows.state.remote.runs import Claimant, Point, fence, point_after, unfenced
 from dataflows.state.states import packed, unpacked
 from schemas.errors import StateError
+from schemas.private_files import private_folder
 
 # What a run adds to a restore beside its commits: its own object, and a list of each log.
 RUN_ENTRIES = 10
@@ -179,7 +180,7 @@ def following(journal: Journal, place: Place, owner: Owner) -> Iterator[Follower
         StateError: it is another store's.
     """
     with explained_room(place.path.parent), explained(place.path):
-        place.path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(place.path.parent)
         if not place.path.exists():
             make_file(place.path, owner.store, owner.shards)
     store = SqliteShardStore(place.path, owner.shards, member=0)

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from schemas.errors import Busy, StateError
+from schemas.private_files import FILE_MODE
 
 # SQLite waits this long for another process's transaction before it says that it is locked.
 LOCK_TIMEOUT_S = 5.0
@@ -39,6 +40,8 @@ class Database:
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
         with self._answers():
+            with suppress(OSError):  # SQLite says what is wrong with the path
+                path.touch(mode=FILE_MODE)  # it holds who ordered what
             self._connection = sqlite3.connect(
                 path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )

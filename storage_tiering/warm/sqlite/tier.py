@@ -15,6 +15,7 @@ from pathlib import Path
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
 from schemas.order import OrderDocument
+from schemas.private_files import private_folder
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
 from storage_tiering.warm.sqlite.database import Row
@@ -44,7 +45,7 @@ class SqliteTier(Tier):
     def __init__(self, folder: Path, keep_ms: int = KEEP_MS) -> None:
         self.folder = folder
         self.keep_ms = keep_ms
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._unplaced = Unplaced(folder)
         self._open: dict[str, PeriodFile] = {}
 
