@@ -10,9 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from benchmarks import plain
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.topics import ensure_topics, partition_count
 from deploy.stack.elasticsearch import Elasticsearch

@@ -79,7 +79,7 @@ def main(live_orders: int, *, kafka: bool) -> None:
             with Kafka(Path(name) / "kafka") as server:
                 connection = Connection(server.address["bootstrap"])
                 ensure_topics(connection, 8)
-                report("kafka", plan, TopicOutput(connection, text, None, live=False))
+                report("kafka", plan, TopicOutput(connection, text, live=False))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from typing import Literal
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from benchmarks import plain
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.topics import ensure_topics, partition_count

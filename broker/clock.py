@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from broker.broker_time import steady_ms
 from broker.connect import LOGGER
 from broker.end_offsets import Unsettled
-from broker.errors import PASSING
+from broker.errors import PASSING, worded
 from broker.outage import OUTAGE
 from broker.stall_detector import Stuck
 
@@ -185,10 +185,14 @@ class EndProof:
             return  # what is to come carries the clock on
         error = failed.args[0]
         if error.name() in PASSING:
-            OUTAGE.failed(f"{self._name}: the end offset is unknown, the clock holds: {failed}")
+            OUTAGE.failed(
+                f"{self._name}: the end offset is unknown, the clock holds: {worded(failed)}"
+            )
         elif error.name() not in self._refused:
             self._refused.add(error.name())
-            LOGGER.warning("%s: the end offset isn't told, the clock holds: %s", self._name, failed)
+            LOGGER.warning(
+                "%s: the end offset isn't told, the clock holds: %s", self._name, worded(failed)
+            )
 
     def _is_time(self) -> bool:
         return self._asked_ms is None or self._steady() - self._asked_ms >= self._every_ms

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from confluent_kafka import KafkaException, TopicPartition
 
 from broker.connect import Connection
+from broker.errors import worded
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Headers, Message
 from broker.group import GroupReader
+from broker.interrupts import answer_of
 from broker.partition import PartitionReader
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
@@ -55,10 +58,14 @@ def held_offsets(fetcher: Fetcher, topic: str) -> dict[int, tuple[int, int]]:
     count = count_partitions(fetcher.client, topic)
     try:
         return {
-            p: fetcher.client.get_watermark_offsets(
-                TopicPartition(topic, p), timeout=ANSWER_TIMEOUT_S
+            p: answer_of(
+                partial(
+                    fetcher.client.get_watermark_offsets,
+                    TopicPartition(topic, p),
+                    timeout=ANSWER_TIMEOUT_S,
+                )
             )
             for p in range(count)
         }
     except KafkaException as error:
-        raise Busy(f"{topic}: the broker gives no offsets: {error}") from error
+        raise Busy(f"{topic}: the broker gives no offsets: {worded(error)}") from error

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Self
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
+from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec
 
+from broker.clients import Admin
 from broker.connect import Connection
+from broker.interrupts import result_of
 from broker.outage import OUTAGE
 from schemas.errors import Busy, OrdertideError
 
@@ -36,8 +39,18 @@ class EndOffsets:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._admin = AdminClient({**connection.config("admin"), **FRESH})
+        self._admin = Admin({**connection.config("admin"), **FRESH})
         self._is_embedded = connection.embedded  # one replica, and no question for the latest time
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; requests without an answer fail."""
+        self._admin.close()
 
     def ask(self, topic: str, partition: int, timeout_s: float = 2.0) -> Future[int]:
         """The end offset, some time: all that was appended before this call lies before it.
@@ -66,7 +79,7 @@ class EndOffsets:
         self._then(where, OffsetSpec.latest(), timeout_s, end, end.set_result)
         try:
             # The request has its own time-out; the second more is for the answer's way here.
-            return end.result(timeout_s + 1.0)
+            return result_of(end, timeout_s + 1.0)
         except (KafkaException, TimeoutError) as error:
             raise Busy(f"{topic} [{partition}]: no end offset within {timeout_s} s") from error
 
@@ -79,7 +92,7 @@ class EndOffsets:
         use: Callable[[int], None],
     ) -> None:
         """Ask, and let `use` have the offset; an error goes to `end`."""
-        asked = self._admin.list_offsets({where: what}, request_timeout=timeout_s)
+        asked = self._admin.client.list_offsets({where: what}, request_timeout=timeout_s)
         asked[where].add_done_callback(lambda answer: hand_over(answer, end, use))
 
 

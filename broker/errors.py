@@ -1,6 +1,6 @@
 """What can go wrong between ordertide and the broker, beyond `Busy` and `Rejected`."""
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import OrdertideError
 
@@ -76,6 +76,38 @@ REBALANCED = frozenset(
         "UNKNOWN_MEMBER_ID",
     }
 )
+
+
+# By librdkafka's names: what it means, and what to do, where its own text doesn't say that.
+MEANINGS = {
+    "_ALL_BROKERS_DOWN": ("no broker can be reached", "check that they run, and broker.bootstrap"),
+    "_AUTHENTICATION": ("the login is refused", "check broker.user and broker.sasl_mechanism"),
+    "_INVALID_ARG": ("a client property is invalid", "correct it under broker.properties"),
+    "_RESOLVE": ("the host name has no address", "check broker.bootstrap and the name server"),
+    "_SSL": ("TLS failed", "check broker.ca and broker.security_protocol"),
+    "_TIMED_OUT": ("no answer in time", "check that the broker runs and can be reached"),
+    "_TRANSPORT": ("the connection failed", "check that the broker runs, and broker.bootstrap"),
+    "_STATE": ("the client is closed or not ready", "restart this process"),
+    "_FATAL": ("the client can't continue", "restart this process"),
+    "CLUSTER_AUTHORIZATION_FAILED": ("not authorised for the cluster", "extend broker.user's ACL"),
+    "GROUP_AUTHORIZATION_FAILED": ("not authorised for the group", "allow READ on the group"),
+    "TOPIC_AUTHORIZATION_FAILED": ("not authorised for the topic", "allow it in the topic's ACL"),
+}
+
+
+def worded(error: BaseException | KafkaError) -> str:
+    """A Kafka error as text: meaning, the client's own text, the name, and what to do.
+
+    `str()` of one is `KafkaError{code=…,val=…,str="…"}`, made for developers. Other exceptions are
+    given by their own text, or their type where they have none.
+    """
+    found = error.args[0] if isinstance(error, KafkaException) and error.args else error
+    if not isinstance(found, KafkaError):
+        return str(found) or type(found).__name__
+    name, text = found.name(), found.str()
+    meaning, action = MEANINGS.get(name, ("", ""))
+    said = ": ".join(part for part in (meaning, text) if part)
+    return f"{said} ({name})" + (f", {action}" if action else "")
 
 
 def missing_topic(topic: str) -> TopicMissing:

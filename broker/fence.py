@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 
-import confluent_kafka
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.errors import PASSING, refusal
+from broker.interrupts import answer_of
 from broker.lease import ANSWER_TIMEOUT_S, PARTITION, VERIFY_EVERY_S, LeaseLost, lease_group
 from broker.outage import OUTAGE
 from broker.produce import Producer
@@ -39,11 +40,9 @@ class Fence:
         self.group = lease_group(flow)
         self._now_s = now_s
         self._verified_at_s = -VERIFY_EVERY_S
-        self._client: confluent_kafka.Consumer | None = None
+        self._client: Consumer | None = None
         if not connection.embedded:
-            self._client = confluent_kafka.Consumer(
-                {**connection.config("consumer"), "group.id": self.group}
-            )
+            self._client = Consumer({**connection.config("consumer"), "group.id": self.group})
 
     def verify(self) -> None:
         """Return if no other run has begun; the broker is queried at most once a second.
@@ -69,16 +68,18 @@ class Fence:
         if self._client is not None:
             self._client.close()
 
-    def _read(self, client: confluent_kafka.Consumer) -> int:
+    def _read(self, client: Consumer) -> int:
         try:
-            stored: TopicPartition = client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)[0]
+            stored: TopicPartition = answer_of(
+                lambda: client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)
+            )[0]
         except KafkaException as failed:
             raise self._unanswered(failed.args[0]) from failed
         if stored.error:
             raise self._unanswered(stored.error)
         return int(stored.offset)
 
-    def _unanswered(self, error: confluent_kafka.KafkaError) -> OrdertideError:
+    def _unanswered(self, error: KafkaError) -> OrdertideError:
         if error.name() not in PASSING:
             return refusal(f"group {self.group}", error)
         OUTAGE.failed(f"group {self.group}: {error.str()}")

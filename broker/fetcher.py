@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.errors import PASSING, OffsetLost, refusal
 from broker.outage import OUTAGE
@@ -79,7 +79,7 @@ class Fetcher:
     ) -> None:
         self._on_end = on_end
         self._failure: OrdertideError | None = None
-        self.client = confluent_kafka.Consumer(
+        self.client = Consumer(
             {
                 **TUNED,
                 **connection.config("consumer"),
@@ -94,6 +94,10 @@ class Fetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the group and end the connection."""
         self.client.close()
 
     def fetch(self, max_messages: int, timeout_s: float) -> list[Message]:

@@ -6,10 +6,12 @@ from typing import Any, Self
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
+from broker.clients import weakly
 from broker.connect import LOGGER, Connection
-from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal
+from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal, worded
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from broker.group_topics import GroupTopics
+from broker.interrupts import answer_of
 from broker.start_offsets import OnWaiting, Partition, Places, StartOf, ignore_waiting
 from schemas.errors import Busy, OrdertideError
 
@@ -51,10 +53,11 @@ class GroupReader:
         self._topics = GroupTopics(connection, group)
         settings = group_settings(connection)
         self._cooperative = is_cooperative(settings)
-        self._fetcher = Fetcher(connection, group, settings, on_end=self._reached_the_end)
+        self._fetcher = Fetcher(connection, group, settings, on_end=weakly(self._reached_the_end))
         self._client = self._fetcher.client
+        revoked = weakly(self._revoked)
         self._client.subscribe(
-            list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            list(topics), on_assign=weakly(self._assigned), on_revoke=revoked, on_lost=revoked
         )
 
     def __enter__(self) -> Self:
@@ -128,14 +131,15 @@ class GroupReader:
             positions = self._client.position(to_list(self._owned))
             return {(at.topic, at.partition): self._behind(at, timeout_s) for at in positions}
         except KafkaException as error:
-            raise Busy(f"group {self.group}: lag unknown: {error}") from error
+            raise Busy(f"group {self.group}: lag unknown: {worded(error)}") from error
 
     def close(self) -> None:
         """Leave the group; what was read and not committed goes to the next member."""
-        self._client.close()
+        self._fetcher.close()
+        self._topics.close()
 
     def _behind(self, at: TopicPartition, timeout_s: float) -> int:
-        low, high = self._client.get_watermark_offsets(at, timeout=timeout_s)
+        low, high = answer_of(lambda: self._client.get_watermark_offsets(at, timeout=timeout_s))
         return high - max(at.offset, low, self._passed.get((at.topic, at.partition), 0))
 
     def _reached_the_end(self, topic: str, partition: int, offset: int) -> None:
@@ -189,7 +193,7 @@ class GroupReader:
             try:
                 self._client.seek(start)
             except KafkaException as failed:
-                places.later(Busy(f"group {self.group}: {partition}: no seek: {failed}"))
+                places.later(Busy(f"group {self.group}: {partition}: no seek: {worded(failed)}"))
                 return
             places.settled(partition)
             if not self._paused:
@@ -234,7 +238,7 @@ def committed(
     try:
         return client.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S)
     except KafkaException as error:
-        raise BrokerFailed(f"group {group}: no committed offsets: {error}") from error
+        raise BrokerFailed(f"group {group}: no committed offsets: {worded(error)}") from error
 
 
 def begin_at(offset: int) -> int:

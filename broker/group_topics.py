@@ -27,6 +27,10 @@ class GroupTopics:
             f"anew: kafka-consumer-groups.sh --delete --group {group}"
         )
 
+    def close(self) -> None:
+        """End the connections."""
+        self._ids.close()
+
     def committable(self, topic: str, partition: int, offset: int) -> TopicPartition:
         """A position as it is to be committed."""
         return TopicPartition(topic, partition, offset, self._ids.known(topic))

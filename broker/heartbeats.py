@@ -10,18 +10,19 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
-import confluent_kafka
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, TopicPartition
 
+from broker import clients
 from broker.broker_time import BrokerTime, HostClock, steady_ms
 from broker.connect import Connection
 from broker.end_offsets import EndOffsets
 from broker.errors import PASSING, BrokerFailed, refusal
 from broker.fetcher import Fetcher
+from broker.interrupts import Waiting
 from broker.outage import OUTAGE
 from broker.produce import Producer
 from broker.topics import ANSWER_TIMEOUT_S, partition_count
-from schemas.errors import Busy, OrdertideError
+from schemas.errors import Busy, OrdertideError, Stopped
 from schemas.topics import CLOCK
 
 LOGGER = logging.getLogger("ordertide.broker")
@@ -58,7 +59,7 @@ class Heartbeats:
         self._every_s = every_s
         self._steady = steady
         self._stop = threading.Event()
-        self._client: confluent_kafka.Producer | None = None
+        self._client: clients.Producer | None = None
         self._is_under_way = False
         self._failure: OrdertideError | None = None
         self._reported: set[str] = set()
@@ -68,9 +69,7 @@ class Heartbeats:
         if self._connection.embedded:
             self.time.fix(*first_heartbeat(self._connection))
         else:
-            self._client = confluent_kafka.Producer(
-                {**self._connection.config("producer"), **SETTINGS}
-            )
+            self._client = clients.Producer({**self._connection.config("producer"), **SETTINGS})
             self._wait_for_the_first(self._client)
         self._host.check()
         self._thread.start()
@@ -84,15 +83,19 @@ class Heartbeats:
 
     def _close(self) -> None:
         if self._client is not None:
-            self._client.purge()
-            self._client.flush(0)
+            self._client.close()
             self._client = None
 
-    def _wait_for_the_first(self, client: confluent_kafka.Producer) -> None:
+    def _wait_for_the_first(self, client: clients.Producer) -> None:
         give_up_ms = self._steady() + int(ANSWER_TIMEOUT_S * 1000)
+        waiting = Waiting()
         while not self.time.is_known:
             self._send(client)
             client.poll(POLL_S)
+            try:
+                waiting.check()
+            except Stopped as stopped:
+                self._failure = stopped
             if self._failure is None and self._steady() >= give_up_ms:
                 self._failure = Busy(
                     f"topic {CLOCK.name}: no heartbeat was acknowledged within "
@@ -116,7 +119,7 @@ class Heartbeats:
             else:
                 self._stop.wait(POLL_S)
 
-    def _send(self, client: confluent_kafka.Producer) -> None:
+    def _send(self, client: clients.Producer) -> None:
         if self._is_under_way:
             return
         self._is_under_way = True
@@ -173,7 +176,9 @@ def first_heartbeat(connection: Connection) -> tuple[int, int]:
         Busy: the broker gives no answer.
     """
     partition_count(connection, CLOCK.name)  # makes the topic
-    if EndOffsets(connection).get(CLOCK.name, 0) == 0:
+    with EndOffsets(connection) as ends:
+        is_first = ends.get(CLOCK.name, 0) == 0
+    if is_first:
         with Producer(connection) as producer:
             producer.send(CLOCK.name, None, b"%d" % steady_ms(), partition=0)
     with Fetcher(connection, connection.client_id) as fetcher:

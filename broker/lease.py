@@ -29,12 +29,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-import confluent_kafka
+from confluent_kafka import Consumer as RawConsumer
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
+from broker.clients import Admin, Consumer, weakly
 from broker.connect import LOGGER, Connection
-from broker.errors import PASSING, REBALANCED, Fenced, TopicMissing, missing_topic, refusal
+from broker.errors import PASSING, REBALANCED, Fenced, TopicMissing, missing_topic, refusal, worded
+from broker.interrupts import answer_of, result_of
 from broker.outage import OUTAGE
 from broker.topics import count_partitions
 from schemas.errors import Busy, OrdertideError
@@ -98,7 +99,7 @@ class RunLease:
         self._number = NOBODY
         self._verified_at_s = 0.0
         self._instance = instance
-        self._client: confluent_kafka.Consumer  # from `with` on, unless the broker is embedded
+        self._client: Consumer  # from `with` on, unless the broker is embedded
 
     def __enter__(self) -> Self:
         if not self._connection.embedded:
@@ -157,8 +158,9 @@ class RunLease:
             if self._now_s() >= give_up_at_s or self._stopping():
                 raise missing_topic(LEASE.name)
             time.sleep(POLL_S)
+        gone = weakly(self._gone)
         self._client.subscribe(
-            [LEASE.name], on_assign=self._assigned, on_revoke=self._gone, on_lost=self._gone
+            [LEASE.name], on_assign=weakly(self._assigned), on_revoke=gone, on_lost=gone
         )
 
     def _is_missing(self) -> bool:
@@ -213,7 +215,9 @@ class RunLease:
     def _read(self) -> tuple[int, str]:
         """The number of the latest run, and the holder that committed it."""
         try:
-            stored = self._client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)[0]
+            stored = answer_of(
+                lambda: self._client.committed([PARTITION], timeout=ANSWER_TIMEOUT_S)
+            )[0]
         except KafkaException as failed:
             raise self._unanswered(failed.args[0]) from failed
         if stored.error:
@@ -275,25 +279,27 @@ class RunLease:
 
     def _holder(self) -> str:
         """Who has the lease, in words."""
-        admin = AdminClient(self._connection.config("admin"))
-        asked = admin.describe_consumer_groups([self.group], request_timeout=ANSWER_TIMEOUT_S)
         try:
-            members = asked[self.group].result(ANSWER_TIMEOUT_S + 1).members
+            with Admin(self._connection.config("admin")) as admin:
+                asked = admin.client.describe_consumer_groups(
+                    [self.group], request_timeout=ANSWER_TIMEOUT_S
+                )
+                members = result_of(asked[self.group], ANSWER_TIMEOUT_S + 1).members
         except (KafkaException, TimeoutError) as error:
-            return f"the broker doesn't say who runs it: {error}"
+            return f"the broker doesn't say who runs it: {worded(error)}"
         held = [m for m in members if m.assignment and m.assignment.topic_partitions]
         return "; ".join(f"{m.client_id} on {m.host} runs it" for m in held) or "nobody runs it"
 
-    def _assigned(self, _: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
+    def _assigned(self, _: RawConsumer, parts: list[TopicPartition]) -> None:
         self._is_member = self._is_member or bool(parts)
 
-    def _gone(self, _: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
+    def _gone(self, _: RawConsumer, parts: list[TopicPartition]) -> None:
         self._is_member = self._is_member and not parts
 
-    def _new_client(self) -> confluent_kafka.Consumer:
+    def _new_client(self) -> Consumer:
         static = {"group.instance.id": self._instance} if self._instance else {}
         who = f"{self._connection.client_id}-{socket.gethostname()}-{os.getpid()}"
-        return confluent_kafka.Consumer(
+        return Consumer(
             {
                 **self._connection.config("consumer"),
                 **FIXED,

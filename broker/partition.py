@@ -5,10 +5,12 @@ from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from broker.clients import weakly
 from broker.connect import LOGGER, Connection
 from broker.end_offsets import EndOffsets
-from broker.errors import PASSING, missing_topic
+from broker.errors import PASSING, missing_topic, worded
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
+from broker.interrupts import answer_of
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
 
@@ -38,21 +40,22 @@ class PartitionReader:
     ) -> None:
         self.topic = topic
         self.partition = partition
-        self._ends = ends or EndOffsets(connection)
         self._reports = group is not None
         self._is_report_refused = False
         # Markers of transactions and compacted messages are passed silently; the end tells.
         self._fetcher = Fetcher(
             connection,
             group or connection.client_id,
-            {"on_commit": self._was_reported},
-            on_end=self._reached_the_end,
+            {"on_commit": weakly(self._was_reported)},
+            on_end=weakly(self._reached_the_end),
         )
-        # Assigned blindly, a topic that isn't there shows only after half a minute.
-        if partition >= count_partitions(self._fetcher.client, topic):
-            raise missing_topic(f"{topic} [{partition}]")
-        self._position = self._first_offset() if start_offset is None else start_offset
-        self._fetcher.client.assign([TopicPartition(topic, partition, self._position)])
+        try:
+            self._position = self._begin(start_offset)
+        except BaseException:
+            self._fetcher.close()
+            raise
+        self._ends = ends or EndOffsets(connection)
+        self._has_own_ends = ends is None
 
     def __enter__(self) -> Self:
         return self
@@ -101,20 +104,32 @@ class PartitionReader:
 
     def close(self) -> None:
         """Leave the broker; the position stays readable."""
-        self._fetcher.client.close()
+        self._fetcher.close()
+        if self._has_own_ends:
+            self._ends.close()
+
+    def _begin(self, start_offset: int | None) -> int:
+        # Assigned blindly, a topic that isn't there shows only after half a minute.
+        if self.partition >= count_partitions(self._fetcher.client, self.topic):
+            raise missing_topic(f"{self.topic} [{self.partition}]")
+        start = self._first_offset() if start_offset is None else start_offset
+        self._fetcher.client.assign([TopicPartition(self.topic, self.partition, start)])
+        return start
 
     def _first_offset(self) -> int:
         whole = TopicPartition(self.topic, self.partition)
         give_up_at_s = time.monotonic() + ANSWER_TIMEOUT_S
         while True:
             try:
-                return self._fetcher.client.get_watermark_offsets(whole, ANSWER_TIMEOUT_S)[0]
+                return answer_of(
+                    lambda: self._fetcher.client.get_watermark_offsets(whole, ANSWER_TIMEOUT_S)
+                )[0]
             except KafkaException as error:
                 # A topic that has just been made has a leader only after a moment.
                 is_new = error.args[0].name() in PASSING and time.monotonic() < give_up_at_s
                 if not is_new:
                     raise Busy(
-                        f"{self.topic} [{self.partition}]: no first offset: {error}"
+                        f"{self.topic} [{self.partition}]: no first offset: {worded(error)}"
                     ) from error
             time.sleep(RETRY_S)
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
-import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
+from broker import clients
 from broker.connect import Connection
 from broker.errors import MISSING, DeliveryFailed, EpochAborted, Fenced, refusal
 from broker.fetcher import Headers
+from broker.interrupts import Waiting
 from broker.lease import VERIFY_EVERY_S
 from broker.outage import OUTAGE
 from broker.throttle import Throttle
@@ -79,15 +80,15 @@ class Producer:
         self._failure: DeliveryFailed | Fenced | None = None
         self._sends = 0
         self._counts: dict[str, tuple[int, float]] = {}
-        self._client = confluent_kafka.Producer(
+        self._client = clients.Producer(
             {
                 **TUNED,
                 **({"transaction.timeout.ms": TIMEOUT_MS} if name else {}),
                 **connection.config("producer"),
                 **fixed,
                 **settings,
-                "on_delivery": self._delivered,
-                "error_cb": self._client_failed,
+                "on_delivery": clients.weakly(self._delivered),
+                "error_cb": clients.weakly(self._client_failed),
             }
         )
         self._transactions = Transactions(self._client, name) if name else None
@@ -127,6 +128,7 @@ class Producer:
         Raises:
             Rejected: `too_large`, this message alone; nothing was sent.
             DeliveryFailed: an earlier message was lost.
+        Stopped: the process was told to stop while the queue stayed full.
         """
         if self._throttle:
             self._hold_back(self._throttle, topic, key, value)
@@ -196,9 +198,7 @@ class Producer:
 
         A transaction that is open stays open until the next run fences this producer.
         """
-        self._client.purge()
-        with suppress(KafkaException):  # a fatal error, which was raised when it came
-            self._client.flush(0)
+        self._client.close()
 
     def _hand_over(
         self,
@@ -209,6 +209,7 @@ class Producer:
         timestamp_ms: int,
         partition: int | None,
     ) -> None:
+        waiting: Waiting | None = None
         while True:
             try:
                 self._client.produce(
@@ -222,6 +223,8 @@ class Producer:
             except BufferError:
                 self._serve(self._client.poll, ROOM_WAIT_S)
                 self._raise_failure()
+                waiting = waiting or Waiting()
+                waiting.check()
             except KafkaException as error:
                 self._serve(self._client.poll, 0)  # the cause of a fatal error comes as a callback
                 self._raise_failure()
@@ -233,7 +236,9 @@ class Producer:
         self, throttle: Throttle, topic: str, key: bytes | None, value: bytes | None
     ) -> None:
         size_bytes = len(key or b"") + len(value or b"")
+        waiting = Waiting()
         while not throttle.take(topic, size_bytes):
+            waiting.check()
             # Everything has to be in the log before the log's free room can be told.
             if not self._serve(self._client.flush, ROOM_WAIT_S):
                 throttle.refresh(topic)

@@ -4,10 +4,11 @@ import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
+from broker.clients import Admin
 from broker.connect import Connection
 from broker.errors import BrokerFailed
+from broker.interrupts import answer_of
 from schemas.errors import Busy
 
 TIMEOUT_S = 10.0
@@ -35,18 +36,18 @@ def reach(connection: Connection, timeout_s: float = TIMEOUT_S) -> None:
     """
     reasons: list[KafkaError] = []
     config: dict[str, Any] = {**connection.config("admin"), "error_cb": reasons.append}
-    admin = AdminClient(config)
     give_up_at_s = time.monotonic() + timeout_s
-    while True:
-        try:
-            admin.list_topics(timeout=TRY_S)
-        except KafkaException as error:
-            admin.poll(0)
-            refuse(connection.bootstrap, reasons)
-            if time.monotonic() >= give_up_at_s:
-                raise no_answer(connection.bootstrap, timeout_s, reasons) from error
-        else:
-            return
+    with Admin(config) as admin:
+        while True:
+            try:
+                answer_of(lambda: admin.client.list_topics(timeout=TRY_S))
+            except KafkaException as error:
+                admin.client.poll(0)
+                refuse(connection.bootstrap, reasons)
+                if time.monotonic() >= give_up_at_s:
+                    raise no_answer(connection.bootstrap, timeout_s, reasons) from error
+            else:
+                return
 
 
 def refuse(bootstrap: str, reasons: list[KafkaError]) -> None:

@@ -6,11 +6,14 @@ the oldest. A real broker has retention in hours and needs none of this.
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import LOGGER, Connection
+from broker.errors import worded
+from broker.interrupts import answer_of
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
 
@@ -40,7 +43,7 @@ class Throttle:
         self._sent = dict.fromkeys(self._credit_bytes, (0, 0))  # messages, bytes
         self._waiting_since: dict[str, float] = {}
         self._groups = {
-            group: confluent_kafka.Consumer({**connection.config("consumer"), "group.id": group})
+            group: Consumer({**connection.config("consumer"), "group.id": group})
             for group in sorted({group for groups in readers.values() for group in groups})
         }
 
@@ -68,7 +71,7 @@ class Throttle:
         try:
             rooms = self._rooms_bytes(topic)
         except (KafkaException, Busy) as error:
-            LOGGER.warning("throttle: %s: no offsets: %s", topic, error)
+            LOGGER.warning("throttle: %s: no offsets: %s", topic, worded(error))
             rooms = {}
         room_bytes = min(rooms.values(), default=0.0)
         self._credit_bytes[topic] = max(room_bytes, 0.0) / self._producers
@@ -86,7 +89,9 @@ class Throttle:
         slowest = self._slowest(topic, whole)
         rooms = {}
         for part in whole:
-            low, high = client.get_watermark_offsets(part, timeout=ANSWER_TIMEOUT_S)
+            low, high = answer_of(
+                partial(client.get_watermark_offsets, part, timeout=ANSWER_TIMEOUT_S)
+            )
             rooms[part.partition] = self._room_bytes(topic, low, high, slowest[part.partition])
         return rooms
 
@@ -94,7 +99,8 @@ class Throttle:
         """Partition → the lowest offset that a group still has to read."""
         slowest: dict[int, int] = {}
         for group in self._readers[topic]:
-            for at in self._groups[group].committed(whole, timeout=ANSWER_TIMEOUT_S):
+            client = self._groups[group]
+            for at in answer_of(partial(client.committed, whole, timeout=ANSWER_TIMEOUT_S)):
                 offset = max(at.offset, 0)
                 slowest[at.partition] = min(slowest.get(at.partition, offset), offset)
         return slowest

@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Self
 
 import msgspec
 from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, TopicDescription
+from confluent_kafka.admin import TopicDescription
 
+from broker.clients import Admin
 from broker.connect import Connection
-from broker.errors import MISSING, PASSING, OffsetLost, TopicMissing, missing_topic, refusal
+from broker.errors import MISSING, PASSING, OffsetLost, TopicMissing, missing_topic, refusal, worded
+from broker.interrupts import result_of
 from broker.outage import OUTAGE
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy, OrdertideError
@@ -49,13 +52,27 @@ class LayoutWatch:
         self._has_ids = not connection.embedded
         self._every_s = every_s
         self._now_s = now_s
-        self._admin = AdminClient(connection.config("admin"))
+        self._admin = Admin(connection.config("admin"))
         self._lock = threading.Lock()
         self._missing = 0
         self._failure: OrdertideError | None = None
         self._answer: Future[TopicDescription] | None = None
-        self._layout = self._first()
+        try:
+            self._layout = self._first()
+        except BaseException:
+            self.close()
+            raise
         self._asked_at_s = now_s()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._admin.close()
 
     def now(self) -> TopicLayout:
         """What was heard last; asks again when it is time, without waiting for the answer.
@@ -83,7 +100,7 @@ class LayoutWatch:
             self._answer = self._ask()
 
     def _ask(self) -> "Future[TopicDescription]":
-        asked = self._admin.describe_topics(
+        asked = self._admin.client.describe_topics(
             TopicCollection([self._topic]), request_timeout=ANSWER_TIMEOUT_S
         )
         return asked[self._topic]
@@ -119,15 +136,17 @@ class LayoutWatch:
 
     def _ask_and_wait(self) -> TopicLayout:
         # Checked by metadata first: its errors come at once, the administration's after 60 s.
-        partitions = count_partitions(self._admin, self._topic)
+        partitions = count_partitions(self._admin.client, self._topic)
         if not self._has_ids:
             return TopicLayout("", partitions)
         try:
-            return to_layout(self._ask().result(ANSWER_TIMEOUT_S + 1.0))
+            return to_layout(result_of(self._ask(), ANSWER_TIMEOUT_S + 1.0))
         except KafkaException as failed:
             if failed.args[0].name() in MISSING:
                 raise missing_topic(self._topic) from failed
-            raise Busy(f"topic {self._topic}: the broker gives no topic id: {failed}") from failed
+            raise Busy(
+                f"topic {self._topic}: the broker gives no topic id: {worded(failed)}"
+            ) from failed
         except TimeoutError as error:
             raise Busy(f"topic {self._topic}: the broker gives no topic id") from error
 

@@ -1,5 +1,7 @@
 """Whether the topics that a process reads are still those that it began with."""
 
+from typing import Self
+
 from broker.connect import Connection
 from broker.topic_identity import LayoutWatch, check_topic_id
 
@@ -13,6 +15,17 @@ class TopicIds:
         self._watches: dict[str, LayoutWatch] = {}
         self._ids: dict[str, str] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections."""
+        for watch in self._watches.values():
+            watch.close()
+
     def of(self, topic: str) -> str:
         """The id of a topic.
 
@@ -22,9 +35,8 @@ class TopicIds:
         if self._connection.embedded:
             return ""
         if topic not in self._watches:
-            watch = LayoutWatch(self._connection, topic)
+            watch = self._watches[topic] = LayoutWatch(self._connection, topic)
             self._ids[topic] = watch.now().topic_id
-            self._watches[topic] = watch
         return self._ids[topic]
 
     def known(self, topic: str) -> str:

@@ -8,8 +8,10 @@ import msgspec
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicDescription
 
+from broker.clients import Admin
 from broker.connect import Connection
 from broker.errors import PASSING, refusal
+from broker.interrupts import answer_of, result_of
 from schemas.errors import Busy
 from schemas.topics import TOPICS, TopicSettings
 
@@ -65,11 +67,12 @@ def check_topics(connection: Connection, topics: Iterable[TopicSettings] = TOPIC
     """
     if connection.embedded:
         return []
-    admin = AdminClient(connection.config("admin"))
     try:
-        there = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
-        known = [topic for topic in topics if topic.name in there.topics]
-        return list(findings(admin, known, replicas_for(len(there.brokers)))) if known else []
+        with Admin(connection.config("admin")) as admin:
+            there = answer_of(lambda: admin.client.list_topics(timeout=ANSWER_TIMEOUT_S))
+            known = [topic for topic in topics if topic.name in there.topics]
+            replicas = replicas_for(len(there.brokers))
+            return list(findings(admin.client, known, replicas)) if known else []
     except KafkaException as failed:
         error = failed.args[0]
         if error.name() in PASSING:
@@ -87,11 +90,11 @@ def retention_ms(connection: Connection, topic: str) -> float:
     """
     if connection.embedded:
         return math.nan
-    admin = AdminClient(connection.config("admin"))
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    asked = admin.describe_configs([resource], request_timeout=ANSWER_TIMEOUT_S)
     try:
-        entries = asked[resource].result(ANSWER_TIMEOUT_S)
+        with Admin(connection.config("admin")) as admin:
+            asked = admin.client.describe_configs([resource], request_timeout=ANSWER_TIMEOUT_S)
+            entries = result_of(asked[resource], ANSWER_TIMEOUT_S)
     except KafkaException as failed:
         error = failed.args[0]
         if error.name() in PASSING:
@@ -113,9 +116,9 @@ def findings(admin: AdminClient, topics: list[TopicSettings], replicas: int) -> 
         ).items()
     }
     for topic in topics:
-        entries = configured[topic.name].result(ANSWER_TIMEOUT_S)
+        entries = result_of(configured[topic.name], ANSWER_TIMEOUT_S)
         found = {name: str(entry.value) for name, entry in entries.items()}
-        found["replication factor"] = str(fewest_replicas(described[topic.name].result()))
+        found["replication factor"] = str(fewest_replicas(result_of(described[topic.name])))
         wanted = wanted_config(topic, replicas) | {"replication factor": str(replicas)}
         yield from differences(topic.name, found, wanted)
 

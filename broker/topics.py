@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
-import confluent_kafka
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from broker.clients import Admin, Consumer, Producer
 from broker.connect import LOGGER, Connection
-from broker.errors import MISSING, PASSING, TopicMissing, missing_topic, refusal
+from broker.errors import MISSING, PASSING, TopicMissing, missing_topic, refusal, worded
+from broker.interrupts import answer_of, result_of
 from broker.topic_settings import replicas_for, wanted_config
 from schemas.errors import Busy
 from schemas.topics import TOPICS, TopicSettings
 
 ANSWER_TIMEOUT_S = 10.0
 
-Client = confluent_kafka.Consumer | confluent_kafka.Producer | AdminClient
+Client = Consumer | Producer | AdminClient
 
 
 def partition_count(connection: Connection, topic: str) -> int:
@@ -26,13 +27,9 @@ def partition_count(connection: Connection, topic: str) -> int:
         Busy: the broker gives no answer.
     """
     # A consumer, because a producer's or admin's question makes the topic where brokers allow it.
-    client = confluent_kafka.Consumer(
-        {**connection.config("consumer"), "group.id": connection.client_id}
-    )
-    try:
+    config = {**connection.config("consumer"), "group.id": connection.client_id}
+    with Consumer(config) as client:
         return count_partitions(client, topic)
-    finally:
-        client.close()
 
 
 def wait_for_topics(
@@ -65,9 +62,9 @@ def is_missing(connection: Connection, topic: str) -> bool:
 def count_partitions(client: Client, topic: str) -> int:
     """As `partition_count`, asked through a client that is there already."""
     try:
-        found = client.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
+        found = answer_of(lambda: client.list_topics(topic, timeout=ANSWER_TIMEOUT_S)).topics[topic]
     except KafkaException as error:
-        raise Busy(f"topic {topic}: the broker gives no answer: {error}") from error
+        raise Busy(f"topic {topic}: the broker gives no answer: {worded(error)}") from error
     if found.error is None:
         return len(found.partitions)
     if found.error.name() in MISSING:
@@ -92,19 +89,19 @@ def ensure_topics(
     Raises:
         Busy: the broker gives no answer. BrokerFailed: it refuses.
     """
-    admin = AdminClient(connection.config("admin"))
-    try:
-        there = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
-    except KafkaException as error:
-        raise Busy(f"topics: the broker gives no answer: {error}") from error
-    if str(there.cluster_id).startswith("mockCluster"):
-        return []
-    missing = [t for t in topics if t.name not in there.topics]
-    if not missing:
-        return []
-    replicas = replication_factor or replicas_for(len(there.brokers))
-    asked = admin.create_topics([to_new_topic(t, partitions, replicas) for t in missing])
-    return [name for name, answer in asked.items() if was_created(name, answer)]
+    with Admin(connection.config("admin")) as admin:
+        try:
+            there = answer_of(lambda: admin.client.list_topics(timeout=ANSWER_TIMEOUT_S))
+        except KafkaException as error:
+            raise Busy(f"topics: the broker gives no answer: {worded(error)}") from error
+        if str(there.cluster_id).startswith("mockCluster"):
+            return []
+        missing = [t for t in topics if t.name not in there.topics]
+        if not missing:
+            return []
+        replicas = replication_factor or replicas_for(len(there.brokers))
+        asked = admin.client.create_topics([to_new_topic(t, partitions, replicas) for t in missing])
+        return [name for name, answer in asked.items() if was_created(name, answer)]
 
 
 def to_new_topic(topic: TopicSettings, partitions: int, replicas: int) -> NewTopic:
@@ -120,7 +117,7 @@ def to_new_topic(topic: TopicSettings, partitions: int, replicas: int) -> NewTop
 def was_created(name: str, answer: "Future[None]") -> bool:
     """Wait for the broker's answer; False where another process was first."""
     try:
-        answer.result(ANSWER_TIMEOUT_S)
+        result_of(answer, ANSWER_TIMEOUT_S)
     except KafkaException as failed:
         error = failed.args[0]
         if error.name() == "TOPIC_ALREADY_EXISTS":

@@ -1,6 +1,5 @@
 """`ordertide deliver`: order alerts to a channel, as a member of its consumer group."""
 
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from broker.topics import wait_for_topics
 from commands.track import connection_of
 from commands.track_clock import now_ms
 from commands.wiring.serving import health_server, patience
+from commands.wiring.stopping import stop_on_signals
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
 from schemas.settings.model import DeliverySettings, Settings, read_settings
@@ -43,9 +43,7 @@ def command(path: Path | None) -> None:
     """
     settings = read_settings(path)
     configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     deliver(settings, stop)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+from broker.interrupts import STOPPING
 from broker.reach import reach
-from broker.throttle import Throttle
 from commands.track import connection_of
+from commands.wiring.stopping import NUMBERS, stop_on_signals
 from loadgen.options import Amount, Times, plan_of
 from loadgen.output import FileOutput, Output, TopicOutput
 from loadgen.pace import Live, Pace, Recorded, now_ms
@@ -22,7 +23,6 @@ from loadgen.stream import Stream
 from loadgen.text import Text
 from schemas.instants import format_instant, parse_duration
 from schemas.settings.model import Settings, read_settings
-from schemas.topics import EVENTS
 from telemetry.screen import show
 
 SHARE = click.FloatRange(0, 1)
@@ -108,14 +108,13 @@ def load(plan: Plan, settings: Settings, options: dict[str, Any], *, is_live: bo
 @contextmanager
 def told_to_stop() -> Iterator[Event]:
     """Set by Ctrl-C and SIGTERM."""
-    stop = Event()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    before = [signal.getsignal(number) for number in NUMBERS]
     try:
-        yield stop
+        yield stop_on_signals()
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(NUMBERS, before, strict=True):
             signal.signal(number, handler)
+        STOPPING.clear()
 
 
 def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool) -> Output:
@@ -124,9 +123,8 @@ def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool)
         return FileOutput(out, text)
     connection = connection_of(settings.broker)
     reach(connection)
-    group = settings.track.group
-    throttle = Throttle(connection, {EVENTS: [group]}) if settings.broker.embedded else None
-    return TopicOutput(connection, text, throttle, live=is_live)
+    readers = [settings.track.group] if settings.broker.embedded else []
+    return TopicOutput(connection, text, readers, live=is_live)
 
 
 def report(expected: dict[str, Any], output: Output, seconds: float) -> None:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-from schemas.errors import OrdertideError
+from schemas.errors import OrdertideError, Stopped
 from schemas.private_files import UMASK
 from telemetry.collector import collect_seldom
 from telemetry.screen import show, show_error, show_fault
@@ -72,6 +72,17 @@ def main() -> None:
     except click.Abort:
         show("stopped", err=True)
         sys.exit(130)
+    except Stopped as stopped:
+        click.echo(f"ordertide: {stopped}", err=True)
     except OrdertideError as error:
         show_error(error)
+        sys.exit(2)
+    except Exception as error:
+        # Imported only by commands that use it: then it has raised this.
+        kafka = sys.modules.get("confluent_kafka")
+        if kafka is None or not isinstance(error, kafka.KafkaException):
+            raise
+        from broker.errors import worded
+
+        click.echo(f"ordertide: broker: {worded(error)}", err=True)
         sys.exit(2)

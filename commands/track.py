@@ -1,7 +1,6 @@
 """`ordertide track`: the dataflow, from the topic `events` to orders, alerts and actions."""
 
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +32,7 @@ from commands.hosts import on_hosts
 from commands.track_clock import BEGIN_ANEW, end_member, now_ms, start_again, watched
 from commands.track_store import STORE, Waits, lock_of, open_store
 from commands.wiring.releases import read_releases
+from commands.wiring.stopping import stop_on_signals
 from commands.wiring.track_metrics import TrackWatch
 from commands.workers import together
 from dataflows.core.intake import Intake
@@ -130,9 +130,7 @@ def run(
         OrdertideError: the settings, the state or the broker can't be used.
     """
     configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     if member:
         run_member(settings, stop, member)
     elif settings.track.hosts:
@@ -224,7 +222,8 @@ def flow(
             stack.enter_context(producer)
             producer.init_transactions(stop.is_set)
             stack.enter_context(watch)
-            track = assemble(settings, connection, producer, store, watch, stop, member, time=time)
+            parts = (connection, producer, store, watch, stop, member)
+            track = assemble(settings, *parts, time=time, stack=stack)
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
                 addresses,
@@ -308,10 +307,12 @@ def assemble(
     member: Member | None = None,
     *,
     time: BrokerTime | None = None,
+    stack: ExitStack,
 ) -> Track:
     """The dataflow's parts, by the settings; `time` has had its first heartbeat.
 
-    Without `time` the clock is the recorded one, or the caller puts one into the source.
+    Without `time` the clock is the recorded one, or the caller puts one into the source. `stack`
+    closes what is opened here.
     """
     time = time or BrokerTime()
     table = read_lifecycle(path_of(settings.track.lifecycle))
@@ -327,7 +328,7 @@ def assemble(
         keys.batch,
         lambda event: link_event(event, keys),
     )
-    layout = LayoutWatch(connection, topics.EVENTS)
+    layout = stack.enter_context(LayoutWatch(connection, topics.EVENTS))
     source = SourceSettings(
         connection=connection,
         topic=topics.EVENTS,
@@ -346,6 +347,7 @@ def assemble(
         topic_id=lambda: layout.now().topic_id,
         is_alone=member is None,
         note=lambda slot, state: store.note(EVENTS, slot_key(slot), state),
+        closing=stack.callback,
     )
     return Track(
         table=table,

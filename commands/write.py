@@ -1,6 +1,5 @@
 """`ordertide write`: one tier's writer, a member of its consumer group."""
 
-import signal
 import threading
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from broker.topics import wait_for_topics
 from commands.track import connection_of
 from commands.wiring.dead_letters import RejectedTopic
 from commands.wiring.serving import patience
+from commands.wiring.stopping import stop_on_signals
 from commands.wiring.tiers import TIERS, writer_group
 from commands.wiring.write_metrics import WriterWatch
 from schemas.settings.model import Settings, read_settings
@@ -40,9 +40,7 @@ def command(tier: str, path: Path | None) -> None:
     """
     settings = read_settings(path)
     configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     write(tier, settings, stop)
 
 
@@ -63,10 +61,8 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     try:
         if not wait_for_topics(connection, source, patience(stop, watch.without_topics)):
             return
-        if isinstance(tier, ParquetTier):
-            tier.know_topics(TopicIds(connection).of)
-            watch.keeps(retention_ms(connection, ORDERS_EVENTS))
         with (
+            TopicIds(connection) as topic_ids,
             Producer(connection) as producer,
             GroupReader(
                 *(connection, writer_group(name), source, clock.revoked, clock.assigned),
@@ -74,6 +70,9 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
                 on_waiting=watch.starting,
             ) as reader,
         ):
+            if isinstance(tier, ParquetTier):
+                tier.know_topics(topic_ids.of)
+                watch.keeps(retention_ms(connection, ORDERS_EVENTS))
             dead_letters = RejectedTopic(producer)
             Writer(tier, reader, dead_letters, stop=stop, clock=clock, watch=watch).run()
     finally:

@@ -67,6 +67,8 @@ class SourceSettings(msgspec.Struct, frozen=True):
     `topic_id` is empty where the broker has none. `is_alone`: no other process has slots of this
     flow. `note` is told the number of a slot and its state at the end of an epoch. Recorded times
     over `recorded_ahead_ms` ahead of all others move no clock; `claims` are those of the process.
+    `closing` takes each slot's `close`, to be called when the flow has ended: bytewax doesn't where
+    a step fails.
     """
 
     connection: Connection
@@ -87,6 +89,36 @@ class SourceSettings(msgspec.Struct, frozen=True):
     note: Callable[[int, bytes], None] = lambda _slot, _state: None
     recorded_ahead_ms: int = DAY_MS
     claims: Claims = msgspec.field(default_factory=Claims)
+    closing: Callable[[Callable[[], None]], object] = lambda _close: None
+
+
+class PartitionEnd:
+    """End offset of a partition, as last answered.
+
+    An object of its own: a callback that referred to the partition's reader would put its client
+    into a reference cycle (see `broker.clients`).
+    """
+
+    def __init__(self, ends: EndOffsets, topic: str, partition: int) -> None:
+        """Create it with the offset 0."""
+        self.ends = ends
+        self.topic = topic
+        self.partition = partition
+        self.offset = 0
+
+    def ask(self) -> Future[int]:
+        """Request the end offset; the answer sets `offset`."""
+        answer = self.ends.ask(self.topic, self.partition)
+        answer.add_done_callback(self.answered)
+        return answer
+
+    def answered(self, answer: Future[int]) -> None:
+        """Keep the offset, settled or not, for the lag."""
+        failed = answer.exception()
+        if failed is None:
+            self.offset = answer.result()
+        elif isinstance(failed, Unsettled):
+            self.offset = failed.end_offset
 
 
 class Lane:
@@ -109,28 +141,13 @@ class Lane:
         self.reader = PartitionReader(
             settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
         )
+        self.end = PartitionEnd(ends, settings.topic, partition)
         self.proof = EndProof(
-            *(self.clock, self.ask, settings.proven, settings.margin_ms),
+            *(self.clock, self.end.ask, settings.proven, settings.margin_ms),
             name=f"{settings.topic} [{partition}]",
         )
         self.settings = settings
-        self.ends = ends
-        self.end_offset = 0  # the last that was heard of
         self.noted = self.reported = -1
-
-    def ask(self) -> Future[int]:
-        """Ask for the end of the partition."""
-        answer = self.ends.ask(self.settings.topic, self.partition)
-        answer.add_done_callback(self.hear)
-        return answer
-
-    def hear(self, answer: Future[int]) -> None:
-        """Remember where the partition ends, for the lag."""
-        failed = answer.exception()
-        if failed is None:
-            self.end_offset = answer.result()
-        elif isinstance(failed, Unsettled):
-            self.end_offset = failed.end_offset
 
     def state(self) -> PartitionState:
         """For the snapshot."""
@@ -185,6 +202,7 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         self.state = msgspec.msgpack.decode(resume, type=SlotState) if resume else SlotState({})
         self.ends = EndOffsets(settings.connection)
         self.lanes: dict[int, Lane] = {}
+        settings.closing(self.close)
         self.is_busy = False
         self.epochs = 0
         self.through = -1
@@ -323,7 +341,7 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         self.state.partitions.update({p: lane.state() for p, lane in self.lanes.items()})
         self.state.furthest = max(self.state.furthest, self.furthest.through)
         for lane in self.lanes.values():
-            lag = max(0, lane.end_offset - lane.reader.position)
+            lag = max(0, lane.end.offset - lane.reader.position)
             self.settings.watch.lag(self.settings.topic, lane.partition, lag)
         state = msgspec.msgpack.encode(self.state)
         self.settings.note(self.number, state)
@@ -333,3 +351,4 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         """Leave the broker."""
         for lane in self.lanes.values():
             lane.reader.close()
+        self.ends.close()

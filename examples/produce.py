@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -23,24 +23,46 @@ TICK_EVERY = timedelta(days=1)
 WAIT_S = 60
 
 
+class Losses:
+    """Events that the broker didn't take: an error that nobody looks at is a lost event.
+
+    An object of its own, as a producer whose callback refers to its owner is in a reference cycle.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Count what failed."""
+        if error is not None:
+            self.count += 1
+            sys.stderr.write(f"not delivered: {error.str()}: {message.value()!r}\n")
+
+
 class Feed:
     """Writes events; an order's go to one partition, so that they stay in their order."""
 
     def __init__(self, bootstrap: str, per_s: int) -> None:
+        self.losses = Losses()
         self.producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "partitioner": "murmur2_random",  # as Java's producers choose
-                "on_delivery": self.delivered,
+                "on_delivery": self.losses.delivered,
             }
         )
         self.partitions = self.count_partitions()
         self.per_s = per_s
         self.begun_s = time.monotonic()
         self.sent = 0
-        self.lost = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.producer.close()
 
     def count_partitions(self) -> int:
         """How many partitions the topic has; `ordertide track` makes it when it starts."""
@@ -50,14 +72,10 @@ class Feed:
             if topic.error is None:
                 return len(topic.partitions)
             if time.monotonic() > deadline_s:
-                sys.exit(f"topic {TOPIC}: {topic.error}; start `ordertide track`, which makes it")
+                sys.exit(
+                    f"topic {TOPIC}: {topic.error.str()}; start `ordertide track`, which makes it"
+                )
             time.sleep(1)
-
-    def delivered(self, error: KafkaError | None, message: Message) -> None:
-        """Count what the broker didn't take: an error that nobody looks at is a lost event."""
-        if error is not None:
-            self.lost += 1
-            sys.stderr.write(f"not delivered: {error}: {message.value()!r}\n")
 
     def send(self, event: dict[str, Any]) -> None:
         """Write one event, with the order (else the waybill) as its key."""
@@ -86,7 +104,8 @@ class Feed:
 
     def finish(self) -> int:
         """Wait for the broker's word for everything; how many events it didn't take."""
-        return self.lost + self.producer.flush()
+        undelivered = self.producer.flush()
+        return self.losses.count + undelivered
 
 
 def arrival(event: dict[str, Any]) -> datetime:
@@ -113,15 +132,15 @@ def main() -> None:
     parser.add_argument("--until", type=datetime.fromisoformat, help="history, which ends then")
     parser.add_argument("--per-s", type=int, default=100_000, help="events a second at most")
     options = parser.parse_args()
-    feed = Feed(options.bootstrap, options.per_s)
     events = map(json.loads, sys.stdin.buffer)
-    if options.until:
-        feed_recorded(feed, events, options.until)
-    else:
-        for event in events:
-            feed.send(event)
-    if lost := feed.finish():
-        sys.exit(f"{lost} messages were not taken")
+    with Feed(options.bootstrap, options.per_s) as feed:
+        if options.until:
+            feed_recorded(feed, events, options.until)
+        else:
+            for event in events:
+                feed.send(event)
+        if lost := feed.finish():
+            sys.exit(f"{lost} messages were not taken")
     sys.stdout.write(f"{feed.sent} events written to {TOPIC}\n")
 
 

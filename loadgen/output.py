@@ -111,21 +111,26 @@ class TopicOutput:
     """The topic `events`. With `live` each message says when it was to be sent."""
 
     def __init__(
-        self, connection: Connection, text: Text, throttle: Throttle | None, *, live: bool
+        self, connection: Connection, text: Text, readers: Sequence[str] = (), *, live: bool
     ) -> None:
-        """Messages are keyed by order, else by waybill."""
+        """Messages are keyed by order, else by waybill.
+
+        `readers`: groups that an embedded broker must not lose messages for.
+        """
         self.text = text
         self.live = live
         self.size_bytes = 0
         self.partitions = partition_count(connection, EVENTS)
-        self.throttle = throttle
-        self.producer = Producer(connection, throttle)
+        self.connection = connection
+        self.readers = readers
+        self.producer: Producer  # from `with` on
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
-        if self.throttle:
-            self.stack.callback(self.throttle.close)
-        self.stack.push(self.producer)
+        throttle = Throttle(self.connection, {EVENTS: self.readers}) if self.readers else None
+        if throttle:
+            self.stack.callback(throttle.close)
+        self.producer = self.stack.enter_context(Producer(self.connection, throttle))
         return self
 
     def __exit__(self, *failed: object) -> None:

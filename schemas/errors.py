@@ -52,3 +52,7 @@ class StoreUnavailable(StateError):
 
 class UnknownOrder(OrdertideError):
     """No tier holds the order that was asked for."""
+
+
+class Stopped(OrdertideError):
+    """The process was told to stop while a server gave no answer; it ends with exit code 0."""

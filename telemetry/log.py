@@ -13,6 +13,7 @@ and is named by its type; a field called `personal` is hidden, whatever it is.
 
 import logging
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import date
 from pathlib import PurePath
@@ -25,6 +26,8 @@ from schemas.display import printable, printable_json, printable_lines
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
 from schemas.settings.secrets import masked_text
+
+LOGGER = logging.getLogger("ordertide")
 
 LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items() if level}
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
@@ -55,6 +58,20 @@ def configure(
     root.addHandler(handler)
     root.setLevel(LEVELS[level.lower()])
     logging.captureWarnings(capture=True)
+    threading.excepthook = log_thread_failure
+
+
+def log_thread_failure(failed: threading.ExceptHookArgs) -> None:
+    """Log an exception that ends a thread: a line among the others instead of a bare trace."""
+    name = failed.thread.name if failed.thread else "?"
+    if failed.exc_value is None or isinstance(failed.exc_value, SystemExit):
+        return
+    LOGGER.critical(
+        "thread %s: ended by %s; a fault of ours, please report it",
+        name,
+        type(failed.exc_value).__name__,
+        exc_info=failed.exc_value,
+    )
 
 
 class OwnHandler(logging.StreamHandler[TextIO]):

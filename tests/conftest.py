@@ -11,8 +11,26 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from broker.clients import STRICT_VARIABLE, close_all, opened
+from tests.watchdog import (
+    keep_stderr,
+    pytest_addoption,
+    pytest_runtest_logreport,
+    pytest_runtest_protocol,
+    pytest_sessionfinish,
+    pytest_sessionstart,
+)
+
 if TYPE_CHECKING:
     from tests.s3 import S3
+
+__all__ = [  # hooks that pytest finds here
+    "pytest_addoption",
+    "pytest_runtest_logreport",
+    "pytest_runtest_protocol",
+    "pytest_sessionfinish",
+    "pytest_sessionstart",
+]
 
 SEED_VARIABLE = "ORDERTIDE_SEED"
 SEED_IN_CI = 20_161_004  # any number that stays: CI tests the change, not its luck
@@ -38,7 +56,9 @@ def _chosen_seed() -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before hypothesis reads its seed from the options
 def pytest_configure(config: pytest.Config) -> None:
+    keep_stderr(config)
     seed = _chosen_seed()
+    os.environ[STRICT_VARIABLE] = "1"  # processes under test end with a code of their own
     os.environ[SEED_VARIABLE] = str(seed)  # xdist's workers and processes under test share it
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = seed
@@ -50,6 +70,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     seed = os.environ[SEED_VARIABLE]
     return f"seed: {seed} ({SEED_VARIABLE}={seed} repeats this run)"
+
+
+@pytest.fixture(autouse=True)
+def no_client_left_open() -> Iterator[None]:
+    """Fail a test that leaves a Kafka client open; those of wider fixtures are older than it.
+
+    An autouse fixture is the first of its scope to be set up, and the last to be torn down.
+    """
+    before = opened()
+    yield
+    if left := close_all(opened() - before):
+        pytest.fail(f"left open: {'; '.join(left)}", pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_client_left_open_at_the_end() -> Iterator[None]:
+    """The same of the fixtures of a class, a module or the session."""
+    yield
+    if left := close_all(opened()):
+        pytest.fail(f"left open: {'; '.join(left)}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from confluent_kafka import Consumer, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Message, TopicPartition
+from confluent_kafka.admin import NewTopic
 
 from benchmarks.compare.contender import BROKER_CORE, on_core
 from benchmarks.compare.job import PARTITIONS, Ready
+from broker.clients import Admin, Consumer
 from broker.connect import Connection
 from broker.topics import ensure_topics
 from deploy.stack.kafka import Kafka
@@ -30,8 +31,8 @@ class Broker:
         self.client = Consumer({**self.connection.config("consumer"), "group.id": "compare"})
 
     @cached_property
-    def admin(self) -> AdminClient:
-        return AdminClient(self.connection.config("admin"))
+    def admin(self) -> Admin:
+        return Admin(self.connection.config("admin"))
 
     def create(self, systems: list[Ready]) -> None:
         """ordertide's topics and those of the other systems."""
@@ -39,7 +40,7 @@ class Broker:
         names = {t for ready in systems for t in (ready.counted, ready.changes, ready.alerts)}
         fresh = names - {topic.name for topic in TOPICS}
         wanted = [NewTopic(name, PARTITIONS, 1, config=dict(KEPT)) for name in sorted(fresh)]
-        for made in self.admin.create_topics(wanted).values() if wanted else ():
+        for made in self.admin.client.create_topics(wanted).values() if wanted else ():
             made.result(ANSWER_TIMEOUT_S)
 
     def written(self, topic: str) -> int:

@@ -1,6 +1,5 @@
 """`ordertide demo`: the whole engine on sample orders, with nothing but what pip installed."""
 
-import signal
 import threading
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from commands.demo.settings import fresh_folder, write_settings
 from commands.demo.summary import look_ups, next_commands, summary
 from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
+from commands.wiring.stopping import stop_on_signals
 from commands.wiring.tiers import TIERS, writer_group
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.display import printable_lines
@@ -47,9 +47,7 @@ def command(orders: int | None, folder: Path, *, once: bool) -> None:
     ordertide demo
     ordertide demo --once
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     console = Console()
     fresh_folder(folder)
     with EmbeddedBroker() as broker, EmbeddedRedis() as redis:

@@ -1,12 +1,15 @@
 """How far the demo's parts have come, as their groups have committed it."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.embedded import PARTITIONS
+from broker.errors import worded
+from broker.interrupts import answer_of
 from schemas.errors import Busy
 
 TIMEOUT_S = 5.0
@@ -20,9 +23,7 @@ class Positions:
         self.done = dict.fromkeys(groups, 0)
         self.behind = dict.fromkeys(groups, 0)
         config = connection.config("consumer")
-        self._clients = {
-            group: confluent_kafka.Consumer({**config, "group.id": group}) for group in groups
-        }
+        self._clients = {group: Consumer({**config, "group.id": group}) for group in groups}
 
     def close(self) -> None:
         """Give up the connections."""
@@ -46,18 +47,21 @@ class Positions:
                 end = sum(sum(ends[topic].values()) for topic in topics)
                 self.behind[group] = end - self.done[group]
         except KafkaException as error:
-            raise Busy(f"embedded broker: no positions: {error}") from error
+            raise Busy(f"embedded broker: no positions: {worded(error)}") from error
 
     def _ends(self, topic: str) -> dict[int, int]:
         client = next(iter(self._clients.values()))
         return {
-            part.partition: client.get_watermark_offsets(part, timeout=TIMEOUT_S)[1]
+            part.partition: answer_of(
+                partial(client.get_watermark_offsets, part, timeout=TIMEOUT_S)
+            )[1]
             for part in partitions(topic)
         }
 
     def _committed(self, group: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
         whole = [part for topic in topics for part in partitions(topic)]
-        stored = self._clients[group].committed(whole, timeout=TIMEOUT_S)
+        client = self._clients[group]
+        stored = answer_of(lambda: client.committed(whole, timeout=TIMEOUT_S))
         return {(part.topic, part.partition): max(part.offset, 0) for part in stored}
 
 

@@ -35,8 +35,10 @@ class Outcome:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._reader.close()
-        self.positions.close()
+        try:
+            self._reader.close()
+        finally:
+            self.positions.close()
 
     def look(self) -> None:
         """Read what was said, for as long as a picture stays; then ask for the positions."""

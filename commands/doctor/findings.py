@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from broker.errors import worded
 from schemas.display import printable
 from schemas.settings.model import Settings
 from schemas.settings.secrets import masked_text
@@ -89,7 +90,7 @@ class Running:
             for finding in examination(visit):
                 self.findings.append(finding)
         except Exception as error:  # noqa: BLE001 - that a check failed is what we have to report
-            said = f"the check failed: {type(error).__name__}: {error}"
+            said = f"the check failed: {type(error).__name__}: {worded(error)}"
             self.findings.append(
                 problem("examination", said, "this is a fault of ours: please report it")
             )

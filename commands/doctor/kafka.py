@@ -8,7 +8,9 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata
 
+from broker.clients import Admin
 from broker.connect import Connection
+from broker.interrupts import answer_of
 from broker.topic_settings import check_topics
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.doctor.kafka_clock import clock
@@ -70,19 +72,26 @@ def examine(visit: Visit) -> Iterator[Finding]:
         return
     logger, collected = collecting()
     config = {**connection.config("admin"), "debug": "feature", "logger": logger}
-    admin = AdminClient(config)
+    with Admin(config) as admin:
+        yield from examine_cluster(connection, admin.client, collected.lines, visit)
+
+
+def examine_cluster(
+    connection: Connection, admin: AdminClient, said: list[str], visit: Visit
+) -> Iterator[Finding]:
+    """The cluster through an open client; `said` is filled with what that client logs."""
     try:
-        metadata = admin.list_topics(timeout=visit.timeout_s)
+        metadata = answer_of(lambda: admin.list_topics(timeout=visit.timeout_s))
     except KafkaException as error:
         admin.poll(0)
-        yield unreachable(connection, error, collected.lines)
+        yield unreachable(connection, error, said)
         return
     admin.poll(0)
     brokers = len(metadata.brokers)
     yield ok(
         "reachable", f"{connection.bootstrap}: cluster {metadata.cluster_id}, {brokers} brokers"
     )
-    cluster = Cluster(connection, admin, metadata, collected.lines, visit)
+    cluster = Cluster(connection, admin, metadata, said, visit)
     for check in CHECKS:
         yield from check(cluster)
 

@@ -10,10 +10,12 @@ and deleted again, tells exactly.
 from collections.abc import Iterator
 from uuid import uuid4
 
-from confluent_kafka import KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, OffsetSpec
 
+from broker.clients import Producer
 from broker.connect import Connection
+from broker.errors import worded
 from commands.doctor.clock import clock_finding, now_ms
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from schemas.topics import EVENTS
@@ -59,16 +61,17 @@ def probed(connection: Connection, admin: AdminClient, visit: Visit) -> Finding:
 
 def appended(connection: Connection, topic: str, visit: Visit) -> Finding:
     """Send messages: the first waits for the new topic's leader, the second is the measure."""
-    producer = Producer({**connection.config("producer"), "linger.ms": 0})
     delivered: list[Message] = []
     asked_at = now_ms()
-    for _ in range(2):
-        asked_at = now_ms()
-        producer.produce(topic, b"probe", on_delivery=lambda _, message: delivered.append(message))
-        producer.flush(visit.timeout_s)
+    with Producer({**connection.config("producer"), "linger.ms": 0}) as producer:
+        for _ in range(2):
+            asked_at = now_ms()
+            producer.produce(topic, b"probe", on_delivery=lambda _, found: delivered.append(found))
+            producer.flush(visit.timeout_s)
     round_trip_ms = now_ms() - asked_at
     if not delivered or delivered[-1].error():
-        reason = delivered[-1].error() if delivered else "no answer in time"
+        failed = delivered[-1].error() if delivered else None
+        reason = worded(failed) if failed else "no answer in time"
         return warning("clock", f"not compared: {reason}", "see the lines above")
     ahead_ms = delivered[-1].timestamp()[1] - asked_at - round_trip_ms // 2
     tolerance_ms = visit.settings.track.margin_ms

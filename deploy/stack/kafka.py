@@ -100,7 +100,9 @@ class Kafka(Server):
         try:
             known = client.list_topics(timeout=ASK_TIMEOUT_S).brokers
         except KafkaException as error:
-            raise NoAnswer(str(error.args[0])) from error
+            raise NoAnswer(error.args[0].str()) from error
+        finally:
+            del client  # there is no close(); the exception would keep it open
         if self.node_id not in known:
             raise NoAnswer(f"the cluster doesn't know broker {self.node_id} yet")
 

@@ -83,7 +83,12 @@ class Delivery:
             while not self.stop.is_set():
                 self.step()
         finally:
-            self.reader.close()
+            self.close()
+
+    def close(self) -> None:
+        """Leave the group."""
+        self.reader.close()
+        self._ends.close()
 
     def step(self) -> int:
         """One round: read, take down, post, commit. Returns how many messages it read."""

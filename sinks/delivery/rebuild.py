@@ -14,7 +14,9 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
+from broker.errors import worded
 from broker.fetcher import Fetcher
+from broker.interrupts import answer_of
 from broker.topics import ANSWER_TIMEOUT_S
 from schemas.errors import Busy
 
@@ -49,7 +51,9 @@ def committed_offset(connection: Connection, group: str, topic: str, partition: 
     try:
         with Fetcher(connection, group) as fetcher:
             where = [TopicPartition(topic, partition)]
-            (stored,) = fetcher.client.committed(where, timeout=ANSWER_TIMEOUT_S)
+            (stored,) = answer_of(lambda: fetcher.client.committed(where, timeout=ANSWER_TIMEOUT_S))
     except KafkaException as error:
-        raise Busy(f"group {group}: {topic} [{partition}]: no committed offset: {error}") from error
+        raise Busy(
+            f"group {group}: {topic} [{partition}]: no committed offset: {worded(error)}"
+        ) from error
     return int(stored.offset)

@@ -1,7 +1,7 @@
 """The clock of a partition never goes back and never says more than was proven."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import pytest
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.clock import AHEAD_MS, NOTHING_READ, ClockState, EndProof, PartitionClock
-from broker.connect import Connection
 from broker.consume import PartitionReader
 from broker.embedded import EmbeddedBroker
 from broker.end_offsets import EndOffsets
@@ -223,17 +222,20 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def question(connection: Connection) -> Callable[[], Future[int]]:
-    ends = EndOffsets(connection)
-    return lambda: ends.ask("events", 0, timeout_s=0.5)
+@pytest.fixture
+def question(broker: EmbeddedBroker) -> Iterator[Callable[[], Future[int]]]:
+    with EndOffsets(broker.connection) as ends:
+        yield lambda: ends.ask("events", 0, timeout_s=0.5)
 
 
-def test_an_outage_holds_the_clock_and_its_end_carries_it_on(broker: EmbeddedBroker) -> None:
+def test_an_outage_holds_the_clock_and_its_end_carries_it_on(
+    broker: EmbeddedBroker, question: Callable[[], Future[int]]
+) -> None:
     with Producer(broker.connection) as producer:
         producer.send("events", b"k", b"x", partition=0)
         producer.flush()
     clock = PartitionClock("broker", wall_clock)
-    proof = EndProof(clock, question(broker.connection), wall_clock, margin_ms=0, every_ms=50)
+    proof = EndProof(clock, question, wall_clock, margin_ms=0, every_ms=50)
     with PartitionReader(broker.connection, "events", 0, 0) as reader:
         assert carried_past(wall_clock(), clock, proof, reader)
         broker.go_down()

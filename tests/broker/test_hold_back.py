@@ -85,6 +85,7 @@ with Producer(connection, throttle) as producer:
     for n in range(int(sys.argv[2])):
         producer.send("orders", b"%d" % n, b"%d:" % n + rng.randbytes(4_000))
     producer.flush()
+throttle.close()
 """
 
 

@@ -5,9 +5,9 @@ import threading
 import time
 from pathlib import Path
 
-import confluent_kafka
 from confluent_kafka import TopicPartition
 
+from broker.clients import Consumer
 from broker.embedded import PARTITIONS, EmbeddedBroker
 from schemas import topics
 from schemas.settings.model import TrackSettings
@@ -25,7 +25,7 @@ class Positions:
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         config = {**broker.connection.config("consumer"), "group.id": TrackSettings().group}
-        self.client = confluent_kafka.Consumer(config)
+        self.client = Consumer(config)
 
     def reported(self) -> list[int]:
         return [max(at.offset, 0) for at in self.client.committed(PLACES, timeout=10)]

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -95,13 +96,15 @@ class Threaded:
         self.store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
         self.producer = Producer(broker.connection)
         self.witness = Witness(self.present, folder / "shards.sqlite", detour)
+        self.stack = ExitStack()
         self.flow = self.track(broker.connection)
         self.thread = threading.Thread(target=self.run, name="track")
 
     def track(self, connection: Connection) -> Track:
         """The parts that the command would use, but for the present."""
         track = assemble(
-            self.settings, connection, self.producer, self.store, self.witness, self.stop
+            *(self.settings, connection, self.producer, self.store, self.witness, self.stop),
+            stack=self.stack,
         )
         source = msgspec.structs.replace(track.source, now=self.present, proven=self.present)
         return msgspec.structs.replace(track, source=source)
@@ -127,6 +130,7 @@ class Threaded:
         self.stop.set()
         self.thread.join(PATIENCE_S)
         self.witness.server.server.server_close()
+        self.stack.close()
         self.producer.close()
         self.store.close()
         if self.failure is not None:

@@ -5,14 +5,13 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from elasticsearch import Elasticsearch
 from hdfs import InsecureClient
 from hdfs_native import Client as RpcClient
 from redis import Redis
 
+from broker.clients import Admin, Consumer, Producer
 from tests.stack import address, namespace
 
 pytestmark = pytest.mark.stack
@@ -22,18 +21,17 @@ TIMEOUT_S = 60.0
 
 def test_kafka_takes_a_message_and_gives_it_back() -> None:
     bootstrap, topic = address("kafka")["bootstrap"], namespace()
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, 1)])[topic].result(TIMEOUT_S)
-    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
-    producer.produce(topic, b"order")
-    assert producer.flush(TIMEOUT_S) == 0
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": topic, "auto.offset.reset": "earliest"}
-    )
-    consumer.subscribe([topic])
-    message = consumer.poll(TIMEOUT_S)
-    consumer.close()
-    admin.delete_topics([topic])[topic].result(TIMEOUT_S)
+    broker = {"bootstrap.servers": bootstrap}
+    reading = {"group.id": topic, "auto.offset.reset": "earliest"}
+    with Admin(broker) as admin:
+        admin.client.create_topics([NewTopic(topic, 1)])[topic].result(TIMEOUT_S)
+        with Producer({**broker, "enable.idempotence": True}) as producer:
+            producer.produce(topic, b"order")
+            assert producer.flush(TIMEOUT_S) == 0
+        with Consumer({**broker, **reading}) as consumer:
+            consumer.subscribe([topic])
+            message = consumer.poll(TIMEOUT_S)
+        admin.client.delete_topics([topic])[topic].result(TIMEOUT_S)
     assert message is not None
     assert message.value() == b"order"
 

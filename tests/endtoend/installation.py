@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.request import urlopen
 
-import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics, partition_count
@@ -113,7 +113,7 @@ class Installation:
 
     def behind(self, group: str, names: list[str]) -> int:
         """Messages that a group has not committed yet; -1 while the broker can't say."""
-        client = confluent_kafka.Consumer({**self.connection.config("consumer"), "group.id": group})
+        client = Consumer({**self.connection.config("consumer"), "group.id": group})
         try:
             parts = [
                 TopicPartition(name, number)

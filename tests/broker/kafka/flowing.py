@@ -88,3 +88,4 @@ class Watched:
 
     def close(self) -> None:
         self.reader.close()
+        self._ends.close()

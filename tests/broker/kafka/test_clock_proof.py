@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-import confluent_kafka
 import pytest
 
+from broker import clients
 from broker.connect import Connection
 from broker.topics import ensure_topics
 from deploy.stack.kafka import Kafka
@@ -15,21 +15,22 @@ from tests.stack import namespace
 
 
 @pytest.fixture
+def sender(kafka: Connection, topic: str) -> Iterator[clients.Producer]:
+    """A producer with transactions, which is not in one."""
+    config = {**kafka.config("producer"), "transactional.id": f"{topic}-sender"}
+    with clients.Producer(config) as found:
+        found.init_transactions(30)
+        yield found
+
+
+@pytest.fixture
 def watched(kafka: Connection, topic: str) -> Iterator[Watched]:
     found = Watched(kafka, topic)
     yield found
     found.close()
 
 
-def transactional(kafka: Connection, topic: str) -> confluent_kafka.Producer:
-    producer = confluent_kafka.Producer(
-        {**kafka.config("producer"), "transactional.id": f"{topic}-sender"}
-    )
-    producer.init_transactions(30)
-    return producer
-
-
-def begin(producer: confluent_kafka.Producer, topic: str, value: int) -> None:
+def begin(producer: clients.Producer, topic: str, value: int) -> None:
     producer.begin_transaction()
     producer.produce(topic, b"%d" % value, partition=0)
     assert producer.flush(30) == 0
@@ -81,11 +82,10 @@ def test_a_partition_without_a_leader_proves_nothing(
 
 
 def test_an_open_transaction_holds_the_clock_until_it_ends(
-    kafka: Connection, topic: str, watched: Watched
+    kafka: Connection, topic: str, watched: Watched, sender: clients.Producer
 ) -> None:
     write(kafka, topic, [1])
     watched.carry_to(wall_clock())
-    sender = transactional(kafka, topic)
     begin(sender, topic, 2)
     write(kafka, topic, [3])
     opened_at = wall_clock()
@@ -99,9 +99,8 @@ def test_an_open_transaction_holds_the_clock_until_it_ends(
 
 
 def test_an_aborted_transaction_never_happened_and_the_clock_goes_on(
-    kafka: Connection, topic: str, watched: Watched
+    topic: str, watched: Watched, sender: clients.Producer
 ) -> None:
-    sender = transactional(kafka, topic)
     begin(sender, topic, 1)
     watched.step_for(0.5)
     sender.abort_transaction(30)

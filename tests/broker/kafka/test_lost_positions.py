@@ -1,7 +1,7 @@
 """A position that the topic no longer has, or that belongs to another topic, is a clear error."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,8 +74,15 @@ def test_a_position_past_the_end_is_not_taken_for_the_end(kafka: Connection, top
         read_count(reader, 1)
 
 
-def test_a_topic_made_anew_under_its_name_is_told_by_its_id(kafka: Connection, topic: str) -> None:
-    watch = LayoutWatch(kafka, topic, every_s=0.0)
+@pytest.fixture
+def watch(kafka: Connection, topic: str) -> Iterator[LayoutWatch]:
+    with LayoutWatch(kafka, topic, every_s=0.0) as found:
+        yield found
+
+
+def test_a_topic_made_anew_under_its_name_is_told_by_its_id(
+    kafka: Connection, topic: str, watch: LayoutWatch
+) -> None:
     before = watch.now().topic_id
     assert before
     check_topic_id(topic, before, watch.now().topic_id)
@@ -86,9 +93,8 @@ def test_a_topic_made_anew_under_its_name_is_told_by_its_id(kafka: Connection, t
 
 
 def test_a_topic_that_is_deleted_while_it_is_watched_is_missing(
-    kafka: Connection, topic: str
+    kafka: Connection, topic: str, watch: LayoutWatch
 ) -> None:
-    watch = LayoutWatch(kafka, topic, every_s=0.0)
     delete(kafka, topic)
     with pytest.raises(TopicMissing, match=topic):
         wait_until(lambda: watch.now().partitions == 0)
@@ -96,8 +102,7 @@ def test_a_topic_that_is_deleted_while_it_is_watched_is_missing(
         LayoutWatch(kafka, topic)
 
 
-def test_added_partitions_are_found(kafka: Connection, topic: str) -> None:
-    watch = LayoutWatch(kafka, topic, every_s=0.0)
+def test_added_partitions_are_found(kafka: Connection, topic: str, watch: LayoutWatch) -> None:
     assert watch.now().partitions == 1
     grow(kafka, topic, 3)
     wait_until(lambda: watch.now().partitions == 3)
@@ -170,16 +175,20 @@ def test_the_files_of_an_archive_are_known_from_a_topic_that_was_made_anew(
 ) -> None:
     settings = ArchiveSettings(changes_topic=topic)
     tier = ParquetTier(LocalFiles(tmp_path), settings)
-    tier.know_topics(TopicIds(kafka).of)
+    ids = TopicIds(kafka)
+    tier.know_topics(ids.of)
     record = order_record(document(), Place(topic, 0, 4))
     tier.write_orders([record])
     assert tier.flush(force=True)
     assert tier.resume_offset(topic, 0) == 5
     make_anew(kafka, TopicSettings(topic))
     again = ParquetTier(LocalFiles(tmp_path), settings)
-    again.know_topics(TopicIds(kafka).of)
+    ids.close()
+    ids = TopicIds(kafka)
+    again.know_topics(ids.of)
     with pytest.raises(OffsetLost, match=f"{topic}: was deleted and made anew.*another folder"):
         again.resume_offset(topic, 0)
+    ids.close()
 
 
 def test_a_member_that_reads_while_its_topic_is_made_anew_commits_nothing_of_it(

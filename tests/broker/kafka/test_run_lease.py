@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-import confluent_kafka
 import pytest
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.consume import read_all
 from broker.errors import Fenced, TopicMissing
@@ -236,11 +236,11 @@ def named_run(kafka: Connection, flow: str) -> RunLease:
     return RunLease(Connection(kafka.bootstrap, properties), flow, instance="a-lock")
 
 
-def member(kafka: Connection, flow: str, instance: str) -> confluent_kafka.Consumer:
+def member(kafka: Connection, flow: str, instance: str) -> Consumer:
     """A bare member of the lease's group, which has joined."""
     config = {"group.id": f"{flow}.lease", "group.instance.id": instance}
     strategy = {"partition.assignment.strategy": "cooperative-sticky"}
-    found = confluent_kafka.Consumer({**kafka.config("consumer"), **config, **strategy})
+    found = Consumer({**kafka.config("consumer"), **config, **strategy})
     joined: list[object] = []
     found.subscribe([LEASE.name], on_assign=lambda _, parts: joined.append(parts))
     give_up_at = time.monotonic() + PATIENCE_S

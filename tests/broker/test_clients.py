@@ -1,0 +1,185 @@
+"""Kafka clients: closed by their owners, in no cycle, and never left to garbage collection."""
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.clients import LEFT_OPEN, STRICT_VARIABLE, Admin, Consumer, Producer, opened
+from broker.connect import Connection
+from broker.embedded import EmbeddedBroker
+from broker.end_offsets import EndOffsets
+from broker.errors import TopicMissing
+from broker.fetcher import Fetcher
+from broker.group import GroupReader
+from broker.partition import PartitionReader
+from broker.produce import Producer as Sender
+from broker.throttle import Throttle
+from broker.topic_identity import LayoutWatch
+from commands.demo.positions import Positions
+from tests.inner_run import ROOT, run_pytest
+
+HANG_LIMIT_S = 20
+
+# A member whose partitions were assigned, but who hasn't been called back yet, in a cycle.
+IN_A_CYCLE = """
+import faulthandler, gc, time
+from {module} import Consumer
+from broker.embedded import EmbeddedBroker
+
+class Member:
+    def __init__(self, connection):
+        strategy = {{"partition.assignment.strategy": "cooperative-sticky"}}
+        config = {{**connection.config("consumer"), **strategy, "group.id": "readers"}}
+        self.client = Consumer(config)
+        self.client.subscribe(["orders"], on_assign=self.assigned)
+        self.itself = self
+
+    def assigned(self, client, partitions):
+        client.incremental_assign(partitions)
+
+with EmbeddedBroker() as broker:
+    broker.create("orders")
+    member = Member(broker.connection)
+    time.sleep(1)
+    faulthandler.dump_traceback_later({limit_s}, exit=True)
+    del member
+    gc.collect()
+print("collected")
+"""
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as running:
+        running.create("orders")
+        yield running
+
+
+def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=3 * HANG_LIMIT_S,
+        check=False,
+    )
+
+
+def test_garbage_collection_of_a_bare_consumer_in_a_cycle_never_returns() -> None:
+    """The fault itself. When this fails, librdkafka has mended it: broker/clients.py may go."""
+    ended = python(IN_A_CYCLE.format(module="confluent_kafka", limit_s=3))
+    assert "collected" not in ended.stdout
+    assert "Timeout" in ended.stderr
+
+
+def test_garbage_collection_of_our_consumer_in_a_cycle_returns_and_is_logged() -> None:
+    ended = python(IN_A_CYCLE.format(module="broker.clients", limit_s=HANG_LIMIT_S))
+    assert ended.stdout == "collected\n", ended.stderr
+    assert "Consumer opened by __main__:" in ended.stderr
+    assert "dropped without being closed" in ended.stderr
+    assert ended.returncode == 0
+
+
+OWNERS: dict[str, Callable[[Connection], object]] = {
+    "consumer": lambda c: Consumer({**c.config("consumer"), "group.id": "g"}),
+    "producer": lambda c: Producer(c.config("producer")),
+    "admin": lambda c: Admin(c.config("admin")),
+    "fetcher": lambda c: Fetcher(c, "g", on_end=lambda *_: None),
+    "partition reader": lambda c: PartitionReader(c, "orders", 0, 0, group="g"),
+    "group reader": lambda c: GroupReader(c, "g", ["orders"]),
+    "sender": Sender,
+    "end offsets": EndOffsets,
+    "layout watch": lambda c: LayoutWatch(c, "orders"),
+    "throttle": lambda c: Throttle(c, {"orders": ["g", "h"]}),
+    "demo positions": lambda c: Positions(c, {"g": ["orders"]}),
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_an_owner_that_is_closed_leaves_no_client_open(owner: str, broker: EmbeddedBroker) -> None:
+    before = opened()
+    held = OWNERS[owner](broker.connection)
+    assert opened() > before
+    held.close()  # type: ignore[attr-defined]  # all have it
+    assert opened() == before
+    held.close()  # type: ignore[attr-defined]  # and closing again does nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del held
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_no_owner_is_in_a_reference_cycle_with_its_client(
+    owner: str, broker: EmbeddedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = opened()
+    gc.disable()
+    try:
+        held = OWNERS[owner](broker.connection)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del held
+        assert opened() == before, "only garbage collection would have found it"
+    finally:
+        gc.enable()
+    assert "was dropped without being closed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda c: PartitionReader(c, "orders", 99, 0),
+        lambda c: PartitionReader(c, "orders", 99, None, group="g"),
+    ],
+    ids=["position", "beginning"],
+)
+def test_an_owner_that_can_t_be_made_leaves_no_client_open(
+    fails: Callable[[Connection], object], broker: EmbeddedBroker
+) -> None:
+    before = opened()
+    with pytest.raises(TopicMissing):
+        fails(broker.connection)
+    assert opened() == before
+
+
+def test_a_client_left_open_at_the_end_of_a_process_is_logged_and_an_exit_code_in_tests() -> None:
+    script = """
+    from broker.clients import Producer
+    held = Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    print("done")
+    """
+    ended = python(script, **{STRICT_VARIABLE: "1"})
+    assert (ended.stdout, ended.returncode) == ("done\n", LEFT_OPEN)
+    assert "Producer opened by __main__:3 was not closed before the end of the process" in (
+        ended.stderr
+    )
+    assert python(script, **{STRICT_VARIABLE: ""}).returncode == 0
+
+
+def test_a_test_that_leaves_a_client_open_fails_and_names_who_opened_it(
+    tmp_path: Path,
+) -> None:
+    script = """
+from broker.clients import Producer
+
+HELD = []
+
+def test_it():
+    HELD.append(Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}))
+
+def test_another():
+    pass
+"""
+    ended = run_pytest(tmp_path, script, "-rfE")
+    assert "left open: Producer opened by test_inner:7 < " in ended.stdout
+    assert "test_inner.py::test_it - Failed" in ended.stdout
+    assert "2 passed, 1 error" in ended.stdout

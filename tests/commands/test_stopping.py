@@ -1,0 +1,180 @@
+"""Ctrl-C and SIGTERM end every command at once, also while a broker gives no answer."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.inner_run import ROOT
+
+# Requests have time-outs of 10 s and more: an end that waits for one is seen on a busy machine too.
+TAKEN_WITHIN_S = 5.0
+PATIENCE_S = 60.0
+INTERRUPTED = 130  # 128 + SIGINT
+SETTLED_S = 2.0  # in which most commands come as far as they get
+
+SERVICES = {
+    "track": ("track",),
+    "track with workers": ("track", "--workers", "2"),
+    "write hot": ("write", "hot"),
+    "write warm": ("write", "warm"),
+    "write archive": ("write", "archive"),
+    "deliver": ("deliver",),
+}
+QUESTIONS = {
+    "load": ("load", "--orders-per-day", "1000", "--duration", "1d"),
+    "doctor": ("doctor", "--timeout", "30"),
+    "rejected list": ("rejected", "list"),
+    "rejected replay": ("rejected", "replay"),
+}
+
+EMBEDDED = """
+import sys
+from broker.embedded import EmbeddedBroker
+from schemas.topics import TOPICS
+with EmbeddedBroker() as broker:
+    for topic in TOPICS:
+        broker.create(topic.name)
+    print(broker.bootstrap, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """An address on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """An address that accepts connections and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def embedded_broker() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A broker in a process of its own, which can be paused, and its address."""
+    with subprocess.Popen(
+        [sys.executable, "-c", EMBEDDED],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        yield process, process.stdout.readline().strip()
+        process.kill()
+
+
+@contextmanager
+def command(
+    folder: Path, words: tuple[str, ...], bootstrap: str, *, embedded: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """A command on that broker; it takes Ctrl-C although a shell in the background doesn't."""
+    environment = {
+        **os.environ,
+        "ORDERTIDE_BROKER_BOOTSTRAP": bootstrap,
+        "ORDERTIDE_BROKER_EMBEDDED": str(embedded).lower(),
+        "ORDERTIDE_DELIVERY_URL": "http://127.0.0.1:1",
+        "ORDERTIDE_TELEMETRY_LOGS": "text",
+    }
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", str(ROOT / "run.py"), *words],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_until(is_so: Callable[[], bool], process: subprocess.Popen[str], folder: Path) -> None:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert process.poll() is None, (folder / "output").read_text()
+        assert time.monotonic() < give_up_at, (folder / "output").read_text()
+        time.sleep(0.05)
+
+
+def is_connecting(process: subprocess.Popen[str]) -> bool:
+    """Whether a thread of librdkafka runs, in the process or a worker that it started."""
+    own = Path(f"/proc/{process.pid}/task/{process.pid}")
+    try:
+        processes = [str(process.pid), *(own / "children").read_text().split()]
+        threads = [task for each in processes for task in Path(f"/proc/{each}/task").iterdir()]
+        return any("rdk:" in (thread / "comm").read_text() for thread in threads)
+    except OSError:
+        return False  # a thread or a worker that has just ended
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals, folder: Path) -> int:
+    """The exit code of a process that was told to stop and did at once, without a trace."""
+    process.send_signal(number)
+    try:
+        code = process.wait(TAKEN_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"not ended within {TAKEN_WITHIN_S} s: {(folder / 'output').read_text()}")
+    output = (folder / "output").read_text()
+    assert "Traceback" not in output, output
+    assert "KafkaError{" not in output, output
+    return code
+
+
+BROKERS = {"refused": refusing, "silent": silent}
+NUMBERS = [signal.SIGINT, signal.SIGTERM]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at threads in /proc")
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_waits_for_its_broker_ends_cleanly_at_once(
+    broker: str, service: str, tmp_path: Path
+) -> None:
+    number = NUMBERS[len(service) % 2]  # each command gets one of them, each broker both
+    with BROKERS[broker]() as bootstrap, command(tmp_path, SERVICES[service], bootstrap) as process:
+        wait_until(lambda: is_connecting(process), process, tmp_path)
+        assert end(process, number, tmp_path) == 0
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_command_that_waits_for_an_answer_is_interrupted_at_once(
+    broker: str, question: str, tmp_path: Path
+) -> None:
+    words = QUESTIONS[question]
+    with BROKERS[broker]() as bootstrap, command(tmp_path, words, bootstrap) as process:
+        wait_until(lambda: is_connecting(process), process, tmp_path)
+        assert end(process, signal.SIGINT, tmp_path) == INTERRUPTED
+    assert (tmp_path / "output").read_text().endswith("stopped\n")
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "load"])
+def test_a_service_whose_broker_stops_answering_ends_at_once(service: str, tmp_path: Path) -> None:
+    words = {**SERVICES, **QUESTIONS}[service]
+    with (
+        embedded_broker() as (broker, bootstrap),
+        command(tmp_path, words, bootstrap, embedded=True) as process,
+    ):
+        wait_until(lambda: is_connecting(process), process, tmp_path)
+        time.sleep(SETTLED_S)
+        broker.send_signal(signal.SIGSTOP)
+        time.sleep(SETTLED_S)
+        assert end(process, signal.SIGINT, tmp_path) == 0

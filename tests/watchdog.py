@@ -1,0 +1,77 @@
+"""Watchdog for tests that hang in C code, and names of failing tests at the time they fail.
+
+pytest-timeout interrupts Python code by a signal. Code that holds the interpreter lock for ever
+never gets there: a whole run hung so. faulthandler's timer is a thread of C code that needs no
+lock. Some time after a test's own limit it writes the stacks of all threads and ends the process;
+xdist then reports the test as failed ("worker crashed while running") and starts another worker.
+"""
+
+import faulthandler
+import os
+from collections.abc import Iterator
+
+import pytest
+
+GRACE = "hang_grace_s"
+END = "end_within_s"
+STDERR = pytest.StashKey[int]()  # a copy: pytest captures the descriptor, and closes its own copy
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "seconds after a test's timeout until its process is ended, whatever it does"
+    parser.addini(GRACE, text, default="60")
+    # What waits for ever there is the destruction of a client.
+    parser.addini(END, "seconds from the last test to the end of the process", default="120")
+
+
+def keep_stderr(config: pytest.Config) -> None:
+    """To be called while nothing is captured yet."""
+    config.stash[STDERR] = os.dup(2)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    limit_s = timeout_s(item)
+    if limit_s:
+        arm(item.config, limit_s + float(item.config.getini(GRACE)))
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    arm(session.config, float(session.config.getini(END)))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write a failing test's name at once: a run that is killed later still shows it."""
+    if report.failed and REPORTERS:
+        phase = "" if report.when == "call" else f" ({report.when})"
+        REPORTERS[0].write(f"\nfailed: {report.nodeid}{phase}\n", red=True, flush=True)
+
+
+REPORTERS: list[pytest.TerminalReporter] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    # A worker of xdist has none that is shown.
+    if isinstance(reporter, pytest.TerminalReporter) and not hasattr(session.config, "workerinput"):
+        REPORTERS[:] = [reporter]
+
+
+def timeout_s(item: pytest.Item) -> float:
+    """The limit that pytest-timeout holds a test to; 0 for none."""
+    marker = item.get_closest_marker("timeout")
+    if marker:
+        return float(marker.args[0] if marker.args else marker.kwargs["timeout"])
+    chosen = item.config.getoption("timeout", None)
+    return float(item.config.getini("timeout") or 0 if chosen is None else chosen)
+
+
+def arm(config: pytest.Config, limit_s: float) -> None:
+    """End this process in `limit_s`, unless it is cancelled or armed again."""
+    faulthandler.dump_traceback_later(limit_s, file=config.stash[STDERR], exit=True)
