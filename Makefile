@@ -38,7 +38,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/ordertide demo $(ARGS)
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest -n auto -rs $(ARGS)
+	@$(BIN)/python -m pytest -n auto -rfEs $(ARGS)
 
 fuzz: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -67,8 +67,8 @@ $(BIN)/python:
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
 
-# .installed is the engine alone, .installed-test adds [test], .installed-dev-test adds [dev,test].
-$(VENV)/.installed: EXTRAS :=
+# .installed has [demo], .installed-test adds [test], .installed-dev-test adds [dev,test].
+$(VENV)/.installed: EXTRAS := [demo]
 $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-dev-test: EXTRAS := [dev,test]
 $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test: pyproject.toml constraints.txt | $(BIN)/python

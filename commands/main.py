@@ -73,7 +73,7 @@ def main() -> None:
         show("stopped", err=True)
         sys.exit(130)
     except Stopped as stopped:
-        click.echo(f"ordertide: {stopped}", err=True)
+        show_error(stopped)
     except OrdertideError as error:
         show_error(error)
         sys.exit(2)
@@ -82,7 +82,7 @@ def main() -> None:
         kafka = sys.modules.get("confluent_kafka")
         if kafka is None or not isinstance(error, kafka.KafkaException):
             raise
-        from broker.errors import worded
+        from broker.errors import BrokerFailed, worded
 
-        click.echo(f"ordertide: broker: {worded(error)}", err=True)
+        show_error(BrokerFailed(f"broker: {worded(error)}"))
         sys.exit(2)

@@ -5,6 +5,7 @@ The seed is printed at the top of a run. `ORDERTIDE_SEED=<n> make test` repeats 
 
 import os
 import random
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,14 @@ def no_client_left_open() -> Iterator[None]:
     yield
     if left := close_all(opened() - before):
         pytest.fail(f"left open: {'; '.join(left)}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _thread_failures_reach_pytest() -> Iterator[None]:
+    """`telemetry.log.configure` takes them over; the next test's are pytest's again."""
+    before = threading.excepthook
+    yield
+    threading.excepthook = before
 
 
 @pytest.fixture(scope="session", autouse=True)

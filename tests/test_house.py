@@ -158,6 +158,32 @@ def suppressions_are_explained(source: Source) -> Iterator[str]:
             yield f"{source.path}:{token.start[0]}: '{token.string}' lacks its reason beside it"
 
 
+def kafka_clients_are_opened_in_one_place(source: Source) -> Iterator[str]:
+    """deploy/ may not import broker/, and the example stands alone; tests may administer."""
+    if source.path in {"broker/clients.py", "deploy/stack/kafka.py", "examples/produce.py"}:
+        return
+    for node in ast.walk(source.tree):
+        names: set[str] = set()
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("confluent_kafka."):
+            names = {ast.unparse(node.func).rpartition(".")[2]}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("confluent_kafka"):
+            names = {each.name for each in node.names if not each.asname}
+        if found := names & {"Consumer", "Producer"}:
+            yield f"{source.at(node)}: {', '.join(found)} of confluent_kafka; use broker.clients"
+
+
+def kafka_errors_are_worded(source: Source) -> Iterator[str]:
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.ExceptHandler) or not node.name or node.type is None:
+            continue
+        for step in ast.walk(node) if "KafkaException" in ast.unparse(node.type) else ():
+            shown = step.value if isinstance(step, ast.FormattedValue) else None
+            if isinstance(step, ast.Call) and ast.unparse(step.func) == "str":
+                shown = step.args[0]
+            if isinstance(shown, ast.Name) and shown.id == node.name:
+                yield f"{source.path}: {node.name} shows a KafkaException; use broker.errors.worded"
+
+
 # ---------------------------------------------------------------- checks on every text file
 def nothing_names_a_machine(source: Source) -> Iterator[str]:
     for number, line in enumerate(source.text.splitlines(), 1):
@@ -191,6 +217,8 @@ PYTHON_CHECKS: tuple[Check, ...] = (
     nothing_is_mocked,
     output_is_escaped,
     suppressions_are_explained,
+    kafka_clients_are_opened_in_one_place,
+    kafka_errors_are_worded,
 )
 TEXT_CHECKS: tuple[Check, ...] = (
     nothing_names_a_machine,
@@ -304,7 +332,13 @@ LONG_BODY = "    x = 1\n" * (MAX_FUNCTION_LINES + 1)
 SLASH = "/"
 DOT = "."
 
+CAUGHT = "try:\n    f()\nexcept KafkaException as error:\n    "
+
 BAD: list[tuple[Check, str, str]] = [
+    (kafka_clients_are_opened_in_one_place, "sinks/x.py", "from confluent_kafka import Consumer\n"),
+    (kafka_clients_are_opened_in_one_place, "tests/x.py", "x = confluent_kafka.Producer({})\n"),
+    (kafka_errors_are_worded, "sinks/x.py", CAUGHT + "raise X(f'no answer: {error}')\n"),
+    (kafka_errors_are_worded, "sinks/x.py", CAUGHT + "log(str(error))\n"),
     (names_say_what_is_inside, "dataflows/utils.py", DOC),
     (names_say_what_is_inside, "dataflows/_helpers/track.py", DOC),
     (names_say_what_is_inside, "sinks/kafka_utils.py", DOC),
@@ -359,6 +393,9 @@ BAD: list[tuple[Check, str, str]] = [
 ]
 
 GOOD: list[tuple[Check, str, str]] = [
+    (kafka_clients_are_opened_in_one_place, "sinks/x.py", "from broker.clients import Consumer\n"),
+    (kafka_clients_are_opened_in_one_place, "broker/clients.py", "x = confluent_kafka.Consumer\n"),
+    (kafka_errors_are_worded, "sinks/x.py", CAUGHT + "raise X(f'no answer: {worded(error)}')\n"),
     (names_say_what_is_inside, "storage_tiering/baseline.py", DOC),
     (names_say_what_is_inside, "dataflows/core/base_blob.py", DOC),
     (files_are_short, "sinks/x.py", "x = 1\n" * MAX_FILE_LINES),

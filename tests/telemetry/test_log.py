@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -155,3 +156,16 @@ def test_nobody_writes_to_the_terminal_through_an_order_id() -> None:
     assert stream.getvalue().count("\n") == 1
     assert not set("\x1b\x9b\r") & set(stream.getvalue())
     assert "\\x1b[2J\\x0d\\x0aforged: line note=\\x9b1m\\ud800" in stream.getvalue()
+
+
+def test_an_exception_that_ends_a_thread_is_a_line_of_the_log(stream: io.StringIO) -> None:
+    def fail() -> None:
+        raise ValueError("broken")
+
+    thread = threading.Thread(target=fail, name="worker-7")
+    thread.start()
+    thread.join()
+    [line] = lines(stream)
+    assert line["level"] == "critical"
+    assert str(line["message"]).startswith("thread worker-7: ended by ValueError")
+    assert "broken" in str(line)

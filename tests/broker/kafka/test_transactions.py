@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import confluent_kafka
 import pytest
 from confluent_kafka import TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.consume import GroupReader, read_all
 from broker.errors import BrokerFailed, DeliveryFailed, EpochAborted, Fenced
@@ -71,7 +71,7 @@ def patiently(flush: Producer) -> int:
 
 def uncommitted(kafka: Connection, topic: str) -> list[bytes]:
     """What a reader gets that doesn't read committed, of one partition."""
-    client = confluent_kafka.Consumer(
+    client = Consumer(
         {
             **kafka.config("consumer"),
             "group.id": "any",
