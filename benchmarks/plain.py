@@ -9,6 +9,7 @@ import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
 
 import bytewax.operators as op
@@ -58,6 +59,8 @@ class Nobody:
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None: ...
 
     def dropped(self, code: str, fields: int) -> None: ...
+
+    def filled(self, shard: str, bounds: Mapping[str, float]) -> None: ...
 
     def refuted(self, messages: int) -> None: ...
 

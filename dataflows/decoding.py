@@ -143,6 +143,7 @@ class Decoder:
 
     def decoded(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
         """What an event gives; raises whatever it brings out."""
+        event = self.intake.without_placeholders(event)
         if event.personal:
             raw = self.seal(data, event)
         else:

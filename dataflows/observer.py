@@ -1,5 +1,6 @@
 """Who watches the dataflow."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from dataflows.core.output import Output
@@ -36,6 +37,9 @@ class Watch(Protocol):
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
         """A resolver shard answered; so many events wait for their number."""
+
+    def filled(self, shard: str, bounds: Mapping[str, float]) -> None:
+        """How full a shard's bounds are, by name; 1 is full."""
 
     def barrier(self, flush_s: float, commit_s: float) -> None:
         """An epoch ended: the output is acknowledged and the state is on the disk."""

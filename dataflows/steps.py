@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
-from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.lifecycle import Lifecycle, NumberRules
 from dataflows.core.output import Output
 from dataflows.core.reevaluation import reevaluate
 from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
@@ -81,17 +81,17 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
 
     def __init__(
         self,
-        forget_after_ms: int,
+        rules: NumberRules,
         store: ShardStore,
         slots: int,
         watch: Watch,
         resume: bytes | None,
     ) -> None:
-        """Go on from `resume`, or begin; see `Resolver` for `forget_after_ms`."""
+        """Go on from `resume`, or begin; `rules` are the lifecycle file's."""
         self.step = Step(RESOLVE, store, slots, resume)
         self.batches = 0  # since the run began; each brings one piece for every shard
         self.watch = watch
-        self.resolver = Resolver(forget_after_ms)
+        self.resolver = Resolver(rules.forget_after_ms, rules.max_orders)
         self.resolver.restore(map(decode_resolver, self.step.blobs))
         self.step.blobs = []
         watch.restored(self.resolver.waiting_count)
@@ -110,6 +110,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         self.resolver.advance(self.step.clocks.through, answers)
         self.step.is_dirty |= self.resolver.has_changed
         self.watch.resolved(self.step.name, answers, self.resolver.waiting_count)
+        self.watch.filled(self.step.name, self.resolver.bounds())
         return order_pieces(answers), False
 
     def on_notify(self) -> tuple[list[tuple[str, OrderPiece]], bool]:
@@ -237,6 +238,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         for out in outs:
             self.watch.advanced(self.step.name, out, self.shard.through, len(held.orders), waiting)
         faults = [fault for out in outs for fault in out.faults]
+        self.watch.filled(self.step.name, self.shard.bounds())
         self.watch.set_aside(self.step.name, len(set_aside.orders), faults)
         return [found], False
 

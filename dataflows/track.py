@@ -86,10 +86,8 @@ def to_owner(answer: tuple[str, tuple[str, OrderPiece]]) -> tuple[str, OrderPiec
 
 def resolver(track: Track) -> Callable[[bytes | None], ResolveStep]:
     """How a resolver shard is built: new, or from what bytewax gives back."""
-    forget_after_ms = track.table.forget_numbers_after_ms
-    return lambda resume: ResolveStep(
-        forget_after_ms, track.store, track.source.slots, track.watch, resume
-    )
+    rules = track.table.numbers
+    return lambda resume: ResolveStep(rules, track.store, track.source.slots, track.watch, resume)
 
 
 def orders(track: Track) -> Callable[[bytes | None], OrderStep]:

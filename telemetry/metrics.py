@@ -83,6 +83,9 @@ class Metrics:
         self.state_store_waits = self._counter(
             "state_store_waits", "Requests to the state's bucket without an answer, asked again."
         )
+        self.bound_used_ratio = self._gauge(
+            "bound_used_ratio", "How full a bound is, in the fullest shard; 1 is full.", "bound"
+        )
         self.state_bytes = self._gauge("state_bytes", "Size of the shard store.")
         self.orders_set_aside = self._gauge(
             "orders_set_aside", "Orders whose evaluation failed, set aside with their events."

@@ -51,7 +51,7 @@ JOURNEYS = (
 SOURCES = ("shop", "shop", "carrier:sf", "carrier:sf", "rule:carrier_silent", "action:survey")
 PARCELS: tuple[Json, ...] = (
     *({}, {}, {"shipment": "A"}, {"shipment": "A"}, {"shipment": "B"}),
-    *({"waybill": "A"}, {"waybill": "B", "shipment": "A"}),
+    *({"waybill": "A"}, {"waybill": "B", "shipment": "A"}, {"waybill": "N/A"}),
 )
 
 
@@ -73,7 +73,9 @@ def codes() -> st.SearchStrategy[str]:
 @cache
 def references() -> st.SearchStrategy[Json]:
     """Numbers of the order elsewhere; waybills announce parcels."""
-    return st.sampled_from(({"erp": "SO-1"}, {"waybill": "A"}, {"waybill": ["A", "B"]}))
+    numbers: tuple[Json, ...] = ({"erp": "SO-1"}, {"waybill": "A"}, {"waybill": ["A", "B"]})
+    placeholders: tuple[Json, ...] = ({"erp": "N/A", "waybill": ["-", "A"]}, {"waybill": " none "})
+    return st.sampled_from(numbers + placeholders)
 
 
 @cache

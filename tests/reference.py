@@ -16,7 +16,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.event import MAX_AHEAD_MS
-from schemas.instants import EARLIEST_AT, LATEST_AT, parse_duration, parse_instant, to_instant
+from schemas.instants import (
+    DAY_MS,
+    EARLIEST_AT,
+    LATEST_AT,
+    parse_duration,
+    parse_instant,
+    to_instant,
+)
 from schemas.keys import DEFAULT_TENANT, action_id, alert_id, event_hash, order_key
 
 Json = dict[str, Any]
@@ -78,7 +85,60 @@ class Entry:
         return (self.at, self.status.rank, self.shipment, self.arrival, self.hash)
 
 
-def read_entry(event: Json, lifecycle: Lifecycle, readings: set[str]) -> Entry:
+def without_placeholders(event: Json, lifecycle_table: Json) -> Json:
+    """The event as if numbers that the lifecycle file lists as placeholders were not there."""
+    listed = {each.strip().casefold() for each in lifecycle_table.get("placeholders", ())}
+    kept = dict(event)
+    if kept.get("waybill") is not None and kept["waybill"].strip().casefold() in listed:
+        del kept["waybill"]
+    references = {}
+    for kind, numbers in (event.get("references") or {}).items():
+        each = [numbers] if isinstance(numbers, str) else numbers
+        left = [number for number in each if number.strip().casefold() not in listed]
+        if left:
+            references[kind] = left
+    return {**kept, "references": references} if references else without(kept, "references")
+
+
+def without(event: Json, field_name: str) -> Json:
+    return {name: value for name, value in event.items() if name != field_name}
+
+
+def numbers_named(event: Json) -> list[tuple[str, str]]:
+    """(kind, number) of all that an event names, its waybill first, each once."""
+    found = [("waybill", event["waybill"])] if event.get("waybill") else []
+    for kind, numbers in sorted((event.get("references") or {}).items()):
+        found += [(kind, number) for number in numbers]
+    return list(dict.fromkeys(found))
+
+
+def answers_to_questions(lifecycle_table: Json, events: Iterable[Json]) -> dict[str, list[str]]:
+    """For each event without an order id, by its id: its orders, or the code of its refusal.
+
+    Read in the order of arrival; events happen when they arrive, and carriers play no part.
+    """
+    most = lifecycle_table.get("max_orders_per_number", 50)
+    keeps = int(lifecycle_table["forget_numbers_after"].removesuffix("d"))
+    last_day: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    found: dict[str, list[str]] = {}
+    for event in sorted(events, key=arrival_of):
+        cleaned, day = without_placeholders(event, lifecycle_table), arrival_of(event) // DAY_MS
+        numbers = numbers_named(cleaned)
+        if "order_id" in event:
+            for number in numbers:
+                last_day[number][event["order_id"]] = day
+        elif not numbers:
+            found[event["event_id"]] = ["placeholder_reference"]
+        else:
+            heard = last_day[numbers[0]]
+            orders = sorted(order for order, at in heard.items() if day - at <= keeps)
+            found[event["event_id"]] = ["ambiguous_reference"] if len(orders) > most else orders
+            if len(orders) <= most:
+                heard.update(dict.fromkeys(orders, day))
+    return found
+
+
+def read_entry(event: Json, lifecycle: Lifecycle, readings: set[str], content: int) -> Entry:
     source, corrects = event["source"], event.get("corrects")
     sensed = {k: v for k, v in (event.get("attributes") or {}).items() if k in readings}
     numbers = {k: v for k, v in sensed.items() if type(v) in (int, float)}
@@ -86,7 +146,7 @@ def read_entry(event: Json, lifecycle: Lifecycle, readings: set[str]) -> Entry:
         source=source,
         event_id=event["event_id"],
         hash=event_hash(source, event["event_id"]),
-        content=content_hash(event),
+        content=content,
         at=parse_instant(event["timestamp"]),
         arrival=arrival_of(event),
         status=lifecycle[event["status_code"]],
@@ -724,7 +784,9 @@ def evaluate(
             outcome.rejected.append((event["source"], event["event_id"], code))
         else:
             key = order_key(event.get("tenant", DEFAULT_TENANT), event["order_id"])
-            by_order[key].append(read_entry(event, lifecycle, readings))
+            cleaned = without_placeholders(event, lifecycle_table)
+            entry = read_entry(cleaned, lifecycle, readings, content_hash(event))
+            by_order[key].append(entry)
     for key, entries in by_order.items():
         limit_bytes = lifecycle_table.get("order_fields_bytes", 250_000)
         history = read_history(lifecycle, entries, limit_bytes)

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +36,7 @@ class TrackWatch:
         self.orders_set_aside: dict[str, int] = {}
         self.traced: set[str] = set()  # reasons of faults whose trace is in the log
         self.claims: dict[int, int] = {}
+        self.bounds: dict[str, dict[str, float]] = {}  # by name, then by shard
         self.barrier_at: float | None = None
         checks = {"dataflow": self.is_moving}
         self.server = health_server(self.metrics, checks, settings, "track")
@@ -170,6 +172,15 @@ class TrackWatch:
         """The bucket of the shard store gave no answer; it is asked again."""
         self.metrics.state_store_waits.inc()
 
+    def filled(self, shard: str, bounds: Mapping[str, float]) -> None:
+        """How full a shard's bounds are, by name."""
+        for bound, share in bounds.items():
+            if bound not in self.bounds:
+                self.bounds[bound] = {}
+                gauge = self.metrics.bound_used_ratio.labels(bound)
+                gauge.set_function(partial(fullest, self.bounds[bound]))
+            self.bounds[bound][shard] = share
+
     def barrier(self, flush_s: float, commit_s: float) -> None:
         """An epoch ended: the output is acknowledged and the state is on the disk."""
         now = time.monotonic()
@@ -178,6 +189,11 @@ class TrackWatch:
         self.barrier_at = now
         self.metrics.sink_seconds.labels("kafka").observe(flush_s)
         self.metrics.state_commit_seconds.observe(commit_s)
+
+
+def fullest(by_shard: Mapping[str, float]) -> float:
+    """The bound of the shard that is nearest to it."""
+    return max(list(by_shard.values()), default=0.0)
 
 
 def size_bytes(path: Path) -> float:

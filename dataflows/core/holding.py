@@ -33,6 +33,7 @@ class Holding:
         self.changed: set[str] = set()
         self.unreadable: dict[str, Exception] = {}
         self.cold_rows: dict[str, bytes | None] = {}
+        self.most_entries = 0  # of an order that was stored since the start
 
     def find(self, key: str) -> bytes | None:
         """The packed order from memory or from the cold."""
@@ -58,6 +59,7 @@ class Holding:
 
     def put(self, order: Order, next_at: int, through: int, *, retired: bool) -> None:
         """Store an order, in memory with its next deadline armed, or in the cold."""
+        self.most_entries = max(self.most_entries, order.entries)
         key = order.key
         was_live = key in self.orders
         if retired:

@@ -9,6 +9,8 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from dataflows.core.fact import Fact
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
@@ -46,8 +48,34 @@ class Intake:
     def __init__(self, table: Lifecycle, rules: Rules) -> None:
         """`rules` for its declared attributes."""
         self.status = table.index
+        self.numbers = table.numbers
         self.readings = rules.readings
         self.attributes = rules.attributes
+
+    def without_placeholders(self, event: Event) -> Event:
+        """The event without waybills and references that stand for no number.
+
+        Raises:
+            Rejected: `placeholder_reference`, nothing is left that names an order.
+        """
+        is_placeholder = self.numbers.is_placeholder
+        references = event.references or {}
+        listed = [each for numbers in references.values() for each in as_list(numbers)]
+        waybill = event.waybill
+        if not any(map(is_placeholder, [waybill, *listed] if waybill else listed)):
+            return event
+        kept = {
+            kind: [each for each in as_list(numbers) if not is_placeholder(each)]
+            for kind, numbers in references.items()
+        }
+        waybill = None if waybill and is_placeholder(waybill) else waybill
+        left = {kind: numbers for kind, numbers in kept.items() if numbers}
+        if event.order_id is None and waybill is None and not left:
+            raise Rejected(
+                "placeholder_reference",
+                "it has no order_id, and its numbers stand for none; name the order or its number",
+            )
+        return msgspec.structs.replace(event, waybill=waybill, references=left or None)
 
     def fact(
         self, event: Event, order_id: str, raw: bytes, arrival_at: int, origin: Origin
@@ -108,6 +136,11 @@ class Intake:
             else:
                 kept[name] = value
         return kept, readings
+
+
+def as_list(numbers: str | list[str]) -> list[str]:
+    """One number or several, as a list."""
+    return [numbers] if isinstance(numbers, str) else numbers
 
 
 def fits(value: Scalar, declared: str) -> bool:

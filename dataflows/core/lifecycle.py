@@ -1,6 +1,7 @@
 """The lifecycle as a table: read from a file, checked, compiled to what the fold asks for."""
 
 import tomllib
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,6 +16,7 @@ UNSEEN = 254  # of a parcel: the walk has not come to it
 MAX_STATUSES = 254
 FORGET_NUMBERS_AFTER = "180d"
 ORDER_FIELDS_BYTES = 250_000
+MAX_ORDERS_PER_NUMBER = 50
 FORGET_KEY = "forget_numbers_after"
 
 
@@ -66,6 +68,20 @@ class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: list[StatusRow]
     forget_numbers_after: str = FORGET_NUMBERS_AFTER
     order_fields_bytes: Annotated[int, Meta(ge=1_000, le=400_000)] = ORDER_FIELDS_BYTES
+    max_orders_per_number: Annotated[int, Meta(ge=1, le=1_000)] = MAX_ORDERS_PER_NUMBER
+    placeholders: list[str] = []
+
+
+class NumberRules(NamedTuple):
+    """What holds for waybills and foreign numbers: see the top of lifecycle.toml."""
+
+    forget_after_ms: int
+    max_orders: int
+    placeholders: frozenset[str]
+
+    def is_placeholder(self, number: str) -> bool:
+        """Whether it stands for no number."""
+        return number.strip().casefold() in self.placeholders
 
 
 class Lifecycle:
@@ -76,11 +92,18 @@ class Lifecycle:
         rows: list[StatusRow],
         forget_numbers_after: str = FORGET_NUMBERS_AFTER,
         order_fields_bytes: int = ORDER_FIELDS_BYTES,
+        max_orders_per_number: int = MAX_ORDERS_PER_NUMBER,
+        placeholders: Iterable[str] = (),
     ) -> None:
         """Compile `rows`, which `check` has passed."""
         self.order_fields_bytes = order_fields_bytes
         self.rows = rows
         self.forget_numbers_after_ms = parse_duration(forget_numbers_after, of=FORGET_KEY)
+        self.numbers = NumberRules(
+            self.forget_numbers_after_ms,
+            max_orders_per_number,
+            frozenset(each.strip().casefold() for each in placeholders),
+        )
         self.digest = blake2b(msgspec.json.encode(rows), digest_size=16).hexdigest()
         self.codes = [row.code for row in rows]
         self.index = {code: rank for rank, code in enumerate(self.codes)}
@@ -160,7 +183,10 @@ def parse_lifecycle(text: str, name: str) -> Lifecycle:
     if faults:
         message = f"{name}: " + "; ".join(faults)
         raise SettingsError(message)
-    return Lifecycle(table.status, table.forget_numbers_after, table.order_fields_bytes)
+    return Lifecycle(
+        *(table.status, table.forget_numbers_after, table.order_fields_bytes),
+        *(table.max_orders_per_number, table.placeholders),
+    )
 
 
 def check(rows: list[StatusRow]) -> list[str]:

@@ -24,9 +24,12 @@ from schemas.instants import DAY_MS
 from schemas.keys import SEPARATOR, order_key
 
 FORGET_AFTER_MS = 180 * DAY_MS  # as lifecycle.toml has it
+MAX_ORDERS_PER_NUMBER = 50  # likewise
 WAITS_AT_MOST_MS = 7 * DAY_MS
 MAX_WAITING_PER_NUMBER = 200
 MAX_WAITING = 100_000
+# Of a shard; an event is up to a megabyte, and 64 shards share a host's memory.
+MAX_WAITING_BYTES = 32 * 1024 * 1024
 NOBODY_WAITS = 1 << 60
 
 
@@ -114,12 +117,16 @@ def question(event: Event, fact: Fact) -> Question:
 class Resolver:
     """The numbers of one shard."""
 
-    def __init__(self, forget_after_ms: int = FORGET_AFTER_MS) -> None:
+    def __init__(
+        self, forget_after_ms: int = FORGET_AFTER_MS, max_orders: int = MAX_ORDERS_PER_NUMBER
+    ) -> None:
         """Nothing registered; a number is forgotten that long after its last event, in days."""
         self.forget_after_ms = forget_after_ms
+        self.max_orders = max_orders
         self.numbers = Numbers(forget_after_ms)
         self.waiting: dict[str, list[Question]] = {}
-        self.waiting_count = 0
+        self.waiting_count = self.waiting_bytes = 0
+        self.most_waiting = 0  # for a number, since the start
         self.waiting_changed: set[str] = set()
         self.waiting_since = NOBODY_WAITS  # nobody that waits arrived before
         self.through = 0
@@ -128,6 +135,15 @@ class Resolver:
     def has_changed(self) -> bool:
         """Whether there is anything for a snapshot."""
         return bool(self.numbers.changed or self.waiting_changed)
+
+    def bounds(self) -> dict[str, float]:
+        """How full each bound is, by name; 1 is full. A number's orders may be more: see `ask`."""
+        return {
+            "waiting_events": self.waiting_count / MAX_WAITING,
+            "waiting_bytes": self.waiting_bytes / MAX_WAITING_BYTES,
+            "waiting_events_of_a_number": self.most_waiting / MAX_WAITING_PER_NUMBER,
+            "orders_of_a_number": self.numbers.most_orders / self.max_orders,
+        }
 
     def register(self, said: Registration, answers: Answers) -> None:
         """Take a registration, and answer what waited for it.
@@ -144,12 +160,7 @@ class Resolver:
 
     def enter(self, said: Registration, answers: Answers) -> None:
         """Note a registration, and ask again what waits for its number."""
-        key = hash_of(said.number)
-        known, heard_at = self.numbers.get(key), said.arrival_at
-        if not any(one.covers(said.order_id, said.carrier, said.at, heard_at) for one in known):
-            now = self.numbers.joined(known, mapping_of(said))
-            if now != known:
-                self.numbers.put(key, now)
+        self.numbers.add(hash_of(said.number), mapping_of(said))
         self.ask_again(said.number, said.arrival_at, answers)
 
     def ask(self, asked: Question, answers: Answers, news_at: int = 0) -> None:
@@ -172,6 +183,9 @@ class Resolver:
     def answer(self, asked: Question, answers: Answers, news_at: int) -> None:
         """Give a fact to the orders of its number, or let it wait."""
         key = hash_of(asked.number)
+        if self.is_ambiguous(key, asked):
+            answers.rejected.append(self.ambiguous(asked))
+            return
         known = self.numbers.get(key)
         found = self.find(known, asked)
         if not found:
@@ -189,6 +203,23 @@ class Resolver:
         if now != known:
             self.numbers.put(key, now)
             self.ask_again(asked.number, max(asked.fact.arrival_at, news_at), answers)
+
+    def is_ambiguous(self, key: bytes, asked: Question) -> bool:
+        """Whether more orders have the number at the question's arrival than it may mean.
+
+        By arrivals alone, so it doesn't matter in which order they are read: a placeholder that
+        stands for "none" at thousands of orders means none of them.
+        """
+        return self.numbers.has_over(self.max_orders, key, asked.fact.arrival_at)
+
+    def ambiguous(self, asked: Question) -> Unresolved:
+        """The refusal of a question whose number has too many orders."""
+        number = asked.number.rpartition(SEPARATOR)[2]
+        reason = (
+            f"{number!r} is a number of over {self.max_orders} orders; name the order, or list it "
+            "under placeholders in the lifecycle file"
+        )
+        return Unresolved(asked.fact, Rejected("ambiguous_reference", reason))
 
     def used(self, known: list[Mapping], found: list[Mapping], fact: Fact) -> list[Mapping]:
         """The orders of a number once `found` among them have been given a fact."""
@@ -254,6 +285,9 @@ class Resolver:
         questions = self.waiting.get(asked.number, [])
         if any(other.fact.hash == asked.fact.hash for other in questions):
             answers.duplicates += 1
+        elif self.waiting_bytes + len(asked.fact.raw) > MAX_WAITING_BYTES:
+            reason = f"{self.waiting_bytes} bytes of events wait in its shard already"
+            answers.rejected.append(Unresolved(asked.fact, Rejected("waiting_full", reason)))
         elif len(questions) >= MAX_WAITING_PER_NUMBER or self.waiting_count >= MAX_WAITING:
             reason = f"{len(questions)} events wait for it already, {self.waiting_count} in all"
             answers.rejected.append(Unresolved(asked.fact, Rejected("too_many_waiting", reason)))
@@ -263,7 +297,10 @@ class Resolver:
 
     def set_waiting(self, number: str, questions: list[Question]) -> None:
         """Let these, and only these, wait for a number."""
-        self.waiting_count += len(questions) - len(self.waiting.pop(number, ()))
+        before = self.waiting.pop(number, ())
+        self.waiting_count += len(questions) - len(before)
+        self.waiting_bytes += size_of(questions) - size_of(before)
+        self.most_waiting = max(self.most_waiting, len(questions))
         if questions:
             self.waiting[number] = questions
             since = min(asked.fact.arrival_at for asked in questions)
@@ -297,6 +334,7 @@ class Resolver:
     def snapshot(self, *, base: bool) -> ResolverSnapshot:
         """What changed since the last snapshot; everything for a base."""
         numbers = self.numbers
+        numbers.settle()
         names = list(self.waiting) if base else sorted(self.waiting_changed)
         found = ResolverSnapshot(
             through=self.through,
@@ -318,7 +356,7 @@ class Resolver:
             for key, record in part.changed:
                 self.numbers.take(key, record)
             if part.is_all_waiting:
-                self.waiting, self.waiting_count = {}, 0
+                self.waiting, self.waiting_count, self.waiting_bytes = {}, 0, 0
             for number, questions in part.waiting:
                 self.set_waiting(number, questions)
             self.through = part.through
@@ -328,3 +366,8 @@ def mapping_of(said: Registration) -> Mapping:
     """What a registration alone says."""
     used_day, heard_day = said.at // DAY_MS, said.arrival_at // DAY_MS
     return Mapping(said.order_id, said.carrier, said.at, said.arrival_at, used_day, heard_day)
+
+
+def size_of(questions: Iterable[Question]) -> int:
+    """The bytes of the events that wait."""
+    return sum([len(asked.fact.raw) for asked in questions])

@@ -17,7 +17,7 @@ from dataflows.core.conflicts import by_arrival, conflicts, winners
 from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
-from dataflows.core.facts import add, check_open, permitted
+from dataflows.core.facts import MAX_ENTRIES, add, check_open, permitted
 from dataflows.core.fold import opened, refold
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
@@ -63,6 +63,14 @@ class Shard:
         self.releasing: list[str] = []
         self.through = 0
         self.publishing = True  # a replay asks for the documents once, at the end
+
+    def bounds(self) -> dict[str, float]:
+        """How full each bound is, by name; 1 is full."""
+        return {
+            "source_names": len(self.sources.names) / self.sources.limit,
+            "rule_names": len(self.desk.symbols.names) / self.desk.symbols.limit,
+            "events_of_an_order": self.held.most_entries / MAX_ENTRIES,
+        }
 
     def offer(self, facts: Iterable[Fact]) -> None:
         """Take facts; they are applied when the clock has reached them."""

@@ -117,7 +117,7 @@ class Recording:
         self.counts = counts
         self.until = until
         self.bad = bad
-        self.resolver = Resolver(table.forget_numbers_after_ms)
+        self.resolver = Resolver(table.forget_numbers_after_ms, table.numbers.max_orders)
         self.places: list[str] = []
         self.place_of: dict[str, int] = {}
 

@@ -82,6 +82,11 @@ FLOW = (
         red_above=30,
     ),
     Panel(
+        title="How full bounds are",
+        queries=(Query("max by (bound) (ordertide_bound_used_ratio)", "{{bound}}"),),
+        meaning="1 is full; what comes beyond is rejected. A number may have more orders than 1.",
+    ),
+    Panel(
         title="Recorded times far ahead",
         queries=(
             Query("sum(ordertide_recorded_unconfirmed)", "partitions, unconfirmed"),

@@ -52,6 +52,7 @@ class Run:
         try:
             decoded = decode_event(raw)
             assert isinstance(decoded, Event)
+            decoded = INTAKE.without_placeholders(decoded)
             arrival_at = generators.arrival_of(event)
             self.shard.offer(
                 [INTAKE.fact(decoded, decoded.order_id or "", raw, arrival_at, Origin("t", 0, 0))]
