@@ -23,6 +23,7 @@ BY_KEY = -1
 ROOM_WAIT_S = 0.1
 SENDS_PER_POLL = 1_000
 COUNTED_FOR_S = 60.0
+PURGED = frozenset({"_PURGE_INFLIGHT", "_PURGE_QUEUE"})
 # What the broker's settings forbid.
 UNSENDABLE = frozenset(
     {"INVALID_MSG", "INVALID_RECORD", "MSG_SIZE_TOO_LARGE", "POLICY_VIOLATION", "TOPIC_EXCEPTION"}
@@ -187,7 +188,7 @@ class Producer:
         if self._transactions:
             try:
                 self._transactions.commit(timeout_s)
-            except (EpochAborted, Fenced) as failed:
+            except (DeliveryFailed, Fenced) as failed:
                 self._serve(self._client.poll, 0)
                 self._failure = self._failure or failed
                 self._raise_failure()
@@ -228,6 +229,8 @@ class Producer:
             except KafkaException as error:
                 self._serve(self._client.poll, 0)  # the cause of a fatal error comes as a callback
                 self._raise_failure()
+                if self._transactions and error.args[0].name() == "_STATE":
+                    self._transactions.commit(ROOM_WAIT_S)  # raises why it has to be aborted
                 raise refused(topic, error.args[0]) from error
             else:
                 return
@@ -251,6 +254,8 @@ class Producer:
             return
         if self._transactions and error.name() in FENCED:
             self._failure = fenced(self._transactions.name)
+        elif self._transactions and error.name() in PURGED:
+            return  # its transaction fails for another reason, which the commit raises
         elif self._failure is None:
             is_mended = self._transactions and not is_permanent(error)
             # The partition is None where the topic isn't there.

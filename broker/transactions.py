@@ -17,7 +17,7 @@ from collections.abc import Callable
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
-from broker.errors import PASSING, BrokerFailed, EpochAborted, Fenced, refusal
+from broker.errors import PASSING, BrokerFailed, DeliveryFailed, EpochAborted, Fenced, refusal
 from broker.outage import OUTAGE
 from schemas.errors import Busy, OrdertideError
 
@@ -106,21 +106,33 @@ def failure_of(name: str, error: KafkaError) -> OrdertideError:
     text = f"{error.str()} ({error.name()})"
     if error.name() in FENCED:
         return fenced(name)
-    if "AUTHORIZATION" in error.name():
+    if refused := refused_by(subject, error, text):
+        return refused
+    if error.retriable() or error.name() in PASSING:
+        return Busy(f"{subject}: no answer to its transaction: {text}", RETRY_AFTER_S)
+    if error.txn_requires_abort() or error.fatal():
+        return EpochAborted(f"{subject}: the epoch's transaction was aborted: {text}")
+    return refusal(subject, error)
+
+
+def refused_by(subject: str, error: KafkaError, text: str) -> OrdertideError | None:
+    """What the broker's rights or settings forbid, with the way out."""
+    if error.name().startswith("TRANSACTIONAL_ID_AUTHORIZATION"):
         return BrokerFailed(
             f"{subject}: {text}; allow broker.user to WRITE to and DESCRIBE transactional ids that "
             "begin with the flow's group (track.group)"
+        )
+    if "AUTHORIZATION" in error.name():
+        return DeliveryFailed(
+            f"{subject}: nothing of the epoch was delivered: {text}; allow broker.user to WRITE to "
+            "the topics orders.* and events.rejected"
         )
     if error.name() == "INVALID_TRANSACTION_TIMEOUT":
         return BrokerFailed(
             f'{subject}: {text}; set "transaction.timeout.ms" under broker.properties to at most '
             "the broker's transaction.max.timeout.ms"
         )
-    if error.retriable() or error.name() in PASSING:
-        return Busy(f"{subject}: no answer to its transaction: {text}", RETRY_AFTER_S)
-    if error.txn_requires_abort() or error.fatal():
-        return EpochAborted(f"{subject}: the epoch's transaction was aborted: {text}")
-    return refusal(subject, error)
+    return None
 
 
 def fenced(name: str) -> Fenced:

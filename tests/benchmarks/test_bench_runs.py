@@ -51,6 +51,15 @@ def test_every_probe_is_seen_in_both_tiers_and_at_the_webhook() -> None:
         assert (where, sent.strip(), never_seen.strip()) == (where, "20", "0")
 
 
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_both_arms_of_the_transactions_are_measured() -> None:
+    address("kafka")  # a machine without a stack may lack what servers need
+    printed = run("transactions", "--quick")
+    for arm in ("transactions", "none", "cost (median of pairs)"):
+        assert f"| {arm} |" in printed
+
+
 def test_a_seed_gives_the_same_messages_again() -> None:
     first, again, other = (
         [to_json(arrived) for arrived in islice(Traffic(50, seed).steady(), 500)]

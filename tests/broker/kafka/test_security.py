@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from cryptography.x509.oid import NameOID
 
 from broker.connect import Connection
 from broker.consume import GroupReader, PartitionReader, read_all
-from broker.errors import BrokerFailed, DeliveryFailed
+from broker.errors import BrokerFailed, DeliveryFailed, EpochAborted
 from broker.produce import Producer
 from broker.reach import reach
+from broker.transactions import transactional_id
 from commands.track import connection_of
 from deploy.stack.errors import StackError
 from deploy.stack.kafka import Kafka
@@ -38,6 +40,7 @@ from tests.stack import REQUIRE_VARIABLE
 
 PASSWORD = "made up"
 OPEN, CLOSED = "open", "closed"
+FLOW = "ours"
 JAAS = "org.apache.kafka.common.security"
 
 
@@ -98,14 +101,18 @@ def allow_alice(kafka: Connection) -> None:
     ]
     client = admin(kafka)
     literal, yes = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
-    done(
-        client.create_acls(
-            [
-                AclBinding(*(kind, name, literal, "User:alice", "*", what, yes))
-                for kind, name, what in rights
-            ]
+    prefixed = ResourcePatternType.PREFIXED
+    bindings = [
+        AclBinding(*(kind, name, literal, "User:alice", "*", what, yes))
+        for kind, name, what in rights
+    ]
+    bindings += [
+        AclBinding(
+            *(ResourceType.TRANSACTIONAL_ID, f"{FLOW}-", prefixed, "User:alice", "*", what, yes)
         )
-    )
+        for what in (AclOperation.WRITE, AclOperation.DESCRIBE)
+    ]
+    done(client.create_acls(bindings))
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +186,28 @@ def test_a_topic_that_is_not_ours_says_so_to_readers_and_writers(guarded: Broker
     with pytest.raises(DeliveryFailed, match=r"closed.*allow broker.user to WRITE to the topic"):
         producer.flush()
     producer.close()
+
+
+def test_transactional_ids_are_ours_by_their_prefix_and_others_are_refused_by_name(
+    guarded: BrokerSettings,
+) -> None:
+    alice = connection_of(guarded)
+    with closing(Producer(alice, transactional_id=transactional_id(FLOW, 3))) as producer:
+        producer.init_transactions()
+        producer.send(OPEN, b"k", b"v")
+        producer.flush()
+        producer.send(CLOSED, b"k", b"v")
+        for _ in range(2):
+            with pytest.raises(DeliveryFailed, match="TOPIC_AUTHORIZATION_FAILED") as refused:
+                producer.flush()
+            assert not isinstance(refused.value, EpochAborted), "a new start doesn't mend it"
+            with pytest.raises(DeliveryFailed, match="TOPIC_AUTHORIZATION_FAILED"):
+                producer.send(OPEN, b"k", b"v")
+    with (
+        closing(Producer(alice, transactional_id=transactional_id("another", 3))) as other,
+        pytest.raises(BrokerFailed, match=r"producer another-03: .*transactional ids that begin"),
+    ):
+        other.init_transactions()
 
 
 def test_settings_that_contradict_each_other_are_told_together() -> None:
