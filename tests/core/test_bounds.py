@@ -1,0 +1,23 @@
+"""Each bound says how full it is, and what comes beyond it is rejected with a code of its own."""
+
+from tests.core.stage import Stage, day, said
+
+
+def test_a_shard_that_has_seen_all_the_sources_it_can_number_rejects_new_ones_only() -> None:
+    stage = Stage()
+    stage.shard.sources.limit = 2
+    events = [
+        said("PAID", day(0) + number, source=source, order_id=f"o{number}")
+        for number, source in enumerate(["shop", "erp", "device-17", "shop"])
+    ]
+    stage.hear(*events, through=day(1))
+    assert [refusal.code for refusal in stage.rejected] == ["too_many_names"]
+    assert stage.shard.bounds()["source_names"] == 1.0
+    stage.restart()
+    assert len(stage.shard.sources.names) == 2
+
+
+def test_the_longest_history_of_an_order_shows() -> None:
+    stage = Stage()
+    stage.hear(*[said("SCAN", day(0) + number) for number in range(20)], through=day(1))
+    assert stage.shard.bounds()["events_of_an_order"] == 20 / 2_000
