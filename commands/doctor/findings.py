@@ -7,10 +7,14 @@ from typing import Literal
 
 import msgspec
 
+from broker.clients import opened
 from broker.errors import worded
+from broker.interrupts import STOPPING
 from schemas.display import printable
 from schemas.settings.model import Settings
 from schemas.settings.secrets import masked_text
+
+INTERRUPTED_WITHIN_S = 0.8
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -67,10 +71,20 @@ def examine_all(
     examinations: Mapping[str, Examination], visit: Visit, patience_s: float
 ) -> Iterator[Report]:
     """Run all examinations at once; what has not ended after `patience_s` is a problem itself."""
-    running = [Running(part, examination, visit) for part, examination in examinations.items()]
+    running: list[Running] = []
     end_s = time.monotonic() + patience_s
-    for each in running:
-        yield each.report(end_s)
+    try:
+        running.extend(Running(part, each, visit) for part, each in examinations.items())
+        for each in running:
+            yield each.report(end_s)
+    except KeyboardInterrupt:
+        STOPPING.set()  # requests to the broker are given up, and their clients closed
+        end_s = time.monotonic() + INTERRUPTED_WITHIN_S
+        while opened() and time.monotonic() < end_s:
+            time.sleep(
+                0.02
+            )  # no join: interrupted, Python 3.11 takes a thread for ended (bpo-45274)
+        raise
 
 
 class Running:
