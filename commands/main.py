@@ -6,7 +6,9 @@ from importlib import import_module
 
 import click
 
+from schemas.display import printable
 from schemas.errors import OrdertideError, Stopped
+from schemas.os_faults import os_fault_text
 from schemas.private_files import UMASK
 from telemetry.collector import collect_seldom
 from telemetry.screen import show, show_error, show_fault
@@ -76,6 +78,12 @@ def main() -> None:
         show_error(stopped)
     except OrdertideError as error:
         show_error(error)
+        sys.exit(2)
+    except OSError as error:
+        text = os_fault_text(error)
+        if text is None:
+            raise
+        show(f"ordertide: {printable(text)}", err=True)
         sys.exit(2)
     except Exception as error:
         # Imported only by commands that use it: then it has raised this.

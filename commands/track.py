@@ -30,6 +30,7 @@ from commands.begin_anew import Start
 from commands.cluster import FENCED, RUN_AGAIN, Ended, Member, end_with, lock_state, supervise
 from commands.hosts import on_hosts
 from commands.track_clock import BEGIN_ANEW, end_member, now_ms, start_again, watched
+from commands.track_faults import fault_of
 from commands.track_store import STORE, Waits, lock_of, open_store
 from commands.wiring.releases import read_releases
 from commands.wiring.stopping import stop_on_signals
@@ -40,19 +41,15 @@ from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, slot_key
-from dataflows.state.local.disk_space import free_bytes, no_room
 from dataflows.state.local.lock import ProcessLock
-from dataflows.state.local.schema import LITTLE_BYTES
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.states import EVENTS
-from dataflows.state.store import StoreFull
 from dataflows.track import EPOCH, Track, build, recovery
 from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.place import link_event
 from privacy.seal import seal_event
 from schemas import topics
-from schemas.errors import OrdertideError
 from schemas.instants import parse_duration
 from schemas.private_files import private_folder
 from schemas.settings.model import BrokerSettings, Settings, TelemetrySettings, read_settings
@@ -232,8 +229,8 @@ def flow(
                 recovery_config=recovery(folder / "recovery"),
             )
     except BaseException as error:
-        if is_of_bytewax(error) and (reason := reason_of(error) or want_of_room(error, folder)):
-            raise reason from error
+        if fault := fault_of(error, folder):
+            raise fault from error
         raise
 
 
@@ -268,33 +265,6 @@ def prepare_topics(connection: Connection) -> None:
     for finding in check_topics(connection, (*topics.TOPICS, topics.GENERATIONS)):
         LOGGER.warning("%s", finding)
     ensure_topics(connection, PARTITIONS, topics=(*topics.TOPICS, *topics.OWN))
-
-
-def reason_of(error: BaseException) -> OrdertideError | None:
-    """What we raised inside a step, which bytewax wraps; None if it was nothing of ours."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OrdertideError):
-        cause = cause.__cause__ or cause.__context__
-    return cause
-
-
-def is_of_bytewax(error: BaseException) -> bool:
-    """Whether bytewax raised it: an error that wraps a step's, or one of its own panics.
-
-    PyO3's PanicException is no Exception, and can't be imported.
-    """
-    return isinstance(error, RuntimeError) or type(error).__name__ == "PanicException"
-
-
-def want_of_room(error: BaseException, folder: Path) -> StoreFull | None:
-    """The full disk behind an error of bytewax; None if it was something else.
-
-    bytewax 0.21 panics where its recovery files find no room, which can be before our own store
-    looks; what it says then ("disk I/O error") isn't clear.
-    """
-    if not is_of_bytewax(error) or free_bytes(folder) >= LITTLE_BYTES:
-        return None
-    return no_room(folder, "bytewax could not write its recovery files")
 
 
 def assemble(

@@ -31,6 +31,7 @@ from privacy.keystore import Key, KeyErased, is_customer
 from privacy.master import make_master, read_master, replace_durably
 from privacy.register import Register, new_key_id, new_secret
 from schemas.errors import StateError
+from schemas.os_faults import os_fault_text
 from schemas.private_files import private_folder
 
 
@@ -247,4 +248,6 @@ class FileKeyStore:
         try:
             yield
         except OSError as error:
-            raise StateError(f"{self.path}: the key file can't be used, {error}") from error
+            raise StateError(
+                f"{self.path}: the key file can't be used, {os_fault_text(error) or error}"
+            ) from error

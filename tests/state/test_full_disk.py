@@ -12,7 +12,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from broker.embedded import EmbeddedBroker
-from commands.track import want_of_room
+from commands.track_faults import want_of_room
 from dataflows.state.local import disk_space as room
 from dataflows.state.local.disk_space import RESERVE_BYTES
 from dataflows.state.local.sqlite import SqliteShardStore
@@ -64,8 +64,9 @@ def test_what_bytewax_raises_on_a_full_disk_is_told_from_its_other_errors(disk: 
     found = want_of_room(told.value, disk)
     assert str(found).startswith(f"{disk}: no room left on its disk (bytewax could not")
     assert want_of_room(ValueError("a fault of ours"), disk) is None
+    assert want_of_room(RuntimeError("a step of ours"), disk) is not None
     ballast.unlink()
-    assert want_of_room(told.value, disk) is None
+    assert want_of_room(RuntimeError("a step of ours"), disk) is None
 
 
 @contextmanager
