@@ -290,7 +290,8 @@ def assemble(
     for rule in rules.rules:
         if rule.when:
             watch.metrics.condition_faults.labels(rule.id)  # 0 until the first, which then shows
-    keys = FileKeyStore(Path(settings.privacy.keys))
+    keys = FileKeyStore(Path(settings.privacy.keys), expected=store.meta.key_file)
+    store.name_key_file(keys.file)
     decoder = Decoder(
         Intake(table, rules),
         lambda data, event: seal_event(data, event, keys),

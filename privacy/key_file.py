@@ -27,6 +27,15 @@ from privacy.key_lines import (
     encode_line,
     marked,
 )
+from privacy.key_marker import (
+    RESTORE,
+    Marker,
+    check_link,
+    check_missing,
+    check_whole,
+    read_marker,
+    write_marker,
+)
 from privacy.keystore import Key, KeyErased, is_customer
 from privacy.master import make_master, read_master, replace_durably
 from privacy.register import Register, new_key_id, new_secret
@@ -38,13 +47,15 @@ from schemas.private_files import private_folder
 class FileKeyStore:
     """A KeyStore in the file `path`; a call costs some 10 us, a new key an fsync (see `batch`)."""
 
-    def __init__(self, path: Path, master_path: Path | None = None) -> None:
+    def __init__(self, path: Path, master_path: Path | None = None, *, expected: str = "") -> None:
         """Open the key file, or make it; `master_path` defaults to `master.key` beside it.
 
-        Both are made at the first start. The master key can lie elsewhere, and should.
+        Both are made at the first start. The master key can lie elsewhere, and should. Symbolic
+        links are followed. `expected` is the id of the file under which something was sealed.
 
         Raises:
-            StateError: the master key is missing or another one, or a file can't be used.
+            StateError: a file was lost, cut or damaged, isn't the `expected` one or can't be used,
+                or the master key is another one.
         """
         self.path = path
         self.master_path = master_path or path.with_name("master.key")
@@ -53,18 +64,45 @@ class FileKeyStore:
         self.descriptor = -1
         self.unsynced = False
         self.register = Register()
-        with self._explained(), self._alone():
-            if not path.exists() and not self.master_path.exists():
-                make_master(self.master_path)
-            self.master = read_master(self.master_path)
-            if not path.exists():
-                replace_durably(path, [encode_head(self.master)])
+        self.file = ""
+        self.alone = -1  # descriptor of the lock while this store holds it
+        real = Path(os.path.realpath(path))
+        self.lock_path = real.with_name(f"{real.name}.lock")
         try:
-            with self._explained():
-                self._read_all()
+            with self._explained(), self._alone():
+                self._open(expected)
         except StateError:
             self.close()
             raise
+
+    def _open(self, expected: str) -> None:
+        """Open the files, or make them. Alone."""
+        for each in (self.path, self.master_path):
+            check_link(each)
+        marker = read_marker(self.alone)
+        if not self.path.exists():
+            check_missing(self.path, marker, expected, self.lock_path)
+            if not self.master_path.exists():
+                make_master(self.master_path)
+        self.master = read_master(self.master_path)
+        if not self.path.exists():
+            replace_durably(self.path, [encode_head(self.master, new_key_id())])
+            marker = None
+        self._read_all()
+        found = os.fstat(self.descriptor)
+        check_whole(self.path, found, self.size_bytes, marker, self.lock_path)
+        if expected and self.file != expected:
+            raise StateError(
+                f"{self.path}: key file {self.file or '(without an id)'}, while the state was "
+                f"sealed under key file {expected}; {RESTORE}"
+            )
+        self.unsynced = True
+        self._sync()
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a key, a link or a tombstone was ever written."""
+        return bool(self.register.by_id or self.register.erased)
 
     @property
     def is_linking(self) -> bool:
@@ -173,7 +211,7 @@ class FileKeyStore:
         self._append_all(tombstones)
         if erased:
             kept = map(encode_line, register.records())
-            replace_durably(self.path, [encode_head(self.master), *kept])
+            replace_durably(self.path, [encode_head(self.master, self.file), *kept])
             self._read_all()
         self._sync()
         return erased
@@ -195,9 +233,17 @@ class FileKeyStore:
         self.unsynced = True
 
     def _sync(self) -> None:
-        if self.unsynced:
-            os.fsync(self.descriptor)
-            self.unsynced = False
+        if not self.unsynced:
+            return
+        os.fsync(self.descriptor)
+        with self._alone():
+            found = os.fstat(self.descriptor)
+            marker = read_marker(self.alone)
+            is_behind = marker and marker.is_of(found) and marker.durable_bytes >= self.size_bytes
+            if not is_behind:
+                ids = (self.file, found.st_dev, found.st_ino)
+                write_marker(self.alone, Marker(*ids, self.size_bytes, self.has_keys))
+        self.unsynced = False
 
     def _catch_up(self) -> None:
         """Take in what other processes have appended or erased."""
@@ -222,7 +268,7 @@ class FileKeyStore:
         data = os.pread(self.descriptor, length, self.size_bytes)
         data = data[: data.rfind(b"\n") + 1]
         if self.size_bytes == 0:
-            rest = decode_head(data, self.master, self.path, self.master_path)
+            self.file, rest = decode_head(data, self.master, self.path, self.master_path)
         else:
             rest = data
         lines = decode_lines(rest, self.master, self.path)
@@ -234,14 +280,18 @@ class FileKeyStore:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the lock that processes share."""
-        private_folder(self.path.parent)
-        lock_path = self.path.with_name(f"{self.path.name}.lock")
-        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        with self.lock:
+            if self.alone >= 0:
+                yield
+                return
+            private_folder(self.lock_path.parent)
+            self.alone = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(self.alone, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(self.alone)
+                self.alone = -1
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

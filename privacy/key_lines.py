@@ -1,6 +1,6 @@
 """The lines of a key file: NDJSON, a head that shows a wrong master key, then a line a record.
 
-    {"format": 2, "check": base64}
+    {"format": 2, "check": base64, "file": id}
     {"is": "key", "key": id, "customer": digest, "wrapped": base64, "of_customer": false}
     {"is": "link", "below": digest, "above": digest, "mark": base64}
     {"is": "erased", "erased": digest, "key": id, "mark": base64}
@@ -22,10 +22,11 @@ CHECK = b"ordertide key file"
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The first line; `check` is CHECK, wrapped."""
+    """The first line; `check` is CHECK, wrapped. `file` is the id of the file, kept in rewrites."""
 
     format: int
     check: bytes
+    file: str = ""
 
 
 class Line(msgspec.Struct, frozen=True, tag_field="is", tag="key", omit_defaults=True):
@@ -73,9 +74,14 @@ HEAD = msgspec.json.Decoder(Head)
 LINE = msgspec.json.Decoder(Record)
 
 
-def encode_head(master: Master) -> bytes:
-    """The first line of a new file."""
-    return msgspec.json.encode(Head(FORMAT, master.wrap(CHECK, "head"))) + b"\n"
+def encode_head(master: Master, file: str) -> bytes:
+    """The first line of the file with this id."""
+    return msgspec.json.encode(Head(FORMAT, master.wrap(CHECK, head_of(file)), file)) + b"\n"
+
+
+def head_of(file: str) -> str:
+    """What the check of a head is bound to."""
+    return f"head {file}" if file else "head"
 
 
 def encode_line(line: Record) -> bytes:
@@ -88,8 +94,8 @@ def marked(record: Link | Erased, master: Master) -> Link | Erased:
     return msgspec.structs.replace(record, mark=master.wrap(b"", record.bound_to))
 
 
-def decode_head(data: bytes, master: Master, path: Path, master_path: Path) -> bytes:
-    """What follows the first line of `data`, once that has shown that the master key fits.
+def decode_head(data: bytes, master: Master, path: Path, master_path: Path) -> tuple[str, bytes]:
+    """(id of the file, what follows the first line of `data`), once the master key fits.
 
     Raises:
         StateError: it is no key file, of another format, or was written under another master key.
@@ -104,12 +110,12 @@ def decode_head(data: bytes, master: Master, path: Path, master_path: Path) -> b
             f"{path}: has format {head.format}, this version reads {FORMAT}; use the version that "
             "wrote it"
         )
-    if master.unwrap(head.check, "head") != CHECK:
+    if master.unwrap(head.check, head_of(head.file)) != CHECK:
         raise StateError(
             f"{path}: was written under another master key than {master_path}; restore the master "
             "key that belongs to it"
         )
-    return rest
+    return head.file, rest
 
 
 def decode_lines(data: bytes, master: Master, path: Path) -> list[Record]:

@@ -88,9 +88,12 @@ def make_master(path: Path) -> None:
 def replace_durably(path: Path, lines: Iterable[bytes]) -> None:
     """Write a file that only its owner can read; at any moment the old or the new one is whole.
 
+    A symbolic link stays: what it leads to is replaced.
+
     Raises:
         OSError: it can't be written; the old one stays.
     """
+    path = Path(os.path.realpath(path))
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     draft.unlink(missing_ok=True)  # of an earlier process with our id that was killed here
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -8,8 +8,11 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from privacy.keys import FileKeyStore, KeyErased, KeyStore, MemoryKeyStore, subject_of
 from schemas.errors import StateError
@@ -327,3 +330,136 @@ def test_a_key_file_that_vanishes_is_an_error(path: Path) -> None:
     with pytest.raises(StateError, match="the key file can't be used"):
         store.key_for("default", "ada")
     store.close()
+
+
+def test_a_lost_key_file_is_not_replaced_by_a_new_one(path: Path) -> None:
+    with_a_key(path)
+    path.unlink()
+    with pytest.raises(StateError, match=r"keys\.ndjson: missing, .*\.lock shows .*; restore it"):
+        FileKeyStore(path)
+    assert not path.exists()
+
+
+def test_a_key_file_lost_with_its_master_key_is_not_replaced(path: Path) -> None:
+    with_a_key(path)
+    path.unlink()
+    path.with_name("master.key").unlink()
+    with pytest.raises(StateError, match=r"keys\.ndjson: missing"):
+        FileKeyStore(path)
+    assert not path.with_name("master.key").exists()
+
+
+def test_a_folder_of_keys_lost_whole_is_missed_by_the_state(path: Path, tmp_path: Path) -> None:
+    file = with_a_key(path)
+    with pytest.raises(StateError, match="while the state shows that something was sealed"):
+        FileKeyStore(tmp_path / "empty" / "keys.ndjson", expected=file)
+
+
+def test_another_key_file_than_the_states_is_refused(path: Path, tmp_path: Path) -> None:
+    file, other = with_a_key(path), with_a_key(tmp_path / "other" / "keys.ndjson")
+    FileKeyStore(path, expected=file).close()
+    with pytest.raises(StateError, match=f"sealed under key file {other}"):
+        FileKeyStore(path, expected=other)
+
+
+def test_a_key_file_that_never_sealed_anything_may_be_made_again(path: Path) -> None:
+    FileKeyStore(path).close()
+    path.unlink()
+    FileKeyStore(path).close()
+    path.unlink()
+    path.with_name("master.key").unlink()
+    FileKeyStore(path).close()
+
+
+def test_new_keys_are_made_once_the_marker_is_removed(path: Path) -> None:
+    with_a_key(path)
+    path.unlink()
+    lock_of(path).unlink()
+    FileKeyStore(path).close()
+
+
+@given(st.data())
+def test_a_cut_key_file_is_refused_wherever_it_was_cut(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "keys.ndjson"
+        with_a_key(path, 3)
+        size_bytes = path.stat().st_size
+        os.truncate(path, data.draw(st.integers(0, size_bytes - 1)))
+        with pytest.raises(StateError, match=r"cut after|not a key file"):
+            FileKeyStore(path)
+
+
+def test_a_restored_key_file_is_taken_unless_its_last_line_is_cut(path: Path) -> None:
+    with_a_key(path)
+    backup = path.read_bytes()
+    with_a_key(path, 3)
+    restore(path, backup)
+    FileKeyStore(path).close()
+    restore(path, backup[:-1])
+    with pytest.raises(StateError, match="its last line is cut, so that a key is missing; restore"):
+        FileKeyStore(path)
+
+
+def restore(path: Path, data: bytes) -> None:
+    """As `mv` puts a file back."""
+    fresh = path.with_name("restored")
+    fresh.write_bytes(data)
+    fresh.replace(path)
+
+
+def test_a_damaged_marker_is_named(path: Path) -> None:
+    with_a_key(path)
+    lock_of(path).write_bytes(b"{")
+    with pytest.raises(StateError, match=r"keys\.ndjson\.lock: damaged"):
+        FileKeyStore(path)
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_a_key_file_behind_a_link_is_followed(
+    path: Path, tmp_path: Path, *, is_relative: bool
+) -> None:
+    target, link = tmp_path / "vault" / "k", path
+    target.parent.mkdir()
+    link.parent.mkdir()
+    kept = with_a_key(target)
+    link.symlink_to(Path("..") / "vault" / "k" if is_relative else target)
+    store = FileKeyStore(link, target.with_name("master.key"))
+    assert store.file == kept
+    store.erase("default", "c0")
+    store.key_for("default", "eve")
+    store.close()
+    assert link.is_symlink()
+    assert not lock_of(link).exists()
+    again = FileKeyStore(target)
+    assert again.register.erased
+    again.close()
+
+
+def test_a_master_key_behind_a_link_is_made_where_it_leads(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "vault").mkdir()
+    path.parent.mkdir()
+    FileKeyStore(tmp_path / "vault" / "keys.ndjson").close()
+    path.with_name("master.key").symlink_to(tmp_path / "vault" / "master.key")
+    FileKeyStore(path).close()
+    assert path.with_name("master.key").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["keys.ndjson", "master.key"])
+def test_a_link_that_leads_nowhere_is_refused(path: Path, name: str) -> None:
+    path.parent.mkdir()
+    path.with_name(name).symlink_to("unmounted/file")
+    with pytest.raises(StateError, match=f"{name}: links to unmounted/file, which is missing"):
+        FileKeyStore(path)
+
+
+def with_a_key(path: Path, count: int = 1) -> str:
+    """Make keys in a file; its id."""
+    store = FileKeyStore(path)
+    for number in range(count):
+        store.key_for("default", f"c{number}")
+    store.close()
+    return store.file
+
+
+def lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")

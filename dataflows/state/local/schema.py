@@ -46,7 +46,8 @@ class Meta(msgspec.Struct, forbid_unknown_fields=False):
     """Metadata of a state file. `sequence` and `commits` are the last that were given.
 
     `generation` is the state's (schemas/versions.py), `begun_at` the instant in ms at which it
-    began. `confirmed` is 1 once bytewax has recorded pointers into the file.
+    began. `confirmed` is 1 once bytewax has recorded pointers into the file. `key_file` is the id
+    of the key file under which personal data is sealed.
     """
 
     layout: int
@@ -57,6 +58,7 @@ class Meta(msgspec.Struct, forbid_unknown_fields=False):
     generation: int = NOT_BEGUN
     begun_at: int = 0
     confirmed: int = 0
+    key_file: str = ""
 
 
 @contextmanager

@@ -92,6 +92,13 @@ class SqliteShardStore:
                 self.tables.begin(generation, begun_at)
             self.meta.generation, self.meta.begun_at = generation, begun_at
 
+    def name_key_file(self, key_file: str) -> None:
+        """Store durably the id of the key file under which personal data is sealed."""
+        if key_file != self.meta.key_file:
+            with self.lock, explained(self.path):
+                self.tables.name_key_file(key_file)
+            self.meta.key_file = key_file
+
     def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
         with self.lock, explained(self.path):
             self.staged.drop(shard)

@@ -122,6 +122,10 @@ class Tables:
         """Store that bytewax has recorded pointers into this file."""
         self.database.execute("INSERT OR REPLACE INTO meta VALUES ('confirmed', 1)")
 
+    def name_key_file(self, key_file: str) -> None:
+        """Store the id of the key file under which personal data is sealed."""
+        self.database.execute("INSERT OR REPLACE INTO meta VALUES ('key_file', ?)", (key_file,))
+
     def shards(self) -> list[str]:
         """The names of all shards that have something here."""
         return [shard for (shard,) in self.database.execute(SHARDS)]
