@@ -13,6 +13,7 @@ from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Busy, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import Settings, read_settings
+from schemas.versions import generation_of
 from storage_tiering.find import Answer, find
 from telemetry.screen import show, show_error, show_json
 
@@ -62,13 +63,14 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
 
 
 def json_of(answer: Answer) -> bytes:
-    """The answer as JSON: tier, asked, through, order, timeline."""
+    """The answer as JSON: tier, asked, through, generation, order, timeline."""
     found = answer.found
     return msgspec.json.encode(
         {
             "tier": answer.tier,
             "asked": answer.asked,
             "through_ms": found.through,
+            "generation": generation_of(found.document.version),
             "order": found.document,
             "timeline": found.timeline,
         }

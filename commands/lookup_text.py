@@ -7,6 +7,7 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from schemas.display import printable
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.versions import changes_of, generation_of
 from storage_tiering.find import Answer, Asked
 
 ASKED = {"found": "found", "unknown": "not there", "busy": "not reachable"}
@@ -35,7 +36,14 @@ def headline(order: OrderDocument, table: Lifecycle) -> str:
         row = table.rows[table.index[order.status]] if order.status in table.index else None
         status = f"{order.status} ({row.label['en']}, {row.label['zh']})" if row else order.status
     head = f"order {printable(order.order_id)}: {printable(status)}"
-    return f"{head}, lane {order.lane}, version {order.version}"
+    return f"{head}, lane {order.lane}, {version_text(order.version)}"
+
+
+def version_text(version: int) -> str:
+    """`version 3`, and the generation where the state was ever begun anew."""
+    text = f"version {changes_of(version)}"
+    generation = generation_of(version)
+    return f"{text} of generation {generation}" if generation else text
 
 
 def asked_text(asked: Sequence[Asked]) -> str:

@@ -10,10 +10,13 @@ import io
 import pickle
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dataflows.state.local.disk_space import free_bytes, no_room
 from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.schema import LITTLE_BYTES
 from schemas.errors import StateError
 
 SNAPS = "SELECT step_id, state_key, snap_epoch, ser_change FROM snaps ORDER BY 1, 2, 3"
@@ -112,14 +115,15 @@ def query(file: Path, statement: str) -> Iterator[tuple[Any, ...]]:
 
     Raises:
         StateError: the file isn't what it should be.
+        StoreFull: there is no room to open it.
     """
-    database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        yield from database.execute(statement).fetchall()
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            yield from database.execute(statement).fetchall()
     except sqlite3.Error as error:
+        if free_bytes(file.parent) < LITTLE_BYTES:
+            raise no_room(file.parent, f"{file.name}: {error}") from error
         raise StateError(f"{file}: can't be read as bytewax's, {error}; {WAY_OUT}") from error
-    finally:
-        database.close()
 
 
 def row_of(file: Path, step: str, key: str, epoch: int, pickled: bytes | None) -> Row:

@@ -13,6 +13,8 @@ from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.generations import read_traces, recorded_generation
 from dataflows.state.local.frame import WAY_OUT
+from deploy.stack.kafka import RECIPE, Kafka
+from deploy.stack.library import is_installed
 from schemas import topics
 from schemas.instants import MINUTE_MS, parse_instant
 from schemas.order import OrderDocument
@@ -28,6 +30,7 @@ from storage_tiering.tier import EventRecord, OrderRecord, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.dataflow.engine import Engine, Json, free_ports
 from tests.dataflow.outcome import lines, of_replay
+from tests.dataflow.test_hosts import RealBroker
 from tests.dataflow.test_refusals import refusal
 
 AT = "2018-01-31T10:15:00Z"
@@ -347,3 +350,34 @@ def test_a_topic_that_lost_its_beginning_is_a_trace(broker: EmbeddedBroker) -> N
     traces = read_traces(broker.connection, "ordertide-track")
     assert str(traces) == ""
     assert "first offsets [3] 1,200" in str(traces._replace(first_offsets={3: 1_200}))
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_state_is_begun_anew_on_a_real_kafka(workers: int, tmp_path: Path) -> None:
+    if not is_installed("kafka", RECIPE):
+        pytest.skip("Kafka is not installed; 'ordertide stack up' does it")
+    with Kafka(tmp_path / "kafka") as kafka:
+        broker = RealBroker(kafka.address["bootstrap"])
+        engine = Engine(broker, tmp_path, workers=workers)
+        try:
+            run(engine, ORDERS)
+            lose_state(engine)
+            assert "the group's positions [" in refusal(engine)
+            run(engine, [paid(0, "PAID")], LATER + MINUTE_MS, "--begin-anew")
+            run(engine, [paid(0, "ALLOCATED")], LATER + 2 * MINUTE_MS)
+            found = documents(engine)
+            assert recorded_generation(engine.connection, "ordertide-track") == 1
+            assert {generation_of(document.version) for document in found.values()} == {1}
+            assert (found["o0"].status, changes_of(found["o0"].version)) == ("ALLOCATED", 3)
+        finally:
+            engine.close()
+
+
+def test_keys_lost_with_their_folder_are_missed(engine: Engine) -> None:
+    personal = {"personal": {"name": "Ann"}, "customer_id": "ann"}
+    run(engine, [{**paid(0), **personal}])
+    for path in engine.folder.glob("keys.json*"):
+        path.unlink()
+    assert "restore it from a backup" in refusal(engine)

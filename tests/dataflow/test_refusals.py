@@ -1,8 +1,10 @@
 """What can't be run ends at once, with exit code 2 and one line that says why."""
 
+import os
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,78 @@ def test_a_position_that_the_broker_no_longer_holds_is_refused(used: Engine) -> 
         moved = Engine(younger, used.folder)
         assert "can't read on at offset" in refusal(moved)
         moved.close()
+
+
+def recovery(engine: Engine) -> Path:
+    return engine.folder / "track" / "recovery"
+
+
+def garbage(folder: Path) -> None:
+    (folder / "part-0.sqlite3").write_bytes(b"garbage" * 9_999)
+
+
+def truncated(folder: Path) -> None:
+    os.truncate(folder / "part-0.sqlite3", 5_000)
+
+
+def emptied(folder: Path) -> None:
+    os.truncate(folder / "part-0.sqlite3", 0)
+
+
+def without_part(folder: Path) -> None:
+    (folder / "part-0.sqlite3").unlink()
+
+
+def without_second_part(folder: Path) -> None:
+    with sqlite3.connect(folder / "part-0.sqlite3") as database:
+        database.execute("UPDATE parts SET part_count = 2")
+    database.close()
+
+
+def with_a_folder_inside(folder: Path) -> None:
+    (folder / "part-0.sqlite3").unlink()
+    (folder / "part-0.sqlite3").mkdir()
+
+
+def with_a_flipped_page(folder: Path) -> None:
+    data = bytearray((folder / "part-0.sqlite3").read_bytes())
+    for at in range(4_096, len(data), 64):
+        data[at] ^= 0xFF
+    (folder / "part-0.sqlite3").write_bytes(data)
+
+
+def with_foreign_states(folder: Path) -> None:
+    with sqlite3.connect(folder / "part-0.sqlite3") as database:
+        database.execute("UPDATE snaps SET ser_change = x'80049503'")
+    database.close()
+
+
+def as_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+
+
+DAMAGES = [
+    garbage,
+    truncated,
+    emptied,
+    without_part,
+    without_second_part,
+    with_a_folder_inside,
+    with_a_flipped_page,
+    with_foreign_states,
+    as_a_file,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_recovery_folder_is_refused(damage: Callable[[Path], None], used: Engine) -> None:
+    assert used.folder.exists()
+    with sqlite3.connect(recovery(used) / "part-0.sqlite3") as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    damage(recovery(used))
+    line = refusal(used)
+    assert "/track/recovery" in line  # what is before it may hold a word that is masked
+    assert "--begin-anew" in line
+    assert "Traceback" not in used.said()

@@ -9,6 +9,7 @@ from pathlib import Path
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
+from bytewax.recovery import init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from broker.embedded import EmbeddedBroker
@@ -67,6 +68,28 @@ def test_what_bytewax_raises_on_a_full_disk_is_told_from_its_other_errors(disk: 
     assert want_of_room(RuntimeError("a step of ours"), disk) is not None
     ballast.unlink()
     assert want_of_room(RuntimeError("a step of ours"), disk) is None
+
+
+def test_a_full_disk_under_the_recovery_folder_alone_ends_with_a_sentence(
+    tmp_path: Path, rng: random.Random
+) -> None:
+    (tmp_path / "track").mkdir()
+    with (
+        small_disk(tmp_path / "track" / "recovery", 2_000_000) as folder,
+        EmbeddedBroker() as broker,
+    ):
+        init_db_dir(folder, 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
+        fill(folder, 0)
+        engine = Engine(broker, tmp_path)
+        try:
+            engine.feed(some_orders(20, rng))
+            engine.start()
+            assert engine.exit_code() == 2, engine.said()
+        finally:
+            engine.close()
+    assert "Traceback" not in engine.said()
+    last = engine.said().splitlines()[-1]
+    assert "no room left on its disk" in last
 
 
 @contextmanager
