@@ -19,6 +19,7 @@ from broker.errors import EpochAborted, Fenced
 from broker.fence import Fence, fence_writers, settled
 from broker.heartbeats import Heartbeats
 from broker.lease import RunLease
+from broker.message_limits import MessageLimits
 from broker.produce import Producer
 from broker.reach import reach
 from broker.security import security_properties
@@ -45,6 +46,7 @@ from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.states import EVENTS
 from dataflows.track import EPOCH, Track, build, recovery
+from dataflows.unsendable import OUTPUTS, PRODUCER_BYTES
 from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.place import link_event
@@ -214,13 +216,19 @@ def flow(
                 host = watched(lambda: now_ms(), time, watch, set_back)  # noqa: PLW0108 - looked up at each call: trials set it wrong
                 stack.enter_context(Heartbeats(connection, time, host))
             writer = transactional_id(settings.track.group, index)
-            producer = Producer(connection, before_flush=verify, transactional_id=writer)
+            limits = MessageLimits(connection, OUTPUTS)
+            producer = Producer(
+                connection,
+                before_flush=verify,
+                transactional_id=writer,
+                batch_size=min(limits.smallest or PRODUCER_BYTES, PRODUCER_BYTES),
+            )
             stack.enter_context(settled(connection, writer, verify))
             stack.enter_context(producer)
             producer.init_transactions(stop.is_set)
             stack.enter_context(watch)
             parts = (connection, producer, store, watch, stop, member)
-            track = assemble(settings, *parts, time=time, stack=stack)
+            track = assemble(settings, *parts, time=time, stack=stack, limits=limits)
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
                 addresses,
@@ -278,6 +286,7 @@ def assemble(
     *,
     time: BrokerTime | None = None,
     stack: ExitStack,
+    limits: MessageLimits | None = None,
 ) -> Track:
     """The dataflow's parts, by the settings; `time` has had its first heartbeat.
 
@@ -326,6 +335,7 @@ def assemble(
         source=source,
         store=store,
         producer=producer,
+        limits=limits or MessageLimits(connection, OUTPUTS),
         watch=watch,
         releases=read_releases(Path(settings.track.folder)),
     )

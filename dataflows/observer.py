@@ -41,5 +41,8 @@ class Watch(Protocol):
     def filled(self, shard: str, bounds: Mapping[str, float]) -> None:
         """How full a shard's bounds are, by name; 1 is full."""
 
+    def unsendable(self, topic: str, reason: str) -> None:
+        """An output is larger than its topic takes; it became a dead letter."""
+
     def barrier(self, flush_s: float, commit_s: float) -> None:
         """An epoch ended: the output is acknowledged and the state is on the disk."""

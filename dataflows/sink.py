@@ -9,16 +9,19 @@ that is not on the disk, is never counted as done. (bytewax's own KafkaSink drop
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from broker.message_limits import MessageLimits, record_bytes
 from broker.produce import Producer
 from dataflows.core.routing import SHARDS
 from dataflows.observer import Watch
 from dataflows.output_messages import Outgoing
 from dataflows.state.store import ShardStore
-from schemas.errors import Busy
+from dataflows.unsendable import excess_of, letter_of, reason_in
+from schemas.errors import Busy, Rejected
 
 # One sink partition for each worker there can be; stored with the state, never change it.
 SINKS = 16
@@ -66,10 +69,16 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
     """The outputs of one worker."""
 
     def __init__(
-        self, producer: Producer, store: ShardStore, stopping: Callable[[], bool], watch: Watch
+        self,
+        producer: Producer,
+        limits: MessageLimits,
+        store: ShardStore,
+        stopping: Callable[[], bool],
+        watch: Watch,
     ) -> None:
         """One producer and one store a process."""
         self.producer = producer
+        self.limits = limits
         self.store = store
         self.stopping = stopping
         self.watch = watch
@@ -77,12 +86,41 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
     def write_batch(self, values: list[list[Outgoing]]) -> None:
         """Hand the messages to the producer."""
         for batch in values:
-            for topic, key, value, headers, beat_of in batch:
-                if beat_of is None:
-                    self.producer.send(topic, key, value, headers)
-                else:
-                    for partition in beaten(beat_of, self.producer.partition_count(topic)):
-                        self.producer.send(topic, key, value, headers, partition=partition)
+            for outgoing in batch:
+                self.write(outgoing)
+
+    def write(self, outgoing: Outgoing) -> None:
+        """Hand a message to the producer, or a dead letter where its topic doesn't take it."""
+        excess = excess_of(outgoing, self.limits)
+        if excess:
+            self.bury(outgoing, *excess)
+            return
+        try:
+            self.send(outgoing)
+        except Rejected:  # the producer has a lower limit of its own
+            size_bytes = record_bytes(outgoing.key, outgoing.value, outgoing.headers)
+            self.bury(outgoing, size_bytes, None)
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Hand a message to the producer.
+
+        Raises:
+            Rejected: it is too large; nothing was sent.
+        """
+        topic, key, value, headers, beat_of = outgoing
+        if beat_of is None:
+            self.producer.send(topic, key, value, headers)
+        else:
+            for partition in beaten(beat_of, self.producer.partition_count(topic)):
+                self.producer.send(topic, key, value, headers, partition=partition)
+
+    def bury(self, outgoing: Outgoing, size_bytes: int, limit_bytes: int | None) -> None:
+        """Send the dead letter of an output; if that is too large as well, it is only logged."""
+        letter = letter_of(outgoing, size_bytes, limit_bytes)
+        self.watch.unsendable(outgoing.topic, reason_in(letter))
+        if excess_of(letter, self.limits) is None:
+            with suppress(Rejected):  # logged above
+                self.send(letter)
 
     def snapshot(self) -> None:
         """The barrier."""
@@ -90,6 +128,7 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         self.flush()
         flushed = time.perf_counter()
         self.store.commit()
+        self.limits.refresh()
         self.watch.barrier(flushed - began, time.perf_counter() - flushed)
 
     def flush(self) -> None:

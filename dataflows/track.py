@@ -9,6 +9,7 @@ import msgspec
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from broker.message_limits import MessageLimits
 from broker.produce import Producer
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.routing import SHARDS, shard_of
@@ -37,6 +38,7 @@ class Track(msgspec.Struct, frozen=True):
     source: SourceSettings
     store: ShardStore
     producer: Producer
+    limits: MessageLimits
     watch: Watch
     releases: Releases = {}
 
@@ -114,7 +116,9 @@ def to_local_sink(
 
 def sink_part(track: Track) -> Callable[[], KafkaSinkPart]:
     """How a sink partition is built."""
-    return lambda: KafkaSinkPart(track.producer, track.store, track.source.stopping, track.watch)
+    return lambda: KafkaSinkPart(
+        track.producer, track.limits, track.store, track.source.stopping, track.watch
+    )
 
 
 def recovery(folder: Path) -> RecoveryConfig:

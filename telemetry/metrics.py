@@ -53,6 +53,9 @@ class Metrics:
         self.fields_dropped = self._counter(
             "fields_dropped", "Fields left out of an event that was taken, by reason.", "code"
         )
+        self.outputs_unsendable = self._counter(
+            "outputs_unsendable", "Outputs larger than their topic takes, not written.", "topic"
+        )
         self.waiting = self._gauge(
             "waiting", "Messages parked for an unknown number or not reached by the clock yet."
         )

@@ -12,6 +12,7 @@ from commands.wiring.serving import health_server
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
 from dataflows.core.set_aside import INTERNAL_FAULT, Fault
+from dataflows.unsendable import OUTPUTS
 from schemas.keys import SEPARATOR, split_order_key
 from schemas.settings.model import TelemetrySettings
 from telemetry.health import Finding
@@ -30,7 +31,10 @@ class TrackWatch:
         """Follow the clock against `now_ms`; `store` is the shard store's file, for its size."""
         self.metrics = Metrics()
         self.metrics.rejected.labels(INTERNAL_FAULT)  # at 0, or the first one is no increase
+        for topic in OUTPUTS:
+            self.metrics.outputs_unsendable.labels(topic)
         self.through: dict[str, int] = {}
+        self.unsendable_topics: set[str] = set()
         self.orders: dict[str, int] = {}
         self.waiting: dict[str, int] = {}
         self.orders_set_aside: dict[str, int] = {}
@@ -180,6 +184,15 @@ class TrackWatch:
                 gauge = self.metrics.bound_used_ratio.labels(bound)
                 gauge.set_function(partial(fullest, self.bounds[bound]))
             self.bounds[bound][shard] = share
+
+    def unsendable(self, topic: str, reason: str) -> None:
+        """An output is larger than its topic takes; the first of each topic is logged."""
+        if topic not in self.unsendable_topics:
+            self.unsendable_topics.add(topic)
+            LOGGER.error(
+                "%s; it is in events.rejected as output_too_large, without its value", reason
+            )
+        self.metrics.outputs_unsendable.labels(topic).inc()
 
     def barrier(self, flush_s: float, commit_s: float) -> None:
         """An epoch ended: the output is acknowledged and the state is on the disk."""
