@@ -11,6 +11,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType
 
 from broker.clients import Admin
 from broker.connect import Connection
+from broker.errors import worded
 from broker.fetcher import Headers
 from broker.outage import OUTAGE
 
@@ -59,7 +60,9 @@ class MessageLimits:
                     setting = answer.result(ANSWER_TIMEOUT_S)[SETTING]
                     self._limits[resource.name] = int(setting.value)
                 except (KafkaException, TimeoutError) as error:
-                    OUTAGE.failed(f"topic {resource.name}: {SETTING} could not be read ({error})")
+                    OUTAGE.failed(
+                        f"topic {resource.name}: {SETTING} could not be read ({worded(error)})"
+                    )
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
