@@ -1,6 +1,6 @@
 """Reading topics as a member of a consumer group that commits what it has dealt with."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import confluent_kafka
@@ -49,6 +49,7 @@ class GroupReader:
         self._next: dict[Partition, int] = {}  # of owned partitions, once something was read
         self._passed: dict[Partition, int] = {}  # the last end that was reached
         self._owned: set[Partition] = set()
+        self._came: dict[Partition, int] = {}  # with what was committed, until it is asked for
         self._paused = False
         self._topics = GroupTopics(connection, group)
         settings = group_settings(connection)
@@ -110,6 +111,35 @@ class GroupReader:
             if part.error:
                 raise self._commit_failure(part.error)
         self._next.clear()
+
+    def take_assigned(self) -> dict[Partition, int]:
+        """The partitions that came since the last call, with the offset committed for each.
+
+        None where `start_of` says where they begin.
+        """
+        came, self._came = self._came, {}
+        return came
+
+    def rewind(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Read partitions again from these offsets on, or from the first that is held.
+
+        Those that are no longer ours are left out. What `read` gave out of the others before
+        counts for nothing, it comes again. Returns where each continues.
+
+        Raises:
+            Busy: the broker gives no answer; do it all again.
+        """
+        starts = {}
+        for partition in sorted(self._owned & offsets.keys()):
+            whole = TopicPartition(*partition)
+            try:
+                low, _ = self._client.get_watermark_offsets(whole, timeout=COMMITTED_TIMEOUT_S)
+                starts[partition] = max(low, offsets[partition])
+                self._client.seek(TopicPartition(*partition, starts[partition]))
+            except KafkaException as failed:  # also: its fetcher has not begun yet
+                raise Busy(f"group {self.group}: {partition}: can't go back: {failed}") from failed
+            self._next.pop(partition, None)
+        return starts
 
     def pause(self) -> None:
         """Fetch nothing more, stay a member; `read` gives nothing until `resume`."""
@@ -176,6 +206,7 @@ class GroupReader:
         stored = committed(client, self.group, parts)
         self._topics.check_committed(stored)
         if self._places is None:
+            self._came |= {(s.topic, s.partition): max(s.offset, 0) for s in stored}
             return [TopicPartition(s.topic, s.partition, begin_at(s.offset)) for s in stored]
         return [
             TopicPartition(p.topic, p.partition, self._places.start(p.topic, p.partition))
@@ -206,6 +237,7 @@ class GroupReader:
         for partition in gone:
             self._next.pop(partition, None)
             self._passed.pop(partition, None)
+            self._came.pop(partition, None)
         if self._places:
             self._places.gone(gone)
         self._on_revoked(gone)

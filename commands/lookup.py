@@ -71,6 +71,7 @@ def json_of(answer: Answer) -> bytes:
             "asked": answer.asked,
             "through_ms": found.through,
             "generation": generation_of(found.document.version),
+            "stale": found.stale,
             "order": found.document,
             "timeline": found.timeline,
         }

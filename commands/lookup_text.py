@@ -9,8 +9,9 @@ from schemas.display import printable
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.versions import changes_of, generation_of
 from storage_tiering.find import Answer, Asked
+from storage_tiering.tier import Found
 
-ASKED = {"found": "found", "unknown": "not there", "busy": "not reachable"}
+ASKED = {"found": "found", "unknown": "not there", "busy": "not reachable", "stale": "stale"}
 
 
 def text_of(answer: Answer, rules: Rules, table: Lifecycle) -> str:
@@ -19,7 +20,7 @@ def text_of(answer: Answer, rules: Rules, table: Lifecycle) -> str:
     lines = [
         headline(order, table),
         f"  answered by  {answer.tier} ({asked_text(answer.asked)})",
-        f"  fresh up to  {shown_ms(answer.found.through)} of the stream",
+        freshness(answer.found),
         *facts(order),
         "  timeline",
         *timeline_lines(answer.found.timeline),
@@ -27,6 +28,13 @@ def text_of(answer: Answer, rules: Rules, table: Lifecycle) -> str:
         *alert_lines(order, rules),
     ]
     return "\n".join(lines)
+
+
+def freshness(found: Found) -> str:
+    """Up to when the answer is complete, or why nobody knows."""
+    if found.stale:
+        return f"  NOT FRESH    it may be outdated or incomplete: {found.stale}"
+    return f"  fresh up to  {shown_ms(found.through)} of the stream"
 
 
 def headline(order: OrderDocument, table: Lifecycle) -> str:

@@ -7,14 +7,17 @@ import msgspec
 
 from schemas.errors import Busy, UnknownOrder
 from schemas.order import AcceptedEvent
-from storage_tiering.tier import Found, Tier, by_time
+from storage_tiering.tier import Found, Stale, Tier, by_time
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a tier said. `reason` is why a busy one couldn't say."""
+    """The answer of a tier. `stale`: it may be outdated, or the order may only be missing there.
+
+    `reason` is why a busy one gave none, or why a stale one can't be vouched for.
+    """
 
     tier: str
-    answer: Literal["found", "unknown", "busy"]
+    answer: Literal["found", "unknown", "busy", "stale"]
     reason: str | None = None
 
 
@@ -27,23 +30,46 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(tiers: Sequence[Tier], tenant: str, order_id: str) -> Answer:
-    """The order from the first of `tiers` (hottest first) that has it.
+    """The order from the first of `tiers` (hottest first) that has it and vouches for it.
+
+    While a tier can't be vouched for, the colder ones are asked as well, and the highest version is
+    the answer; `found.stale` says so where it is from such a tier.
 
     Raises:
         UnknownOrder: every tier answered, none has it.
-        Busy: none of those that answered has it, but not all did.
+        Busy: none of those that answered has it, but not all did, or not all can be vouched for.
     """
     asked: list[Asked] = []
+    best: tuple[str, Found] | None = None
     for tier in tiers:
         try:
             found = tier.find(tenant, order_id)
         except Busy as busy:
             asked.append(Asked(tier.name, "busy", busy.reason))
             continue
-        asked.append(Asked(tier.name, "unknown" if found is None else "found"))
-        if found is not None:
-            return Answer(tier=tier.name, found=found, asked=asked)
-    raise _not_found(tenant, order_id, asked)
+        except Stale as stale:
+            asked.append(Asked(tier.name, "stale", str(stale)))
+            continue
+        asked.append(_asked(tier.name, found))
+        if found is not None and (best is None or _is_better(found, best[1])):
+            best = tier.name, found
+        if found is not None and found.stale is None:
+            break
+    if best is None:
+        raise _not_found(tenant, order_id, asked)
+    return Answer(tier=best[0], found=best[1], asked=asked)
+
+
+def _asked(tier: str, found: Found | None) -> Asked:
+    if found is None:
+        return Asked(tier, "unknown")
+    return Asked(tier, "stale" if found.stale else "found", found.stale)
+
+
+def _is_better(found: Found, other: Found) -> bool:
+    """A higher version is newer, whatever its tier knows of itself."""
+    newer = found.document.version - other.document.version
+    return newer > 0 or (newer == 0 and found.stale is None)
 
 
 def timeline(tiers: Sequence[Tier], tenant: str, order_id: str) -> list[AcceptedEvent]:
@@ -63,7 +89,7 @@ def _found_in(tiers: Sequence[Tier], tenant: str, order_id: str) -> Iterator[Fou
     for tier in tiers:
         try:
             found = tier.find(tenant, order_id)
-        except Busy:
+        except (Busy, Stale):
             continue  # the others may have it all
         if found is not None:
             yield found
@@ -72,10 +98,14 @@ def _found_in(tiers: Sequence[Tier], tenant: str, order_id: str) -> Iterator[Fou
 def _not_found(tenant: str, order_id: str, asked: list[Asked]) -> UnknownOrder | Busy:
     order = f"order {order_id!r} of tenant {tenant!r}"
     busy = [f"{each.tier} ({each.reason})" for each in asked if each.answer == "busy"]
+    stale = [f"{each.tier} ({each.reason})" for each in asked if each.answer == "stale"]
     silent = [each.tier for each in asked if each.answer == "unknown"]
     if busy:
         known = f"not in {', '.join(silent)}; " if silent else ""
         return Busy(f"{order}: {known}no answer from {', '.join(busy)}; ask again")
+    if stale:
+        known = f"in none of {', '.join(silent)}; " if silent else ""
+        return Busy(f"{order}: {known}missing from {', '.join(stale)}, which can't be vouched for")
     return UnknownOrder(
         f"{order} is in none of the tiers {', '.join(silent)}; check the id and the tenant, "
         "or whether its events were accepted (events.rejected)"

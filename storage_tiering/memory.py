@@ -1,13 +1,24 @@
 """A tier in a dictionary: the reference that the others are read and tested against."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from schemas.instants import HOUR_MS
 from schemas.keys import order_key
 from schemas.order import AcceptedEvent, OrderDocument
-from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+from storage_tiering.tier import (
+    Counts,
+    Doubt,
+    EventRecord,
+    Found,
+    OrderRecord,
+    Partition,
+    Stale,
+    Tier,
+    WritesLost,
+    by_time,
+)
 
 
 class HeldOrder:
@@ -27,11 +38,16 @@ class HeldOrder:
 class MemoryTier(Tier):
     """Keeps orders for `keep_ms` of stream time after their last change and drops retired ones."""
 
+    keeps_retired = False
+
     def __init__(self, name: str = "memory", keep_ms: int = 72 * HOUR_MS) -> None:
         self.name = name
         self.keep_ms = keep_ms
         self.through: int | None = None
         self.orders: dict[str, HeldOrder] = {}
+        self.held_offsets: dict[Partition, int] = {}
+        self.held_doubt: Doubt | None = None
+        self._noted: dict[Partition, int] = {}
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
         for record in batch:
@@ -61,10 +77,40 @@ class MemoryTier(Tier):
 
     def find(self, tenant: str, order_id: str) -> Found | None:
         held = self.orders.get(order_key(tenant, order_id))
+        stale = None if self.held_doubt is None else str(self.held_doubt)
         if held is None or held.document is None:
+            if stale:
+                raise Stale(stale)
             return None
         timeline = by_time(list(held.events.values()))
-        return Found(document=held.document, timeline=timeline, through=self.through)
+        through = None if stale else self.through
+        return Found(document=held.document, timeline=timeline, through=through, stale=stale)
+
+    def offsets(self) -> Mapping[Partition, int]:
+        self._noted = dict(self.held_offsets)
+        return dict(self.held_offsets)
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        behind = {
+            each for each in offsets if self.held_offsets.get(each, 0) < self._noted.get(each, 0)
+        }
+        if behind:
+            raise WritesLost(f"{self.name}: holds less than was written of {sorted(behind)}")
+        for partition, offset in offsets.items():
+            self.held_offsets[partition] = max(offset, self.held_offsets.get(partition, 0))
+            self._noted[partition] = self.held_offsets[partition]
+
+    def reconcile(self) -> Mapping[Partition, int]:
+        return self.offsets()
+
+    def forget_progress(self) -> None:
+        self.held_offsets.clear()
+
+    def doubt(self) -> Doubt | None:
+        return self.held_doubt
+
+    def set_doubt(self, doubt: Doubt | None) -> None:
+        self.held_doubt = doubt
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:
         documents = [held.document for held in self.orders.values() if held.document]

@@ -4,13 +4,40 @@ Every implementation passes `tests/contracts/test_tiers.py`; `storage_tiering/me
 to read first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from schemas.errors import OrdertideError
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent, OrderDocument
+
+Partition = tuple[str, int]
+
+
+class WritesLost(OrdertideError):
+    """The tier holds less than was written to it: restored from a backup, emptied, or in part."""
+
+
+class Stale(OrdertideError):
+    """The tier doesn't have the order, and it can't vouch for that either; the text says why."""
+
+
+class Doubt(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a tier can't be vouched for. It is kept in the tier itself, and look-ups show it.
+
+    `until`: {`topic/partition`: offset}, up to which the tier is being written again. `lasting` is
+    what the topics no longer have, with the command that brings it back; it stays afterwards.
+    """
+
+    reason: str
+    until: dict[str, int] = {}
+    lasting: str = ""
+
+    def __str__(self) -> str:
+        """For people, on one line."""
+        return "; ".join(part for part in (self.reason, self.lasting) if part)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -74,12 +101,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeline` holds the events that the tier has, by time. `through` says how fresh the answer is:
     everything that the stream held up to this instant (ms, stream time) is in it; None where the
-    tier has not been told yet.
+    tier has not been told yet. `stale`: why the answer may be outdated or incomplete, and then
+    `through` is None; None where the tier vouches for it.
     """
 
     document: OrderDocument
     timeline: list[AcceptedEvent]
     through: int | None
+    stale: str | None = None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,9 +129,15 @@ class Tier(Protocol):
     Every method raises `Busy` when the store can't answer now (wait, and do the same again), the
     write methods `Rejected` when a record of the batch can never be taken, and `StateError` when
     what is stored is damaged. After `Rejected` some of the batch may have been written.
+
+    **Progress.** A tier holds, beside the records, up to which offset each partition was written,
+    and notices when it holds less than that later: a Redis restored from an old snapshot, an index
+    or a file that was deleted. `note` comes before a commit of the same offsets, so a tier whose
+    `offsets` are behind what the group has committed has lost writes.
     """
 
     name: str  # what people call it: `hot`, `warm`, `archive`
+    keeps_retired: bool  # a retired order's last document stays
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
         """Take changes and tombstones, in the order of their partitions."""
@@ -121,7 +156,45 @@ class Tier(Protocol):
         ...
 
     def find(self, tenant: str, order_id: str) -> Found | None:
-        """The order with its highest version, or None; sees what is durable."""
+        """The order with its highest version, or None; sees what is durable.
+
+        Raises:
+            Stale: the order isn't there, and the tier has a doubt.
+        """
+        ...
+
+    def offsets(self) -> Mapping[Partition, int]:
+        """The offset up to which each partition was written, by what is in the tier now.
+
+        The least over all parts that can be lost on their own; a partition without one is at 0.
+        """
+        ...
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        """Note in the tier that everything before these offsets was written and is durable.
+
+        Raises:
+            WritesLost: the tier holds less than was noted before, or than was written since.
+        """
+        ...
+
+    def reconcile(self) -> Mapping[Partition, int]:
+        """After lost writes, begin anew with what is there; returns the `offsets`.
+
+        It may be called at any time, and is what later notes are compared with.
+        """
+        ...
+
+    def forget_progress(self) -> None:
+        """Drop the noted offsets: its writer notices, and writes everything again."""
+        ...
+
+    def doubt(self) -> Doubt | None:
+        """Why the tier can't be vouched for; None if it can."""
+        ...
+
+    def set_doubt(self, doubt: Doubt | None) -> None:
+        """Keep the doubt in the tier, in the place of the one before; None takes it away."""
         ...
 
     def expire(self, through_ms: int) -> None:
@@ -139,6 +212,18 @@ class Tier(Protocol):
     def close(self) -> None:
         """Let go of connections and files. What was not flushed is not kept."""
         ...
+
+
+def partition_name(partition: Partition) -> str:
+    """`orders.changes/3`."""
+    topic, number = partition
+    return f"{topic}/{number}"
+
+
+def partition_of(name: str) -> Partition:
+    """The partition of a `partition_name`."""
+    topic, _, number = name.rpartition("/")
+    return topic, int(number)
 
 
 def by_time(events: Sequence[AcceptedEvent]) -> list[AcceptedEvent]:

@@ -7,18 +7,19 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Event as Flag
 from typing import TypeVar
 
 import msgspec
 
-from schemas.errors import Busy, Rejected
+from schemas.errors import Busy, Rejected, StateError
 from schemas.topics import EVENTS_REJECTED
 from storage_tiering.dead_letters import Letters, letter_of
 from storage_tiering.records import Message, decode
+from storage_tiering.refill import Refill
 from storage_tiering.stream_clock import StreamClock
-from storage_tiering.tier import EventRecord, OrderRecord, Tier
+from storage_tiering.tier import EventRecord, OrderRecord, Partition, Tier, WritesLost
 from storage_tiering.writer_ports import DeadLetters, Reader, Unwatched, Watch
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
@@ -34,7 +35,8 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much at once, and how patiently.
 
     A wait doubles from what the tier asked for up to `max_wait_s`. The tier expires when stream
-    time has come on by `expire_every_ms`; its size is asked for every `measure_every_s`.
+    time has come on by `expire_every_ms`; its size is asked for every `measure_every_s`. Without
+    anything to write it is asked every `vouch_every_s` whether it still holds what was written.
     """
 
     batch_messages: int = 500
@@ -42,6 +44,7 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_s: float = 30.0
     expire_every_ms: int = 1_000
     measure_every_s: float = 60.0
+    vouch_every_s: float = 5.0
 
 
 class Writer:
@@ -73,7 +76,11 @@ class Writer:
         self._since_ms: dict[str, int] = {}  # by topic, of what isn't committed
         self._measured_at_s = -math.inf
         self._ahead: list[Message] = []  # came while we waited with the batch before it
+        self._batch: Sequence[Message] = []
+        self._offsets: dict[Partition, int] = {}  # of what was written and isn't committed
+        self._vouched_at_s = time.monotonic()
         self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
+        self.refill = Refill(tier, reader, self.watch, self._patiently, self._drop)
 
     def run(self) -> None:
         """Write until `stop` is set; then make durable what was written, and commit it."""
@@ -81,17 +88,21 @@ class Writer:
             while not self.stop.is_set():
                 self.step()
             self._commit(force=True)
+        except WritesLost as lost:
+            LOGGER.error("%s; the next run reads the topics again", lost)  # noqa: TRY400 - no fault of ours
         except Interrupted:
             # commit() would cover what was read and not written: the next run reads it again.
             LOGGER.info("%s writer: stopped while waiting", self.tier.name)
 
     def step(self) -> int:
-        """One round: read, write, expire, commit. Returns how many messages it dealt with.
+        """One round: read, write, commit, expire. Returns how many messages it dealt with.
 
         Raises:
             Interrupted: nothing may be committed any more.
         """
-        messages = self._next_batch()
+        self._batch = self._next_batch()
+        self.refill.check_assigned()
+        messages = self._batch
         for message in messages:  # now: once a partition is revoked, its clock may not come back
             self.clock.see(message)
             self._note(message)
@@ -101,8 +112,13 @@ class Writer:
         self._put(self.tier.write_orders, orders)
         self._put(self.tier.write_events, events)
         self.watch.written(self.tier.name, len(orders), len(events))
-        self._expire()
-        self._commit()
+        self._offsets |= {(m.topic, m.partition): m.offset + 1 for m in messages}
+        try:
+            self.refill.wrote_orders(record for _, record in orders)
+            self._commit()
+            self._expire()
+        except WritesLost as lost:
+            self.refill.writes_lost(str(lost))
         self._measure()
         return len(messages)
 
@@ -117,8 +133,8 @@ class Writer:
         self._measured_at_s = now_s
         try:
             self.watch.measured(self.tier.name, self.tier.size_bytes())
-        except Busy as busy:  # a size is not worth waiting for
-            LOGGER.info("%s writer: its size isn't known: %s", self.tier.name, busy.reason)
+        except (Busy, StateError) as error:  # a size is not worth waiting for
+            LOGGER.info("%s writer: its size isn't known: %s", self.tier.name, error)
 
     def _next_batch(self) -> Sequence[Message]:
         if self._ahead:
@@ -189,7 +205,7 @@ class Writer:
 
     def _expire(self) -> None:
         through = self.clock.through
-        if through is None:
+        if through is None or self.refill.is_running:  # it may not be called fresh meanwhile
             return
         last = self._expired_through
         if last is None or through - last >= self.settings.expire_every_ms:
@@ -201,13 +217,30 @@ class Writer:
         is_durable = self._patiently(lambda: self.tier.flush(force=force))
         if not is_durable or self._ahead:  # what came ahead is read, but not written
             return
+        self._vouch()
         try:
             self.reader.commit()
         except Busy as busy:  # the next round commits more
             self.watch.waiting(self.tier.name, busy.reason, 0.0)
         else:
             self._since_ms = {}
+            self._offsets = {}
             self.watch.uncommitted(self.tier.name, self._since_ms)
+
+    def _vouch(self) -> None:
+        """Note offsets before a commit: a tier that is behind what is committed has lost it."""
+        is_due = time.monotonic() - self._vouched_at_s >= self.settings.vouch_every_s
+        if self._offsets or is_due:
+            self._patiently(lambda: self.tier.note(self._offsets))
+            self._vouched_at_s = time.monotonic()
+            self.refill.wrote(self._offsets)
+
+    def _drop(self, partitions: Iterable[Partition]) -> None:
+        """What was read of these counts for nothing: they are read again."""
+        dropped = set(partitions)
+        self._ahead = [m for m in self._ahead if (m.topic, m.partition) not in dropped]
+        self._batch = [m for m in self._batch if (m.topic, m.partition) not in dropped]
+        self._offsets = {each: at for each, at in self._offsets.items() if each not in dropped}
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
         """Call until it isn't busy."""

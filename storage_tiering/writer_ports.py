@@ -1,9 +1,10 @@
 """What a writer needs of others: where it reads, where it puts what can't be taken, who watches."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from storage_tiering.records import Message
+from storage_tiering.tier import Partition
 
 
 class Reader(Protocol):
@@ -26,6 +27,27 @@ class Reader(Protocol):
 
     def resume(self) -> None:
         """Go on."""
+        ...
+
+
+@runtime_checkable
+class Rewinds(Protocol):
+    """A reader that knows what its group has committed, and can read partitions again."""
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """The partitions that are ours now."""
+        ...
+
+    def take_assigned(self) -> Mapping[Partition, int]:
+        """The partitions that came since the last call, with the offset committed for each."""
+        ...
+
+    def rewind(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """Read those that are still ours again from these offsets on, or from the first one held.
+
+        Returns where each continues. `Busy`: do it all again.
+        """
         ...
 
 
@@ -68,6 +90,14 @@ class Watch(Protocol):
         """The tier takes up so much."""
         ...
 
+    def stale(self, tier: str, reason: str | None) -> None:
+        """Why the tier can't be vouched for; None: it can."""
+        ...
+
+    def rewound(self, tier: str) -> None:
+        """The tier has lost writes; topics are read again for it."""
+        ...
+
 
 class Unwatched(Watch):
     """For writers without metrics."""
@@ -91,4 +121,10 @@ class Unwatched(Watch):
         pass
 
     def measured(self, tier: str, size_bytes: int) -> None:
+        pass
+
+    def stale(self, tier: str, reason: str | None) -> None:
+        pass
+
+    def rewound(self, tier: str) -> None:
         pass

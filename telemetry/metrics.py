@@ -150,6 +150,12 @@ class Metrics:
         self.tier_behind_seconds = self._gauge(
             "tier_behind_seconds", "How far a tier is behind the wall clock.", "tier"
         )
+        self.tier_stale = self._gauge(
+            "tier_stale", "1 while a tier can't be vouched for: it has lost writes.", "tier"
+        )
+        self.tier_rewinds = self._counter(
+            "tier_rewinds", "Times a tier had lost writes and topics were read again.", "tier"
+        )
         self.tier_bytes = self._gauge(
             "tier_bytes", "Bytes that a tier takes up; of Redis, all that the servers use.", "tier"
         )

@@ -69,6 +69,12 @@ class WriterWatch(Watch):
     def measured(self, tier: str, size_bytes: int) -> None:
         self.metrics.tier_bytes.labels(tier).set(size_bytes)
 
+    def stale(self, tier: str, reason: str | None) -> None:
+        self.metrics.tier_stale.labels(tier).set(0 if reason is None else 1)
+
+    def rewound(self, tier: str) -> None:
+        self.metrics.tier_rewinds.labels(tier).inc()
+
     def keeps(self, retention_ms: float) -> None:
         """The broker keeps events so long: the archive has to be faster."""
         self.retention_ms = retention_ms

@@ -1,7 +1,7 @@
 """The archive tier: Parquet files that are written once, per topic partition, and kept for ever."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,16 @@ from storage_tiering.archive.manifest import Damage
 from storage_tiering.archive.open_segment import Unsealed
 from storage_tiering.archive.sealed_segment import columns_of, rows_of
 from storage_tiering.records import DOCUMENT
-from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+from storage_tiering.tier import (
+    Counts,
+    Doubt,
+    EventRecord,
+    Found,
+    OrderRecord,
+    Partition,
+    Tier,
+    by_time,
+)
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +49,7 @@ class ParquetTier(Tier):
     """
 
     name = "archive"
+    keeps_retired = True
 
     def __init__(
         self,
@@ -131,6 +141,39 @@ class ParquetTier(Tier):
                     found |= {order_id: None} if document.customer_id == customer_id else {}
         return list(found)
 
+    def offsets(self) -> Mapping[Partition, int]:
+        """The offsets behind the last file of each partition, as files are what it notes."""
+        return {
+            (topic, m.content.partition): m.content.next_offset
+            for topic in (self.settings.changes_topic, self.settings.events_topic)
+            for m in self._chains.survey(topic).manifests
+        }
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        """Nothing: the chain of files with its end marker holds it."""
+
+    def reconcile(self) -> Mapping[Partition, int]:
+        return self.offsets()
+
+    def forget_progress(self) -> None:
+        """Nothing: what is sealed stays; `ordertide archive verify --repair` writes it again."""
+
+    def doubt(self) -> Doubt | None:
+        """Files that names and manifests show to be missing or damaged."""
+        damages = [damage for topic in self.topics for damage in self._chains.survey(topic).holes()]
+        if not damages:
+            return None
+        more = f", and {len(damages) - 1} more" if len(damages) > 1 else ""
+        return Doubt(reason=f"{damages[0]}{more}")
+
+    def set_doubt(self, doubt: Doubt | None) -> None:
+        """Nothing: the doubt is what the files show."""
+
+    @property
+    def topics(self) -> tuple[str, str]:
+        """The topics of its two datasets."""
+        return self.settings.changes_topic, self.settings.events_topic
+
     def expire(self, through_ms: int) -> None:
         self._through = max(through_ms, self._through or 0)
 
@@ -149,13 +192,12 @@ class ParquetTier(Tier):
         )
 
     def size_bytes(self) -> int:
-        topics = (self.settings.changes_topic, self.settings.events_topic)
-        return sum(m.size_bytes for topic in topics for m in self._chains.manifests(topic))
+        return sum(m.size_bytes for topic in self.topics for m in self._chains.manifests(topic))
 
     def verify(self) -> Iterator[Damage]:
         """Read every file: which of them are damaged, missing or one too many."""
-        yield from self._chains.verify(self.settings.changes_topic)
-        yield from self._chains.verify(self.settings.events_topic)
+        for topic in self.topics:
+            yield from self._chains.verify(topic)
 
     def close(self) -> None:
         self._orders.clear()

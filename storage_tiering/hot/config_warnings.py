@@ -7,9 +7,8 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 ASK_AGAIN = (
-    "orders that changed just before are missing or older in the hot tier until they change again, "
-    "and `lookup` has them from the warm tier; to fill it again, stop the hot writers and set "
-    "their consumer group back to the beginning of the topics (see docs/operations.md)"
+    "orders that changed just before are missing or older in the hot tier; a writer reads the "
+    "topics again by itself, and look-ups ask the warm tier as well until it has"
 )
 
 

@@ -1,7 +1,7 @@
 -- Add one batch of events of one slot to the timelines of their orders, in one step.
 --
--- KEYS: changed, loose, then one order hash per record (see put.lua).
--- ARGV: safety TTL in ms (0: none), events kept per order, then per record: member, arrival in ms,
+-- KEYS: changed, loose, progress, then one order hash per record (see put.lua).
+-- ARGV: safety TTL in ms (0: none), events kept per order, the writer's member of progress, then per record: member, arrival in ms,
 --       field (e:<event hash>), "<at> <event>".
 local changed, loose = KEYS[1], KEYS[2]
 local ttl_ms, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -24,8 +24,9 @@ local function drop_oldest(order)
   end
 end
 
-for i = 3, #KEYS do
-  local at = 3 + (i - 3) * 4
+redis.call('ZINCRBY', KEYS[3], 1, ARGV[3])
+for i = 4, #KEYS do
+  local at = 4 + (i - 4) * 4
   local order, member = KEYS[i], ARGV[at]
   if redis.call('HSETNX', order, ARGV[at + 2], ARGV[at + 3]) == 1 then
     if redis.call('HLEN', order) > kept then

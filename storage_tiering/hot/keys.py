@@ -17,6 +17,8 @@ SLOTS = 32
 RECORDS_PER_SCRIPT = 500
 UNKNOWN_VERSION = -1
 PROGRESS_MEMBER = "through"
+OFFSET_MEMBER = "o:"
+DOUBT_SCORE = "-inf"
 
 Argument = str | bytes | int
 
@@ -53,7 +55,11 @@ class SlotKeys(NamedTuple):
 
     @property
     def progress(self) -> str:
-        """How fresh the slot is, as the score of PROGRESS_MEMBER, in ms of stream time.
+        """What was written to the slot, a sorted set.
+
+        The score of PROGRESS_MEMBER is how fresh it is, in ms of stream time; that of
+        `o:<topic>/<partition>` the offset up to which it was written; that of `n:<writer>` how many
+        scripts a writer has called since its last note. With the least score: the doubt, as JSON.
 
         With the slot, so that whatever loses orders (a failover, a restored file) loses this too.
         """

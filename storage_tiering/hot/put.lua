@@ -1,7 +1,7 @@
 -- Write one batch of changes of one slot, comparing versions, in one step.
 --
--- KEYS: changed, loose, then one order hash per record.
--- ARGV: safety TTL in ms (0: none), then per record: member, version (-1: unknown), updated_at,
+-- KEYS: changed, loose, progress, then one order hash per record.
+-- ARGV: safety TTL in ms (0: none), the writer's member of progress, then per record: member, version (-1: unknown), updated_at,
 --       document ('' for a tombstone).
 -- An order is one hash: version, document, and e:<event hash> = "<at> <event>" per event.
 -- `changed` scores orders with a document by its updated_at; `loose` scores by arrival the orders
@@ -26,8 +26,9 @@ local function change(order, member, version, updated_at, document)
   end
 end
 
-for i = 3, #KEYS do
-  local at = 2 + (i - 3) * 4
+redis.call('ZINCRBY', KEYS[3], 1, ARGV[2])
+for i = 4, #KEYS do
+  local at = 3 + (i - 4) * 4
   local member, version, document = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 3]
   local held = tonumber(redis.call('HGET', KEYS[i], 'version') or '-1')
   if document == '' then

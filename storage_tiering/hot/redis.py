@@ -1,7 +1,7 @@
 """The hot tier: Redis, one hash per order, expired on the stream clock."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 
 import msgspec
@@ -13,6 +13,7 @@ from storage_tiering.hot.access import Access, connect, connect_cluster
 from storage_tiering.hot.config_warnings import cautions, losses
 from storage_tiering.hot.errors import execute
 from storage_tiering.hot.keys import (
+    DOUBT_SCORE,
     PROGRESS_MEMBER,
     SLOTS,
     Call,
@@ -24,10 +25,21 @@ from storage_tiering.hot.keys import (
     script_calls,
     slot_of,
 )
+from storage_tiering.hot.marks import Marks, doubt_in
 from storage_tiering.hot.servers import Cluster, Single
 from storage_tiering.hot.writing import Replicas, asking, evaluation, send, sweeps
 from storage_tiering.records import ACCEPTED, DOCUMENT
-from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+from storage_tiering.tier import (
+    Counts,
+    Doubt,
+    EventRecord,
+    Found,
+    OrderRecord,
+    Partition,
+    Stale,
+    Tier,
+    by_time,
+)
 
 __all__ = ["Access", "HotSettings", "RedisTier", "connect", "connect_cluster"]
 
@@ -59,20 +71,24 @@ class RedisTier(Tier):
     """Orders in Redis or a Redis Cluster, each found in one round trip."""
 
     name = "hot"
+    keeps_retired = False
 
     def __init__(self, client: "Redis | Cluster", settings: HotSettings | None = None) -> None:
         self.servers = client if isinstance(client, Cluster) else Single(client)
         self.settings = settings or HotSettings()
         self._replicas = Replicas(self.settings.replicas, self.settings.replicas_timeout_ms)
         self._slots = [SlotKeys(self.settings.prefix, slot) for slot in range(SLOTS)]
+        self._marks = Marks(self.servers, self._slots, self._replicas)
         self._noted_through: int | None = None
         self._is_looked_at = False
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
-        self._run(PUT, (self._ttl_ms,), map(order_entry, batch))
+        settings = (self._ttl_ms, self._marks.member)
+        self._run(PUT, settings, map(order_entry, batch))
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
-        self._run(EVENTS, (self._ttl_ms, self.settings.events_kept), map(event_entry, batch))
+        settings = (self._ttl_ms, self.settings.events_kept, self._marks.member)
+        self._run(EVENTS, settings, map(event_entry, batch))
 
     def flush(self, *, force: bool = False) -> bool:
         return True
@@ -81,16 +97,40 @@ class RedisTier(Tier):
         key = order_key(tenant, order_id)
         slot = self._slots[slot_of(key)]
         with asking(self.servers), self.servers.pipeline() as pipe:
-            pipe.zscore(slot.progress, PROGRESS_MEMBER)  # first, so that it never says too much
+            # Both before the order, so that they never say too much.
+            pipe.zscore(slot.progress, PROGRESS_MEMBER)
+            pipe.zrangebyscore(slot.progress, DOUBT_SCORE, DOUBT_SCORE)
             pipe.hgetall(slot.order(key))
-            through, fields = execute(pipe)
+            through, doubt, fields = execute(pipe)
+        stale = str(doubt_in(doubt[0])) if doubt else None
         if b"document" not in fields:
+            if stale:
+                raise Stale(stale)
             return None
         return Found(
             document=DOCUMENT.decode(fields[b"document"]),
             timeline=by_time([ACCEPTED.decode(data) for data in events_in(fields)]),
-            through=None if through is None else int(through),
+            through=None if through is None or stale else int(through),
+            stale=stale,
         )
+
+    def offsets(self) -> Mapping[Partition, int]:
+        return self._marks.held()
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        self._marks.note(offsets)
+
+    def reconcile(self) -> Mapping[Partition, int]:
+        return self._marks.held()
+
+    def forget_progress(self) -> None:
+        self._marks.forget()
+
+    def doubt(self) -> Doubt | None:
+        return self._marks.doubt()
+
+    def set_doubt(self, doubt: Doubt | None) -> None:
+        self._marks.set_doubt(doubt)
 
     def expire(self, through_ms: int) -> None:
         limit_ms = through_ms - self.settings.keep_ms
@@ -127,15 +167,24 @@ class RedisTier(Tier):
     def _ttl_ms(self) -> int:
         return self.settings.safety_ttl_ms or 0
 
-    def _run(self, script: str, settings: tuple[int, ...], entries: Iterable[Entry]) -> None:
+    def _run(self, script: str, settings: tuple[int | str, ...], entries: Iterable[Entry]) -> None:
         self._look_once()
         calls = []
+        written = []
         for number, called in script_calls(entries):
             slot = self._slots[number]
-            keys = [slot.changed, slot.loose, *(slot.order(entry.key) for entry in called)]
+            written.append(number)
+            keys = [
+                slot.changed,
+                slot.loose,
+                slot.progress,
+                *(slot.order(entry.key) for entry in called),
+            ]
             arguments = [argument for entry in called for argument in entry.arguments]
             calls.append(evaluation(script, keys, (*settings, *arguments)))
         send(self.servers, calls, self._replicas)
+        for number in written:
+            self._marks.wrote(number)
 
     def _look_once(self) -> None:
         """Warn, before the first write, of what may lose orders."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.exceptions import AskError
@@ -34,19 +34,23 @@ def asking(servers: Servers) -> Iterator[None]:
         raise
 
 
-def send(servers: Servers, calls: Iterable[Call], replicas: Replicas) -> None:
-    """Write; done when every call was answered and the replicas have it.
+def send(servers: Servers, calls: Iterable[Call], replicas: Replicas) -> list[Any]:
+    """Write; done when every call was answered and the replicas have it. Returns the answers.
+
+    They come by server, not in the order of the calls.
 
     Raises:
         Busy: some of it may have been written; do it all again. And as for `answers`.
     """
+    answered: list[Any] = []
     with asking(servers):
         for node, of_node in servers.by_node([*calls]):
-            send_to(node, of_node, replicas)
+            answered += send_to(node, of_node, replicas)
+    return answered
 
 
-def send_to(node: "Redis", calls: Sequence[Call], replicas: Replicas) -> None:
-    """Send the calls to one server.
+def send_to(node: "Redis", calls: Sequence[Call], replicas: Replicas) -> list[Any]:
+    """Send the calls to one server; its answers, in their order.
 
     WAIT is about the writes of its own connection, hence it ends the same pipeline.
 
@@ -62,6 +66,7 @@ def send_to(node: "Redis", calls: Sequence[Call], replicas: Replicas) -> None:
     if replicas.wanted and answered[-1] < replicas.wanted:
         reason = f"Redis: {answered[-1]} of {replicas.wanted} replicas have the batch"
         raise Busy(f"{reason}; the failing ones hold up the hot tier", RETRY_AFTER_S)
+    return answered[: len(calls)]
 
 
 def evaluation(script: str, keys: Sequence[str], arguments: Iterable[str | bytes | int]) -> Call:

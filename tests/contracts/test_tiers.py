@@ -8,9 +8,10 @@ import pytest
 
 from deploy.stack.redis import Redis
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.customers import Customers
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
-from storage_tiering.tier import EventRecord, Found, OrderRecord
+from storage_tiering.tier import Doubt, EventRecord, Found, OrderRecord, Stale, WritesLost
 from tests import stack
 from tests.contracts.tier_kinds import (
     OpenTier,
@@ -373,3 +374,61 @@ def test_any_order_and_repetition_of_the_batches_ends_the_same(
         answer = found(under_test, name)
         assert answer.document == document_of_name
         assert answer.timeline == [accepted(name, str(n), START + n) for n in range(9)]
+
+
+CHANGES, EVENTS = (ORDERS_CHANGES, 0), (ORDERS_EVENTS, 0)
+DOUBT = Doubt(reason="restored from a backup", until={"orders.changes/0": 12}, lasting="for ever")
+
+
+def test_a_tier_holds_up_to_where_it_was_written(under_test: OpenTier, log: Log) -> None:
+    if not under_test.kind.notes_offsets:
+        write(under_test, log.changes(document()), log.events(accepted(), accepted(event_id="2")))
+        assert under_test.tier.offsets() == {CHANGES: 1, EVENTS: 2}
+        return
+    assert under_test.tier.offsets() == {}
+    write(under_test, log.changes(document()))
+    under_test.tier.note({CHANGES: 5, EVENTS: 7})
+    under_test.tier.note({EVENTS: 9})
+    under_test.tier.note({})
+    if under_test.kind.survives_closing:
+        under_test.reopen()
+    assert under_test.tier.offsets() == {CHANGES: 5, EVENTS: 9}
+    assert under_test.tier.reconcile() == {CHANGES: 5, EVENTS: 9}
+    under_test.tier.note({CHANGES: 6})
+    assert under_test.tier.offsets() == {CHANGES: 6, EVENTS: 9}
+
+
+def test_a_tier_whose_progress_was_dropped_has_lost_writes(under_test: OpenTier, log: Log) -> None:
+    if not under_test.kind.notes_offsets:
+        return
+    other = under_test.tier if under_test.kind.name == "memory" else under_test.kind.open()
+    write(under_test, log.changes(document()))
+    under_test.tier.note({CHANGES: 5})
+    other.forget_progress()
+    with pytest.raises(WritesLost, match=f"^{under_test.tier.name}"):
+        under_test.tier.note({CHANGES: 6})
+    assert under_test.tier.offsets() == {}
+    assert under_test.tier.reconcile() == {}
+    under_test.tier.note({CHANGES: 1})
+    assert under_test.tier.offsets() == {CHANGES: 1}
+
+
+def test_a_doubt_is_in_every_answer_until_it_is_taken_away(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document()))
+    under_test.tier.expire(START)
+    under_test.tier.flush(force=True)
+    assert found(under_test).stale is None
+    if not under_test.kind.notes_offsets:
+        return
+    under_test.tier.set_doubt(DOUBT)
+    if under_test.kind.survives_closing:
+        under_test.reopen()
+    assert under_test.tier.doubt() == DOUBT
+    answer = found(under_test)
+    assert (answer.stale, answer.through) == ("restored from a backup; for ever", None)
+    with pytest.raises(Stale, match="restored from a backup"):
+        under_test.tier.find("default", "never-seen")
+    under_test.tier.set_doubt(None)
+    assert under_test.tier.doubt() is None
+    assert (found(under_test).stale, found(under_test).through) == (None, START)
+    assert under_test.tier.find("default", "never-seen") is None

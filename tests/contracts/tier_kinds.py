@@ -28,6 +28,7 @@ class TierKind:
     expires: Expires
     drops_retired: bool
     survives_closing: bool = True
+    notes_offsets: bool = True  # False: what is sealed says it
 
 
 def memory_kind() -> TierKind:
@@ -67,14 +68,14 @@ def parquet_kind(folder: Path) -> TierKind:
     def open_tier() -> Tier:
         return ParquetTier(LocalFiles(folder), ArchiveSettings(seal_age_s=None))
 
-    return TierKind("parquet", open_tier, "never", drops_retired=False)
+    return TierKind("parquet", open_tier, "never", drops_retired=False, notes_offsets=False)
 
 
 def parquet_hdfs_kind(place: HdfsPlace) -> TierKind:
     def open_tier() -> Tier:
         return ParquetTier(HdfsFiles(place), ArchiveSettings(seal_age_s=None))
 
-    return TierKind("parquet-hdfs", open_tier, "never", drops_retired=False)
+    return TierKind("parquet-hdfs", open_tier, "never", drops_retired=False, notes_offsets=False)
 
 
 class OpenTier:

@@ -1,5 +1,6 @@
 """The writers over the embedded broker, as members of a consumer group."""
 
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.tier import Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
-from storage_tiering.writer import Writer
+from storage_tiering.writer import Writer, WriterSettings
 from tests.storage_tiering.log_file import LetterBox, busy_day
 from tests.storage_tiering.orders import LogMessage
 
@@ -90,4 +91,45 @@ def test_an_archive_writer_that_vanished_is_replaced_without_a_gap(
     assert again < done, "it went on after the sealed files, not at the group's offsets"
     assert_complete(tier)
     assert not list(tier.verify())
+    tier.close()
+
+
+def test_a_warm_tier_that_lost_its_folder_is_filled_again_from_the_broker(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    messages = busy_day(ORDERS, rounds=ROUNDS)
+    produce(broker, messages)
+    tier = SqliteTier(tmp_path / "warm")
+    write(broker, tier, until=len(messages))
+    tier.close()
+    shutil.rmtree(tmp_path / "warm")
+    tier = SqliteTier(tmp_path / "warm")
+    write(broker, tier, until=len(messages))
+    assert_complete(tier)
+    assert tier.doubt() is None
+    tier.close()
+
+
+def test_a_warm_tier_that_loses_its_folder_under_the_writer_is_filled_again(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    messages = busy_day(ORDERS, rounds=ROUNDS)
+    produce(broker, messages)
+    tier = SqliteTier(tmp_path / "warm")
+    stop, clock = threading.Event(), StreamClock()
+    settings = WriterSettings(vouch_every_s=0.0)
+    with GroupReader(
+        broker.connection, "test-writer", [ORDERS_CHANGES, ORDERS_EVENTS], clock.revoked
+    ) as reader:
+        writer = Writer(tier, reader, LetterBox(), stop=stop, clock=clock, settings=settings)
+        done = 0
+        while done < len(messages):
+            done += writer.step()
+        assert_complete(tier)
+        shutil.rmtree(tmp_path / "warm")
+        while not writer.refill.is_running:
+            writer.step()
+        while writer.refill.is_running:
+            writer.step()
+    assert_complete(tier)
     tier.close()

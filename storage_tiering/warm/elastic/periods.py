@@ -93,6 +93,7 @@ class Periods:
         self.patterns = patterns or names.all_periods
         self._check = check
         self._there: set[str] = set()
+        self.on_drop: Callable[[Iterable[str]], object] = list  # called before they are dropped
 
     def ensure(self, indices: Iterable[str]) -> None:
         """Make those that aren't there, from the templates.
@@ -128,6 +129,8 @@ class Periods:
     def drop_before(self, period: str) -> None:
         """Drop the indices of all periods before this one."""
         outdated = [name for name, its_period in self.all().items() if its_period < period]
+        if outdated:
+            self.on_drop(outdated)
         for name in outdated:  # by name: many a cluster refuses to delete by pattern
             with answers():
                 self.client.indices.delete(index=name, ignore_unavailable=True)

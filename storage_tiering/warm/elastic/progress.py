@@ -35,6 +35,10 @@ class Progress:
                 return None
             return int(held["_version"])
 
+    def forget(self) -> None:
+        """Note it again even if it is the same: the index may have gone."""
+        self._noted = None
+
     def note(self, through_ms: int) -> None:
         """Say that everything up to this instant is in the tier."""
         if through_ms == self._noted:

@@ -7,7 +7,7 @@ costs one refresh a second instead of one a batch.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from elasticsearch import Elasticsearch
 
@@ -16,7 +16,18 @@ from schemas.instants import DAY_MS
 from schemas.keys import order_key
 from schemas.order import OrderDocument
 from storage_tiering.dead_letters import Letter, Letters
-from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+from storage_tiering.tier import (
+    Counts,
+    Doubt,
+    EventRecord,
+    Found,
+    OrderRecord,
+    Partition,
+    Stale,
+    Tier,
+    WritesLost,
+    by_time,
+)
 from storage_tiering.warm.elastic.bulk import send
 from storage_tiering.warm.elastic.documents import (
     Action,
@@ -27,6 +38,7 @@ from storage_tiering.warm.elastic.documents import (
     newest,
     order_action,
 )
+from storage_tiering.warm.elastic.marks import Marks
 from storage_tiering.warm.elastic.periods import Periods, month_of, names_with, period_in
 from storage_tiering.warm.elastic.progress import Progress
 from storage_tiering.warm.elastic.search import Searches
@@ -50,6 +62,7 @@ class ElasticTier(Tier, Letters):
     """
 
     name = "warm"
+    keeps_retired = True
 
     def __init__(
         self,
@@ -67,6 +80,8 @@ class ElasticTier(Tier, Letters):
         rejected = [self.names.rejected("*")]
         self.letter_periods = Periods(client, self.names, self.templates.check, rejected)
         self.progress = Progress(client, self.names, self.periods)
+        self.marks = Marks(client, self.names, self.periods)
+        self.periods.on_drop = self.letter_periods.on_drop = self.marks.dropped
         self.searches = Searches(client, self.names)
         self._through: int | None = None  # of `expire`; noted once all before it can be searched
         self._dropped_before = ""  # the period before which all were dropped
@@ -99,6 +114,7 @@ class ElasticTier(Tier, Letters):
             self.periods.refresh(self._unseen)
             self._unseen.clear()
             if self._through is not None:
+                self._check_indices()
                 self.progress.note(self._through)
             self._refresh_due_s = time.monotonic() + self.refresh_every_s
         return not self._unseen
@@ -107,14 +123,37 @@ class ElasticTier(Tier, Letters):
         through = self.progress.through()  # first, so that it never says too much
         key = order_key(tenant, order_id)
         documents, events = self.searches.order(key, tenant, order_id)
+        stale = self._stale()
         if not documents:
+            if stale:
+                raise Stale(stale)
             return None
         by_hash = {event.event_hash: event for event in map(event_in, events)}
         return Found(
             document=max(map(document_in, documents), key=lambda document: document.version),
             timeline=by_time(list(by_hash.values())),
-            through=through,
+            through=None if stale else through,
+            stale=stale,
         )
+
+    def offsets(self) -> Mapping[Partition, int]:
+        return self.marks.offsets()
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        self.marks.note(offsets)
+
+    def reconcile(self) -> Mapping[Partition, int]:
+        self.progress.forget()
+        return self.marks.begin_with(self.marks.offsets())
+
+    def forget_progress(self) -> None:
+        self.marks.begin_with({})
+
+    def doubt(self) -> Doubt | None:
+        return self.marks.doubt()
+
+    def set_doubt(self, doubt: Doubt | None) -> None:
+        self.marks.set_doubt(doubt)
 
     def query(
         self,
@@ -170,6 +209,18 @@ class ElasticTier(Tier, Letters):
         except Busy:
             self.periods.forget()  # an index may have gone
             raise
+
+    def _check_indices(self) -> None:
+        """Before it is said how fresh the tier is."""
+        if missing := self.marks.missing():
+            raise WritesLost(f"warm tier: {', '.join(missing)}")
+
+    def _stale(self) -> str | None:
+        """The doubt that is kept, or else what is missing and not noticed by a writer yet."""
+        if doubt := self.marks.doubt():
+            return str(doubt)
+        missing = self.marks.missing()
+        return f"{', '.join(missing)}; its writer reads the topics again" if missing else None
 
     def _drop_letters(self, at: int) -> None:
         """By their own time, which is the broker's: the stream clock may be years behind it."""

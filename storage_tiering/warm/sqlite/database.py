@@ -25,6 +25,16 @@ PASSING = {
 SUFFIXES = ("", "-wal", "-shm")
 
 Row = tuple[Any, ...]
+Statement = tuple[str, Sequence[Sequence[object]]]  # and its rows
+
+
+# A file that was made anew has another id; one that was restored has fewer writes.
+IDENTITY = """
+CREATE TABLE IF NOT EXISTS identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT, writes INTEGER);
+INSERT OR IGNORE INTO identity VALUES (1, lower(hex(randomblob(16))), 0);
+"""
+COUNT_WRITE: Statement = ("UPDATE identity SET writes = writes + 1", [()])
 
 
 class Database:
@@ -48,6 +58,7 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(schema)
+            self._inode = path.stat().st_ino
 
     def read(self, query: str, parameters: Sequence[object] = ()) -> list[Row]:
         """All rows of `query`."""
@@ -62,16 +73,30 @@ class Database:
             rows += self.read(query.format(keys=",".join("?" * len(part))), part)
         return rows
 
-    def write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run `statement` once per row, all in one transaction, durable on return."""
+    def write(self, statement: str, rows: Sequence[Sequence[object]], *more: Statement) -> None:
+        """Run `statement` once per row, and `more`, in one transaction, durable on return."""
         with self._answers():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.executemany(statement, rows)
+                for text, parameters in ((statement, rows), *more):
+                    self._connection.executemany(text, parameters)
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    def identity(self) -> tuple[str, int]:
+        """(id, writes) of a file whose schema has `IDENTITY`."""
+        identity, writes = self.read("SELECT id, writes FROM identity")[0]
+        return identity, writes
+
+    @property
+    def is_in_place(self) -> bool:
+        """False: another file lies at the path now, or none, and what is written here is lost."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     @property
     def size_bytes(self) -> int:

@@ -7,7 +7,7 @@ which says the period. Until then it waits here; the change moves it.
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage_tiering.warm.sqlite.database import Database, Row
+from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS unplaced (
@@ -25,12 +25,15 @@ ON CONFLICT (one) DO UPDATE SET through = max(through, excluded.through)
 class Unplaced:
     """`unplaced.sqlite` in the warm tier's folder."""
 
+    period = "unplaced"  # under which the marks know it
+
     def __init__(self, folder: Path) -> None:
-        self.database = Database(folder / "unplaced.sqlite", SCHEMA)
+        self.database = Database(folder / "unplaced.sqlite", SCHEMA + IDENTITY)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Let event rows (as `period.event_row` makes them) wait, once each."""
-        self.database.write("INSERT OR IGNORE INTO unplaced VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        statement = "INSERT OR IGNORE INTO unplaced VALUES (?, ?, ?, ?, ?, ?, ?)"
+        self.database.write(statement, rows, COUNT_WRITE)
 
     def waiting(self, keys: Sequence[str]) -> list[Row]:
         """The event rows that wait for one of the orders."""

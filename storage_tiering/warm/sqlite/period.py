@@ -10,7 +10,7 @@ import msgspec
 from schemas.errors import Rejected
 from schemas.instants import to_instant
 from storage_tiering.tier import EventRecord, OrderRecord
-from storage_tiering.warm.sqlite.database import Database, Row
+from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 SUFFIX = ".sqlite"
@@ -48,15 +48,15 @@ class PeriodFile:
 
     def __init__(self, folder: Path, period: str) -> None:
         self.period = period
-        self.database = Database(folder / f"{period}{SUFFIX}", SCHEMA)
+        self.database = Database(folder / f"{period}{SUFFIX}", SCHEMA + IDENTITY)
 
     def put(self, records: Iterable[OrderRecord]) -> None:
         """Take documents whose version is higher than the one held."""
-        self.database.write(PUT_ORDER, [order_row(record) for record in records])
+        self._write(PUT_ORDER, [order_row(record) for record in records])
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take event rows, once each."""
-        self.database.write(ADD_EVENT, rows)
+        self._write(ADD_EVENT, rows)
 
     def held(self, keys: Sequence[str]) -> set[str]:
         """Which of the orders lie here."""
@@ -93,6 +93,10 @@ class PeriodFile:
         """The documents that name a customer; read from all, as there is no index for it."""
         query = "SELECT doc FROM orders WHERE json_extract(CAST(doc AS TEXT), '$.customer_id') = ?"
         return [doc for (doc,) in self.database.read(query, (customer_id,))]
+
+    def _write(self, statement: str, rows: Sequence[Row]) -> None:
+        if rows:
+            self.database.write(statement, rows, COUNT_WRITE)
 
     def counts(self) -> tuple[int, int]:
         """(orders, events)."""

@@ -9,7 +9,7 @@ removed.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from schemas.instants import DAY_MS
@@ -17,8 +17,19 @@ from schemas.keys import order_key
 from schemas.order import OrderDocument
 from schemas.private_files import private_folder
 from storage_tiering.records import ACCEPTED, DOCUMENT
-from storage_tiering.tier import Counts, EventRecord, Found, OrderRecord, Tier, by_time
+from storage_tiering.tier import (
+    Counts,
+    Doubt,
+    EventRecord,
+    Found,
+    OrderRecord,
+    Partition,
+    Stale,
+    Tier,
+    by_time,
+)
 from storage_tiering.warm.sqlite.database import Row
+from storage_tiering.warm.sqlite.marks import Marks
 from storage_tiering.warm.sqlite.pending_events import Unplaced
 from storage_tiering.warm.sqlite.period import (
     PERIOD,
@@ -41,12 +52,14 @@ class SqliteTier(Tier):
     """
 
     name = "warm"
+    keeps_retired = True
 
     def __init__(self, folder: Path, keep_ms: int = KEEP_MS) -> None:
         self.folder = folder
         self.keep_ms = keep_ms
         private_folder(folder)
         self._unplaced = Unplaced(folder)
+        self._marks = Marks(folder)
         self._open: dict[str, PeriodFile] = {}
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
@@ -73,7 +86,10 @@ class SqliteTier(Tier):
         key = order_key(tenant, order_id)
         through = self._unplaced.through()  # first, so that it never says too much
         found = [(*held, file) for file in self._files() if (held := file.find(key))]
+        stale = self._stale()
         if not found:
+            if stale:
+                raise Stale(stale)
             return None
         _, document, _ = max(found, key=lambda held: held[0])
         events = [event for *_, file in found for event in file.events_of(key)]
@@ -82,8 +98,27 @@ class SqliteTier(Tier):
         return Found(
             document=DOCUMENT.decode(document),
             timeline=by_time(list(by_hash.values())),
-            through=through,
+            through=None if stale else through,
+            stale=stale,
         )
+
+    def offsets(self) -> Mapping[Partition, int]:
+        return {} if self._marks.missing(self._counted()) else self._marks.offsets()
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        self._marks.note(offsets, self._counted())
+
+    def reconcile(self) -> Mapping[Partition, int]:
+        return self._marks.begin_with(self.offsets(), self._counted())
+
+    def forget_progress(self) -> None:
+        self._marks.begin_with({}, ())
+
+    def doubt(self) -> Doubt | None:
+        return self._marks.doubt()
+
+    def set_doubt(self, doubt: Doubt | None) -> None:
+        self._marks.set_doubt(doubt)
 
     def query(
         self,
@@ -116,6 +151,7 @@ class SqliteTier(Tier):
         self._unplaced.advance(through_ms)
         for file in self._files():
             if period_end(file.period) + self.keep_ms <= through_ms:
+                self._marks.dropped(file.period)  # first, or it would be missing
                 self._open.pop(file.period).database.remove()
         self._unplaced.expire(through_ms - self.keep_ms)
 
@@ -129,7 +165,8 @@ class SqliteTier(Tier):
         )
 
     def size_bytes(self) -> int:
-        databases = [self._unplaced.database, *(file.database for file in self._files())]
+        own = [self._unplaced.database, self._marks.database]
+        databases = [*own, *(file.database for file in self._files())]
         return sum(database.size_bytes for database in databases)
 
     def close(self) -> None:
@@ -137,6 +174,16 @@ class SqliteTier(Tier):
             file.database.close()
         self._open.clear()
         self._unplaced.database.close()
+        self._marks.database.close()
+
+    def _stale(self) -> str | None:
+        """The doubt that is kept, or else what is missing and not noticed by a writer yet."""
+        if doubt := self._marks.doubt():
+            return str(doubt)
+        missing = self._marks.missing(self._counted())
+        if missing:  # unless it has just expired, or was just made
+            missing = self._marks.missing(self._counted())
+        return f"{', '.join(missing)}; its writer reads the topics again" if missing else None
 
     def _by_period(self, batch: Sequence[OrderRecord]) -> dict[str, list[OrderRecord]]:
         through = self._unplaced.through() or 0
@@ -155,8 +202,21 @@ class SqliteTier(Tier):
             file.add(rows)
             self._unplaced.remove(rows)
 
+    def _counted(self) -> list[PeriodFile | Unplaced]:
+        """The files whose writes the marks count, each as it lies in the folder now."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._marks.database.is_in_place:
+            self._marks.reopen()
+        if not self._unplaced.database.is_in_place:
+            self._unplaced.database.close()
+            self._unplaced = Unplaced(self.folder)
+        return [*self._files(), self._unplaced]
+
     def _file(self, period: str) -> PeriodFile:
+        if period in self._open and not self._open[period].database.is_in_place:
+            self._open.pop(period).database.close()
         if period not in self._open:
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._open[period] = PeriodFile(self.folder, period)
         return self._open[period]
 

@@ -1,0 +1,199 @@
+"""Refilling a tier that has lost writes: read the topics again, and say so until it is done.
+
+A tier loses writes when Redis comes back from an old snapshot, or an index or a file is deleted.
+orders.changes is compacted, so it brings every live order back; events come back as far as the
+topic reaches; of orders that have retired a tier that keeps them misses the last document once it
+is compacted away. What the topics don't have is named with the command that restores it.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from schemas.errors import StateError
+from schemas.keys import split_order_key
+from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.tier import (
+    Doubt,
+    OrderRecord,
+    Partition,
+    Stale,
+    Tier,
+    partition_name,
+    partition_of,
+)
+from storage_tiering.writer_ports import Reader, Rewinds, Watch
+
+LOGGER = logging.getLogger("ordertide.storage_tiering")
+Answer = TypeVar("Answer")
+
+
+class Patiently(Protocol):
+    """Calls something until it isn't `Busy`."""
+
+    def __call__(self, call: Callable[[], Answer]) -> Answer:
+        """The answer of `call`."""
+        ...
+
+
+class Refill:
+    """Compares what a tier holds with what was committed, and rewinds the reader to what it lacks.
+
+    `drop` is called as soon as partitions are read again: what was read of them before counts for
+    nothing.
+    """
+
+    def __init__(
+        self,
+        tier: Tier,
+        reader: Reader,
+        watch: Watch,
+        patiently: Patiently,
+        drop: Callable[[Iterable[Partition]], None],
+    ) -> None:
+        self.tier = tier
+        self.reader = reader
+        self.watch = watch
+        self._patiently = patiently
+        self._drop = drop
+        self._until: dict[Partition, int] = {}
+        self._reached: dict[Partition, int] = {}
+        self._lasting = ""
+
+    @property
+    def is_running(self) -> bool:
+        """While it is, nobody may claim that the tier is fresh."""
+        return bool(self._until)
+
+    def check_assigned(self) -> None:
+        """Compare the progress of partitions that came with what was committed for them."""
+        if not isinstance(self.reader, Rewinds):
+            return
+        came = self.reader.take_assigned()
+        if came or self._until:
+            self._keep_owned(self.reader)
+        if not came:
+            return
+        self._reached |= came
+        held = self._patiently(self.tier.offsets)
+        doubt = self._patiently(self.tier.doubt)
+        for partition in came.keys() & {partition_of(each) for each in (doubt or NONE).until}:
+            self._until[partition] = (doubt or NONE).until[partition_name(partition)]
+        self.watch.stale(self.tier.name, str(doubt) if doubt else None)
+        lost = {each: held.get(each, 0) for each in came if held.get(each, 0) < came[each]}
+        if lost:
+            some = min(lost)
+            self._begin(
+                f"{self.tier.name} tier: holds {some[0]} [{some[1]}] up to offset {lost[some]}, but"
+                f" {came[some]} was committed: it was restored from a backup, or emptied"
+            )
+        else:
+            self._advance()
+
+    def writes_lost(self, reason: str) -> None:
+        """Read again what the tier has lost.
+
+        Raises:
+            StateError: the reader can't go back.
+        """
+        if not isinstance(self.reader, Rewinds):
+            raise StateError(f"{reason}; run 'ordertide tier rebuild {self.tier.name}'")
+        self._begin(reason)
+
+    def wrote(self, offsets: Mapping[Partition, int]) -> None:
+        """Everything before these offsets was written and noted."""
+        self._reached |= offsets
+        if self._until:
+            self._advance()
+
+    def wrote_orders(self, records: Iterable[OrderRecord]) -> None:
+        """Find out whether retired orders are missing whose documents were compacted away."""
+        if not self._until or not self.tier.keeps_retired:
+            return
+        for record in records:
+            if self._lasting:
+                return
+            if record.document is None and not self._has(record.key):
+                self._lacks(f"at least the retired order {record.key!r} is missing")
+
+    def _keep_owned(self, reader: Rewinds) -> None:
+        """Of a partition that went to another writer that one takes care."""
+        owned = set(reader.partitions)
+        self._until = {each: at for each, at in self._until.items() if each in owned}
+        self._reached = {each: at for each, at in self._reached.items() if each in owned}
+
+    def _has(self, key: str) -> bool:
+        def find() -> bool:
+            try:
+                return self.tier.find(*split_order_key(key)) is not None
+            except Stale:
+                return False
+
+        return self._patiently(find)
+
+    def _begin(self, reason: str) -> None:
+        reader = self.reader
+        assert isinstance(reader, Rewinds)
+        self._keep_owned(reader)
+        LOGGER.error("%s; the topics are read again", reason)
+        self.watch.rewound(self.tier.name)
+        for partition, reached in self._reached.items():
+            self._until[partition] = max(reached, self._until.get(partition, 0))
+        self._show(reason)
+        held = self._patiently(self.tier.reconcile)
+        wanted = {partition: held.get(partition, 0) for partition in self._reached}
+        starts = self._patiently(lambda: reader.rewind(wanted))
+        self._drop(starts)  # at once: whoever waits in `patiently` reads on
+        for partition, start in starts.items():
+            self._reached[partition] = start
+            if start > wanted[partition] and self._matters(partition):
+                self._lacks(f"{partition[0]} reaches back to offset {start} of [{partition[1]}]")
+        self._until = {each: at for each, at in self._until.items() if each in starts}
+        self._show(reason)  # with all that is known now
+        self._advance()
+
+    def _matters(self, partition: Partition) -> bool:
+        """Old events come back in no hot tier: it keeps what came since an order came back."""
+        topic = partition[0]
+        return topic.endswith(ORDERS_CHANGES) or (
+            topic.endswith(ORDERS_EVENTS) and self.tier.keeps_retired
+        )
+
+    def _lacks(self, what: str) -> None:
+        self._lasting = (
+            f"the topics no longer have all that was lost ({what}): run 'ordertide tier rebuild "
+            f"{self.tier.name}'"
+        )
+        LOGGER.error("%s tier: %s", self.tier.name, self._lasting)
+
+    def _advance(self) -> None:
+        done = [each for each, at in self._until.items() if self._reached.get(each, 0) >= at]
+        if not done:
+            return
+        for partition in done:
+            del self._until[partition]
+        held = self._patiently(self.tier.doubt) or NONE
+        until = {name: at for name, at in held.until.items() if partition_of(name) not in done}
+        until |= {partition_name(each): at for each, at in self._until.items()}
+        lasting = self._lasting or held.lasting
+        if until:
+            self._put(msgspec.structs.replace(held, until=until, lasting=lasting))
+        else:
+            self._put(Doubt(reason="", lasting=lasting) if lasting else None)
+            LOGGER.warning("%s tier: refilled%s", self.tier.name, f"; {lasting}" if lasting else "")
+
+    def _show(self, reason: str) -> None:
+        held = self._patiently(self.tier.doubt) or NONE
+        until = held.until | {partition_name(each): at for each, at in self._until.items()}
+        lasting = self._lasting or held.lasting
+        said = f"{reason}; being written again"
+        self._put(Doubt(reason=said, until=until, lasting=lasting))
+
+    def _put(self, doubt: Doubt | None) -> None:
+        self._patiently(lambda: self.tier.set_doubt(doubt))
+        self.watch.stale(self.tier.name, str(doubt) if doubt else None)
+
+
+NONE = Doubt(reason="")
