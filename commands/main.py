@@ -14,6 +14,7 @@ from telemetry.collector import collect_seldom
 from telemetry.screen import show, show_error, show_fault
 
 COMMANDS = {
+    "archive": "commands.archive",
     "bench": "commands.bench",
     "config": "commands.config",
     "deliver": "commands.deliver",

@@ -12,6 +12,7 @@ from broker.topic_ids import TopicIds
 from broker.topic_settings import retention_ms
 from broker.topics import wait_for_topics
 from commands.track import connection_of
+from commands.wiring.archive_audit import ArchiveAudit
 from commands.wiring.dead_letters import RejectedTopic
 from commands.wiring.serving import patience
 from commands.wiring.stopping import stop_on_signals
@@ -74,7 +75,10 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
                 tier.know_topics(topic_ids.of)
                 watch.keeps(retention_ms(connection, ORDERS_EVENTS))
             dead_letters = RejectedTopic(producer)
-            Writer(tier, reader, dead_letters, stop=stop, clock=clock, watch=watch).run()
+            writer = Writer(tier, reader, dead_letters, stop=stop, clock=clock, watch=watch)
+            if isinstance(tier, ParquetTier):
+                writer.audit = ArchiveAudit(tier, connection, watch)
+            writer.run()
     finally:
         watch.close()
         tier.close()

@@ -20,7 +20,7 @@ from storage_tiering.records import Message, decode
 from storage_tiering.refill import Refill
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.tier import EventRecord, OrderRecord, Partition, Tier, WritesLost
-from storage_tiering.writer_ports import DeadLetters, Reader, Unwatched, Watch
+from storage_tiering.writer_ports import Audit, DeadLetters, Reader, Unwatched, Watch, nothing
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 Answer = TypeVar("Answer")
@@ -37,6 +37,7 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
     A wait doubles from what the tier asked for up to `max_wait_s`. The tier expires when stream
     time has come on by `expire_every_ms`; its size is asked for every `measure_every_s`. Without
     anything to write it is asked every `vouch_every_s` whether it still holds what was written.
+    The writer's `audit` is called every `audit_every_s`.
     """
 
     batch_messages: int = 500
@@ -45,6 +46,7 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
     expire_every_ms: int = 1_000
     measure_every_s: float = 60.0
     vouch_every_s: float = 5.0
+    audit_every_s: float = 60.0
 
 
 class Writer:
@@ -75,6 +77,8 @@ class Writer:
         self._expired_through: int | None = None
         self._since_ms: dict[str, int] = {}  # by topic, of what isn't committed
         self._measured_at_s = -math.inf
+        self.audit: Audit = nothing
+        self._audited_at_s = -math.inf
         self._ahead: list[Message] = []  # came while we waited with the batch before it
         self._batch: Sequence[Message] = []
         self._offsets: dict[Partition, int] = {}  # of what was written and isn't committed
@@ -120,6 +124,7 @@ class Writer:
         except WritesLost as lost:
             self.refill.writes_lost(str(lost))
         self._measure()
+        self._audit_now_and_then()
         return len(messages)
 
     def _note(self, message: Message) -> None:
@@ -135,6 +140,14 @@ class Writer:
             self.watch.measured(self.tier.name, self.tier.size_bytes())
         except (Busy, StateError) as error:  # a size is not worth waiting for
             LOGGER.info("%s writer: its size isn't known: %s", self.tier.name, error)
+
+    def _audit_now_and_then(self) -> None:
+        if time.monotonic() - self._audited_at_s >= self.settings.audit_every_s:
+            self._audited_at_s = time.monotonic()
+            try:
+                self.audit()
+            except (Busy, StateError) as error:  # the next one may succeed
+                LOGGER.warning("%s writer: not audited: %s", self.tier.name, error)
 
     def _next_batch(self) -> Sequence[Message]:
         if self._ahead:

@@ -1,10 +1,16 @@
 """What a writer needs of others: where it reads, where it puts what can't be taken, who watches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from storage_tiering.records import Message
 from storage_tiering.tier import Partition
+
+Audit = Callable[[], None]
+
+
+def nothing() -> None:
+    """For tiers that need no audit."""
 
 
 class Reader(Protocol):

@@ -84,7 +84,7 @@ def open_elastic(settings: Settings, *, timeout_s: float = 30.0) -> "ElasticTier
     return elastic.ElasticTier(client, warm.prefix, parse_duration(warm.keep, of="warm.keep"))
 
 
-def open_archive(settings: Settings) -> Tier:
+def open_archive(settings: Settings) -> ParquetTier:
     """A folder of Parquet files, here or on HDFS; nothing is asked of it yet."""
     seal_age_s = parse_duration(settings.archive.seal_after, of="archive.seal_after") / SECOND_MS
     archive = ArchiveSettings(seal_rows=settings.archive.seal_rows, seal_age_s=seal_age_s)

@@ -3,10 +3,12 @@
 import logging
 from typing import Generic
 
+import msgspec
+
 from storage_tiering.archive.chain import Chains
 from storage_tiering.archive.dataset import Dataset, Identity, Record
 from storage_tiering.archive.key_filter import make_filter
-from storage_tiering.archive.manifest import Content, Damage, Manifest
+from storage_tiering.archive.manifest import Content, Damage, Manifest, Span
 from storage_tiering.archive.sealed_segment import columns_of, parquet_bytes
 from storage_tiering.tier import Place
 
@@ -23,14 +25,21 @@ class Unsealed(Generic[Record]):
     """
 
     def __init__(
-        self, dataset: Dataset[Record], chains: Chains, topic: str, partition: int
+        self,
+        dataset: Dataset[Record],
+        chains: Chains,
+        topic: str,
+        partition: int,
+        first_offset: int | None = None,
     ) -> None:
         self.topic = topic
         self.partition = partition
         self._dataset: Dataset[Record] = dataset
         self._chains = chains
         self._rows: dict[Identity, Record] = {}
-        self._first_offset = chains.next_offset(topic, partition)
+        if first_offset is None:
+            first_offset = chains.next_offset(topic, partition)
+        self._first_offset = first_offset
         self._next_offset = self._first_offset
 
     def __len__(self) -> int:
@@ -68,6 +77,14 @@ class Unsealed(Generic[Record]):
                 self._first_offset = self._next_offset
             else:
                 self._go_on_behind_the_winner()
+
+    def sealed_as(self, span: Span, *, lacks_compacted: bool = False) -> tuple[Manifest, bytes]:
+        """The file of the rows for a span that is written again, and its manifest; not sealed."""
+        content = msgspec.structs.replace(
+            self._content(None), next_offset=span.next_offset, lacks_compacted=lacks_compacted
+        )
+        data = parquet_bytes(self._dataset.table(self._sorted()), content)
+        return Manifest.of(content, data), data
 
     def _go_on_behind_the_winner(self) -> None:
         self._first_offset = self._chains.next_offset(self.topic, self.partition)
@@ -121,8 +138,8 @@ class Unsealed(Generic[Record]):
             first_offset=self._first_offset,
             next_offset=self._next_offset,
             rows=len(self._rows),
-            min_key=min(keys),
-            max_key=max(keys),
+            min_key=min(keys, default=""),
+            max_key=max(keys, default=""),
             min_at=least,
             max_at=greatest,
             through=through,

@@ -12,8 +12,9 @@ from storage_tiering.archive.chain import Chains
 from storage_tiering.archive.columns import event_of
 from storage_tiering.archive.dataset import EVENTS, ORDERS
 from storage_tiering.archive.files import ArchiveFiles
-from storage_tiering.archive.manifest import Damage
+from storage_tiering.archive.manifest import Content, Damage
 from storage_tiering.archive.open_segment import Unsealed
+from storage_tiering.archive.repair import ReadSpan, Repair
 from storage_tiering.archive.sealed_segment import columns_of, rows_of
 from storage_tiering.records import DOCUMENT
 from storage_tiering.tier import (
@@ -23,6 +24,7 @@ from storage_tiering.tier import (
     Found,
     OrderRecord,
     Partition,
+    Stale,
     Tier,
     by_time,
 )
@@ -116,18 +118,22 @@ class ParquetTier(Tier):
         """
         key = order_key(tenant, order_id)
         held = [
-            (row["version"], row["document"], partition)
-            for row, partition in self._rows(self.settings.changes_topic, key)
+            (row["version"], row["document"], content.partition, content.first_offset)
+            for row, content in self._rows(self.settings.changes_topic, key)
         ]
         if not held:
+            if lacking := self._lacking():
+                raise Stale(lacking)
             return None
-        _, document, partition = max(held)
+        _, document, partition, first_offset = max(held)
+        stale = self._lacking(partition, first_offset)
         events = [event_of(row) for row, _ in self._rows(self.settings.events_topic, key)]
         by_hash = {event.event_hash: event for event in events}
         return Found(
             document=DOCUMENT.decode(document),
             timeline=by_time(list(by_hash.values())),
-            through=self._sealed_through(partition),
+            through=None if stale else self._sealed_through(partition),
+            stale=stale,
         )
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:
@@ -203,8 +209,28 @@ class ParquetTier(Tier):
         self._orders.clear()
         self._events.clear()
 
-    def _rows(self, topic: str, key: str) -> list[tuple[dict[str, Any], int]]:
-        """The rows of an order and their partitions.
+    def damages(self) -> list[Damage]:
+        """What names and manifests show to be missing or damaged, without reading files."""
+        return [damage for topic in self.topics for damage in self._chains.survey(topic).damages]
+
+    def repair(self, read: ReadSpan) -> Repair:
+        """The repair of this archive by what `read` gives."""
+        return Repair(self._chains, self.settings.changes_topic, read)
+
+    def _lacking(self, partition: int | None = None, behind: int = -1) -> str | None:
+        """Why a later version may be missing: a file was written again from a compacted topic."""
+        for manifest in self._chains.survey(self.settings.changes_topic).manifests:
+            content = manifest.content
+            is_asked = partition is None or content.partition == partition
+            if content.lacks_compacted and is_asked and content.first_offset > behind:
+                return (
+                    f"archive manifest {content.name}: was written again from a compacted topic; "
+                    f"orders that retired since {content.span} may be missing or older"
+                )
+        return None
+
+    def _rows(self, topic: str, key: str) -> list[tuple[dict[str, Any], Content]]:
+        """The rows of an order, with what their files hold.
 
         Raises:
             Damage: of the partition that has the order, or of any where none has it.
@@ -214,12 +240,12 @@ class ParquetTier(Tier):
             if manifest.may_hold(key):
                 raise manifest.file_missing()
         found = [
-            (row, manifest.content.partition)
+            (row, manifest.content)
             for manifest in survey.manifests
             if manifest.may_hold(key)
             for row in rows_of(self._chains.files, manifest, key)
         ]
-        partitions = {partition for _, partition in found}
+        partitions = {content.partition for _, content in found}
         known = {manifest.content.span for manifest in survey.missing}  # they can't hold it
         for hole in survey.holes():
             is_ours = hole.span is None or not partitions or hole.span.partition in partitions

@@ -39,13 +39,15 @@ class Listing:
 class Survey(msgspec.Struct, frozen=True):
     """`manifests` of files that are there, by partition and offset; `missing`: without file.
 
-    `damages` holds everything that names and manifests show, not what is in the files.
+    `damages` holds everything that names and manifests show, not what is in the files. `bounds`:
+    {(topic, partition): where its files and its end marker start}.
     """
 
     manifests: list[Manifest]
     missing: list[Manifest]
     damages: list[Damage]
     unreadable: list[Span]
+    bounds: dict[tuple[str, int], list[int]]
 
     def end_of(self, topic: str, partition: int) -> int:
         """The offset behind the last file; 0 without any.
@@ -69,7 +71,7 @@ def survey_of(listing: Listing, manifests: dict[str, Manifest], damages: list[Da
     """Compare. `damages` are of those whose manifest could not be read."""
     there = [manifest for name, manifest in manifests.items() if name in listing.data]
     missing = [manifest for name, manifest in manifests.items() if name not in listing.data]
-    unreadable = [damage.span for damage in damages if damage.span is not None]
+    unreadable = [d.span for d in damages if d.span is not None and d.kind != "surplus file"]
     spans = [manifest.content.span for manifest in manifests.values()] + unreadable
     by_partition: dict[tuple[str, int], list[Span]] = defaultdict(list)
     for place in listing.ends:
@@ -79,7 +81,11 @@ def survey_of(listing: Listing, manifests: dict[str, Manifest], damages: list[Da
     found = damages + [manifest.file_missing() for manifest in missing]
     for place, chain in sorted(by_partition.items()):
         found += _breaks(place, chain, listing.ends.get(place, 0))
-    return Survey(sorted(there, key=_place), sorted(missing, key=_place), found, unreadable)
+    bounds = {
+        place: [*(span.first_offset for span in chain), listing.ends.get(place, 0)]
+        for place, chain in by_partition.items()
+    }
+    return Survey(sorted(there, key=_place), sorted(missing, key=_place), found, unreadable, bounds)
 
 
 def _place(manifest: Manifest) -> tuple[int, int]:
