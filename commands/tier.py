@@ -1,4 +1,4 @@
-"""`ordertide tier`: what the warm tier's Elasticsearch needs from us, and how it is."""
+"""`ordertide tier`: prepare the warm tier's Elasticsearch, show how tiers are, rebuild one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.stack_progress import size_text
-from commands.wiring.tiers import open_elastic
+from commands.wiring.tiers import TIERS, open_elastic, written_tiers
 from commands.wiring.wording import shown_ms
 from schemas.display import printable
-from schemas.errors import StateError
+from schemas.errors import Busy, SettingsError, StateError
+from schemas.instants import DAY_MS, parse_duration
 from schemas.settings.model import Settings, read_settings
 from schemas.settings.secrets import masked_text
+from storage_tiering import rebuild as rebuilding
+from storage_tiering.archive.parquet import ParquetTier
+from storage_tiering.tier import Tier
 from telemetry.screen import show
 
 if TYPE_CHECKING:
     from storage_tiering.warm.elastic.tier import ElasticTier
+
+PERIOD_MS = 31 * DAY_MS  # a period ends up to a month after its first order
 
 settings_option = click.option(
     "--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)"
@@ -26,11 +32,12 @@ settings_option = click.option(
 
 @click.group("tier")
 def command() -> None:
-    """Prepare or look at the warm tier in Elasticsearch.
+    """Prepare the warm tier in Elasticsearch, look at tiers, or fill one again.
 
     \b
     ordertide tier init --settings ordertide.toml
-    ordertide tier status --settings ordertide.toml
+    ordertide tier status hot warm archive --settings ordertide.toml
+    ordertide tier rebuild warm --settings ordertide.toml
     """
 
 
@@ -48,20 +55,104 @@ def init(path: Path | None) -> None:
 
 
 @command.command("status")
+@click.argument("tiers", nargs=-1, type=click.Choice([*TIERS]))
 @settings_option
-def status(path: Path | None) -> None:
-    """Show the templates, the periods, and how far the tier has been written.
+def status(tiers: tuple[str, ...], path: Path | None) -> None:
+    """Show whether TIERS (the warm one unless named) can be vouched for.
 
-    The exit code is 1 where a writer could not begin.
+    Of Elasticsearch also the templates, the periods, and how far the tier has been written. The
+    exit code is 1 where a writer could not begin, or a tier has lost writes.
+
+    \b
+    ordertide tier status --settings ordertide.toml
+    ordertide tier status hot warm archive --settings ordertide.toml
     """
-    with opened(read_settings(path)) as tier:
+    settings = read_settings(path)
+    is_well = True
+    if settings.warm.url and (not tiers or "warm" in tiers):
+        is_well = show_elastic(settings)
+    for name in tiers or ("warm",):
+        doubt = doubt_of(name, settings)
+        if doubt:
+            is_well = False
+            show(printable(masked_text(f"stale      {name}: {doubt}")))
+        elif tiers or not settings.warm.url:
+            show(f"holds      {name}: all that was written to it")
+    if not is_well:
+        raise SystemExit(1)
+
+
+def show_elastic(settings: Settings) -> bool:
+    """Show templates and periods; whether a writer could begin."""
+    with opened(settings) as tier:
         trouble = template_trouble(tier)
         show(printable(masked_text(f"templates  {trouble or 'as they should be'}")))
         show(f"written    through {shown_ms(tier.progress.through())}")
         for index, documents, size_bytes in tier.searches.measured():
             show(f"{printable(index):<32} {documents:>12,} documents {size_text(size_bytes):>10}")
-    if trouble:
-        raise SystemExit(1)
+    return trouble is None
+
+
+def doubt_of(name: str, settings: Settings) -> str | None:
+    """Why a tier can't be vouched for, or isn't there."""
+    tier = written_tiers(settings, [name]).get(name)
+    if tier is None:
+        return "its folder is not there: nothing was written to it yet"
+    try:
+        doubt = tier.doubt()
+    except Busy as busy:
+        return f"no answer: {busy.reason}"
+    finally:
+        tier.close()
+    return str(doubt) if doubt else None
+
+
+@command.command("rebuild")
+@click.argument("name", metavar="TIER", type=click.Choice(["hot", "warm"]))
+@settings_option
+@click.option("--from-topics", is_flag=True, help="write it all again from the topics")
+def rebuild(name: str, path: Path | None, *, from_topics: bool) -> None:
+    """Fill a TIER again that has lost writes.
+
+    The warm tier gets from the archive what the topics no longer have: orders that have retired,
+    and events before their retention. With --from-topics, and the hot tier always, its writer reads
+    all topics again, at once if it runs. Nothing is deleted; look-ups say that the tier is stale
+    until it is done.
+
+    \b
+    ordertide tier rebuild warm --settings ordertide.toml
+    ordertide tier rebuild warm --from-topics --settings ordertide.toml
+    ordertide tier rebuild hot --settings ordertide.toml
+    """
+    settings = read_settings(path)
+    tier = TIERS[name](settings)
+    try:
+        if from_topics or name == "hot":
+            rebuilding.from_topics(tier)
+            show(f"{name}: its writer ('ordertide write {name}') reads the topics again")
+        else:
+            copy_archive(tier, settings)
+    finally:
+        tier.close()
+
+
+def copy_archive(tier: Tier, settings: Settings) -> None:
+    """Write into the warm tier what the archive has of the time that it keeps."""
+    archive = written_tiers(settings, ["archive"]).get("archive")
+    if not isinstance(archive, ParquetTier):
+        raise SettingsError(
+            f"archive.folder: {settings.archive.folder} is missing, so nothing older than the "
+            "topics is left; --from-topics writes what they have"
+        )
+    try:
+        keep_ms = parse_duration(settings.warm.keep, of="warm.keep") + PERIOD_MS
+        since_ms = (archive.through() or 0) - keep_ms
+        changes, events = rebuilding.from_archive(tier, archive, since_ms)
+    finally:
+        archive.close()
+    show(f"{tier.name}: {changes:,} changes and {events:,} events of the archive were written")
+    doubt = tier.doubt()
+    show(f"stale until {doubt}" if doubt else "it can be vouched for")
 
 
 @contextmanager

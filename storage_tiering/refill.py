@@ -91,6 +91,8 @@ class Refill:
             )
         else:
             self._advance()
+            if doubt is not None and not (doubt.until or doubt.lasting):
+                self._put(None)  # a rebuild was asked for, and nothing has been written yet
 
     def writes_lost(self, reason: str) -> None:
         """Read again what the tier has lost.
@@ -101,6 +103,15 @@ class Refill:
         if not isinstance(self.reader, Rewinds):
             raise StateError(f"{reason}; run 'ordertide tier rebuild {self.tier.name}'")
         self._begin(reason)
+
+    def report(self) -> None:
+        """Say anew whether the tier can be vouched for: a rebuild may have ended a doubt.
+
+        Raises:
+            Busy: the tier gives no answer.
+        """
+        doubt = self.tier.doubt()
+        self.watch.stale(self.tier.name, str(doubt) if doubt else None)
 
     def wrote(self, offsets: Mapping[Partition, int]) -> None:
         """Everything before these offsets was written and noted."""

@@ -138,6 +138,7 @@ class Writer:
         self._measured_at_s = now_s
         try:
             self.watch.measured(self.tier.name, self.tier.size_bytes())
+            self.refill.report()
         except (Busy, StateError) as error:  # a size is not worth waiting for
             LOGGER.info("%s writer: its size isn't known: %s", self.tier.name, error)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from commands.doctor import hdfs as doctor_hdfs
 from commands.doctor.findings import Finding, Visit, ok, problem
 from commands.doctor.http import Site
+from commands.doctor.vouching import doubts
 from commands.wiring.tiers import archive_files, listed
 from schemas.errors import SettingsError
 
@@ -14,6 +15,7 @@ def examine(visit: Visit) -> Iterator[Finding]:
     archive = visit.settings.archive
     if not archive.webhdfs and not archive.namenodes:
         yield ok("place", "a folder on this host: see host")
+        yield from doubts(visit, "archive")
         return
     try:
         archive_files(visit.settings)
@@ -25,3 +27,4 @@ def examine(visit: Visit) -> Iterator[Finding]:
         for address in listed(archive.webhdfs or "")
     ]
     yield from doctor_hdfs.look_at(sites, archive.folder, archive.user)
+    yield from doubts(visit, "archive")

@@ -8,6 +8,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from commands.doctor.clock import clock_finding, now_ms
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.vouching import doubts
 from commands.wiring.tiers import hot_servers
 from schemas.instants import SECOND_MS
 from schemas.settings.model import HotSettings
@@ -51,6 +52,7 @@ def examine(visit: Visit) -> Iterator[Finding]:
         for check in CHECKS:
             yield from check(server)
     servers.close()
+    yield from doubts(visit, "hot")
 
 
 def version(server: Server) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from commands.doctor import elasticsearch as doctor_elasticsearch
 from commands.doctor.findings import Finding, Visit, ok, problem
 from commands.doctor.http import Site, Unanswered
+from commands.doctor.vouching import doubts
 from commands.wiring.tiers import open_elastic
 from schemas.errors import OrdertideError
 
@@ -16,6 +17,7 @@ def examine(visit: Visit) -> Iterator[Finding]:
     warm = visit.settings.warm
     if not warm.url:
         yield ok("place", "a folder on this host: see host")
+        yield from doubts(visit, "warm")
         return
     headers = {"Authorization": f"ApiKey {warm.api_key}"} if warm.api_key else None
     site = Site(
@@ -33,6 +35,7 @@ def examine(visit: Visit) -> Iterator[Finding]:
     major = int(version("elasticsearch").partition(".")[0])
     yield from doctor_elasticsearch.look_at(site, major, warm.prefix)
     yield from templates(visit)
+    yield from doubts(visit, "warm")
 
 
 def with_login(url: str, user: str | None, password: str | None) -> str:

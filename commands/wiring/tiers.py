@@ -1,6 +1,6 @@
 """The three tiers, opened by the settings; hottest first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,7 +136,7 @@ def writer_group(tier: str) -> str:
     return f"ordertide-write-{tier}"
 
 
-def written_tiers(settings: Settings) -> dict[str, Tier]:
+def written_tiers(settings: Settings, names: Iterable[str] = tuple(TIERS)) -> dict[str, Tier]:
     """The tiers for reading. One whose folder was never made is left out: asking makes nothing."""
     folders = {}
     if not settings.warm.url:
@@ -144,7 +144,7 @@ def written_tiers(settings: Settings) -> dict[str, Tier]:
     if not settings.archive.webhdfs:
         folders["archive"] = settings.archive.folder
     return {
-        name: build(settings)
-        for name, build in TIERS.items()
+        name: TIERS[name](settings)
+        for name in names
         if name not in folders or Path(folders[name]).is_dir()
     }

@@ -9,14 +9,14 @@ import msgspec
 from schemas.keys import order_key
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.chain import Chains
-from storage_tiering.archive.columns import event_of
+from storage_tiering.archive.columns import EVENT_COLUMNS, event_of
 from storage_tiering.archive.dataset import EVENTS, ORDERS
 from storage_tiering.archive.files import ArchiveFiles
 from storage_tiering.archive.manifest import Content, Damage
 from storage_tiering.archive.open_segment import Unsealed
 from storage_tiering.archive.repair import ReadSpan, Repair
 from storage_tiering.archive.sealed_segment import columns_of, rows_of
-from storage_tiering.records import DOCUMENT
+from storage_tiering.records import DOCUMENT, event_record
 from storage_tiering.tier import (
     Counts,
     Doubt,
@@ -24,6 +24,7 @@ from storage_tiering.tier import (
     Found,
     OrderRecord,
     Partition,
+    Place,
     Stale,
     Tier,
     by_time,
@@ -216,6 +217,52 @@ class ParquetTier(Tier):
     def repair(self, read: ReadSpan) -> Repair:
         """The repair of this archive by what `read` gives."""
         return Repair(self._chains, self.settings.changes_topic, read)
+
+    def through(self) -> int | None:
+        """The latest instant of stream time (ms) up to which something was sealed."""
+        manifests = self._chains.survey(self.settings.changes_topic).manifests
+        known = [m.content.through for m in manifests if m.content.through is not None]
+        return max(known, default=None)
+
+    def all_orders(self, since_ms: int) -> Iterator[OrderRecord]:
+        """All versions of orders in files whose newest is not older than `since_ms`.
+
+        Raises:
+            Damage: a file is damaged.
+        """
+        topic = self.settings.changes_topic
+        for place, data in self._column(topic, ("document",), since_ms):
+            document = DOCUMENT.decode(data[0])
+            yield OrderRecord(
+                key=order_key(document.tenant, document.order_id),
+                place=place,
+                document=document,
+                version=document.version,
+                data=data[0].encode(),
+            )
+
+    def all_events(self, since_ms: int) -> Iterator[EventRecord]:
+        """All events in files whose newest is not older than `since_ms`.
+
+        Raises:
+            Damage: a file is damaged.
+        """
+        names = tuple(EVENT_COLUMNS.names)
+        for place, values in self._column(self.settings.events_topic, names, since_ms):
+            yield event_record(event_of(dict(zip(names, values, strict=True))), place)
+
+    def _column(
+        self, topic: str, names: Sequence[str], since_ms: int
+    ) -> Iterator[tuple[Place, tuple[Any, ...]]]:
+        survey = self._chains.survey(topic)
+        for hole in survey.holes():
+            raise hole
+        for manifest in survey.manifests:
+            content = manifest.content
+            if content.max_at >= since_ms:
+                place = Place(topic, content.partition, content.first_offset)
+                for values in columns_of(self._chains.files, manifest, names):
+                    yield place, values
 
     def _lacking(self, partition: int | None = None, behind: int = -1) -> str | None:
         """Why a later version may be missing: a file was written again from a compacted topic."""

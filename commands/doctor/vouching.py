@@ -1,0 +1,24 @@
+"""The doctor on a tier's own doubt: whether it has lost writes."""
+
+from collections.abc import Iterator
+
+from commands.doctor.findings import Finding, Visit, warning
+from commands.wiring.tiers import written_tiers
+from schemas.errors import OrdertideError
+
+
+def doubts(visit: Visit, name: str) -> Iterator[Finding]:
+    """A warning where the tier can't be vouched for; that it can't be reached is said elsewhere."""
+    tiers = written_tiers(visit.settings, [name])
+    try:
+        doubt = tiers[name].doubt() if name in tiers else None
+    except OrdertideError:
+        return
+    finally:
+        for tier in tiers.values():
+            tier.close()
+    if doubt is not None:
+        advice = doubt.lasting or "its writer reads the topics again: see that it runs"
+        if name == "archive":
+            advice = "run 'ordertide archive verify --repair'"
+        yield warning("writes", f"the tier has lost writes: {doubt}", advice)

@@ -1,0 +1,51 @@
+"""Rebuilding a tier: from the archive what the topics no longer have, or anew from the topics."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+
+from storage_tiering.archive.parquet import ParquetTier
+from storage_tiering.tier import Doubt, Tier
+
+BATCH_RECORDS = 500
+ASKED_FOR = "a rebuild was asked for; its writer reads the topics again"
+Record = TypeVar("Record")
+
+
+def from_archive(tier: Tier, archive: ParquetTier, since_ms: int) -> tuple[int, int]:
+    """Write what the archive has into a tier; (changes, events).
+
+    Files whose newest record is older than `since_ms` are left out. What the tier has is left
+    alone. Afterwards nothing lasts of its doubt.
+
+    Raises:
+        Busy: the tier or the archive gives no answer; do it all again.
+        Damage: a file of the archive is damaged; nothing more was written, and the doubt stays.
+    """
+    changes = events = 0
+    for orders in batches(archive.all_orders(since_ms)):
+        tier.write_orders(orders)
+        changes += len(orders)
+    for accepted in batches(archive.all_events(since_ms)):
+        tier.write_events(accepted)
+        events += len(accepted)
+    tier.flush(force=True)
+    doubt = tier.doubt()
+    if doubt is not None:
+        tier.set_doubt(msgspec.structs.replace(doubt, lasting="") if doubt.until else None)
+    return changes, events
+
+
+def from_topics(tier: Tier) -> None:
+    """Let the tier's writer read the topics from the beginning, now or when it starts."""
+    tier.forget_progress()
+    tier.set_doubt(Doubt(reason=ASKED_FOR))
+
+
+def batches(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+    """Records in lists of `BATCH_RECORDS`."""
+    left = iter(records)
+    while batch := list(islice(left, BATCH_RECORDS)):
+        yield batch
