@@ -139,7 +139,12 @@ class GroupReader:
             except KafkaException as failed:  # also: its fetcher has not begun yet
                 raise Busy(f"group {self.group}: {partition}: can't go back: {failed}") from failed
             self._next.pop(partition, None)
+            self._passed.pop(partition, None)
         return starts
+
+    def positions(self) -> dict[Partition, int]:
+        """What `commit` would store now: also an end that was passed behind the last message."""
+        return dict(self._next)
 
     def pause(self) -> None:
         """Fetch nothing more, stay a member; `read` gives nothing until `resume`."""

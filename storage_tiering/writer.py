@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event as Flag
 from typing import TypeVar
 
@@ -20,7 +20,15 @@ from storage_tiering.records import Message, decode
 from storage_tiering.refill import Refill
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.tier import EventRecord, OrderRecord, Partition, Tier, WritesLost
-from storage_tiering.writer_ports import Audit, DeadLetters, Reader, Unwatched, Watch, nothing
+from storage_tiering.writer_ports import (
+    Audit,
+    DeadLetters,
+    Reader,
+    Rewinds,
+    Unwatched,
+    Watch,
+    nothing,
+)
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 Answer = TypeVar("Answer")
@@ -231,7 +239,10 @@ class Writer:
         is_durable = self._patiently(lambda: self.tier.flush(force=force))
         if not is_durable or self._ahead:  # what came ahead is read, but not written
             return
-        self._vouch()
+        noted = self._positions()
+        self._vouch(noted)
+        if self._ahead or self._positions() != noted:  # something came while the tier was busy
+            return
         try:
             self.reader.commit()
         except Busy as busy:  # the next round commits more
@@ -241,13 +252,18 @@ class Writer:
             self._offsets = {}
             self.watch.uncommitted(self.tier.name, self._since_ms)
 
-    def _vouch(self) -> None:
+    def _positions(self) -> dict[Partition, int]:
+        """What is to be committed: what was written, and ends behind it that were passed."""
+        passed = self.reader.positions() if isinstance(self.reader, Rewinds) else {}
+        return {**self._offsets, **passed}
+
+    def _vouch(self, offsets: Mapping[Partition, int]) -> None:
         """Note offsets before a commit: a tier that is behind what is committed has lost it."""
         is_due = time.monotonic() - self._vouched_at_s >= self.settings.vouch_every_s
-        if self._offsets or is_due:
-            self._patiently(lambda: self.tier.note(self._offsets))
+        if offsets or is_due:
+            self._patiently(lambda: self.tier.note(offsets))
             self._vouched_at_s = time.monotonic()
-            self.refill.wrote(self._offsets)
+            self.refill.wrote(offsets)
 
     def _drop(self, partitions: Iterable[Partition]) -> None:
         """What was read of these counts for nothing: they are read again."""

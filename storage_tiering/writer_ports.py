@@ -49,6 +49,10 @@ class Rewinds(Protocol):
         """The partitions that came since the last call, with the offset committed for each."""
         ...
 
+    def positions(self) -> Mapping[Partition, int]:
+        """What `commit` would store now; it may lie behind the last message."""
+        ...
+
     def rewind(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, int]:
         """Read those that are still ours again from these offsets on, or from the first one held.
 

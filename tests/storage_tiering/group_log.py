@@ -80,6 +80,9 @@ class GroupLogReader(Reader, Rewinds):
         came, self.came = self.came, {}
         return came
 
+    def positions(self) -> Mapping[Partition, int]:
+        return dict(self.next)
+
     def rewind(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, int]:
         starts = {each: max(at, self.group.first.get(each, 0)) for each, at in offsets.items()}
         self.next |= starts

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.keys import SlotKeys, slot_of
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect, connect_cluster
 from storage_tiering.memory import MemoryTier
-from storage_tiering.tier import Doubt, Found, Stale, Tier
+from storage_tiering.tier import Doubt, Found, Partition, Stale, Tier
 from storage_tiering.warm.elastic.access import connect as connect_elasticsearch
 from storage_tiering.warm.elastic.periods import names_with
 from storage_tiering.warm.elastic.tier import ElasticTier
@@ -211,6 +211,26 @@ def test_nothing_is_read_again_by_a_writer_that_was_stopped(place: Place) -> Non
     run.assert_whole(3)
     assert run.seen.rewinds == 0
     assert len(run.reader.read_offsets) == len(NAMES) * 2 + 2
+
+
+def test_an_end_behind_the_last_message_that_was_committed_is_no_loss(place: Place) -> None:
+    class Passing(GroupLogReader):
+        """Passes the marker of a transaction behind the last message, as Kafka's reader does."""
+
+        def positions(self) -> Mapping[Partition, int]:
+            return {each: at + 1 for each, at in self.next.items()} if self.is_at_end else self.next
+
+    feed = Feed()
+    group = GroupLog(feed.rounds(2))
+    run = Run(place.open, group)
+    run.writer.reader = run.writer.refill.reader = run.reader = Passing(group)
+    run.step_until_done()
+    run.end()
+    group.committed = {each: len(log) + 1 for each, log in group.messages.items()}
+    run.start()
+    run.writer.step()
+    assert run.seen.rewinds == 0
+    run.tier.close()
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
