@@ -77,7 +77,8 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
             dead_letters = RejectedTopic(producer)
             writer = Writer(tier, reader, dead_letters, stop=stop, clock=clock, watch=watch)
             if isinstance(tier, ParquetTier):
-                writer.audit = ArchiveAudit(tier, connection, watch)
+                writer.audit = audit = ArchiveAudit(tier, connection, watch)
+                audit.at_start()
             writer.run()
     finally:
         watch.close()

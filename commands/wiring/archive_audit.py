@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from broker.connect import Connection
 from broker.errors import OffsetLost
 from broker.span import committed_offsets, read_span
+from schemas.errors import Busy
 from schemas.topics import CLOCK_KEY
 from storage_tiering.archive.manifest import REPAIR, Damage, Span
 from storage_tiering.archive.parquet import ParquetTier
@@ -24,6 +25,13 @@ class ArchiveAudit:
         self.watch = watch
         self._repair = tier.repair(span_reader(connection))
         self._logged: set[str] = set()
+
+    def at_start(self) -> None:
+        """Compare before the first file is needed: a damaged last manifest would end the writer."""
+        try:
+            self()
+        except Busy as busy:  # the writer itself waits for a store or a broker that is away
+            LOGGER.warning("archive writer: not audited yet: %s", busy.reason)
 
     def __call__(self) -> None:
         """Compare, repair, and say what is left.

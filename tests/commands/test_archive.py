@@ -188,6 +188,14 @@ def test_what_the_topic_no_longer_has_is_named_and_left(place: Installation) -> 
     assert path.read_bytes() == before
 
 
+def test_a_writer_makes_a_damaged_last_manifest_again_and_goes_on(place: Installation) -> None:
+    right = place.answers()
+    for topic in (ORDERS_CHANGES, ORDERS_EVENTS):
+        flip(place.files(topic)[-1].with_suffix(".json"))
+    place.write_until(lambda: place.verify("--offline").exit_code == 0)
+    assert place.answers() == right
+
+
 def test_a_writer_writes_lost_files_again_by_itself(place: Installation) -> None:
     right = place.answers()
     lost = place.files(ORDERS_CHANGES)[1]
