@@ -137,7 +137,9 @@ class GroupReader:
                 starts[partition] = max(low, offsets[partition])
                 self._client.seek(TopicPartition(*partition, starts[partition]))
             except KafkaException as failed:  # also: its fetcher has not begun yet
-                raise Busy(f"group {self.group}: {partition}: can't go back: {failed}") from failed
+                raise Busy(
+                    f"group {self.group}: {partition}: can't go back: {worded(failed)}"
+                ) from failed
             self._next.pop(partition, None)
             self._passed.pop(partition, None)
         return starts

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from confluent_kafka import KafkaException, TopicPartition
 
 from broker.connect import Connection
-from broker.errors import OffsetLost, missing_topic
+from broker.errors import OffsetLost, missing_topic, worded
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
@@ -62,7 +62,9 @@ def held(fetcher: Fetcher, topic: str, partition: int) -> tuple[int, int]:
             TopicPartition(topic, partition), timeout=ANSWER_TIMEOUT_S
         )
     except KafkaException as error:
-        raise Busy(f"{topic} [{partition}]: the broker gives no offsets: {error}") from error
+        raise Busy(
+            f"{topic} [{partition}]: the broker gives no offsets: {worded(error)}"
+        ) from error
     return low, high
 
 
@@ -83,5 +85,5 @@ def committed_offsets(
         try:
             stored = fetcher.client.committed(partitions, timeout=ANSWER_TIMEOUT_S)
         except KafkaException as error:
-            raise Busy(f"group {group}: the broker gives no offsets: {error}") from error
+            raise Busy(f"group {group}: the broker gives no offsets: {worded(error)}") from error
     return {(each.topic, each.partition): each.offset for each in stored if each.offset >= 0}
