@@ -33,7 +33,8 @@ def read_parquet(path: str) -> Iterator[bytes]:
     """
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        if "event" not in schema.names and ARCHIVE_FOOTER in (schema.metadata or {}):
+        # Of the file, not of its schema: what is added behind the rows is in no Arrow schema.
+        if "event" not in schema.names and ARCHIVE_FOOTER in (file.metadata.metadata or {}):
             return
         check_columns(schema, path)
         is_archived = "event" in schema.names
