@@ -65,7 +65,7 @@ class Stage:
         try:
             yield delivery
         finally:
-            delivery.reader.close()
+            delivery.close()
 
 
 def run_until(is_so: Callable[[], bool], *deliveries: Delivery) -> None:

@@ -25,7 +25,7 @@ def config_of(kafka: Connection, topic: str) -> dict[str, str]:
 def test_a_topic_has_append_time_retention_and_three_replicas_of_which_one_may_be_away(
     kafka: Connection,
 ) -> None:
-    events = TopicSettings(namespace(), timestamp_type="LogAppendTime", keep_ms=3 * DAY_MS)
+    events = TopicSettings(namespace(), keep_ms=3 * DAY_MS)
     assert ensure_topics(kafka, 5, topics=[events]) == [events.name]
     settle(kafka, events)
     config = config_of(kafka, events.name)
@@ -50,9 +50,9 @@ def test_other_settings_of_a_topic_that_exists_are_told_with_the_way_out_and_sta
     kafka: Connection,
 ) -> None:
     name = namespace()
-    ensure_topics(kafka, 1, 1, [TopicSettings(name, keep_ms=DAY_MS)])
+    ensure_topics(kafka, 1, 1, [TopicSettings(name, timestamp_type="CreateTime", keep_ms=DAY_MS)])
     settle(kafka, TopicSettings(name))
-    wanted = TopicSettings(name, timestamp_type="LogAppendTime", keep_ms=2 * DAY_MS)
+    wanted = TopicSettings(name, keep_ms=2 * DAY_MS)
     before = config_of(kafka, name)
     assert ensure_topics(kafka, 1, topics=[wanted]) == []
     findings = {finding.setting: str(finding) for finding in check_topics(kafka, [wanted])}

@@ -109,10 +109,9 @@ def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
 
 def open_ends(kafka: Connection) -> bool:
     """Whether orders.events holds messages of a transaction that is open."""
-    ends = EndOffsets(kafka)
-    with Fetcher(kafka, "any") as fetcher:
+    with EndOffsets(kafka) as ends, Fetcher(kafka, "any") as fetcher:
         held = held_offsets(fetcher, topics.ORDERS_EVENTS)
-    return any(ends.get(topics.ORDERS_EVENTS, n) > high for n, (_, high) in held.items())
+        return any(ends.get(topics.ORDERS_EVENTS, n) > high for n, (_, high) in held.items())
 
 
 def stop_in_a_transaction(kafka: Connection, runs: TrackRuns) -> int:
