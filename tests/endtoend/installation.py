@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -79,6 +80,13 @@ class Installation:
             lines = answer.read().decode().splitlines()
         samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
         return {name.removeprefix("ordertide_"): float(value) for name, value in samples}
+
+    def is_up(self, part: str) -> bool:
+        """Whether a part serves its metrics; before that it may still need its broker to start."""
+        try:
+            return bool(self.metrics(part))
+        except URLError:
+            return False
 
     def feed(self, events: Iterable[Json]) -> None:
         """Write events as any sender would."""

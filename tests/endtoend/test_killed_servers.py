@@ -115,11 +115,12 @@ def kill(installation: Installation, servers: Servers, victim: str) -> None:
 
 
 def revive(installation: Installation, servers: Servers, victim: str) -> None:
-    """Start it again."""
+    """Start it again; only what runs waits for a broker that is away, so it is up in the end."""
     if victim in servers:
         again(servers[victim])
     else:
         installation.start(victim)
+        installation.wait_until(lambda: installation.is_up(victim), f"{victim}'s metrics")
 
 
 def alerts_raised(installation: Installation) -> int:
