@@ -21,6 +21,29 @@ class Acknowledgement(NamedTuple):
     body: bytes
 
 
+class UnreadableScan(NamedTuple):
+    """A scan, or a part of one, that could not be read: its place in the payload, and the reason.
+
+    `is_lost`: no event was made of it; else only a field of its event is missing.
+    """
+
+    place: str
+    error: Rejected
+    is_lost: bool = True
+
+
+class PushContents(NamedTuple):
+    """What a push holds: its events, and what in it has no mapping or could not be read.
+
+    `unmapped` are the places in `events` of those that are SCAN because neither their code nor
+    their text has a mapping.
+    """
+
+    events: list[dict[str, Any]]
+    unmapped: frozenset[int] = frozenset()
+    unreadable: tuple[UnreadableScan, ...] = ()
+
+
 class CarrierConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings that every carrier has; a plug-in adds its own.
 
@@ -66,11 +89,22 @@ class Carrier(ABC):
         Every event passes `schemas.event.decode_event`. `status_code` is a code of the lifecycle;
         `SCAN` where the carrier's own code, kept in `raw_status`, has no mapping. `event_id` is the
         carrier's, else derived from the content of this scan alone, so that a scan has the same id
-        in every push. A push is taken whole or not at all.
+        in every push. A scan that can't be read is left out; `contents` names it.
 
         Raises:
-            Rejected: `invalid_utf8`, `malformed_json`, `invalid_event`, `implausible_time`.
+            Rejected: `invalid_utf8`, `malformed_json`, `invalid_event`, `implausible_time`: neither
+                the push nor any of its scans can be read.
         """
+
+    def contents(self, body: bytes) -> PushContents:
+        """The events of a push, and what in it has no mapping or could not be read.
+
+        A plug-in that can't name these needs no method of its own.
+
+        Raises:
+            Rejected: as `events`.
+        """
+        return PushContents(self.events(body))
 
     @abstractmethod
     def acknowledge(self, error: Rejected | Busy | None) -> Acknowledgement:

@@ -2,90 +2,53 @@
 
 A push is a form with `param` (JSON) and `sign`, the upper-case hex MD5 of param + salt. Nodes come
 newest first, their times have no zone. With the aggregator's paid "advanced states" each node has a
-`statusCode`; without, only Chinese text, from which the phrases below are recognised.
+`statusCode`. Without, its status follows from its Chinese text, else from the node's `status`, else
+for the newest node from the parcel's `state` (tables/kuaidi100.toml).
+
+The source of all scans is the aggregator, whichever carrier it names: it corrects that name
+(`comOld`, `comNew`) and sends the history again, and a scan is to count once. A parcel that went on
+abroad has a second number (`destResult`); its scans are scans of the parcel that we know.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from hashlib import md5
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from dataflows.carriers.carrier import Acknowledgement, Carrier, CarrierConfig
+from dataflows.carriers.carrier import (
+    Acknowledgement,
+    Carrier,
+    CarrierConfig,
+    PushContents,
+    UnreadableScan,
+)
 from dataflows.carriers.datum import to_wgs84
 from dataflows.carriers.reading import checked, decode, form_field, parse_zone, rfc3339, scan_id
+from dataflows.carriers.scans import ScanReader
+from dataflows.carriers.wording import (
+    Wording,
+    canonical_carrier,
+    plain,
+    shipped_phrases,
+    statuses_of,
+    text_of,
+    texts_of,
+)
 from schemas.errors import Busy, Rejected
 
-# The aggregator's states. A three- or four-digit one refines the state of its first digit.
-STATUSES = {
-    "0": "IN_TRANSIT",  # 在途
-    "1001": "IN_TRANSIT",  # 到达派件城市
-    "1002": "IN_TRANSIT",  # 干线
-    "1003": "IN_TRANSIT",  # 转递
-    "1": "COLLECTED",  # 揽收
-    "101": "LABEL_CREATED",  # 已下单
-    "102": "LABEL_CREATED",  # 待揽收
-    "103": "COLLECTED",  # 已揽收
-    "2": "SCAN",  # 疑难: something is wrong, but not what
-    "201": "SCAN",  # 超时未签收
-    "202": "SCAN",  # 超时未更新
-    "203": "DELIVERY_FAILED",  # 拒收
-    "204": "DELIVERY_FAILED",  # 派件异常
-    "205": "READY_FOR_PICKUP",  # 柜或驿站超时未取
-    "206": "DELIVERY_FAILED",  # 无法联系
-    "207": "DELIVERY_FAILED",  # 超区
-    "208": "SCAN",  # 滞留
-    "209": "DAMAGED",  # 破损
-    "210": "SCAN",  # 销单
-    "3": "DELIVERED",  # 签收
-    "301": "DELIVERED",  # 本人签收
-    "302": "DELIVERED",  # 派件异常后签收
-    "303": "DELIVERED",  # 代签
-    "304": "READY_FOR_PICKUP",  # 投柜或站签收: the locker or the shop took it, not the receiver
-    "4": "RETURNED",  # 退签: the sender has it back and signed for it
-    "401": "SCAN",  # 已销单
-    "5": "OUT_FOR_DELIVERY",  # 派件
-    "501": "READY_FOR_PICKUP",  # 投柜或驿站
-    "6": "RETURN_TO_SENDER",  # 退回
-    "7": "IN_TRANSIT",  # 转投
-    "8": "CUSTOMS_HOLD",  # 清关
-    "10": "CUSTOMS_HOLD",  # 待清关
-    "11": "CUSTOMS_HOLD",  # 清关中
-    "12": "CUSTOMS_CLEARED",  # 已清关
-    "13": "CUSTOMS_HOLD",  # 清关异常
-    "14": "DELIVERY_FAILED",  # 拒签: refused by the receiver; the return has states of its own
-}
+SOURCE = "carrier:kuaidi100"
+STATUSES = statuses_of("kuaidi100")
+STATE_TEXTS = texts_of("kuaidi100")
+PHRASES = shipped_phrases()
 
-# For nodes without a code; the first phrase that occurs decides. What says that something did not
-# happen comes before what says that it did. 收件 alone would also be found in 收件人, the receiver.
-PHRASES = (
-    ("已退回", "RETURN_TO_SENDER"),
-    ("正在退回", "RETURN_TO_SENDER"),
-    ("退件", "RETURN_TO_SENDER"),
-    ("拒收", "DELIVERY_FAILED"),
-    ("拒签", "DELIVERY_FAILED"),
-    ("派送失败", "DELIVERY_FAILED"),
-    ("派件异常", "DELIVERY_FAILED"),
-    ("驿站代收", "READY_FOR_PICKUP"),
-    ("柜代收", "READY_FOR_PICKUP"),
-    ("取件码", "READY_FOR_PICKUP"),
-    ("待取件", "READY_FOR_PICKUP"),
-    ("已签收", "DELIVERED"),
-    ("签收人", "DELIVERED"),
-    ("已妥投", "DELIVERED"),
-    ("正在派件", "OUT_FOR_DELIVERY"),
-    ("派件员", "OUT_FOR_DELIVERY"),
-    ("派件中", "OUT_FOR_DELIVERY"),
-    ("派送中", "OUT_FOR_DELIVERY"),
-    ("已收件", "COLLECTED"),
-    ("收件员", "COLLECTED"),
-    ("已揽收", "COLLECTED"),
-    ("已揽件", "COLLECTED"),
-    ("发往", "IN_TRANSIT"),
-    ("已到达", "IN_TRANSIT"),
-)
+MAX_LAT, MAX_LON = 90, 180
+
+# A parcel's state that adds nothing to a node: it is what the aggregator writes by default.
+DEFAULT_STATES = frozenset({"IN_TRANSIT", "SCAN"})
 
 
 class Kuaidi100Config(CarrierConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,22 +60,27 @@ class Kuaidi100Config(CarrierConfig, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A scan. `areaCenter` is `lon,lat` of the district's centre in GCJ-02."""
+    """A scan. `areaCenter` is `lon,lat` of the district's centre in GCJ-02.
 
-    time: str
-    context: str
-    ftime: str | None = None
-    statusCode: str | int | None = None  # noqa: N815 - the aggregator's name
-    areaName: str | None = None  # noqa: N815 - the aggregator's name
-    areaCenter: str | None = None  # noqa: N815 - the aggregator's name
+    Fields may have any type: a field that is odd costs itself only, or the node if it is needed.
+    """
+
+    time: Any = None
+    context: Any = None
+    ftime: Any = None
+    status: Any = None
+    statusCode: Any = None  # noqa: N815 - the aggregator's name
+    areaName: Any = None  # noqa: N815 - the aggregator's name
+    areaCenter: Any = None  # noqa: N815 - the aggregator's name
 
 
 class Parcel(msgspec.Struct, frozen=True):
     """A parcel's history; `com` is the carrier's code, e.g. `shentong`."""
 
-    nu: str
-    com: str
-    data: list[Node] | None = None
+    nu: Any = None
+    com: Any = None
+    state: Any = None
+    data: list[msgspec.Raw] | None = None
 
 
 class Push(msgspec.Struct, frozen=True):
@@ -123,6 +91,25 @@ class Push(msgspec.Struct, frozen=True):
 
 
 PUSH = msgspec.json.Decoder(Push)
+NODE = msgspec.json.Decoder(Node)
+
+
+class Leg(NamedTuple):
+    """A parcel's history as read: the number that we know the parcel by, and another one abroad."""
+
+    waybill: str
+    carrier: str
+    state: str
+    abroad: str | None = None
+
+
+class Scan(NamedTuple):
+    """A node of a history, not yet decoded, and its place in the payload."""
+
+    place: str
+    leg: Leg
+    raw: bytes
+    is_newest: bool
 
 
 class Kuaidi100(Carrier):
@@ -135,7 +122,7 @@ class Kuaidi100(Carrier):
         self.salt = config.salt
         self.zone = parse_zone(config.zone, of="carriers.kuaidi100.zone")
         self.statuses = {**STATUSES, **config.statuses}
-        self.phrases = (*config.phrases.items(), *PHRASES)
+        self.wording = Wording(config.phrases)
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
         try:
@@ -149,36 +136,91 @@ class Kuaidi100(Carrier):
             raise Rejected("bad_signature", "sign is not the MD5 of param and the configured salt")
 
     def events(self, body: bytes) -> list[dict[str, Any]]:
-        param = form_field(body, "param")
-        if param is None:
-            raise Rejected("invalid_event", "the form has no field param")
-        push = decode(PUSH, param.encode())
-        parcels = [parcel for parcel in (push.lastResult, push.destResult) if parcel]
-        return [self.event(parcel, node) for parcel in parcels for node in parcel.data or []]
+        return self.contents(body).events
 
-    def event(self, parcel: Parcel, node: Node) -> dict[str, Any]:
-        """The event of a scan. Its text can name people, so it is personal."""
-        raw = None if node.statusCode is None else str(node.statusCode)
-        time = node.ftime or node.time
-        return checked(
-            {
-                "event_id": scan_id(parcel.com, parcel.nu, time, node.context),
-                "status_code": self.status_of(raw, node.context),
-                "raw_status": raw,
-                "timestamp": rfc3339(time, self.zone),
-                "source": f"carrier:{parcel.com}",
-                "carrier": parcel.com,
-                "waybill": parcel.nu,
-                "location": location_of(node),
-                "personal": {"text": node.context},
-            }
-        )
+    def contents(self, body: bytes) -> PushContents:
+        push = decode(PUSH, param_of(body))
+        reader = ScanReader()
+        for place, parcel, leg in legs(push):
+            for number, raw in enumerate(parcel.data or []):
+                scan = Scan(f"{place}.data[{number}]", leg, bytes(raw), is_newest=number == 0)
+                reader.read(scan.place, partial(self.read_node, reader, scan))
+        return reader.contents()
+
+    def read_node(self, reader: ScanReader, scan: Scan) -> None:
+        """Add the event of a scan to `reader`. Its text can name people, so it is personal.
+
+        Raises:
+            Rejected: it can't be read.
+        """
+        node, leg = decode(NODE, scan.raw), scan.leg
+        text, code = text_of(node.context), text_of(node.statusCode)
+        state_text = text_of(node.status)
+        if not isinstance(node.context, str) and not code and not state_text:
+            raise Rejected("invalid_event", "context: is no text, and there is no code")
+        time, timestamp = self.time_of(node)
+        status = self.status_of_node(code, text, state_text)
+        told_by = [text]
+        if status is None and scan.is_newest and not code:
+            status = self.status_of_state(leg.state)
+            # The same scan counts once more when the parcel's state says what it was.
+            told_by += ["state", leg.state] if status else []
+        event = {
+            "event_id": scan_id(leg.abroad or leg.waybill, time, *told_by),
+            "status_code": status or "SCAN",
+            "raw_status": code or state_text or (leg.state if len(told_by) > 1 else None),
+            "timestamp": timestamp,
+            "source": SOURCE,
+            "carrier": leg.carrier or None,
+            "waybill": leg.waybill,
+            "references": {"waybill_abroad": leg.abroad} if leg.abroad else None,
+            "location": self.location(reader, scan.place, node),
+            "personal": {"text": text} if text else None,
+        }
+        reader.add(checked(event), is_mapped=status is not None)
+
+    def time_of(self, node: Node) -> tuple[str, str]:
+        """(the time as sent, as RFC 3339) of a node.
+
+        Raises:
+            Rejected: neither of its times is a date and a time of day.
+        """
+        times = [sent for sent in (text_of(node.ftime), text_of(node.time)) if sent]
+        for sent in times[:-1]:
+            try:
+                return sent, rfc3339(sent, self.zone)
+            except Rejected:
+                continue  # the other one may be whole; its fault is raised if it isn't
+        sent = times[-1] if times else ""
+        return sent, rfc3339(sent, self.zone)
+
+    def location(self, reader: ScanReader, place: str, node: Node) -> dict[str, Any] | None:
+        """The district of a scan; the name alone where its centre can't be read."""
+        try:
+            return location_of(node)
+        except Rejected as error:
+            reader.note(UnreadableScan(place, error, is_lost=False))
+            name = text_of(node.areaName)
+            return {"name": name} if name else None
 
     def status_of(self, raw: str | None, text: str) -> str:
         """The lifecycle's status for a code, or for a text where there is no code."""
-        if raw:
-            return self.statuses.get(raw, "SCAN")
-        return next((status for phrase, status in self.phrases if phrase in text), "SCAN")
+        return self.status_of_node(raw or "", text, "") or "SCAN"
+
+    def status_of_node(self, code: str, text: str, state_text: str) -> str | None:
+        """The status by the code; without one by the text, else by the node's own status text."""
+        if code:
+            return self.statuses.get(code)
+        by_text = self.wording.status_of(text)
+        if by_text is not None or not state_text:
+            return by_text
+        by_state = self.statuses.get(state_text) or STATE_TEXTS.get(plain(state_text))
+        return by_state or self.wording.status_of(state_text)
+
+    def status_of_state(self, state: str) -> str | None:
+        """The status of a parcel's state, unless that is the default one."""
+        status = self.statuses.get(state) or STATE_TEXTS.get(plain(state))
+        return None if status in DEFAULT_STATES else status
 
     def acknowledge(self, error: Rejected | Busy | None) -> Acknowledgement:
         headers = {"content-type": "application/json; charset=utf-8"}
@@ -189,6 +231,38 @@ class Kuaidi100(Carrier):
         status = 503 if isinstance(error, Busy) else 400
         answer = {"result": False, "returnCode": str(status), "message": error.reason}
         return Acknowledgement(status, headers, msgspec.json.encode(answer))
+
+
+def param_of(body: bytes) -> bytes:
+    """The JSON of a push: the form's `param`, or the body itself where that is JSON.
+
+    Raises:
+        Rejected: `invalid_utf8`, or `invalid_event`: there is none.
+    """
+    if body.lstrip().startswith(b"{"):
+        return body
+    param = form_field(body, "param")
+    if param is None:
+        raise Rejected("invalid_event", "the form has no field param")
+    return param.encode()
+
+
+def legs(push: Push) -> Iterator[tuple[str, Parcel, Leg]]:
+    """(place, history, what all of its scans share) of the histories of a push."""
+    home = push.lastResult
+    number = text_of(home.nu) if home else ""
+    if home:
+        yield "lastResult", home, leg_of(home, number)
+    if push.destResult:
+        second = text_of(push.destResult.nu)
+        abroad = second if number and second not in {"", number} else None
+        yield "destResult", push.destResult, leg_of(push.destResult, number or second, abroad)
+
+
+def leg_of(parcel: Parcel, waybill: str, abroad: str | None = None) -> Leg:
+    """A history's number, carrier and state."""
+    carrier = canonical_carrier(text_of(parcel.com))
+    return Leg(waybill, carrier, text_of(parcel.state), abroad)
 
 
 def signature(param: str, salt: str) -> str:
@@ -202,13 +276,16 @@ def location_of(node: Node) -> dict[str, Any] | None:
     Raises:
         Rejected: `invalid_event`: areaCenter isn't `lon,lat`.
     """
-    if not node.areaCenter:
-        return {"name": node.areaName} if node.areaName else None
+    name, center = text_of(node.areaName), text_of(node.areaCenter)
+    if not center:
+        return {"name": name} if name else None
+    reason = f"areaCenter: {center[:40]!r} is not lon,lat"
     try:
-        lon, lat = (float(part) for part in node.areaCenter.split(","))
+        lon, lat = (float(part) for part in center.split(","))
         lat, lon = to_wgs84(lat, lon)
     except ValueError as error:
-        reason = f"areaCenter: {node.areaCenter[:40]!r} is not lon,lat"
         raise Rejected("invalid_event", reason) from error
-    place = {"name": node.areaName, "lat": round(lat, 6), "lon": round(lon, 6), "datum": "GCJ02"}
-    return {field: value for field, value in place.items() if value is not None}
+    if not (abs(lat) <= MAX_LAT and abs(lon) <= MAX_LON):
+        raise Rejected("invalid_event", reason)
+    place = {"lat": round(lat, 6), "lon": round(lon, 6), "datum": "GCJ02"}
+    return {"name": name, **place} if name else place

@@ -12,6 +12,8 @@ from schemas.errors import Rejected, SettingsError
 from schemas.event import decode_event, explain
 from schemas.keys import content_id
 
+# `2016-4-26 20:36:01`, `2016/04/26 20:36`: as some carriers write what ISO 8601 writes with zeros.
+LOOSE_TIME = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[T ]+(\d{1,2}):(\d{2})(?::(\d{2}))?")
 OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
 MAX_FORM_FIELDS = 32
 
@@ -72,7 +74,7 @@ def rfc3339(text: str, zone: tzinfo) -> str:
         Rejected: `invalid_event`: no date with a time of day.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(in_iso_8601(text))
     except ValueError as error:
         raise Rejected("invalid_event", f"time: {text[:40]!r} is no date and time") from error
     if ":" not in text:
@@ -83,6 +85,15 @@ def rfc3339(text: str, zone: tzinfo) -> str:
         return moment.astimezone(UTC).isoformat()
     except OverflowError as error:
         raise Rejected("implausible_time", f"time: {text!r} is outside the calendar") from error
+
+
+def in_iso_8601(text: str) -> str:
+    """A time without leading zeros, or with slashes, as ISO 8601 writes it; others as they are."""
+    found = LOOSE_TIME.fullmatch(text.strip())
+    if not found:
+        return text
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
 
 
 def scan_id(*parts: str) -> str:

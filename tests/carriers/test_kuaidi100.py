@@ -43,8 +43,8 @@ def test_the_sto_history_is_read_from_its_words(carrier: Kuaidi100) -> None:
         "OUT_FOR_DELIVERY",
         "DELIVERED",
     ]
-    assert {(event.source, event.waybill) for event in events} == {
-        ("carrier:shentong", "227213779832")
+    assert {(event.source, event.carrier, event.waybill) for event in events} == {
+        ("carrier:kuaidi100", "sto", "227213779832")
     }
 
 
@@ -73,12 +73,19 @@ def test_a_district_is_converted_to_wgs_84_and_marked(carrier: Kuaidi100) -> Non
     assert (place.lat, place.lon) == (34.274687, 109.059572)
 
 
-@pytest.mark.parametrize("center", ["109.06", "x,y", "nan,34.2", "inf,34.2", "109,34,1", "9,91"])
-def test_a_center_that_is_no_point_is_rejected(carrier: Kuaidi100, center: str) -> None:
+@pytest.mark.parametrize(
+    "center", ["109.06", "x,y", "nan,34.2", "inf,34.2", "109,34,1", "9,91", "0", "400,10"]
+)
+def test_a_center_that_is_no_point_costs_only_itself(carrier: Kuaidi100, center: str) -> None:
     data = json.loads(JD.read_text("utf-8"))
+    whole = carrier.events(kuaidi100_push(json.dumps(data), "salt")[1])
     data["lastResult"]["data"][3]["areaCenter"] = center
-    with pytest.raises(Rejected, match=r"^invalid_event: "):
-        pushed(carrier, json.dumps(data))
+    contents = carrier.contents(kuaidi100_push(json.dumps(data), "salt")[1])
+    whole[3]["location"] = {"name": "陕西,西安市,灞桥区"}
+    assert contents.events == whole
+    (noted,) = contents.unreadable
+    assert (noted.place, noted.is_lost) == ("lastResult.data[3]", False)
+    assert noted.error.reason.startswith("areaCenter: ")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +129,8 @@ def test_a_push_without_a_history_gives_no_events(carrier: Kuaidi100) -> None:
 def test_the_history_abroad_counts_as_well(carrier: Kuaidi100) -> None:
     history = json.loads(JD.read_text("utf-8"))["lastResult"]
     events = pushed(carrier, json.dumps({"destResult": history | {"com": "fedex"}}))
-    assert {event.source for event in events} == {"carrier:fedex"}
+    assert {event.carrier for event in events} == {"fedex"}
+    assert {event.waybill for event in events} == {history["nu"]}
     assert len(events) == 5
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dataflows.carriers.carrier import Carrier
 from dataflows.carriers.installed import installed_carriers, open_carrier
+from dataflows.carriers.wording import canonical_carrier
 from dataflows.definition_files import read_lifecycle
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, decode_event
@@ -115,7 +116,8 @@ def test_every_event_is_one_that_the_engine_takes(carrier: Carrier, sample: Samp
         assert len(events) == len(sample.nodes(payload))
         for event in events:
             assert event.status_code in CODES
-            assert event.source == f"carrier:{event.carrier}"
+            assert event.source == f"carrier:{carrier.name}"
+            assert event.carrier == canonical_carrier(event.carrier or "")
             assert event.waybill
             assert event.order_id is None
 
@@ -210,7 +212,9 @@ def test_malformed_json_is_rejected(carrier: Carrier, sample: Sample, payload: s
 @pytest.mark.parametrize(
     "time", ["", "yesterday", "2016-01-04", "20160104", "2016-13-04 20:16:42", "9" * 5_000]
 )
-def test_a_scan_without_a_time_is_rejected(carrier: Carrier, sample: Sample, time: str) -> None:
+def test_a_push_of_one_scan_without_a_time_is_rejected(
+    carrier: Carrier, sample: Sample, time: str
+) -> None:
     payload = sample.payloads()[0]
     node = sample.nodes(payload)[0] | {"time": time, "ftime": None, "acceptTime": time}
     with pytest.raises(Rejected, match="time: ") as rejected:
@@ -220,13 +224,53 @@ def test_a_scan_without_a_time_is_rejected(carrier: Carrier, sample: Sample, tim
 
 
 @pytest.mark.parametrize("time", ["0001-01-01 00:00:00", "9999-12-31T23:59:59-23:59"])
-def test_a_scan_from_a_broken_clock_is_rejected(
+def test_a_push_whose_only_scan_is_from_a_broken_clock_is_rejected(
     carrier: Carrier, sample: Sample, time: str
 ) -> None:
     payload = sample.payloads()[0]
     node = sample.nodes(payload)[0] | {"time": time, "ftime": None, "acceptTime": time}
     with pytest.raises(Rejected, match=r"^implausible_time: "):
         carrier.events(sample.body(sample.with_nodes(payload, [node])))
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["", None, "0000-00-00 00:00:00", "0000-00-00", "2016-01-04", "2016-02-30 01:00:00", 5, {}],
+)
+def test_a_scan_without_a_time_is_noted_and_the_others_count(
+    carrier: Carrier, sample: Sample, time: object
+) -> None:
+    payload = sample.payloads()[0]
+    nodes = sample.nodes(payload)
+    odd = [nodes[0] | {"time": time, "ftime": time, "acceptTime": time}]
+    mixed = sample.with_nodes(payload, [nodes[0], *odd, *nodes[1:]])
+    contents = carrier.contents(sample.body(mixed))
+    assert contents.events == carrier.events(sample.body(payload))
+    (unreadable,) = contents.unreadable
+    assert unreadable.is_lost
+    assert "[1]" in unreadable.place
+    assert "time: " in unreadable.error.reason
+
+
+@pytest.mark.parametrize("node", [None, 7, "text", [], {}, {"mailno": None}])
+def test_a_scan_that_is_none_is_noted_and_the_others_count(
+    carrier: Carrier, sample: Sample, node: object
+) -> None:
+    payload = sample.payloads()[0]
+    nodes = sample.nodes(payload)
+    mixed = sample.with_nodes(payload, [*nodes, node])
+    contents = carrier.contents(sample.body(mixed))
+    assert contents.events == carrier.events(sample.body(payload))
+    assert [one.is_lost for one in contents.unreadable] == [True]
+
+
+def test_scans_without_a_mapping_are_named(carrier: Carrier, sample: Sample) -> None:
+    payload = sample.payloads()[0]
+    nodes = sample.nodes(payload)
+    assert carrier.contents(sample.body(payload)).unmapped == frozenset()
+    mixed = [nodes[0], nodes[1] | {"statusCode": "777", "opCode": "777"}]
+    contents = carrier.contents(sample.body(sample.with_nodes(payload, mixed)))
+    assert contents.unmapped == {1}
 
 
 def takes_or_rejects(carrier: Carrier, body: bytes) -> None:
