@@ -152,7 +152,7 @@ class Decoder:
         fact = self.intake.fact(event, event.order_id or "", raw, arrival_at, origin)
         if event.order_id is None:
             return Decoded(None, question(event, fact), [])
-        return Decoded(fact, None, registrations(event, arrival_at))
+        return Decoded(fact, None, registrations(event, fact.at, arrival_at))
 
     def original(self, data: bytes, headers: Headers) -> bytes | None:
         """Rejected bytes, personal data sealed; None if they can't be, and so aren't to be kept.

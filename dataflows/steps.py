@@ -11,7 +11,7 @@ from bytewax.operators import StatefulBatchLogic
 from dataflows.core.lifecycle import Lifecycle, NumberRules
 from dataflows.core.output import Output
 from dataflows.core.reevaluation import reevaluate
-from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
+from dataflows.core.resolve import Answers, ResolverSnapshot, resolver_of
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import SetAsides
@@ -91,7 +91,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         self.step = Step(RESOLVE, store, slots, resume)
         self.batches = 0  # since the run began; each brings one piece for every shard
         self.watch = watch
-        self.resolver = Resolver(rules.forget_after_ms, rules.max_orders)
+        self.resolver = resolver_of(rules)
         self.resolver.restore(map(decode_resolver, self.step.blobs))
         self.step.blobs = []
         watch.restored(self.resolver.waiting_count)

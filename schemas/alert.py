@@ -35,6 +35,7 @@ class AlertTransition(msgspec.Struct, frozen=True, kw_only=True):
     state: AlertState
     at: str
     because: Because
+    flapping: bool = False
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,9 @@ def alert_id(key: str, rule: str, anchor: int, subject: str = "") -> str:
     return content_id("alert", key, rule, f"{anchor:016x}", subject)
 
 
-def action_id(key: str, rule: str, anchor: int, kind: str, subject: str = "") -> str:
-    """Id of the action `kind`, the idempotency key its receivers get."""
-    return content_id("action", key, rule, f"{anchor:016x}", kind, subject)
+def action_id(key: str, rule: str, anchor: int, kind: str) -> str:
+    """Id of the action `kind`, the idempotency key its receivers get.
+
+    Without the parcel: one that turns out to be another by its name asks for nothing twice.
+    """
+    return content_id("action", key, rule, f"{anchor:016x}", kind)

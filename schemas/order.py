@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from schemas.alert import Because, Severity
-from schemas.event import Location, Scalar
+from schemas.event import Destination, Location, Scalar
 
 Lane = Literal["normal", "warning", "overdue"]
 
@@ -18,6 +18,7 @@ class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     opened_at: str
     because: Because
+    flapping: bool = False  # opened for the third time within 14 days: no action is asked for
 
 
 class ArmedDeadline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,6 +35,8 @@ class ShipmentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     shipment: str
     status: str | None = None
+    direction: Literal["forward", "return"] = "forward"
+    ended_at: str | None = None  # since when it counts no more
     updated_at: str | None = None
     carrier: str | None = None
     location: Location | None = None
@@ -68,6 +71,8 @@ class OrderDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fal
     customer_id: str | None
     supplier_id: str | None
     carrier: str | None
+    parcels_expected: int | None = None
+    destination: Destination | None = None
     open_alerts: list[OpenAlert]
     deadlines: list[ArmedDeadline]
     warm_period: str

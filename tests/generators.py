@@ -40,6 +40,7 @@ COMMON_CODES = (
     *("PAID", "SCAN", "SHIPPED", "DELIVERED", "COLLECTED", "IN_TRANSIT", "LABEL_CREATED"),
     *("OUT_FOR_DELIVERY", "READY_FOR_PICKUP", "CUSTOMS_HOLD", "CUSTOMS_CLEARED"),
     *("PENDING_PAYMENT", "ALLOCATED", "CANCELLED", "COMPLETED", "RETURN_REQUESTED"),
+    *("RETURN_TO_SENDER", "RETURNING", "LOST", "REFUNDED", "VOIDED", "NOTE", "DELIVERED"),
 )
 JOURNEYS = (
     *(["PAID"], ["PENDING_PAYMENT"], ["PENDING_PAYMENT", "PAID"], ["PAID", "SHIPPED"]),
@@ -47,11 +48,26 @@ JOURNEYS = (
     *(["PAID", "IN_TRANSIT", "OUT_FOR_DELIVERY"], ["PAID", "READY_FOR_PICKUP"]),
     *(["PAID", "SHIPPED", "DELIVERED"], ["PAID", "DELIVERED", "RETURN_REQUESTED"]),
     *(["PAID", "CANCELLED"], ["SHIPPED"], ["SCAN"]),
+    *(["PAID", "COLLECTED", "RETURN_TO_SENDER", "DELIVERED"], ["PAID", "CANCELLED", "PAID"]),
+    *(["PAID", "COLLECTED", "LOST", "REFUNDED"], ["PAID", "REFUNDED", "COLLECTED", "DELIVERED"]),
+    *(["PAID", "COLLECTED", "CANCELLED", "DELIVERED"], ["PAID", "LABEL_CREATED", "VOIDED"]),
+    *(["PAID", "DELIVERED", "RETURN_REQUESTED", "COMPLETED"], ["PAID", "DELIVERED", "PAID"]),
+    *(["PAID", "SHIPPED", "SCAN", "SCAN", "SCAN", "SCAN"],),
 )
-SOURCES = ("shop", "shop", "carrier:sf", "carrier:sf", "rule:carrier_silent", "action:survey")
+SOURCES = (
+    *("shop", "shop", "shop", "carrier:sf", "carrier:sf", "carrier:sf"),
+    *("rule:carrier_silent", "action:survey", "note:desk", "eta:model"),
+)
 PARCELS: tuple[Json, ...] = (
     *({}, {}, {"shipment": "A"}, {"shipment": "A"}, {"shipment": "B"}),
-    *({"waybill": "A"}, {"waybill": "B", "shipment": "A"}, {"waybill": "N/A"}),
+    *({"waybill": "A"}, {"waybill": "B", "shipment": "A"}, {"waybill": "a-"}, {"shipment": "b "}),
+    *({"waybill": "B"}, {"waybill": "C"}, {"waybill": "C", "shipment": "B"}, {"shipment": "A-"}),
+    *({"waybill": "N/A"},),
+)
+# The number by which the resolver gave an event to its order: this key is of the tests.
+VIAS: tuple[Json, ...] = (
+    *({"via": ["waybill", "A"], "waybill": "A"}, {"via": ["waybill", "B"], "waybill": "B"}),
+    *({"via": ["erp", "so-1 "]}, {"via": ["waybill", "C"], "waybill": "C"}),
 )
 
 
@@ -73,7 +89,10 @@ def codes() -> st.SearchStrategy[str]:
 @cache
 def references() -> st.SearchStrategy[Json]:
     """Numbers of the order elsewhere; waybills announce parcels."""
-    numbers: tuple[Json, ...] = ({"erp": "SO-1"}, {"waybill": "A"}, {"waybill": ["A", "B"]})
+    numbers: tuple[Json, ...] = (
+        *({"erp": "SO-1"}, {"waybill": "A"}, {"waybill": ["A", "B"]}, {"waybill": "C"}),
+        *({"return_waybill": "B"}, {"waybill": "A", "return_waybill": "C"}, {"erp": "so-1"}),
+    )
     placeholders: tuple[Json, ...] = ({"erp": "N/A", "waybill": ["-", "A"]}, {"waybill": " none "})
     return st.sampled_from(numbers + placeholders)
 
@@ -92,7 +111,8 @@ def attributes() -> st.SearchStrategy[Json]:
 def deadlines() -> st.SearchStrategy[str]:
     """`promised_at` or `ship_by`: an instant, or a bare date."""
     written = instants().map(format_instant)
-    return st.one_of(written, written, st.sampled_from(("2018-01-02", "2018-01-04")))
+    days = ("2018-01-02", "2018-01-04", "withdrawn", "2018-01-03T00:00:00+08:00")
+    return st.one_of(written, written, st.sampled_from(days))
 
 
 @cache
@@ -107,6 +127,8 @@ def extras() -> st.SearchStrategy[Json]:
         instants().map(lambda at: {"planned": {"SHIPPED": format_instant(at)}}),
         st.sampled_from(({"carrier": "sf"}, {"carrier": "sto"}, {"customer_id": "c1"})),
         st.sampled_from(({"operator": "Li"}, {"zone": "Asia/Shanghai"})),
+        st.sampled_from(({"replaces": "A"}, {"replaces": "B"}, {"parcels_expected": 2})),
+        st.sampled_from(({"parcels_expected": 1}, {"references": {"waybill": ["A", "B", "C"]}})),
     )
     few = st.lists(one, max_size=2).map(merged)
     return st.one_of(st.just({}), few)
@@ -143,6 +165,10 @@ def facts(draw: st.DrawFn, palette: Palette, code: str | None = None) -> Json:
         **draw(st.sampled_from(PARCELS)),
         **draw(extras()),
     }
+    if draw(SELDOM):
+        event = {"source": "carrier:sf", **event, **draw(st.sampled_from(VIAS))}
+    if draw(RARELY):
+        event |= {"timestamp": "1970-01-01T00:00:00Z", "recorded_at": format_instant(arrival_at)}
     if draw(RARELY):
         event["kind"] = "command"
     return event
@@ -242,7 +268,7 @@ def clock_steps(draw: st.DrawFn, events: Events, max_steps: int = 6) -> list[int
     beside that. Values before the first arrival occur too.
     """
     arrivals = [arrival_of(event) for event in events]
-    times = [parse_instant(event["timestamp"]) for event in events]
+    times = [max(START_AT, parse_instant(event["timestamp"])) for event in events]
     starts = st.sampled_from(sorted({*arrivals, *times}))
     parts = st.tuples(starts, st.sampled_from(DURATIONS_MS), st.sampled_from(BESIDE_MS))
     steps = draw(st.lists(parts.map(sum), max_size=max_steps))

@@ -23,7 +23,9 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 # Longer with a reason: path, or path:function → why it is one piece.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "dataflows/core/resolve.py": "one class, which moves into Rust as a whole",
+}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 # A name that says where code lies and not what it does collects whatever lies around.

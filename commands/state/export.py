@@ -133,7 +133,7 @@ def stored_orders(
 
 def document_of(stored: Stored, desk: Desk) -> OrderDocument:
     """The order as orders.changes shows it."""
-    return document(opened(stored.key, stored.data, desk.table), desk)
+    return document(opened(stored.key, stored.data), desk)
 
 
 def packed(stored: Stored) -> dict[str, object]:

@@ -6,13 +6,13 @@ import msgspec
 
 from dataflows.core.fold import refold
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import ENTRY_BYTES, UNFOLDED, Order, pack, unpack
+from dataflows.core.packing import ENTRY_BYTES, Order, pack, unpack
 from dataflows.state.local.frame import WAY_OUT
 from schemas.errors import StateError
 
 FOLDED = (
     "status", "flags", "latest", "created_at", "promised_at", "ship_by", "derived", "firsts",
-    "shipments",
+    "course", "parcels", "parcel_of",
 )  # fmt: skip
 REEVALUATE = f"{WAY_OUT}; if the code was changed since, report it with this order's packed export"
 
@@ -41,8 +41,6 @@ def misfolded(order: Order, data: bytes, table: Lifecycle) -> str | None:
     except IndexError as error:
         return f"its history can't be folded, {error}; {WAY_OUT}"
     before = unpack(order.key, data)
-    if before.flags & UNFOLDED:  # from a format that folded less
-        before.flags, before.firsts = before.flags & ~UNFOLDED, order.firsts
     if pack(order) == pack(before):
         return None
     names = [name for name in FOLDED if plain(before, name) != plain(order, name)]
@@ -52,6 +50,4 @@ def misfolded(order: Order, data: bytes, table: Lifecycle) -> str | None:
 def plain(order: Order, name: str) -> object:
     """A field in a form that can be compared."""
     value = getattr(order, name)
-    if name == "shipments":
-        return [(each.name, each.status, each.updated_at) for each in value]
-    return value
+    return msgspec.to_builtins(value)

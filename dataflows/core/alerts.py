@@ -7,9 +7,17 @@ the order's `done`, so that it happens once.
 from typing import NamedTuple
 
 from dataflows.core.anchors import ANY_SHIPMENT
-from dataflows.core.deadlines import NEVER, Want, wanted
+from dataflows.core.deadlines import NEVER, Want, still_applies, wanted
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import EMBRYO, MISSED, NO_ENTRY, OpenEntry, Order
+from dataflows.core.packing import (
+    EMBRYO,
+    FLAPPING,
+    HISTORY_FULL,
+    MISSED,
+    NO_ENTRY,
+    OpenEntry,
+    Order,
+)
 from dataflows.core.rules import Act, Rule, Rules
 from dataflows.core.symbols import Symbols
 from schemas.instants import DAY_MS
@@ -21,6 +29,8 @@ RULE_BITS = 0x3FFF
 UNVERSIONED = frozenset({"action", "fault"})  # what leaves the order's document as it was
 EMBRYO_RETIRES_AFTER_MS = 30 * DAY_MS  # what never became an order doesn't stay in memory
 NO_SHIPMENT = 255  # ANY_SHIPMENT as a byte
+FLAPPING_MS = 14 * DAY_MS
+FLAPPING_OPENINGS = 3  # the third opening within that time flaps
 
 
 class Transition(NamedTuple):
@@ -41,6 +51,16 @@ class Transition(NamedTuple):
     due_at: int
     act: Act | None = None
     reason: str = ""
+    is_flapping: bool = False
+
+
+class Held:
+    """Open alerts: those that flap by rule and parcel, the others with their anchor, too."""
+
+    def __init__(self, alerts: list[OpenEntry]) -> None:
+        """Sort `alerts` by what finds them again."""
+        self.flapping = {(a[0], a[2]): a for a in alerts if a[1] & FLAPPING}
+        self.others = {(a[0], a[2], a[3]): a for a in alerts if not a[1] & FLAPPING}
 
 
 class Desk:
@@ -62,7 +82,7 @@ class Desk:
         `floor` is the arrival since which the order has been as it is. 0 as the second value says
         that the order has retired.
         """
-        retires_at = self.retires_at(order)
+        retires_at = max(self.retires_at(order), floor)
         said, next_at = self.decide(order, min(limit, retires_at), floor)
         if retires_at > limit:
             return said, min(next_at, retires_at)
@@ -73,10 +93,13 @@ class Desk:
 
     def retires_at(self, order: Order) -> int:
         """When the order leaves memory if nothing more is heard of it."""
+        if order.flags & HISTORY_FULL:
+            return NEVER
+        latest_at = order.latest_arrival_of(self.table.is_note)
         if order.flags & EMBRYO:
-            return order.latest_arrival_at + EMBRYO_RETIRES_AFTER_MS
+            return latest_at + EMBRYO_RETIRES_AFTER_MS
         after_ms = self.table.retire_after_ms[order.status]
-        return order.latest_arrival_at + after_ms if after_ms else NEVER
+        return latest_at + after_ms if after_ms else NEVER
 
     def decide(self, order: Order, limit: int, floor: int) -> tuple[list[Transition], int]:
         """Open, escalate and resolve by what is due at `limit`."""
@@ -84,19 +107,63 @@ class Desk:
         said = self.faults(order, floor) if order.faults else []
         if not wants and not order.alerts:
             return said, next_at
-        open_before = {(alert[0], alert[2], alert[3]): alert for alert in order.alerts}
+        held = Held(order.alerts)
         still: list[OpenEntry] = []
-        for want in wants:
-            anchor = want.rule.deadlines[want.deadline].anchor.entry(order, want.shipment)
-            name = (self.numbers[want.rule.id], want.shipment & 0xFF, anchor)
-            alert = self.keep(order, want, name, open_before.pop(name, None), limit, floor, said)
+        # Of several parcels with one anchor the first that is due asks for the action.
+        for want in sorted(wants, key=lambda want: want.due_at):
+            alert = self.wanted(order, want, held, limit, floor, said)
             if alert:
                 still.append(alert)
-        said += [self.resolved(order, alert, floor) for alert in open_before.values()]
+        for alert in held.flapping.values():
+            next_at = min(next_at, self.calm(order, alert, limit, floor, said, still))
+        said += [self.resolved(order, alert, floor) for alert in held.others.values()]
         order.alerts = still
         said.sort(key=lambda transition: transition.at)
         order.version += sum(transition.what not in UNVERSIONED for transition in said)
         return said, next_at
+
+    def wanted(
+        self,
+        order: Order,
+        want: Want,
+        held: Held,
+        limit: int,
+        floor: int,
+        said: list[Transition],
+    ) -> OpenEntry | None:
+        """Keep or open the alert that a rule wants; the entry to store."""
+        number, shipment = self.numbers[want.rule.id], want.shipment & 0xFF
+        flapping = held.flapping.pop((number, shipment), None)
+        if flapping is not None:
+            ended_at = flapping[5] + FLAPPING_MS
+            if not flapping[5] or max(want.due_at, floor) <= ended_at:
+                return self.keep(order, want, flapping[3], (*flapping[:5], 0), limit, floor, said)
+            said.append(self.resolved(order, flapping, ended_at))
+        anchor = want.rule.deadlines[want.deadline].anchor.entry(order, want.shipment)
+        alert = held.others.pop((number, shipment, anchor), None)
+        return self.keep(order, want, anchor, alert, limit, floor, said)
+
+    def calm(
+        self,
+        order: Order,
+        alert: OpenEntry,
+        limit: int,
+        floor: int,
+        said: list[Transition],
+        still: list[OpenEntry],
+    ) -> int:
+        """Keep a flapping alert that is not wanted now, or end it; when to look at it again."""
+        rule = self.rules.by_id.get(self.symbols.names[alert[0]])
+        if rule is None or not still_applies(order, rule, alert[2]):
+            said.append(self.resolved(order, alert, floor))
+            return NEVER
+        last_wanted_at = alert[5] or floor
+        ends_at = last_wanted_at + FLAPPING_MS
+        if ends_at <= limit:
+            said.append(self.resolved(order, alert, ends_at))
+            return NEVER
+        still.append((*alert[:5], last_wanted_at))
+        return ends_at
 
     def faults(self, order: Order, at: int) -> list[Transition]:
         """The conditions that could not be evaluated of the order as it is since `at`.
@@ -130,34 +197,58 @@ class Desk:
         self,
         order: Order,
         want: Want,
-        name: tuple[int, int, int],
+        anchor: int,
         alert: OpenEntry | None,
         limit: int,
         floor: int,
         said: list[Transition],
     ) -> OpenEntry | None:
         """Open the alert if it isn't, escalate it if that is due; the entry to store."""
-        number, shipment, anchor = name
         rule = want.rule
+        number, shipment = self.numbers[rule.id], want.shipment & 0xFF
         if alert is None:
             if self.is_stale(order, want, anchor):
                 self.miss(order, want, (number | MISSED_BIT, shipment, anchor), floor, said)
                 return None
-            at = max(want.due_at, floor)
-            if rule.level:
-                said.append(said_of("opened", want, anchor, rule.level, at))
-            self.act(order, want, (number, shipment, anchor), rule.action, at, said)
-            alert = (number, rule.level | want.deadline << 4, shipment, anchor, at)
-        level = alert[1] & 0xF
+            alert = self.opened(order, want, anchor, floor, said)
+        level, flapping = alert[1] & 0xF, alert[1] & FLAPPING
         if level == 1 and want.escalated_at <= limit:
             level = 2
             at = max(want.escalated_at, floor)
-            said.append(said_of("escalated", want, anchor, level, at))
-            escalated = (number | ESCALATED_BIT, shipment, anchor)
-            self.act(order, want, escalated, rule.escalated_action, at, said)
-        return (
-            (number, level | want.deadline << 4, shipment, anchor, alert[4]) if rule.level else None
-        )
+            said.append(said_of("escalated", want, anchor, level, at, is_flapping=bool(flapping)))
+            if not flapping:
+                escalated = (number | ESCALATED_BIT, NO_SHIPMENT, anchor)
+                self.act(order, want, escalated, rule.escalated_action, at, said)
+        if not rule.level:
+            return None
+        return (number, level | want.deadline << 4 | flapping, shipment, anchor, alert[4], 0)
+
+    def opened(
+        self, order: Order, want: Want, anchor: int, floor: int, said: list[Transition]
+    ) -> OpenEntry:
+        """Open an alert, or only act where the rule has no severity."""
+        rule = want.rule
+        number, shipment = self.numbers[rule.id], want.shipment & 0xFF
+        at = max(want.due_at, floor)
+        is_flapping = bool(rule.level) and self.is_third(order, number, shipment, at)
+        if rule.level:
+            said.append(said_of("opened", want, anchor, rule.level, at, is_flapping=is_flapping))
+        if not is_flapping:
+            self.act(order, want, (number, NO_SHIPMENT, anchor), rule.action, at, said)
+        packed = rule.level | want.deadline << 4 | FLAPPING * is_flapping
+        return (number, packed, shipment, anchor, at, 0)
+
+    @staticmethod
+    def is_third(order: Order, number: int, shipment: int, at: int) -> bool:
+        """Whether two others of a rule and parcel opened less than 14 days before; notes this."""
+        others = [opening for opening in order.openings if opening[:2] != (number, shipment)]
+        recent = [
+            opening
+            for opening in order.openings
+            if opening[:2] == (number, shipment) and at - opening[2] < FLAPPING_MS
+        ]
+        order.openings = [*others, *recent[1 - FLAPPING_OPENINGS :], (number, shipment, at)]
+        return len(recent) >= FLAPPING_OPENINGS - 1
 
     def is_stale(self, order: Order, want: Want, anchor: int) -> bool:
         """Whether the deadline was long past already when its anchor arrived."""
@@ -200,11 +291,22 @@ class Desk:
 
     def resolved(self, order: Order, alert: OpenEntry, at: int) -> Transition:
         """The resolution of an alert; its rule may have gone from the rules meanwhile."""
-        number, packed, shipment, anchor, opened_at = alert
+        number, packed, shipment, anchor, opened_at, _ = alert
+        deadline = packed >> 4 & 0xFF
         rule = self.rules.by_id.get(self.symbols.names[number]) or gone(self.symbols.names[number])
         subject = ANY_SHIPMENT if shipment == NO_SHIPMENT else shipment
-        due_at = self.due_of(order, rule, packed >> 4, anchor, opened_at)
-        return Transition("resolved", rule, packed & 0xF, subject, anchor, packed >> 4, at, due_at)
+        due_at = self.due_of(order, rule, deadline, anchor, opened_at)
+        return Transition(
+            "resolved",
+            rule,
+            packed & 0xF,
+            subject,
+            anchor,
+            deadline,
+            at,
+            due_at,
+            is_flapping=bool(packed & FLAPPING),
+        )
 
     @staticmethod
     def due_of(order: Order, rule: Rule, deadline: int, anchor: int, opened_at: int) -> int:
@@ -212,15 +314,33 @@ class Desk:
         if rule.on_condition or deadline >= len(rule.deadlines):
             return opened_at
         taken = rule.deadlines[deadline]
-        return taken.anchor.at_entry(order, anchor) + taken.offset_ms
+        return taken.due_at(max(0, taken.anchor.at_entry(order, anchor)))
 
 
 def said_of(
-    what: str, want: Want, anchor: int, level: int, at: int, act: Act | None = None
+    what: str,
+    want: Want,
+    anchor: int,
+    level: int,
+    at: int,
+    act: Act | None = None,
+    *,
+    is_flapping: bool = False,
 ) -> Transition:
     """A transition of what a rule wants."""
     due_at = want.escalated_at if what == "escalated" else want.due_at
-    return Transition(what, want.rule, level, want.shipment, anchor, want.deadline, at, due_at, act)
+    return Transition(
+        what,
+        want.rule,
+        level,
+        want.shipment,
+        anchor,
+        want.deadline,
+        at,
+        due_at,
+        act,
+        is_flapping=is_flapping,
+    )
 
 
 def gone(rule_id: str) -> Rule:

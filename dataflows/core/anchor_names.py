@@ -2,6 +2,8 @@
 
 from dataflows.core.anchors import (
     Anchor,
+    Announced,
+    Behind,
     Created,
     Field,
     LastUpdate,
@@ -13,7 +15,9 @@ from dataflows.core.lifecycle import Lifecycle
 from schemas.errors import SettingsError
 
 
-def parse_anchor(text: str, table: Lifecycle) -> Anchor:
+def parse_anchor(  # noqa: PLR0911 - one line a kind
+    text: str, table: Lifecycle
+) -> Anchor:
     """The anchor that a rule names.
 
     Raises:
@@ -28,9 +32,13 @@ def parse_anchor(text: str, table: Lifecycle) -> Anchor:
     if kind == "status_since" and not codes:
         return StatusSince(table)
     if kind in {"promised_at", "ship_by"} and not codes:
-        return Field(kind)
+        return Field(kind, table)
     if kind == "planned" and len(codes) == 1:
-        return Planned(codes[0])
+        return Planned(codes[0], table)
+    if kind == "announced" and len(codes) == 1 and codes[0] in table.index:
+        return Announced(codes[0], table)
+    if names.startswith("after ") and {kind, names[6:].strip()} <= table.index.keys():
+        return Behind(text, kind, names[6:].strip(), table)
     unknown = [code for code in codes if code not in table.index]
     if kind == "milestone" and codes and not unknown:
         return Milestone(text, codes, table)
@@ -39,6 +47,7 @@ def parse_anchor(text: str, table: Lifecycle) -> Anchor:
         raise SettingsError(message)
     message = (
         f"anchor: {text!r} is none of created, last_update, promised_at, ship_by, condition, "
-        "status_since, milestone STATUS[, STATUS], planned STATUS"
+        "status_since, milestone STATUS[, STATUS], planned STATUS, announced STATUS, "
+        "STATUS after STATUS"
     )
     raise SettingsError(message)

@@ -6,17 +6,16 @@ is asked only when something is due.
 
 from typing import Protocol
 
-from dataflows.core.fold import Entry, walk
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import (
     FROM_ENGINE,
-    HAS_CORRECTIONS,
     HAS_ENGINE,
     NO_ENTRY,
-    REFUSED,
     Order,
 )
+from dataflows.core.parcels import is_parcels
 from dataflows.core.stays import stays
+from dataflows.core.walk import Entry, walk
 
 ANY_SHIPMENT = -1
 
@@ -55,63 +54,41 @@ class Milestone(EntryAnchor):
         self.name = name
         self.table = table
         self.statuses = frozenset(table.index[code] for code in codes)
-        self.has_both = any(table.of_both[status] for status in self.statuses)
 
     def at(self, order: Order, shipment: int) -> int:
-        """Time of the earliest."""
-        if order.flags & HAS_ENGINE:
-            return self.found(order, shipment)[0]
-        if shipment != ANY_SHIPMENT and self.has_both:
-            return self.at_parcel(order, shipment)
-        earliest = 0
-        for status in self.statuses:
-            entry = order.firsts.get(status)
-            if entry is None:
-                continue
-            word = order.word(entry)
-            if shipment != ANY_SHIPMENT and word >> 6 & 0xFF != shipment:
-                return self.at_parcel(order, shipment)
-            if not earliest or word >> 22 < earliest:
-                earliest = word >> 22
-        return earliest
+        """Time of the first; where the engine or other parcels have none, the order's first."""
+        firsts = order.firsts
+        if self.statuses.isdisjoint(firsts) and not (self.has_both() and shipment != ANY_SHIPMENT):
+            return 0
+        if not order.flags & HAS_ENGINE:
+            if shipment == ANY_SHIPMENT:
+                return min(order.at(firsts[s]) for s in self.statuses if s in firsts)
+            if len(order.parcels) == 1 and not self.has_both():
+                return min(order.at(firsts[s]) for s in self.statuses if s in firsts)
+        return self.found(order, shipment)[0]
 
-    def at_parcel(self, order: Order, shipment: int) -> int:
-        """Time of the earliest, where the first of a status may be another parcel's."""
-        if order.flags & HAS_CORRECTIONS:
-            return self.found(order, shipment)[0]
-        names = order.shipments
-        times = [
-            word >> 22
-            for word in order.words()[::3]
-            if (status := word >> 14 & 0xFF) in self.statuses
-            and not word & REFUSED
-            and self.counts(status, word >> 6 & 0xFF, names[word >> 6 & 0xFF].name, shipment)
-        ]
-        times += [order.at(entry) for status, entry in order.derived if status in self.statuses]
-        return min(times, default=0)
+    def has_both(self) -> bool:
+        """Whether one of the statuses is of orders and of parcels."""
+        return any(self.table.of_both[status] for status in self.statuses)
 
-    def counts(self, status: int, number: int, name: str, shipment: int) -> bool:
-        """Whether an entry with this status, of this parcel, counts for `shipment`."""
-        if not self.table.of_shipment[status]:
-            return True
-        if not name and self.table.of_order[status]:
+    def counts(self, order: Order, entry: Entry, shipment: int) -> bool:
+        """Whether an entry with one of the statuses counts for `shipment`."""
+        number = order.parcel_of[entry.name]
+        if not is_parcels(self.table, entry.status, order.parcels[number]):
             return True
         if shipment != ANY_SHIPMENT:
             return number == shipment
         # A parcel's DELIVERED is not the order's: that one is derived from the last parcel.
-        return not self.table.of_order[status]
+        return not self.table.of_both[entry.status]
 
     def found(self, order: Order, shipment: int) -> tuple[int, int]:
         """(time, number) of the first entry of the walk that counts or moved the order.
 
         (0, NO_ENTRY) if there is none.
         """
-        names = order.shipments
         moves = {entry for status, entry in order.derived if status in self.statuses}
-        for entry in walk(order):
-            counts = entry.status in self.statuses and self.counts(
-                entry.status, entry.shipment, names[entry.shipment].name, shipment
-            )
+        for entry in walk(order, self.table):
+            counts = entry.status in self.statuses and self.counts(order, entry, shipment)
             if (counts or entry.number in moves) and not entry.marks & FROM_ENGINE:
                 return entry.at, entry.number
         return 0, NO_ENTRY
@@ -119,6 +96,65 @@ class Milestone(EntryAnchor):
     def entry(self, order: Order, shipment: int) -> int:
         """The first in the walk."""
         return self.found(order, shipment)[1]
+
+
+class Announced(EntryAnchor):
+    """The later of a milestone of the order and the announcement of a parcel that goes forward."""
+
+    def __init__(self, code: str, table: Lifecycle) -> None:
+        """The announcement, but not before `code`."""
+        self.name = f"announced {code}"
+        self.table = table
+        self.milestone = Milestone(code, [code], table)
+
+    def at(self, order: Order, shipment: int) -> int:
+        """The time of the later one."""
+        entry = self.entry(order, shipment)
+        return order.at(entry) if entry != NO_ENTRY else 0
+
+    def entry(self, order: Order, shipment: int) -> int:
+        """The later one in the walk."""
+        if shipment == ANY_SHIPMENT:
+            return NO_ENTRY
+        parcel = order.parcels[shipment]
+        if parcel.goes_back or parcel.announced == NO_ENTRY:
+            return NO_ENTRY
+        shipped = self.milestone.entry(order, ANY_SHIPMENT)
+        if shipped == NO_ENTRY:
+            return NO_ENTRY
+        meant = {shipped, parcel.announced}
+        later = next(e for e in reversed(walk(order, self.table)) if e.number in meant)
+        is_ours = any(
+            e.number == parcel.announced and e.marks & FROM_ENGINE for e in walk(order, self.table)
+        )
+        return NO_ENTRY if is_ours else later.number
+
+
+class Behind(EntryAnchor):
+    """The first entry with a status behind the one that brought the order to its present one."""
+
+    def __init__(self, name: str, code: str, present: str, table: Lifecycle) -> None:
+        """`code` behind the move to `present`."""
+        self.name = name
+        self.table = table
+        self.status = table.index[code]
+        self.present = table.index[present]
+
+    def at(self, order: Order, shipment: int) -> int:
+        """The time of that entry."""
+        entry = self.entry(order, shipment)
+        return order.at(entry) if entry != NO_ENTRY else 0
+
+    def entry(self, order: Order, shipment: int) -> int:
+        """The first in the walk."""
+        if order.status != self.present or self.status not in order.firsts:
+            return NO_ENTRY
+        brought, is_behind = order.course.status_entry, False
+        for entry in walk(order, self.table):
+            if is_behind and entry.status == self.status and not entry.marks & FROM_ENGINE:
+                return entry.number
+            is_behind |= entry.number == brought
+        return NO_ENTRY
 
 
 class Created(EntryAnchor):
@@ -130,23 +166,11 @@ class Created(EntryAnchor):
         """The creation as `table` has it."""
         self.table = table
 
-    def creating(self, order: Order) -> list[int]:
-        """The creating entries that arrived first, as the history has them."""
-        words, creates = order.words(), self.table.creates
-        found: list[int] = []
-        arrived_at = 0
-        for i in range(0, len(words), 3):
-            if found and words[i + 1] >> 22 != arrived_at:
-                break
-            if creates[words[i] >> 14 & 0xFF] and not words[i] & REFUSED:
-                arrived_at = words[i + 1] >> 22
-                found.append(i // 3)
-        return found
-
     def found(self, order: Order) -> list[Entry]:
         """The creating entries of the walk that didn't come from the engine itself."""
+        creates = self.table.creates
         return [
-            e for e in walk(order) if self.table.creates[e.status] and not e.marks & FROM_ENGINE
+            e for e in walk(order, self.table) if creates[e.status] and not e.marks & FROM_ENGINE
         ]
 
     def at(self, order: Order, shipment: int) -> int:
@@ -158,10 +182,6 @@ class Created(EntryAnchor):
 
     def entry(self, order: Order, shipment: int) -> int:
         """The creating entry that arrived first: a late, earlier one creates nothing again."""
-        if not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
-            creating = self.creating(order)
-            if len(creating) == 1:
-                return creating[0]
         found = self.found(order)
         return min(found, key=lambda each: each.arrival_at).number if found else NO_ENTRY
 
@@ -182,8 +202,8 @@ class LastUpdate(EntryAnchor):
     def at(self, order: Order, shipment: int) -> int:
         """`updated_at` of the parcel, or the latest of all."""
         if shipment != ANY_SHIPMENT:
-            return order.shipments[shipment].updated_at
-        return max((parcel.updated_at for parcel in order.shipments), default=0)
+            return order.parcels[shipment].updated_at
+        return max((parcel.updated_at for parcel in order.parcels), default=0)
 
     def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that was one."""
@@ -195,7 +215,7 @@ def last_update(order: Order, table: Lifecycle, at: int, shipment: int) -> Entry
     """The last logistics entry of the walk at `at` (of the parcel, where one is asked for)."""
     found = [
         entry
-        for entry in walk(order)
+        for entry in walk(order, table)
         if entry.at == at
         and table.logistics[entry.status]
         and not entry.marks & FROM_ENGINE
@@ -206,9 +226,10 @@ def last_update(order: Order, table: Lifecycle, at: int, shipment: int) -> Entry
 
 def belongs(order: Order, table: Lifecycle, entry: Entry, shipment: int) -> bool:
     """Whether an entry speaks for the parcel; the order's own speak for the unnamed one."""
-    if table.of_shipment[entry.status]:
-        return entry.shipment == shipment
-    return not order.shipments[shipment].name
+    number = order.parcel_of[entry.name]
+    if is_parcels(table, entry.status, order.parcels[number]):
+        return number == shipment
+    return not order.parcels[shipment].name
 
 
 class Field:
@@ -216,20 +237,21 @@ class Field:
 
     promised = True
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, table: Lifecycle) -> None:
         """The field `name` of the order."""
         self.name = name
+        self.table = table
 
     def at(self, order: Order, shipment: int) -> int:
         """The field in ms."""
         if order.flags & HAS_ENGINE:
-            found = last_carrying(order, self.name)
-            return self.at_entry(order, found) if found != NO_ENTRY else 0
+            found = last_carrying(order, self.table, self.name)
+            return max(0, self.at_entry(order, found)) if found != NO_ENTRY else 0
         return int(getattr(order, self.name))
 
     def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that carries the field."""
-        return last_carrying(order, self.name)
+        return last_carrying(order, self.table, self.name)
 
     def at_entry(self, order: Order, entry: int) -> int:
         """What this entry promised."""
@@ -241,10 +263,11 @@ class Planned:
 
     promised = False
 
-    def __init__(self, milestone: str) -> None:
+    def __init__(self, milestone: str, table: Lifecycle) -> None:
         """The plan for `milestone`."""
         self.name = f"planned {milestone}"
         self.milestone = milestone
+        self.table = table
 
     def at(self, order: Order, shipment: int) -> int:
         """The planned time."""
@@ -253,14 +276,14 @@ class Planned:
 
     def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that plans this milestone."""
-        return last_carrying(order, "planned", self.milestone)
+        return last_carrying(order, self.table, "planned", self.milestone)
 
     def at_entry(self, order: Order, entry: int) -> int:
         """What this entry planned."""
         return int(order.extras[entry]["planned"][self.milestone])
 
 
-def last_carrying(order: Order, field: str, name: str | None = None) -> int:
+def last_carrying(order: Order, table: Lifecycle, field: str, name: str | None = None) -> int:
     """The last entry of the walk, not the engine's own, that carries `field` (with `name`).
 
     NO_ENTRY if there is none.
@@ -272,11 +295,10 @@ def last_carrying(order: Order, field: str, name: str | None = None) -> int:
     }
     if not having:
         return NO_ENTRY
-    if len(order.extras) == 1 and not order.flags & (HAS_CORRECTIONS | HAS_ENGINE):
-        only = having.pop()
-        return NO_ENTRY if order.word(only) & REFUSED else only
     carrying = (
-        e.number for e in reversed(walk(order)) if e.number in having and not e.marks & FROM_ENGINE
+        e.number
+        for e in reversed(walk(order, table))
+        if e.number in having and not e.marks & FROM_ENGINE
     )
     return next(carrying, NO_ENTRY)
 
@@ -292,8 +314,8 @@ class StatusSince(EntryAnchor):
 
     def at(self, order: Order, shipment: int) -> int:
         """When the parcel came into its status; the engine's own moves don't count."""
-        stay = stays(order, self.table, shipment)[-1]
-        return 0 if stay.marks & FROM_ENGINE else stay.began_at
+        found = stays(order, self.table, shipment)
+        return found[-1].began_at if found and not found[-1].marks & FROM_ENGINE else 0
 
     def entry(self, order: Order, shipment: int) -> int:
         """The entry that brought it there."""

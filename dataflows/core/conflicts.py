@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 from dataflows.core.fact import Fact
-from dataflows.core.order_limits import LOST, hash_of
-from dataflows.core.packing import Order
+from dataflows.core.order_limits import hash_of
+from dataflows.core.packing import LOST, NO_ENTRY, NO_FIELDS, SENT_AT, Order
+from schemas.numbers import as_number, as_waybill
 
 
 class Duplicates(Protocol):
@@ -47,12 +48,18 @@ def content_hash(fact: Fact) -> int:
 
 def same(one: Fact, other: Fact) -> bool:
     """Whether two facts say the same of everything that the order keeps."""
-    return (one.at, one.status, one.shipment, one.fields) == (
-        other.at,
-        other.status,
-        other.shipment,
-        other.fields,
-    )
+    return said_by(one) == said_by(other)
+
+
+def said_by(fact: Fact) -> tuple[Any, ...]:
+    """What a fact says: the time as sent, the status, the parcel's name, the order's fields."""
+    sent_at = fact.at if fact.sent_at is None else fact.sent_at
+    return sent_at, fact.status, sent_name(fact), fact.fields or {}
+
+
+def sent_name(fact: Fact) -> str:
+    """The parcel's name as sent, in its normal form."""
+    return as_waybill(fact.waybill) if fact.waybill else as_number(fact.shipment)
 
 
 def winners(group: list[Fact], out: Duplicates) -> Iterable[Fact]:
@@ -82,12 +89,13 @@ def winners(group: list[Fact], out: Duplicates) -> Iterable[Fact]:
 def conflicts(order: Order, fact: Fact) -> bool:
     """Whether a duplicate contradicts the entry that the order holds."""
     entry = order.find(fact.hash)
-    first = order.word(entry)
-    held = (first >> 22, first >> 14 & 0xFF, order.shipments[first >> 6 & 0xFF].name)
-    if held != (fact.at, fact.status, fact.shipment):
+    if entry == NO_ENTRY:
+        return False  # a ping that was thinned out: nothing is kept to compare with
+    first, extras = order.word(entry), order.extras.get(entry, {})
+    sent_at, status, name, fields = said_by(fact)
+    held = (extras.get(SENT_AT, first >> 22), first >> 14 & 0xFF)
+    if (*held, order.sent_name(first >> 6 & 0xFF)) != (sent_at, status, name):
         return True
-    extras = order.extras.get(entry, {})
     if LOST in extras:
         return bool(extras[LOST] != hash_of(fact.fields))
-    fields = {name: value for name, value in extras.items() if name != "corrects"}
-    return fields != (fact.fields or {})
+    return bool(fields != {key: value for key, value in extras.items() if key not in NO_FIELDS})

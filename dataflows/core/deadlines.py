@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.fields import attributes_of, fields_of
-from dataflows.core.lifecycle import NO_STATUS, UNSEEN, Lifecycle
-from dataflows.core.packing import EMBRYO, Order
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.packing import EMBRYO, NO_ENTRY, Order, Parcel
 from dataflows.core.rules import Deadline, Rule, Rules
+from dataflows.core.side import side_of
 from dataflows.core.stays import stays
 from schemas.keys import split_order_key
 
@@ -17,7 +18,8 @@ class Term(NamedTuple):
     """What a rule counts from at present, for the order or a parcel; instants in ms.
 
     `deadline` is the index of the anchor taken. A condition is due since it became true: `due_at`
-    is 0 then.
+    is 0 then. `escalated_at` is when a warning becomes overdue, NEVER without an escalation (of a
+    condition: how long after).
     """
 
     rule: Rule
@@ -25,6 +27,7 @@ class Term(NamedTuple):
     deadline: int
     anchor_at: int
     due_at: int
+    escalated_at: int
 
 
 class Want(NamedTuple):
@@ -57,7 +60,9 @@ def wanted(
         if due_at > limit:
             next_at = min(next_at, due_at)
             continue
-        escalated_at = NEVER if rule.escalation_ms is None else due_at + rule.escalate_after_ms
+        escalated_at = term.escalated_at
+        if rule.on_condition and escalated_at != NEVER:
+            escalated_at += floor
         wants.append(Want(rule, term.shipment, term.deadline, term.anchor_at, due_at, escalated_at))
         if limit < escalated_at < next_at:
             next_at = escalated_at
@@ -82,21 +87,34 @@ def looked_up(order: Order, rules: Rules, table: Lifecycle) -> list[Term]:
         if (term := term_of(order, rule, table, ANY_SHIPMENT))
     ]
     by_parcel = rules.of_shipment[order.status]
-    for number, status in subjects(order):
-        for rule in by_parcel[status]:
-            if term := term_of(order, rule, table, number):
+    for number, parcel in subjects(order):
+        for rule in by_parcel[parcel.status]:
+            if rule.looks_at(goes_back=parcel.goes_back) and (
+                term := term_of(order, rule, table, number)
+            ):
                 found.append(term)  # noqa: PERF401 - a list for each parcel costs more
     return found
 
 
-def subjects(order: Order) -> list[tuple[int, int]]:
-    """(number, status) of the parcels that rules look at: the named ones, else the unnamed one."""
-    named: list[tuple[int, int]] = []
-    unnamed: list[tuple[int, int]] = []
-    for number, parcel in enumerate(order.shipments):
-        if parcel.status != UNSEEN:
-            (named if parcel.name else unnamed).append((number, parcel.status))
-    return named or unnamed
+def subjects(order: Order) -> list[tuple[int, Parcel]]:
+    """The parcels, by number, that rules look at: the named ones, else the unnamed; none ended."""
+    known = [(number, parcel) for number, parcel in enumerate(order.parcels) if parcel.is_known]
+    named = [one for one in known if one[1].name]
+    return [one for one in named or known if one[1].counts]
+
+
+def still_applies(order: Order, rule: Rule, number: int) -> bool:
+    """Whether the rule's statuses and direction hold of the order, or of a parcel."""
+    if order.flags & EMBRYO or order.status not in rule.statuses:
+        return False
+    if not rule.per_shipment:
+        return True
+    parcel = dict(subjects(order)).get(number)
+    return (
+        parcel is not None
+        and parcel.status in rule.shipment_statuses
+        and rule.looks_at(goes_back=parcel.goes_back)
+    )
 
 
 def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term | None:
@@ -108,28 +126,46 @@ def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term |
     else:
         return None
     if rule.is_simple:
-        return Term(rule, shipment, index, anchor_at, anchor_at + deadline.offset_ms)
+        due_at = deadline.due_at(anchor_at)
+        return Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, 0))
     if rule.unless and rule.unless.at(order, ANY_SHIPMENT):
         return None
     if rule.when and not holds(order, rule, table, shipment):
         return None
-    due_at = 0 if rule.on_condition else due(order, rule, deadline, table, shipment, anchor_at)
-    return Term(rule, shipment, index, anchor_at, due_at)
+    if rule.on_condition:
+        return Term(rule, shipment, index, anchor_at, 0, escalated(rule, 0, 0))
+    paused = paused_ms(order, rule, table, shipment, anchor_at) if rule.pausing else 0
+    due_at = due(order, deadline, shipment, anchor_at) + paused
+    return Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, paused))
 
 
-def due(
-    order: Order, rule: Rule, deadline: Deadline, table: Lifecycle, shipment: int, anchor_at: int
-) -> int:
-    """When the deadline is due, pauses included."""
-    due_at = anchor_at + deadline.offset_ms
-    if rule.pausing and shipment != ANY_SHIPMENT:
-        due_at += paused_ms(order, rule, table, shipment, anchor_at)
-    return due_at
+def due(order: Order, deadline: Deadline, shipment: int, anchor_at: int) -> int:
+    """When the deadline is due, pauses left out.
+
+    The warning ahead of a promise takes at most half of the time promised.
+    """
+    due_at = deadline.due_at(anchor_at)
+    if not deadline.is_ahead_of_promise:
+        return due_at
+    entry = deadline.anchor.entry(order, shipment)
+    if entry == NO_ENTRY:
+        return due_at
+    promised_ms = max(0, anchor_at - order.at(entry))
+    return max(due_at, anchor_at - promised_ms // 2)
+
+
+def escalated(rule: Rule, anchor_at: int, paused: int) -> int:
+    """When the alert becomes overdue; NEVER without an escalation."""
+    if rule.escalation is None:
+        return NEVER
+    return rule.escalation.due_at(anchor_at) + paused
 
 
 def paused_ms(order: Order, rule: Rule, table: Lifecycle, shipment: int, anchor_at: int) -> int:
     """Event time since the anchor which the parcel spent in statuses that stop the rule's clock."""
     pausing = rule.pausing
+    if shipment == ANY_SHIPMENT:
+        return 0
     if not rule.pauses_in_both and pausing.keys().isdisjoint(order.firsts):
         return 0
     total = 0
@@ -150,7 +186,7 @@ def holds(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> bool:
     if condition is None:
         return True
     readings = readings_of(order, shipment)
-    attributes = attributes_of(order)
+    attributes = attributes_of(order, table)
     if not (readings or attributes or condition.reads_fields):
         found = condition.of_nothing
     elif condition.reads_fields:
@@ -164,9 +200,9 @@ def holds(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> bool:
 
 def readings_of(order: Order, shipment: int) -> dict[str, dict[str, float]]:
     """{attribute: {min, max, last}} of a parcel; {} for ANY_SHIPMENT or without readings."""
-    if shipment == ANY_SHIPMENT or shipment >= len(order.side):
+    if shipment == ANY_SHIPMENT:
         return {}
-    readings = (order.side[shipment] or {}).get("r", {})
+    readings = side_of(order, shipment).get("r", {})
     return {name: {"min": r[0], "max": r[1], "last": r[2]} for name, r in readings.items()}
 
 
@@ -176,7 +212,7 @@ def order_fields(order: Order, table: Lifecycle) -> dict[str, Any]:
     fields: dict[str, Any] = {"tenant": tenant, "order_id": order_id}
     if order.status != NO_STATUS:
         fields["status"] = table.code(order.status)
-    known = fields_of(order)
+    known = fields_of(order, table)
     for name in ("carrier", "customer_id", "supplier_id"):
         if name in known:
             fields[name] = known[name]

@@ -6,9 +6,10 @@ from dataflows.core.alerts import NO_SHIPMENT, RULE_BITS, Desk, Transition
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import readings_of, terms
 from dataflows.core.fields import fields_of
-from dataflows.core.lifecycle import UNSEEN, Lifecycle
-from dataflows.core.packing import EMBRYO, FLAG_NAMES, MISSED, OpenEntry, Order
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.packing import EMBRYO, FLAG_NAMES, FLAPPING, MISSED, OpenEntry, Order
 from dataflows.core.rules import SEVERITIES, Rule
+from dataflows.core.side import side_of
 from schemas.alert import Action, AlertState, AlertTransition, AuditEntry, Because
 from schemas.event import Location
 from schemas.instants import format_instant
@@ -28,7 +29,7 @@ def document(order: Order, desk: Desk) -> OrderDocument:
     """The order as it is published."""
     table = desk.table
     tenant, order_id = split_order_key(order.key)
-    fields = fields_of(order) if order.extras else {}
+    fields = fields_of(order, table)
     planned, attributes = fields.get("planned", {}), fields.get("attributes", {})
     alerts = order.alerts
     return OrderDocument(
@@ -43,13 +44,15 @@ def document(order: Order, desk: Desk) -> OrderDocument:
         ship_by=instant(order.ship_by),
         milestones=milestones(order, table),
         planned={name: format_instant(at) for name, at in planned.items()},
-        flags=[name for flag, name in FLAG_NAMES.items() if order.flags & flag],
+        flags=flags_of(order),
         shipments=shipments(order, table),
         attributes=attributes,
         references=fields.get("references", {}),
         customer_id=fields.get("customer_id"),
         supplier_id=fields.get("supplier_id"),
         carrier=fields.get("carrier"),
+        parcels_expected=order.course.expected or None,
+        destination=fields.get("destination"),
         open_alerts=[open_alert(order, desk, alert) for alert in alerts],
         deadlines=deadlines(order, desk),
         warm_period=f"{order.period // 12:04d}-{order.period % 12 + 1:02d}",
@@ -61,6 +64,12 @@ def instant(at: int) -> str | None:
     return format_instant(at) if at else None
 
 
+def flags_of(order: Order) -> list[str]:
+    """The flags of an order, `flapping` while an alert of it flaps."""
+    flags = [name for flag, name in FLAG_NAMES.items() if order.flags & flag]
+    return [*flags, "flapping"] if any(a[1] & FLAPPING for a in order.alerts) else flags
+
+
 def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
     """{status: the earliest time of it}."""
     codes = table.codes
@@ -69,14 +78,17 @@ def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
 
 def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
     """The parcels, sorted by name; the unnamed one only if something is known of it."""
-    side = order.side
+    sensed = {
+        order.parcel_of[name]
+        for name, side in enumerate(order.side)
+        if side and "r" in side and name < len(order.parcel_of)
+    }
     seen = [
         (parcel.name, number)
-        for number, parcel in enumerate(order.shipments)
-        if parcel.status != UNSEEN or (number < len(side) and "r" in (side[number] or {}))
+        for number, parcel in enumerate(order.parcels)
+        if parcel.is_known or number in sensed
     ]
-    if len(seen) > 1:
-        seen.sort()
+    seen.sort()
     alone = not any(name for name, _ in seen)
     return [
         shipment(order, table, number)
@@ -87,24 +99,25 @@ def shipments(order: Order, table: Lifecycle) -> list[ShipmentView]:
 
 def is_known(order: Order, number: int, *, alone: bool) -> bool:
     """Whether something is known of an unnamed parcel: more than an update, if it isn't alone."""
-    parcel = order.shipments[number]
-    side = order.side[number] if number < len(order.side) else None
+    parcel, side = order.parcels[number], side_of(order, number)
     return (
-        parcel.status < UNSEEN
-        or bool(side and ("l" in side or "r" in side))
+        parcel.status != NO_STATUS
+        or "l" in side
+        or "r" in side
         or bool(alone and parcel.updated_at)
     )
 
 
 def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
     """One parcel."""
-    parcel = order.shipments[number]
-    side = (order.side[number] if number < len(order.side) else None) or {}
+    parcel, side = order.parcels[number], side_of(order, number)
     location = side.get("l")
     return ShipmentView(
-        shipment=parcel.name,
+        shipment=parcel.shown,
         status=table.code(parcel.status),
-        updated_at=format_instant(parcel.updated_at) if parcel.updated_at else None,
+        direction="return" if parcel.goes_back else "forward",
+        ended_at=instant(parcel.ended_at),
+        updated_at=instant(parcel.updated_at),
         carrier=side["c"][-1] if "c" in side else None,
         location=Location(*location[-1]) if location else None,
         readings=readings_of(order, number) if "r" in side else None,
@@ -113,10 +126,10 @@ def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
 
 def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
     """The alerts that are still to come, soonest first."""
-    opened = {(number, parcel): packed & 0xF for number, packed, parcel, _, _ in order.alerts}
+    opened = {(number, parcel): packed & 0xF for number, packed, parcel, *_ in order.alerts}
     missed = order.flags & MISSED
     armed: list[ArmedDeadline] = []
-    for rule, number, deadline, _, due in terms(order, desk.rules, desk.table):
+    for rule, number, deadline, _, due, overdue in terms(order, desk.rules, desk.table):
         if not rule.warns_by_time:
             continue
         level = opened.get((desk.numbers[rule.id], number & 0xFF), 0) if opened else 0
@@ -128,8 +141,8 @@ def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
             armed.append(
                 ArmedDeadline(rule=rule.id, due_at=due_at, severity=severity, shipment=shipment)
             )
-        if rule.escalation_ms is not None and level < 2:  # noqa: PLR2004 - 2 is overdue
-            due_at = format_instant(due + rule.escalate_after_ms)
+        if rule.escalation is not None and level < 2:  # noqa: PLR2004 - 2 is overdue
+            due_at = format_instant(overdue)
             armed.append(
                 ArmedDeadline(rule=rule.id, due_at=due_at, severity="overdue", shipment=shipment)
             )
@@ -144,7 +157,7 @@ def because(order: Order, table: Lifecycle, said: Transition) -> Because:
     anchor = deadline.anchor if deadline else None
     on_condition = said.rule.on_condition
     name = "condition" if on_condition else anchor.name if anchor else "rule removed"
-    at = anchor.at_entry(order, said.anchor) if anchor else said.due_at
+    at = max(0, anchor.at_entry(order, said.anchor)) if anchor else said.due_at
     return evidence(
         (name, order.hash_of(said.anchor), at),
         (limit_of(said.rule, said.deadline), said.due_at),
@@ -183,7 +196,12 @@ def limit_of(rule: Rule, deadline: int) -> str:
 
 def name_of(order: Order, number: int) -> str | None:
     """The name of a parcel; None for the order itself and for its unnamed parcel."""
-    return None if number in {ANY_SHIPMENT, NO_SHIPMENT} else order.shipments[number].name or None
+    return None if number in {ANY_SHIPMENT, NO_SHIPMENT} else order.parcels[number].shown or None
+
+
+def key_of(order: Order, number: int) -> str:
+    """The name of a parcel in its normal form; "" for the order and for its unnamed parcel."""
+    return "" if number in {ANY_SHIPMENT, NO_SHIPMENT} else order.parcels[number].name
 
 
 def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransition:
@@ -194,7 +212,7 @@ def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransitio
             order.key,
             said.rule.id,
             order.hash_of(said.anchor),
-            name_of(order, said.shipment) or "",
+            key_of(order, said.shipment),
         ),
         tenant=tenant,
         order_id=order_id,
@@ -203,6 +221,7 @@ def alert_of(order: Order, table: Lifecycle, said: Transition) -> AlertTransitio
         state=STATES[said.what],
         at=format_instant(said.at),
         because=because(order, table, said),
+        flapping=said.is_flapping,
     )
 
 
@@ -212,9 +231,9 @@ def action_of(order: Order, table: Lifecycle, said: Transition) -> Action:
         message = f"{said.what} of {said.rule.id} asks for no action"
         raise ValueError(message)
     tenant, order_id = split_order_key(order.key)
-    subject, anchor = name_of(order, said.shipment) or "", order.hash_of(said.anchor)
+    subject, anchor = key_of(order, said.shipment), order.hash_of(said.anchor)
     return Action(
-        action_id=action_id(order.key, said.rule.id, anchor, said.act.kind, subject),
+        action_id=action_id(order.key, said.rule.id, anchor, said.act.kind),
         tenant=tenant,
         order_id=order_id,
         kind=said.act.kind,
@@ -275,17 +294,18 @@ def audit(  # noqa: PLR0913 - these are the columns of the audit log
 
 def open_alert(order: Order, desk: Desk, alert: OpenEntry) -> OpenAlert:
     """An open alert as the document shows it."""
-    number, packed, _, anchor, opened_at = alert
+    number, packed, _, anchor, opened_at, _ = alert
     said = desk.resolved(order, alert, opened_at)
     return OpenAlert(
         alert_id=alert_id(
             order.key,
             desk.symbols.names[number & RULE_BITS],
             order.hash_of(anchor),
-            name_of(order, said.shipment) or "",
+            key_of(order, said.shipment),
         ),
         rule=said.rule.id,
         severity=SEVERITIES[packed & 0xF],
         opened_at=format_instant(opened_at),
+        flapping=bool(packed & FLAPPING),
         because=because(order, desk.table, said),
     )

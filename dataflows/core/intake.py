@@ -5,19 +5,26 @@ wins, a correction takes them back. What belongs to a parcel and would repeat at
 (`Fact.side`: carrier, location, readings) is kept once per parcel, outside the history.
 """
 
+import re
 from datetime import datetime, time
+from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from dataflows.core.fact import Fact
-from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules import Rules
 from schemas.errors import Rejected
 from schemas.event import Event, Location, Scalar, check_arrival, check_plausible
-from schemas.instants import parse_instant, to_instant
+from schemas.instants import DAY_MS, parse_instant, to_instant
 from schemas.keys import event_hash, order_key
+
+ALIKE = 0.75  # so much of a code is another's, by difflib's ratio: then that may be meant
+WITHDRAWN = -1  # a promise that was taken back
+MISSING_BEFORE = parse_instant("2000-01-01T00:00:00Z")  # a time before this is none
+MIDNIGHT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]00:00(:00([.,]0+)?)?([Zz]|[+-])")
 
 TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -49,6 +56,8 @@ class Intake:
         """`rules` for its declared attributes."""
         self.status = table.index
         self.numbers = table.numbers
+        self.zone = table.zone
+        self.proof_of_life = table.proof_of_life
         self.readings = rules.readings
         self.attributes = rules.attributes
 
@@ -78,28 +87,32 @@ class Intake:
         return msgspec.structs.replace(event, waybill=waybill, references=left or None)
 
     def fact(
-        self, event: Event, order_id: str, raw: bytes, arrival_at: int, origin: Origin
+        self,
+        event: Event,
+        order_id: str,
+        raw: bytes,
+        arrival_at: int,
+        origin: Origin,
+        via: tuple[str, str] | None = None,
     ) -> Fact:
-        """The fact that `event` is for the order `order_id`.
+        """The fact that `event` is for the order `order_id`; `via` as in `Fact`.
 
         Raises:
             Rejected: `unknown_status`, `from_the_future`, `invalid_attribute`, `invalid_event`.
         """
-        status = self.status.get(event.status_code)
-        if status is None:
-            raise Rejected(
-                "unknown_status", f"status_code {event.status_code!r} is not in the lifecycle"
-            )
-        at = event.at
-        check_arrival(at, arrival_at)
-        parcel = event.shipment or event.waybill or ""
+        status = self.status_of(event)
+        at, sent_at = times_of(event, arrival_at)
+        parcel = event.waybill or event.shipment or ""
         attributes, readings = self.split(event.attributes) if event.attributes else (None, None)
         return Fact(
             key=order_key(event.tenant, order_id),
             arrival_at=arrival_at,
             at=at,
             status=status,
-            shipment=parcel,
+            shipment=event.shipment or "",
+            waybill=event.waybill or "",
+            via=via,
+            sent_at=sent_at,
             source=event.source,
             event_id=event.event_id,
             hash=event_hash(event.source, event.event_id),
@@ -109,11 +122,53 @@ class Intake:
             offset=origin.offset,
             command=event.kind == "command",
             corrects=event_hash(event.source, event.corrects) if event.corrects else 0,
-            fields=fields_of(event, attributes, parcel),
+            fields=self.fields_of(event, attributes, parcel),
             side=side_of(event, readings, parcel),
             operator=event.operator,
             ip=event.ip,
         )
+
+    def status_of(self, event: Event) -> int:
+        """The status of an event; a carrier's unknown code is a sign of life.
+
+        Raises:
+            Rejected: `unknown_status`.
+        """
+        status = self.status.get(event.status_code)
+        if status is not None:
+            return status
+        if event.source.startswith("carrier:") and self.proof_of_life != NO_STATUS:
+            return self.proof_of_life
+        alike = get_close_matches(event.status_code.upper(), self.status, n=1, cutoff=ALIKE)
+        hint = f"; did you mean {alike[0]}?" if alike else ""
+        raise Rejected(
+            "unknown_status", f"status_code {event.status_code!r} is not in the lifecycle{hint}"
+        )
+
+    def fields_of(
+        self, event: Event, attributes: dict[str, Scalar] | None, parcel: str
+    ) -> dict[str, Any] | None:
+        """The order-level fields that the event carries; None without any."""
+        fields: dict[str, Any] = {}
+        for name, text in (("promised_at", event.promised_at), ("ship_by", event.ship_by)):
+            if text:
+                fields[name] = deadline(name, text, event.zone, self.zone)
+        if event.planned:
+            fields["planned"] = {n: planned(n, moment) for n, moment in event.planned.items()}
+        if attributes:
+            fields["attributes"] = attributes
+        if event.references:
+            fields["references"] = {
+                kind: [numbers] if isinstance(numbers, str) else sorted(set(numbers))
+                for kind, numbers in event.references.items()
+            }
+        if event.destination:
+            fields["destination"] = msgspec.to_builtins(event.destination)
+        plain = ("customer_id", "supplier_id", "parcels_expected", "replaces")
+        fields |= {name: value for name in plain if (value := getattr(event, name))}
+        if event.carrier and not parcel:
+            fields["carrier"] = event.carrier
+        return fields or None
 
     def split(self, attributes: dict[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, float]]:
         """(attributes of the order, readings of the parcel), declared types checked.
@@ -150,33 +205,6 @@ def fits(value: Scalar, declared: str) -> bool:
     )
 
 
-def fields_of(
-    event: Event, attributes: dict[str, Scalar] | None, parcel: str
-) -> dict[str, Any] | None:
-    """The order-level fields that the event carries; None without any."""
-    fields: dict[str, Any] = {}
-    if event.promised_at:
-        fields["promised_at"] = deadline("promised_at", event.promised_at, event.zone)
-    if event.ship_by:
-        fields["ship_by"] = deadline("ship_by", event.ship_by, event.zone)
-    if event.planned:
-        fields["planned"] = {name: planned(name, moment) for name, moment in event.planned.items()}
-    if attributes:
-        fields["attributes"] = attributes
-    if event.references:
-        fields["references"] = {
-            kind: [numbers] if isinstance(numbers, str) else sorted(set(numbers))
-            for kind, numbers in event.references.items()
-        }
-    if event.customer_id:
-        fields["customer_id"] = event.customer_id
-    if event.supplier_id:
-        fields["supplier_id"] = event.supplier_id
-    if event.carrier and not parcel:
-        fields["carrier"] = event.carrier
-    return fields or None
-
-
 def side_of(event: Event, readings: dict[str, float] | None, parcel: str) -> dict[str, Any] | None:
     """What the event says of its parcel; None if nothing."""
     side: dict[str, Any] = {}
@@ -206,19 +234,55 @@ def planned(milestone: str, moment: datetime) -> int:
     return at
 
 
-def deadline(field: str, text: str, zone: str | None) -> int:
-    """A promised instant; a bare date means the end of that day in `zone` (UTC without one).
+def times_of(event: Event, arrival_at: int) -> tuple[int, int | None]:
+    """(time, None), or (arrival, time as sent) where the event has no time: one before 2000.
+
+    Raises:
+        Rejected: `from_the_future`; `implausible_time` where no arrival is known either.
+    """
+    at = event.at
+    if at >= MISSING_BEFORE:
+        check_arrival(at, arrival_at)
+        return at, None
+    if arrival_at < MISSING_BEFORE:
+        raise Rejected(
+            "implausible_time", "timestamp: before 2000 is no time, and recorded_at is missing"
+        )
+    return arrival_at, at
+
+
+def deadline(field: str, text: str, zone: str | None, default: str = "UTC") -> int:
+    """A promised instant, or WITHDRAWN.
+
+    A bare date, or a midnight in its own offset, means the end of that day: in `zone`, else in the
+    offset beside the midnight, else in the zone `default`.
 
     Raises:
         Rejected: `invalid_event`, `implausible_time`.
     """
+    if text == "withdrawn":
+        return WITHDRAWN
     try:
-        is_date = len(text) == len("2018-12-31")
-        at = end_of_day(text, zone) if is_date else parse_instant(text)
+        if len(text) == len("2018-12-31"):
+            at = end_of_day(text, zone or default)
+        else:
+            at = moment_or_day(text, zone)
     except (ValueError, OSError, ZoneInfoNotFoundError) as error:
         raise Rejected("invalid_event", f"{field}: {error}") from error
     check_plausible(field, at)
     return at
+
+
+def moment_or_day(text: str, zone: str | None) -> int:
+    """An instant, or the end of the day that a midnight means."""
+    at = parse_instant(text)
+    is_midnight = MIDNIGHT.match(text)
+    if not is_midnight:
+        return at
+    day = text[: len("2018-12-31")]
+    if zone:
+        return end_of_day(day, zone)
+    return at + DAY_MS - 1  # in a fixed offset every day has 24 hours
 
 
 def end_of_day(text: str, zone: str | None) -> int:

@@ -1,9 +1,9 @@
 """The lifecycle as a table: read from a file, checked, compiled to what the fold asks for."""
 
 import tomllib
-from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Annotated, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -12,11 +12,13 @@ from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, parse_duration
 
 NO_STATUS = 255  # known, and nothing said yet
-UNSEEN = 254  # of a parcel: the walk has not come to it
 MAX_STATUSES = 254
 FORGET_NUMBERS_AFTER = "180d"
 ORDER_FIELDS_BYTES = 250_000
 MAX_ORDERS_PER_NUMBER = 50
+FORGET_REFERENCES_AFTER = "1096d"
+NUMBER_SHARED_WITHIN = "3d"
+NEVER_AGAIN_MS = 1 << 60  # no order has a second life
 FORGET_KEY = "forget_numbers_after"
 
 
@@ -58,6 +60,15 @@ class StatusRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     moves_order: MovesOrder | None = None
     ends: bool = False
     retire_after: str | None = None
+    ends_parcel: bool = False
+    ends_with: list[str] = []
+    turns: bool = False
+    arrives_back: str | None = None
+    withdraws: list[str] = []
+    regular_after: list[str] = []
+    milestone: bool = False
+    note: bool = False
+    stage: Annotated[int, msgspec.Meta(ge=0, le=4)] | None = None
 
 
 class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,12 +81,18 @@ class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_fields_bytes: Annotated[int, Meta(ge=1_000, le=400_000)] = ORDER_FIELDS_BYTES
     max_orders_per_number: Annotated[int, Meta(ge=1, le=1_000)] = MAX_ORDERS_PER_NUMBER
     placeholders: list[str] = []
+    forget_references_after: str = FORGET_REFERENCES_AFTER
+    number_shared_within: str = NUMBER_SHARED_WITHIN
+    second_life_after: str | None = None
+    zone: str = "UTC"
 
 
 class NumberRules(NamedTuple):
-    """What holds for waybills and foreign numbers: see the top of lifecycle.toml."""
+    """What holds for waybills and foreign numbers: see the top of lifecycle.toml; times in ms."""
 
     forget_after_ms: int
+    forget_references_after_ms: int
+    shared_within_ms: int
     max_orders: int
     placeholders: frozenset[str]
 
@@ -84,27 +101,33 @@ class NumberRules(NamedTuple):
         return number.strip().casefold() in self.placeholders
 
 
+def number_rules(file: LifecycleFile) -> NumberRules:
+    """What a lifecycle file says of numbers."""
+    references_after = file.forget_references_after
+    return NumberRules(
+        parse_duration(file.forget_numbers_after, of=FORGET_KEY),
+        parse_duration(references_after, of="forget_references_after"),
+        parse_duration(file.number_shared_within, of="number_shared_within"),
+        file.max_orders_per_number,
+        frozenset(each.strip().casefold() for each in file.placeholders),
+    )
+
+
 class Lifecycle:
     """The compiled table. A status is its index, which is also its rank; the lists are by index."""
 
-    def __init__(
-        self,
-        rows: list[StatusRow],
-        forget_numbers_after: str = FORGET_NUMBERS_AFTER,
-        order_fields_bytes: int = ORDER_FIELDS_BYTES,
-        max_orders_per_number: int = MAX_ORDERS_PER_NUMBER,
-        placeholders: Iterable[str] = (),
-    ) -> None:
-        """Compile `rows`, which `check` has passed."""
-        self.order_fields_bytes = order_fields_bytes
-        self.rows = rows
-        self.forget_numbers_after_ms = parse_duration(forget_numbers_after, of=FORGET_KEY)
-        self.numbers = NumberRules(
-            self.forget_numbers_after_ms,
-            max_orders_per_number,
-            frozenset(each.strip().casefold() for each in placeholders),
+    def __init__(self, file: LifecycleFile) -> None:
+        """Compile `file`, which `check` has passed."""
+        self.file = file
+        self.rows = rows = file.status
+        self.zone = file.zone
+        self.order_fields_bytes = file.order_fields_bytes
+        self.numbers = number_rules(file)
+        second_life = file.second_life_after
+        self.second_life_after_ms = (
+            parse_duration(second_life, of="second_life_after") if second_life else NEVER_AGAIN_MS
         )
-        self.digest = blake2b(msgspec.json.encode(rows), digest_size=16).hexdigest()
+        self.digest = blake2b(msgspec.json.encode(file), digest_size=16).hexdigest()
         self.codes = [row.code for row in rows]
         self.index = {code: rank for rank, code in enumerate(self.codes)}
         self.creates = [row.creates for row in rows]
@@ -121,8 +144,35 @@ class Lifecycle:
             for row in rows
         ]
         self.moves_order = [self.move(row.moves_order) for row in rows]
-        self.order_ways = Ways(self, self.of_order)
-        self.shipment_ways = Ways(self, self.of_shipment)
+        self.ends = [row.ends for row in rows]
+        self.ends_parcel = [row.ends_parcel for row in rows]
+        self.ends_with = [self.indices(row.ends_with) for row in rows]
+        self.turns = [row.turns for row in rows]
+        self.arrives_back = [self.number(row.arrives_back) for row in rows]
+        self.withdraws = [self.indices(row.withdraws) for row in rows]
+        self.regular_after = [self.indices(row.regular_after) for row in rows]
+        self.is_milestone = [row.milestone for row in rows]
+        self.is_note = [row.note for row in rows]
+        self.irregular = [self.indices(row.irregular) for row in rows]
+        self.can_be_withdrawn = frozenset[int]().union(*self.withdraws)
+        self.whole = frozenset(m.target for m in self.moves_order if m and m.all_of_them)
+        self.proof_of_life = next((n for n, row in enumerate(rows) if row.proof_of_life), NO_STATUS)
+        turning = [
+            m.target for m, turns in zip(self.moves_order, self.turns, strict=True) if m and turns
+        ]
+        self.coming_back = turning[0] if turning else NO_STATUS
+        arrived = [status for status in self.arrives_back if status != NO_STATUS]
+        self.arrived_back = arrived[0] if arrived else NO_STATUS
+        # Nothing is skipped over a turn or end of a parcel, nor over an irregular end of an order.
+        order_stops = frozenset(n for n, row in enumerate(rows) if row.ends and row.irregular)
+        parcel_stops = frozenset(n for n, row in enumerate(rows) if row.turns or row.ends_parcel)
+        parcel_ends = frozenset(n for n, row in enumerate(rows) if row.ends_parcel)
+        self.order_ways = Ways(self, self.of_order, order_stops)
+        self.shipment_ways = Ways(self, self.of_shipment, parcel_stops, parcel_ends)
+
+    def number(self, code: str | None) -> int:
+        """The index of a code; NO_STATUS for none."""
+        return NO_STATUS if code is None else self.index[code]
 
     def move(self, moves: MovesOrder | None) -> Move | None:
         """A move by number."""
@@ -136,15 +186,24 @@ class Lifecycle:
         return frozenset(self.index[code] for code in codes)
 
     def code(self, status: int) -> str | None:
-        """The code of a status index; None for NO_STATUS and UNSEEN."""
-        return None if status >= UNSEEN else self.codes[status]
+        """The code of a status index; None for NO_STATUS."""
+        return None if status == NO_STATUS else self.codes[status]
 
 
 class Ways:
     """Where orders (or parcels) go from each status: over `next`, and over `irregular` as well."""
 
-    def __init__(self, table: Lifecycle, members: list[bool]) -> None:
-        """The ways of `table` between its `members`."""
+    def __init__(
+        self,
+        table: Lifecycle,
+        members: list[bool],
+        stops: frozenset[int],
+        direct: frozenset[int] = frozenset(),
+    ) -> None:
+        """The ways of `table` between its `members`.
+
+        Nothing is skipped over one of `stops`; those in `direct` are reached over one edge only.
+        """
         inside = frozenset(rank for rank, member in enumerate(members) if member)
         self.next = [table.next[rank] & inside for rank in range(len(members))]
         every = [
@@ -154,17 +213,23 @@ class Ways:
         regular = [
             targets if rank in inside else frozenset() for rank, targets in enumerate(self.next)
         ]
-        self.regular = [closure(rank, regular) for rank in range(len(members))]
-        self.every = [closure(rank, every) for rank in range(len(members))]
+        self.regular = [closure(rank, regular, stops, direct) for rank in range(len(members))]
+        self.every = [closure(rank, every, stops, direct) for rank in range(len(members))]
 
 
-def closure(start: int, edges: list[frozenset[int]]) -> frozenset[int]:
-    """Every index that can be reached from `start` in one step or more."""
+def closure(
+    start: int,
+    edges: list[frozenset[int]],
+    stops: frozenset[int] = frozenset(),
+    direct: frozenset[int] = frozenset(),
+) -> frozenset[int]:
+    """Every index that can be reached from `start` in one step or more; see `Ways`."""
     seen: set[int] = set()
     border = set(edges[start])
     while border:
         seen |= border
-        border = {target for source in border for target in edges[source]} - seen
+        onward = (source for source in border if source not in stops)
+        border = {target for source in onward for target in edges[source] - direct} - seen
     return frozenset(seen)
 
 
@@ -179,14 +244,11 @@ def parse_lifecycle(text: str, name: str) -> Lifecycle:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         message = f"{name}: {error}"
         raise SettingsError(message) from error
-    faults = check(table.status) + forget_faults(table.forget_numbers_after)
+    faults = check(table.status) + top_faults(table)
     if faults:
         message = f"{name}: " + "; ".join(faults)
         raise SettingsError(message)
-    return Lifecycle(
-        *(table.status, table.forget_numbers_after, table.order_fields_bytes),
-        *(table.max_orders_per_number, table.placeholders),
-    )
+    return Lifecycle(table)
 
 
 def check(rows: list[StatusRow]) -> list[str]:
@@ -205,20 +267,41 @@ def check(rows: list[StatusRow]) -> list[str]:
     return faults or graph_faults(rows)
 
 
-def forget_faults(forget_numbers_after: str) -> list[str]:
-    """What is wrong with the time after which numbers are forgotten: they are kept by days."""
+def top_faults(table: LifecycleFile) -> list[str]:
+    """What is wrong with the keys at the top of the file."""
+    faults = []
+    for name in ("forget_numbers_after", "forget_references_after"):
+        after_ms, fault = duration_of(table, name)
+        is_whole = after_ms and after_ms % DAY_MS == 0
+        if fault or not is_whole:
+            # Numbers are kept by days.
+            faults.append(fault or f"{name}: {getattr(table, name)} is not a number of days")
+    for name in ("number_shared_within", "second_life_after"):
+        fault = duration_of(table, name)[1]
+        if fault:
+            faults.append(fault)
     try:
-        after_ms = parse_duration(forget_numbers_after, of=FORGET_KEY)
+        ZoneInfo(table.zone)
+    except (ValueError, OSError, KeyError):
+        faults.append(f"zone: {table.zone!r} is no time zone; name one such as Europe/Berlin")
+    return faults
+
+
+def duration_of(table: LifecycleFile, name: str) -> tuple[int, str]:
+    """(the ms of a duration at the top of the file, what is wrong with it)."""
+    text = getattr(table, name)
+    try:
+        return (parse_duration(text, of=name) if text else 0), ""
     except SettingsError as error:
-        return [str(error)]
-    is_whole = after_ms and after_ms % DAY_MS == 0
-    return [] if is_whole else [f"{FORGET_KEY}: {forget_numbers_after} is not a number of days"]
+        return 0, str(error)
 
 
 def row_faults(row: StatusRow, codes: set[str], order_codes: set[str]) -> list[str]:
     """What is wrong with one row by itself."""
     moved_to = row.moves_order.targets if row.moves_order else []
-    targets = [*row.next, *row.irregular, *moved_to]
+    back = [row.arrives_back] if row.arrives_back else []
+    named = [*row.ends_with, *row.withdraws, *row.regular_after, *back]
+    targets = [*row.next, *row.irregular, *moved_to, *named]
     faults = [f"{row.code}: {code} is not in the table" for code in targets if code not in codes]
     faults += [
         f"{row.code}: label.{language} is missing"
@@ -232,6 +315,16 @@ def row_faults(row: StatusRow, codes: set[str], order_codes: set[str]) -> list[s
     ]
     if row.moves_order and row.moves_order.when == "any" and row.moves_order.until_all:
         faults.append(f'{row.code}: moves_order: until_all goes with when = "all" only')
+    faults += [
+        f"{row.code}: {column} goes with scope = {scopes} only"
+        for column, is_set, scopes in (
+            ("ends_parcel", row.ends_parcel, "shipment or both"),
+            ("turns", row.turns, "shipment or both"),
+            ("milestone", row.milestone, "order or both"),
+            ("withdraws", row.withdraws, "order or both"),
+        )
+        if is_set and row.scope not in scopes
+    ]
     if row.creates and row.scope == "shipment":
         faults.append(f"{row.code}: only a status of orders can have creates")
     if row.retire_after and not row.ends:
@@ -247,16 +340,18 @@ def row_faults(row: StatusRow, codes: set[str], order_codes: set[str]) -> list[s
 
 def graph_faults(rows: list[StatusRow]) -> list[str]:
     """States that can't be reached, and states from which no end can be reached."""
-    table = Lifecycle(rows)
-    orders = [i for i, row in enumerate(rows) if row.scope != "shipment"]
+    table = Lifecycle(LifecycleFile(1, "", rows))
+    apart = {i for i, row in enumerate(rows) if row.milestone or row.note}
+    orders = [i for i, row in enumerate(rows) if row.scope != "shipment" and i not in apart]
     reached = {i for i in orders if table.creates[i]}
     moves = [row.moves_order for row in rows if row.moves_order]
     reached |= {table.index[code] for move in moves for code in move.targets}
+    reached |= {status for status in table.arrives_back if status != NO_STATUS}
     reached |= {i for start in reached for i in table.order_ways.every[start]}
     faults = [f"{table.codes[i]} can't be reached" for i in orders if i not in reached]
     ends = {i for i, row in enumerate(rows) if row.ends}
     for i in range(len(rows)):
         onward = table.order_ways.every[i] | table.shipment_ways.every[i]
-        if i not in ends and not table.moves_nothing[i] and not ends & onward:
+        if i not in ends | apart and not table.moves_nothing[i] and not ends & onward:
             faults.append(f"{table.codes[i]} has no way to an end")
     return faults

@@ -18,6 +18,7 @@ from dataflows.core.number_table import HASH_BYTES, NumberTable, place_of
 from schemas.instants import DAY_MS
 
 MAPPING = Struct("<qqHHHH")
+LASTING = 0x8000  # beside the length of the carrier
 # So many are looked at when the clock moves, and two for each that came since: 64 shards at five
 # moves a second look at 32,000 a second, 6 us each; at 1M orders a day 24 leave in a second.
 LOOKED_AT_ONCE = 100
@@ -30,7 +31,8 @@ class Mapping(msgspec.Struct, array_like=True, gc=False):
 
     `valid_from` (ms) is the earliest event that registered it, `arrival_at` (ms) the first of their
     arrivals; `used_day` and `heard_day` are the days since 1970 of the latest event of the number
-    and of its latest arrival.
+    and of its latest arrival. `is_lasting`: it is no waybill, which
+    carriers use again, and is kept for longer.
     """
 
     order_id: str
@@ -39,6 +41,7 @@ class Mapping(msgspec.Struct, array_like=True, gc=False):
     arrival_at: int
     used_day: int
     heard_day: int
+    is_lasting: bool = False
 
     def covers(self, other: "Mapping") -> bool:
         """Whether another mapping says nothing that this doesn't; most scans' say nothing."""
@@ -76,7 +79,7 @@ def pack_one(mapping: Mapping) -> bytes:
             mapping.used_day,
             mapping.heard_day,
             len(order),
-            len(carrier),
+            len(carrier) | LASTING * mapping.is_lasting,
         )
         + order
         + carrier
@@ -94,6 +97,7 @@ def unpack(record: bytes) -> list[Mapping]:
         valid_from, arrival_at, used_day, heard_day, order, carrier = MAPPING.unpack_from(
             record, at
         )
+        carrier, is_lasting = carrier & ~LASTING, bool(carrier & LASTING)
         middle = at + MAPPING.size + order
         at, order_id = middle + carrier, record[middle - order : middle].decode()
         if at > len(record):
@@ -101,7 +105,13 @@ def unpack(record: bytes) -> list[Mapping]:
             raise ValueError(message)
         found.append(
             Mapping(
-                order_id, record[middle:at].decode(), valid_from, arrival_at, used_day, heard_day
+                order_id,
+                record[middle:at].decode(),
+                valid_from,
+                arrival_at,
+                used_day,
+                heard_day,
+                is_lasting,
             )
         )
     return found
@@ -142,12 +152,13 @@ def in_order(mappings: list[Mapping]) -> list[Mapping]:
 class Numbers:
     """The numbers of one shard, and the days on which to look whether one is to be forgotten."""
 
-    def __init__(self, forget_after_ms: int) -> None:
-        """Create an empty set; see `Resolver` for `forget_after_ms`."""
+    def __init__(self, forget_after_ms: int, forget_references_after_ms: int) -> None:
+        """Create an empty set; see `Resolver` for the times."""
         self.forget_after_days = forget_after_ms // DAY_MS
+        self.forget_references_after_days = forget_references_after_ms // DAY_MS
         self.table = NumberTable()
         self.changed: set[bytes] = set()
-        # {day: places of numbers that were last heard of on it or later}. A number stands here
+        # {day: places of numbers that count until it or longer}. A number stands here
         # once, for the day of its first event, then for the day known when that one was looked at.
         self.heard_on: dict[int, array[int]] = {}
         self.came = 0
@@ -230,9 +241,13 @@ class Numbers:
 
     def touch(self, one: Mapping, other: Mapping) -> bool:
         """Whether a mapping was not forgotten yet when the other one came."""
-        gap_days = max(one.arrival_at, other.arrival_at) // DAY_MS
-        gap_days -= min(one.heard_day, other.heard_day)
-        return gap_days <= self.forget_after_days
+        first = min(one, other, key=lambda mapping: mapping.heard_day)
+        return max(one.arrival_at, other.arrival_at) // DAY_MS <= self.last_day(first)
+
+    def last_day(self, mapping: Mapping) -> int:
+        """The last day of arrival on which a mapping counts."""
+        lasting, other = self.forget_references_after_days, self.forget_after_days
+        return mapping.heard_day + (lasting if mapping.is_lasting else other)
 
     def put(self, key: bytes, mappings: list[Mapping]) -> None:
         """Keep the orders of a number, none to forget it."""
@@ -248,12 +263,12 @@ class Numbers:
 
     def note(self, place: int, mappings: list[Mapping]) -> None:
         """Note when the first of a number's orders may have to be forgotten."""
-        day = min(mapping.heard_day for mapping in mappings)
+        day = min(self.last_day(mapping) for mapping in mappings)
         self.heard_on.setdefault(day, array("I")).append(place)
 
     def forget(self, through: int) -> bool:
         """Look at some numbers whose day has come; whether any was looked at."""
-        before = through // DAY_MS - self.forget_after_days
+        before = through // DAY_MS
         places = list(self.due(before, LOOKED_AT_ONCE + 2 * self.came))
         self.came = 0
         if places:
@@ -290,8 +305,8 @@ class Numbers:
             yield from taken
 
     def look_at(self, key: bytes, mappings: list[Mapping], before: int) -> None:
-        """Forget the orders of a number that were last heard of before a day."""
-        kept = [mapping for mapping in mappings if mapping.heard_day >= before]
+        """Forget the orders of a number that count no more on a day."""
+        kept = [mapping for mapping in mappings if self.last_day(mapping) >= before]
         if len(kept) < len(mappings):
             self.put(key, kept)
         if kept:
@@ -316,4 +331,5 @@ def both(one: Mapping, other: Mapping) -> Mapping:
         min(one.arrival_at, other.arrival_at),
         max(one.used_day, other.used_day),
         max(one.heard_day, other.heard_day),
+        one.is_lasting or other.is_lasting,
     )

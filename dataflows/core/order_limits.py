@@ -13,10 +13,9 @@ from typing import Any
 
 import msgspec
 
-from dataflows.core.packing import ORDER_FULL, Order
+from dataflows.core.packing import LOST, ORDER_FULL, Order
 
 FAMILIES = ("references", "attributes", "planned")
-LOST = "lost"  # in an entry's extras: the hash of the fields that its event carried
 FIXED_BYTES = 8  # of a number, a time, true, false or null; and beside the text of a reference
 # Packed, no field is smaller than a fifth of what it counts as.
 PACKED_SHARE = 5

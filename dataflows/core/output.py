@@ -7,8 +7,7 @@ import msgspec
 from dataflows.core.alerts import Desk, Transition
 from dataflows.core.documents import action_of, alert_of, audit, fault_entry, missed_of
 from dataflows.core.fact import Fact
-from dataflows.core.order_limits import LOST
-from dataflows.core.packing import ORDER_FULL, Order
+from dataflows.core.packing import LOST, ORDER_FULL, Order
 from dataflows.core.set_aside import INTERNAL_FAULT, Fault
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected

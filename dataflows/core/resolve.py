@@ -16,15 +16,19 @@ from typing import NamedTuple
 import msgspec
 
 from dataflows.core.fact import Fact
+from dataflows.core.lifecycle import NumberRules
 from dataflows.core.numbers import Mapping, Numbers, hash_of
 from dataflows.core.set_aside import INTERNAL_FAULT, UNBLAMED, Fault, fault_of
 from schemas.errors import Rejected
 from schemas.event import Event
 from schemas.instants import DAY_MS
 from schemas.keys import SEPARATOR, order_key
+from schemas.numbers import WAYBILL_KINDS, as_kind
 
-FORGET_AFTER_MS = 180 * DAY_MS  # as lifecycle.toml has it
-MAX_ORDERS_PER_NUMBER = 50  # likewise
+FORGET_AFTER_MS = 180 * DAY_MS  # as lifecycle.toml has it, and these
+FORGET_REFERENCES_AFTER_MS = 1_096 * DAY_MS
+SHARED_WITHIN_MS = 3 * DAY_MS
+MAX_ORDERS_PER_NUMBER = 50
 WAITS_AT_MOST_MS = 7 * DAY_MS
 MAX_WAITING_PER_NUMBER = 200
 MAX_WAITING = 100_000
@@ -88,8 +92,9 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
 
 
 def number_key(tenant: str, kind: str, number: str) -> str:
-    """The key of a number: kind `waybill`, `erp`, ..."""
-    return f"{tenant}{SEPARATOR}{kind}{SEPARATOR}{number}"
+    """The key of a number in its normal form: kind `waybill`, `erp`, …; a return's is a waybill."""
+    known = "waybill" if kind in WAYBILL_KINDS else kind
+    return f"{tenant}{SEPARATOR}{known}{SEPARATOR}{as_kind(kind, number)}"
 
 
 def numbers_of(event: Event) -> list[str]:
@@ -101,29 +106,42 @@ def numbers_of(event: Event) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def registrations(event: Event, arrival_at: int) -> list[Registration]:
-    """What an event with an order id registers."""
+def registrations(event: Event, at: int, arrival_at: int) -> list[Registration]:
+    """What an event with an order id registers; `at` is its time, the arrival where it has none."""
     return [
-        Registration(key, event.order_id or "", event.carrier or "", event.at, arrival_at)
+        Registration(key, event.order_id or "", event.carrier or "", at, arrival_at)
         for key in numbers_of(event)
     ]
 
 
 def question(event: Event, fact: Fact) -> Question:
     """What an event without an order id asks: by its waybill, else by its first number."""
-    return Question(numbers_of(event)[0], event.tenant, event.carrier or "", fact)
+    number = numbers_of(event)[0]
+    _, kind, normal = number.split(SEPARATOR)
+    fact.via = (kind, normal)
+    return Question(number, event.tenant, event.carrier or "", fact)
 
 
 class Resolver:
     """The numbers of one shard."""
 
     def __init__(
-        self, forget_after_ms: int = FORGET_AFTER_MS, max_orders: int = MAX_ORDERS_PER_NUMBER
+        self,
+        forget_after_ms: int = FORGET_AFTER_MS,
+        max_orders: int = MAX_ORDERS_PER_NUMBER,
+        forget_references_after_ms: int = FORGET_REFERENCES_AFTER_MS,
+        shared_within_ms: int = SHARED_WITHIN_MS,
     ) -> None:
-        """Nothing registered; a number is forgotten that long after its last event, in days."""
+        """Create an empty one.
+
+        A waybill is forgotten `forget_after_ms` after its last event, in whole days, any other
+        number `forget_references_after_ms`. Orders that register one within `shared_within_ms` of
+        event time share it; a question that more than `max_orders` could be meant by is refused.
+        """
         self.forget_after_ms = forget_after_ms
+        self.shared_within_ms = shared_within_ms
         self.max_orders = max_orders
-        self.numbers = Numbers(forget_after_ms)
+        self.numbers = Numbers(forget_after_ms, forget_references_after_ms)
         self.waiting: dict[str, list[Question]] = {}
         self.waiting_count = self.waiting_bytes = 0
         self.most_waiting = 0  # for a number, since the start
@@ -243,24 +261,39 @@ class Resolver:
         the event arrived doesn't, whether or not it has been: so it matters to nobody how often
         the clock moves.
         """
-        at = asked.fact.at
         meant: dict[str, Mapping] = {}
         for mapping in known:
-            if self.counts(mapping, asked.fact) and (
-                not asked.carrier or mapping.carrier in {"", asked.carrier}
-            ):
+            if self.counts(mapping, asked.fact):
                 meant.setdefault(mapping.order_id, mapping)  # the first that arrived
-        begun = [mapping for mapping in meant.values() if mapping.valid_from <= at]
-        return sorted(begun or meant.values(), key=lambda mapping: mapping.order_id)
+        group = self.group_at(list(meant.values()), asked.fact.at)
+        carrier = asked.carrier
+        theirs = [mapping for mapping in group if carrier and mapping.carrier == carrier]
+        return sorted(theirs or group, key=lambda mapping: mapping.order_id)
+
+    def group_at(self, meant: list[Mapping], at: int) -> list[Mapping]:
+        """The orders that share the number at a time: those that registered it close together.
+
+        A later one takes the number over from its time on; before the first it is the first's.
+        """
+        meant.sort(key=lambda mapping: (mapping.valid_from, mapping.order_id))
+        group: list[Mapping] = []
+        for mapping in meant:
+            if not group or mapping.valid_from - group[0].valid_from <= self.shared_within_ms:
+                group.append(mapping)
+            elif mapping.valid_from <= at:
+                group = [mapping]
+            else:
+                break
+        return group
 
     def counts(self, mapping: Mapping, fact: Fact) -> bool:
         """Whether a mapping can be meant by an event of this time and this arrival."""
-        days = self.numbers.forget_after_days
+        last_day = self.numbers.last_day(mapping)
         return (
             mapping.valid_from - self.forget_after_ms <= fact.at
-            and fact.at // DAY_MS <= mapping.used_day + days
+            and fact.at // DAY_MS <= mapping.used_day + last_day - mapping.heard_day
             and mapping.arrival_at <= fact.arrival_at + WAITS_AT_MOST_MS
-            and fact.arrival_at // DAY_MS <= mapping.heard_day + days
+            and fact.arrival_at // DAY_MS <= last_day
         )
 
     def ask_again(self, number: str, arrival_at: int, answers: Answers) -> None:
@@ -365,9 +398,22 @@ class Resolver:
 def mapping_of(said: Registration) -> Mapping:
     """What a registration alone says."""
     used_day, heard_day = said.at // DAY_MS, said.arrival_at // DAY_MS
-    return Mapping(said.order_id, said.carrier, said.at, said.arrival_at, used_day, heard_day)
+    is_lasting = said.number.split(SEPARATOR)[1] != "waybill"
+    return Mapping(
+        said.order_id, said.carrier, said.at, said.arrival_at, used_day, heard_day, is_lasting
+    )
 
 
 def size_of(questions: Iterable[Question]) -> int:
     """The bytes of the events that wait."""
     return sum([len(asked.fact.raw) for asked in questions])
+
+
+def resolver_of(rules: NumberRules) -> Resolver:
+    """Create an empty resolver by a lifecycle file's rules for numbers."""
+    return Resolver(
+        rules.forget_after_ms,
+        rules.max_orders,
+        rules.forget_references_after_ms,
+        rules.shared_within_ms,
+    )

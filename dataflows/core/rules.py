@@ -12,14 +12,16 @@ from dataflows.core.anchors import Anchor
 from dataflows.core.conditions import Condition
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
+from dataflows.core.working_time import WorkingTime, compile_calendar
 from schemas.alert import Severity
 from schemas.errors import SettingsError
-from schemas.instants import DAY_MS, format_duration, parse_duration
+from schemas.instants import DAY_MS, HOUR_MS, format_duration, parse_duration
 
 LEVELS: dict[str, int] = {"warning": 1, "overdue": 2}
 SEVERITIES: list[Severity] = ["warning", "warning", "overdue"]
 
 
+WORKING = re.compile(r"(\d{1,3})(wd|wh)")
 LONGEST_MS = 36_500 * DAY_MS  # behind any event that is plausible it can still be written as a date
 
 
@@ -30,18 +32,58 @@ class Act(NamedTuple):
     expires_ms: int
 
 
+class Limit(NamedTuple):
+    """How long after an instant: `offset_ms` (negative: before it), or working time."""
+
+    offset_ms: int
+    text: str
+    calendar: WorkingTime | None = None
+    working_ms: int = 0
+    in_hours: bool = False
+
+    def due_at(self, at: int) -> int:
+        """The instant so long after `at`, in ms."""
+        if self.calendar is None:
+            return at + self.offset_ms
+        return self.calendar.later(at, self.working_ms, in_hours=self.in_hours)
+
+
 class Deadline(NamedTuple):
-    """A compiled anchor with its limit: due `offset_ms` after it (negative: before)."""
+    """A compiled anchor with its limit."""
 
     anchor: Anchor
-    offset_ms: int
-    limit: str
+    after: Limit
+
+    @property
+    def offset_ms(self) -> int:
+        """The limit in ms, negative before the anchor; 0 in working time."""
+        return self.after.offset_ms
+
+    @property
+    def limit(self) -> str:
+        """The limit as people read it."""
+        return self.after.text
+
+    @property
+    def is_ahead_of_promise(self) -> bool:
+        """Whether it warns before something promised."""
+        return self.anchor.promised and self.after.offset_ms < 0
+
+    def due_at(self, anchor_at: int) -> int:
+        """When it is due, counted from the anchor, in ms."""
+        return self.after.due_at(anchor_at)
 
 
 class Rule:
     """A compiled rule. `level` is 0 for a rule that opens no alert, 1 warning, 2 overdue."""
 
-    def __init__(self, row: RuleRow, table: Lifecycle, attributes: dict[str, bool]) -> None:
+    def __init__(
+        self,
+        row: RuleRow,
+        table: Lifecycle,
+        attributes: dict[str, bool],
+        calendars: dict[str, WorkingTime],
+    ) -> None:
         """Compile `row`.
 
         Raises:
@@ -52,20 +94,26 @@ class Rule:
         self.per_shipment = row.per == "shipment"
         self.statuses = indices(row.statuses, table, "statuses")
         self.shipment_statuses = self.subject_statuses(row, table)
-        anchors = row.anchors or [AnchorRow(row.anchor or "", row.after, row.before)]
+        anchors = row.anchors or [AnchorRow(row.anchor or "", row.after, row.before, row.calendar)]
         self.deadlines = [
-            Deadline(parse_anchor(a.anchor, table), *offset(a.after, a.before)) for a in anchors
+            Deadline(
+                parse_anchor(a.anchor, table),
+                limit(a.after, a.before, a.calendar or row.calendar, calendars),
+            )
+            for a in anchors
         ]
+        self.directions = {True, False} if not row.direction else {row.direction == "return"}
         self.unless = (
             parse_anchor(f"milestone {row.unless_reached}", table) if row.unless_reached else None
         )
         self.when = Condition(row.when, attributes, of="when") if row.when else None
         self.on_condition = anchors[0].anchor == "condition"
         self.level = LEVELS[row.severity] if row.severity else 0
-        self.escalation_ms = (
-            offset(row.escalate.after, row.escalate.before)[0] if row.escalate else None
+        self.escalation = (
+            limit(row.escalate.after, row.escalate.before, row.calendar, calendars)
+            if row.escalate
+            else None
         )
-        self.escalate_after_ms = (self.escalation_ms or 0) - self.deadlines[0].offset_ms
         self.action = act(row.action)
         self.escalated_action = act(row.escalate.action) if row.escalate else None
         self.pausing = {
@@ -76,7 +124,8 @@ class Rule:
             duration(row.stale_after, of="stale_after") if row.stale_after else None
         )
         self.pauses_in_both = any(table.of_both[status] for status in self.pausing)
-        self.is_simple = not (self.unless or self.when or self.pausing)
+        ahead = any(deadline.is_ahead_of_promise for deadline in self.deadlines)
+        self.is_simple = not (self.unless or self.when or self.pausing or ahead)
         self.warns_by_time = bool(self.level) and not self.on_condition
         self.check()
 
@@ -88,6 +137,10 @@ class Rule:
         barred = indices(row.not_shipment_statuses, table, "not_shipment_statuses")
         return frozenset({*range(len(table.rows)), NO_STATUS} - barred)
 
+    def looks_at(self, *, goes_back: bool) -> bool:
+        """Whether the rule looks at parcels of this direction."""
+        return goes_back in self.directions
+
     def check(self) -> None:
         """Refuse rules that say nothing or contradict themselves."""
         faults = []
@@ -95,9 +148,9 @@ class Rule:
             faults.append("has neither severity nor action, so it would do nothing")
         if self.on_condition and not self.when:
             faults.append('anchor = "condition" needs when')
-        if self.escalation_ms is not None and self.level != 1:
+        if self.escalation is not None and self.level != 1:
             faults.append('only a rule with severity = "warning" can escalate')
-        if self.escalation_ms is not None and self.escalation_ms <= self.deadlines[0].offset_ms:
+        if self.escalation is not None and not is_later(self.escalation, self.deadlines[0].after):
             faults.append("escalate comes no later than the warning")
         if self.escalated_action and self.action and self.escalated_action.kind == self.action.kind:
             faults.append(
@@ -107,10 +160,28 @@ class Rule:
             faults.append('pausing needs per = "shipment"')
         if self.pausing and any(d.anchor.promised for d in self.deadlines):
             faults.append("a promise to the customer is never paused")
-        if not self.per_shipment and any(d.anchor.name == "status_since" for d in self.deadlines):
-            faults.append('anchor = "status_since" needs per = "shipment"')
+        faults += self.parcel_faults()
         if faults:
             raise SettingsError("; ".join(faults))
+
+    def parcel_faults(self) -> list[str]:
+        """What only a rule per parcel can have."""
+        if self.per_shipment:
+            return []
+        names = {deadline.anchor.name.partition(" ")[0] for deadline in self.deadlines}
+        faults = [
+            f'anchor = "{name}" needs per = "shipment"'
+            for name in ("status_since", "announced")
+            if name in names
+        ]
+        return [*faults, 'direction needs per = "shipment"'] if self.row.direction else faults
+
+
+def is_later(one: Limit, other: Limit) -> bool:
+    """Whether a limit is later than another, as far as that can be said without a date."""
+    if (one.calendar is None) != (other.calendar is None):
+        return True
+    return (one.offset_ms, one.working_ms) > (other.offset_ms, other.working_ms)
 
 
 def indices(codes: list[str], table: Lifecycle, of: str) -> frozenset[int]:
@@ -128,16 +199,33 @@ def indices(codes: list[str], table: Lifecycle, of: str) -> frozenset[int]:
     return frozenset(table.index[code] for code in codes)
 
 
-def offset(after: str | None, before: str | None) -> tuple[int, str]:
-    """(ms after the anchor, the limit as people read it) of a row's `after` and `before`."""
+def limit(
+    after: str | None,
+    before: str | None,
+    calendar: str | None,
+    calendars: dict[str, WorkingTime],
+) -> Limit:
+    """The limit of a row's `after` and `before`, by its `calendar` where it is working time.
+
+    Raises:
+        SettingsError: it is none, or its calendar isn't there.
+    """
     if after and before:
         message = "both after and before are given; one is needed"
         raise SettingsError(message)
+    working = WORKING.fullmatch(after or "")
+    if working:
+        if calendar not in calendars:
+            message = f"after: {after} is working time; calendar = {calendar!r} is none of the file"
+            raise SettingsError(message)
+        in_hours = working[2] == "wh"
+        ms = int(working[1]) * (HOUR_MS if in_hours else DAY_MS)
+        return Limit(0, after or "", calendars[calendar or ""], ms, in_hours)
     if before:
         ms = duration(before, of="before")
-        return -ms, f"-{format_duration(ms)}"
+        return Limit(-ms, f"-{format_duration(ms)}")
     ms = duration(after or "0s", of="after")
-    return ms, format_duration(ms) if ms else "0s"
+    return Limit(ms, format_duration(ms) if ms else "0s")
 
 
 def duration(text: str, *, of: str) -> int:
@@ -209,13 +297,14 @@ def parse_rules(text: str, name: str, table: Lifecycle) -> Rules:
 def compile_rules(file: RulesFile, table: Lifecycle, name: str, text: str) -> list[Rule]:
     """Compile every rule of `file`, which is `text` in the file `name`."""
     attributes = {key: row.reading for key, row in file.attributes.items()}
+    calendars = {key: compile_calendar(key, row) for key, row in file.calendar.items()}
     rules: list[Rule] = []
     for number, row in enumerate(file.rule):
         if row.id in {rule.id for rule in rules}:
             message = f"{name}:{rule_line(text, number)}: rule {row.id}: this id is there twice"
             raise SettingsError(message)
         try:
-            rules.append(Rule(row, table, attributes))
+            rules.append(Rule(row, table, attributes, calendars))
         except SettingsError as error:
             message = f"{name}:{rule_line(text, number)}: rule {row.id}: {error}"
             raise SettingsError(message) from error

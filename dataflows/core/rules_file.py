@@ -6,6 +6,8 @@ import msgspec
 
 from schemas.alert import Severity
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
 
 class AttributeRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A declared attribute; `reading = true` folds to min, max and last per parcel."""
@@ -36,6 +38,21 @@ class AnchorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anchor: str
     after: str | None = None
     before: str | None = None
+    calendar: str | None = None
+
+
+class CalendarRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A working calendar: public holidays of `country`, weekend, own days, and hours of a day."""
+
+    zone: str = "UTC"
+    country: str | None = None
+    region: str | None = None
+    weekend: tuple[Weekday, ...] = ("sat", "sun")
+    closed: list[str] = []
+    open: list[str] = []
+    hours: str = "00:00-24:00"
+    cut_off: str | None = None
+    years: tuple[int, int] = (2000, 2050)
 
 
 class RuleRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +66,8 @@ class RuleRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: str | None = None
     before: str | None = None
     per: Literal["order", "shipment"] = "order"
+    direction: Literal["forward", "return"] | None = None
+    calendar: str | None = None
     shipment_statuses: list[str] | None = None
     not_shipment_statuses: list[str] = []
     unless_reached: str | None = None
@@ -66,3 +85,4 @@ class RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     rule: list[RuleRow]
     attributes: dict[str, AttributeRow] = {}
+    calendar: dict[str, CalendarRow] = {}

@@ -22,7 +22,7 @@ from dataflows.core.fold import opened, refold
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
-from dataflows.core.packing import CONFLICTING, NO_ENTRY, Order
+from dataflows.core.packing import CONFLICTING, NO_ENTRY, REFUSED, Order
 from dataflows.core.preview import Preview
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import UNBLAMED, Fault, SetAsides, fault_of
@@ -184,7 +184,7 @@ class Shard:
 
     def settle_anew(self, key: str, out: Output) -> None:
         """Fold a live order from its history, and settle it."""
-        order = opened(key, self.held.orders[key], self.table)
+        order = opened(key, self.held.orders[key])
         version = order.version
         refold(order, self.table)
         order.armed_at = 0
@@ -252,7 +252,7 @@ class Shard:
     def open(self, key: str) -> Order:
         """The order for work; a new one if nobody has heard of it."""
         data = self.held.find(key)
-        return Order(key) if data is None else opened(key, data, self.table)
+        return Order(key) if data is None else opened(key, data)
 
     def has_come_before(self, order: Order, arrival_at: int) -> bool:
         """Whether a deadline of the order comes before the arrival of its facts."""
@@ -288,7 +288,7 @@ class Shard:
         """Apply the facts of one arrival; whether anything was new."""
         took = False
         for fact in winners(group, out):
-            if order.find(fact.hash) != NO_ENTRY:
+            if order.find(fact.hash) != NO_ENTRY or order.was_thinned(fact.hash):
                 if not order.flags & CONFLICTING and conflicts(order, fact):
                     order.flags |= CONFLICTING
                     order.version += 1  # what is published changes, so its version has to
@@ -296,7 +296,7 @@ class Shard:
                 continue
             try:
                 if order.history and order.key not in self.held.orders:
-                    check_open(fact, self.desk.retires_at(order))
+                    check_open(fact, self.desk.retires_at(order), self.table)
                 accepted = not fact.command or permitted(order, fact, self.table)
                 add(order, fact, self.table, self.sources, refused=not accepted)
             except Rejected as reason:
@@ -308,7 +308,7 @@ class Shard:
 
     def publish(self, order: Order, version: int, *, retired: bool, out: Output) -> None:
         """Publish the order if it changed, and a tombstone after that when it retires."""
-        if not self.publishing:
+        if not self.publishing or not self.is_there(order):
             return
         shown = self.published.get(order.key, version)
         is_news = order.version > shown
@@ -321,6 +321,13 @@ class Shard:
         if retired and (is_news or order.key in self.held.changed):
             out.change(order.key, order.version, None)
 
+    def is_there(self, order: Order) -> bool:
+        """Whether anything but notes is known of an order."""
+        if order.latest_entry != NO_ENTRY:
+            return True
+        words = order.words()[::3]
+        return any(not (word & REFUSED or self.table.is_note[word >> 14 & 0xFF]) for word in words)
+
     def show(self, key: str, out: Output) -> None:
         """Publish an order with the facts that the clock has not reached yet."""
         facts = self.pending[key]
@@ -331,7 +338,7 @@ class Shard:
             self.take(order, group, preview)
         if all(f.arrival_at == facts[0].arrival_at and not f.command for f in facts):
             self.previews[key] = preview
-        if order.history and order.version > self.published.get(key, before):
+        if self.is_there(order) and order.version > self.published.get(key, before):
             self.published[key] = order.version
             out.change(key, order.version, document(order, self.desk))
 

@@ -1,10 +1,12 @@
-"""How long a parcel stayed in each status."""
+"""Stays: how long a parcel was in each status."""
 
 from typing import NamedTuple
 
-from dataflows.core.fold import moved, walk
+from dataflows.core.fold import moved
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
-from dataflows.core.packing import Order
+from dataflows.core.packing import RETURN, Order
+from dataflows.core.parcels import is_parcels
+from dataflows.core.walk import walk
 
 
 class Stay(NamedTuple):
@@ -20,21 +22,25 @@ class Stay(NamedTuple):
     marks: int
 
 
-def stays(order: Order, table: Lifecycle, shipment: int) -> list[Stay]:
+def stays(order: Order, table: Lifecycle, parcel: int) -> list[Stay]:
     """The stays of a parcel in the order of time."""
     found: list[Stay] = []
-    status = NO_STATUS
-    for entry in walk(order):
-        if (
-            entry.shipment != shipment
-            or not table.of_shipment[entry.status]
-            or table.moves_nothing[entry.status]
-        ):
+    status, goes_back = NO_STATUS, order.parcels[parcel].marks & RETURN != 0
+    for entry in walk(order, table):
+        if order.parcel_of[entry.name] != parcel or table.moves_nothing[entry.status]:
             continue
-        reached, _ = moved(status, 0, entry.status, table.shipment_ways)
-        if reached != status:
+        if not is_parcels(table, entry.status, order.parcels[parcel]):
+            continue
+        reached = entry.status
+        if goes_back and table.arrives_back[reached] != NO_STATUS:
+            reached = table.arrives_back[reached]
+            is_taken = reached != status
+        else:
+            is_taken, _ = moved(status, reached, table.shipment_ways)
+        if is_taken:
             if found:
                 found[-1] = found[-1]._replace(ended_at=entry.at)
             found.append(Stay(reached, entry.at, 0, entry.number, entry.marks))
             status = reached
+            goes_back |= table.turns[status]
     return found

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dataflows.core.intake import Origin
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.resolve import Answers, Resolver
+from dataflows.core.resolve import Answers, resolver_of
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.replay.event_files import Line, read_events
 from dataflows.replay.external_sort import Record, Sorter
@@ -117,7 +117,7 @@ class Recording:
         self.counts = counts
         self.until = until
         self.bad = bad
-        self.resolver = Resolver(table.forget_numbers_after_ms, table.numbers.max_orders)
+        self.resolver = resolver_of(table.numbers)
         self.places: list[str] = []
         self.place_of: dict[str, int] = {}
 

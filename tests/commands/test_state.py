@@ -140,7 +140,7 @@ def test_a_damaged_blob_is_named_with_what_to_do(store: Path) -> None:
 
 
 def test_a_damaged_row_of_the_cold_is_named(store: Path) -> None:
-    change(store, "UPDATE cold SET stored = x'020000000000' WHERE key = (SELECT key FROM cold)")
+    change(store, "UPDATE cold SET stored = x'050000000000' WHERE key = (SELECT key FROM cold)")
     [fault] = faults(store)
     assert ", cold row " in fault
     assert "checksum differs" in fault

@@ -17,6 +17,7 @@ from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected
 from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
+from schemas.numbers import as_kind
 from schemas.order import OrderDocument
 from tests.generators import arrival_of
 
@@ -60,7 +61,11 @@ def fact_of(event: Json) -> Fact:
     decoded = decode_event(raw)
     assert isinstance(decoded, Event)
     order_id = decoded.order_id or ""
-    return INTAKE.fact(decoded, order_id, raw, arrival_of(event), Origin("events", 0, 0))
+    origin = Origin("events", 0, 0)
+    # `via` is of the tests: the number by which the resolver gave the event to its order.
+    via = event.get("via")
+    came_by = (via[0], as_kind(*via)) if via else None
+    return INTAKE.fact(decoded, order_id, raw, arrival_of(event), origin, came_by)
 
 
 class Stage:

@@ -91,7 +91,10 @@ def test_any_split_into_arrivals_ends_in_the_same_order(data: st.DataObject) -> 
     unequal = {(e["timestamp"], e["status_code"], parcel(e)): e for e in events}
     if not unequal:
         return
-    events = list(unequal.values())
+    # A missing time is the arrival, so that moving it would move the event.
+    events = [e for e in unequal.values() if not e["timestamp"].startswith("1970")]
+    if not events:
+        return
     end_at = day(3_000)
     moved = [
         e | {"recorded_at": format_instant(end_at + data.draw(st.integers(0, 5)))} for e in events
@@ -142,12 +145,17 @@ def test_no_permutation_regresses_a_delivered_order(events: list[Json]) -> None:
 @settings(max_examples=60)
 @given(st.data())
 def test_a_delivered_order_goes_only_on_from_there(data: st.DataObject) -> None:
-    """Without corrections and other parcels: a late parcel under way reopens (see below)."""
+    """Without corrections and other parcels: a late parcel under way reopens (see below).
+
+    And without creating events, which may begin a second life, and refunds, which may be of a
+    part before the rest is shipped.
+    """
     left_out = {"shipment", "waybill", "references", "corrects"}
+    set_back = {"PAID", "PENDING_PAYMENT", "REFUNDED"}
     events = [
         {name: value for name, value in event.items() if name not in left_out}
         for event in data.draw(plain_orders())
-        if is_takeable(event)
+        if is_takeable(event) and event["status_code"] not in set_back
     ]
     stage, was_delivered = Stage(NO_RULES), False
     stage.hear(said("PAID", day(-4_000)))

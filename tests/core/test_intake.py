@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dataflows.core.intake import deadline
+from dataflows.core.intake import WITHDRAWN, deadline
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import event_hash, order_key
@@ -148,10 +148,47 @@ def test_a_carrier_belongs_to_the_parcel_where_one_is_named() -> None:
     assert (without.fields, without.side) == ({"carrier": "sf"}, None)
 
 
-def test_a_shipment_goes_before_the_waybill() -> None:
-    assert fact_of(said("SCAN", day(0), waybill="W", shipment="A")).shipment == "A"
-    assert fact_of(said("SCAN", day(0), waybill="W")).shipment == "W"
-    assert fact_of(said("SCAN", day(0))).shipment == ""
+def test_a_parcel_goes_by_its_waybill_before_its_shipment() -> None:
+    assert fact_of(said("SCAN", day(0), waybill="W", shipment="A")).parcel == "W"
+    assert fact_of(said("SCAN", day(0), shipment="A")).parcel == "A"
+    assert fact_of(said("SCAN", day(0))).parcel == ""
+
+
+def test_a_carriers_unknown_code_is_a_sign_of_life() -> None:
+    fact = fact_of(said("ALERT", day(0), source="carrier:x", waybill="W"))
+    assert TABLE.codes[fact.status] == "SCAN"
+
+
+def test_a_shops_unknown_code_is_refused_with_what_may_be_meant() -> None:
+    reason = rejection(status_code="DELIVERD")
+    assert reason.code == "unknown_status"
+    assert reason.reason.endswith("did you mean DELIVERED?")
+
+
+def test_a_time_before_2000_is_none_and_the_arrival_is_taken() -> None:
+    event = said("PAID", day(0)) | {"timestamp": "1970-01-01T00:00:00Z"}
+    fact = fact_of(event | {"recorded_at": format_instant(day(1))})
+    assert (fact.at, fact.sent_at) == (day(1), 0)
+    assert rejection(timestamp="1970-01-01T00:00:00Z").code == "implausible_time"
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "expected"),
+    [
+        ("2019-08-09T00:00:00-06:00", "America/Denver", "2019-08-10T05:59:59.999Z"),
+        ("2019-08-09T00:00:00-06:00", None, "2019-08-10T05:59:59.999Z"),
+        ("2019-08-09T00:00:00Z", None, "2019-08-09T23:59:59.999Z"),
+        ("2019-08-09T00:00Z", "America/Denver", "2019-08-10T05:59:59.999Z"),
+        ("2019-08-09T00:00:01Z", None, "2019-08-09T00:00:01.000Z"),
+    ],
+)
+def test_a_midnight_in_its_own_offset_is_a_day(text: str, zone: str | None, expected: str) -> None:
+    assert format_instant(deadline("promised_at", text, zone)) == expected
+
+
+def test_a_promise_can_be_withdrawn() -> None:
+    fact = fact_of(said("PAID", day(0), promised_at="withdrawn"))
+    assert fact.fields == {"promised_at": WITHDRAWN}
 
 
 def test_order_level_fields_are_in_ms_and_lists() -> None:

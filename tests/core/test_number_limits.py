@@ -188,5 +188,5 @@ def test_a_crowded_number_outlives_a_restart_with_all_its_orders() -> None:
     desk.restart()
     event = decode_event(json_of(order("o0", day(1), "SO-1")))
     assert isinstance(event, Event)
-    (registered,) = registrations(event, day(1))
+    (registered,) = registrations(event, event.at, day(1))
     assert len(desk.resolver.numbers.get(numbers.hash_of(registered.number))) == 200

@@ -92,10 +92,10 @@ def test_waybills_go_before_other_fields() -> None:
 def test_promises_and_customers_are_never_lost() -> None:
     stage = Stage(NO_RULES)
     stage.hear(attributed(0, a="x" * (LIMIT - 3)))
-    late = attributed(1, b="more") | {"promised_at": "2026-05-01T00:00:00Z", "customer_id": "c1"}
+    late = attributed(1, b="more") | {"promised_at": "2026-05-01T09:00:00Z", "customer_id": "c1"}
     stage.hear(late)
     order = stage.order()
-    assert (order.promised_at, order.customer_id) == ("2026-05-01T00:00:00.000Z", "c1")
+    assert (order.promised_at, order.customer_id) == ("2026-05-01T09:00:00.000Z", "c1")
     assert "b" not in order.attributes
 
 

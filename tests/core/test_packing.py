@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,9 @@ from dataflows.core.packing import (
     HEAD,
     MISSED,
     NO_ENTRY,
+    Course,
     Order,
-    Shipment,
+    Parcel,
     armed_at_of,
     pack,
     unpack,
@@ -38,14 +40,22 @@ def packable(draw: st.DrawFn) -> Order:
     order.version, order.period = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**16 - 1))
     for field in ("promised_at", "ship_by", "armed_at"):
         setattr(order, field, draw(instants))
-    order.shipments = [
-        Shipment(name, draw(bytes_1), draw(instants))
+    order.parcels = [
+        Parcel(name, draw(names), draw(bytes_1), draw(instants), draw(bytes_1), draw(instants))
         for name in draw(st.lists(names, max_size=4, unique=True))
     ]
+    order.names = [(draw(names), parcel.name) for parcel in order.parcels]
+    order.parcel_of = [*range(len(order.names))]
+    order.course = Course(draw(numbers), draw(st.booleans()), draw(st.booleans()), draw(bytes_1))
+    order.thinned = draw(st.binary(max_size=3)) * 8
+    order.openings = draw(st.lists(st.tuples(bytes_1, bytes_1, instants), max_size=3))
     order.derived = draw(st.lists(st.tuples(bytes_1, numbers), max_size=3))
     order.firsts = draw(st.dictionaries(bytes_1, numbers, max_size=3))
     order.alerts = draw(
-        st.lists(st.tuples(st.integers(0, 0x3FFF), bytes_1, bytes_1, numbers, instants), max_size=3)
+        st.lists(
+            st.tuples(st.integers(0, 0x3FFF), bytes_1, bytes_1, numbers, instants, instants),
+            max_size=3,
+        )
     )
     order.done = draw(st.lists(st.tuples(st.integers(0, 2**16 - 1), bytes_1, numbers), max_size=3))
     order.extras = draw(
@@ -69,7 +79,8 @@ def packable(draw: st.DrawFn) -> Order:
 
 def fields(order: Order) -> dict[str, Any]:
     found = {name: getattr(order, name) for name in Order.__slots__}
-    found["shipments"] = [(s.name, s.status, s.updated_at) for s in order.shipments]
+    for name in ("parcels", "course"):
+        found[name] = msgspec.to_builtins(found[name])
     return found
 
 
@@ -104,9 +115,9 @@ def test_an_entry_is_found_by_its_hash_alone(order: Order, unheard: int) -> None
 def test_forgetting_keeps_what_the_fold_does_not_compute() -> None:
     order = Order("o1")
     order.flags |= MISSED
-    order.shipments = [Shipment("A", 3, 9)]
+    order.parcels = [Parcel("A", "a", 3, 9)]
     order.promised_at = 9
     order.forget()
     assert order.flags & MISSED
-    assert [(s.name, s.updated_at) for s in order.shipments] == [("A", 0)]
+    assert [(parcel.name, parcel.updated_at) for parcel in order.parcels] == [("A", 0)]
     assert order.promised_at == 0

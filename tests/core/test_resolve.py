@@ -10,6 +10,7 @@ from dataflows.core.resolve import (
     WAITS_AT_MOST_MS,
     Answers,
     Resolver,
+    number_key,
     numbers_of,
     question,
     registrations,
@@ -33,7 +34,9 @@ class Desk:
         assert isinstance(decoded, Event)
         if decoded.order_id is None:
             self.resolver.ask(question(decoded, fact_of(event)), self.answers)
-        for said_of_it in registrations(decoded, arrival_of(event)) if decoded.order_id else []:
+        for said_of_it in (
+            registrations(decoded, decoded.at, arrival_of(event)) if decoded.order_id else []
+        ):
             self.resolver.register(said_of_it, self.answers)
 
     def given(self) -> list[tuple[str, str, int]]:
@@ -211,3 +214,49 @@ def test_a_registration_after_the_waiting_time_is_too_late_whenever_the_clock_mo
     desk.resolver.advance(day(days), desk.answers)
     assert len(desk.given()) == (1 if days == 7 else 0)
     assert len(desk.answers.rejected) == (0 if days == 7 else 1)
+
+
+@pytest.mark.parametrize("written", ["123 456 789 ", "123-456-789", "１２３456789", "123456789"])
+def test_a_waybill_is_found_however_it_is_written(written: str) -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), written))
+    desk.hear(scan("123456789", day(1)))
+    assert [key for key, _, _ in desk.given()] == ["o1"]
+
+
+def test_other_numbers_keep_their_hyphens() -> None:
+    assert number_key("t", "erp", "1-23 ") != number_key("t", "erp", "12-3")
+    assert number_key("t", "erp", "so-1 ") == number_key("t", "erp", "SO-1")
+
+
+def test_a_later_order_takes_a_number_over_before_the_first_is_delivered() -> None:
+    desk = Desk()
+    desk.hear(order("old", day(0), "W1"))
+    desk.hear(order("new", day(6), "W1"))
+    desk.hear(scan("W1", day(5)))
+    desk.hear(scan("W1", day(7)))
+    assert [key for key, _, _ in desk.given()] == ["old", "new"]
+
+
+def test_orders_that_register_a_number_close_together_share_it() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), "W1"))
+    desk.hear(order("o2", day(3), "W1"))
+    desk.hear(scan("W1", day(4)))
+    assert [key for key, _, _ in desk.given()] == ["o1", "o2"]
+
+
+def test_another_carriers_name_is_no_reason_to_miss_the_only_order() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), "W1", carrier="ups"))
+    desk.hear(scan("W1", day(1), carrier="usps"))
+    assert [key for key, _, _ in desk.given()] == ["o1"]
+
+
+def test_a_number_of_the_erp_leads_to_its_order_for_years() -> None:
+    desk = Desk()
+    desk.hear(said("PAID", day(0), references={"erp": "SO-9"}))
+    event = said("SHIPPED", day(2 * 365), source="wms", references={"erp": "so-9"})
+    del event["order_id"]
+    desk.hear(event)
+    assert len(desk.given()) == 1

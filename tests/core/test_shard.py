@@ -111,7 +111,10 @@ def test_each_silence_is_told_once_with_its_own_id() -> None:
     silent = [alert for alert in opened if alert.rule == "carrier_silent"]
     assert [alert.at for alert in silent] == [format_instant(day(n)) for n in (3, 6, 10)]
     assert len({alert.alert_id for alert in silent}) == 3
-    assert len(stage.acted("contact_carrier")) == 3
+    # The third within 14 days flaps: it asks for nothing.
+    assert [alert.flapping for alert in silent] == [False, False, True]
+    assert len(stage.acted("contact_carrier")) == 2
+    assert "flapping" in stage.order().flags
 
 
 @pytest.mark.parametrize("source", ["rule:carrier_silent", "action:contact_carrier"])
@@ -125,12 +128,12 @@ def test_the_engine_does_not_end_a_silence_by_itself(source: str) -> None:
 
 def test_a_late_delivery_is_warned_of_and_then_overdue() -> None:
     stage = Stage()
-    stage.hear(said("PAID", day(0), promised_at=format_instant(day(2))), through=day(3))
+    stage.hear(said("PAID", day(0), promised_at=format_instant(day(2, 1))), through=day(3))
     assert stage.order().lane == "overdue"
     stage.hear(said("DELIVERED", day(4)))
     assert stage.told("late_delivery") == [
-        ("late_delivery", "opened", format_instant(day(1))),
-        ("late_delivery", "escalated", format_instant(day(2))),
+        ("late_delivery", "opened", format_instant(day(1, 1))),
+        ("late_delivery", "escalated", format_instant(day(2, 1))),
         ("late_delivery", "resolved", format_instant(day(4))),
     ]
     assert stage.order().lane == "normal"

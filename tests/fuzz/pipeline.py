@@ -9,7 +9,7 @@ from broker.connect import Connection
 from broker.consume import Message
 from dataflows.core.intake import Intake
 from dataflows.core.output import Output
-from dataflows.core.resolve import Answers, Resolver, ResolverSnapshot
+from dataflows.core.resolve import Answers, ResolverSnapshot, resolver_of
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.decoding import Decoder
@@ -65,7 +65,7 @@ class Pipeline:
             ),
         )
         self.clock = PartitionClock(kind, lambda: NOW_AT)
-        self.resolver = Resolver(TABLE.forget_numbers_after_ms)
+        self.resolver = resolver_of(TABLE.numbers)
         self.shard = Shard(TABLE, RULES, {})
         self.sent: list[Outgoing] = []
         self.ticks = self.read = self.rejected = self.applied = self.duplicates = self.refused = 0
@@ -108,7 +108,7 @@ class Pipeline:
         self.shard = Shard(TABLE, RULES, {})
         self.shard.restore([msgspec.msgpack.decode(snapshot, type=Snapshot)])
         numbers = encode(self.resolver.snapshot(base=True))
-        self.resolver = Resolver(TABLE.forget_numbers_after_ms)
+        self.resolver = resolver_of(TABLE.numbers)
         self.resolver.restore([msgspec.msgpack.decode(numbers, type=ResolverSnapshot)])
 
     @property

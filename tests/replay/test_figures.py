@@ -31,14 +31,16 @@ def test_every_olist_figure_comes_out(olist_results: Results) -> None:
             "SHIPPED": 64,
         },
         "orders_by_lane": {"normal": 4_856, "overdue": 142},
-        "flags": {"out_of_sequence": 74},
+        # Of 74 that were handed over before they were approved 4 were delivered by then: to pay
+        # on delivery is regular.
+        "flags": {"out_of_sequence": 70},
         "alerts_opened_by_rule": {
             "carrier_silent": 4_367,
-            "late_delivery": 616,
+            "late_delivery": 534,  # the estimates are midnights, so days: until their end
             "late_shipping": 1_623,
             "unpaid": 895,
         },
-        "alerts_escalated_by_rule": {"late_delivery": 534},
+        "alerts_escalated_by_rule": {"late_delivery": 475},
         # 12 orders were handed over before their purchase: shipped at once, nothing to confirm.
         "actions_by_kind": {
             "confirm_order": 4_998 - 12,
@@ -50,7 +52,7 @@ def test_every_olist_figure_comes_out(olist_results: Results) -> None:
     }
 
 
-def test_of_the_overdue_deliveries_392_came_late_and_142_not_at_all(
+def test_of_the_overdue_deliveries_333_came_late_and_142_not_at_all(
     olist_results: Results,
 ) -> None:
     status = {row["order_id"]: row["status"] for row in olist_results.rows("orders")}
@@ -60,7 +62,7 @@ def test_of_the_overdue_deliveries_392_came_late_and_142_not_at_all(
         if row["rule"] == "late_delivery" and row["state"] == "escalated"
     }
     assert Counter(status[order_id] == "DELIVERED" for order_id in escalated) == {
-        True: 392,
+        True: 333,
         False: 142,
     }
 
@@ -72,7 +74,7 @@ def test_late_is_what_the_columns_say(olist_results: Results) -> None:
         promised_at = parse_instant(row["promised_at"])
         delivered = row["milestones"].get("DELIVERED")
         late += delivered is None or parse_instant(delivered) > promised_at - DAY_MS
-    assert late == 616
+    assert late == 534
 
 
 def test_72_hours_to_the_minute_are_in_time(olist_results: Results) -> None:

@@ -132,7 +132,7 @@ def test_what_is_no_json_is_refused_with_its_reason(data: bytes, code: str, word
     assert words in found.reason
 
 
-@pytest.mark.parametrize("timestamp", ["9999-12-31T00:00:00Z", "1969-12-31T23:59:59Z"])
+@pytest.mark.parametrize("timestamp", ["9999-12-31T00:00:00Z", "2100-01-01T00:00:00Z"])
 def test_an_implausible_time_is_refused(timestamp: str) -> None:
     with pytest.raises(Rejected, match=r"^implausible_time: timestamp: not between 1970 and 2100"):
         decoded(timestamp=timestamp)

@@ -8,10 +8,10 @@ The identity says where the blob belongs, so that a whole blob in a wrong place 
 version says how all of this, and the blob inside, is to be read. A blob of an older version is
 brought up to this one, a version at a time, by the `UPGRADES`; what is staged is in this version.
 
-    1   the checksum left version and codec out: one flipped bit made compressed bytes pass as plain
-    2   the same blobs under a checksum of everything
-    3   a resolver's numbers by hash, packed, with the day on which they were last heard of
-    4   packed orders in format 2 (dataflows/core/packing.py)
+    5   packed orders in format 3 (dataflows/core/packing.py)
+
+Nothing was released yet, so older versions are refused: begin anew, or use the version that wrote
+them.
 
 zstd at level -3 makes packed orders 0.62 of their size at 630-720 MB/s, level 1 makes them 0.56 at
 390-430, level 3 0.54 at 220: compressing is the largest part of an epoch's end, so the fast one.
@@ -27,11 +27,9 @@ from zlib import crc32
 
 import zstandard
 
-from dataflows.state.local.old_numbers import holds_numbers, packed
-from dataflows.state.local.old_orders import holds_orders, repacked, repacked_blob
 from schemas.errors import DamagedState
 
-FORMAT = 4
+FORMAT = 5
 PLAIN, ZSTD = 0, 1
 HEADER = Struct("<BBI")
 SHORT_BYTES = 1024
@@ -70,31 +68,9 @@ class Place(NamedTuple):
 Upgrade = Callable[[Place, bytes], bytes]
 
 
-def as_it_is(_: Place, blob: bytes) -> bytes:
-    """What is inside didn't change, only the frame."""
-    return blob
-
-
-def with_packed_numbers(place: Place, blob: bytes) -> bytes:
-    """Only the resolver's blobs changed."""
-    is_of_numbers = holds_numbers(place.shard) and not place.is_cold
-    return packed(blob) if is_of_numbers else blob
-
-
-def with_repacked_orders(place: Place, blob: bytes) -> bytes:
-    """Only the orders' blobs and the cold changed."""
-    if not holds_orders(place.shard):
-        return blob
-    return repacked(blob) if place.is_cold else repacked_blob(blob)
-
-
-# {version: how its blobs become blobs of version + 1}. When FORMAT grows, the way from the version
-# before is added here and a file which that version wrote to tests/state/stored/; none is removed.
-UPGRADES: Mapping[int, Upgrade] = {
-    1: as_it_is,
-    2: with_packed_numbers,
-    3: with_repacked_orders,
-}
+# {version: how its blobs become blobs of version + 1}. From the first release on: when FORMAT
+# grows, the way from the version before is added here, and a file of that version to the tests.
+UPGRADES: Mapping[int, Upgrade] = {}
 
 
 def squeeze(blob: bytes) -> tuple[int, bytes]:

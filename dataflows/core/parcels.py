@@ -1,0 +1,168 @@
+"""Parcels of an order in the fold: how they become known, end, and what they give the order."""
+
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle, Move
+from dataflows.core.names import Names, announced, successors
+from dataflows.core.packing import (
+    FROM_CARRIER,
+    KNOWN,
+    LATE,
+    MOVED,
+    REPLACED,
+    RETURN,
+    SPELLED,
+    TURNED,
+    Order,
+    Parcel,
+)
+from dataflows.core.walk import Entry, named_of
+from schemas.numbers import as_number, as_waybill
+
+
+def is_parcels(table: Lifecycle, status: int, parcel: Parcel) -> bool:
+    """Whether a status, of an entry that names `parcel`, is the parcel's and not the order's."""
+    return table.of_shipment[status] and (bool(parcel.name) or not table.of_order[status])
+
+
+def subject_of(table: Lifecycle, entry: Entry, parcel: Parcel) -> Parcel | None:
+    """The parcel that the entry's status moves; None: it moves the order."""
+    if is_parcels(table, entry.status, parcel):
+        parcel.marks |= KNOWN
+        return parcel
+    comes_back = table.of_both[entry.status] and parcel.is_known and parcel.goes_back
+    return parcel if comes_back and entry.marks & FROM_CARRIER else None
+
+
+def unnamed(order: Order) -> Parcel:
+    """The order's only, unnamed parcel."""
+    parcel = order.parcels[order.parcel_number("")]
+    parcel.marks |= KNOWN
+    return parcel
+
+
+def see_names(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel, names: Names) -> None:
+    """Make the parcels known that an entry names or announces."""
+    shipment, waybill = order.names[entry.name]
+    know(order, table, entry, parcel, waybill or shipment, names)
+    for written in announced(order.extras.get(entry.number) or {}):
+        other = order.parcels[order.parcel_number(as_waybill(written))]
+        know(order, table, entry, other, written, names)
+
+
+def know(
+    order: Order, table: Lifecycle, entry: Entry, parcel: Parcel, written: str, names: Names
+) -> None:
+    """Make a parcel known, which an entry names as `written`."""
+    # A shipment that is joined with a waybill goes by that.
+    if not parcel.marks & SPELLED and parcel.name in {as_waybill(written), as_number(written)}:
+        parcel.spelling = written if written != parcel.name else ""
+        parcel.marks |= SPELLED
+    if parcel.marks & KNOWN:
+        return
+    parcel.marks |= KNOWN
+    parcel.announced = entry.number
+    if not parcel.name:
+        return
+    announces_return = table.codes[entry.status] == table.code(table.coming_back)
+    if parcel.name in names.returns or announces_return:
+        parcel.marks |= RETURN
+    if names.is_replaced_before(parcel.name, entry.number):
+        parcel.ended_at = entry.at
+        parcel.marks |= REPLACED
+    if order.course.derived in table.whole:
+        parcel.marks |= LATE
+
+
+def end_replaced(order: Order, entry: Entry) -> None:
+    """End the parcel that the successor which an entry announces replaces."""
+    replaces = order.extras[entry.number]["replaces"]
+    meant = {as_waybill(replaces), as_number(replaces)} - {""}
+    own = successors(named_of(order, entry))
+    for parcel in order.parcels:
+        if parcel.is_known and parcel.name in meant and parcel.name not in own:
+            parcel.marks |= REPLACED
+            parcel.ended_at = parcel.ended_at or entry.at
+
+
+def end_by(order: Order, table: Lifecycle, entry: Entry, named: Parcel) -> bool:
+    """End the parcels that an entry ends where they are (`ends_with`); whether there were any."""
+    has_ended = False
+    for parcel in order.parcels:
+        if not parcel.counts or parcel.status == NO_STATUS:
+            continue
+        ends = table.ends_with[parcel.status]
+        if ends and entry.status in ends and (not named.name or named is parcel):
+            parcel.ended_at = entry.at
+            has_ended = True
+    return has_ended
+
+
+def end_turned(order: Order, table: Lifecycle, entry: Entry) -> None:
+    """End turned parcels: what is in them travels under the number of a return parcel."""
+    comes = any(p.marks & RETURN and p.announced == entry.number for p in order.parcels)
+    if not comes:
+        return
+    for parcel in order.parcels:
+        if parcel.marks & TURNED and parcel.counts and not has_arrived(table, parcel):
+            parcel.ended_at = entry.at
+
+
+def has_arrived(table: Lifecycle, parcel: Parcel) -> bool:
+    """Whether a parcel on its way back is at the sender's."""
+    return parcel.goes_back and parcel.status != NO_STATUS and parcel.status == table.arrived_back
+
+
+def meant(order: Order) -> list[Parcel]:
+    """The named parcels that are known; the unnamed one only without any of these."""
+    named = [parcel for parcel in order.parcels if parcel.name and parcel.is_known]
+    return named or [parcel for parcel in order.parcels if parcel.is_known]
+
+
+def forward(order: Order) -> list[Parcel]:
+    """The parcels that count and go forward."""
+    return [p for p in meant(order) if p.counts and not p.marks & (RETURN | TURNED | LATE)]
+
+
+def derived_status(order: Order, table: Lifecycle) -> int:
+    """The status that all parcels, as known so far, give their order; NO_STATUS for none."""
+    parcels, here = meant(order), forward(order)
+    back = [p for p in parcels if p.counts and p.goes_back and p.marks & MOVED]
+    move = all_have(table, here)
+    expected = order.course.expected
+    if move is not None and len(here) + gone(table, parcels) >= expected:
+        if any(not has_arrived(table, parcel) for parcel in back):
+            return table.coming_back
+        is_returned = any(p.marks & RETURN and has_arrived(table, p) for p in back)
+        return table.arrived_back if is_returned else move.target
+    if not here and gone(table, parcels) >= expected:
+        if any(not has_arrived(table, parcel) for parcel in back):
+            return table.coming_back
+        return table.arrived_back if back else NO_STATUS
+    return order.course.onward
+
+
+def all_have(table: Lifecycle, here: list[Parcel]) -> Move | None:
+    """The `moves_order` of when = "all" that the statuses of all these parcels have."""
+    if not here or here[0].status == NO_STATUS:
+        return None
+    move = table.moves_order[here[0].status]
+    if move is None or not move.all_of_them:
+        return None
+    same = all(p.status != NO_STATUS and table.moves_order[p.status] == move for p in here)
+    return move if same else None
+
+
+def gone(table: Lifecycle, parcels: list[Parcel]) -> int:
+    """The parcels that came and were turned, or that won't come: cancelled, refunded, lost."""
+    return sum(
+        not parcel.marks & (RETURN | REPLACED)
+        and bool(parcel.marks & TURNED or (parcel.ended_at and has_gone(table, parcel)))
+        for parcel in parcels
+    )
+
+
+def has_gone(table: Lifecycle, parcel: Parcel) -> bool:
+    """Whether an ended parcel was one that was to come; a void label was none."""
+    if parcel.status == NO_STATUS:
+        return False
+    is_orders = table.ends_parcel[parcel.status] and table.of_order[parcel.status]
+    return is_orders or bool(table.ends_with[parcel.status])

@@ -1,0 +1,164 @@
+"""Working time: working days and hours of a calendar, compiled to intervals in UTC.
+
+Public holidays are those of the `holidays` package (MIT), by ISO 3166 country and region. A new
+version of it may know other days, so its version counts as part of the rules.
+"""
+
+from bisect import bisect_right
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import accumulate
+from zoneinfo import ZoneInfo
+
+import holidays
+
+from dataflows.core.rules_file import CalendarRow
+from schemas.errors import SettingsError
+from schemas.instants import to_instant
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MINUTES_A_DAY = 1_440
+BEYOND_MS = 1 << 61  # a deadline that the calendar's years don't reach
+
+
+class WorkingTime:
+    """A compiled calendar: the working days, and the working hours, as intervals in ms UTC."""
+
+    def __init__(
+        self, days: list[tuple[int, int]], hours: list[tuple[int, int]], cut_off: list[int]
+    ) -> None:
+        """Take the intervals, in order; `cut_off` has for each day the instant, or is empty."""
+        self.days = Intervals(days)
+        self.hours = Intervals(hours)
+        self.cut_off = cut_off
+
+    def later(self, at: int, working_ms: int, *, in_hours: bool) -> int:
+        """The instant at which `working_ms` of working time have passed since `at`.
+
+        Of days, an instant after a day's cut-off counts from the end of that day on.
+        """
+        intervals = self.hours if in_hours else self.days
+        return intervals.later(at if in_hours else self.after_cut_off(at), working_ms)
+
+    def after_cut_off(self, at: int) -> int:
+        """`at`, or the end of its working day where that day's cut-off has passed."""
+        place = bisect_right(self.days.begins, at) - 1
+        if not self.cut_off or place < 0 or at >= self.days.ends[place]:
+            return at
+        return self.days.ends[place] if at >= self.cut_off[place] else at
+
+
+class Intervals:
+    """Intervals in order, and how much time lies before each."""
+
+    def __init__(self, intervals: list[tuple[int, int]]) -> None:
+        """Index `intervals`, which don't overlap."""
+        self.begins = [begin for begin, _ in intervals]
+        self.ends = [end for _, end in intervals]
+        self.before = [0, *accumulate(end - begin for begin, end in intervals)]
+
+    def later(self, at: int, working_ms: int) -> int:
+        """The instant at which `working_ms` within the intervals have passed since `at`."""
+        place = bisect_right(self.begins, at) - 1
+        inside = min(at, self.ends[place]) - self.begins[place] if place >= 0 else 0
+        due = (self.before[place] if place >= 0 else 0) + inside + working_ms
+        if working_ms == 0:
+            return at
+        if due > self.before[-1]:
+            return BEYOND_MS
+        # The first interval that is filled by then; at its very end, not at the next one's begin.
+        where = min(bisect_left_of(self.before, due), len(self.begins)) - 1
+        return self.begins[where] + due - self.before[where]
+
+
+def bisect_left_of(before: list[int], due: int) -> int:
+    """The number of intervals that begin before so much time has passed."""
+    low, high = 0, len(before)
+    while low < high:
+        middle = (low + high) // 2
+        if before[middle] < due:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def compile_calendar(name: str, row: CalendarRow) -> WorkingTime:
+    """Compile a calendar for the years that it names.
+
+    Raises:
+        SettingsError: its zone, country, days or hours are none.
+    """
+    try:
+        zone = ZoneInfo(row.zone)
+        closed = {date.fromisoformat(day) for day in row.closed}
+        opened = {date.fromisoformat(day) for day in row.open}
+        begins, ends = hours_of(row.hours)
+        cut_off = minutes_of(row.cut_off) if row.cut_off else None
+    except (ValueError, OSError, KeyError) as error:
+        message = f"calendar.{name}: {error}"
+        raise SettingsError(message) from error
+    first, last = row.years
+    if not 1970 <= first <= last <= 2100:  # noqa: PLR2004 - the years that instants can lie in
+        message = f"calendar.{name}: years = [{first}, {last}] are not within 1970 and 2100"
+        raise SettingsError(message)
+    public = public_holidays(name, row)
+    weekend = {WEEKDAYS.index(day) for day in row.weekend}
+    days, hours, cut_offs = [], [], []
+    day = date(first, 1, 1)
+    while day.year <= last:
+        is_closed = day in closed or day.weekday() in weekend or day in public
+        if day in opened or not is_closed:
+            days.append((instant(day, 0, zone), instant(day, MINUTES_A_DAY, zone)))
+            hours.append((instant(day, begins, zone), instant(day, ends, zone)))
+            if cut_off is not None:
+                cut_offs.append(instant(day, cut_off, zone))
+        day += timedelta(days=1)
+    return WorkingTime(days, hours, cut_offs)
+
+
+def public_holidays(name: str, row: CalendarRow) -> set[date]:
+    """The public holidays of the calendar's country in its years.
+
+    Raises:
+        SettingsError: the country or region isn't known.
+    """
+    if row.country is None:
+        return set()
+    years = range(row.years[0], row.years[1] + 1)
+    try:
+        return set(holidays.country_holidays(row.country, subdiv=row.region, years=years))
+    except NotImplementedError as error:
+        message = f"calendar.{name}: no public holidays are known of {row.country}: {error}"
+        raise SettingsError(message) from error
+
+
+def instant(day: date, minutes: int, zone: ZoneInfo) -> int:
+    """The instant of a local time, minutes after midnight; where it never was, the moment after."""
+    moment = datetime.combine(day, time(0), zone) if minutes < MINUTES_A_DAY else None
+    if moment is None:
+        return instant(day + timedelta(days=1), minutes - MINUTES_A_DAY, zone)
+    wall = moment.replace(hour=minutes // 60, minute=minutes % 60)
+    real = wall.astimezone(UTC).astimezone(zone)
+    if real.replace(tzinfo=None) != wall.replace(tzinfo=None):  # in the gap of a change of clocks
+        wall = wall.replace(fold=0 if real > wall else 1)
+    return to_instant(wall)
+
+
+def hours_of(text: str) -> tuple[int, int]:
+    """(begin, end) in minutes of `09:00-18:00`."""
+    begins, separator, ends = text.partition("-")
+    found = minutes_of(begins), minutes_of(ends)
+    if not separator or found[0] >= found[1]:
+        message = f"hours: {text!r} is no time such as 09:00-18:00"
+        raise ValueError(message)
+    return found
+
+
+def minutes_of(text: str) -> int:
+    """Minutes since midnight of `09:30`; 24:00 is the end of the day."""
+    hours, separator, minutes = text.strip().partition(":")
+    found = int(hours) * 60 + int(minutes)
+    if not separator or not 0 <= found <= MINUTES_A_DAY:
+        message = f"{text!r} is no time of a day such as 09:30"
+        raise ValueError(message)
+    return found
