@@ -16,6 +16,7 @@ from telemetry.screen import show, show_error, show_fault
 COMMANDS = {
     "archive": "commands.archive",
     "bench": "commands.bench",
+    "carriers": "commands.carriers",
     "config": "commands.config",
     "deliver": "commands.deliver",
     "demo": "commands.demo.command",
