@@ -1,6 +1,6 @@
 """The flow without bytewax: the real slot, resolver, shard and output messages in one process."""
 
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -69,6 +69,12 @@ class Pipeline:
         self.shard = Shard(TABLE, RULES, {})
         self.sent: list[Outgoing] = []
         self.ticks = self.read = self.rejected = self.applied = self.duplicates = self.refused = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.slot.close()
 
     def take(self, received: list[Message]) -> Batch:
         """Read an epoch's messages at the door."""

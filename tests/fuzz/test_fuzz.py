@@ -44,13 +44,13 @@ def broker() -> Iterator[EmbeddedBroker]:
 def test_nothing_stops_and_every_message_has_one_fate(
     broker: EmbeddedBroker, received: list[Message], kind: ClockKind, cut: int
 ) -> None:
-    pipeline = Pipeline(broker.connection, kind)
-    for part in (received[:cut], received[cut:]):
-        pipeline.apply(pipeline.take(part), pipeline.clock.through)
+    with Pipeline(broker.connection, kind) as pipeline:
+        for part in (received[:cut], received[cut:]):
+            pipeline.apply(pipeline.take(part), pipeline.clock.through)
+            pipeline.check_conservation()
+            pipeline.restart()
+        pipeline.apply(pipeline.take([]), NOW_AT)
         pipeline.check_conservation()
-        pipeline.restart()
-    pipeline.apply(pipeline.take([]), NOW_AT)
-    pipeline.check_conservation()
     assert not pipeline.decoder.faults.logged, "a fault of ordertide itself"
     for outgoing in pipeline.sent:
         check_carried(outgoing)
@@ -76,7 +76,8 @@ def refuse(constant: str) -> None:
 def test_what_passes_folds_to_the_same_orders_in_any_sequence(
     broker: EmbeddedBroker, received: list[Message], data: st.DataObject
 ) -> None:
-    facts = Pipeline(broker.connection, "broker").take(received).facts
+    with Pipeline(broker.connection, "broker") as pipeline:
+        facts = pipeline.take(received).facts
     expected = folded([facts])
     permuted = data.draw(st.permutations(facts))
     cut = data.draw(st.integers(0, len(facts)))
@@ -105,8 +106,8 @@ def folded(parts: list[list[Fact]]) -> dict[str, Any]:
 def test_a_broker_takes_everything_that_comes_out(
     broker: EmbeddedBroker, received: list[Message]
 ) -> None:
-    pipeline = Pipeline(broker.connection)
-    pipeline.apply(pipeline.take(received), NOW_AT)
+    with Pipeline(broker.connection) as pipeline:
+        pipeline.apply(pipeline.take(received), NOW_AT)
     for topic in topics.TOPICS:
         broker.create(topic.name)
     with Producer(broker.connection) as producer:
