@@ -23,6 +23,8 @@ BY_KEY = -1
 ROOM_WAIT_S = 0.1
 SENDS_PER_POLL = 1_000
 COUNTED_FOR_S = 60.0
+# Two of the lease's sessions and an election: until then it is confirmed or lost.
+BLAME_WITHIN_S = 30.0
 PURGED = frozenset({"_PURGE_INFLIGHT", "_PURGE_QUEUE"})
 # What the broker's settings forbid.
 UNSENDABLE = frozenset(
@@ -129,7 +131,7 @@ class Producer:
         Raises:
             Rejected: `too_large`, this message alone; nothing was sent.
             DeliveryFailed: an earlier message was lost.
-        Stopped: the process was told to stop while the queue stayed full.
+            Stopped: the process was told to stop while the queue stayed full.
         """
         if self._throttle:
             self._hold_back(self._throttle, topic, key, value)
@@ -197,7 +199,7 @@ class Producer:
     def close(self) -> None:
         """Give up the connection. Call `flush` first: what is undelivered now is dropped.
 
-        A transaction that is open stays open until the next run fences this producer.
+        A transaction that is open is aborted, here or, where the broker is away, by the next run.
         """
         self._client.close()
 
@@ -292,18 +294,25 @@ class Producer:
     def _blame(self, failure: DeliveryFailed | Fenced) -> None:
         """Find out by whom this producer was fenced: also the broker does it, after a time-out.
 
+        A process that was paused for so long has lost its lease's session as well, and needs some
+        seconds until the lease is confirmed.
+
         Raises:
             Fenced: by another run. EpochAborted: by no other run.
         """
         if not isinstance(failure, Fenced) or self._before_flush is None:
             return
-        time.sleep(VERIFY_EVERY_S)  # an answer from before counts for so long
-        with suppress(Busy):
-            self._before_flush()
-            raise EpochAborted(
-                f"{failure.producer}: the broker aborted its transaction, which was open for "
-                "longer than transaction.timeout.ms; starting again emits the epoch again"
-            ) from failure
+        give_up_at_s = time.monotonic() + BLAME_WITHIN_S
+        waiting = Waiting()
+        while time.monotonic() < give_up_at_s:
+            time.sleep(VERIFY_EVERY_S)  # an answer from before counts for so long
+            waiting.check()
+            with suppress(Busy):
+                self._before_flush()
+                raise EpochAborted(
+                    f"{failure.producer}: the broker aborted its transaction, which was open for "
+                    "longer than transaction.timeout.ms; starting again emits the epoch again"
+                ) from failure
 
 
 def is_permanent(error: KafkaError) -> bool:

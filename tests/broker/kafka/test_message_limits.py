@@ -1,6 +1,8 @@
 """A topic with a lower max.message.bytes: the sink asks for it and never sends more."""
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from dataflows.state.local.sqlite import SqliteShardStore
 from schemas import topics
 from schemas.settings.model import TelemetrySettings
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import admin, done, make
+from tests.broker.kafka.topics import PATIENCE_S, admin, done, make
 from tests.stack import namespace
 
 LIMIT = 20_000
@@ -41,7 +43,22 @@ def lowered(kafka: Connection) -> str:
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
     client = admin(kafka)  # it answers only while it is held
     done(client.incremental_alter_configs([resource]))
+    for address in kafka.bootstrap.split(","):  # each broker answers by what it has heard so far
+        wait_until(lambda a=address: MessageLimits(Connection(a), [name]).of(name) == LIMIT)  # type: ignore[misc]  # a lambda with a default
     return name
+
+
+def letters_of(kafka: Connection, topic: str) -> list[dict[str, bytes | None]]:
+    """The headers of the dead letters of a topic's outputs."""
+    found = [dict(letter.headers) for letter in read_all(kafka, topics.EVENTS_REJECTED)]
+    return [headers for headers in found if headers.get(topics.HEADER_TOPIC) == topic.encode()]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("is_transactional", [False, True])
@@ -62,12 +79,9 @@ def test_what_the_topic_does_not_take_is_a_letter_and_all_else_arrives(
         sink.write_batch([[Outgoing(lowered, b"clock", None, [("clock", b"1")], beat_of=3)]])
         sink.snapshot()
     store.close()
-    arrived = {message.key for message in read_all(kafka, lowered)}
-    assert arrived == {b"clock", *(b"%d" % n for n in range(1, 20))}
-    letters = [
-        dict(letter.headers)
-        for letter in read_all(kafka, topics.EVENTS_REJECTED)
-        if dict(letter.headers).get(topics.HEADER_TOPIC) == lowered.encode()
-    ]
-    assert len(letters) == 10
+    expected = {b"clock", *(b"%d" % n for n in range(1, 20))}
+    # A commit is answered before its markers are in all partitions.
+    wait_until(lambda: {message.key for message in read_all(kafka, lowered)} == expected)
+    wait_until(lambda: len(letters_of(kafka, lowered)) == 10)
+    letters = letters_of(kafka, lowered)
     assert b"at most 20000" in (letters[0][topics.HEADER_REASON] or b"")
