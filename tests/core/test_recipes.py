@@ -2,10 +2,12 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from dataflows.core.lifecycle import parse_lifecycle
 from dataflows.core.rules import parse_rules
 from schemas.instants import format_instant, parse_instant
 from tests.core.stage import TABLE, Json, Stage, day, fact_of, said
@@ -13,7 +15,9 @@ from tests.core.stage import TABLE, Json, Stage, day, fact_of, said
 DOCS = Path("docs")
 BLOCK = "```{}\n(.*?)```"
 RECIPES = re.findall(BLOCK.format("toml"), (DOCS / "recipes.md").read_text("utf-8"), re.DOTALL)
+SAMPLES = re.findall(BLOCK.format("toml"), (DOCS / "rules.md").read_text("utf-8"), re.DOTALL)
 DEFAULT = Path("dataflows/core/rules.toml").read_text("utf-8")
+LIFECYCLE = Path("dataflows/core/lifecycle.toml").read_text("utf-8")
 COUNT = 13
 
 
@@ -58,6 +62,18 @@ def test_a_recipe_can_be_pasted_behind_the_default_rules(block: str) -> None:
 def test_all_recipes_can_be_pasted_together() -> None:
     rules = parse_rules("\n".join([DEFAULT, *RECIPES]), "recipes.md", TABLE)
     assert len(rules.rules) == ("\n".join([DEFAULT, *RECIPES])).count("\n[[rule]]")
+
+
+@pytest.mark.parametrize("block", [block for block in SAMPLES if "[[rule]]" in block])
+def test_a_rule_of_the_rules_page_is_one(block: str) -> None:
+    head = "" if block.startswith("version") else "version = 1\n"
+    assert parse_rules(head + block, "rules.md", TABLE).rules
+
+
+@pytest.mark.parametrize("block", [block for block in SAMPLES if "[[status]]" in block])
+def test_a_status_of_the_rules_page_can_be_added_to_the_lifecycle(block: str) -> None:
+    code = tomllib.loads(block)["status"][0]["code"]
+    assert code in parse_lifecycle(LIFECYCLE + block, "rules.md").index
 
 
 @pytest.mark.parametrize("event", events_of("events.md"), ids=lambda event: event["event_id"])
