@@ -757,7 +757,7 @@ def derive(state: Fold, entry: Entry, *, has_moved: bool) -> None:
 def derived_status(state: Fold) -> str | None:  # noqa: PLR0911 - a return for each case of the text
     lifecycle = state.lifecycle
     here, parcels = forward(state), meant(state)
-    back = [p for p in parcels if p.counts and p.goes_back and p.moved is not None]
+    back = [p for p in parcels if p.counts and p.goes_back and has_set_out(state, p)]
     if here and all_have(state, here) and is_complete(state, here):
         if any(is_coming_back(state, parcel) for parcel in back):
             return lifecycle.back_status()
@@ -811,6 +811,10 @@ def expected(state: Fold) -> int:
 
 def expects_more(state: Fold) -> bool:
     return gone(state) < expected(state)
+
+
+def has_set_out(state: Fold, parcel: Parcel) -> bool:
+    return parcel.turned or is_under_way_ever(state, parcel) or has_arrived(state, parcel)
 
 
 def is_coming_back(state: Fold, parcel: Parcel) -> bool:

@@ -6,11 +6,11 @@ from dataflows.core.packing import (
     FROM_CARRIER,
     KNOWN,
     LATE,
-    MOVED,
     REPLACED,
     RETURN,
     SPELLED,
     TURNED,
+    WENT,
     Order,
     Parcel,
 )
@@ -111,6 +111,13 @@ def has_arrived(table: Lifecycle, parcel: Parcel) -> bool:
     return parcel.goes_back and parcel.status != NO_STATUS and parcel.status == table.arrived_back
 
 
+def is_back(table: Lifecycle, parcel: Parcel) -> bool:
+    """Whether a parcel counts and has set out on the way back: a label alone moves no order."""
+    if not parcel.counts or not parcel.goes_back:
+        return False
+    return parcel.marks & (TURNED | WENT) != 0 or has_arrived(table, parcel)
+
+
 def meant(order: Order) -> list[Parcel]:
     """The named parcels that are known; the unnamed one only without any of these."""
     named = [parcel for parcel in order.parcels if parcel.name and parcel.is_known]
@@ -125,7 +132,7 @@ def forward(order: Order) -> list[Parcel]:
 def derived_status(order: Order, table: Lifecycle) -> int:
     """The status that all parcels, as known so far, give their order; NO_STATUS for none."""
     parcels, here = meant(order), forward(order)
-    back = [p for p in parcels if p.counts and p.goes_back and p.marks & MOVED]
+    back = [p for p in parcels if is_back(table, p)]
     move = all_have(table, here)
     expected = order.course.expected
     if move is not None and len(here) + gone(table, parcels) >= expected:
