@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
+from holidays.version import __version__ as holidays_version
 
 from dataflows.core.anchor_names import parse_anchor
 from dataflows.core.anchors import Anchor
@@ -253,7 +254,9 @@ class Rules:
         """Index `rules` for a table."""
         self.rules = rules
         self.by_id = {rule.id: rule for rule in rules}
-        self.digest = blake2b(msgspec.json.encode(file), digest_size=16).hexdigest()
+        # The public holidays of calendars are the package's: another version may know other days.
+        days = holidays_version.encode() if file.calendar else b""
+        self.digest = blake2b(msgspec.json.encode(file) + days, digest_size=16).hexdigest()
         self.readings = {name: row.type for name, row in file.attributes.items() if row.reading}
         self.attributes = {
             name: row.type for name, row in file.attributes.items() if not row.reading
