@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from schemas.blank_fields import without_blanks
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, EARLIEST_AT, EPOCH, LATEST_AT, ONE_MS, format_instant
 from schemas.keys import DEFAULT_TENANT
@@ -111,7 +112,7 @@ def read_event(data: bytes) -> tuple[Event | Tick, bytes]:
     check_size(data)
     data = sanitize(as_text(data))
     try:
-        event = EVENT.decode(data)
+        event, data = decode_with_blanks(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return decode_tick(data, error), data
     if event.order_id is None and event.waybill is None and not any_number(event):
@@ -119,6 +120,17 @@ def read_event(data: bytes) -> tuple[Event | Tick, bytes]:
     if event.at >= LATEST_AT:
         check_plausible("timestamp", event.at)
     return event, data
+
+
+def decode_with_blanks(data: bytes) -> tuple[Event, bytes]:
+    """Decode an event; one that can't be is tried again without its blank optional fields."""
+    try:
+        return EVENT.decode(data), data
+    except msgspec.ValidationError:
+        cleaned = without_blanks(data)
+        if cleaned is data:
+            raise
+        return EVENT.decode(cleaned), cleaned
 
 
 def check_size(data: bytes) -> None:

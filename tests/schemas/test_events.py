@@ -69,7 +69,7 @@ def test_an_event_needs_an_order_a_waybill_or_references() -> None:
         ("order_id", "", "order_id"),
         ("order_id", 17, "order_id"),
         ("status_code", "S" * 65, "status_code"),
-        ("references", {"erp": ""}, "references"),
+        ("references", {"erp": 7}, "references"),
         ("references", "SO-1", "references"),
         ("kind", "rumour", "kind"),
         ("location", {"lat": 91, "lon": 0}, "location.lat"),
