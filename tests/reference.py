@@ -564,6 +564,14 @@ class Fold:
     def subjects(self) -> list[str]:
         return sorted(name for name in self.parcels if name) or [""]
 
+    def is_watched(self, subject: str) -> bool:
+        """Not the unnamed parcel that no carrier spoke of, once its order was delivered."""
+        unnamed = self.parcels.get("")
+        if subject or (unnamed and unnamed.status):
+            return True
+        marks = (code for code, entry, derived in self.marks if is_orders(entry, derived))
+        return not any(self.is_all_target(code) for code in marks)
+
     @property
     def retire_after_ms(self) -> int | None:
         if self.creator() is None:
@@ -1122,7 +1130,7 @@ def parcel_fits(rule: Json, state: Fold, subject: str | None) -> bool:
     if subject is None:
         return True
     parcel = state.parcels.get(subject)
-    if parcel is not None and not parcel.counts:
+    if (parcel is not None and not parcel.counts) or not state.is_watched(subject):
         return False
     status = parcel.status if parcel else None
     goes_back = parcel.goes_back if parcel else False

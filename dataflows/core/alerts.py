@@ -154,7 +154,7 @@ class Desk:
     ) -> int:
         """Keep a flapping alert that is not wanted now, or end it; when to look at it again."""
         rule = self.rules.by_id.get(self.symbols.names[alert[0]])
-        if rule is None or not still_applies(order, rule, alert[2]):
+        if rule is None or not still_applies(order, rule, self.table, alert[2]):
             said.append(self.resolved(order, alert, floor))
             return NEVER
         last_wanted_at = alert[5] or floor

@@ -87,7 +87,7 @@ def looked_up(order: Order, rules: Rules, table: Lifecycle) -> list[Term]:
         if (term := term_of(order, rule, table, ANY_SHIPMENT))
     ]
     by_parcel = rules.of_shipment[order.status]
-    for number, parcel in subjects(order):
+    for number, parcel in subjects(order, table):
         for rule in by_parcel[parcel.status]:
             if rule.looks_at(goes_back=parcel.goes_back) and (
                 term := term_of(order, rule, table, number)
@@ -96,20 +96,25 @@ def looked_up(order: Order, rules: Rules, table: Lifecycle) -> list[Term]:
     return found
 
 
-def subjects(order: Order) -> list[tuple[int, Parcel]]:
-    """The parcels, by number, that rules look at: the named ones, else the unnamed; none ended."""
+def subjects(order: Order, table: Lifecycle) -> list[tuple[int, Parcel]]:
+    """The parcels, by number, that rules look at: the named ones, else the unnamed; none ended.
+
+    Not the unnamed one that no carrier spoke of, once its order was delivered.
+    """
     known = [(number, parcel) for number, parcel in enumerate(order.parcels) if parcel.is_known]
     named = [one for one in known if one[1].name]
+    if not named and not table.whole.isdisjoint(order.firsts):
+        known = [one for one in known if one[1].status != NO_STATUS]
     return [one for one in named or known if one[1].counts]
 
 
-def still_applies(order: Order, rule: Rule, number: int) -> bool:
+def still_applies(order: Order, rule: Rule, table: Lifecycle, number: int) -> bool:
     """Whether the rule's statuses and direction hold of the order, or of a parcel."""
     if order.flags & EMBRYO or order.status not in rule.statuses:
         return False
     if not rule.per_shipment:
         return True
-    parcel = dict(subjects(order)).get(number)
+    parcel = dict(subjects(order, table)).get(number)
     return (
         parcel is not None
         and parcel.status in rule.shipment_statuses

@@ -126,6 +126,12 @@ def test_the_engine_does_not_end_a_silence_by_itself(source: str) -> None:
     ]
 
 
+def test_an_order_without_parcels_is_not_silent_after_its_delivery() -> None:
+    stage = shipped()
+    stage.hear(said("DELIVERED", day(2)), said("RETURN_REQUESTED", day(4)), through=day(12))
+    assert stage.told("carrier_silent") == []
+
+
 def test_a_late_delivery_is_warned_of_and_then_overdue() -> None:
     stage = Stage()
     stage.hear(said("PAID", day(0), promised_at=format_instant(day(2, 1))), through=day(3))
