@@ -1,21 +1,26 @@
 """What a run ended with: from the topics, and from `ordertide replay` over the same events."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from broker.connect import Connection
-from broker.consume import Message, read_all
+from broker.consume import Message, held_offsets, read_all
+from broker.end_offsets import EndOffsets
+from broker.fetcher import Fetcher
 from commands.replay import replay
 from commands.replay_output import ORDER_FIELDS
 from schemas import topics
 from schemas.topics import HEADER_CODE, HEADER_VERSION
+from tests.dataflow.engine import OUTPUTS
 
 Json = dict[str, Any]
 Said = tuple[str, str, str]  # alert_id, state, at
 
+MARKERS_WITHIN_S = 60.0
 STATE_RANK = {"opened": 0, "escalated": 1, "resolved": 2}
 
 
@@ -63,8 +68,24 @@ def rows(path: Path) -> list[Json]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+def wait_for_markers(connection: Connection) -> None:
+    """Until no transaction is open: a commit is answered before its markers are everywhere."""
+    if connection.embedded:
+        return
+    give_up_at_s = time.monotonic() + MARKERS_WITHIN_S
+    with EndOffsets(connection) as ends, Fetcher(connection, "any") as fetcher:
+        for topic in OUTPUTS:
+            while any(
+                ends.get(topic, number) > committed
+                for number, (_, committed) in held_offsets(fetcher, topic).items()
+            ):
+                assert time.monotonic() < give_up_at_s, f"{topic}: a transaction stays open"
+                time.sleep(0.1)
+
+
 def of_topics(connection: Connection) -> Outcome:
     """What the topics hold; what was said twice counts once."""
+    wait_for_markers(connection)
     audit = [
         json.loads(message.value or b"") for message in read_all(connection, topics.ORDERS_AUDIT)
     ]
