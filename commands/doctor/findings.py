@@ -14,7 +14,8 @@ from schemas.display import printable
 from schemas.settings.model import Settings
 from schemas.settings.secrets import masked_text
 
-INTERRUPTED_WITHIN_S = 0.8
+# Takes half a second (`broker.interrupts.GRACE_S`), and more where the machine is busy.
+INTERRUPTED_WITHIN_S = 2.0
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -81,9 +82,8 @@ def examine_all(
         STOPPING.set()  # requests to the broker are given up, and their clients closed
         end_s = time.monotonic() + INTERRUPTED_WITHIN_S
         while opened() and time.monotonic() < end_s:
-            time.sleep(
-                0.02
-            )  # no join: interrupted, Python 3.11 takes a thread for ended (bpo-45274)
+            # No join: interrupted, Python 3.11 takes a thread for ended (bpo-45274).
+            time.sleep(0.02)
         raise
 
 
