@@ -32,13 +32,14 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from broker.connect import LOGGER
-from broker.interrupts import is_request_left
+from broker.interrupts import GIVEN_UP, STOPPING, is_request_left
 
 P = ParamSpec("P")
 
 # librdkafka 2.16 may never return from closing a member that lost its session while a rebalance was
 # queued (seen once in 20 tries; two of its threads wait for each other).
 CLOSE_S = 5.0
+STOPPING_CLOSE_S = 1.0  # where the process was told to stop; a broker that is well needs some ms
 
 FRAMES = 4  # of the opener's stack that an error names
 STRICT_VARIABLE = "ORDERTIDE_STRICT"  # set: a client left open at the end is an exit code
@@ -198,6 +199,9 @@ def register(client: Client) -> None:
 def close_within(close: Callable[[], object], client: Client, limit_s: float = CLOSE_S) -> None:
     """Close `client` by `close`; after `limit_s` log that it can't be closed, and continue.
 
+    In a process that was told to stop the first client that takes too long is the last one that is
+    waited for: each would take as long while the broker doesn't answer.
+
     Raises:
         KafkaException: what `close` raised.
     """
@@ -223,12 +227,20 @@ def close_within(close: Callable[[], object], client: Client, limit_s: float = C
     except RuntimeError:  # Python 3.12 starts no thread at the end of the process
         closing()
     else:
-        closer.join(limit_s)
-        if closer.is_alive():
-            # The thread keeps the client alive, so that nothing destroys it meanwhile.
-            LOGGER.error("kafka: %s: not closed within %g s; left open", described, limit_s)
+        wait_for(closer, described, limit_s)
     for failed in failures:
         raise failed
+
+
+def wait_for(closer: threading.Thread, described: str, limit_s: float) -> None:
+    """Wait until a client is closed; one that is not is kept alive by the thread that closes it."""
+    is_stopping = STOPPING.is_set()
+    limit_s = min(limit_s, STOPPING_CLOSE_S) if is_stopping else limit_s
+    closer.join(limit_s)
+    if closer.is_alive():
+        LOGGER.error("kafka: %s: not closed within %g s; left open", described, limit_s)
+        if is_stopping:
+            GIVEN_UP.append(closer)
 
 
 def unregister(client: Client) -> None:

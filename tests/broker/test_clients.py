@@ -28,6 +28,7 @@ from broker.end_offsets import EndOffsets
 from broker.errors import TopicMissing, worded
 from broker.fetcher import Fetcher
 from broker.group import GroupReader
+from broker.interrupts import GIVEN_UP, STOPPING
 from broker.partition import PartitionReader
 from broker.produce import Producer as Sender
 from broker.throttle import Throttle
@@ -205,6 +206,27 @@ def test_a_client_that_can_t_be_closed_is_left_after_a_limit(
     assert "not closed within 0.01 s" in caplog.text
     assert client not in opened()
     let_go.set()
+
+
+def test_a_process_that_stops_waits_for_one_client_that_can_t_be_closed_and_for_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    let_go = threading.Event()
+    closed: list[str] = []
+    first, second, third = (Admin({"bootstrap.servers": "127.0.0.1:1"}) for _ in range(3))
+    STOPPING.set()
+    try:
+        close_within(let_go.wait, first, limit_s=0.01)
+        close_within(lambda: closed.append("second"), second)
+        assert closed == []
+        assert {first, second}.isdisjoint(opened())
+        assert caplog.text.count("left open") == 1
+        let_go.set()
+        GIVEN_UP[-1].join()
+        close_within(lambda: closed.append("third"), third)
+    finally:
+        STOPPING.clear()
+    assert closed == ["third"], "one that takes long, and ends, is no reason any more"
 
 
 @pytest.mark.parametrize("name", ["_TRANSPORT", "_TIMED_OUT", "UNKNOWN_TOPIC_OR_PART", "_FATAL"])

@@ -73,8 +73,10 @@ def embedded_broker() -> Iterator[tuple[subprocess.Popen[str], str]]:
         text=True,
     ) as process:
         assert process.stdout
-        yield process, process.stdout.readline().strip()
-        process.kill()
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()  # it may be paused, and would be waited for for ever
 
 
 @contextmanager
