@@ -114,7 +114,7 @@ def test_a_node_without_text_is_noted_and_the_others_count(kuaidi100: Carrier) -
         node(None), node(7.5, time=None, ftime=None), node("x", time="", ftime=""),
         node("x", time="0000-00-00 00:00:00", ftime="0000-00-00 00:00:00"),
         node("x", time="2024-03-02", ftime="2024-03-02"), node({"a": 1}), None, "x", 3,
-        node("x" * 3, time="1969-01-01 00:00:00", ftime=None),
+        node("x" * 3, time="2101-01-01 00:00:00", ftime=None),
     ],
 )  # fmt: skip
 def test_any_odd_node_costs_only_itself(kuaidi100: Carrier, odd: object) -> None:
