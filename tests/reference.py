@@ -224,24 +224,42 @@ def answers_to_questions(lifecycle_table: Json, events: Iterable[Json]) -> dict[
     Read in the order of arrival; events happen when they arrive, and carriers play no part.
     """
     most = lifecycle_table.get("max_orders_per_number", 50)
-    keeps = int(lifecycle_table["forget_numbers_after"].removesuffix("d"))
-    last_day: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    waybills = int(lifecycle_table["forget_numbers_after"].removesuffix("d"))
+    others = int(lifecycle_table["forget_references_after"].removesuffix("d"))
+    shared_ms = parse_duration(lifecycle_table["number_shared_within"])
+    known: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
     found: dict[str, list[str]] = {}
     for event in sorted(events, key=arrival_of):
         cleaned, day = without_placeholders(event, lifecycle_table), arrival_of(event) // DAY_MS
         numbers = numbers_named(cleaned)
         if "order_id" in event:
             for number in numbers:
-                last_day[number][event["order_id"]] = day
+                keeps = waybills if number[0] == "waybill" else others
+                order, at = event["order_id"], arrival_of(event)
+                since, last = known[number].get(order, (at, day))
+                known[number][order] = (since if day - last <= keeps else at, day)
         elif not numbers:
             found[event["event_id"]] = ["placeholder_reference"]
         else:
-            heard = last_day[numbers[0]]
-            orders = sorted(order for order, at in heard.items() if day - at <= keeps)
-            found[event["event_id"]] = ["ambiguous_reference"] if len(orders) > most else orders
-            if len(orders) <= most:
-                heard.update(dict.fromkeys(orders, day))
+            keeps = waybills if numbers[0][0] == "waybill" else others
+            heard = known[numbers[0]]
+            alive = {order: since for order, (since, last) in heard.items() if day - last <= keeps}
+            if len(alive) > most:
+                found[event["event_id"]] = ["ambiguous_reference"]
+                continue
+            orders = sharing(alive, shared_ms)
+            found[event["event_id"]] = orders
+            heard.update({order: (heard[order][0], day) for order in orders})
     return found
+
+
+def sharing(registered: dict[str, int], shared_ms: int) -> list[str]:
+    """Of orders with the time of their registration those that share the number at the end."""
+    group: list[tuple[int, str]] = []
+    for since, order in sorted((since, order) for order, since in registered.items()):
+        is_shared = bool(group) and since - group[0][0] <= shared_ms
+        group = [*group, (since, order)] if is_shared else [(since, order)]
+    return sorted(order for _, order in group)
 
 
 def read_entry(event: Json, lifecycle: Lifecycle, readings: set[str], content: int) -> Entry:
