@@ -92,8 +92,8 @@ class Carrier(ABC):
         in every push. A scan that can't be read is left out; `contents` names it.
 
         Raises:
-            Rejected: `invalid_utf8`, `malformed_json`, `invalid_event`, `implausible_time`: neither
-                the push nor any of its scans can be read.
+            Rejected: `invalid_utf8`, `malformed_json`, `invalid_event`, `implausible_time`,
+                `no_order` (no number): neither the push nor any of its scans can be read.
         """
 
     def contents(self, body: bytes) -> PushContents:

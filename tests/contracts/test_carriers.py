@@ -20,7 +20,16 @@ from schemas.event import Event, decode_event
 from tests.contracts.carrier_samples import SAMPLES, Sample
 
 CODES = set(read_lifecycle().codes)
-REASONS = {"invalid_utf8", "malformed_json", "invalid_event", "implausible_time", "too_large"}
+REASONS = {
+    *(
+        "invalid_utf8",
+        "malformed_json",
+        "invalid_event",
+        "implausible_time",
+        "too_large",
+        "no_order",
+    ),
+}
 
 # The fixtures are stateless: one instance serves all examples.
 fuzz = settings(
