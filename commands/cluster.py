@@ -9,6 +9,7 @@ token of its run before it flushes (broker.fence): one that was paused during a 
 """
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -22,9 +23,12 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import msgspec
+from confluent_kafka import KafkaException
 
+from broker.clients import Admin
 from broker.connect import Connection
 from broker.fence import fence_writers
+from broker.interrupts import STOPPING
 from broker.lease import RunLease
 from dataflows.state.local.lock import ProcessLock
 from schemas.errors import Busy, OrdertideError, StateError
@@ -36,6 +40,8 @@ LOOK_EVERY_S = 0.1
 END_WITHIN_S = 60.0
 # bytewax notices a dead peer within a second where it does; one that hangs in a barrier may not.
 FOLLOW_WITHIN_S = 3.0
+# From SIGTERM: members that still run then are killed where the broker doesn't answer either.
+STUCK_AFTER_S, ANSWER_WITHIN_S = 2.0, 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 RAN_WELL_S = 60.0  # after so long the next failure is a new one, not the same again
 OUR_ERROR = 2  # the exit code of what starting again doesn't mend: settings, state
@@ -169,7 +175,9 @@ class LastWords:
         """Until the process has ended."""
         for line in self.source:
             text = line.decode(errors="replace")
-            show(text.rstrip("\n"), err=True)
+            # A worker whose peer has ended already panics in bytewax: no news once all shall end.
+            if not STOPPING.is_set():
+                show(text.rstrip("\n"), err=True)
             if text.strip():
                 self.lines.append(text.strip())
 
@@ -206,14 +214,16 @@ def local_run(
     members: Sequence[Member],
     stopping: threading.Event,
     watch: Callable[[], None],
+    is_silent: Callable[[], bool] = lambda: False,
 ) -> Ended:
     """Run members that are all on this host, until they end or are told to stop.
 
-    `watch` is called ten times a second; what it raises ends the cluster at once.
+    `watch` is called ten times a second; what it raises ends the cluster at once. Members that
+    don't stop are killed where `is_silent` says that the broker gives no answer.
     """
     with Cluster(command) as cluster:
         cluster.start(members)
-        return cluster.wait(lambda: pass_on(stopping, cluster, watch))
+        return cluster.wait(StopSignal(stopping, cluster, watch, is_silent))
 
 
 def local_members(workers: int, lock: ProcessLock, token: int, run: int = 0) -> list[Member]:
@@ -261,11 +271,49 @@ class ClusterEnded(OrdertideError):
     """A member ended for a reason that it has told."""
 
 
-def pass_on(stopping: threading.Event, cluster: Cluster, watch: Callable[[], None]) -> None:
-    """Signal members to stop once this process was, and watch until they have."""
-    if stopping.is_set():
-        cluster.tell(signal.SIGTERM)
-    watch()
+class StopSignal:
+    """Stops the members once this process was told to stop, and watches until they have ended.
+
+    A member can wait in librdkafka, where no signal reaches it, for a broker that gives no answer.
+    Killing it loses nothing: its epoch doesn't count without the broker.
+    """
+
+    def __init__(
+        self,
+        stopping: threading.Event,
+        cluster: Cluster,
+        watch: Callable[[], None],
+        is_silent: Callable[[], bool],
+    ) -> None:
+        """See `local_run`."""
+        self.stopping = stopping
+        self.cluster = cluster
+        self.watch = watch
+        self.is_silent = is_silent
+        self.kill_at_s = math.inf
+
+    def __call__(self) -> None:
+        """Signal, and watch; kill members that are stuck."""
+        if self.stopping.is_set():
+            self.cluster.tell(signal.SIGTERM)
+            now_s = time.monotonic()
+            if self.kill_at_s == math.inf:
+                self.kill_at_s = now_s + STUCK_AFTER_S
+            elif now_s > self.kill_at_s:
+                self.kill_at_s = now_s + STUCK_AFTER_S
+                if self.is_silent():
+                    self.cluster.kill()
+        self.watch()
+
+
+def is_silent(connection: Connection) -> bool:
+    """Whether the broker gives no answer within a second."""
+    with Admin(connection.config("admin")) as admin:
+        try:
+            admin.client.list_topics(timeout=ANSWER_WITHIN_S)
+        except KafkaException:
+            return True
+    return False
 
 
 def end_with(source: int) -> None:

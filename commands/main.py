@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from schemas.display import printable
-from schemas.errors import OrdertideError, Stopped
+from schemas.errors import Busy, OrdertideError, Stopped
 from schemas.os_faults import os_fault_text
 from schemas.private_files import UMASK
 from telemetry.collector import collect_seldom
@@ -78,6 +78,9 @@ def main() -> None:
         sys.exit(130)
     except Stopped as stopped:
         show_error(stopped)
+    except Busy as busy:
+        show_error(busy)
+        sys.exit(exit_code_of_busy())
     except OrdertideError as error:
         show_error(error)
         sys.exit(2)
@@ -96,3 +99,14 @@ def main() -> None:
 
         show_error(BrokerFailed(f"broker: {worded(error)}"))
         sys.exit(2)
+
+
+def exit_code_of_busy() -> int:
+    """The exit code of a command whose server gave no answer.
+
+    0 where it was told to stop meanwhile; 1 for a worker, which its run then starts again; else 2.
+    """
+    interrupts = sys.modules.get("broker.interrupts")
+    if interrupts is not None and interrupts.STOPPING.is_set():
+        return 0
+    return 1 if "--member" in sys.argv else 2

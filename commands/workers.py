@@ -13,6 +13,7 @@ from commands.cluster import (
     Ended,
     Member,
     confirm,
+    is_silent,
     local_members,
     local_run,
     lock_state,
@@ -54,7 +55,8 @@ def together(
             verify = stack.enter_context(lease).verify
             begun = begin(Start(settings, connection, verify, now_ms, begin_anew), stop, lock)
             token = partial(new_token, lease, connection, group, stop)
-            supervise(lambda: one_run(command, begun, token, lease, stop), stop)
+            silent = partial(is_silent, connection)
+            supervise(lambda: one_run(command, begun, token, lease, stop, silent), stop)
     finally:
         lock.release()
 
@@ -65,12 +67,13 @@ def one_run(
     next_token: Callable[[], int | None],
     lease: RunLease,
     stop: threading.Event,
+    silent: Callable[[], bool],
 ) -> Ended:
     """Begin a run under a fencing token of its own, and watch it until it ends."""
     token = next_token()
     if token is None:
         return Ended(0, "told to stop")
-    return local_run(command, begun(token), stop, lambda: confirm(lease))
+    return local_run(command, begun(token), stop, lambda: confirm(lease), silent)
 
 
 def in_folder(start: Start, _: threading.Event, lock: ProcessLock) -> Callable[[int], list[Member]]:
