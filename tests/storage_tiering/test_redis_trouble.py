@@ -96,6 +96,21 @@ def test_a_batch_that_a_replica_has_to_have_waits_for_it(server: Redis, tmp_path
     primary.close()
 
 
+def test_a_note_whose_answer_was_lost_is_no_lost_write(server: Redis, tmp_path: Path) -> None:
+    offsets = {("orders.changes", 0): 1, ("orders.events", 0): 1}
+    tier = tier_on(server, prefix="noted:", replicas=1)
+    with running(tmp_path, MEMORY_ONLY) as second:
+        cli(second, "replicaof", "127.0.0.1", str(server.ports["port"]))
+        patiently(lambda: write(tier))
+        cli(second, "replicaof", "no", "one")
+        with pytest.raises(Busy, match="0 of 1 replicas"):  # noted by the server all the same
+            tier.note(offsets)
+        cli(second, "replicaof", "127.0.0.1", str(server.ports["port"]))
+        patiently(lambda: tier.note(offsets))
+        assert tier.offsets() == offsets
+    tier.close()
+
+
 def test_a_server_that_is_still_loading_is_busy(tmp_path: Path) -> None:
     with running(tmp_path, {**MEMORY_ONLY, "enable-debug-command": "yes"}) as first:
         tier = tier_on(first)
