@@ -13,7 +13,11 @@ import hypothesis
 import pytest
 
 from broker.clients import STRICT_VARIABLE, close_all, opened
-from tests.watchdog import (
+
+# What tests import: its assertions shall explain themselves like a test's own.
+pytest.register_assert_rewrite("tests.support", "tests.field.case", "tests.fuzz.pipeline")
+
+from tests.support.watchdog import (  # noqa: E402 - its own assertions are rewritten as well
     keep_stderr,
     pytest_addoption,
     pytest_runtest_logreport,
@@ -23,7 +27,7 @@ from tests.watchdog import (
 )
 
 if TYPE_CHECKING:
-    from tests.s3 import S3
+    from tests.support.s3 import S3
 
 __all__ = [  # hooks that pytest finds here
     "pytest_addoption",
@@ -35,9 +39,6 @@ __all__ = [  # hooks that pytest finds here
 
 SEED_VARIABLE = "ORDERTIDE_SEED"
 SEED_IN_CI = 20_161_004  # any number that stays: CI tests the change, not its luck
-
-# Suites that others import: their assertions shall explain themselves like a test's own.
-pytest.register_assert_rewrite("tests.contracts", "tests.simulation")
 
 # No deadline: on a shared machine a slow example is noise, and pytest-timeout ends a hung one.
 # The blob under a failure repeats it anywhere with @reproduce_failure.
@@ -116,7 +117,7 @@ def rng(seed: int, request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture(scope="session")
 def s3() -> Iterator["S3"]:
     """An S3 server; every test makes itself a bucket."""
-    from tests.s3 import S3  # noqa: PLC0415 - moto takes a second that most runs don't need
+    from tests.support.s3 import S3  # noqa: PLC0415 - moto takes a second that most runs don't need
 
     server = S3()
     yield server

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.stack.library import PLACE_VARIABLE
-from tests import stack
+from tests.support import stack
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADINGS = {"README.md": "## On real servers", "README.zh.md": "## 在真实服务器上"}

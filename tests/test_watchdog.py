@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inner_run import run_pytest
+from tests.support.inner_run import run_pytest
 
 # PyDLL, unlike CDLL, keeps the interpreter lock during the call, and waiting for a mutex continues
 # after a signal: nothing in Python is reached.

@@ -11,7 +11,7 @@ from benchmarks.core import short_lived
 from benchmarks.events import LIVE_EVENTS, Traffic, to_json
 from benchmarks.report import Section, put_sections
 from schemas.event import Event, decode_event
-from tests.stack import address
+from tests.support.stack import address
 
 ROOT = Path(__file__).resolve().parents[2]
 

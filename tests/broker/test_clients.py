@@ -34,7 +34,7 @@ from broker.produce import Producer as Sender
 from broker.throttle import Throttle
 from broker.topic_identity import LayoutWatch
 from commands.demo.positions import Positions
-from tests.inner_run import ROOT, run_pytest
+from tests.support.inner_run import ROOT, run_pytest
 
 HANG_LIMIT_S = 20
 

@@ -12,7 +12,7 @@ from broker.embedded import EmbeddedBroker
 from broker.errors import TopicMissing
 from broker.produce import Producer, Record
 from schemas.errors import Busy
-from tests.broker.reading import read_count, read_until
+from tests.support.reading import read_count, read_until
 
 
 def write(connection: Connection, first: int, count: int, topic: str = "orders") -> None:

@@ -13,7 +13,7 @@ from broker.embedded import EmbeddedBroker
 from broker.errors import OffsetLost
 from broker.produce import Producer, Record
 from broker.throttle import Throttle
-from tests.broker.reading import read_count
+from tests.support.reading import read_count
 
 BIG = [random.Random(n).randbytes(4_000) for n in range(100)]  # what lz4 can't make smaller
 OVER_THE_LIMIT = 2_000  # 8 MB, where 5 MiB are kept

@@ -11,7 +11,7 @@ from broker.consume import PartitionReader, read_all
 from broker.errors import TopicMissing
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics, partition_count
-from tests.broker.reading import read_count
+from tests.support.reading import read_count
 
 
 def test_key_value_headers_and_timestamp_come_back(connection: Connection) -> None:

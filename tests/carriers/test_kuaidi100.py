@@ -12,7 +12,7 @@ from dataflows.carriers.kuaidi100 import PHRASES, STATUSES, Kuaidi100, Kuaidi100
 from dataflows.definition_files import read_lifecycle
 from schemas.errors import Rejected
 from schemas.event import Event
-from tests.contracts.carrier_samples import PAYLOADS, kuaidi100_push
+from tests.support.carrier_samples import PAYLOADS, kuaidi100_push
 
 STO = PAYLOADS / "kuaidi100" / "push_sto_70h_gap_same_second_events.json"
 JD = PAYLOADS / "kuaidi100" / "push_jd_resultv2_advanced_states.json"

@@ -10,7 +10,7 @@ from dataflows.carriers.carrier import Carrier, PushContents
 from dataflows.carriers.installed import open_carrier
 from schemas.errors import Rejected
 from schemas.keys import event_hash
-from tests.contracts.carrier_samples import PAYLOADS, kuaidi100_push
+from tests.support.carrier_samples import PAYLOADS, kuaidi100_push
 
 Json = dict[str, Any]
 YUNDA = PAYLOADS / "kuaidi100" / "push_yunda_2017_words_only.json"

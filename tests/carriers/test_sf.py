@@ -7,7 +7,7 @@ import pytest
 
 from dataflows.carriers.sf import FORWARDING, SF, STATUSES, SFConfig
 from dataflows.definition_files import read_lifecycle
-from tests.contracts.carrier_samples import PAYLOADS
+from tests.support.carrier_samples import PAYLOADS
 
 TOKEN = "a-long-random-token"
 PUSH = PAYLOADS / "sf" / "RoutePushService_request.json"

@@ -21,7 +21,7 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, Found, OrderRecord
 from storage_tiering.writer_ports import Unwatched
-from tests.storage_tiering.log_file import busy_day
+from tests.support.tiers.log_file import busy_day
 
 ORDERS, ROUNDS = 12, 4
 MESSAGES = busy_day(ORDERS, partitions=1, rounds=ROUNDS)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.replay.recording import ROOT
+from tests.support.recording import ROOT
 
 
 def test_it_runs_the_benchmarks_of_the_checkout_and_hands_options_on(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from commands.carriers import command
 from dataflows.carriers.installed import open_carrier
 from schemas import topics
 from schemas.errors import SettingsError
-from tests.contracts.carrier_samples import PAYLOADS
+from tests.support.carrier_samples import PAYLOADS
 
 YUNDA = PAYLOADS / "kuaidi100" / "push_yunda_2017_words_only.json"
 NULL_TEXT = PAYLOADS / "odd" / "kuaidi100_null_text.json"

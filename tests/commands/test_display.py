@@ -29,7 +29,7 @@ from schemas.order import OrderDocument
 from storage_tiering.find import Answer, Asked
 from storage_tiering.tier import Found
 from telemetry.screen import error_text, show, show_json
-from tests.storage_tiering.orders import START, accepted, document
+from tests.support.tiers.orders import START, accepted, document
 
 TABLE = read_lifecycle()
 RULES = read_rules(None, TABLE)

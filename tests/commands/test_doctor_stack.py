@@ -30,8 +30,8 @@ from deploy.stack.hdfs import NameNode
 from deploy.stack.kafka import Kafka
 from schemas.settings.model import read_settings
 from schemas.topics import EVENTS, ORDERS_AUDIT, ORDERS_CHANGES, TOPICS
-from tests.sinks.servers import need
-from tests.stack import address, namespace
+from tests.support.servers import need
+from tests.support.stack import address, namespace
 
 TIMEOUT_S = 10.0
 NOWHERE = "127.0.0.1:1"  # nobody listens on port 1

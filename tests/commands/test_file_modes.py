@@ -19,8 +19,8 @@ from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from telemetry.scrape_target import ScrapeTarget
-from tests.dataflow.engine import ROOT, Engine
-from tests.storage_tiering.orders import Log, accepted, document
+from tests.support.engine import ROOT, Engine
+from tests.support.tiers.orders import Log, accepted, document
 
 T0 = 1_517_400_000_000
 EVENT = {

@@ -13,8 +13,8 @@ import pytest
 from broker.embedded import EmbeddedBroker
 from schemas.os_faults import REMEDIES, os_fault_text
 from schemas.topics import TOPICS
-from tests.dataflow.engine import ROOT, toml
-from tests.state.small_disk import fill, small_disk
+from tests.support.engine import ROOT, toml
+from tests.support.small_disk import fill, small_disk
 
 TIMEOUT_S = 100
 NOBODY = 65_534  # a user id

@@ -17,7 +17,7 @@ from loadgen.plan import Waits, events_per_order
 from schemas import topics
 from schemas.instants import DAY_MS
 from schemas.settings.model import Settings
-from tests.replay.recording import ROOT, ordertide
+from tests.support.recording import ROOT, ordertide
 
 PAGE = ROOT / "docs" / "scale.md"
 LEVERS = ("rest_days=3", "number_days=49", "numbers_per_order=1.1")

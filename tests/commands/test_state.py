@@ -17,8 +17,8 @@ from commands.state.command import command
 from dataflows.core.packing import pack, unpack
 from dataflows.state.local.frame import FORMAT
 from schemas import topics
-from tests.dataflow.engine import Engine
-from tests.dataflow.samples import END, some_orders, with_parcels
+from tests.support.engine import Engine
+from tests.support.samples import END, some_orders, with_parcels
 
 ORDERS = 80
 

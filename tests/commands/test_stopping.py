@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inner_run import ROOT
+from tests.support.inner_run import ROOT
 
 # Requests have time-outs of 10 s and more: an end that waits for one is seen on a busy machine too.
 TAKEN_WITHIN_S = 5.0

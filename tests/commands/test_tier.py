@@ -12,9 +12,9 @@ from schemas.errors import SettingsError
 from schemas.settings.model import read_settings
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
-from tests import stack
-from tests.storage_tiering.elastic_places import clear
-from tests.storage_tiering.orders import START, Log, accepted, document
+from tests.support import stack
+from tests.support.tiers.elastic_places import clear
+from tests.support.tiers.orders import START, Log, accepted, document
 
 SECRET = "hunter2"
 

@@ -17,7 +17,7 @@ from schemas.settings.model import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.tier import Doubt, Tier, WritesLost
-from tests.storage_tiering.orders import START, Log, accepted, document
+from tests.support.tiers.orders import START, Log, accepted, document
 
 LASTING = Doubt(reason="", lasting="retired orders are missing: run 'ordertide tier rebuild warm'")
 NAMES = [f"order-{number}" for number in range(5)]

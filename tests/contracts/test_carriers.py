@@ -17,7 +17,7 @@ from dataflows.carriers.wording import canonical_carrier
 from dataflows.definition_files import read_lifecycle
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, decode_event
-from tests.contracts.carrier_samples import SAMPLES, Sample
+from tests.support.carrier_samples import SAMPLES, Sample
 
 CODES = set(read_lifecycle().codes)
 REASONS = {

@@ -8,16 +8,16 @@ import pytest
 from deploy.stack.prometheus import Alertmanager
 from schemas.errors import Busy, Rejected
 from sinks.channels.alert_message import Labels, Notice
-from tests.contracts.channel_kinds import (
+from tests.support.alerts import notice, opened, over
+from tests.support.channel_kinds import (
     ChannelKind,
     alertmanager_kind,
     memory_kind,
     webhook_kind,
 )
-from tests.sinks.alerts import notice, opened, over
-from tests.sinks.receiver import Receiver, receiver, wait_until
-from tests.sinks.servers import need
-from tests.stack import namespace
+from tests.support.receiver import Receiver, receiver, wait_until
+from tests.support.servers import need
+from tests.support.stack import namespace
 
 KINDS = ["memory", "webhook", "alertmanager"]
 

@@ -12,8 +12,8 @@ from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.customers import Customers
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
 from storage_tiering.tier import Doubt, EventRecord, Found, OrderRecord, Stale, WritesLost
-from tests import stack
-from tests.contracts.tier_kinds import (
+from tests.support import stack
+from tests.support.tier_kinds import (
     OpenTier,
     TierKind,
     elasticsearch_kind,
@@ -25,9 +25,9 @@ from tests.contracts.tier_kinds import (
     redis_kind,
     sqlite_kind,
 )
-from tests.storage_tiering.elastic_places import shared_place
-from tests.storage_tiering.hdfs_places import hdfs_place
-from tests.storage_tiering.orders import (
+from tests.support.tiers.elastic_places import shared_place
+from tests.support.tiers.hdfs_places import hdfs_place
+from tests.support.tiers.orders import (
     HOT_KEEP_MS,
     PERIOD_END,
     START,
@@ -36,7 +36,7 @@ from tests.storage_tiering.orders import (
     accepted,
     document,
 )
-from tests.storage_tiering.redis_servers import running_cluster
+from tests.support.tiers.redis_servers import running_cluster
 
 
 @pytest.fixture(scope="module")

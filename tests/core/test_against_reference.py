@@ -23,7 +23,8 @@ from schemas.instants import parse_instant
 from schemas.keys import DEFAULT_TENANT, order_key
 from schemas.numbers import as_kind
 from schemas.order import OrderDocument
-from tests import generators, reference
+from tests import reference
+from tests.support import generators
 
 CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
 TABLE = read_lifecycle()

@@ -1,6 +1,6 @@
 """Each bound says how full it is, and what comes beyond it is rejected with a code of its own."""
 
-from tests.core.stage import Stage, day, said
+from tests.support.stage import Stage, day, said
 
 
 def test_a_shard_that_has_seen_all_the_sources_it_can_number_rejects_new_ones_only() -> None:

@@ -11,7 +11,7 @@ from dataflows.core.rules import Rules, parse_rules
 from dataflows.core.trials import trial_faults
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
-from tests.core.stage import TABLE, Json, Stage, day, said
+from tests.support.stage import TABLE, Json, Stage, day, said
 
 ATTRIBUTES = {"x": False, "text": False, "heat": True}
 TEN = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"

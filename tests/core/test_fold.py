@@ -10,8 +10,8 @@ from dataflows.core.symbols import Symbols
 from schemas.errors import Rejected
 from schemas.instants import format_instant
 from schemas.order import OrderDocument
-from tests import generators
-from tests.core.stage import NO_RULES, TABLE, Json, Stage, day, fact_of, folded, refolded, said
+from tests.support import generators
+from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, fact_of, folded, refolded, said
 
 BEYOND_SHIPPED = {
     *("DELIVERED", "COMPLETED", "RETURN_REQUESTED", "RETURNING", "RETURNED", "REFUNDED"),

@@ -20,7 +20,7 @@ from dataflows.core.resolve import (
     number_key,
 )
 from schemas.instants import DAY_MS
-from tests.core.stage import START_AT
+from tests.support.stage import START_AT
 
 FORGET_DAYS = FORGET_AFTER_MS // DAY_MS
 Said = Registration | Question

@@ -8,7 +8,7 @@ from dataflows.core.intake import WITHDRAWN, deadline
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import event_hash, order_key
-from tests.core.stage import TABLE, day, fact_of, said
+from tests.support.stage import TABLE, day, fact_of, said
 
 
 def rejection(**fields: Any) -> Rejected:  # noqa: ANN401 - any field of an event

@@ -15,7 +15,7 @@ from dataflows.core.resolve import (
     number_key,
 )
 from schemas.instants import DAY_MS
-from tests.core.stage import START_AT, day
+from tests.support.stage import START_AT, day
 
 BROKEN = number_key("default", "waybill", "BROKEN")
 # Too short for a mapping; lengths beyond the record; an order id that is no UTF-8; zeros.

@@ -18,8 +18,8 @@ from schemas.errors import Rejected
 from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS
 from tests import reference
-from tests.core.stage import Json, day, json_of, said
-from tests.generators import arrival_of
+from tests.support.generators import arrival_of
+from tests.support.stage import Json, day, json_of, said
 
 SHIPPED = Path(__file__).resolve().parents[2] / "dataflows" / "core" / "lifecycle.toml"
 # A limit that hypothesis reaches.

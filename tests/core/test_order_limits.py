@@ -8,7 +8,7 @@ import pytest
 
 from dataflows.core.packing import pack
 from dataflows.output_messages import encode
-from tests.core.stage import NO_RULES, TABLE, Json, Stage, day, said
+from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, said
 
 LIMIT = TABLE.order_fields_bytes
 MAX_DOCUMENT_BYTES = 700_000

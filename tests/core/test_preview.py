@@ -12,8 +12,8 @@ from dataflows.core.shard import Shard
 from dataflows.output_messages import messages
 from schemas import topics
 from schemas.errors import Rejected
-from tests import generators
-from tests.core.stage import RULES, TABLE, Json, day, fact_of, said
+from tests.support import generators
+from tests.support.stage import RULES, TABLE, Json, day, fact_of, said
 
 
 class Reader:

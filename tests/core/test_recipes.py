@@ -10,7 +10,7 @@ import pytest
 from dataflows.core.lifecycle import parse_lifecycle
 from dataflows.core.rules import parse_rules
 from schemas.instants import format_instant, parse_instant
-from tests.core.stage import TABLE, Json, Stage, day, fact_of, said
+from tests.support.stage import TABLE, Json, Stage, day, fact_of, said
 
 DOCS = Path("docs")
 BLOCK = "```{}\n(.*?)```"

@@ -17,8 +17,8 @@ from dataflows.core.resolve import (
 )
 from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS
-from tests.core.stage import Json, day, fact_of, json_of, said
-from tests.generators import arrival_of
+from tests.support.generators import arrival_of
+from tests.support.stage import Json, day, fact_of, json_of, said
 
 
 class Desk:

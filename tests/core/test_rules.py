@@ -5,7 +5,7 @@ import pytest
 from dataflows.core.lifecycle import NO_STATUS
 from dataflows.core.rules import Rules, parse_rules
 from schemas.errors import SettingsError
-from tests.core.stage import RULES, TABLE
+from tests.support.stage import RULES, TABLE
 
 HEAD = "version = 1\n[attributes]\nhot = {type = 'bool'}\nheat = {type = 'float', reading = true}\n"
 GOOD = """

@@ -20,8 +20,8 @@ from dataflows.output_messages import Outgoing, messages
 from schemas import topics
 from schemas.errors import Rejected, StoreUnavailable
 from schemas.instants import format_instant
-from tests import generators
-from tests.core.stage import RULES, TABLE, Json, day, fact_of, said
+from tests.support import generators
+from tests.support.stage import RULES, TABLE, Json, day, fact_of, said
 
 encode = msgspec.msgpack.Encoder().encode
 decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode

@@ -9,7 +9,7 @@ from dataflows.core.reevaluation import reevaluate
 from dataflows.core.rules import Rules, parse_rules
 from schemas.instants import HOUR_MS, format_instant
 from schemas.order import OrderDocument
-from tests.core.stage import NO_RULES, TABLE, Json, Stage, day, said
+from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, said
 
 PAID = said("PAID", day(0))
 

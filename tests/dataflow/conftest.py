@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import EmbeddedBroker
-from tests.dataflow.engine import Engine
-from tests.s3 import S3
+from tests.support.engine import Engine
+from tests.support.s3 import S3
 
 
 @pytest.fixture

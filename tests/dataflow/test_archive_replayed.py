@@ -10,9 +10,9 @@ from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord
-from tests.dataflow.engine import Engine
-from tests.dataflow.outcome import lines, of_replay, rows, text
-from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
+from tests.support.engine import Engine
+from tests.support.outcome import lines, of_replay, rows, text
+from tests.support.samples import END, some_orders, with_commands, with_parcels
 
 
 def archived(engine: Engine, folder: Path) -> list[str]:

@@ -13,10 +13,10 @@ from broker.embedded import EmbeddedBroker
 from dataflows.exchange import OrderPiece
 from dataflows.watermarks import NO_PARTITIONS, Clocks
 from schemas.settings.model import TrackSettings
-from tests.dataflow.engine import Engine
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import END, some_orders, with_parcels
-from tests.dataflow.threaded import Threaded
+from tests.support.engine import Engine
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.samples import END, some_orders, with_parcels
+from tests.support.threaded import Threaded
 
 SLOTS = 3
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
-from tests.dataflow.engine import PATIENCE_S, Engine, Json
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import END, arrival_at, some_orders, with_commands, with_parcels
+from tests.support.engine import PATIENCE_S, Engine, Json
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.samples import END, arrival_at, some_orders, with_commands, with_parcels
 
 
 def members(engine: Engine) -> list[int]:

@@ -19,7 +19,7 @@ from schemas import topics
 from schemas.errors import Busy, Rejected, StateError
 from schemas.event import Event
 from schemas.instants import parse_instant
-from tests.dataflow.engine import ROOT, Engine
+from tests.support.engine import ROOT, Engine
 
 Json = dict[str, Any]
 

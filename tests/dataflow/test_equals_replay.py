@@ -10,9 +10,9 @@ import pytest
 from broker.consume import read_all
 from schemas import topics
 from schemas.instants import DAY_MS
-from tests.dataflow.engine import Engine
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import (
+from tests.support.engine import Engine
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.samples import (
     END,
     arrival_at,
     as_cloudevent,

@@ -21,7 +21,7 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import ACCEPTED, decode
 from storage_tiering.tier import EventRecord, OrderRecord, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
-from tests.dataflow.engine import Engine, Json
+from tests.support.engine import Engine, Json
 
 ANN, BOB = {"name": "Ann Secret"}, {"name": "Bob Open"}
 T0 = 1_517_400_000_000  # 2018-01-31T12:00:00Z

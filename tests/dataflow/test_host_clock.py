@@ -11,8 +11,8 @@ import pytest
 from broker.consume import read_all
 from schemas import topics
 from schemas.instants import format_instant
-from tests.dataflow.engine import PATIENCE_S, Engine, Json
-from tests.dataflow.host_clock import HostClock
+from tests.support.engine import PATIENCE_S, Engine, Json
+from tests.support.host_clock import HostClock
 
 TWO_DAYS_S = 2 * 86_400
 THREE_HOURS_S = 3 * 3_600

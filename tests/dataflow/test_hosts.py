@@ -15,13 +15,13 @@ from broker.embedded import PARTITIONS, EmbeddedBroker
 from deploy.stack.kafka import RECIPE, Kafka
 from deploy.stack.library import is_installed
 from schemas import topics
-from tests.broker.kafka.topics import make
-from tests.dataflow.engine import PATIENCE_S, Engine, free_ports
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
 from tests.dataflow.test_cluster import members, shared_out
 from tests.dataflow.test_state_fetch import ordertide
-from tests.s3 import S3
+from tests.support.engine import PATIENCE_S, Engine, free_ports
+from tests.support.kafka.topics import make
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.s3 import S3
+from tests.support.samples import END, some_orders, with_commands, with_parcels
 
 Hosts = list[Engine]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dataflow.engine import Engine, Json
-from tests.dataflow.outcome import (
+from tests.support.engine import Engine, Json
+from tests.support.outcome import (
     assert_prefix,
     assert_same,
     lines,
@@ -15,7 +15,7 @@ from tests.dataflow.outcome import (
     of_topics,
     transitions,
 )
-from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
+from tests.support.samples import END, some_orders, with_commands, with_parcels
 
 KILLS = 10  # for each number of workers: twenty points in all
 

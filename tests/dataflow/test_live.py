@@ -7,7 +7,7 @@ from typing import Any
 from broker.consume import Message
 from schemas import topics
 from schemas.instants import format_instant
-from tests.dataflow.engine import Engine
+from tests.support.engine import Engine
 
 
 def now_text() -> str:

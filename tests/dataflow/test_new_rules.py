@@ -7,7 +7,7 @@ from typing import Any
 from broker.consume import read_all
 from schemas import topics
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
-from tests.dataflow.engine import Engine
+from tests.support.engine import Engine
 
 STARTED_AT = parse_instant("2026-01-01T00:00:00Z")
 OLD = """

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.dataflow.engine import Engine, Json
-from tests.dataflow.outcome import (
+from tests.dataflow.test_cluster import feed_and_wait, shared_out
+from tests.support.engine import Engine, Json
+from tests.support.outcome import (
     assert_prefix,
     assert_same,
     lines,
@@ -16,9 +17,8 @@ from tests.dataflow.outcome import (
     of_topics,
     transitions,
 )
-from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
-from tests.dataflow.test_cluster import feed_and_wait, shared_out
-from tests.s3 import S3, bucket_of
+from tests.support.s3 import S3, bucket_of
+from tests.support.samples import END, some_orders, with_commands, with_parcels
 
 KILLS = 6
 

@@ -9,7 +9,7 @@ from schemas import topics
 from schemas.instants import HOUR_MS, MINUTE_MS, format_instant
 from schemas.settings.model import TrackSettings
 from telemetry.metrics import total
-from tests.dataflow.threaded import Threaded
+from tests.support.threaded import Threaded
 
 AWAY_S = 2.0  # 40 epochs: several questions for the end, each unanswered
 ORDER_ID = "A1"

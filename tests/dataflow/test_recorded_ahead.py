@@ -9,8 +9,8 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Record
 from schemas import topics
 from schemas.instants import DAY_MS, format_instant, parse_instant
-from tests.dataflow.engine import Engine, Json
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.engine import Engine, Json
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
 
 BEGIN = parse_instant("2018-01-31T12:00:00Z")
 END = BEGIN + 7 * DAY_MS

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import EmbeddedBroker
-from tests.dataflow.engine import Engine
-from tests.dataflow.samples import END, some_orders
+from tests.support.engine import Engine
+from tests.support.samples import END, some_orders
 
 
 @pytest.fixture

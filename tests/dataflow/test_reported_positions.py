@@ -11,9 +11,9 @@ from broker.clients import Consumer
 from broker.embedded import PARTITIONS, EmbeddedBroker
 from schemas import topics
 from schemas.settings.model import TrackSettings
-from tests.dataflow.engine import Engine
-from tests.dataflow.samples import END, some_orders, with_parcels
-from tests.dataflow.threaded import Threaded
+from tests.support.engine import Engine
+from tests.support.samples import END, some_orders, with_parcels
+from tests.support.threaded import Threaded
 
 PATIENCE_S = 60.0
 WATCHED_S = 1.0  # twenty epochs, had they not to wait

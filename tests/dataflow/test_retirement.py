@@ -5,7 +5,7 @@ from typing import Any
 from broker.consume import Message, read_all
 from schemas import topics
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
-from tests.dataflow.engine import Engine, Json
+from tests.support.engine import Engine, Json
 
 STARTED_AT = parse_instant("2026-01-01T00:00:00Z")
 

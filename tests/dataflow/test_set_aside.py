@@ -22,7 +22,7 @@ from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.track import NUMBER_SHARDS
 from schemas import topics
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
-from tests.dataflow.engine import Engine, Json
+from tests.support.engine import Engine, Json
 
 STARTED_AT = parse_instant("2026-01-01T00:00:00Z")
 ORDERS = ("A1", "A2", "A3")

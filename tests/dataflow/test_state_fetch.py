@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.dataflow.engine import ROOT, SECRETS, Engine
-from tests.dataflow.samples import END, some_orders
+from tests.support.engine import ROOT, SECRETS, Engine
+from tests.support.samples import END, some_orders
 
 
 def test_a_state_can_be_fetched_from_the_bucket_and_is_whole(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from schemas.instants import DAY_MS, format_instant
-from tests.dataflow.engine import Engine
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import END, arrival_at, some_orders, with_parcels
+from tests.support.engine import Engine
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.samples import END, arrival_at, some_orders, with_parcels
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

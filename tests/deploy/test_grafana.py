@@ -9,7 +9,7 @@ import pytest
 
 from deploy.grafana.generate import DASHBOARDS, FOLDER, files
 from deploy.grafana.panels import GRID_COLUMNS, Dashboard, document
-from tests.deploy.promql import check_expressions, unknown_labels, unknown_names
+from tests.support.promql import check_expressions, unknown_labels, unknown_names
 
 
 def title_of(dashboard: Dashboard) -> str:

@@ -23,7 +23,7 @@ from schemas.order import OrderDocument
 from storage_tiering.dead_letters import letter_of
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
-from tests.deploy.kibana_questions import (
+from tests.support.kibana_questions import (
     Question,
     of_kind,
     patterns,
@@ -31,8 +31,8 @@ from tests.deploy.kibana_questions import (
     saved_objects,
     time_fields,
 )
-from tests.storage_tiering.elastic_places import shared_place
-from tests.storage_tiering.orders import Log, accepted, dead_letter, document
+from tests.support.tiers.elastic_places import shared_place
+from tests.support.tiers.orders import Log, accepted, dead_letter, document
 
 QUESTIONS = [*questions()]
 UNTIL = parse_instant("2018-01-10T00:00:00Z")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deploy.stack.prometheus import RULES
-from tests.deploy.promql import (
+from tests.support.promql import (
     RULE_FILE,
     promtool,
     recorded,

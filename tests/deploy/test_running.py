@@ -12,7 +12,7 @@ from hdfs_native import Client as RpcClient
 from redis import Redis
 
 from broker.clients import Admin, Consumer, Producer
-from tests.stack import address, namespace
+from tests.support.stack import address, namespace
 
 pytestmark = pytest.mark.stack
 

@@ -13,7 +13,7 @@ from deploy.stack.http_get import get
 from deploy.stack.programs import path_of
 from deploy.stack.prometheus import Prometheus
 from schemas.settings.model import TelemetrySettings
-from tests import stack
+from tests.support import stack
 
 TIMEOUT_S = 60.0
 

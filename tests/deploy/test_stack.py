@@ -13,7 +13,7 @@ import redis
 from deploy.stack.programs import find
 from deploy.stack.services import SERVICES, Place
 from deploy.stack.stack import down
-from tests import stack
+from tests.support import stack
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_redis = pytest.mark.skipif(find("redis-server") is None, reason="no redis-server on the PATH")

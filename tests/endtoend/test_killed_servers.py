@@ -16,14 +16,14 @@ import pytest
 from broker.consume import read_all
 from commands.wiring.tiers import TIERS
 from schemas import topics
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import END, Json, arrival_at, some_orders
-from tests.endtoend.answers import assert_hot_tier_is_current, assert_lasting_tiers_answer
-from tests.endtoend.installation import Installation
-from tests.endtoend.places import tables_on
-from tests.endtoend.servers import Servers, again, own_servers
-from tests.stack import address
-from tests.storage_tiering.elastic_places import install
+from tests.support.endtoend.answers import assert_hot_tier_is_current, assert_lasting_tiers_answer
+from tests.support.endtoend.installation import Installation
+from tests.support.endtoend.places import tables_on
+from tests.support.endtoend.servers import Servers, again, own_servers
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.samples import END, Json, arrival_at, some_orders
+from tests.support.stack import address
+from tests.support.tiers.elastic_places import install
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

@@ -8,13 +8,13 @@ import pytest
 from broker.consume import read_all
 from deploy.stack.kafka import Kafka
 from schemas import topics
-from tests.dataflow.outcome import assert_same, lines, of_replay, of_topics
-from tests.dataflow.samples import END, all_orders, in_time
-from tests.endtoend.answers import assert_lasting_tiers_answer, changed_within_72_hours
-from tests.endtoend.installation import PARTITIONS, Installation
-from tests.endtoend.places import tables_on
-from tests.stack import address
-from tests.storage_tiering.elastic_places import clear, install
+from tests.support.endtoend.answers import assert_lasting_tiers_answer, changed_within_72_hours
+from tests.support.endtoend.installation import PARTITIONS, Installation
+from tests.support.endtoend.places import tables_on
+from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.samples import END, all_orders, in_time
+from tests.support.stack import address
+from tests.support.tiers.elastic_places import clear, install
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 FATES = ("applied_total", "duplicates_total", "refused_total", "waiting")

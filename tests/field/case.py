@@ -13,8 +13,8 @@ from typing import Any
 from dataflows.carriers.installed import open_carrier
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from tests import reference
-from tests.contracts.carrier_samples import SAMPLES
-from tests.replay.recording import ROOT, Json, Results
+from tests.support.carrier_samples import SAMPLES
+from tests.support.recording import ROOT, Json, Results
 
 HERE = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HERE.glob("*/expected.toml"))

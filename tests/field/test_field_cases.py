@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.field.case import NAMES, Case, by_reference, check, few, outcome_in, outcome_of
-from tests.replay.recording import Json, Results, replay, written
+from tests.support.recording import Json, Results, replay, written
 
 SEED = 17
 COMPARED = ("orders", "alerts", "actions")

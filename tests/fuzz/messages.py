@@ -13,7 +13,7 @@ from broker.consume import Headers, Message
 from schemas import topics
 from schemas.event import Event
 from schemas.instants import MINUTE_MS, format_instant, parse_instant
-from tests.generators import CODES
+from tests.support.generators import CODES
 
 Json = dict[str, Any]
 

@@ -18,7 +18,7 @@ from loadgen.expectation import differences
 from loadgen.lives import KINDS, OF_ORDER, OF_SALE, SALE_FROM
 from loadgen.text import Text
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_instant
-from tests.replay.recording import ROOT, ordertide, replay
+from tests.support.recording import ROOT, ordertide, replay
 
 Json = dict[str, Any]
 START_AT = parse_instant("2026-01-01T00:00:00Z")

@@ -13,9 +13,9 @@ from broker.embedded import EmbeddedBroker
 from loadgen.output import INTENDED_AT
 from schemas import topics
 from schemas.instants import format_instant, parse_instant
-from tests.dataflow.engine import Engine
-from tests.dataflow.outcome import latest_orders
-from tests.replay.recording import ordertide
+from tests.support.engine import Engine
+from tests.support.outcome import latest_orders
+from tests.support.recording import ordertide
 
 Json = dict[str, Any]
 STEADY = ("--rate", 30, "--live-orders", 150, "--duration", "20s", "--malformed", 0.02)

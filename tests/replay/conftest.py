@@ -10,7 +10,7 @@ import pytest
 
 from examples.cargo2000 import adapter as cargo2000
 from examples.olist import adapter as olist
-from tests.replay.recording import ROOT, Results, replay, written
+from tests.support.recording import ROOT, Results, replay, written
 
 Make = Callable[[Path], object]
 

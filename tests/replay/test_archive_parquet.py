@@ -18,9 +18,9 @@ from schemas.order import AcceptedEvent
 from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.tier import EventRecord
-from tests.dataflow.samples import Json, in_time, instant_of, some_orders, with_parcels
-from tests.replay.recording import Results, ordertide, replay, written
-from tests.storage_tiering.orders import START, Log, accepted, document
+from tests.support.recording import Results, ordertide, replay, written
+from tests.support.samples import Json, in_time, instant_of, some_orders, with_parcels
+from tests.support.tiers.orders import START, Log, accepted, document
 
 UNTIL = "2018-12-31T00:00:00-03:00"
 SAID = ("orders", "alerts", "actions", "audit")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tests.replay.recording import ROOT, Json, is_conserved, lines, ordertide, replay, written
+from tests.support.recording import ROOT, Json, is_conserved, lines, ordertide, replay, written
 
 PAID: Json = {
     "event_id": "e1",

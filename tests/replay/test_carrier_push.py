@@ -7,8 +7,8 @@ import pytest
 
 from dataflows.carriers.installed import open_carrier
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
-from tests.contracts.carrier_samples import PAYLOADS, SAMPLES
-from tests.replay.recording import Json, replay, written
+from tests.support.carrier_samples import PAYLOADS, SAMPLES
+from tests.support.recording import Json, replay, written
 
 STO = "kuaidi100/push_sto_70h_gap_same_second_events.json"
 JD = "kuaidi100/push_jd_resultv2_advanced_states.json"

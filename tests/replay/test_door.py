@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.replay.recording import Json, is_conserved, replay
+from tests.support.recording import Json, is_conserved, replay
 
 PAID: Json = {
     "event_id": "e1",

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
-from tests.replay.recording import Results
+from tests.support.recording import Results
 
 # Cargo 2000 takes ten seconds on a free machine and a minute on a crowded one.
 pytestmark = pytest.mark.timeout(400)

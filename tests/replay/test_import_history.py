@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
-from tests.replay.recording import Json, Results, replay, written
+from tests.support.recording import Json, Results, replay, written
 
 NOW = parse_instant("2026-07-01T12:00:00Z")
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.replay.recording import ROOT, Json, lines, ordertide, replay
+from tests.support.recording import ROOT, Json, lines, ordertide, replay
 
 MEGABYTE = 1024 * 1024
 PAID: Json = {

@@ -11,7 +11,7 @@ from commands.replay_output import summarise, write_all
 from dataflows.core.fact import Fact
 from dataflows.replay.evaluate import Result, judge_here, judge_shared, rows
 from dataflows.replay.recording import Counts
-from tests.core.stage import day, fact_of, said
+from tests.support.stage import day, fact_of, said
 
 
 def facts() -> list[Fact]:

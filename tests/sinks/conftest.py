@@ -5,7 +5,7 @@ import pytest
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from schemas.topics import ORDERS_CHANGES
-from tests.sinks.receiver import Receiver
+from tests.support.receiver import Receiver
 
 
 @pytest.fixture

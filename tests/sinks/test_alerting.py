@@ -19,12 +19,12 @@ from deploy.stack.kafka import Kafka
 from deploy.stack.prometheus import RULES, Alertmanager, Prometheus
 from schemas.instants import format_instant
 from schemas.topics import EVENTS
-from tests.contracts.channel_kinds import firing
-from tests.sinks.alerts import order, overdue, produce
-from tests.sinks.command import Command, leaving_none
-from tests.sinks.receiver import Receiver, wait_until
-from tests.sinks.servers import absent, need
-from tests.stack import address
+from tests.support.alerts import order, overdue, produce
+from tests.support.channel_kinds import firing
+from tests.support.command import Command, leaving_none
+from tests.support.receiver import Receiver, wait_until
+from tests.support.servers import absent, need
+from tests.support.stack import address
 
 CONFIG = RULES.parent / "alertmanager" / "alertmanager.yaml"
 # Long enough for the order to be seen on time first, short enough to wait for.

@@ -17,7 +17,7 @@ from sinks.channels.memory import MemoryChannel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
 from sinks.delivery.metrics import Watch
 from telemetry.metrics import Metrics, total
-from tests.sinks.alerts import alert, order, overdue, produce, retire
+from tests.support.alerts import alert, order, overdue, produce, retire
 
 NOW = 1_900_000_000_000
 STEPS = 600  # of 0.2 s without messages: more than enough for any rebalance

@@ -10,9 +10,9 @@ import pytest
 
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
-from tests.sinks.alerts import order, overdue, produce
-from tests.sinks.command import Command, leaving_none
-from tests.sinks.receiver import Receiver, wait_until
+from tests.support.alerts import order, overdue, produce
+from tests.support.command import Command, leaving_none
+from tests.support.receiver import Receiver, wait_until
 
 
 @pytest.fixture

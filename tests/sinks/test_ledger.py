@@ -7,7 +7,7 @@ from sinks.channels.alert_message import Notice
 from sinks.channels.memory import MemoryChannel
 from sinks.delivery.entry import Place
 from sinks.delivery.ledger import Ledger
-from tests.sinks.alerts import notice
+from tests.support.alerts import notice
 
 RENEW_MS, HOLD_MS = 60_000, 300_000
 NOW = 1_700_000_000_000

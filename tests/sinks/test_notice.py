@@ -8,7 +8,7 @@ import pytest
 from schemas.errors import Rejected
 from schemas.order import OrderDocument
 from sinks.channels.alert_message import Notice, notices_of, read_order
-from tests.sinks.alerts import OPENED, alert, order, overdue
+from tests.support.alerts import OPENED, alert, order, overdue
 
 
 def told(document: OrderDocument, link: str = "") -> list[Notice]:

@@ -10,8 +10,8 @@ from schemas.errors import Busy, Rejected, SettingsError
 from sinks.channels.alert_message import Posting
 from sinks.channels.http_client import Poster
 from sinks.channels.webhook import WebhookChannel
-from tests.sinks.alerts import notice, opened, over
-from tests.sinks.receiver import Receiver
+from tests.support.alerts import notice, opened, over
+from tests.support.receiver import Receiver
 
 NOW = 1_900_000_000_000
 

@@ -9,8 +9,8 @@ import pytest
 from dataflows.state.local.chain import MAX_DELTAS, SMALL_BYTES
 from dataflows.state.store import Pointer, ShardStore
 from schemas.errors import StateError
-from tests.s3 import S3
-from tests.state.disks import BucketDisk, Disk, MemoryDisk, SqliteDisk
+from tests.support.disks import BucketDisk, Disk, MemoryDisk, SqliteDisk
+from tests.support.s3 import S3
 
 
 @pytest.fixture(params=["memory", "sqlite", "bucket", "bucket, next host"])

@@ -19,8 +19,8 @@ from dataflows.state.local.disk_space import RESERVE_BYTES
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import StoreFull
 from dataflows.track import recovery
-from tests.dataflow.engine import Engine
-from tests.dataflow.outcome import (
+from tests.support.engine import Engine
+from tests.support.outcome import (
     assert_prefix,
     assert_same,
     lines,
@@ -28,8 +28,8 @@ from tests.dataflow.outcome import (
     of_topics,
     transitions,
 )
-from tests.dataflow.samples import END, some_orders, with_commands, with_parcels
-from tests.state.small_disk import fill, small_disk
+from tests.support.samples import END, some_orders, with_commands, with_parcels
+from tests.support.small_disk import fill, small_disk
 
 DISK_BYTES = 64_000_000
 

@@ -9,14 +9,14 @@ import pytest
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from schemas.errors import StateError
-from tests.state.committer import SHARDS, content
+from tests.support.committer import SHARDS, content
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def killed_after(path: Path, lines: int) -> list[str]:
     """What a committing process said before it was killed, at a line's end or a little later."""
-    command = [sys.executable, "-m", "tests.state.committer", str(path)]
+    command = [sys.executable, "-m", "tests.support.committer", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(lines)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from dataflows.state.store import Pointer
-from tests.state.disks import Disk, MemoryDisk, SqliteDisk
+from tests.support.disks import Disk, MemoryDisk, SqliteDisk
 
 SHARDS = st.sampled_from(["a", "b"])
 KEYS = ["k1", "k2", "k3"]

@@ -17,8 +17,8 @@ from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
 from schemas.errors import Busy, SettingsError, StateError
 from schemas.settings.model import StateSettings
-from tests.s3 import S3
-from tests.state.disks import journal_of, object_store
+from tests.support.disks import journal_of, object_store
+from tests.support.s3 import S3
 
 Host = Callable[[str], ObjectShardStore]
 

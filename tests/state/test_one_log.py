@@ -16,8 +16,8 @@ from dataflows.state.remote.records import Change, sealed
 from dataflows.state.remote.run_start import Plan, begin_run, fetch_state
 from dataflows.state.states import TRACK, StepState, decode_state, encode_state
 from dataflows.state.store import Pointer
-from tests.s3 import S3
-from tests.state.disks import SHARDS, NotingStore, journal_of, place_in
+from tests.support.disks import SHARDS, NotingStore, journal_of, place_in
+from tests.support.s3 import S3
 
 
 class OldFlow:

@@ -14,8 +14,8 @@ from dataflows.state.remote.run_start import Plan, begin_run, create_run, fetch_
 from dataflows.state.states import EVENTS, decode_state
 from dataflows.state.store import Pointer
 from schemas.settings.model import StateSettings
-from tests.s3 import S3
-from tests.state.disks import SHARDS, NotingStore, journal_of, place_in
+from tests.support.disks import SHARDS, NotingStore, journal_of, place_in
+from tests.support.s3 import S3
 
 
 class Hosts:

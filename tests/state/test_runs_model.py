@@ -12,8 +12,8 @@ from dataflows.state.bytewax_recovery import read_recovery
 from dataflows.state.remote.records import Run
 from dataflows.state.remote.run_start import Plan, begin_run, join_run
 from dataflows.state.states import EVENTS, decode_state
-from tests.s3 import S3
-from tests.state.disks import SHARDS, NotingStore, journal_of, place_in
+from tests.support.disks import SHARDS, NotingStore, journal_of, place_in
+from tests.support.s3 import S3
 
 NAMES = ("a", "b", "c", "d")
 HOSTS = 3

@@ -9,7 +9,7 @@ from dataflows.core.routing import SHARDS
 from dataflows.state.local.base_scheduler import BASES_BYTES, BaseTurns
 from dataflows.state.local.memory import MemoryShardStore
 from dataflows.track import NUMBER_SHARDS
-from tests.state.disks import MemoryDisk, SqliteDisk
+from tests.support.disks import MemoryDisk, SqliteDisk
 
 ALL = (*NUMBER_SHARDS, *SHARDS)
 LARGE = BASES_BYTES // 2 + 1  # two don't fit into one epoch

@@ -12,7 +12,7 @@ from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.files import UNSEALED, LocalFiles
 from storage_tiering.archive.manifest import Manifest
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
-from tests.storage_tiering.orders import START, Log, accepted, document
+from tests.support.tiers.orders import START, Log, accepted, document
 
 FIRST = "orders.events/orders.events-0-00000000000000000000"
 BY_HAND = ArchiveSettings(seal_rows=1_000_000, seal_age_s=None)

@@ -16,7 +16,7 @@ from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.manifest import Damage
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.tier import Found
-from tests.storage_tiering.orders import START, Log, accepted, document
+from tests.support.tiers.orders import START, Log, accepted, document
 
 BY_HAND = ArchiveSettings(seal_rows=1_000_000, seal_age_s=None)
 ORDERS = [f"order-{number}" for number in range(4)]

@@ -14,8 +14,8 @@ from storage_tiering.archive.manifest import Damage, Span
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.archive.repair import Repaired
 from storage_tiering.tier import EventRecord, OrderRecord, Stale
-from tests.storage_tiering.hdfs_places import hdfs_place
-from tests.storage_tiering.orders import START, Log, LogMessage, accepted, document, message
+from tests.support.tiers.hdfs_places import hdfs_place
+from tests.support.tiers.orders import START, Log, LogMessage, accepted, document, message
 
 BY_HAND = ArchiveSettings(seal_rows=1_000_000, seal_age_s=None)
 

@@ -12,8 +12,8 @@ from schemas.order import AcceptedEvent
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.documents import order_id_of
 from storage_tiering.warm.elastic.tier import ElasticTier
-from tests.storage_tiering.elastic_places import drop_indices, indices_of, shared_place
-from tests.storage_tiering.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
+from tests.support.tiers.elastic_places import drop_indices, indices_of, shared_place
+from tests.support.tiers.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
 
 pytestmark = pytest.mark.stack
 

@@ -7,7 +7,7 @@ import pytest
 from schemas.errors import Busy, SettingsError
 from storage_tiering.warm.elastic.access import Access, connect
 from storage_tiering.warm.elastic.tier import ElasticTier
-from tests.storage_tiering.foreign_server import foreign_server
+from tests.support.tiers.foreign_server import foreign_server
 
 SECRET = "hunter2"
 

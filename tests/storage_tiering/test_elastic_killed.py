@@ -11,10 +11,10 @@ from deploy.stack.elasticsearch import Elasticsearch
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.writer import Writer, WriterSettings
-from tests.storage_tiering.elastic_places import install, need_elasticsearch
-from tests.storage_tiering.log_file import LetterBox, LogReader, busy_day
-from tests.storage_tiering.orders import LogMessage
 from tests.storage_tiering.test_writer_killed import assert_same, uninterrupted
+from tests.support.tiers.elastic_places import install, need_elasticsearch
+from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
+from tests.support.tiers.orders import LogMessage
 
 KILLS = 2  # a restart takes 4 s, on a busy machine 15
 BATCH = 25

@@ -12,9 +12,9 @@ from schemas.order import AcceptedEvent, OrderDocument
 from storage_tiering.warm.elastic import templates as elastic_templates
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
-from tests import stack
-from tests.storage_tiering.elastic_places import clear, indices_of, install
-from tests.storage_tiering.orders import START, Log, accepted, document
+from tests.support import stack
+from tests.support.tiers.elastic_places import clear, indices_of, install
+from tests.support.tiers.orders import START, Log, accepted, document
 
 SHIPPED = Path(elastic_templates.__file__).parent / "index_templates"
 # Whoever changes a template gives it a new version and writes its digest here.

@@ -11,10 +11,10 @@ from schemas.errors import SettingsError
 from schemas.settings.model import Settings, WarmSettings
 from storage_tiering.warm.elastic.access import Access, connect
 from storage_tiering.warm.elastic.tier import ElasticTier
-from tests.storage_tiering.certificates import Authority
-from tests.storage_tiering.elastic_places import shared_place
-from tests.storage_tiering.orders import Log, accepted, document
-from tests.storage_tiering.tls_proxy import tls_proxy
+from tests.support.tiers.certificates import Authority
+from tests.support.tiers.elastic_places import shared_place
+from tests.support.tiers.orders import Log, accepted, document
+from tests.support.tiers.tls_proxy import tls_proxy
 
 pytestmark = pytest.mark.stack
 API_KEY = "aWQ6c2VjcmV0"

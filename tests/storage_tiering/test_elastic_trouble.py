@@ -14,9 +14,9 @@ from deploy.stack.elasticsearch import Elasticsearch
 from schemas.errors import Busy, Rejected
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
-from tests.storage_tiering.elastic_places import drop_indices, install, need_elasticsearch
-from tests.storage_tiering.orders import START, Log, accepted, document, message
 from tests.storage_tiering.test_writer import Setting
+from tests.support.tiers.elastic_places import drop_indices, install, need_elasticsearch
+from tests.support.tiers.orders import START, Log, accepted, document, message
 
 PREFIX = "ordertide"
 ORDERS, EVENTS = "ordertide-orders-2017-10", "ordertide-events-2017-10"

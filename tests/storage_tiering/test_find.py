@@ -7,7 +7,7 @@ from storage_tiering.find import Asked, find, timeline
 from storage_tiering.hot.redis import RedisTier, connect
 from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import Tier
-from tests.storage_tiering.orders import START, Log, accepted, document
+from tests.support.tiers.orders import START, Log, accepted, document
 
 
 def tier(name: str, *order_ids: str, events: str = "") -> MemoryTier:

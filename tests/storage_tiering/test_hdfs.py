@@ -13,9 +13,9 @@ from storage_tiering.archive import hdfs
 from storage_tiering.archive.files import UNSEALED
 from storage_tiering.archive.hdfs import HdfsFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
-from tests.storage_tiering.hdfs_places import hdfs_place
-from tests.storage_tiering.hdfs_servers import read, unsealed
-from tests.storage_tiering.orders import Log, accepted
+from tests.support.tiers.hdfs_places import hdfs_place
+from tests.support.tiers.hdfs_servers import read, unsealed
+from tests.support.tiers.orders import Log, accepted
 
 pytestmark = pytest.mark.stack
 LARGE = b"x" * 3_000_000

@@ -7,8 +7,8 @@ import pytest
 
 from schemas.errors import Busy
 from storage_tiering.archive.hdfs import HdfsFiles
-from tests import stack
-from tests.storage_tiering.hdfs_servers import Pair, patiently, read
+from tests.support import stack
+from tests.support.tiers.hdfs_servers import Pair, patiently, read
 
 pytestmark = [
     pytest.mark.stack,

@@ -15,8 +15,9 @@ from schemas.errors import Busy, StateError
 from storage_tiering.archive.hdfs import HdfsFiles, HdfsPlace
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.writer import Writer, WriterSettings
-from tests.storage_tiering import doomed_upload
-from tests.storage_tiering.hdfs_servers import (
+from tests.storage_tiering.test_writer_killed import ROOT, assert_same, uninterrupted
+from tests.support.tiers import doomed_upload
+from tests.support.tiers.hdfs_servers import (
     PATIENCE_S,
     Own,
     own_hdfs,
@@ -24,9 +25,8 @@ from tests.storage_tiering.hdfs_servers import (
     read,
     unsealed,
 )
-from tests.storage_tiering.log_file import LetterBox, LogReader, busy_day
-from tests.storage_tiering.orders import Log, LogMessage, document
-from tests.storage_tiering.test_writer_killed import ROOT, assert_same, uninterrupted
+from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
+from tests.support.tiers.orders import Log, LogMessage, document
 
 pytestmark = [
     pytest.mark.stack,
@@ -140,7 +140,7 @@ def test_an_upload_that_was_killed_is_no_file_of_the_archive(own: Own) -> None:
     place = own.place()
     files = HdfsFiles(place)
     files.seal("topic/before", b"one")
-    upload = [sys.executable, "-m", "tests.storage_tiering.doomed_upload"]
+    upload = [sys.executable, "-m", "tests.support.tiers.doomed_upload"]
     with subprocess.Popen(
         [*upload, place.web[0], place.rpc[0], place.root, place.user], cwd=ROOT
     ) as process:

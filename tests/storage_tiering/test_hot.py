@@ -10,7 +10,7 @@ from schemas.errors import Busy, SettingsError, StateError
 from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.keys import SLOTS, SlotKeys, slot_of
 from storage_tiering.hot.redis import SWEEP, HotSettings, RedisTier, connect
-from tests.storage_tiering.orders import HOT_KEEP_MS, START, Log, accepted, document
+from tests.support.tiers.orders import HOT_KEEP_MS, START, Log, accepted, document
 
 HOUR_MS = 3_600_000
 

@@ -17,9 +17,9 @@ from storage_tiering.warm.elastic import templates as elastic_templates
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.writer import Writer
-from tests.storage_tiering.elastic_places import shared_place
-from tests.storage_tiering.log_file import LetterBox, LogReader
-from tests.storage_tiering.orders import Log, LogMessage, dead_letter, document, message
+from tests.support.tiers.elastic_places import shared_place
+from tests.support.tiers.log_file import LetterBox, LogReader
+from tests.support.tiers.orders import Log, LogMessage, dead_letter, document, message
 
 AT = 1_790_000_000_000
 ORIGINAL = b'{"source": "carrier:sf", "order_id": "A-1", "event_id": 7, "personal": {"name": "Li"}}'

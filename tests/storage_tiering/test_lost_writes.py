@@ -22,10 +22,10 @@ from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Writer, WriterSettings
 from storage_tiering.writer_ports import Unwatched
-from tests.storage_tiering.elastic_places import shared_place
-from tests.storage_tiering.group_log import GroupLog, GroupLogReader
-from tests.storage_tiering.log_file import LetterBox
-from tests.storage_tiering.orders import (
+from tests.support.tiers.elastic_places import shared_place
+from tests.support.tiers.group_log import GroupLog, GroupLogReader
+from tests.support.tiers.log_file import LetterBox
+from tests.support.tiers.orders import (
     START,
     Log,
     LogMessage,
@@ -34,7 +34,7 @@ from tests.storage_tiering.orders import (
     heartbeat,
     message,
 )
-from tests.storage_tiering.redis_servers import need_redis, running_cluster
+from tests.support.tiers.redis_servers import need_redis, running_cluster
 
 NAMES = [f"order-{number}" for number in range(8)]
 MINUTE_MS = 60_000

@@ -6,7 +6,7 @@ import pytest
 from schemas.errors import Rejected
 from storage_tiering.records import clock_of, decode
 from storage_tiering.tier import EventRecord, OrderRecord
-from tests.storage_tiering.orders import (
+from tests.support.tiers.orders import (
     START,
     Log,
     LogMessage,

@@ -11,8 +11,8 @@ from deploy.stack.redis import Redis
 from schemas.errors import Busy, SettingsError
 from schemas.settings.model import read_settings
 from storage_tiering.hot.redis import Access, HotSettings, RedisTier, connect, connect_cluster
-from tests.storage_tiering.orders import HOT_KEEP_MS, START, Log, accepted, document
-from tests.storage_tiering.redis_servers import cli, running, running_cluster
+from tests.support.tiers.orders import HOT_KEEP_MS, START, Log, accepted, document
+from tests.support.tiers.redis_servers import cli, running, running_cluster
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs/operations.md"
 PASSWORD = "ge/heim#1@"

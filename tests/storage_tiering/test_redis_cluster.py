@@ -13,8 +13,8 @@ from deploy.stack.redis import Redis
 from schemas.errors import Busy, SettingsError
 from storage_tiering.hot.keys import SlotKeys, slot_of
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect, connect_cluster
-from tests.storage_tiering.orders import Log, accepted, document
-from tests.storage_tiering.redis_servers import (
+from tests.support.tiers.orders import Log, accepted, document
+from tests.support.tiers.redis_servers import (
     SAFE,
     begin_move,
     cli,

@@ -8,10 +8,10 @@ from pathlib import Path
 from deploy.stack.redis import Redis
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
 from storage_tiering.writer import Writer, WriterSettings
-from tests.storage_tiering.log_file import LetterBox, LogReader, busy_day
-from tests.storage_tiering.orders import LogMessage
-from tests.storage_tiering.redis_servers import running
 from tests.storage_tiering.test_writer_killed import assert_same, uninterrupted
+from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
+from tests.support.tiers.orders import LogMessage
+from tests.support.tiers.redis_servers import running
 
 KILLS = 5
 BATCH = 25

@@ -10,9 +10,9 @@ import pytest
 from deploy.stack.ports import free_port
 from schemas.errors import Busy, OrdertideError, SettingsError
 from storage_tiering.hot.redis import Access, RedisTier, connect, connect_cluster
-from tests.storage_tiering.certificates import Authority
-from tests.storage_tiering.orders import Log, document
-from tests.storage_tiering.redis_servers import cli, need_redis, running, until
+from tests.support.tiers.certificates import Authority
+from tests.support.tiers.orders import Log, document
+from tests.support.tiers.redis_servers import cli, need_redis, running, until
 
 
 class Secure(NamedTuple):

@@ -9,8 +9,8 @@ import pytest
 from deploy.stack.redis import Redis
 from schemas.errors import Busy
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
-from tests.storage_tiering.orders import START, Log, accepted, document
-from tests.storage_tiering.redis_servers import SAFE, cli, patiently, running, until
+from tests.support.tiers.orders import START, Log, accepted, document
+from tests.support.tiers.redis_servers import SAFE, cli, patiently, running, until
 
 # Also for replicas: one that writes its first append-only file ignores SIGTERM.
 MEMORY_ONLY = {**SAFE, "appendonly": "no"}

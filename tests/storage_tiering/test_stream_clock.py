@@ -2,7 +2,7 @@
 
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.stream_clock import StreamClock
-from tests.storage_tiering.orders import START, LogMessage
+from tests.support.tiers.orders import START, LogMessage
 
 
 def beat(partition: int, at: int, topic: str = ORDERS_CHANGES) -> LogMessage:

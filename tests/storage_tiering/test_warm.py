@@ -9,7 +9,7 @@ import pytest
 from schemas.errors import Busy, Rejected, StateError
 from storage_tiering.warm.sqlite.period import period_end
 from storage_tiering.warm.sqlite.tier import SqliteTier
-from tests.storage_tiering.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
+from tests.support.tiers.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
 
 
 @pytest.fixture

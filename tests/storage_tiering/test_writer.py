@@ -16,8 +16,8 @@ from storage_tiering.tier import EventRecord, OrderRecord, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Interrupted, Writer, WriterSettings
 from storage_tiering.writer_ports import Unwatched
-from tests.storage_tiering.log_file import LetterBox, LogReader, busy_day
-from tests.storage_tiering.orders import (
+from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
+from tests.support.tiers.orders import (
     HOT_KEEP_MS,
     START,
     Log,

@@ -15,9 +15,9 @@ from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.memory import MemoryTier
 from storage_tiering.records import decode
 from storage_tiering.tier import OrderRecord, Tier
-from tests.storage_tiering.doomed_writer import open_tier
-from tests.storage_tiering.log_file import busy_day, save
-from tests.storage_tiering.orders import LogMessage
+from tests.support.tiers.doomed_writer import open_tier
+from tests.support.tiers.log_file import busy_day, save
+from tests.support.tiers.orders import LogMessage
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 7  # for each of three tiers: more than twenty points in all
@@ -25,7 +25,7 @@ KILLS = 7  # for each of three tiers: more than twenty points in all
 
 def run_writer(arguments: list[str], last_step: int) -> int | None:
     """How many steps it took to the end; None if it was killed on the way."""
-    command = [sys.executable, "-m", "tests.storage_tiering.doomed_writer", *arguments]
+    command = [sys.executable, "-m", "tests.support.tiers.doomed_writer", *arguments]
     ended = subprocess.run(
         [*command, str(last_step)], cwd=ROOT, capture_output=True, text=True, check=False
     )

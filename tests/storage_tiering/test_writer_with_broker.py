@@ -17,8 +17,8 @@ from storage_tiering.stream_clock import StreamClock
 from storage_tiering.tier import Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Writer, WriterSettings
-from tests.storage_tiering.log_file import LetterBox, busy_day
-from tests.storage_tiering.orders import LogMessage
+from tests.support.tiers.log_file import LetterBox, busy_day
+from tests.support.tiers.orders import LogMessage
 
 ORDERS, ROUNDS = 40, 5
 

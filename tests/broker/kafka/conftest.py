@@ -9,8 +9,8 @@ from broker.connect import Connection
 from deploy.stack.errors import StackError
 from deploy.stack.kafka import Kafka, cluster_of
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import make
-from tests.stack import REQUIRE_VARIABLE, namespace
+from tests.support.kafka.topics import make
+from tests.support.stack import REQUIRE_VARIABLE, namespace
 
 BROKERS = 3
 

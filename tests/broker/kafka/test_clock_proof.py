@@ -9,9 +9,9 @@ from broker.connect import Connection
 from broker.topics import ensure_topics
 from deploy.stack.kafka import Kafka
 from schemas.topics import TopicSettings
-from tests.broker.kafka.flowing import Flow, Watched, wall_clock
-from tests.broker.kafka.topics import leader_of, settle, write
-from tests.stack import namespace
+from tests.support.kafka.flowing import Flow, Watched, wall_clock
+from tests.support.kafka.topics import leader_of, settle, write
+from tests.support.stack import namespace
 
 
 @pytest.fixture

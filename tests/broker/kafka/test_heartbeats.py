@@ -14,11 +14,11 @@ from broker.heartbeats import Heartbeats
 from deploy.stack.kafka import Kafka
 from schemas import topics
 from schemas.topics import CLOCK
-from tests.broker.kafka.flowing import PATIENCE_S, wall_clock
-from tests.broker.kafka.topics import leader_of, make, make_anew
-from tests.broker.kafka.track_runs import TrackRuns
-from tests.dataflow.host_clock import HostClock as WrongClock
-from tests.stack import namespace
+from tests.support.host_clock import HostClock as WrongClock
+from tests.support.kafka.flowing import PATIENCE_S, wall_clock
+from tests.support.kafka.topics import leader_of, make, make_anew
+from tests.support.kafka.track_runs import TrackRuns
+from tests.support.stack import namespace
 
 TWO_DAYS_S = 2 * 86_400
 ORDERS = [range(8), range(10, 14), range(20, 24)]

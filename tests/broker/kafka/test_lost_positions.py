@@ -17,7 +17,7 @@ from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.records import order_record
 from storage_tiering.tier import Place
-from tests.broker.kafka.topics import (
+from tests.support.kafka.topics import (
     PATIENCE_S,
     admin,
     cut_off,
@@ -27,8 +27,8 @@ from tests.broker.kafka.topics import (
     make_anew,
     write,
 )
-from tests.broker.reading import read_count, read_until
-from tests.storage_tiering.orders import document
+from tests.support.reading import read_count, read_until
+from tests.support.tiers.orders import document
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from broker.connect import Connection
 from broker.consume import GroupReader
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import PATIENCE_S, make, write
-from tests.stack import namespace
+from tests.support.kafka.topics import PATIENCE_S, make, write
+from tests.support.stack import namespace
 
 ROOT = Path(__file__).resolve().parents[3]
 PARTITIONS = 6

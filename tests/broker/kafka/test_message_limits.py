@@ -25,8 +25,8 @@ from dataflows.state.local.sqlite import SqliteShardStore
 from schemas import topics
 from schemas.settings.model import TelemetrySettings
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import PATIENCE_S, admin, done, make
-from tests.stack import namespace
+from tests.support.kafka.topics import PATIENCE_S, admin, done, make
+from tests.support.stack import namespace
 
 LIMIT = 20_000
 

@@ -8,8 +8,8 @@ from broker.connect import Connection
 from broker.consume import GroupReader, Message
 from broker.errors import OffsetLost
 from broker.span import committed_offsets, read_span
-from tests.broker.kafka.topics import cut_off, write
-from tests.broker.reading import read_count
+from tests.support.kafka.topics import cut_off, write
+from tests.support.reading import read_count
 
 
 def values(messages: Iterable[Message]) -> list[int]:

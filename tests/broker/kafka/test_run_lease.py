@@ -20,8 +20,8 @@ from broker.lease import VERIFY_EVERY_S, LeaseHeld, LeaseLost, RunLease
 from deploy.stack.kafka import Kafka
 from schemas.errors import Busy
 from schemas.topics import LEASE
-from tests.broker.kafka.topics import PATIENCE_S, admin, make
-from tests.stack import namespace
+from tests.support.kafka.topics import PATIENCE_S, admin, make
+from tests.support.stack import namespace
 
 ROOT = Path(__file__).resolve().parents[3]
 SESSION_S = 2.0

@@ -34,9 +34,9 @@ from deploy.stack.ports import HOST, free_port
 from schemas.errors import Busy, SettingsError
 from schemas.settings.model import BrokerSettings
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import admin, done, make, write
-from tests.broker.reading import read_count
-from tests.stack import REQUIRE_VARIABLE
+from tests.support.kafka.topics import admin, done, make, write
+from tests.support.reading import read_count
+from tests.support.stack import REQUIRE_VARIABLE
 
 PASSWORD = "made up"
 OPEN, CLOSED = "open", "closed"

@@ -16,9 +16,9 @@ from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.event import Event
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import PATIENCE_S, grow, kafka_tool, make
-from tests.broker.reading import read_count
-from tests.stack import namespace
+from tests.support.kafka.topics import PATIENCE_S, grow, kafka_tool, make
+from tests.support.reading import read_count
+from tests.support.stack import namespace
 
 EVENTS = [
     {

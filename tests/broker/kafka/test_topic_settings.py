@@ -11,8 +11,8 @@ from broker.topic_settings import check_topics, retention_ms
 from broker.topics import ensure_topics, partition_count
 from schemas.instants import DAY_MS
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import admin, make, settle
-from tests.stack import namespace
+from tests.support.kafka.topics import admin, make, settle
+from tests.support.stack import namespace
 
 
 def config_of(kafka: Connection, topic: str) -> dict[str, str]:

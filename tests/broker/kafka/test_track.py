@@ -18,9 +18,9 @@ from commands.write import write
 from schemas import topics
 from schemas.instants import parse_instant
 from schemas.settings.model import BrokerSettings, DeliverySettings, Settings, WarmSettings
-from tests.broker.kafka.topics import PATIENCE_S, admin, delete, grow, kafka_tool, make_anew
-from tests.broker.kafka.track_runs import TrackRuns
-from tests.stack import namespace
+from tests.support.kafka.topics import PATIENCE_S, admin, delete, grow, kafka_tool, make_anew
+from tests.support.kafka.track_runs import TrackRuns
+from tests.support.stack import namespace
 
 OLD, NEW = range(20), range(100, 120)
 (CHANGES,) = (topic for topic in topics.TOPICS if topic.name == topics.ORDERS_CHANGES)

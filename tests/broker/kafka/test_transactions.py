@@ -20,8 +20,8 @@ from broker.transactions import IDS, transactional_id
 from deploy.stack.kafka import Kafka
 from schemas.errors import Busy
 from schemas.topics import TopicSettings
-from tests.broker.kafka.topics import PATIENCE_S, kafka_tool, make
-from tests.stack import namespace
+from tests.support.kafka.topics import PATIENCE_S, kafka_tool, make
+from tests.support.stack import namespace
 
 COORDINATOR_LOOKS_EVERY_S = 10.0  # for transactions that are open for too long
 

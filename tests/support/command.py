@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from deploy.stack.ports import free_port
-from tests.dataflow.engine import ROOT
+from tests.support.engine import ROOT
 
 Tables = Mapping[str, Mapping[str, Any]]
 

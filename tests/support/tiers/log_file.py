@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from storage_tiering.writer_ports import DeadLetters, Reader
-from tests.storage_tiering.orders import (
+from tests.support.tiers.orders import (
     START,
     Log,
     LogMessage,

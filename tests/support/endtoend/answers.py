@@ -9,7 +9,7 @@ from schemas import topics
 from schemas.instants import HOUR_MS
 from storage_tiering.find import find
 from storage_tiering.warm.elastic.access import connect
-from tests.endtoend.installation import Installation
+from tests.support.endtoend.installation import Installation
 
 encode, decode = msgspec.json.encode, msgspec.json.decode
 

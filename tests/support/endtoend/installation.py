@@ -23,7 +23,7 @@ from schemas import topics
 from schemas.instants import format_instant
 from schemas.settings.model import Settings, read_settings
 from storage_tiering.tier import Tier
-from tests.dataflow.engine import ROOT, Json, record
+from tests.support.engine import ROOT, Json, record
 
 PARTITIONS = 8
 PATIENCE_S = 120.0

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / ".stack" / "stack.json"
 REQUIRE_VARIABLE = "ORDERTIDE_REQUIRE_STACK"
 CONNECT_TIMEOUT_S = 2.0

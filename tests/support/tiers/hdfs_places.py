@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from storage_tiering.archive.hdfs import HdfsPlace
-from tests import stack
+from tests.support import stack
 
 
 def hdfs_place() -> HdfsPlace:

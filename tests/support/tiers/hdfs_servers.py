@@ -15,8 +15,8 @@ from deploy.stack.library import run
 from schemas.errors import Busy
 from storage_tiering.archive.files import UNSEALED
 from storage_tiering.archive.hdfs import HdfsFiles, HdfsPlace
-from tests import stack
-from tests.storage_tiering.hdfs_places import place_on
+from tests.support import stack
+from tests.support.tiers.hdfs_places import place_on
 
 PATIENCE_S = 90.0
 POLL_S = 0.1

@@ -19,7 +19,7 @@ Events = list[Json]
 Palette = tuple[int, ...]  # the instants that an order's events choose from
 
 START_AT = parse_instant("2018-01-01T00:00:00Z")
-CORE = Path(__file__).resolve().parent.parent / "dataflows" / "core"
+CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
 LIFECYCLE: Json = tomllib.loads((CORE / "lifecycle.toml").read_text(encoding="utf-8"))
 CODES: list[str] = [row["code"] for row in LIFECYCLE["status"]]
 

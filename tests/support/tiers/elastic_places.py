@@ -14,7 +14,7 @@ from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.periods import names_with
 from storage_tiering.warm.elastic.templates import Change
 from storage_tiering.warm.elastic.tier import ElasticTier
-from tests import stack
+from tests.support import stack
 
 
 @contextmanager

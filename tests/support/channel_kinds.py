@@ -12,7 +12,7 @@ from sinks.channels.alertmanager import AlertmanagerChannel
 from sinks.channels.channel import Channel
 from sinks.channels.memory import MemoryChannel
 from sinks.channels.webhook import WebhookChannel
-from tests.sinks.receiver import Receiver
+from tests.support.receiver import Receiver
 
 Outage = tuple[Callable[[], None], Callable[[], None]]
 

@@ -19,7 +19,7 @@ from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from schemas.numbers import as_kind
 from schemas.order import OrderDocument
-from tests.generators import arrival_of
+from tests.support.generators import arrival_of
 
 Json = dict[str, Any]
 

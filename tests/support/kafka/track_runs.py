@@ -15,7 +15,7 @@ from broker.consume import read_all
 from broker.produce import Producer, Record
 from schemas import topics
 from schemas.instants import format_instant
-from tests.broker.kafka.topics import PATIENCE_S
+from tests.support.kafka.topics import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -15,7 +15,7 @@ from commands.replay import replay
 from commands.replay_output import ORDER_FIELDS
 from schemas import topics
 from schemas.topics import HEADER_CODE, HEADER_VERSION
-from tests.dataflow.engine import OUTPUTS
+from tests.support.engine import OUTPUTS
 
 Json = dict[str, Any]
 Said = tuple[str, str, str]  # alert_id, state, at

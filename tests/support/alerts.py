@@ -12,7 +12,7 @@ from schemas.keys import alert_id, order_key
 from schemas.order import OrderDocument
 from schemas.topics import HEADER_VERSION, ORDERS_CHANGES
 from sinks.channels.alert_message import Notice, Posting, notices_of, read_order
-from tests.storage_tiering.orders import document
+from tests.support.tiers.orders import document
 
 OPENED = parse_instant("2017-10-05T10:56:33.000Z")
 HOLD_MS = 300_000

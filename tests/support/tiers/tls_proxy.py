@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import urlsplit
 
-from tests.storage_tiering.certificates import Signed
+from tests.support.tiers.certificates import Signed
 
 KEPT = ("Content-Type", "X-Elastic-Product")
 REFUSED = b'{"error":{"type":"security_exception","reason":"unable to authenticate"},"status":401}'

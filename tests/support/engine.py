@@ -22,7 +22,7 @@ from dataflows.core.routing import SHARDS
 from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
-from tests.dataflow.samples import arrival_at
+from tests.support.samples import arrival_at
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0

@@ -13,7 +13,7 @@ import yaml
 
 from deploy.stack.prometheus import RULES
 from telemetry.metrics import Metrics
-from tests.sinks.servers import absent
+from tests.support.servers import absent
 
 RULE_FILE = RULES / "ordertide.rules.yaml"
 # Not in the table: what Prometheus says itself, and the metrics of every process on Linux.

@@ -19,7 +19,7 @@ from storage_tiering.hot.redis import HotSettings, RedisTier, connect
 from storage_tiering.tier import Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Writer, WriterSettings
-from tests.storage_tiering.log_file import LetterBox, LogReader, load
+from tests.support.tiers.log_file import LetterBox, LogReader, load
 
 ROOM = str(Path(storage_tiering.__file__).parent)
 

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.stack.errors import StackError
 from deploy.stack.programs import require
-from tests.stack import REQUIRE_VARIABLE
+from tests.support.stack import REQUIRE_VARIABLE
 
 
 def need(*programs: str) -> None:

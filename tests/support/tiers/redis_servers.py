@@ -16,7 +16,7 @@ from deploy.stack.ports import HOST, free_port
 from deploy.stack.redis import Redis
 from schemas.errors import Busy
 from storage_tiering.hot.keys import SLOTS, SlotKeys
-from tests.stack import REQUIRE_VARIABLE
+from tests.support.stack import REQUIRE_VARIABLE
 
 Answer = TypeVar("Answer")
 PATIENCE_S = 60.0

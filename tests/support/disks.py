@@ -14,7 +14,7 @@ from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.states import TRACK, StepState, encode_state
 from dataflows.state.store import Pointer, ShardStore
 from schemas.settings.model import StateSettings
-from tests.s3 import patient
+from tests.support.s3 import patient
 
 SHARDS = 4
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 from storage_tiering.tier import Partition
 from storage_tiering.writer_ports import Reader, Rewinds
-from tests.storage_tiering.orders import LogMessage
+from tests.support.tiers.orders import LogMessage
 
 
 class GroupLog:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from tests.endtoend.installation import Tables
-from tests.stack import namespace
+from tests.support.endtoend.installation import Tables
+from tests.support.stack import namespace
 
 
 def tables_on(addresses: Mapping[str, Mapping[str, str]]) -> tuple[str, Tables]:
