@@ -15,8 +15,8 @@ from broker.embedded import PARTITIONS, EmbeddedBroker
 from deploy.stack.kafka import RECIPE, Kafka
 from deploy.stack.library import is_installed
 from schemas import topics
-from tests.dataflow.test_cluster import members, shared_out
-from tests.dataflow.test_state_fetch import ordertide
+from tests.dataflows.test_cluster import members, shared_out
+from tests.dataflows.test_state_fetch import ordertide
 from tests.support.engine import PATIENCE_S, Engine, free_ports
 from tests.support.kafka.topics import make
 from tests.support.outcome import assert_same, lines, of_replay, of_topics

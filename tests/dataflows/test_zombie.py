@@ -18,8 +18,8 @@ from broker.fetcher import Message
 from deploy.stack.kafka import RECIPE, Kafka
 from deploy.stack.library import is_installed
 from schemas import topics
-from tests.dataflow.test_cluster import members
-from tests.dataflow.test_hosts import RealBroker
+from tests.dataflows.test_cluster import members
+from tests.dataflows.test_hosts import RealBroker
 from tests.support.engine import CLOCK, OUTPUTS, PATIENCE_S, Engine
 from tests.support.outcome import assert_same, lines, of_replay, of_topics, wait_for_markers
 from tests.support.s3 import S3

@@ -11,7 +11,7 @@ from dataflows.state.store import Pointer
 from schemas.errors import StateError
 from tests.support.committer import SHARDS, content
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def killed_after(path: Path, lines: int) -> list[str]:

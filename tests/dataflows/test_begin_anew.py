@@ -28,8 +28,8 @@ from storage_tiering.memory import MemoryTier
 from storage_tiering.records import DOCUMENT, decode
 from storage_tiering.tier import EventRecord, OrderRecord, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
-from tests.dataflow.test_hosts import RealBroker
-from tests.dataflow.test_refusals import refusal
+from tests.dataflows.test_hosts import RealBroker
+from tests.dataflows.test_refusals import refusal
 from tests.support.engine import Engine, Json, free_ports
 from tests.support.outcome import lines, of_replay
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dataflows.replay.external_sort import Sorter
 from examples.olist import adapter as olist
 from schemas.instants import DAY_MS, format_instant
-from tests.replay.test_carrier_push import STO, pushed, shop_order
+from tests.dataflows.replay.test_carrier_push import STO, pushed, shop_order
 from tests.support import generators
 from tests.support.generators import START_AT
 from tests.support.recording import EXACT, ROOT, Json, Results, replay, written

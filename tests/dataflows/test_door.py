@@ -148,7 +148,7 @@ def test_a_fault_of_ours_is_a_rejection_of_its_own_and_logged_once_with_its_trac
         assert caught.value.code == "internal_fault"
         assert "KeyError in port" in caught.value.reason
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "tests/dataflow/test_door.py" in record.getMessage()
+    assert "tests/dataflows/test_door.py" in record.getMessage()
     assert "Li Ming" not in record.getMessage()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dataflow.test_cluster import feed_and_wait, shared_out
+from tests.dataflows.test_cluster import feed_and_wait, shared_out
 from tests.support.engine import Engine, Json
 from tests.support.outcome import (
     assert_prefix,
