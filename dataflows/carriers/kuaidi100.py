@@ -84,8 +84,12 @@ class Parcel(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """What `param` holds; `destResult` is the history in the country of arrival."""
+    """What `param` holds; `destResult` is the history in the country of arrival.
 
+    `status` says how the tracking goes: polling, shutdown, abort, updateall.
+    """
+
+    status: Any = None
     lastResult: Parcel | None = None  # noqa: N815 - the aggregator's name
     destResult: Parcel | None = None  # noqa: N815 - the aggregator's name
 
@@ -248,7 +252,13 @@ def param_of(body: bytes) -> bytes:
 
 
 def legs(push: Push) -> Iterator[tuple[str, Parcel, Leg]]:
-    """(place, history, what all of its scans share) of the histories of a push."""
+    """(place, history, what all of its scans share) of the histories of a push.
+
+    Raises:
+        Rejected: `invalid_event`: there is none, and no status that says why.
+    """
+    if push.lastResult is None and push.destResult is None and not text_of(push.status):
+        raise Rejected("invalid_event", "lastResult: missing, and so are destResult and status")
     home = push.lastResult
     number = text_of(home.nu) if home else ""
     if home:
