@@ -23,6 +23,7 @@ from tests.support.kafka.track_runs import TrackRuns
 from tests.support.stack import namespace
 
 OLD, NEW = range(20), range(100, 120)
+BURST = 300
 (CHANGES,) = (topic for topic in topics.TOPICS if topic.name == topics.ORDERS_CHANGES)
 
 
@@ -115,20 +116,32 @@ def open_ends(kafka: Connection) -> bool:
 
 
 def stop_in_a_transaction(kafka: Connection, runs: TrackRuns) -> int:
-    """Feed until the process is stopped with a transaction open; how many events that took."""
-    process, fed = runs.process, 0
+    """Feed until the process is stopped with a transaction open; how many events that took.
+
+    It is stopped as soon as the first of what it writes is there: the transaction that wrote that
+    is open until all of it has been written and acknowledged.
+    """
+    process, fed, known = runs.process, 0, len(runs.accepted())
     assert process is not None
     give_up_at = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up_at:
-        runs.feed(range(1_000 + fed, 1_000 + fed + 50), partition=fed % 2)
-        fed += 50
-        time.sleep(0.05)
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(0.5)  # markers of the last one may still be on their way
-        if open_ends(kafka):
-            return fed
-        process.send_signal(signal.SIGCONT)
+    with EndOffsets(kafka) as ends:
+        while time.monotonic() < give_up_at:
+            before = written(ends)
+            runs.feed(range(1_000 + fed, 1_000 + fed + BURST), partition=fed // BURST % 2)
+            fed += BURST
+            runs.wait_until(lambda: written(ends) > before, pause_s=0)  # noqa: B023 - called here
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.5)  # markers of the last one may still be on their way
+            if open_ends(kafka):
+                return fed
+            process.send_signal(signal.SIGCONT)
+            runs.wait_for_orders(known + fed)
     pytest.fail("no transaction was open whenever it was stopped")
+
+
+def written(ends: EndOffsets) -> int:
+    """How much has been written to orders.events, committed or not."""
+    return sum(ends.get(topics.ORDERS_EVENTS, partition) for partition in range(2))
 
 
 @pytest.mark.timeout(240)

@@ -91,13 +91,13 @@ class TrackRuns:
         self.wait_until(lambda: len({each["order_id"] for each in self.accepted()}) >= count)
         return self.accepted()
 
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
+    def wait_until(self, is_so: Callable[[], bool], pause_s: float = 0.1) -> None:
         give_up_at = time.monotonic() + PATIENCE_S
         while not is_so():
             assert self.process is not None
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < give_up_at, self.said()
-            time.sleep(0.1)
+            time.sleep(pause_s)
 
 
 def event(number: int) -> bytes:
