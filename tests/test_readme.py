@@ -62,11 +62,23 @@ def pasted(commands: str, folder: Path) -> str:
     )
     try:
         said, _ = shell.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        # Its loops wait for ever for what a process that has ended would have written.
+        logs = "\n".join(
+            f"{log.name}: {log.read_text('utf-8')[-2_000:]}" for log in logs_in(folder)
+        )
+        printed = (error.output or b"").decode(errors="replace")[-2_000:]
+        pytest.fail(f"waits for something that doesn't come:\n{printed}\n{logs}", pytrace=False)
     finally:
         with suppress(ProcessLookupError):  # all have ended, as they should
             os.killpg(shell.pid, signal.SIGKILL)
     assert shell.returncode == 0, said[-5_000:]
     return said
+
+
+def logs_in(folder: Path) -> list[Path]:
+    """The logs of the engine's processes."""
+    return sorted((folder / ".ordertide").glob("*.log"))
 
 
 def test_both_languages_give_the_same_commands() -> None:
@@ -76,7 +88,7 @@ def test_both_languages_give_the_same_commands() -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(TIMEOUT_S + 120)  # its servers are ended then
 def test_the_section_on_real_servers_works_when_pasted(checkout: Path) -> None:
     stack.address("kafka")  # whoever wants such tests has started a stack, and with it has the jars
     commands = [block for block in blocks("README.md") if not INSTALLS.search(block)]

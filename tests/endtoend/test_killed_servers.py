@@ -103,7 +103,7 @@ def flow(installation: Installation, events: list[Json]) -> None:
     installation.feed(events)
     installation.tick(arrival_at(events[-1]))
     group = installation.settings.track.group
-    installation.wait_until(lambda: not installation.behind(group, [topics.EVENTS]), "track's lag")
+    installation.wait_for_group(group, [topics.EVENTS])
 
 
 def kill(installation: Installation, servers: Servers, victim: str) -> None:

@@ -1,6 +1,7 @@
 """A whole installation on real servers: dataflow, three writers, delivery, each a process."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -104,20 +105,35 @@ class Installation:
         """Ask until it is so; a part that has ended will never make it so."""
         give_up_at = time.monotonic() + PATIENCE_S
         while not is_so():
-            for part, process in self.running.items():
-                assert process.poll() is None, f"{part} ended\n{self.said(part)}"
-            heard = "\n".join(self.said(part)[-600:] for part in self.running)
-            assert time.monotonic() < give_up_at, f"waited in vain: {what}\n{heard}"
+            self.assert_runs()
+            assert time.monotonic() < give_up_at, f"waited in vain: {what}\n{self.last_lines}"
             time.sleep(0.2)
+
+    def assert_runs(self) -> None:
+        """No part has ended by itself."""
+        for part, process in self.running.items():
+            assert process.poll() is None, f"{part} ended\n{self.said(part)}"
+
+    @property
+    def last_lines(self) -> str:
+        """What each running part logged last."""
+        return "\n".join(self.said(part)[-600:] for part in self.running)
 
     def wait_for_all(self) -> None:
         """Until everything fed has been judged, and everything said is in every tier."""
-        group = self.settings.track.group
-        self.wait_until(lambda: not self.behind(group, [topics.EVENTS]), "track's lag")
-        said = [topics.ORDERS_CHANGES, topics.ORDERS_EVENTS]
+        self.wait_for_group(self.settings.track.group, [topics.EVENTS])
         for tier in TIERS:
-            name = writer_group(tier)
-            self.wait_until(lambda n=name: not self.behind(n, said), f"{tier}'s lag")  # type: ignore[misc]  # a lambda with a default
+            self.wait_for_group(writer_group(tier), [topics.ORDERS_CHANGES, topics.ORDERS_EVENTS])
+
+    def wait_for_group(self, group: str, names: list[str]) -> None:
+        """Until a group has committed all messages; patience counts from its last progress."""
+        least, give_up_at = math.inf, time.monotonic() + PATIENCE_S
+        while left := self.behind(group, names):
+            if 0 < left < least:
+                least, give_up_at = left, time.monotonic() + PATIENCE_S
+            self.assert_runs()
+            assert time.monotonic() < give_up_at, f"{group} stays {left} behind\n{self.last_lines}"
+            time.sleep(0.2)
 
     def behind(self, group: str, names: list[str]) -> int:
         """Messages that a group has not committed yet; -1 while the broker can't say."""
