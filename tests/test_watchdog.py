@@ -53,6 +53,14 @@ def test_a_hang_after_the_last_test_ends_the_run(tmp_path: Path) -> None:
     assert "in hangs" in ended.stderr
 
 
+def test_a_worker_without_tests_waits_for_the_others(tmp_path: Path) -> None:
+    script = "import time\ndef test_short(): pass\ndef test_long(): time.sleep(4)\n"
+    ended = run_pytest(tmp_path, script, "-n", "2", "-o", "end_within_s=1")
+    assert ended.returncode == 0
+    assert "2 passed" in ended.stdout
+    assert "Timeout" not in ended.stderr
+
+
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "with a worker"])
 def test_the_name_of_a_failing_test_is_written_at_once_and_again_at_the_end(
     tmp_path: Path, workers: tuple[str, ...]

@@ -42,7 +42,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    arm(session.config, float(session.config.getini(END)))
+    # A worker of xdist waits here for the last test of the others, and is killed by xdist if it
+    # doesn't end when told to.
+    if not is_worker(session.config):
+        arm(session.config, float(session.config.getini(END)))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -58,9 +61,13 @@ REPORTERS: list[pytest.TerminalReporter] = []
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    # A worker of xdist has none that is shown.
-    if isinstance(reporter, pytest.TerminalReporter) and not hasattr(session.config, "workerinput"):
+    if isinstance(reporter, pytest.TerminalReporter) and not is_worker(session.config):
         REPORTERS[:] = [reporter]
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is a worker of xdist; its own terminal reporter is not shown."""
+    return hasattr(config, "workerinput")
 
 
 def timeout_s(item: pytest.Item) -> float:
