@@ -38,7 +38,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/ordertide demo $(ARGS)
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest -n auto -rfEs $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal -rfEs $(ARGS)
 
 fuzz: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.fuzz $(ARGS)
