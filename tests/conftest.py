@@ -24,6 +24,7 @@ from tests.support.watchdog import (  # noqa: E402 - its own assertions are rewr
     pytest_runtest_protocol,
     pytest_sessionfinish,
     pytest_sessionstart,
+    pytest_terminal_summary,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [  # hooks that pytest finds here
     "pytest_runtest_protocol",
     "pytest_sessionfinish",
     "pytest_sessionstart",
+    "pytest_terminal_summary",
 ]
 
 SEED_VARIABLE = "ORDERTIDE_SEED"

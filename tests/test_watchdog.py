@@ -54,8 +54,8 @@ def test_a_hang_after_the_last_test_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_a_worker_without_tests_waits_for_the_others(tmp_path: Path) -> None:
-    script = "import time\ndef test_short(): pass\ndef test_long(): time.sleep(4)\n"
-    ended = run_pytest(tmp_path, script, "-n", "2", "-o", "end_within_s=1")
+    script = "import time\ndef test_short(): pass\ndef test_long(): time.sleep(8)\n"
+    ended = run_pytest(tmp_path, script, "-n", "2", "-o", "end_within_s=5")
     assert ended.returncode == 0
     assert "2 passed" in ended.stdout
     assert "Timeout" not in ended.stderr
@@ -69,6 +69,7 @@ def test_the_name_of_a_failing_test_is_written_at_once_and_again_at_the_end(
     report = tmp_path / "junit.xml"
     ended = run_pytest(tmp_path, script, "-rfE", f"--junitxml={report}", *workers)
     before, _, after = ended.stdout.partition("= FAILURES =")
-    assert re.search(r"^failed: .*test_it\[2\]$", before, re.MULTILINE)
+    said = re.findall(r"^failed: .*test_it\[2\]: assert 2 == 1$", before, re.MULTILINE)
+    assert len(said) == 2, "at once, and before the first traceback"
     assert re.search(r"^FAILED .*test_it\[2\]", after, re.MULTILINE)
     assert 'name="test_it[2]"' in report.read_text("utf-8")

@@ -52,10 +52,29 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write a failing test's name at once: a run that is killed later still shows it."""
     if report.failed and REPORTERS:
         phase = "" if report.when == "call" else f" ({report.when})"
-        REPORTERS[0].write(f"\nfailed: {report.nodeid}{phase}\n", red=True, flush=True)
+        line = f"failed: {report.nodeid}{phase}{reason_of(report)}"
+        FAILED.append(line)
+        REPORTERS[0].write(f"\n{line}\n", red=True, flush=True)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # pytest's own writes the tracebacks in a wrapper
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Write all of them again before the first traceback: a log that is cut still shows them."""
+    if FAILED:
+        terminalreporter.section("failed")
+        terminalreporter.write("\n".join(FAILED) + "\n")
+    return (yield)
+
+
+def reason_of(report: pytest.TestReport) -> str:
+    """The first line of the error, where there is one."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash else str(report.longrepr or "")
+    return f": {text.strip().splitlines()[0][:300]}" if text.strip() else ""
 
 
 REPORTERS: list[pytest.TerminalReporter] = []
+FAILED: list[str] = []
 
 
 @pytest.hookimpl(trylast=True)
