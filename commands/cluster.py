@@ -25,6 +25,7 @@ from typing import NamedTuple, Self
 import msgspec
 from confluent_kafka import KafkaException
 
+from broker.backoff import Backoff
 from broker.clients import Admin
 from broker.connect import Connection
 from broker.fence import fence_writers
@@ -193,7 +194,7 @@ def supervise(run: Callable[[], Ended], stopping: threading.Event) -> None:
     Raises:
         ClusterEnded: for a reason that a new start doesn't mend.
     """
-    pause_s = FIRST_PAUSE_S
+    backoff = Backoff(LONGEST_PAUSE_S, FIRST_PAUSE_S)
     while not stopping.is_set():
         began_s = time.monotonic()
         ended = run()
@@ -203,10 +204,10 @@ def supervise(run: Callable[[], Ended], stopping: threading.Event) -> None:
         if is_final:
             raise ClusterEnded(f"track: {ended.reason}")
         if ended.code == 0 or time.monotonic() - began_s > RAN_WELL_S:
-            pause_s = FIRST_PAUSE_S
+            backoff.reset()
+        pause_s = backoff.next_s()
         LOGGER.error("track: %s; all are started again in %.1f s", ended.reason, pause_s)
         stopping.wait(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def local_run(

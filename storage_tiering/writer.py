@@ -5,7 +5,6 @@ A process that dies anywhere in between reads the batch again, and the tier igno
 
 import logging
 import math
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event as Flag
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from broker.backoff import Backoff
 from schemas.errors import Busy, Rejected, StateError
 from schemas.topics import EVENTS_REJECTED
 from storage_tiering.dead_letters import Letters, letter_of
@@ -91,7 +91,6 @@ class Writer:
         self._batch: Sequence[Message] = []
         self._offsets: dict[Partition, int] = {}  # of what was written and isn't committed
         self._vouched_at_s = time.monotonic()
-        self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
         self.refill = Refill(tier, reader, self.watch, self._patiently, self._drop)
 
     def run(self) -> None:
@@ -274,13 +273,12 @@ class Writer:
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
         """Call until it isn't busy."""
-        wait_s = 0.0
+        backoff = Backoff(self.settings.max_wait_s)
         while True:
             try:
                 return call()
             except Busy as busy:
-                wait_s = min(max(busy.retry_after_s, wait_s * 2), self.settings.max_wait_s)
-                self._wait(busy, wait_s * self._lots.uniform(0.5, 1.5))
+                self._wait(busy, backoff.next_s(busy.retry_after_s))
 
     def _wait(self, busy: Busy, wait_s: float) -> None:
         """Wait with the reader paused, but heard of: a silent one is thrown out of its group."""

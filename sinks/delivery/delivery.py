@@ -9,12 +9,12 @@ posted without committing, so the next one ends it by name though it never opene
 """
 
 import logging
-import random
 from collections.abc import Callable, Iterable, Iterator
 from threading import Event as Flag
 
 import msgspec
 
+from broker.backoff import Backoff
 from broker.connect import Connection
 from broker.consume import GroupReader, Message
 from broker.end_offsets import EndOffsets
@@ -71,7 +71,6 @@ class Delivery:
         self._ends = EndOffsets(connection)
         self._known: dict[int, int] = {}  # partitions whose past has been read → their end then
         self._ahead: list[Message] = []  # came while that was going on
-        self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
 
     def run(self) -> None:
         """Deliver until `stop` is set. What is open stays open: others go on, or it runs out.
@@ -119,13 +118,12 @@ class Delivery:
 
     def _learn(self, partition: int) -> None:
         """Read a partition's past; gives up when it is revoked meanwhile, or at `stop`."""
-        wait_s = 0.0
+        backoff = Backoff(MAX_WAIT_S)
         while partition in self._owned() and not self.stop.is_set():
             try:
                 self._read_past(partition)
             except Busy as busy:
-                wait_s = min(max(busy.retry_after_s, wait_s * 2), MAX_WAIT_S)
-                self._await_broker(busy, wait_s * self._lots.uniform(0.5, 1.5))
+                self._await_broker(busy, backoff.next_s(busy.retry_after_s))
             else:
                 return
 

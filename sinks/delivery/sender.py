@@ -1,10 +1,10 @@
 """Getting what is due through to the channel: in batches, patiently, and one bad one apart."""
 
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 
+from broker.backoff import Backoff
 from schemas.errors import Busy, Rejected
 from sinks.channels.channel import Channel
 from sinks.delivery.entry import Entry
@@ -35,9 +35,8 @@ class Postman:
         self.channel = channel
         self.watch = watch
         self.now = now
-        self._wait_s = 0.0  # the last wait; 0 while the channel answers
+        self._backoff = Backoff(MAX_WAIT_S)
         self._not_before = 0.0  # time.monotonic()
-        self._lots = random.Random()  # noqa: S311 - spreads waits, keeps no secret
 
     def post_due(self) -> None:
         """Post until nothing is due or the channel is busy."""
@@ -87,14 +86,13 @@ class Postman:
         self._answered()
 
     def _wait(self, busy: Busy) -> None:
-        self._wait_s = min(max(busy.retry_after_s, self._wait_s * 2), MAX_WAIT_S)
-        wait_s = self._wait_s * self._lots.uniform(0.5, 1.5)
+        wait_s = self._backoff.next_s(busy.retry_after_s)
         self._not_before = time.monotonic() + wait_s
         LOGGER.warning("%s: waiting %.1f s: %s", self.channel.name, wait_s, busy.reason)
         self.watch.waiting(busy.reason, wait_s)
 
     def _answered(self) -> None:
-        if self._wait_s:
+        if self._backoff.is_failing:
             # Alertmanager keeps alerts in memory: back from an outage it may know none.
             self.ledger.doubt()
-            self._wait_s = 0.0
+            self._backoff.reset()

@@ -4,7 +4,7 @@ The client is obstore (the Rust object_store crate: MIT, one 6 MB wheel with no 
 sends If-None-Match, which pyarrow's S3FileSystem can't; botocore can, and is 16 MB larger.
 """
 
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # state: 300 MB at a million orders take this long at 2.5 MB/s.
 TIMEOUT_S, CONNECT_TIMEOUT_S = 120, 5
 RETRY_AFTER_S = 1.0
+LOOK_EVERY_S = 0.1
 REGION = "us-east-1"  # for servers that have none
 
 
@@ -163,16 +164,15 @@ def first_line(error: Exception) -> str:
 
 
 class Patience:
-    """Asks again as long as there is no answer, until told to stop."""
+    """Retries of requests to an object store that gives no answer, until told to stop."""
 
     def __init__(self, stopping: Callable[[], bool], waited: Callable[[str], None]) -> None:
         """`waited` is told the reason each time before another try."""
         self.stopping = stopping
         self.waited = waited
-        self.pause = threading.Event()
 
-    def wait(self, busy: Busy) -> None:
-        """Wait before the next try.
+    def wait(self, busy: Busy, wait_s: float) -> None:
+        """Wait `wait_s` before the next attempt, or until told to stop.
 
         Raises:
             Busy: told to stop; what was asked may have been done or not.
@@ -180,4 +180,6 @@ class Patience:
         if self.stopping():
             raise busy
         self.waited(busy.reason)
-        self.pause.wait(busy.retry_after_s)
+        retry_at_s = time.monotonic() + wait_s
+        while not self.stopping() and time.monotonic() < retry_at_s:
+            time.sleep(LOOK_EVERY_S)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from broker.backoff import Backoff
 from dataflows.state.remote.bucket import AlreadyThere, Bucket, Patience
 from dataflows.state.remote.records import (
     Content,
@@ -33,6 +34,7 @@ from schemas.errors import Busy, SettingsError, StateError
 
 # Reads that are under way together: 4,000 commits of 20 ms each are read within seconds.
 READERS = 16
+LONGEST_WAIT_S = 5.0  # an epoch waits for its commit
 OWNER = "owner"
 
 Answer = TypeVar("Answer")
@@ -56,11 +58,12 @@ class Journal:
         Raises:
             Busy: told to stop.
         """
+        backoff = Backoff(LONGEST_WAIT_S)
         while True:
             try:
                 return ask()
             except Busy as busy:
-                self.patience.wait(busy)
+                self.patience.wait(busy, backoff.next_s(busy.retry_after_s))
 
     def find(self, name: str, kind: type[Content]) -> Content | None:
         """An object, if it is there.
