@@ -19,7 +19,7 @@ from benchmarks.due_orders import PERCENTILES, Due, Lateness, due_orders, paid, 
 from benchmarks.report import Section, machine, put_sections, table, verdict
 from benchmarks.scenario_site import Kind, Site, site
 from broker.produce import Producer
-from loadgen.pace import now_ms
+from commands.wiring.process import now_ms
 from schemas.topics import EVENTS
 
 SEED = 20_161_004

@@ -28,9 +28,9 @@ from benchmarks.report import Section, machine, put_sections, table
 from benchmarks.scenario_site import Kind, Site, Table, site
 from broker.connect import Connection
 from broker.consume import read_all
+from commands.wiring.process import now_ms
 from deploy.stack.redis import Redis
 from loadgen.lives import SALE_FROM
-from loadgen.pace import now_ms
 from schemas.topics import EVENTS
 
 SEED = 20_161_004

@@ -6,7 +6,6 @@ SIGTERM.
 """
 
 import contextlib
-import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from broker.connect import Connection
 from broker.embedded import embedded_connection
 from broker.produce import Producer
 from broker.topics import partition_count
-from commands.track_clock import now_ms
+from commands.wiring.process import now_ms, stop_event
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.output import Output
@@ -148,8 +147,7 @@ def settings_of(connection: Connection, stop: threading.Event) -> SourceSettings
 
 def main(bootstrap: str, *kind: str) -> None:
     collect_seldom()  # as track does
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = stop_event()
     connection = embedded_connection(bootstrap) if kind else Connection(bootstrap)
     with Producer(connection) as producer:
         flow = build(settings_of(connection, stop), producer)

@@ -26,9 +26,9 @@ from broker.clients import Consumer
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.topics import ensure_topics, partition_count
+from commands.wiring.process import now_ms
 from deploy.stack.kafka import Kafka
 from deploy.stack.ports import free_port
-from loadgen.pace import now_ms
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS, TOPICS
 

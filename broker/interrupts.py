@@ -4,7 +4,7 @@ A signal handler of Python runs when the main thread executes Python code again.
 run in C for as long as their time-out, 10 s mostly, and Ctrl-C seemed to do nothing meanwhile. So a
 request is made in a thread, and the caller waits for it in Python: there a handler runs at once.
 
-`STOPPING` is set by the handlers of commands that end by themselves (`commands.wiring.stopping`).
+`STOPPING` is set by the handlers of commands that end by themselves (`commands.wiring.process`).
 Requests are then given up after a moment in which a broker that is well answers; without handlers
 KeyboardInterrupt ends the waiting. What is written (flush, commit) is not interrupted here.
 

@@ -8,9 +8,8 @@ import click
 
 from broker.topics import wait_for_topics
 from commands.track import connection_of
-from commands.track_clock import now_ms
+from commands.wiring.process import now_ms, stop_event
 from commands.wiring.serving import health_server, patience
-from commands.wiring.stopping import stop_on_signals
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
 from schemas.settings.model import DeliverySettings, Settings, read_settings
@@ -43,7 +42,7 @@ def command(path: Path | None) -> None:
     """
     settings = read_settings(path)
     configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
-    stop = stop_on_signals()
+    stop = stop_event()
     deliver(settings, stop)
 
 

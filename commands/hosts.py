@@ -23,8 +23,8 @@ from commands.cluster import lock_state, new_token, supervise
 from commands.joining import follow
 from commands.leading import lead
 from commands.taking_part import Part
-from commands.track_clock import now_ms
 from commands.track_store import STORE, Waits, journal_of, place_of
+from commands.wiring.process import now_ms
 from dataflows.state.local.sqlite import MEMBERS
 from dataflows.state.remote.run_start import Plan
 from schemas.errors import SettingsError

@@ -1,22 +1,17 @@
 """`ordertide load`: realistic order lives as a stream of events, into a file or the broker."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import click
 
-from broker.interrupts import STOPPING
 from broker.reach import reach
 from commands.track import connection_of
-from commands.wiring.stopping import NUMBERS, stop_on_signals
+from commands.wiring.process import now_ms, temporary_stop_event
 from loadgen.options import Amount, Times, plan_of
 from loadgen.output import FileOutput, Output, TopicOutput
-from loadgen.pace import Live, Pace, Recorded, now_ms
+from loadgen.pace import Live, Pace, Recorded
 from loadgen.plan import Plan, Shares
 from loadgen.run import run, write_expectation
 from loadgen.stream import Stream
@@ -95,7 +90,7 @@ def load(plan: Plan, settings: Settings, options: dict[str, Any], *, is_live: bo
     output = output_of(options["out"], settings, text, is_live=is_live)
     stream = Stream(plan)
     started_s = time.monotonic()
-    with told_to_stop() as stop:
+    with temporary_stop_event() as stop:
         pace: Pace = Recorded(output, tick_every_ms, stream.begins_at)
         if is_live:
             pace = Live(output, plan.start_at, now_ms, stop)
@@ -103,18 +98,6 @@ def load(plan: Plan, settings: Settings, options: dict[str, Any], *, is_live: bo
     if options["expect"]:
         write_expectation(options["expect"], expected)
     report(expected, output, time.monotonic() - started_s)
-
-
-@contextmanager
-def told_to_stop() -> Iterator[Event]:
-    """Set by Ctrl-C and SIGTERM."""
-    before = [signal.getsignal(number) for number in NUMBERS]
-    try:
-        yield stop_on_signals()
-    finally:
-        for number, handler in zip(NUMBERS, before, strict=True):
-            signal.signal(number, handler)
-        STOPPING.clear()
 
 
 def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool) -> Output:

@@ -30,11 +30,11 @@ from broker.transactions import transactional_id
 from commands.begin_anew import Start
 from commands.cluster import FENCED, RUN_AGAIN, Ended, Member, end_with, lock_state, supervise
 from commands.hosts import on_hosts
-from commands.track_clock import BEGIN_ANEW, end_member, now_ms, start_again, watched
+from commands.track_clock import BEGIN_ANEW, end_member, start_again, watched
 from commands.track_faults import fault_of
 from commands.track_store import STORE, Waits, lock_of, open_store
+from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
-from commands.wiring.stopping import stop_on_signals
 from commands.wiring.track_metrics import TrackWatch
 from commands.workers import together
 from dataflows.core.intake import Intake
@@ -129,7 +129,7 @@ def run(
         OrdertideError: the settings, the state or the broker can't be used.
     """
     configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
-    stop = stop_on_signals()
+    stop = stop_event()
     if member:
         run_member(settings, stop, member)
     elif settings.track.hosts:

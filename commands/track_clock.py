@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 
 from broker.broker_time import BrokerTime, HostClock
@@ -13,11 +12,6 @@ LOGGER = logging.getLogger("ordertide.track")
 # sysexits.h, EX_TEMPFAIL: another start mends it. Code 2 would end the other workers for good.
 AGAIN = 75
 BEGIN_ANEW = "--begin-anew"
-
-
-def now_ms() -> int:
-    """This host's wall clock in ms: to be shown, never to judge orders by."""
-    return time.time_ns() // 1_000_000
 
 
 def watched(

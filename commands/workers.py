@@ -20,8 +20,8 @@ from commands.cluster import (
     new_token,
     supervise,
 )
-from commands.track_clock import now_ms
 from commands.track_store import STORE, Waits, journal_of, place_of
+from commands.wiring.process import now_ms
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.track import recovery

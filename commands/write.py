@@ -14,8 +14,8 @@ from broker.topics import wait_for_topics
 from commands.track import connection_of
 from commands.wiring.archive_audit import ArchiveAudit
 from commands.wiring.dead_letters import RejectedTopic
+from commands.wiring.process import stop_event
 from commands.wiring.serving import patience
-from commands.wiring.stopping import stop_on_signals
 from commands.wiring.tiers import TIERS, writer_group
 from commands.wiring.write_metrics import WriterWatch
 from schemas.settings.model import Settings, read_settings
@@ -41,7 +41,7 @@ def command(tier: str, path: Path | None) -> None:
     """
     settings = read_settings(path)
     configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
-    stop = stop_on_signals()
+    stop = stop_event()
     write(tier, settings, stop)
 
 

@@ -1,6 +1,5 @@
 """When messages are written: at once on a recorded clock, when they are due on a live one."""
 
-import time
 from bisect import bisect_right
 from collections.abc import Callable
 from operator import itemgetter
@@ -111,8 +110,3 @@ class Live:
 
     def report(self) -> dict[str, int]:
         return {"started_at": self.start_at + self.shift_ms, "behind_ms": self.behind_ms}
-
-
-def now_ms() -> int:
-    """The present."""
-    return time.time_ns() // 1_000_000

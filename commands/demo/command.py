@@ -17,7 +17,7 @@ from commands.demo.settings import fresh_folder, lock_folder, write_settings
 from commands.demo.summary import look_ups, next_commands, summary
 from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
-from commands.wiring.stopping import stop_on_signals
+from commands.wiring.process import stop_event
 from commands.wiring.tiers import TIERS, writer_group
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.display import printable_lines
@@ -48,7 +48,7 @@ def command(orders: int | None, folder: Path, *, once: bool) -> None:
     ordertide demo
     ordertide demo --once
     """
-    stop = stop_on_signals()
+    stop = stop_event()
     console = Console()
     with ExitStack() as stack:
         stack.callback(lock_folder(folder).release)

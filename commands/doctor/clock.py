@@ -1,20 +1,15 @@
 """How far a server's clock is from this host's."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from commands.doctor.findings import Finding, ok, warning
+from commands.wiring.process import now_ms
 from schemas.instants import SECOND_MS, to_instant
 
 HTTP_DATE_TOLERANCE_MS = 2 * SECOND_MS  # the header has whole seconds
 ADVICE = "let one time service (NTP, chrony) set the clocks of all hosts"
-
-
-def now_ms() -> int:
-    """The present."""
-    return time.time_ns() // 1_000_000
 
 
 def clock_finding(

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from commands.doctor.clock import clock_finding, now_ms
+from commands.doctor.clock import clock_finding
 from commands.doctor.findings import Finding, ok, problem, warning
 from commands.doctor.http import Site, Unanswered
+from commands.wiring.process import now_ms
 from schemas.instants import SECOND_MS
 
 TOLERANCE_MS = 2 * SECOND_MS

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from commands.doctor.clock import http_clock, now_ms
+from commands.doctor.clock import http_clock
 from commands.doctor.findings import Finding, problem
+from commands.wiring.process import now_ms
 from schemas.errors import OrdertideError
 from schemas.settings.secrets import masked_url
 from sinks.channels.http_client import authorisation, tls_of

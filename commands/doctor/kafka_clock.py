@@ -16,8 +16,9 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, Offset
 from broker.clients import Producer
 from broker.connect import Connection
 from broker.errors import worded
-from commands.doctor.clock import clock_finding, now_ms
+from commands.doctor.clock import clock_finding
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.wiring.process import now_ms
 from schemas.topics import EVENTS
 
 PROBE_CONFIG = {"message.timestamp.type": "LogAppendTime"}

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from commands.doctor.clock import clock_finding, now_ms
+from commands.doctor.clock import clock_finding
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.doctor.vouching import doubts
+from commands.wiring.process import now_ms
 from commands.wiring.tiers import hot_servers
 from schemas.instants import SECOND_MS
 from schemas.settings.model import HotSettings

@@ -15,9 +15,10 @@ from commands.doctor import alerting as doctor_alerting
 from commands.doctor import host as doctor_host
 from commands.doctor import kafka as doctor_kafka
 from commands.doctor import redis as doctor_redis
-from commands.doctor.clock import clock_finding, http_clock, now_ms
+from commands.doctor.clock import clock_finding, http_clock
 from commands.doctor.command import EXAMINATIONS, command
 from commands.doctor.findings import Finding, Level, Report, Visit, examine_all, ok
+from commands.wiring.process import now_ms
 from schemas.settings.model import read_settings
 from storage_tiering.hot.embedded import EmbeddedRedis
 

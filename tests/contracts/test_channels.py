@@ -1,10 +1,10 @@
 """What every channel promises, seen from its receiver; run against real receivers."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from commands.wiring.process import now_ms
 from deploy.stack.prometheus import Alertmanager
 from schemas.errors import Busy, Rejected
 from sinks.channels.alert_message import Labels, Notice
@@ -51,10 +51,6 @@ def kind(request: pytest.FixtureRequest, tenant: str) -> Iterator[ChannelKind]:
             built = alertmanager_kind(request.getfixturevalue("alertmanager"), tenant)
     yield built
     built.channel.close()
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def of(tenant: str, order_id: str = "SO-1", **labels: str) -> Notice:

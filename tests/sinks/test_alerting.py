@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from broker.topics import ensure_topics
+from commands.wiring.process import now_ms
 from deploy.stack.kafka import Kafka
 from deploy.stack.prometheus import RULES, Alertmanager, Prometheus
 from schemas.instants import format_instant
@@ -59,10 +59,6 @@ def alertmanager(receiver: Receiver, tmp_path: Path) -> Iterator[Alertmanager]:
     config = hurried(receiver, tmp_path)
     with Alertmanager(tmp_path / "alertmanager", config=config) as running:
         yield running
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def feed(producer: Producer, **event: object) -> None:
