@@ -1,21 +1,18 @@
 """One GET at a time, for the servers that speak plain HTTP."""
 
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
 from commands.doctor.clock import http_clock
 from commands.doctor.findings import Finding, problem
 from commands.wiring.process import now_ms
-from schemas.errors import OrdertideError
+from schemas.errors import OrdertideError, SettingsError
 from schemas.settings.secrets import masked_url
-from sinks.channels.http_client import authorisation, tls_of
-
-SHOWN_CHARACTERS = 200
+from telemetry.http_client import HttpClient, HttpFailed
 
 
 class Unanswered(OrdertideError):
@@ -46,53 +43,54 @@ class Site:
         ca_file: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Nothing is connected yet. `headers` go with each question."""
-        self.parts = urlsplit(url)
+        """Create a site that isn't connected yet. `headers` go with each request."""
+        self.url = url
         self.shown = masked_url(url)
         self.setting = setting
         self.timeout_s = timeout_s
-        self.headers = {**authorisation(self.parts, token), **(headers or {})}
+        self.token = token
         self.ca_file = Path(ca_file) if ca_file else None
+        self.headers = headers
 
     def get(self, path: str) -> Answer:
         """Ask for `path` under the URL.
 
         Raises:
-            Unanswered: no answer, or none that says yes.
+            Unanswered: no answer, or none that says yes; or the settings can't be used.
         """
-        connection = self._connection()
-        asked_at = now_ms()
         try:
-            connection.request("GET", self.parts.path.rstrip("/") + path, headers=self.headers)
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            advice = f"check {self.setting}, that the server runs, and its certificate"
-            raise Unanswered(problem("reachable", f"{self.shown}: {reason}", advice)) from error
-        finally:
-            connection.close()
-        self._judge(answer.status, body)
+            with closing(self._client()) as client:
+                asked_at = now_ms()
+                answer = client.request("GET", path)
+        except HttpFailed as failed:
+            raise Unanswered(self._finding(failed), failed.status) from failed
+        except SettingsError as error:
+            finding = problem("settings", str(error), f"correct {self.setting}, or what it needs")
+            raise Unanswered(finding) from error
         # The first of them: HDFS sends two, which getheader would join.
-        return Answer(json_of(body), http_clock(answer.headers.get("Date"), asked_at))
+        return Answer(json_of(answer.body), http_clock(answer.headers.get("Date"), asked_at))
 
-    def _connection(self) -> HTTPConnection:
-        host, port = self.parts.hostname or "", self.parts.port
-        if self.parts.scheme == "https":
-            tls = tls_of(self.ca_file)
-            return HTTPSConnection(host, port, timeout=self.timeout_s, context=tls)
-        return HTTPConnection(host, port, timeout=self.timeout_s)
+    def _client(self) -> HttpClient:
+        section = self.setting.partition(" ")[0]
+        return HttpClient(
+            self.url,
+            setting=self.setting,
+            ca_setting=f"{section} CA file",
+            token=self.token,
+            ca_file=self.ca_file,
+            headers=self.headers,
+            timeout_s=self.timeout_s,
+        )
 
-    def _judge(self, status: int, body: bytes) -> None:
-        if 200 <= status < 300:  # noqa: PLR2004 - the class of answers that HTTP calls successful
-            return
-        said = body.decode(errors="replace").strip()[:SHOWN_CHARACTERS]
-        found = f"{self.shown}: answers {status}: {said or 'nothing more'}"
-        if status in {401, 403}:
+    def _finding(self, failed: HttpFailed) -> Finding:
+        if not failed.status:
+            advice = f"check {self.setting}, that the server runs, and its certificate"
+        elif failed.is_about_the_client:
             advice = f"check the user, password or token that belong to {self.setting}"
-            raise Unanswered(problem("authorised", found, advice), status)
-        advice = f"check {self.setting}: another server?"
-        raise Unanswered(problem("reachable", found, advice), status)
+            return problem("authorised", str(failed), advice)
+        else:
+            advice = f"check {self.setting}: another server?"
+        return problem("reachable", str(failed), advice)
 
 
 def json_of(body: bytes) -> Any:  # noqa: ANN401 - whatever the server says

@@ -6,11 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 from deploy.stack.elasticsearch_home import RECIPE, build_home
-from deploy.stack.http_get import get
 from deploy.stack.java import java
 from deploy.stack.library import CONFIG, installed, is_installed
 from deploy.stack.ports import HOST
-from deploy.stack.server import Server
+from deploy.stack.server import Server, http_get
 
 LOGGING = CONFIG / "log4j2.properties"
 
@@ -81,8 +80,8 @@ class Elasticsearch(Server):
         Raises:
             NoAnswer: it doesn't answer, or a shard isn't there yet.
         """
-        get(f"{self.address['url']}/_cluster/health?wait_for_status=yellow&timeout=1s")
-        get(f"{self.address['url']}/")
+        http_get(f"{self.address['url']}/_cluster/health?wait_for_status=yellow&timeout=1s")
+        http_get(f"{self.address['url']}/")
 
     def _own_settings(self) -> dict[str, str]:
         single = not any(key.startswith(("discovery.", "cluster.initial")) for key in self.settings)

@@ -10,11 +10,10 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from deploy.stack.errors import NoAnswer
-from deploy.stack.http_get import get
 from deploy.stack.java import java
 from deploy.stack.library import CONFIG, POMS, copy_jars, installed, is_installed, run
 from deploy.stack.ports import HOST
-from deploy.stack.server import Server
+from deploy.stack.server import Server, http_get
 
 USER = "ordertide"
 RECIPE = [POMS / "hdfs" / "pom.xml"]
@@ -144,7 +143,7 @@ class NameNode(HdfsServer):
         Raises:
             NoAnswer: it can't be listed.
         """
-        get(f"{self.address['web']}/webhdfs/v1/?op=LISTSTATUS&user.name={USER}")
+        http_get(f"{self.address['web']}/webhdfs/v1/?op=LISTSTATUS&user.name={USER}")
 
 
 class DataNode(HdfsServer):
@@ -190,7 +189,7 @@ class DataNode(HdfsServer):
         Raises:
             NoAnswer: it doesn't, or one of the two doesn't answer.
         """
-        get(f"{self.address['web']}/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo")
+        http_get(f"{self.address['web']}/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo")
         state = jmx(self.namenode, "NameNodeInfo")["LiveNodes"]
         living = {node["xferaddr"] for node in msgspec.json.decode(state).values()}
         if f"{HOST}:{self.ports['data']}" not in living:
@@ -199,7 +198,7 @@ class DataNode(HdfsServer):
 
 def jmx(namenode: NameNode, name: str) -> dict[str, str]:
     """One of a NameNode's sets of figures, by its name."""
-    body = get(f"{namenode.address['web']}/jmx?qry=Hadoop:service=NameNode,name={name}")
+    body = http_get(f"{namenode.address['web']}/jmx?qry=Hadoop:service=NameNode,name={name}")
     beans: list[dict[str, str]] = msgspec.json.decode(body)["beans"]
     if not beans:
         raise NoAnswer("the NameNode has no figures yet")

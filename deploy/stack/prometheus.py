@@ -4,10 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.stack.http_get import get
 from deploy.stack.ports import HOST
 from deploy.stack.programs import path_of
-from deploy.stack.server import Server
+from deploy.stack.server import Server, http_get
 
 RULES = Path(__file__).parent.parent / "prometheus"
 DEFAULT_WEBHOOK = f"http://{HOST}:9094/"
@@ -112,7 +111,7 @@ class Prometheus(Server):
         Raises:
             NoAnswer: it doesn't answer.
         """
-        get(f"{self.address['url']}/api/v1/query?query=vector(1)")
+        http_get(f"{self.address['url']}/api/v1/query?query=vector(1)")
 
 
 class Alertmanager(Server):
@@ -164,7 +163,7 @@ class Alertmanager(Server):
         Raises:
             NoAnswer: it doesn't answer.
         """
-        get(f"{self.address['url']}/api/v2/alerts?active=true")
+        http_get(f"{self.address['url']}/api/v2/alerts?active=true")
 
 
 def quoted(value: str | list[str]) -> str:

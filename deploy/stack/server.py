@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import ClassVar, Self
@@ -13,10 +14,12 @@ from deploy.stack.errors import NoAnswer, StackError
 from deploy.stack.ports import HOST, is_free, kept_ports
 from deploy.stack.process import Process, spawn
 from deploy.stack.programs import require
+from telemetry.http_client import HttpClient, HttpFailed
 
 POLL_S = 0.05
 STOP_TIMEOUT_S = 30.0
 LAST_BYTES = 1500
+HTTP_TIMEOUT_S = 2.0
 
 
 class Server(ABC):
@@ -147,3 +150,16 @@ class Server(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def http_get(url: str) -> bytes:
+    """GET from a server whose real client is HTTP itself; the body of a 2xx answer.
+
+    Raises:
+        NoAnswer: no connection, or another status; with the beginning of what came instead.
+    """
+    with closing(HttpClient(url, timeout_s=HTTP_TIMEOUT_S)) as client:
+        try:
+            return client.request("GET").body
+        except HttpFailed as failed:
+            raise NoAnswer(str(failed)) from failed

@@ -8,14 +8,12 @@ restarted knows them again when they are renewed.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from schemas.instants import format_instant
 from sinks.channels.alert_message import Labels, Posting
-from sinks.channels.channel import Channel
-from sinks.channels.http_client import Poster
+from sinks.channels.http_channel import HttpChannel
 
 PATH = "/api/v2/alerts"
 
@@ -42,16 +40,10 @@ def postable(posting: Posting) -> PostableAlert:
     )
 
 
-class AlertmanagerChannel(Channel):
+class AlertmanagerChannel(HttpChannel):
     """One Alertmanager at `url` (http://host:9093, with its route prefix if it has one)."""
 
     name = "alertmanager"
 
-    def __init__(self, url: str, *, token: str | None = None, ca_file: Path | None = None) -> None:
-        self.poster = Poster(url, token=token, ca_file=ca_file)
-
     def post(self, postings: Sequence[Posting]) -> None:
-        self.poster.post(PATH, msgspec.json.encode([postable(each) for each in postings]))
-
-    def close(self) -> None:
-        self.poster.close()
+        self.send(PATH, msgspec.json.encode([postable(each) for each in postings]))

@@ -8,7 +8,6 @@ the same for the same body, so that a receiver can tell what it has heard alread
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -16,8 +15,7 @@ import msgspec
 from schemas.keys import content_id
 from sinks.channels.alert_message import Posting
 from sinks.channels.alertmanager import PostableAlert, postable
-from sinks.channels.channel import Channel
-from sinks.channels.http_client import Poster
+from sinks.channels.http_channel import HttpChannel
 
 
 class Spoken(PostableAlert, frozen=True, kw_only=True):
@@ -39,17 +37,11 @@ def spoken(posting: Posting) -> Spoken:
     return Spoken(**fields, status="resolved" if posting.resolved else "firing")
 
 
-class WebhookChannel(Channel):
+class WebhookChannel(HttpChannel):
     """One receiver at `url`; whatever 2xx it answers is a yes."""
 
     name = "webhook"
 
-    def __init__(self, url: str, *, token: str | None = None, ca_file: Path | None = None) -> None:
-        self.poster = Poster(url, token=token, ca_file=ca_file)
-
     def post(self, postings: Sequence[Posting]) -> None:
         body = msgspec.json.encode(Call("1", [spoken(each) for each in postings]))
-        self.poster.post("", body, {"Idempotency-Key": content_id(body.decode())})
-
-    def close(self) -> None:
-        self.poster.close()
+        self.send("", body, {"Idempotency-Key": content_id(body.decode())})

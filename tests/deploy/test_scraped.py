@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from commands.wiring.write_metrics import WriterWatch
-from deploy.stack.http_get import get
 from deploy.stack.programs import path_of
 from deploy.stack.prometheus import Prometheus
+from deploy.stack.server import http_get
 from schemas.settings.model import TelemetrySettings
 from tests.support import stack
 
@@ -31,7 +31,7 @@ def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
 
 def asked(server: Prometheus, query: str) -> dict[str, float]:
     """{process: value}."""
-    answer = json.loads(get(f"{server.address['url']}/api/v1/query?query={quote(query)}"))
+    answer = json.loads(http_get(f"{server.address['url']}/api/v1/query?query={quote(query)}"))
     return {one["metric"]["process"]: float(one["value"][1]) for one in answer["data"]["result"]}
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from deploy.stack.http_get import get
 from deploy.stack.prometheus import Alertmanager
+from deploy.stack.server import http_get
 from sinks.channels.alert_message import Labels
 from sinks.channels.alertmanager import AlertmanagerChannel
 from sinks.channels.channel import Channel
@@ -51,5 +51,5 @@ def alertmanager_kind(server: Alertmanager, tenant: str) -> ChannelKind:
 def firing(url: str, **labels: str) -> list[Labels]:
     """The labels of the alerts with these labels that an Alertmanager shows as active."""
     filters = [("filter", f'{name}="{value}"') for name, value in labels.items()]
-    answer = get(f"{url}/api/v2/alerts?{urlencode(filters)}")
+    answer = http_get(f"{url}/api/v2/alerts?{urlencode(filters)}")
     return [alert["labels"] for alert in json.loads(answer)]

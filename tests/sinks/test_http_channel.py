@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import Busy, Rejected, SettingsError
 from sinks.channels.alert_message import Posting
-from sinks.channels.http_client import Poster
+from sinks.channels.http_channel import HttpChannel
 from sinks.channels.webhook import WebhookChannel
 from tests.support.alerts import notice, opened, over
 from tests.support.receiver import Receiver
@@ -53,18 +53,18 @@ def test_a_wrong_address_or_password_is_said_with_the_way_out(receiver: Receiver
 
 
 def test_no_password_is_shown_in_an_error() -> None:
-    poster = Poster("http://alert:geheim@127.0.0.1:1/x")
+    channel = HttpChannel("http://alert:geheim@127.0.0.1:1/x")
     with pytest.raises(Busy) as busy:
-        poster.post("", b"{}")
+        channel.send("", b"{}")
     assert "http://127.0.0.1:1/x" in str(busy.value)
     assert "geheim" not in str(busy.value)
 
 
 def test_a_token_or_the_user_of_the_address_says_who_we_are(receiver: Receiver) -> None:
     post(receiver, token="t0ken")
-    poster = Poster(receiver.url.replace("//", "//us%65r:p%40ss@"))
-    poster.post("", json.dumps({"alerts": []}).encode())
-    poster.close()
+    channel = HttpChannel(receiver.url.replace("//", "//us%65r:p%40ss@"))
+    channel.send("", json.dumps({"alerts": []}).encode())
+    channel.close()
     said = [headers["Authorization"] for _, headers, _ in receiver.calls]
     assert said[0] == "Bearer t0ken"
     assert b64decode(said[1].removeprefix("Basic ")) == b"user:p@ss"
@@ -95,12 +95,15 @@ def test_a_webhook_is_told_when_an_order_s_alert_opened_and_until_when_it_stands
     assert "generatorURL" not in first
 
 
-@pytest.mark.parametrize("url", ["alertmanager:9093", "ftp://host/", "https:///x", ""])
+@pytest.mark.parametrize(
+    "url",
+    ["alertmanager:9093", "ftp://host/", "https:///x", "", "http://[::1", "http://host:http/"],
+)
 def test_an_address_that_is_none_is_refused_at_start(url: str) -> None:
     with pytest.raises(SettingsError, match=r"delivery\.url"):
-        Poster(url)
+        HttpChannel(url)
 
 
 def test_certificates_that_cannot_be_read_are_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"delivery\.ca_file.*missing\.pem"):
-        Poster("https://127.0.0.1:1", ca_file=tmp_path / "missing.pem")
+        HttpChannel("https://127.0.0.1:1", ca_file=tmp_path / "missing.pem")
