@@ -17,9 +17,10 @@ from schemas import topics
 from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, read_settings
-from telemetry.screen import show
+from telemetry.screen import Column, show, show_table
 
 SAMPLE_BYTES = 120
+COLUMNS = [Column("count", is_number=True, min_width=8), Column("code")]
 WITHOUT_CODE = "unknown"
 
 WRITTEN = f"written to {topics.EVENTS}"
@@ -47,9 +48,9 @@ def list_rejected(path: Path | None, samples: int) -> None:
         counts[code] += 1
         if counts[code] <= samples:
             show(sample(code, message))
-    for code, count in counts.most_common():
-        show(f"{count:>8}  {printable(code)}")
-    if not counts:
+    if counts:
+        show_table(COLUMNS, [(f"{count:,}", code) for code, count in counts.most_common()])
+    else:
         show(f"{topics.EVENTS_REJECTED}: nothing")
 
 

@@ -10,9 +10,8 @@ from commands.stack_progress import progress, size_text
 from deploy.stack.prometheus import DEFAULT_WEBHOOK
 from deploy.stack.services import SERVICES, Place
 from deploy.stack.stack import down, known, states, up, wipe
-from schemas.display import printable
 from schemas.errors import SettingsError
-from telemetry.screen import show
+from telemetry.screen import Column, show, show_table
 
 DEFAULT_FOLDER = ".stack"
 
@@ -83,21 +82,22 @@ def status_command(folder: Path, services: tuple[str, ...]) -> None:
 
     The exit code is 1 where one doesn't.
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     found = states(Place(folder), services or tuple(SERVICES))
     if not found:
         show("nothing was started here: ordertide stack up")
         sys.exit(1)
-    table = Table("service", "server", "address", "pid", "memory", "", box=None, pad_edge=False)
-    for state in found:
-        pid, memory = str(state.pid or ""), size_text(state.memory_bytes)
-        answer = state.trouble or "answers"
-        cells = (state.service, state.server, state.address, pid, memory, answer)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console(soft_wrap=True).print(table)
+    rows = [
+        (
+            state.service,
+            state.server,
+            state.address,
+            str(state.pid or ""),
+            size_text(state.memory_bytes),
+            state.trouble or "answers",
+        )
+        for state in found
+    ]
+    show_table([*map(Column, ("service", "server", "address", "pid", "memory", ""))], rows)
     if memory_bytes := sum(state.memory_bytes for state in found):
         show(f"together {size_text(memory_bytes)}")
     if any(state.trouble for state in found):

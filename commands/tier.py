@@ -18,11 +18,13 @@ from schemas.settings.secrets import masked_text
 from storage_tiering import rebuild as rebuilding
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.tier import Tier
-from telemetry.screen import show
+from telemetry.screen import Column, show, show_table
 
 if TYPE_CHECKING:
     from storage_tiering.warm.elastic.tier import ElasticTier
 
+STATES = [Column(min_width=9), Column()]
+PERIODS = [Column(), Column(is_number=True), Column(is_number=True)]
 PERIOD_MS = 31 * DAY_MS  # a period ends up to a month after its first order
 
 settings_option = click.option(
@@ -75,9 +77,9 @@ def status(tiers: tuple[str, ...], path: Path | None) -> None:
         doubt = doubt_of(name, settings)
         if doubt:
             is_well = False
-            show(printable(masked_text(f"stale      {name}: {doubt}")))
+            show_table(STATES, [("stale", masked_text(f"{name}: {doubt}"))])
         elif tiers or not settings.warm.url:
-            show(f"holds      {name}: all that was written to it")
+            show_table(STATES, [("holds", f"{name}: all that was written to it")])
     if not is_well:
         raise SystemExit(1)
 
@@ -86,10 +88,17 @@ def show_elastic(settings: Settings) -> bool:
     """Show templates and periods; whether a writer could begin."""
     with opened(settings) as tier:
         trouble = template_trouble(tier)
-        show(printable(masked_text(f"templates  {trouble or 'as they should be'}")))
-        show(f"written    through {shown_ms(tier.progress.through())}")
-        for index, documents, size_bytes in tier.searches.measured():
-            show(f"{printable(index):<32} {documents:>12,} documents {size_text(size_bytes):>10}")
+        states = [
+            ("templates", masked_text(trouble or "as they should be")),
+            ("written", f"through {shown_ms(tier.progress.through())}"),
+        ]
+        show_table(STATES, states)
+        periods = [
+            (index, f"{documents:,} documents", size_text(size_bytes))
+            for index, documents, size_bytes in tier.searches.measured()
+        ]
+        if periods:
+            show_table(PERIODS, periods)
     return trouble is None
 
 

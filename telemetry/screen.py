@@ -4,14 +4,21 @@ A value that came from outside is escaped with `printable` where its line is mad
 a line end inside it differs from one between lines. What is left is escaped here.
 """
 
+import shutil
+import sys
 import traceback
+from collections.abc import Iterable, Sequence
+from io import StringIO
 from types import TracebackType
+from typing import NamedTuple
 
 import click
 
 from schemas.display import printable, printable_json, printable_lines
 from schemas.errors import OrdertideError
 from schemas.settings.secrets import masked_text
+
+UNLIMITED = 10**6
 
 
 def show(text: str, *, err: bool = False, nl: bool = True) -> None:
@@ -22,6 +29,53 @@ def show(text: str, *, err: bool = False, nl: bool = True) -> None:
 def show_json(data: bytes) -> None:
     """Print a JSON document."""
     click.echo(printable_json(data))
+
+
+class Column(NamedTuple):
+    """A column of a table: its head, numbers to the right, and its smallest width."""
+
+    head: str = ""
+    is_number: bool = False
+    min_width: int = 0
+
+
+def show_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: on a terminal within its width, elsewhere a line a row."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    show(table_text(columns, rows, width))
+
+
+def table_text(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int | None = None
+) -> str:
+    """The lines of a table. Cells longer than `width` allows are continued on further lines.
+
+    Columns are as wide as their characters show: Chinese ones take two places. Each cell is
+    escaped, and no cell is taken for markup. Without any head there is no line of heads.
+    """
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    has_heads = any(column.head for column in columns)
+    table = Table(box=None, pad_edge=False, show_header=has_heads)
+    for column in columns:
+        table.add_column(
+            Text(printable(column.head)),
+            justify="right" if column.is_number else "left",
+            no_wrap=column.is_number,
+            overflow="fold",
+            min_width=column.min_width or None,
+        )
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    out = StringIO()
+    console = Console(file=out, width=width or UNLIMITED, color_system=None, legacy_windows=False)
+    if width is None:
+        console.width = Measurement.get(console, console.options, table).maximum
+    console.print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
 
 
 def show_error(error: OrdertideError) -> None:

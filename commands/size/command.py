@@ -8,8 +8,8 @@ import click
 
 from commands.size.figures import FIGURES, Figures, figures
 from commands.size.model import Need, size
-from commands.size.table import figure_rows, markdown, rows, text
-from telemetry.screen import show
+from commands.size.table import columns, each_part_once, figure_rows, markdown, rows
+from telemetry.screen import show, show_table
 
 
 @click.command("size")
@@ -47,7 +47,10 @@ def command(
         show(json.dumps(found, indent=2))
         return
     table = figure_rows(given) if is_list else rows(orders_per_day, sized(orders_per_day, given))
-    show(markdown(table) if as_markdown else text(table))
+    if as_markdown:
+        show(markdown(table))
+    else:
+        show_table(columns(next(table)), each_part_once(table))
 
 
 def sized(orders_per_day: Sequence[float], given: Figures) -> list[list[Need]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from commands.size.figures import FIGURES, Figures
 from commands.size.model import Need
+from telemetry.screen import Column
 
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 SIGNIFICANT = 3
@@ -48,18 +49,18 @@ def rows(orders_per_day: Sequence[float], sizings: Sequence[list[Need]]) -> Iter
         yield (first.part, first.name, *map(shown, needs), first.how)
 
 
-def text(table: Iterable[Row]) -> str:
-    """Columns for a terminal, numbers to the right; a part is named once."""
-    held = [*table]
-    widths = [max(map(len, column)) for column in zip(*held, strict=True)]
-    lines, part = [], ""
-    for row in held:
-        name = row[0] if row[0] != part else ""
-        part = row[0]
-        numbers = (cell.rjust(width) for cell, width in zip(row[2:-1], widths[2:], strict=False))
-        left = f"{name:{widths[0]}}  {row[1]:{widths[1]}}"
-        lines.append("  ".join([left, *numbers, row[-1]]).rstrip())
-    return "\n".join(lines)
+def columns(head: Row) -> list[Column]:
+    """The columns of a table with this head, for a terminal: two of texts, numbers, a text."""
+    last = len(head) - 1
+    return [Column(name, is_number=1 < at < last) for at, name in enumerate(head)]
+
+
+def each_part_once(table: Iterable[Row]) -> Iterator[Row]:
+    """The rows of a table, where the first cell is left out if it is that of the row before."""
+    before = ""
+    for first, *others in table:
+        yield (first if first != before else "", *others)
+        before = first
 
 
 def markdown(table: Iterable[Row]) -> str:

@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from commands.state import inspect as inspecting
+from commands.state import set_aside
 from commands.state.export import Form, export
 from commands.state.files import STORE, open_files
-from commands.state.inspect import inspect, text_of
-from commands.state.set_aside import list_set_aside, release
-from commands.state.set_aside import text_of as text_of_set_aside
 from commands.state.verify import verify
 from commands.track import path_of
 from commands.track_store import journal_of, place_of
@@ -23,7 +22,7 @@ from schemas.display import printable
 from schemas.keys import DEFAULT_TENANT
 from schemas.private_files import private_folder
 from schemas.settings.model import read_settings
-from telemetry.screen import show, show_json
+from telemetry.screen import show, show_json, show_table
 
 FAULTY = 1  # exit code
 
@@ -68,8 +67,12 @@ def inspect_command(
     ordertide state inspect --store backup/shards.sqlite --json | jq .live
     """
     with open_files(read_settings(settings), store) as files:
-        found = inspect(files, is_quick=quick)
-    show_json(msgspec.json.encode(found)) if as_json else show(text_of(found))
+        found = inspecting.inspect(files, is_quick=quick)
+    if as_json:
+        show_json(msgspec.json.encode(found))
+        return
+    show("\n".join([*inspecting.head(found), ""]))
+    show_table(inspecting.COLUMNS, inspecting.rows(found.shards))
 
 
 @command.command("verify")
@@ -141,8 +144,14 @@ def set_aside_command(settings: Path | None, store: Path | None, *, as_json: boo
     ordertide state set-aside --settings ordertide.toml --json | jq -r '.[].order_id'
     """
     with open_files(read_settings(settings), store) as files:
-        found = list_set_aside(files)
-    show_json(msgspec.json.encode(found)) if as_json else show(text_of_set_aside(found))
+        found = set_aside.list_set_aside(files)
+    if as_json:
+        show_json(msgspec.json.encode(found))
+    elif not found:
+        show("no order is set aside")
+    else:
+        show(f"{len(found)} orders set aside")
+        show_table(set_aside.COLUMNS, set_aside.rows(found))
 
 
 @command.command("release")
@@ -163,7 +172,7 @@ def release_command(settings: Path | None, store: Path | None, tenant: str, orde
     table = read_lifecycle(path_of(used.track.lifecycle))
     rules = read_rules(path_of(used.track.rules), table)
     with open_files(used, store) as files:
-        trial = release(files, table, rules, tenant, order_id)
+        trial = set_aside.release(files, table, rules, tenant, order_id)
         used_by = files.in_use_by
     name = f"order {printable(order_id)} of {printable(tenant)}"
     if trial.reason is not None:

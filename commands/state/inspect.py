@@ -13,6 +13,14 @@ from dataflows.state.local.chain import Link
 from dataflows.state.local.reader import Held
 from dataflows.state.states import StepState
 from dataflows.watermarks import Clocks
+from telemetry.screen import Column
+
+COLUMNS = [
+    Column(head, is_number=True)
+    for head in (
+        "shard", "live", "cold", "bases", "MB", "deltas", "MB", "chain", "resumable", "at"
+    )
+]  # fmt: skip
 
 
 class Inside(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,12 +169,6 @@ def inside_of(files: StateFiles, shard: str, links: Sequence[Link]) -> Inside | 
     )
 
 
-def text_of(view: StateView) -> str:
-    """For people."""
-    lines = [*head(view), "", *rows(view.shards)]
-    return "\n".join(lines)
-
-
 def head(view: StateView) -> list[str]:
     """The store as a whole."""
     use = f"in use by process {view.in_use_by}" if view.in_use_by else "not in use"
@@ -197,10 +199,9 @@ def counted(counts: dict[int, int]) -> str:
     return ", ".join(f"{name}: {count:,}" for name, count in counts.items()) or "none"
 
 
-def rows(shards: Sequence[ShardView]) -> list[str]:
-    """A line a shard."""
-    heads = ("shard", "live", "cold", "bases", "MB", "deltas", "MB", "chain", "resumable", "at")
-    lines = [
+def rows(shards: Sequence[ShardView]) -> list[tuple[str, ...]]:
+    """The cells of `COLUMNS` for each shard."""
+    return [
         (
             shard.shard,
             "-" if shard.inside is None else f"{shard.inside.live or shard.inside.numbers:,}",
@@ -214,11 +215,6 @@ def rows(shards: Sequence[ShardView]) -> list[str]:
             str(shard.pointer or "-"),
         )
         for shard in shards
-    ]
-    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in (heads, *lines)
     ]
 
 

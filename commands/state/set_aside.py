@@ -17,10 +17,19 @@ from dataflows.core.snapshots import Snapshot
 from dataflows.output_messages import messages
 from dataflows.state.local.chain import Link
 from dataflows.steps import decode_snapshot
-from schemas.display import printable
 from schemas.errors import StateError
 from schemas.instants import format_instant
 from schemas.keys import order_key, split_order_key
+from telemetry.screen import Column
+
+COLUMNS = [
+    Column("order"),
+    Column("tenant"),
+    Column("since"),
+    Column("events waiting", is_number=True),
+    Column("released in vain", is_number=True),
+    Column("reason"),
+]
 
 
 class SetAsideView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,19 +182,9 @@ def view_key(view: SetAsideView) -> str:
     return order_key(view.tenant, view.order_id)
 
 
-def text_of(views: Sequence[SetAsideView]) -> str:
-    """For people: a line an order."""
-    if not views:
-        return "no order is set aside"
-    return "\n".join([f"{len(views)} orders set aside", *lines(views)])
-
-
-def lines(views: Sequence[SetAsideView]) -> Iterator[str]:
-    """A line an order."""
+def rows(views: Sequence[SetAsideView]) -> Iterator[tuple[str, ...]]:
+    """The cells of `COLUMNS` for each order."""
     for view in views:
-        tried_before = f", released {view.releases} times in vain" if view.releases else ""
         requested = "; released when track starts next" if view.is_requested else ""
-        yield printable(
-            f"{view.order_id} ({view.tenant}) since {view.since}, {view.waiting} events wait"
-            f"{tried_before}: {view.reason}{requested}"
-        )
+        counts = f"{view.waiting:,}", f"{view.releases:,}"
+        yield (view.order_id, view.tenant, view.since, *counts, f"{view.reason}{requested}")

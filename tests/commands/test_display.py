@@ -21,6 +21,7 @@ from commands.doctor.findings import Report, problem
 from commands.lookup import json_of
 from commands.lookup_text import text_of
 from commands.rejected import sample
+from commands.state.set_aside import COLUMNS, SetAsideView, rows
 from commands.state.verify import Verified
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas import topics
@@ -28,7 +29,7 @@ from schemas.errors import Busy, OrdertideError, SettingsError, UnknownOrder
 from schemas.order import OrderDocument
 from storage_tiering.find import Answer, Asked
 from storage_tiering.tier import Found
-from telemetry.screen import error_text, show, show_json
+from telemetry.screen import error_text, show, show_json, table_text
 from tests.support.tiers.orders import START, accepted, document
 
 TABLE = read_lifecycle()
@@ -100,6 +101,18 @@ def view_of(text: str) -> str:
     return out.getvalue().rstrip("\n")
 
 
+def set_aside(text: str) -> SetAsideView:
+    return SetAsideView(
+        tenant=text,
+        order_id=text,
+        since=AT,
+        reason=text,
+        waiting=1,
+        releases=0,
+        is_requested=True,
+    )
+
+
 class OpenAlertLike:
     """An alert with a hostile order id."""
 
@@ -112,6 +125,7 @@ class OpenAlertLike:
 COMMANDS: dict[str, Callable[[str], str]] = {
     "lookup": lambda text: text_of(answer(text), RULES, TABLE),
     "rejected list": lambda text: sample(text, message(text)),
+    "state set-aside": lambda text: table_text(COLUMNS, rows([set_aside(text)])),
     "state verify": lambda text: Verified("p", faults=[text]).text(),
     "doctor": lambda text: "\n".join(doctor_lines(Report("kafka", [problem(text, text, text)]))),
     "live view": view_of,
