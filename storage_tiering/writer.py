@@ -6,13 +6,12 @@ A process that dies anywhere in between reads the batch again, and the tier igno
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Event as Flag
 from typing import TypeVar
 
-import msgspec
-
-from broker.backoff import Backoff
+from broker.consumer_loop import ConsumerLoop, Interrupted, LoopSettings
 from schemas.errors import Busy, Rejected, StateError
 from schemas.topics import EVENTS_REJECTED
 from storage_tiering.dead_letters import Letters, letter_of
@@ -31,26 +30,17 @@ from storage_tiering.writer_ports import (
 )
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
-Answer = TypeVar("Answer")
 Record = TypeVar("Record", OrderRecord, EventRecord)
 
 
-class Interrupted(Exception):
-    """`stop` was set while something was busy: what was read last is not written."""
+class WriterSettings(LoopSettings, frozen=True, kw_only=True):
+    """The settings of the loop, and how often the tier is asked.
 
-
-class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How much at once, and how patiently.
-
-    A wait doubles from what the tier asked for up to `max_wait_s`. The tier expires when stream
-    time has come on by `expire_every_ms`; its size is asked for every `measure_every_s`. Without
-    anything to write it is asked every `vouch_every_s` whether it still holds what was written.
-    The writer's `audit` is called every `audit_every_s`.
+    The tier expires when stream time has come on by `expire_every_ms`; its size is asked for every
+    `measure_every_s`. Without anything to write it is asked every `vouch_every_s` whether it still
+    holds what was written. The writer's `audit` is called every `audit_every_s`.
     """
 
-    batch_messages: int = 500
-    read_timeout_s: float = 0.2
-    max_wait_s: float = 30.0
     expire_every_ms: int = 1_000
     measure_every_s: float = 60.0
     vouch_every_s: float = 5.0
@@ -58,7 +48,7 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Writes what `reader` reads into `tier`, until `stop` is set.
+    """Writes what `reader` reads into `tier`, until `stop` is set: the handler of a consumer loop.
 
     Only for a tier that keeps `Letters` may it read events.rejected as well.
     A reader whose partitions come and go tells the same `clock` (`assigned`, `revoked`).
@@ -76,9 +66,7 @@ class Writer:
         watch: Watch | None = None,
     ) -> None:
         self.tier = tier
-        self.reader = reader
         self.dead_letters = dead_letters
-        self.stop = stop
         self.settings = settings or WriterSettings()
         self.watch = watch or Unwatched()
         self.clock = clock or StreamClock()
@@ -87,18 +75,27 @@ class Writer:
         self._measured_at_s = -math.inf
         self.audit: Audit = nothing
         self._audited_at_s = -math.inf
-        self._ahead: list[Message] = []  # came while we waited with the batch before it
         self._batch: Sequence[Message] = []
         self._offsets: dict[Partition, int] = {}  # of what was written and isn't committed
+        self._has_lost_writes = False  # in this round
         self._vouched_at_s = time.monotonic()
-        self.refill = Refill(tier, reader, self.watch, self._patiently, self._drop)
+        self.loop = ConsumerLoop(reader, self, stop, self.settings)
+        self.refill = Refill(tier, reader, self.watch, self.loop.retry, self._drop)
+
+    @property
+    def reader(self) -> Reader:
+        """The reader of the loop."""
+        return self.loop.reader
+
+    @reader.setter
+    def reader(self, reader: Reader) -> None:
+        self.loop.reader = reader
 
     def run(self) -> None:
         """Write until `stop` is set; then make durable what was written, and commit it."""
         try:
-            while not self.stop.is_set():
-                self.step()
-            self._commit(force=True)
+            self.loop.run()
+            self.loop.commit(force=True)
         except WritesLost as lost:
             LOGGER.error("%s; the next run reads the topics again", lost)  # noqa: TRY400 - no fault of ours
         except Interrupted:
@@ -111,7 +108,12 @@ class Writer:
         Raises:
             Interrupted: nothing may be committed any more.
         """
-        self._batch = self._next_batch()
+        return self.loop.step()
+
+    def submit(self, batch: Sequence[Message]) -> int:
+        """Write a batch into the tier."""
+        self._has_lost_writes = False
+        self._batch = batch
         self.refill.check_assigned()
         messages = self._batch
         for message in messages:  # now: once a partition is revoked, its clock may not come back
@@ -124,15 +126,50 @@ class Writer:
         self._put(self.tier.write_events, events)
         self.watch.written(self.tier.name, len(orders), len(events))
         self._offsets |= {(m.topic, m.partition): m.offset + 1 for m in messages}
-        try:
+        with self._refilling():
             self.refill.wrote_orders(record for _, record in orders)
-            self._commit()
-            self._expire()
-        except WritesLost as lost:
-            self.refill.writes_lost(str(lost))
+        return len(messages)
+
+    def committable(self, *, force: bool) -> bool:
+        """Whether the tier holds everything that was submitted, and has noted the offsets."""
+        if force:  # nothing is refilled any more: the next run is
+            return self._is_durable(force=True)
+        if not self._has_lost_writes:
+            with self._refilling():
+                return self._is_durable(force=False)
+        return False
+
+    def committed(self) -> None:
+        """Begin to count anew what is not committed."""
+        self._since_ms = {}
+        self._offsets = {}
+        self.watch.uncommitted(self.tier.name, self._since_ms)
+
+    def poll(self) -> None:
+        """Expire what is too old; measure and audit the tier now and then."""
+        if not self._has_lost_writes:
+            with self._refilling():
+                self._expire()
         self._measure()
         self._audit_now_and_then()
-        return len(messages)
+
+    def waiting(self, busy: Busy, wait_s: float) -> None:
+        """Log and measure a wait."""
+        LOGGER.warning("%s writer: waiting %.1f s: %s", self.tier.name, wait_s, busy.reason)
+        self.watch.waiting(self.tier.name, busy.reason, wait_s)
+
+    def commit_deferred(self, busy: Busy) -> None:
+        """Measure that the broker takes no commit."""
+        self.watch.waiting(self.tier.name, busy.reason, 0.0)
+
+    @contextmanager
+    def _refilling(self) -> Iterator[None]:
+        """Begin a refill where the tier has lost writes; nothing is committed in this round."""
+        try:
+            yield
+        except WritesLost as lost:
+            self._has_lost_writes = True
+            self.refill.writes_lost(str(lost))
 
     def _note(self, message: Message) -> None:
         at = message.timestamp_ms
@@ -157,19 +194,13 @@ class Writer:
             except (Busy, StateError) as error:  # the next one may succeed
                 LOGGER.warning("%s writer: not audited: %s", self.tier.name, error)
 
-    def _next_batch(self) -> Sequence[Message]:
-        if self._ahead:
-            messages, self._ahead = self._ahead, []
-            return messages
-        return self.reader.read(self.settings.batch_messages, self.settings.read_timeout_s)
-
     def _keep_letters(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Let a tier that does it keep the dead letters; the other messages."""
         tier = self.tier
         found = [letter_of(m) for m in messages if m.topic == EVENTS_REJECTED]
         if not found or not isinstance(tier, Letters):
             return messages
-        self._patiently(lambda: tier.write_letters(found))
+        self.loop.retry(lambda: tier.write_letters(found))
         return [m for m in messages if m.topic != EVENTS_REJECTED]
 
     def _decode(
@@ -197,7 +228,7 @@ class Writer:
         if not pairs:
             return
         try:
-            self._patiently(lambda: self._write(write, [record for _, record in pairs]))
+            self.loop.retry(lambda: self._write(write, [record for _, record in pairs]))
         except Rejected as rejected:
             self._put_singly(write, pairs, rejected)
 
@@ -221,7 +252,7 @@ class Writer:
 
     def _bury(self, message: Message, rejected: Rejected) -> None:
         code, reason = rejected.code, rejected.reason
-        self._patiently(lambda: self.dead_letters.put(message, code, reason))
+        self.loop.retry(lambda: self.dead_letters.put(message, code, reason))
         self.watch.rejected(self.tier.name, code)
 
     def _expire(self) -> None:
@@ -230,26 +261,17 @@ class Writer:
             return
         last = self._expired_through
         if last is None or through - last >= self.settings.expire_every_ms:
-            self._patiently(lambda: self.tier.expire(through))
+            self.loop.retry(lambda: self.tier.expire(through))
             self._expired_through = through
             self.watch.through(self.tier.name, through)
 
-    def _commit(self, *, force: bool = False) -> None:
-        is_durable = self._patiently(lambda: self.tier.flush(force=force))
-        if not is_durable or self._ahead:  # what came ahead is read, but not written
-            return
+    def _is_durable(self, *, force: bool) -> bool:
+        is_flushed = self.loop.retry(lambda: self.tier.flush(force=force))
+        if not is_flushed or self.loop.ahead:  # what came ahead is read, but not written
+            return False
         noted = self._positions()
         self._vouch(noted)
-        if self._ahead or self._positions() != noted:  # something came while the tier was busy
-            return
-        try:
-            self.reader.commit()
-        except Busy as busy:  # the next round commits more
-            self.watch.waiting(self.tier.name, busy.reason, 0.0)
-        else:
-            self._since_ms = {}
-            self._offsets = {}
-            self.watch.uncommitted(self.tier.name, self._since_ms)
+        return self._positions() == noted  # else something came while the tier was busy
 
     def _positions(self) -> dict[Partition, int]:
         """What is to be committed: what was written, and ends behind it that were passed."""
@@ -260,33 +282,13 @@ class Writer:
         """Note offsets before a commit: a tier that is behind what is committed has lost it."""
         is_due = time.monotonic() - self._vouched_at_s >= self.settings.vouch_every_s
         if offsets or is_due:
-            self._patiently(lambda: self.tier.note(offsets))
+            self.loop.retry(lambda: self.tier.note(offsets))
             self._vouched_at_s = time.monotonic()
             self.refill.wrote(offsets)
 
     def _drop(self, partitions: Iterable[Partition]) -> None:
         """What was read of these counts for nothing: they are read again."""
         dropped = set(partitions)
-        self._ahead = [m for m in self._ahead if (m.topic, m.partition) not in dropped]
+        self.loop.drop_ahead(dropped)
         self._batch = [m for m in self._batch if (m.topic, m.partition) not in dropped]
         self._offsets = {each: at for each, at in self._offsets.items() if each not in dropped}
-
-    def _patiently(self, call: Callable[[], Answer]) -> Answer:
-        """Call until it isn't busy."""
-        backoff = Backoff(self.settings.max_wait_s)
-        while True:
-            try:
-                return call()
-            except Busy as busy:
-                self._wait(busy, backoff.next_s(busy.retry_after_s))
-
-    def _wait(self, busy: Busy, wait_s: float) -> None:
-        """Wait with the reader paused, but heard of: a silent one is thrown out of its group."""
-        LOGGER.warning("%s writer: waiting %.1f s: %s", self.tier.name, wait_s, busy.reason)
-        self.watch.waiting(self.tier.name, busy.reason, wait_s)
-        self.reader.pause()
-        is_stopped = self.stop.wait(wait_s)
-        self._ahead.extend(self.reader.read(1, 0.0))
-        self.reader.resume()
-        if is_stopped:
-            raise Interrupted

@@ -1,8 +1,9 @@
 """What a writer needs of others: where it reads, where it puts what can't be taken, who watches."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
+from broker import consumer_loop
 from storage_tiering.records import Message
 from storage_tiering.tier import Partition
 
@@ -13,27 +14,9 @@ def nothing() -> None:
     """For tiers that need no audit."""
 
 
-class Reader(Protocol):
-    """A member of a consumer group over orders.changes and orders.events (`broker.group`).
-
-    It says through callbacks which partitions came and went (`StreamClock.assigned`, `revoked`).
-    """
-
-    def read(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
-        """The next messages; none after `timeout_s` without any, or while it is paused."""
-        ...
-
-    def commit(self) -> None:
-        """Store the position after everything that `read` gave out. `Busy`: later."""
-        ...
-
-    def pause(self) -> None:
-        """Give out nothing more, but stay a member as long as `read` is called."""
-        ...
-
-    def resume(self) -> None:
-        """Go on."""
-        ...
+# A member of a consumer group over orders.changes and orders.events. It says through callbacks
+# which partitions came and went (`StreamClock.assigned`, `revoked`).
+Reader: TypeAlias = consumer_loop.Reader[Message]
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ posted without committing, so the next one ends it by name though it never opene
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Event as Flag
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from broker.backoff import Backoff
 from broker.connect import Connection
 from broker.consume import GroupReader, Message
+from broker.consumer_loop import ConsumerLoop, Interrupted, LoopSettings
 from broker.end_offsets import EndOffsets
 from broker.start_offsets import Partition
 from schemas.errors import Busy
@@ -30,7 +31,7 @@ from sinks.delivery.sender import MAX_WAIT_S, Postman
 from sinks.delivery.versions import Versions
 
 LOGGER = logging.getLogger("ordertide.delivery")
-READ_TIMEOUT_S = 0.2
+SETTINGS = LoopSettings(max_wait_s=MAX_WAIT_S)
 
 
 class DeliveryPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,10 @@ class DeliveryPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery:
-    """Delivers to `channel` until `stop` is set. `now` gives the wall clock in ms."""
+    """Delivers to `channel` until `stop` is set: the handler of a consumer loop.
+
+    `now` gives the wall clock in ms.
+    """
 
     def __init__(
         self,
@@ -68,9 +72,9 @@ class Delivery:
         self.versions = Versions()
         self.postman = Postman(self.ledger, channel, watch, now)
         self.reader = GroupReader(connection, plan.group, [plan.topic], self._revoked)
+        self.loop = ConsumerLoop(self.reader, self, stop, SETTINGS)
         self._ends = EndOffsets(connection)
         self._known: dict[int, int] = {}  # partitions whose past has been read → their end then
-        self._ahead: list[Message] = []  # came while that was going on
 
     def run(self) -> None:
         """Deliver until `stop` is set. What is open stays open: others go on, or it runs out.
@@ -79,8 +83,9 @@ class Delivery:
             OrdertideError: the broker refuses for good.
         """
         try:
-            while not self.stop.is_set():
-                self.step()
+            self.loop.run()
+        except Interrupted:
+            LOGGER.info("delivery: stopped while waiting")
         finally:
             self.close()
 
@@ -91,19 +96,40 @@ class Delivery:
 
     def step(self) -> int:
         """One round: read, take down, post, commit. Returns how many messages it read."""
-        messages = self.reader.read(timeout_s=READ_TIMEOUT_S)
+        return self.loop.step()
+
+    def submit(self, batch: Sequence[Message]) -> int:
+        """Take down what a batch changes, and post what is due."""
         self._learn_all()
-        ahead, self._ahead = self._ahead, []
-        self._take([*messages, *ahead])
+        self._take(batch)
         self.postman.post_due()
+        return len(batch)
+
+    def committable(self, *, force: bool) -> bool:
+        """Whether all that was read was taken down, and the channel has what follows from it."""
+        return not self.ledger.pending and not self._owned() - self._known.keys()
+
+    def committed(self) -> None:
+        """Do nothing: the ledger holds nothing by offset."""
+
+    def poll(self) -> None:
+        """Measure what is open."""
         self.watch.holds(self.ledger)
-        self._commit()
-        return len(messages) + len(ahead)
+
+    def waiting(self, busy: Busy, wait_s: float) -> None:
+        """Log and measure a wait for the broker."""
+        LOGGER.warning("delivery: waiting %.1f s: %s", wait_s, busy.reason)
+        self.watch.waiting(busy.reason, wait_s)
+
+    def commit_deferred(self, busy: Busy) -> None:
+        """Log that the broker takes no commit."""
+        LOGGER.info("delivery: %s", busy.reason)
 
     def _owned(self) -> set[int]:
         return {partition for _, partition in self.reader.partitions}
 
-    def _revoked(self, partitions: Iterable[Partition]) -> None:
+    def _revoked(self, partitions: list[Partition]) -> None:
+        self.loop.drop_ahead(partitions)
         for _, partition in partitions:
             self._known.pop(partition, None)
             self._forget(partition)
@@ -111,10 +137,9 @@ class Delivery:
     def _learn_all(self) -> None:
         """Read the past of what is newly owned, with the reader paused but heard of."""
         while (news := self._owned() - self._known.keys()) and not self.stop.is_set():
-            self.reader.pause()
-            for partition in sorted(news):
-                self._learn(partition)
-            self.reader.resume()
+            with self.loop.paused():
+                for partition in sorted(news):
+                    self._learn(partition)
 
     def _learn(self, partition: int) -> None:
         """Read a partition's past; gives up when it is revoked meanwhile, or at `stop`."""
@@ -123,7 +148,7 @@ class Delivery:
             try:
                 self._read_past(partition)
             except Busy as busy:
-                self._await_broker(busy, backoff.next_s(busy.retry_after_s))
+                self.loop.wait(busy, backoff.next_s(busy.retry_after_s))
             else:
                 return
 
@@ -138,20 +163,10 @@ class Delivery:
         for messages in dealt_with(self.connection, plan.group, plan.topic, partition):
             for change in self._current(messages):
                 self.ledger.know(change.place, change.lane, change.notices)
-            self._keep_membership()
+            self.loop.keep_membership()
             if partition not in self._owned() or self.stop.is_set():
                 return
         self._known[partition] = end
-
-    def _keep_membership(self) -> None:
-        """A reader that isn't heard of is thrown out of its group."""
-        self._ahead += self.reader.read(1, 0.0)
-
-    def _await_broker(self, busy: Busy, wait_s: float) -> None:
-        LOGGER.warning("delivery: waiting %.1f s: %s", wait_s, busy.reason)
-        self.watch.waiting(busy.reason, wait_s)
-        self.stop.wait(wait_s)
-        self._keep_membership()
 
     def _take(self, messages: Iterable[Message]) -> None:
         """Take down what changed. What was read of a partition that is gone since isn't ours."""
@@ -177,12 +192,3 @@ class Delivery:
                 self.watch.stale()
             else:
                 yield change
-
-    def _commit(self) -> None:
-        """Only where all that was read was taken down, and the channel has what follows from it."""
-        if self.ledger.pending or self._owned() - self._known.keys():
-            return
-        try:
-            self.reader.commit()
-        except Busy as busy:  # the next round commits more
-            LOGGER.info("delivery: %s", busy.reason)

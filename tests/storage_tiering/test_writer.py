@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from broker.consumer_loop import Interrupted
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
 from storage_tiering.archive.files import LocalFiles
@@ -14,7 +15,7 @@ from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import EventRecord, OrderRecord, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
-from storage_tiering.writer import Interrupted, Writer, WriterSettings
+from storage_tiering.writer import Writer, WriterSettings
 from storage_tiering.writer_ports import Unwatched
 from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
 from tests.support.tiers.orders import (
