@@ -10,7 +10,6 @@ token of its run before it flushes (broker.fence): one that was paused during a 
 
 import logging
 import math
-import os
 import signal
 import socket
 import subprocess
@@ -33,6 +32,7 @@ from broker.interrupts import STOPPING
 from broker.lease import RunLease
 from dataflows.state.local.lock import ProcessLock
 from schemas.errors import Busy, OrdertideError, StateError
+from telemetry.child_process import start_child
 from telemetry.screen import show
 
 LOGGER = logging.getLogger("ordertide.track")
@@ -94,13 +94,10 @@ class Cluster:
     def start(self, members: Sequence[Member]) -> None:
         """Start a process for each."""
         for member in members:
-            # Its standard input ends when we do, however we do.
-            process = subprocess.Popen(  # noqa: S603 - our own command
+            process = start_child(
                 [*self.command, "--member", msgspec.json.encode(member).decode()],
-                stdin=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                bufsize=0,
-                pass_fds=[member.lock],
+                keeps=[member.lock],
             )
             self.numbers.append(member.index)
             self.members.append(process)
@@ -315,20 +312,6 @@ def is_silent(connection: Connection) -> bool:
         except KafkaException:
             return True
     return False
-
-
-def end_with(source: int) -> None:
-    """End this process at the end of the descriptor `source`, however its writer ended.
-
-    At once and without tidying up: a worker that nobody watches would go on beside the next run.
-    """
-
-    def listen() -> None:
-        while os.read(source, 1):
-            pass  # nothing is ever written
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=listen, name="watched", daemon=True).start()
 
 
 def free_addresses(count: int) -> list[str]:

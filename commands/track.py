@@ -28,7 +28,7 @@ from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
 from broker.transactions import transactional_id
 from commands.begin_anew import Start
-from commands.cluster import FENCED, RUN_AGAIN, Ended, Member, end_with, lock_state, supervise
+from commands.cluster import FENCED, RUN_AGAIN, Ended, Member, lock_state, supervise
 from commands.hosts import on_hosts
 from commands.track_clock import BEGIN_ANEW, end_member, start_again, watched
 from commands.track_faults import fault_of
@@ -55,6 +55,7 @@ from schemas import topics
 from schemas.instants import parse_duration
 from schemas.private_files import private_folder
 from schemas.settings.model import BrokerSettings, Settings, TelemetrySettings, read_settings
+from telemetry.child_process import end_with_parent
 from telemetry.log import configure
 from telemetry.screen import show_error
 
@@ -158,7 +159,7 @@ def alone(settings: Settings, stop: threading.Event, *, begin_anew: bool) -> Non
 
 def run_member(settings: Settings, stop: threading.Event, member: Member) -> None:
     """Run a worker; the process that watches it learns by its exit code what a new start mends."""
-    end_with(sys.stdin.fileno())
+    end_with_parent()
     try:
         flow(settings, stop, member)
     except (Fenced, EpochAborted) as ended:

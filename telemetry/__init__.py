@@ -1,1 +1,4 @@
-"""What a process says about itself: metrics, health and logs. No personal data in any of them."""
+"""A process towards the outside: metrics, health, logs, terminal, HTTP client, child processes.
+
+No personal data is in metrics, health and logs. May import schemas alone.
+"""

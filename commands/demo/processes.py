@@ -8,6 +8,7 @@ from typing import Self
 
 from schemas.errors import OrdertideError
 from schemas.private_files import private_binary, private_folder
+from telemetry.child_process import close_input, start_child
 
 STOP_TIMEOUT_S = 20.0
 TAIL_LINES = 15
@@ -27,12 +28,11 @@ class Part:
         self.log = log
         with private_binary(log) as stream:
             # A session of its own: Ctrl-C in a terminal is for us, and we stop the parts in order.
-            self.process = subprocess.Popen(  # noqa: S603 - this Python, and arguments of our own
+            self.process = start_child(
                 [sys.executable, "-m", "commands.demo.process", *arguments],
-                stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=stream,
-                start_new_session=True,
+                is_own_session=True,
             )
 
     def check(self) -> None:
@@ -62,8 +62,7 @@ class Part:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        close_input(self.process)
 
 
 class Parts:

@@ -1,14 +1,11 @@
 """A Redis server of our own for the demo and the tests: on a socket file, in memory only.
 
-It ends with the process that started it, however that ends. A shell stands between the two and
-reads a pipe that only we hold: when we are gone, be it by kill -9, the read ends and the shell ends
-the server and removes its folder. (The kernel's parent-death signal would come too early: it is
-sent when the thread that started the server ends.)
+It ends with the process that started it, however that ends (`telemetry.child_process`), and its
+folder is removed then.
 """
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from importlib.util import find_spec
@@ -19,18 +16,10 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.errors import SettingsError
+from telemetry.child_process import end_program, start_program
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
-
-WATCH = """
-"$1" --port 0 --unixsocket "$2/redis.sock" --unixsocketperm 700 --save '' --appendonly no \
-    --dir "$2" --logfile "$2/redis.log" &
-read -r nothing
-kill -TERM $!
-wait $!
-rm -rf "$2"
-"""
 
 
 class EmbeddedRedis:
@@ -46,15 +35,7 @@ class EmbeddedRedis:
         self.binary = binary or find_server()
         self.folder = Path(tempfile.mkdtemp(prefix="ordertide-redis-"))
         self.url = f"unix://{self.folder}/redis.sock"
-        command = ["/bin/sh", "-c", WATCH, "ordertide-redis", self.binary, str(self.folder)]
-        # A session of its own: Ctrl-C in a terminal is for us, and we stop the server when done.
-        self._watch = subprocess.Popen(  # noqa: S603 - a fixed script; the two paths are arguments
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._process = start_program([self.binary, *options(self.folder)], self.folder)
         self._await_answer()
 
     def __enter__(self) -> Self:
@@ -65,9 +46,7 @@ class EmbeddedRedis:
 
     def close(self) -> None:
         """Stop the server and remove what it left."""
-        assert self._watch.stdin is not None
-        self._watch.stdin.close()
-        self._watch.wait(STOP_TIMEOUT_S)
+        end_program(self._process, STOP_TIMEOUT_S)
 
     def _await_answer(self) -> None:
         client = Redis.from_url(self.url)
@@ -87,6 +66,13 @@ class EmbeddedRedis:
             f"{self.binary} gives no answer after {START_TIMEOUT_S:.0f} s: {said}; "
             "install redis-server, or give the URL of a running one"
         )
+
+
+def options(folder: Path) -> list[str]:
+    """The options of a server that keeps nothing, on a socket file in `folder`."""
+    socket = ("--port", "0", "--unixsocket", f"{folder}/redis.sock", "--unixsocketperm", "700")
+    files = ("--save", "", "--appendonly", "no", "--dir", f"{folder}")
+    return [*socket, *files, "--logfile", f"{folder}/redis.log"]
 
 
 def find_server() -> str:
