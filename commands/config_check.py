@@ -7,8 +7,11 @@ from pathlib import Path
 from commands.deliver import plan_of
 from commands.hosts import hosts_of
 from commands.track import path_of
+from commands.wiring.calendars import MARGIN_MS
 from commands.wiring.local_folders import local_folders
+from commands.wiring.process import now_ms
 from commands.wiring.tiers import archive_files
+from dataflows.core.calendar_ends import ending_calendars
 from dataflows.core.trials import trial_faults
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
@@ -40,6 +43,9 @@ def table_faults(settings: Settings) -> Iterator[str]:
         return
     for fault in trial_faults(rules, table):
         yield f"track.rules: {settings.track.rules}: {fault}"
+    if settings.track.clock == "broker":
+        for fault in ending_calendars(rules, now_ms() + MARGIN_MS):
+            yield f"track.rules: {fault}"
 
 
 def folder_faults(settings: Settings) -> Iterator[str]:

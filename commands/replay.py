@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from dataflows.replay.refused_facts import Refused, read_refused
 from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
+from schemas.alert import AuditEntry
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
 from schemas.keys import split_order_key
@@ -132,6 +134,7 @@ def replay(
     write_json(out / "summary.json", summary)
     report(summary, out)
     report_faults(rows(results, "set_aside"))
+    report_outside_calendar(rows(results, "audit"))
     return summary
 
 
@@ -150,6 +153,14 @@ def report_faults(faults: list[Fault]) -> None:
         show(f"and {len(faults) - FAULTS_SHOWN} more: see audit.ndjson", err=True)
     if faults:
         show(faults[0].trace, err=True)
+
+
+def report_outside_calendar(audit: list[AuditEntry]) -> None:
+    """Name the rules whose deadlines are outside the years of their calendar, a line each."""
+    met = [entry.detail for entry in audit if entry.what == "deadline.outside_calendar"]
+    for (rule, reason), count in sorted(Counter((d["rule"], d["reason"]) for d in met).items()):
+        orders = "1 order" if count == 1 else f"{count} orders"
+        show(f"rule {rule}: never due for {orders}: {reason}", err=True)
 
 
 def judge(

@@ -33,6 +33,7 @@ from commands.hosts import on_hosts
 from commands.track_clock import BEGIN_ANEW, end_member, start_again, watched
 from commands.track_faults import fault_of
 from commands.track_store import STORE, Waits, lock_of, open_store
+from commands.wiring.calendars import check_calendars
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
 from commands.wiring.track_metrics import TrackWatch
@@ -297,9 +298,9 @@ def assemble(
     time = time or BrokerTime()
     table = read_lifecycle(path_of(settings.track.lifecycle))
     rules = read_rules(path_of(settings.track.rules), table)
-    for rule in rules.rules:
-        if rule.when:
-            watch.metrics.condition_faults.labels(rule.id)  # 0 until the first, which then shows
+    if settings.track.clock == "broker":
+        check_calendars(rules, now_ms())
+    watch.follow_rules(rules)
     keys = FileKeyStore(Path(settings.privacy.keys), expected=store.meta.key_file)
     store.name_key_file(keys.file)
     decoder = Decoder(

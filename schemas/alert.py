@@ -56,8 +56,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who or what did something, when and from where.
 
     `what`: `command.accepted`, `command.refused`, `alert.opened|escalated|resolved`,
-    `action.requested`, `condition.fault`, `deadline.missed`, `event.corrected`,
-    `order.set_aside`, `order.released`, `rules.changed`, `personal.read`.
+    `action.requested`, `condition.fault`, `deadline.missed`,
+    `deadline.outside_calendar`, `event.corrected`, `order.set_aside`, `order.released`,
+    `rules.changed`, `personal.read`.
     """
 
     audit_id: str

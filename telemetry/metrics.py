@@ -113,6 +113,16 @@ class Metrics:
             "Evaluations of a rule's condition that failed; it counts as false for that order.",
             "rule",
         )
+        self.deadlines_outside_calendar = self._counter(
+            "deadlines_outside_calendar",
+            "Evaluations of a rule whose deadline, outside its calendar's years, is never due.",
+            "rule",
+        )
+        self.calendar_end = self._gauge(
+            "calendar_end_timestamp_seconds",
+            "From when on a calendar's years are too short for a deadline of its rules.",
+            "calendar",
+        )
 
     def _watch_the_delivery(self) -> None:
         """`sink` is the channel: where there are several, each delivers every alert."""

@@ -10,7 +10,7 @@ import operator
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from hashlib import blake2b
 from itertools import takewhile
@@ -39,6 +39,7 @@ DATED_FIELDS = ("promised_at", "ship_by")
 PLAIN_FIELDS = ("customer_id", "supplier_id", "carrier")
 OURS = ("rule:", "action:", "note:", "eta:")
 WITHDRAWN = "withdrawn"
+NEVER = 1 << 62  # of a deadline outside the years of its calendar
 
 
 @dataclass(frozen=True)
@@ -1020,6 +1021,12 @@ class Calendar:
         self.shut = {date.fromisoformat(day) for day in row.get("closed", ())}
         begins, _, ends = row.get("hours", "00:00-24:00").partition("-")
         self.hours = (minutes_of(begins), minutes_of(ends))
+        self.cut_off = minutes_of(row["cut_off"]) if "cut_off" in row else None
+        first, last = row.get("years", (2000, 2050))
+        self.span = (self.midnight(date(first, 1, 1)), self.midnight(date(last + 1, 1, 1)))
+
+    def midnight(self, day: date) -> int:
+        return to_instant(datetime.combine(day, time(0), self.zone))
 
     def is_working_day(self, day: date) -> bool:
         if day in self.open:
@@ -1033,10 +1040,21 @@ class Calendar:
         return is_open and self.is_working_day(local.date())
 
     def later(self, at: int, after: str) -> int:
-        """The instant at which so much working time has passed since `at`."""
+        """The instant at which so much working time has passed since `at`; NEVER outside its years.
+
+        With a cut-off, days are counted from the end of a working day whose cut-off has passed.
+        """
         is_days = after.endswith("wd")
         left = int(after[:-2]) * (DAY_MS if is_days else HOUR_MS)
+        if not self.span[0] <= at <= self.span[1]:
+            return NEVER
+        local = datetime.fromtimestamp(at / 1000, self.zone)
+        is_past = self.cut_off is not None and local.hour * 60 + local.minute >= self.cut_off
+        if is_days and is_past and self.is_working_day(local.date()):
+            at = self.midnight(local.date() + timedelta(days=1))
         while left > 0:
+            if at >= self.span[1]:
+                return NEVER
             step_ms = 60_000 - at % 60_000
             if self.works(at, whole_days=is_days):
                 step_ms = min(step_ms, left)
@@ -1059,7 +1077,8 @@ def read_calendars(rules_table: Json) -> Calendars:
     found = {}
     for name, row in rules_table.get("calendar", {}).items():
         country = row.get("country")
-        public = holidays.country_holidays(country) if country else ()
+        region = row.get("region")
+        public = holidays.country_holidays(country, subdiv=region) if country else ()
         found[name] = Calendar(row, partial(operator.contains, public))
     return found
 
@@ -1072,6 +1091,7 @@ class Want:
     anchor: Entry
     due: int
     overdue: int | None  # the second due time, of the escalation
+    is_outside: bool = False  # the calendar's years don't reach one of them
 
     @property
     def matter(self) -> tuple[int, int, int | None]:
@@ -1128,7 +1148,8 @@ def want(rule: Json, states: States, subject: str | None, calendars: Calendars) 
             escalation = rule.get("escalate")
             overdue = due_at(at, escalation, anchor, None, calendar) if escalation else None
             due = due_at(at, option, anchor, option["anchor"], calendar)
-            return Want(anchor, due + pause, None if overdue is None else overdue + pause)
+            late = None if overdue is None or NEVER in (due, overdue) else overdue + pause
+            return Want(anchor, due + pause, late, is_outside=NEVER in (due, overdue))
     return None
 
 
@@ -1283,6 +1304,7 @@ class Watch:
     severity: str = "normal"
     openings: list[int] = field(default_factory=list)
     is_flapping: bool = False
+    is_outside: bool = False  # its deadline is outside the years of its calendar
     last_wanted: int | None = None  # of a flapping alert that is not wanted now: until when it was
 
     def is_third(self, at: int) -> bool:
@@ -1341,6 +1363,7 @@ class Watches:
 
     def replace(self, watch: Watch, new: Want | None, arrival: int, *, applies: bool) -> None:
         old, watch.want = watch.want, new
+        watch.is_outside = new is not None and new.is_outside
         if new is None or old is None or new.matter != old.matter:
             watch.since = arrival
         if watch.open_anchor is None:
@@ -1516,6 +1539,7 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
     full = {"history_full"} if history.is_full else set()
     full |= {"order_full"} if history.is_order_full else set()
     flapping = {"flapping"} if any(w.is_flapping for w in watches.all.values()) else set()
+    outside = {"outside_calendar"} if any(w.is_outside for w in watches.all.values()) else set()
     plain = {name: state.value(name) for name in (*DATED_FIELDS, *PLAIN_FIELDS)}
     return plain | {
         "status": None if creator is None else state.status,
@@ -1535,7 +1559,7 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
         "planned": state.family("planned."),
         "attributes": state.family("attributes."),
         "references": united(state),
-        "flags": state.flags | conflicting | missed | full | flapping,
+        "flags": state.flags | conflicting | missed | full | flapping | outside,
         "parcels_expected": state.parcels_expected or None,
         "shipments": shipments(state),
         "open_alerts": alerts,

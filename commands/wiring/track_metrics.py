@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from commands.wiring.serving import health_server
+from dataflows.core.calendar_ends import calendar_ends
 from dataflows.core.output import Output
 from dataflows.core.resolve import Answers
+from dataflows.core.rules import Rules
 from dataflows.core.set_aside import INTERNAL_FAULT, Fault
 from dataflows.unsendable import OUTPUTS
 from schemas.keys import SEPARATOR, split_order_key
@@ -38,6 +40,7 @@ class TrackWatch:
         self.orders: dict[str, int] = {}
         self.waiting: dict[str, int] = {}
         self.orders_set_aside: dict[str, int] = {}
+        self.rules_outside: set[str] = set()
         self.traced: set[str] = set()  # reasons of faults whose trace is in the log
         self.claims: dict[int, int] = {}
         self.bounds: dict[str, dict[str, float]] = {}  # by name, then by shard
@@ -63,6 +66,16 @@ class TrackWatch:
     def __exit__(self, *_: object) -> None:
         """It ended."""
         self.server.close()
+
+    def follow_rules(self, rules: Rules) -> None:
+        """Count by rule from 0 on, so that the first fault shows; tell when calendars end."""
+        for rule in rules.rules:
+            if rule.when:
+                self.metrics.condition_faults.labels(rule.id)
+            if rule.working:
+                self.metrics.deadlines_outside_calendar.labels(rule.id)
+        for calendar, ends_at in calendar_ends(rules).items():
+            self.metrics.calendar_end.labels(calendar).set(ends_at / 1000)
 
     def compare(self, offset_ms: Callable[[], int]) -> None:
         """Show how far the host's clock is ahead of broker time, once the dataflow runs."""
@@ -133,6 +146,15 @@ class TrackWatch:
             metrics.actions.labels(action.kind).inc()
         for rule in out.condition_faults:
             metrics.condition_faults.labels(rule).inc()
+        for rule, reason in out.outside_calendar:
+            self.outside_calendar(rule, reason)
+
+    def outside_calendar(self, rule: str, reason: str) -> None:
+        """A deadline is never due, as its calendar ends before; the first of a rule is logged."""
+        if reason and rule not in self.rules_outside:
+            self.rules_outside.add(rule)
+            LOGGER.error("rule %s: for some orders %s; the audit log names them", rule, reason)
+        self.metrics.deadlines_outside_calendar.labels(rule).inc()
 
     def set_aside(self, shard: str, count: int, faults: list[Fault]) -> None:
         """So many orders of a shard are set aside; each new one is logged, each trace once."""

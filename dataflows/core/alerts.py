@@ -7,10 +7,18 @@ the order's `done`, so that it happens once.
 from typing import NamedTuple
 
 from dataflows.core.anchors import ANY_SHIPMENT
-from dataflows.core.deadlines import NEVER, Want, still_applies, wanted
+from dataflows.core.deadlines import (
+    CONDITION,
+    NEVER,
+    OUTSIDE_YEARS,
+    Want,
+    still_applies,
+    wanted,
+)
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import (
     EMBRYO,
+    FAULT_BITS,
     FLAPPING,
     HISTORY_FULL,
     MISSED,
@@ -20,13 +28,14 @@ from dataflows.core.packing import (
 )
 from dataflows.core.rules import Act, Rule, Rules
 from dataflows.core.symbols import Symbols
+from dataflows.core.working_time import BEYOND_MS
 from schemas.instants import DAY_MS
 
-FAULT_BITS = 0xC000  # in `done`: the rule's condition could not be evaluated, which was audited
+FAULTS = {CONDITION: "fault", OUTSIDE_YEARS: "outside"}  # how a transition calls it
 MISSED_BIT = 0x8000  # in `done`: this deadline was long past when its anchor arrived
 ESCALATED_BIT = 0x4000  # in `done`: the action of the escalation was requested
 RULE_BITS = 0x3FFF
-UNVERSIONED = frozenset({"action", "fault"})  # what leaves the order's document as it was
+UNVERSIONED = frozenset({"action", *FAULTS.values()})  # what leaves the order's document as it was
 EMBRYO_RETIRES_AFTER_MS = 30 * DAY_MS  # what never became an order doesn't stay in memory
 NO_SHIPMENT = 255  # ANY_SHIPMENT as a byte
 FLAPPING_MS = 14 * DAY_MS
@@ -34,11 +43,12 @@ FLAPPING_OPENINGS = 3  # the third opening within that time flaps
 
 
 class Transition(NamedTuple):
-    """Something that was said: `what` is opened, escalated, resolved, action, missed or fault.
+    """Something that was said: `what` is opened, escalated, resolved, action, missed or a fault.
 
     `level` is 0 to 2; `anchor` the entry that set the rule's anchor, `deadline` the index of that;
-    instants in ms. A fault is of the rule's condition: `reason` says why it could not be evaluated,
-    empty where the audit log of the order has one of this rule already.
+    instants in ms. `fault` is of the rule's condition, `outside` of its calendar, whose years don't
+    reach the deadline: `reason` says why, empty where the audit log of the order has such a fault
+    of this rule already.
     """
 
     what: str
@@ -166,20 +176,20 @@ class Desk:
         return ends_at
 
     def faults(self, order: Order, at: int) -> list[Transition]:
-        """The conditions that could not be evaluated of the order as it is since `at`.
+        """What could not be evaluated of the order as it is since `at`.
 
-        A rule's first goes to the audit log. Which that is depends on the events alone: conditions
-        are evaluated after each arrival, and `done` is part of the order.
+        A rule's first of a kind goes to the audit log. Which that is depends on the events alone:
+        rules are evaluated after each arrival, and `done` is part of the order.
         """
         said = []
-        for rule_id, reason in sorted(order.faults):
-            name = (self.numbers[rule_id] | FAULT_BITS, 0, 0)
+        for rule_id, kind, reason in sorted(order.faults):
+            name = (self.numbers[rule_id] | FAULT_BITS, list(FAULTS).index(kind), 0)
             is_first = name not in order.done
             if is_first:
                 order.done.append(name)
             said.append(
                 Transition(
-                    "fault",
+                    FAULTS[kind],
                     self.rules.by_id[rule_id],
                     level=0,
                     shipment=ANY_SHIPMENT,
@@ -314,7 +324,8 @@ class Desk:
         if rule.on_condition or deadline >= len(rule.deadlines):
             return opened_at
         taken = rule.deadlines[deadline]
-        return taken.due_at(max(0, taken.anchor.at_entry(order, anchor)))
+        due_at = taken.due_at(max(0, taken.anchor.at_entry(order, anchor)))
+        return due_at if due_at < BEYOND_MS else opened_at
 
 
 def said_of(

@@ -9,17 +9,20 @@ from dataflows.core.packing import EMBRYO, NO_ENTRY, Order, Parcel
 from dataflows.core.rules import Deadline, Rule, Rules
 from dataflows.core.side import side_of
 from dataflows.core.stays import stays
+from dataflows.core.working_time import BEYOND_MS
 from schemas.keys import split_order_key
 
 NEVER = 1 << 62
+# Kinds of faults of a rule for an order.
+CONDITION, OUTSIDE_YEARS = "condition", "calendar"
 
 
 class Term(NamedTuple):
     """What a rule counts from at present, for the order or a parcel; instants in ms.
 
     `deadline` is the index of the anchor taken. A condition is due since it became true: `due_at`
-    is 0 then. `escalated_at` is when a warning becomes overdue, NEVER without an escalation (of a
-    condition: how long after).
+    is 0 then. `escalated_at` is when a warning becomes overdue, NEVER without an escalation (0 for
+    a condition that has one). Both are NEVER where the years of a calendar don't reach.
     """
 
     rule: Rule
@@ -61,8 +64,9 @@ def wanted(
             next_at = min(next_at, due_at)
             continue
         escalated_at = term.escalated_at
-        if rule.on_condition and escalated_at != NEVER:
-            escalated_at += floor
+        if rule.on_condition and rule.escalation:
+            began = term._replace(escalated_at=escalated(rule, floor, 0))
+            escalated_at = within_years(order, began).escalated_at
         wants.append(Want(rule, term.shipment, term.deadline, term.anchor_at, due_at, escalated_at))
         if limit < escalated_at < next_at:
             next_at = escalated_at
@@ -132,16 +136,48 @@ def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term |
         return None
     if rule.is_simple:
         due_at = deadline.due_at(anchor_at)
-        return Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, 0))
+        term = Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, 0))
+        return within_years(order, term) if rule.working else term
     if rule.unless and rule.unless.at(order, ANY_SHIPMENT):
         return None
     if rule.when and not holds(order, rule, table, shipment):
         return None
     if rule.on_condition:
-        return Term(rule, shipment, index, anchor_at, 0, escalated(rule, 0, 0))
+        return Term(rule, shipment, index, anchor_at, 0, 0 if rule.escalation else NEVER)
     paused = paused_ms(order, rule, table, shipment, anchor_at) if rule.pausing else 0
     due_at = due(order, deadline, shipment, anchor_at) + paused
-    return Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, paused))
+    term = Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, paused))
+    return within_years(order, term) if rule.working else term
+
+
+def within_years(order: Order, term: Term) -> Term:
+    """The term, with NEVER for what lies outside the years of the rule's calendars.
+
+    The order keeps it in `faults` until it is settled, once for the rule.
+    """
+    is_due_outside = term.due_at >= BEYOND_MS
+    if not (is_due_outside or BEYOND_MS <= term.escalated_at < NEVER):
+        return term
+    fault = (term.rule.id, OUTSIDE_YEARS, outside_years(term.rule))
+    if fault not in order.faults:
+        order.faults.append(fault)
+    return term._replace(due_at=NEVER if is_due_outside else term.due_at, escalated_at=NEVER)
+
+
+def outside_years(rule: Rule) -> str:
+    """Why a deadline of a rule has no instant."""
+    named = {
+        f"{limit.calendar.span.name} ({'{} to {}'.format(*limit.calendar.span.years)})"
+        for limit in rule.working
+        if limit.calendar
+    }
+    return f"its deadline is outside the years of {', '.join(sorted(named))}; name more years there"
+
+
+def lacks_instant(term: Term) -> bool:
+    """Whether a deadline of a term is outside the years of its calendar."""
+    is_unreachable = bool(term.rule.escalation) and term.escalated_at == NEVER
+    return term.due_at == NEVER or is_unreachable
 
 
 def due(order: Order, deadline: Deadline, shipment: int, anchor_at: int) -> int:
@@ -199,7 +235,7 @@ def holds(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> bool:
     else:
         found = condition.verdict(attributes, readings)
     if found.fault:
-        order.faults.append((rule.id, found.fault))
+        order.faults.append((rule.id, CONDITION, found.fault))
     return found.is_true
 
 

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from dataflows.core.alerts import NO_SHIPMENT, RULE_BITS, Desk, Transition
 from dataflows.core.anchors import ANY_SHIPMENT
-from dataflows.core.deadlines import readings_of, terms
+from dataflows.core.deadlines import NEVER, lacks_instant, readings_of, terms
 from dataflows.core.fields import fields_of
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.packing import EMBRYO, FLAG_NAMES, FLAPPING, MISSED, OpenEntry, Order
@@ -44,7 +44,7 @@ def document(order: Order, desk: Desk) -> OrderDocument:
         ship_by=instant(order.ship_by),
         milestones=milestones(order, table),
         planned={name: format_instant(at) for name, at in planned.items()},
-        flags=flags_of(order),
+        flags=flags_of(order, desk),
         shipments=shipments(order, table),
         attributes=attributes,
         references=fields.get("references", {}),
@@ -64,10 +64,18 @@ def instant(at: int) -> str | None:
     return format_instant(at) if at else None
 
 
-def flags_of(order: Order) -> list[str]:
-    """The flags of an order, `flapping` while an alert of it flaps."""
+def flags_of(order: Order, desk: Desk) -> list[str]:
+    """The flags of an order, `flapping` while an alert of it flaps.
+
+    `outside_calendar` while a deadline of it is outside the years of its rule's calendar.
+    """
     flags = [name for flag, name in FLAG_NAMES.items() if order.flags & flag]
-    return [*flags, "flapping"] if any(a[1] & FLAPPING for a in order.alerts) else flags
+    if any(alert[1] & FLAPPING for alert in order.alerts):
+        flags.append("flapping")
+    rules, table = desk.rules, desk.table
+    if rules.calendars and any(lacks_instant(term) for term in terms(order, rules, table)):
+        flags.append("outside_calendar")
+    return flags
 
 
 def milestones(order: Order, table: Lifecycle) -> dict[str, str]:
@@ -136,12 +144,12 @@ def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
         if missed and desk.is_missed(order, rule, number, deadline):
             continue
         shipment = name_of(order, number)
-        if not level:
+        if not level and due != NEVER:
             due_at, severity = format_instant(due), SEVERITIES[rule.level]
             armed.append(
                 ArmedDeadline(rule=rule.id, due_at=due_at, severity=severity, shipment=shipment)
             )
-        if rule.escalation is not None and level < 2:  # noqa: PLR2004 - 2 is overdue
+        if overdue != NEVER and level < 2:  # noqa: PLR2004 - 2 is overdue
             due_at = format_instant(overdue)
             armed.append(
                 ArmedDeadline(rule=rule.id, due_at=due_at, severity="overdue", shipment=shipment)
@@ -257,9 +265,10 @@ def missed_of(order: Order, table: Lifecycle, said: Transition) -> AuditEntry:
 
 
 def fault_entry(key: str, said: Transition) -> AuditEntry:
-    """A rule whose condition could not be evaluated for an order."""
+    """A rule that could not be evaluated for an order: its condition, or its deadline."""
     detail = {"rule": said.rule.id, "reason": said.reason}
-    return audit(key, "condition.fault", said.at, detail, source=f"rule:{said.rule.id}")
+    what = "condition.fault" if said.what == "fault" else "deadline.outside_calendar"
+    return audit(key, what, said.at, detail, source=f"rule:{said.rule.id}")
 
 
 def audit(  # noqa: PLR0913 - these are the columns of the audit log

@@ -15,6 +15,7 @@ from dataflows.core.packing import (
     CORRECTS,
     ENTRY,
     ENTRY_BYTES,
+    FAULT_BITS,
     FROM_CARRIER,
     FROM_ENGINE,
     HAS_CORRECTIONS,
@@ -168,7 +169,11 @@ def renumber(order: Order, going: set[int]) -> None:
     )
     order.extras = {new[n]: fields for n, fields in order.extras.items() if n in new}
     order.alerts = [(*alert[:3], new[alert[3]], *alert[4:]) for alert in order.alerts]
-    order.done = [(*done[:2], new.get(done[2], done[2])) for done in order.done if done[2] in new]
+    order.done = [
+        (*done[:2], new.get(done[2], done[2]))
+        for done in order.done
+        if done[2] in new or done[0] & FAULT_BITS == FAULT_BITS
+    ]
     for side in order.side:
         renumber_side(side, new)
     order.terms = order.walked = None

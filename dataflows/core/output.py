@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from dataflows.core.alerts import Desk, Transition
+from dataflows.core.alerts import FAULTS, Desk, Transition
+from dataflows.core.deadlines import CONDITION
 from dataflows.core.documents import action_of, alert_of, audit, fault_entry, missed_of
 from dataflows.core.fact import Fact
 from dataflows.core.packing import LOST, ORDER_FULL, Order
@@ -49,6 +50,7 @@ class Output:
         self.rejected: list[Refusal] = []
         self.faults: list[Fault] = []
         self.condition_faults: list[str] = []  # the rules whose conditions could not be evaluated
+        self.outside_calendar: list[tuple[str, str]] = []  # (rule, reason) of such deadlines
         self.applied = 0
         self.duplicates = 0
         self.refused = 0
@@ -63,6 +65,7 @@ class Output:
         self.audit += other.audit
         self.rejected += other.rejected
         self.condition_faults += other.condition_faults
+        self.outside_calendar += other.outside_calendar
         self.applied += other.applied
         self.duplicates += other.duplicates
         self.refused += other.refused
@@ -145,13 +148,20 @@ class Output:
         )
         self.audit.append((key, entry))
 
+    def fault(self, key: str, said: Transition) -> None:
+        """Count what could not be evaluated; a rule's first is written to the audit log."""
+        if said.what == FAULTS[CONDITION]:
+            self.condition_faults.append(said.rule.id)
+        else:
+            self.outside_calendar.append((said.rule.id, said.reason))
+        if said.reason:
+            self.audit.append((key, fault_entry(key, said)))
+
     def say(self, order: Order, said: Transition) -> None:
         """Publish a transition, and write it to the audit log."""
         key, table = order.key, self.desk.table
-        if said.what == "fault":
-            self.condition_faults.append(said.rule.id)
-            if said.reason:
-                self.audit.append((key, fault_entry(key, said)))
+        if said.what in FAULTS.values():
+            self.fault(key, said)
         elif said.what == "missed":
             self.audit.append((key, missed_of(order, table, said)))
         elif said.what == "action":

@@ -123,8 +123,10 @@ OpenEntry = tuple[int, int, int, int, int, int]
 FLAPPING = 0x1000
 # (rule, parcel, at): an alert opened; kept as long as it matters for flapping
 Opening = tuple[int, int, int]
-# (rule, shipment, anchor entry): acted on or missed
+# (rule, shipment, anchor entry): acted on or missed; with FAULT_BITS beside the rule: a fault of it
+# was audited, of the kind that stands for the shipment
 DoneEntry = tuple[int, int, int]
+FAULT_BITS = 0xC000
 # an entry that moved the order: (status, entry)
 DerivedEntry = tuple[int, int]
 
@@ -168,8 +170,8 @@ class Order:
     `extras` has the order-level fields of the entries that carry some, `firsts` the first entry of
     every status that the order reached, `side` for each name what is known besides (c: carrier,
     l: location, r: readings). `terms` is what the rules count from, kept until the next entry (see
-    `dataflows.core.deadlines`), `faults` the conditions that could not be evaluated for them, as
-    (rule, reason); neither is stored.
+    `dataflows.core.deadlines`), `faults` what could not be evaluated for them, as
+    (rule, kind, reason); neither is stored.
     """
 
     __slots__ = (
@@ -192,7 +194,7 @@ class Order:
         self.latest = self.word(self.latest_entry) >> 14 if self.latest_entry >= 0 else 0
         self.created_at = self.at(self.created_entry) if self.created_entry >= 0 else 0
         self.terms: list[Any] | None = None
-        self.faults: list[tuple[str, str]] = []
+        self.faults: list[tuple[str, str, str]] = []
         self.walked: list[Any] | None = None
 
     def forget(self) -> None:

@@ -12,6 +12,7 @@ from dataflows.core.anchor_names import parse_anchor
 from dataflows.core.anchors import Anchor
 from dataflows.core.conditions import Condition
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.rule_lines import rule_line, table_line, where
 from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
 from dataflows.core.working_time import WorkingTime, compile_calendar
 from schemas.alert import Severity
@@ -126,6 +127,10 @@ class Rule:
         )
         self.pauses_in_both = any(table.of_both[status] for status in self.pausing)
         ahead = any(deadline.is_ahead_of_promise for deadline in self.deadlines)
+        limits = [deadline.after for deadline in self.deadlines]
+        limits += [self.escalation] if self.escalation else []
+        self.working = [one for one in limits if one.calendar]
+        self.line = 0  # of the rules file
         self.is_simple = not (self.unless or self.when or self.pausing or ahead)
         self.warns_by_time = bool(self.level) and not self.on_condition
         self.check()
@@ -149,6 +154,8 @@ class Rule:
             faults.append("has neither severity nor action, so it would do nothing")
         if self.on_condition and not self.when:
             faults.append('anchor = "condition" needs when')
+        if self.on_condition and self.deadlines[0].after.text != "0s":
+            faults.append('anchor = "condition" is due at once; leave after and before out')
         if self.escalation is not None and self.level != 1:
             faults.append('only a rule with severity = "warning" can escalate')
         if self.escalation is not None and not is_later(self.escalation, self.deadlines[0].after):
@@ -211,17 +218,28 @@ def limit(
     Raises:
         SettingsError: it is none, or its calendar isn't there.
     """
+    if calendar is not None and calendar not in calendars:
+        message = f"calendar: {calendar!r} is none of the file; known: {sorted(calendars)}"
+        raise SettingsError(message)
     if after and before:
         message = "both after and before are given; one is needed"
         raise SettingsError(message)
     working = WORKING.fullmatch(after or "")
     if working:
-        if calendar not in calendars:
-            message = f"after: {after} is working time; calendar = {calendar!r} is none of the file"
+        if calendar is None:
+            message = f"after: {after} is working time; name a calendar of the file"
             raise SettingsError(message)
         in_hours = working[2] == "wh"
         ms = int(working[1]) * (HOUR_MS if in_hours else DAY_MS)
-        return Limit(0, after or "", calendars[calendar or ""], ms, in_hours)
+        by = calendars[calendar]
+        if ms > by.total(in_hours=in_hours):
+            first, last = by.span.years
+            message = (
+                f"after: {after} is longer than all working time of {by.span.name} in its years "
+                f"{first} to {last}; name more years there"
+            )
+            raise SettingsError(message)
+        return Limit(0, after or "", by, ms, in_hours)
     if before:
         ms = duration(before, of="before")
         return Limit(-ms, f"-{format_duration(ms)}")
@@ -250,8 +268,15 @@ def act(row: ActionRow | None) -> Act | None:
 class Rules:
     """The compiled rules: `of_order[status]` and `of_shipment[status][shipment status]`."""
 
-    def __init__(self, file: RulesFile, rules: list[Rule], table: Lifecycle) -> None:
+    def __init__(
+        self,
+        file: RulesFile,
+        rules: list[Rule],
+        table: Lifecycle,
+        calendars: dict[str, WorkingTime],
+    ) -> None:
         """Index `rules` for a table."""
+        self.calendars = calendars
         self.rules = rules
         self.by_id = {rule.id: rule for rule in rules}
         # The public holidays of calendars are the package's: another version may know other days.
@@ -294,13 +319,32 @@ def parse_rules(text: str, name: str, table: Lifecycle) -> Rules:
         raise SettingsError(message) from error
     except msgspec.ValidationError as error:
         raise SettingsError(where(name, text, str(error))) from error
-    return Rules(file, compile_rules(file, table, name, text), table)
+    calendars = compile_calendars(file, name, text)
+    return Rules(file, compile_rules(file, table, name, text, calendars), table, calendars)
 
 
-def compile_rules(file: RulesFile, table: Lifecycle, name: str, text: str) -> list[Rule]:
+def compile_calendars(file: RulesFile, name: str, text: str) -> dict[str, WorkingTime]:
+    """Compile every calendar of `file`, which is `text` in the file `name`.
+
+    Raises:
+        SettingsError: with file, line, calendar and reason.
+    """
+    calendars = {}
+    for key, row in file.calendar.items():
+        place = f"{name}:{table_line(text, 'calendar', key)}"
+        try:
+            calendars[key] = compile_calendar(f"calendar.{key}", place, row)
+        except SettingsError as error:
+            message = f"{place}: calendar.{key}: {error}"
+            raise SettingsError(message) from error
+    return calendars
+
+
+def compile_rules(
+    file: RulesFile, table: Lifecycle, name: str, text: str, calendars: dict[str, WorkingTime]
+) -> list[Rule]:
     """Compile every rule of `file`, which is `text` in the file `name`."""
     attributes = {key: row.reading for key, row in file.attributes.items()}
-    calendars = {key: compile_calendar(key, row) for key, row in file.calendar.items()}
     rules: list[Rule] = []
     for number, row in enumerate(file.rule):
         if row.id in {rule.id for rule in rules}:
@@ -308,6 +352,7 @@ def compile_rules(file: RulesFile, table: Lifecycle, name: str, text: str) -> li
             raise SettingsError(message)
         try:
             rules.append(Rule(row, table, attributes, calendars))
+            rules[-1].line = rule_line(text, number)
         except SettingsError as error:
             message = f"{name}:{rule_line(text, number)}: rule {row.id}: {error}"
             raise SettingsError(message) from error
@@ -315,22 +360,3 @@ def compile_rules(file: RulesFile, table: Lifecycle, name: str, text: str) -> li
             message = f"{name}:{rule_line(text, number)}: rule {row.id}: no status {error}"
             raise SettingsError(message) from error
     return rules
-
-
-def where(name: str, text: str, reason: str) -> str:
-    """`file:line: rule id: reason` for msgspec's `reason - at $.rule[3].severity`."""
-    found = re.search(r"\$\.rule\[(\d+)\]", reason)
-    if not found:
-        return f"{name}: {reason}"
-    number = int(found[1])
-    row = tomllib.loads(text)["rule"][number]
-    label = row.get("id", number + 1) if isinstance(row, dict) else number + 1
-    return f"{name}:{rule_line(text, number)}: rule {label}: {reason}"
-
-
-def rule_line(text: str, number: int) -> int:
-    """The line of the `[[rule]]` with this number (from 0)."""
-    lines = [
-        i for i, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[rule]]")
-    ]
-    return lines[number] if number < len(lines) else 1

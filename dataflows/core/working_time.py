@@ -4,9 +4,11 @@ Public holidays are those of the `holidays` package (MIT), by ISO 3166 country a
 version of it may know other days, so its version counts as part of the rules.
 """
 
+import re
 from bisect import bisect_right
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import holidays
@@ -17,25 +19,55 @@ from schemas.instants import to_instant
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY = 1_440
-BEYOND_MS = 1 << 61  # a deadline that the calendar's years don't reach
+TIME = re.compile(r"(\d{1,2}):([0-5]\d)")
+BEYOND_MS = 1 << 61  # no instant: a deadline outside the calendar's years
+
+
+class Span(NamedTuple):
+    """What a compiled calendar is called, where it stands, and the years that it was compiled for.
+
+    `begins_at` and `ends_at` are the ends of these years in ms UTC.
+    """
+
+    name: str
+    place: str
+    years: tuple[int, int]
+    begins_at: int
+    ends_at: int
 
 
 class WorkingTime:
     """A compiled calendar: the working days, and the working hours, as intervals in ms UTC."""
 
     def __init__(
-        self, days: list[tuple[int, int]], hours: list[tuple[int, int]], cut_off: list[int]
+        self,
+        span: Span,
+        days: list[tuple[int, int]],
+        hours: list[tuple[int, int]],
+        cut_off: list[int],
     ) -> None:
         """Take the intervals, in order; `cut_off` has for each day the instant, or is empty."""
+        self.span = span
         self.days = Intervals(days)
         self.hours = Intervals(hours)
         self.cut_off = cut_off
 
+    def total(self, *, in_hours: bool) -> int:
+        """All working time of its years, in ms."""
+        return (self.hours if in_hours else self.days).before[-1]
+
+    def latest(self, working_ms: int, *, in_hours: bool) -> int:
+        """The last instant of which `working_ms` of working time are left, a cut-off aside."""
+        return (self.hours if in_hours else self.days).latest(working_ms)
+
     def later(self, at: int, working_ms: int, *, in_hours: bool) -> int:
         """The instant at which `working_ms` of working time have passed since `at`.
 
-        Of days, an instant after a day's cut-off counts from the end of that day on.
+        Of days, an instant after a day's cut-off counts from the end of that day on. BEYOND_MS
+        where `at` or that instant is outside the calendar's years.
         """
+        if not self.span.begins_at <= at <= self.span.ends_at:
+            return BEYOND_MS
         intervals = self.hours if in_hours else self.days
         return intervals.later(at if in_hours else self.after_cut_off(at), working_ms)
 
@@ -69,6 +101,14 @@ class Intervals:
         where = min(bisect_left_of(self.before, due), len(self.begins)) - 1
         return self.begins[where] + due - self.before[where]
 
+    def latest(self, working_ms: int) -> int:
+        """The last instant with `working_ms` of the intervals behind it."""
+        left = self.before[-1] - working_ms
+        place = bisect_right(self.before, left) - 1
+        if place == len(self.begins):
+            return self.ends[-1]
+        return self.begins[place] + left - self.before[place]
+
 
 def bisect_left_of(before: list[int], due: int) -> int:
     """The number of intervals that begin before so much time has passed."""
@@ -82,26 +122,22 @@ def bisect_left_of(before: list[int], due: int) -> int:
     return low
 
 
-def compile_calendar(name: str, row: CalendarRow) -> WorkingTime:
-    """Compile a calendar for the years that it names.
+def compile_calendar(name: str, place: str, row: CalendarRow) -> WorkingTime:
+    """Compile a calendar for the years that it names; `place` is the file and line of it.
 
     Raises:
         SettingsError: its zone, country, days or hours are none.
     """
-    try:
-        zone = ZoneInfo(row.zone)
-        closed = {date.fromisoformat(day) for day in row.closed}
-        opened = {date.fromisoformat(day) for day in row.open}
-        begins, ends = hours_of(row.hours)
-        cut_off = minutes_of(row.cut_off) if row.cut_off else None
-    except (ValueError, OSError, KeyError) as error:
-        message = f"calendar.{name}: {error}"
-        raise SettingsError(message) from error
+    zone = zone_of(row.zone)
+    closed = {date_of("closed", day) for day in row.closed}
+    opened = {date_of("open", day) for day in row.open}
+    begins, ends = hours_of(row.hours)
+    cut_off = minutes_of("cut_off", row.cut_off) if row.cut_off else None
     first, last = row.years
     if not 1970 <= first <= last <= 2100:  # noqa: PLR2004 - the years that instants can lie in
-        message = f"calendar.{name}: years = [{first}, {last}] are not within 1970 and 2100"
+        message = f"years: [{first}, {last}] are no years from 1970 to 2100, the earlier one first"
         raise SettingsError(message)
-    public = public_holidays(name, row)
+    public = public_holidays(row)
     weekend = {WEEKDAYS.index(day) for day in row.weekend}
     days, hours, cut_offs = [], [], []
     day = date(first, 1, 1)
@@ -113,22 +149,63 @@ def compile_calendar(name: str, row: CalendarRow) -> WorkingTime:
             if cut_off is not None:
                 cut_offs.append(instant(day, cut_off, zone))
         day += timedelta(days=1)
-    return WorkingTime(days, hours, cut_offs)
+    span = Span(name, place, row.years, instant(date(first, 1, 1), 0, zone), instant(day, 0, zone))
+    return WorkingTime(span, days, hours, cut_offs)
 
 
-def public_holidays(name: str, row: CalendarRow) -> set[date]:
+def zone_of(text: str) -> ZoneInfo:
+    """The time zone.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, KeyError) as error:
+        message = f"zone: {text!r} is no time zone; name one such as Europe/Berlin"
+        raise SettingsError(message) from error
+
+
+def date_of(field: str, text: str) -> date:
+    """A day of `closed` or `open`.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        message = f"{field}: {text!r} is no date; write one such as 2026-12-24"
+        raise SettingsError(message) from error
+
+
+def public_holidays(row: CalendarRow) -> set[date]:
     """The public holidays of the calendar's country in its years.
 
     Raises:
         SettingsError: the country or region isn't known.
     """
     if row.country is None:
+        if row.region is not None:
+            message = f"region: {row.region!r} is one of a country; name the country as well"
+            raise SettingsError(message)
         return set()
+    known = holidays.list_supported_countries()
+    if row.country not in known:
+        alike = f"; did you mean {row.country.upper()}?" if row.country.upper() in known else ""
+        message = (
+            f"country: {row.country!r} is no country whose public holidays are known; write an "
+            f"ISO 3166 code such as DE, or list the days under closed{alike}"
+        )
+        raise SettingsError(message)
     years = range(row.years[0], row.years[1] + 1)
     try:
         return set(holidays.country_holidays(row.country, subdiv=row.region, years=years))
     except NotImplementedError as error:
-        message = f"calendar.{name}: no public holidays are known of {row.country}: {error}"
+        message = (
+            f"region: {row.region!r} is no region of {row.country}; known: "
+            f"{', '.join(known[row.country]) or 'none'}"
+        )
         raise SettingsError(message) from error
 
 
@@ -145,20 +222,28 @@ def instant(day: date, minutes: int, zone: ZoneInfo) -> int:
 
 
 def hours_of(text: str) -> tuple[int, int]:
-    """(begin, end) in minutes of `09:00-18:00`."""
-    begins, separator, ends = text.partition("-")
-    found = minutes_of(begins), minutes_of(ends)
-    if not separator or found[0] >= found[1]:
-        message = f"hours: {text!r} is no time such as 09:00-18:00"
-        raise ValueError(message)
+    """(begin, end) in minutes of `09:00-18:00`.
+
+    Raises:
+        SettingsError: they are none, or the end is not after the begin.
+    """
+    begins, _, ends = text.partition("-")
+    found = minutes_of("hours", begins), minutes_of("hours", ends)
+    if found[0] >= found[1]:
+        message = f"hours: {text!r} end before they begin; they can't pass midnight"
+        raise SettingsError(message)
     return found
 
 
-def minutes_of(text: str) -> int:
-    """Minutes since midnight of `09:30`; 24:00 is the end of the day."""
-    hours, separator, minutes = text.strip().partition(":")
-    found = int(hours) * 60 + int(minutes)
-    if not separator or not 0 <= found <= MINUTES_A_DAY:
-        message = f"{text!r} is no time of a day such as 09:30"
-        raise ValueError(message)
+def minutes_of(field: str, text: str) -> int:
+    """Minutes since midnight of `09:30`; 24:00 is the end of the day.
+
+    Raises:
+        SettingsError: it is no time of a day.
+    """
+    parts = TIME.fullmatch(text.strip())
+    found = int(parts[1]) * 60 + int(parts[2]) if parts else MINUTES_A_DAY + 1
+    if found > MINUTES_A_DAY:
+        message = f"{field}: {text!r} is no time of a day; write one such as 09:30"
+        raise SettingsError(message)
     return found

@@ -125,6 +125,27 @@ FLOW = (
         meaning="False for these orders; the audit log names them (condition.fault).",
         stacked=True,
     ),
+    Panel(
+        title="Deadlines outside their calendar, in 10 minutes",
+        queries=(
+            Query(
+                "sum by (rule) (increase(ordertide_deadlines_outside_calendar_total[10m]))",
+                "{{rule}}",
+            ),
+        ),
+        meaning="Never due; the audit log names them (deadline.outside_calendar).",
+        stacked=True,
+    ),
+    Panel(
+        title="Days until a calendar ends",
+        queries=(
+            Query(
+                "(min by (calendar) (ordertide_calendar_end_timestamp_seconds) - time()) / 86400",
+                "{{calendar}}",
+            ),
+        ),
+        meaning="Events after that have no deadline by it; name more years in the rules file.",
+    ),
 )
 
 EPOCHS = (

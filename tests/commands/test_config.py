@@ -150,3 +150,27 @@ severity = "warning"
     )
     rules.write_text(text.replace("order.parts)", "order.parts) && order.parts > 0"))
     assert run("check", str(tmp_path / "ordertide.toml")).exit_code == 0
+
+
+def test_a_calendar_that_has_ended_is_a_fault_unless_history_is_read(tmp_path: Path) -> None:
+    rules = written(
+        tmp_path,
+        """version = 1
+[[rule]]
+id = "ship"
+statuses = ["PAID"]
+anchor = "created"
+after = "2wd"
+calendar = "office"
+severity = "warning"
+[calendar.office]
+years = [2019, 2020]
+""",
+        "r.toml",
+    )
+    live = run("check", str(written(tmp_path, f'[track]\nrules = "{rules}"\n')))
+    assert live.exit_code == 2
+    assert f"track.rules: {rules}:9: calendar.office: its years end with 2020" in live.output
+    assert 'rule ship (line 2, after = "2wd")' in live.output
+    history = f'[track]\nrules = "{rules}"\nclock = "recorded"\n'
+    assert run("check", str(written(tmp_path, history))).exit_code == 0

@@ -185,3 +185,31 @@ def test_events_come_as_text_or_bytes_or_not_at_all(tmp_path: Path, kind: pa.Dat
     results = replay(tmp_path / "out", path)
     assert results.summary["events_read"] == 1
     assert results.summary["orders"] == (event is not None)
+
+
+def test_a_deadline_outside_its_calendar_is_named_on_the_terminal(tmp_path: Path) -> None:
+    rules, events = tmp_path / "rules.toml", tmp_path / "events.ndjson"
+    rules.write_text(
+        """version = 1
+[[rule]]
+id = "ship"
+statuses = ["PAID"]
+anchor = "created"
+after = "2wd"
+calendar = "office"
+severity = "warning"
+[calendar.office]
+years = [2025, 2025]
+""",
+        "utf-8",
+    )
+    more = {**PAID, "order_id": "o2", "timestamp": "2025-12-01T00:00:00Z"}
+    events.write_bytes(lines([PAID, {**PAID, "order_id": "o3"}, more]))
+    for workers in (1, 2):
+        out = tmp_path / f"out-{workers}"
+        ran = ordertide("replay", events, "--rules", rules, "--workers", workers, "--out", out)
+        assert ran.code == 0
+        assert ran.err == (
+            "rule ship: never due for 2 orders: its deadline is outside the years of "
+            "calendar.office (2025 to 2025); name more years there\n"
+        )
