@@ -150,6 +150,7 @@ class Decoder:
             self.link(event)
             raw = data
         fact = self.intake.fact(event, event.order_id or "", raw, arrival_at, origin)
+        event = self.intake.with_compared_carrier(event)
         if event.order_id is None:
             return Decoded(None, question(event, fact), [])
         return Decoded(fact, None, registrations(event, fact.at, arrival_at))

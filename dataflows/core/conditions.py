@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from cel_expr_python import cel
 
-from dataflows.core.expressions import Path, calls_of, paths_of
+from dataflows.core.carrier_names import CarrierNames
+from dataflows.core.expressions import Comparison, Path, calls_of, comparisons_of, paths_of
 from schemas.errors import SettingsError
 
 ORDER_FIELDS = frozenset({"tenant", "order_id", "status", "carrier", "customer_id", "supplier_id"})
@@ -26,6 +27,8 @@ OF_TEXT = {
     "double": "double(order.text) == 0.0",
     "bool": "bool(order.text)",
 }
+NO_CARRIERS = CarrierNames({})
+CARRIER = Path("order", ("carrier",))
 MISSING = "NOT_FOUND"  # a key that the map lacks
 WORDS_AT_MOST = 200
 
@@ -44,7 +47,14 @@ class Condition:
     is its verdict on an order without attributes and readings, where it reads these alone.
     """
 
-    def __init__(self, text: str, attributes: dict[str, bool], *, of: str) -> None:
+    def __init__(
+        self,
+        text: str,
+        attributes: dict[str, bool],
+        *,
+        of: str,
+        carriers: CarrierNames = NO_CARRIERS,
+    ) -> None:
         """Compile `text`; `attributes` maps the declared names to whether they are readings.
 
         Raises:
@@ -64,6 +74,8 @@ class Condition:
         self.paths = sorted(set(paths_of(serialized)))
         faults = [fault for path in self.paths if (fault := fault_of(path, attributes))]
         faults += [fault for call in calls_of(serialized) if (fault := fault_of_call(*call))]
+        compared = dict.fromkeys(comparisons_of(serialized))
+        faults += [fault for each in compared if (fault := fault_of_carrier(each, carriers))]
         if faults:
             raise SettingsError("; ".join(f"{of}: {fault}" for fault in faults))
         self.reads_fields = any(
@@ -110,6 +122,14 @@ def fault_of(path: Path, attributes: dict[str, bool]) -> str | None:
     if rest and not is_reading:
         return f"{written} is never there; order.{name} is a plain value"
     return None
+
+
+def fault_of_carrier(compared: Comparison, carriers: CarrierNames) -> str | None:
+    """Why a comparison with a carrier is never true: conditions see its code."""
+    code = carriers.code(compared.text)
+    if compared.path != CARRIER or code == compared.text:
+        return None
+    return f"order.carrier is never {compared.text!r}, another name of {code!r}; write that"
 
 
 def fault_of_call(function: str, text: str) -> str | None:

@@ -231,7 +231,7 @@ def holds(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> bool:
     if not (readings or attributes or condition.reads_fields):
         found = condition.of_nothing
     elif condition.reads_fields:
-        found = condition.verdict({**order_fields(order, table), **attributes}, readings)
+        found = condition.verdict({**order_fields(order, table, shipment), **attributes}, readings)
     else:
         found = condition.verdict(attributes, readings)
     if found.fault:
@@ -247,8 +247,11 @@ def readings_of(order: Order, shipment: int) -> dict[str, dict[str, float]]:
     return {name: {"min": r[0], "max": r[1], "last": r[2]} for name, r in readings.items()}
 
 
-def order_fields(order: Order, table: Lifecycle) -> dict[str, Any]:
-    """What conditions may read of the order itself; fields that are not known are left out."""
+def order_fields(order: Order, table: Lifecycle, shipment: int) -> dict[str, Any]:
+    """What conditions may read of the order itself; fields that are not known are left out.
+
+    The carrier is the parcel's, if one is known, by its code.
+    """
     tenant, order_id = split_order_key(order.key)
     fields: dict[str, Any] = {"tenant": tenant, "order_id": order_id}
     if order.status != NO_STATUS:
@@ -257,4 +260,8 @@ def order_fields(order: Order, table: Lifecycle) -> dict[str, Any]:
     for name in ("carrier", "customer_id", "supplier_id"):
         if name in known:
             fields[name] = known[name]
+    held = {} if shipment == ANY_SHIPMENT else side_of(order, shipment)
+    carrier = held["c"][1] if "c" in held else known.get("carrier")
+    if carrier:
+        fields["carrier"] = table.carriers.code(carrier)
     return fields

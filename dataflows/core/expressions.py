@@ -42,6 +42,13 @@ class Call(NamedTuple):
     text: str
 
 
+class Comparison(NamedTuple):
+    """A path that is compared with a constant text: `order.a == "x"`, `order.a in ["x", "y"]`."""
+
+    path: Path
+    text: str
+
+
 def paths_of(serialized: bytes) -> list[Path]:
     """Everything that a compiled expression reads, as often as it reads it."""
     return [use for use in uses(root(serialized), frozenset()) if isinstance(use, Path)]
@@ -52,13 +59,19 @@ def calls_of(serialized: bytes) -> list[Call]:
     return [use for use in uses(root(serialized), frozenset()) if isinstance(use, Call)]
 
 
+def comparisons_of(serialized: bytes) -> list[Comparison]:
+    """The comparisons of a path with a constant text."""
+    found = uses(root(serialized), frozenset())
+    return [use for use in found if isinstance(use, Comparison)]
+
+
 def root(serialized: bytes) -> Fields:
     """The outermost expression."""
     return message(one(message(one(message(serialized), ANY_VALUE)), CHECKED_EXPR))
 
 
-def uses(expr: Fields, bound: frozenset[str]) -> Iterator[Path | Call]:
-    """The paths and calls in an expression; `bound` are the variables of comprehensions."""
+def uses(expr: Fields, bound: frozenset[str]) -> Iterator[Path | Call | Comparison]:
+    """What is used in an expression; `bound` are the variables of comprehensions."""
     path = path_of(expr, bound)
     if path:
         yield path
@@ -69,6 +82,8 @@ def uses(expr: Fields, bound: frozenset[str]) -> Iterator[Path | Call]:
         fields = message(value)
         if number == CALL and (call := call_of(fields)):
             yield call
+        if number == CALL:
+            yield from compared_in(fields, bound)
         within = bound | variables_of(fields) if number == COMPREHENSION else bound
         for kind, part in PARTS[number](fields):
             yield from uses(message(part), within if kind in {CONDITION, STEP, RESULT} else bound)
@@ -108,6 +123,30 @@ def call_of(fields: Fields) -> Call | None:
     constant = text_of(args[-1]) if args else None
     function = text(one(fields, FUNCTION))
     return Call(function, constant) if constant is not None and function[0].isalpha() else None
+
+
+def compared_in(fields: Fields, bound: frozenset[str]) -> Iterator[Comparison]:
+    """The constant texts that a call compares a path with."""
+    args = [message(value) for kind, value in fields if kind == ARGS]
+    if text(one(fields, FUNCTION)) not in {"_==_", "_!=_", "@in"}:
+        return
+    for expr, other in (args, args[::-1]):
+        path = path_of(expr, bound)
+        texts = (text_of(each) for each in [other, *elements_of(other)]) if path else ()
+        for each in texts:
+            if path and each is not None:
+                yield Comparison(path, each)
+
+
+def elements_of(expr: Fields) -> list[Fields]:
+    """The elements of a list; none of anything else."""
+    return [
+        message(value)
+        for number, fields in expr
+        if number == LIST
+        for kind, value in message(fields)
+        if kind == ELEMENTS
+    ]
 
 
 def path_of(expr: Fields, bound: frozenset[str]) -> Path | None:

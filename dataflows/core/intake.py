@@ -56,6 +56,7 @@ class Intake:
         """`rules` for its declared attributes."""
         self.status = table.index
         self.numbers = table.numbers
+        self.carriers = table.carriers
         self.zone = table.zone
         self.proof_of_life = table.proof_of_life
         self.readings = rules.readings
@@ -85,6 +86,12 @@ class Intake:
                 "it has no order_id, and its numbers stand for none; name the order or its number",
             )
         return msgspec.structs.replace(event, waybill=waybill, references=left or None)
+
+    def with_compared_carrier(self, event: Event) -> Event:
+        """The event with its carrier's name in the form in which carriers are compared."""
+        if not event.carrier:
+            return event
+        return msgspec.structs.replace(event, carrier=self.carriers.compared(event.carrier))
 
     def fact(
         self,

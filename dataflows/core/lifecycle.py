@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
+from dataflows.core.carrier_names import CarrierNames, carrier_faults
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, parse_duration
 
@@ -85,6 +86,7 @@ class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number_shared_within: str = NUMBER_SHARED_WITHIN
     second_life_after: str | None = None
     zone: str = "UTC"
+    carriers: dict[str, list[str]] = {}
 
 
 class NumberRules(NamedTuple):
@@ -123,6 +125,7 @@ class Lifecycle:
         self.zone = file.zone
         self.order_fields_bytes = file.order_fields_bytes
         self.numbers = number_rules(file)
+        self.carriers = CarrierNames(file.carriers)
         second_life = file.second_life_after
         self.second_life_after_ms = (
             parse_duration(second_life, of="second_life_after") if second_life else NEVER_AGAIN_MS
@@ -280,6 +283,7 @@ def top_faults(table: LifecycleFile) -> list[str]:
         fault = duration_of(table, name)[1]
         if fault:
             faults.append(fault)
+    faults += carrier_faults(table.carriers)
     try:
         ZoneInfo(table.zone)
     except (ValueError, OSError, KeyError):

@@ -108,7 +108,11 @@ class Rule:
         self.unless = (
             parse_anchor(f"milestone {row.unless_reached}", table) if row.unless_reached else None
         )
-        self.when = Condition(row.when, attributes, of="when") if row.when else None
+        self.when = (
+            Condition(row.when, attributes, of="when", carriers=table.carriers)
+            if row.when
+            else None
+        )
         self.on_condition = anchors[0].anchor == "condition"
         self.level = LEVELS[row.severity] if row.severity else 0
         self.escalation = (
