@@ -1,0 +1,83 @@
+"""Other lifecycles: without the columns that the shipped one has, and another one from now on."""
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataflows.core.documents import document
+from dataflows.core.lifecycle import Lifecycle, LifecycleFile, check
+from dataflows.core.packing import unpack
+from dataflows.core.reevaluation import reevaluate
+from dataflows.core.shard import Shard
+from tests import reference
+from tests.core.test_against_reference import LIFECYCLE_FILE, RULES_FILE, Run, compare, rivalries
+from tests.support import generators
+from tests.support.stage import RULES, TABLE, Json, day, fact_of, said
+
+COLUMNS = (
+    "ends_parcel", "ends_with", "turns", "arrives_back", "withdraws", "regular_after", "milestone",
+    "note", "stage",
+)  # fmt: skip
+KEYS = ("second_life_after", "zone", "carriers")
+
+
+def without_columns(table: Json) -> Json:
+    """The shipped lifecycle as it would be without the newer columns, keys and statuses."""
+    rows = [row for row in table["status"] if not (row.get("milestone") or row.get("note"))]
+    plain = [{name: row[name] for name in row if name not in COLUMNS} for row in rows]
+    return {name: table[name] for name in table if name not in KEYS} | {"status": plain}
+
+
+PLAIN = without_columns(LIFECYCLE_FILE)
+PLAIN_TABLE = Lifecycle(msgspec.convert(PLAIN, LifecycleFile))
+CODES = {row["code"] for row in PLAIN["status"]}
+
+
+def test_a_lifecycle_without_the_newer_columns_is_sound() -> None:
+    assert check(PLAIN_TABLE.rows) == []
+    assert PLAIN_TABLE.codes == TABLE.codes[: len(PLAIN_TABLE.codes)], "so the rules are its own"
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_a_lifecycle_without_the_newer_columns_equals_the_reference(data: st.DataObject) -> None:
+    drawn = data.draw(generators.event_sets())
+    events = [event for event in drawn if event["status_code"] in CODES and "zone" not in event]
+    if not events:
+        return
+    steps = data.draw(generators.clock_steps(events))
+    run = Run(PLAIN_TABLE)
+    for event in data.draw(generators.permuted(events)):
+        run.offer(event)
+    for through in steps:
+        run.advance(through)
+    expected = reference.evaluate(PLAIN, RULES_FILE, events, steps[-1])
+    compare(run, expected, rivalries(events))
+
+
+def seen_by(table: Lifecycle, *later: Json) -> tuple[str | None, bool]:
+    """(status, whether its parcel goes back) of a turned order that begins without the columns."""
+    shard = Shard(PLAIN_TABLE, RULES, {})
+    turned = [
+        said("PAID", day(0)),
+        said("COLLECTED", day(1), waybill="W1", source="carrier:sf"),
+        said("RETURN_TO_SENDER", day(2), waybill="W1", source="carrier:sf"),
+        said("DELIVERED", day(3), waybill="W1", source="carrier:sf"),
+    ]
+    shard.offer([fact_of(event) for event in turned])
+    shard.advance(day(4))
+    base = shard.snapshot(base=True)
+    shard = Shard(table, RULES, {})
+    shard.restore([base])
+    if base.digest != shard.digest:
+        reevaluate(shard)
+    shard.offer([fact_of(event) for event in later])
+    shard.advance(day(5))
+    found = document(unpack("o1", shard.held.orders["o1"]), shard.desk)
+    return found.status, found.shipments[0].direction == "return"
+
+
+def test_after_a_change_of_the_lifecycle_live_orders_are_folded_anew_once() -> None:
+    assert seen_by(PLAIN_TABLE) == ("DELIVERED", False)
+    assert seen_by(TABLE) == ("RETURNED", True)
+    assert seen_by(TABLE, said("REFUNDED", day(5))) == ("REFUNDED", True)
