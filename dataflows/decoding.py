@@ -153,6 +153,8 @@ class Decoder:
         event = self.intake.with_compared_carrier(event)
         if event.order_id is None:
             return Decoded(None, question(event, fact), [])
+        if self.intake.is_note[fact.status]:
+            return Decoded(fact, None, [])  # a note names no number
         return Decoded(fact, None, registrations(event, fact.at, arrival_at))
 
     def original(self, data: bytes, headers: Headers) -> bytes | None:

@@ -371,7 +371,8 @@ def counting(entries: list[Entry]) -> list[Entry]:
     """Rules 1 and 2: without what was corrected, and without what came by a number now unknown."""
     corrected = {entry.corrects for entry in entries}
     kept = [entry for entry in entries if entry.hash not in corrected]
-    named = {number for entry in kept if entry.via is None for number in entry.numbers}
+    naming = [entry for entry in kept if entry.via is None and not entry.is_note]
+    named = {number for entry in naming for number in entry.numbers}
     return [entry for entry in kept if entry.via is None or stands(entry.via, named)]
 
 
@@ -429,6 +430,7 @@ class Parcel:
     moved: Entry | None = None  # the last entry that moved it
     ended_at: int | None = None
     is_replaced: bool = False
+    is_withdrawn: bool = False  # with its return
 
     @property
     def counts(self) -> bool:
@@ -679,12 +681,20 @@ def end_turned(state: Fold, entry: Entry) -> None:
             parcel.ended_at = entry.at
 
 
+def end_withdrawn(state: Fold, entry: Entry) -> None:
+    """The return was withdrawn: what is on its way back ends, until it moves again."""
+    for parcel in state.parcels.values():
+        if parcel.counts and parcel.goes_back and not has_arrived(state, parcel):
+            parcel.ended_at, parcel.is_withdrawn = entry.at, True
+
+
 def move_parcel(state: Fold, parcel: Parcel, entry: Entry) -> bool:
     """Move a parcel; whether it has moved."""
     lifecycle, code = state.lifecycle, entry.status.code
     row = lifecycle[code].row
     effect = row.get("moves_order") or {}
-    if not parcel.counts and (parcel.is_replaced or effect.get("when") != "all"):
+    revives = effect.get("when") == "all" or parcel.is_withdrawn
+    if not parcel.counts and (parcel.is_replaced or not revives):
         return False
     if parcel.goes_back and "arrives_back" in row:
         code = row["arrives_back"]
@@ -695,6 +705,7 @@ def move_parcel(state: Fold, parcel: Parcel, entry: Entry) -> bool:
     if not moved:
         return False
     parcel.status, parcel.moved, parcel.ended_at = code, entry, None
+    parcel.is_withdrawn = False
     parcel.turned = parcel.turned or lifecycle[code].has("turns")
     if not parcel.goes_back and effect:
         onward = effect["status"] if effect["when"] == "any" else effect.get("until_all")
@@ -715,6 +726,8 @@ def move_order(state: Fold, entry: Entry, code: str) -> None:
         is_shops = not entry.name and not entry.source.startswith("carrier:")
         if is_shops and lifecycle.is_withdrawn_by(state.status, code):
             moved, flags = True, frozenset()
+            if lifecycle.is_withdrawn_by(lifecycle.back_status() or "", code):
+                end_withdrawn(state, entry)
         elif state.status in status.row.get("regular_after", ()):
             flags = frozenset()
     state.flags |= flags

@@ -14,6 +14,7 @@ from schemas.alert import Action, AlertState, AlertTransition, AuditEntry, Becau
 from schemas.event import Location
 from schemas.instants import format_instant
 from schemas.keys import action_id, alert_id, content_id, split_order_key
+from schemas.numbers import as_number, as_waybill
 from schemas.order import ArmedDeadline, Lane, OpenAlert, OrderDocument, ShipmentView
 from schemas.versions import published_version
 
@@ -204,7 +205,16 @@ def limit_of(rule: Rule, deadline: int) -> str:
 
 def name_of(order: Order, number: int) -> str | None:
     """The name of a parcel; None for the order itself and for its unnamed parcel."""
-    return None if number in {ANY_SHIPMENT, NO_SHIPMENT} else order.parcels[number].shown or None
+    if number in {ANY_SHIPMENT, NO_SHIPMENT}:
+        return None
+    parcel = order.parcels[number]
+    return (parcel.shown if parcel.is_known else written(order, parcel.name)) or None
+
+
+def written(order: Order, name: str) -> str:
+    """How the first entry with it wrote the name of a parcel that is another one by now."""
+    spellings = (waybill or shipment for shipment, waybill in order.names)
+    return next((each for each in spellings if name in {as_number(each), as_waybill(each)}), name)
 
 
 def key_of(order: Order, number: int) -> str:

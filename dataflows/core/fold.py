@@ -30,6 +30,7 @@ from dataflows.core.packing import (
     SENT_AT,
     TURNED,
     WENT,
+    WITHDRAWN,
     Order,
     Parcel,
     unpack,
@@ -39,6 +40,7 @@ from dataflows.core.parcels import (
     end_by,
     end_replaced,
     end_turned,
+    end_withdrawn,
     forward,
     is_parcels,
     see_names,
@@ -212,15 +214,18 @@ def move_order(order: Order, table: Lifecycle, entry: Entry, named: Parcel) -> N
     if table.is_milestone[status]:
         return
     is_taken, flags = moved(present, status, table.order_ways)
+    is_withdrawal = False
     if not is_taken and present not in {NO_STATUS, status}:
         is_shops = not named.name and not entry.marks & FROM_CARRIER
         if is_shops and present in table.withdraws[status]:
-            is_taken, flags = True, 0
+            is_taken, flags, is_withdrawal = True, 0, True
         elif present in table.regular_after[status]:
             flags = 0
     order.flags |= flags
     if is_taken:
         set_status(order, entry, status, is_derived=False)
+    if is_withdrawal and table.coming_back in table.withdraws[status]:
+        end_withdrawn(order, table, entry)
 
 
 def set_status(order: Order, entry: Entry, status: int, *, is_derived: bool) -> None:
@@ -240,7 +245,7 @@ def move_parcel(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel) ->
         return False
     move = table.moves_order[status]
     is_whole = move is not None and move.all_of_them
-    if parcel.ended_at and (parcel.marks & REPLACED or not is_whole):
+    if parcel.ended_at and (parcel.marks & REPLACED or not (is_whole or parcel.marks & WITHDRAWN)):
         return False
     if parcel.goes_back and table.arrives_back[status] != NO_STATUS:
         status = table.arrives_back[status]
@@ -257,7 +262,7 @@ def place_parcel(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel, s
     """Bring a parcel into a status."""
     parcel.status = status
     parcel.ended_at = entry.at if table.ends_parcel[status] else 0
-    parcel.marks = (parcel.marks | MOVED | TURNED * table.turns[status]) & ~LATE
+    parcel.marks = (parcel.marks | MOVED | TURNED * table.turns[status]) & ~(LATE | WITHDRAWN)
     if table.moves_order[status] is not None:
         parcel.marks |= WENT
     move = table.moves_order[entry.status]

@@ -57,6 +57,7 @@ class Intake:
         self.status = table.index
         self.numbers = table.numbers
         self.carriers = table.carriers
+        self.is_note = table.is_note
         self.zone = table.zone
         self.proof_of_life = table.proof_of_life
         self.readings = rules.readings

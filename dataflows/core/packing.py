@@ -60,8 +60,9 @@ FLAG_NAMES = {
 # Marks of a parcel. KNOWN: the walk has come to it. RETURN: of its own for the way back. WENT: it
 # was with a carrier. MOVED: at all. LATE: announced behind the DELIVERED of the others, and not
 # moved yet.
-# SPELLED: its spelling is known.
+# SPELLED: its spelling is known. WITHDRAWN: its return was, so that it ended until it moves again.
 KNOWN, RETURN, TURNED, REPLACED, WENT, MOVED, LATE, SPELLED = 1, 2, 4, 8, 16, 32, 64, 128
+WITHDRAWN = 256
 
 
 class Parcel(msgspec.Struct, array_like=True, gc=False):

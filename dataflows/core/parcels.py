@@ -11,6 +11,7 @@ from dataflows.core.packing import (
     SPELLED,
     TURNED,
     WENT,
+    WITHDRAWN,
     Order,
     Parcel,
 )
@@ -104,6 +105,14 @@ def end_turned(order: Order, table: Lifecycle, entry: Entry) -> None:
     for parcel in order.parcels:
         if parcel.marks & TURNED and parcel.counts and not has_arrived(table, parcel):
             parcel.ended_at = entry.at
+
+
+def end_withdrawn(order: Order, table: Lifecycle, entry: Entry) -> None:
+    """End the parcels on their way back, as their return was withdrawn, until they move again."""
+    for parcel in order.parcels:
+        if parcel.counts and parcel.goes_back and not has_arrived(table, parcel):
+            parcel.ended_at = entry.at
+            parcel.marks |= WITHDRAWN
 
 
 def has_arrived(table: Lifecycle, parcel: Parcel) -> bool:

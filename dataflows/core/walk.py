@@ -88,7 +88,7 @@ def counted(order: Order, table: Lifecycle) -> tuple[list[Entry], bool]:
             fields[CORRECTED_HASH] for fields in order.extras.values() if CORRECTED_HASH in fields
         }
         counting = [entry for entry in counting if entry.hash not in corrected]
-    counting = by_known_numbers(order, counting)
+    counting = by_known_numbers(order, counting, table)
     if len(counting) > 1:
         sent = [order.sent_name(number) for number in range(len(order.names))]
         counting.sort(key=lambda e: (e.at, e.status, sent[e.name], e.arrival_at, e.hash))
@@ -96,12 +96,17 @@ def counted(order: Order, table: Lifecycle) -> tuple[list[Entry], bool]:
     return notable, len(counting) < len(kept)
 
 
-def by_known_numbers(order: Order, counting: list[Entry]) -> list[Entry]:
-    """Without the entries that came by a number that no entry with the order's id names."""
+def by_known_numbers(order: Order, counting: list[Entry], table: Lifecycle) -> list[Entry]:
+    """Without the entries that came by a number that no entry with the order's id names.
+
+    A note names none.
+    """
     if not any(entry.marks & BY_NUMBER for entry in counting):
         return counting
     known = numbers_named(
-        named_of(order, entry) for entry in counting if not entry.marks & BY_NUMBER
+        named_of(order, entry)
+        for entry in counting
+        if not (entry.marks & BY_NUMBER or table.is_note[entry.status])
     )
     return [e for e in counting if not e.marks & BY_NUMBER or came_by(order, e) in known]
 

@@ -112,7 +112,7 @@ class Judges:
         """Add the document of an order; one that has none is set aside."""
         try:
             order = unpack(key, data)
-            found = document(order, shard.desk) if order.version else None
+            found = document(order, shard.desk) if shard.is_there(order) else None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
             if key not in shard.set_aside.orders:
                 fault, out = fault_of(key, error), Output(shard.desk)

@@ -1,0 +1,143 @@
+"""What the shop takes back, returns and deliveries; and notes, which give and take nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.instants import format_instant
+from tests.support.recording import Json, replay, written
+from tests.support.stage import Stage, day, said
+
+CARRIER = "carrier:sf"
+
+
+def hear(*events: Json, through: int) -> Stage:
+    stage = Stage()
+    stage.hear(*events, through=through)
+    return stage
+
+
+def parcels(stage: Stage) -> dict[str, tuple[str | None, bool]]:
+    """Name -> status, and whether it has ended."""
+    return {
+        parcel.shipment: (parcel.status, parcel.ended_at is not None)
+        for parcel in stage.order().shipments
+    }
+
+
+@pytest.mark.parametrize("word", ["DELIVERED", "COMPLETED"])
+@pytest.mark.parametrize("waybill", [{}, {"waybill": "W1"}])
+def test_a_return_that_the_shop_withdraws_is_watched_no_more(word: str, waybill: Json) -> None:
+    stage = hear(
+        said("PAID", day(0)),
+        said("SHIPPED", day(1), **waybill),
+        said("RETURN_TO_SENDER", day(2), source=CARRIER, **waybill),
+        said(word, day(5)),
+        through=day(40),
+    )
+    assert stage.order().status == word
+    assert parcels(stage) == {waybill.get("waybill", ""): ("RETURN_TO_SENDER", True)}
+    assert stage.told() == []
+
+
+def returned_after_all(*more: Json) -> Stage:
+    """A return parcel under way, whose return the shop withdrew."""
+    return hear(
+        said("PAID", day(0)),
+        said("COLLECTED", day(1), waybill="W1", source=CARRIER),
+        said("DELIVERED", day(2), waybill="W1", source=CARRIER),
+        said("RETURN_REQUESTED", day(5), references={"return_waybill": "R1"}),
+        said("COLLECTED", day(6), waybill="R1", source=CARRIER),
+        said("DELIVERED", day(7)),
+        *more,
+        through=day(20),
+    )
+
+
+def test_a_parcel_of_a_withdrawn_return_is_watched_again_when_it_moves() -> None:
+    withdrawn = returned_after_all()
+    assert withdrawn.order().status == "DELIVERED"
+    assert parcels(withdrawn) == {"R1": ("COLLECTED", True), "W1": ("DELIVERED", False)}
+    assert withdrawn.told() == []
+    moving = returned_after_all(said("IN_TRANSIT", day(8), waybill="R1", source=CARRIER))
+    assert moving.order().status == "RETURNING"
+    assert parcels(moving)["R1"] == ("IN_TRANSIT", False)
+    assert moving.told("carrier_silent") == [("carrier_silent", "opened", format_instant(day(10)))]
+    arrived = returned_after_all(said("DELIVERED", day(8), waybill="R1", source=CARRIER))
+    assert arrived.order().status == "RETURNED"
+
+
+def test_a_shops_delivery_of_an_order_in_part_on_its_way_back_withdraws_nothing() -> None:
+    stage = hear(
+        said("PAID", day(0)),
+        *(said("COLLECTED", day(1), waybill=w, source=CARRIER, event_id=w) for w in ("A", "B")),
+        said("RETURN_TO_SENDER", day(2), waybill="B", source=CARRIER),
+        said("DELIVERED", day(3)),
+        through=day(12),
+    )
+    assert parcels(stage)["B"] == ("RETURN_TO_SENDER", False)
+    assert stage.told("return_silent") == [("return_silent", "opened", format_instant(day(9)))]
+
+
+DELIVERED = (
+    said("PAID", day(0)),
+    said("COLLECTED", day(1), waybill="W1", source=CARRIER),
+    said("DELIVERED", day(2), waybill="W1", source=CARRIER),
+)
+
+
+@pytest.mark.parametrize("before", [(), (said("COMPLETED", day(2, 1)),)])
+def test_a_shop_that_cancels_after_the_delivery_is_shown(before: tuple[Json, ...]) -> None:
+    stage = hear(*DELIVERED, *before, said("CANCELLED", day(3)), through=day(4))
+    assert stage.order().status == "CANCELLED"
+
+
+@pytest.mark.parametrize("cancelled", [{"source": CARRIER}, {"waybill": "W1"}])
+def test_nobody_else_cancels_what_was_delivered(cancelled: Json) -> None:
+    stage = hear(*DELIVERED, said("CANCELLED", day(3), **cancelled), through=day(4))
+    assert stage.order().status == "DELIVERED"
+    assert stage.order().flags == ["out_of_sequence"]
+
+
+def test_an_alert_of_a_parcel_that_became_another_one_shows_its_name_as_it_came() -> None:
+    stage = hear(
+        said("PAID", day(0)),
+        said("SHIPPED", day(1), shipment="box 1"),
+        said("LABEL_CREATED", day(5), shipment="box 1", waybill="W1"),
+        through=day(5),
+    )
+    silent = [a for a in stage.alerts if a.rule == "carrier_silent"]
+    assert [(a.state, a.because.shipment) for a in silent] == [
+        ("opened", "box 1"),
+        ("resolved", "box 1"),
+    ]
+
+
+def test_notes_alone_make_no_order_in_a_replay(tmp_path: Path) -> None:
+    events = [said("NOTE", day(0)), said("NOTE", day(1), source=CARRIER, waybill="W1")]
+    path = written(tmp_path / "events.ndjson", [*events, said("PAID", day(0), order_id="o2")])
+    results = replay(tmp_path / "out", path)
+    assert [row["order_id"] for row in results.rows("orders")] == ["o2"]
+
+
+@pytest.mark.parametrize("named", [{"waybill": "W1"}, {"references": {"waybill": "W1"}}])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_note_registers_no_number(named: Json, *, is_known: bool, tmp_path: Path) -> None:
+    """Nor does one keep the scans whose registration was corrected."""
+    scan = said("DELIVERED", day(2), source=CARRIER, waybill="W1")
+    del scan["order_id"]
+    registered = [
+        said("SHIPPED", day(1), waybill="W1", event_id="registered"),
+        said("SHIPPED", day(3), corrects="registered", event_id="corrected"),
+    ]
+    events = [
+        said("PAID", day(0)),
+        said("NOTE", day(1), **named),
+        *(registered if is_known else []),
+        scan,
+        said("ALLOCATED", day(20), order_id="o2"),
+    ]
+    results = replay(tmp_path / "out", written(tmp_path / "events.ndjson", events))
+    assert results.order("o1")["status"] == ("SHIPPED" if is_known else "PAID")
+    codes = [row["code"] for row in results.rows("rejected")]
+    assert codes == ([] if is_known else ["unknown_reference"])
