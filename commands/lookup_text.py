@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from commands.wiring.wording import label_of, shown, shown_ms, why
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
@@ -11,6 +13,15 @@ from schemas.versions import changes_of, generation_of
 from storage_tiering.find import Answer, Asked
 from storage_tiering.tier import Found
 
+
+class Sent(msgspec.Struct, frozen=True):
+    """What the timeline shows of an event as it was kept."""
+
+    status_code: str = ""
+    dropped_fields: list[str] | None = None
+
+
+SENT = msgspec.json.Decoder(Sent)
 ASKED = {"found": "found", "unknown": "not there", "busy": "not reachable", "stale": "stale"}
 
 
@@ -73,10 +84,20 @@ def facts(order: OrderDocument) -> Iterator[str]:
 
 
 def timeline_lines(events: Sequence[AcceptedEvent]) -> Iterator[str]:
-    """An event a line."""
+    """An event a line; another one for what was left out of it."""
     for event in events:
+        sent = sent_of(event)
         parcel = f"  {printable(event.shipment)}" if event.shipment else ""
-        yield f"    {shown(event.at)}  {printable(event.status)}{parcel}"
+        is_known = sent.status_code in {"", event.status}
+        code = "" if is_known else f" (sent as {sent.status_code!r})"
+        yield f"    {shown(event.at)}  {printable(event.status)}{printable(code)}{parcel}"
+        if sent.dropped_fields:
+            yield f"      left out, unusable: {printable(', '.join(sent.dropped_fields))}"
+
+
+def sent_of(event: AcceptedEvent) -> Sent:
+    """What its sender wrote, as far as the timeline shows it."""
+    return SENT.decode(event.event)
 
 
 def deadline_lines(order: OrderDocument, rules: Rules) -> Iterator[str]:

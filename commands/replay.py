@@ -32,6 +32,7 @@ from schemas.versions import MAX_GENERATION
 from telemetry.screen import show
 
 FAULTS_SHOWN = 20
+SHOWN_BY_COUNT = 5
 
 
 @click.command("replay")
@@ -203,4 +204,16 @@ def report(summary: dict[str, Any], out: Path) -> None:
     )
     if summary["events_rejected"]:
         show(f"{summary['events_rejected']} rejected: see {out / 'rejected.ndjson'}")
+    if dropped := summary.get("fields_dropped"):
+        show(f"{sum(dropped.values())} unusable fields left out: {counted(dropped)}")
+    if unknown := summary.get("unknown_codes"):
+        codes = {f"{source} {code}": n for source, of in unknown.items() for code, n in of.items()}
+        show(f"{sum(codes.values())} unknown codes, signs of life: {counted(codes)}")
     show(f"results: {out}")
+
+
+def counted(counts: dict[str, int]) -> str:
+    """The most frequent, with their counts."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{name} {count}" for name, count in ranked[:SHOWN_BY_COUNT]]
+    return ", ".join([*shown, *["…"][: len(ranked) - len(shown)]])

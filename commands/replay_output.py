@@ -17,12 +17,14 @@ from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.instants import format_instant
 from schemas.order import OrderDocument
 from schemas.private_files import private_text
+from telemetry.bounded_labels import OTHER
 
 Sealing = Callable[[bytes, Headers], bytes | None]
 
 STATE_RANK = {"opened": 0, "escalated": 1, "resolved": 2}
 NO_STATUS = "EMBRYO"
 MAX_ORIGINAL_BYTES = 700_000
+MAX_UNKNOWN_CODES = 200  # that are named
 ORDER_FIELDS = (
     "tenant", "order_id", "status", "version", "lane", "created_at", "updated_at", "promised_at",
     "milestones", "flags", "shipments", "attributes", "open_alerts",
@@ -139,6 +141,7 @@ def summarise(
         "events_waiting": told["waiting"] + counts.waiting,
         "events_after_until": counts.after_until,
         **({"orders_set_aside": told["set_aside"]} if told["set_aside"] else {}),
+        **left_out(counts),
         "ticks": counts.ticks,
         "orders": len(orders),
         "orders_by_status": tally(order.status or NO_STATUS for order in orders),
@@ -154,6 +157,21 @@ def summarise(
         "seconds": round(seconds, 3),
         "events_per_second": round(counts.read / seconds) if seconds else 0,
     }
+
+
+def left_out(counts: Counts) -> dict[str, Any]:
+    """Fields left out by name, and unknown codes by source, where there are any."""
+    found: dict[str, Any] = {}
+    if counts.fields_dropped:
+        found["fields_dropped"] = dict(sorted(counts.fields_dropped.items()))
+    if counts.unknown_codes:
+        by_count = sorted(counts.unknown_codes.items(), key=lambda item: (-item[1], item[0]))
+        codes: dict[str, dict[str, int]] = {}
+        for (source, code), count in by_count[:MAX_UNKNOWN_CODES]:
+            codes.setdefault(source, {})[code] = count
+        more = sum(count for _, count in by_count[MAX_UNKNOWN_CODES:])
+        found["unknown_codes"] = {**codes, **({OTHER: {OTHER: more}} if more else {})}
+    return found
 
 
 def tally(values: Iterable[str]) -> dict[str, int]:

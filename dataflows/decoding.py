@@ -111,13 +111,18 @@ class Decoder:
     def read(self, data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
         """The event of a message (CloudEvents too) and its bytes in our own format.
 
+        Optional fields that can't be used are left out and named in it.
+
         Raises:
             Rejected: it is none; see `schemas.event.read_event`; or `internal_fault`.
         """
         try:
-            return read_message(data, headers)
+            event, data = read_message(data, headers)
+            if isinstance(event, Event):
+                return self.intake.without_unfit(event, data)
         except Exception as error:
             raise self.faults.rejected(error) from error
+        return event, data
 
     def read_again(self, data: bytes) -> Event | Tick:
         """The event in bytes that `read` gave.

@@ -17,8 +17,11 @@ class Watch(Protocol):
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
         """A slot read messages; those rejected by code."""
 
-    def dropped(self, code: str, fields: int) -> None:
-        """Fields were left out of an event that was taken."""
+    def dropped(self, names: list[str]) -> None:
+        """These fields (`carrier`, `location.lat`) were left out of an event that was taken."""
+
+    def unknown_code(self, source: str, code: str) -> None:
+        """The lifecycle doesn't have the code of an event that was taken as a sign of life."""
 
     def refuted(self, messages: int) -> None:
         """Messages of recorded history were far ahead of what followed: they wait."""

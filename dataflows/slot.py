@@ -36,7 +36,6 @@ from schemas.instants import DAY_MS, HOUR_MS
 LOGGER = logging.getLogger("ordertide.track")
 
 BATCH_MESSAGES = 5_000
-CONTROL_CHARACTER = "control_character"
 LOOK_FOR_PARTITIONS_EVERY = 50  # epochs
 
 
@@ -316,7 +315,9 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
             event, data, arrival_at, origin
         )
         if event.dropped_fields:
-            self.settings.watch.dropped(CONTROL_CHARACTER, len(event.dropped_fields))
+            self.settings.watch.dropped(event.dropped_fields)
+        if self.settings.decoder.intake.is_unknown(event):
+            self.settings.watch.unknown_code(event.source, event.status_code)
         if fact is not None:
             batch.facts.append(fact)
         if question is not None:

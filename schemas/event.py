@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.blank_fields import without_blanks
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, EARLIEST_AT, EPOCH, LATEST_AT, ONE_MS, format_instant
 from schemas.keys import DEFAULT_TENANT
+from schemas.optional_fields import OptionalFields, is_sound
 from schemas.sanitization import sanitize
 
 MAX_EVENT_BYTES = 512_000
@@ -19,6 +19,7 @@ MAX_AHEAD_MS = DAY_MS
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Code = Annotated[str, Meta(min_length=1, max_length=64)]
+Text = Annotated[str, Meta(min_length=1)]
 Instant = Annotated[datetime, Meta(tz=True)]
 Scalar = str | int | float | bool | None
 
@@ -26,7 +27,7 @@ Scalar = str | int | float | bool | None
 class Location(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where it happened; degrees, WGS 84 (`datum` says what a converted point came from)."""
 
-    name: str | None = None
+    name: Id | None = None
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
     datum: Literal["WGS84", "GCJ02"] | None = None
@@ -43,7 +44,11 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that happened to an order or parcel. Unknown fields stay in the original bytes."""
+    """One thing that happened to an order or parcel. Unknown fields stay in the original bytes.
+
+    An optional field that is null or blank is absent, and most that can't be used are left out and
+    named in `dropped_fields`: see `schemas.optional_fields`.
+    """
 
     event_id: Id
     status_code: Code
@@ -55,13 +60,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tenant: Id = DEFAULT_TENANT
     kind: Literal["fact", "command"] = "fact"
     shipment: Id | None = None
-    promised_at: str | None = None
-    ship_by: str | None = None
-    zone: str | None = None
+    promised_at: Text | None = None
+    ship_by: Text | None = None
+    zone: Text | None = None
     planned: dict[Code, Instant] | None = None
     location: Location | None = None
-    operator: str | None = None
-    ip: str | None = None
+    operator: Text | None = None
+    ip: Text | None = None
     attributes: dict[Code, Scalar] | None = None
     customer_id: Id | None = None
     supplier_id: Id | None = None
@@ -94,6 +99,11 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tic
 
 EVENT = msgspec.json.Decoder(Event)
 TICK = msgspec.json.Decoder(Tick)
+OPTIONAL = OptionalFields(
+    Event,
+    {"location": Location, "destination": Destination},
+    {"attributes": Scalar, "planned": Instant, "references": Id},
+)
 
 
 def decode_event(data: bytes) -> Event | Tick:
@@ -112,25 +122,48 @@ def read_event(data: bytes) -> tuple[Event | Tick, bytes]:
     check_size(data)
     data = sanitize(as_text(data))
     try:
-        event, data = decode_with_blanks(data)
+        event, data = decode_usable(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return decode_tick(data, error), data
-    if event.order_id is None and event.waybill is None and not any_number(event):
-        raise Rejected("no_order", "one of order_id, waybill or references is needed")
+        raise explain(data, error) from error
+    if isinstance(event, Tick):
+        check_plausible("recorded_at", event.at)
+        return event, data
+    check_named(event)
     if event.at >= LATEST_AT:
         check_plausible("timestamp", event.at)
     return event, data
 
 
-def decode_with_blanks(data: bytes) -> tuple[Event, bytes]:
-    """Decode an event; one that can't be is tried again without its blank optional fields."""
+def decode_usable(data: bytes) -> tuple[Event | Tick, bytes]:
+    """Decode an event, without what is blank or unusable in its optional fields; or a tick."""
     try:
-        return EVENT.decode(data), data
+        event = EVENT.decode(data)
     except msgspec.ValidationError:
-        cleaned = without_blanks(data)
-        if cleaned is data:
-            raise
-        return EVENT.decode(cleaned), cleaned
+        if (tick := decode_tick(data)) is not None:
+            return tick, data
+    else:
+        if is_sound(event, data):
+            return event, data
+    cleaned = OPTIONAL.usable(data)
+    return EVENT.decode(cleaned), cleaned
+
+
+def check_named(event: Event) -> None:
+    """Refuse an event that names neither an order nor a number.
+
+    Raises:
+        Rejected: `no_order`.
+    """
+    if event.order_id is None and event.waybill is None and not any_number(event):
+        dropped = ", ".join(event.dropped_fields or [])
+        left_out = f"; {dropped} can't be used" if dropped else ""
+        raise Rejected("no_order", f"one of order_id, waybill or references is needed{left_out}")
+
+
+def field_of(dropped: str) -> str:
+    """The field of a name in `dropped_fields`: `location` of `location.lat`; else `other`."""
+    name = dropped.partition(".")[0]
+    return name if name in Event.__struct_fields__ else "other"
 
 
 def check_size(data: bytes) -> None:
@@ -172,17 +205,14 @@ def check_utf8(data: bytes) -> str:
         raise Rejected("invalid_utf8", f"byte {unreadable.start} is not UTF-8") from unreadable
 
 
-def decode_tick(data: bytes, error: Exception) -> Tick:
-    """Read `data`, which is no event because of `error`, as a tick, or say why it is neither."""
-    if b'"tick"' in data:
-        try:
-            tick = TICK.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # not a tick either: the reason it is no event is the one to give
-        else:
-            check_plausible("recorded_at", tick.at)
-            return tick
-    raise explain(data, error)
+def decode_tick(data: bytes) -> Tick | None:
+    """Read `data`, which is no event, as a tick; None if it is none either."""
+    if b'"tick"' not in data:
+        return None
+    try:
+        return TICK.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # the reason it is no event is the one to give
 
 
 def explain(data: bytes, error: Exception) -> Rejected:

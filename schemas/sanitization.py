@@ -1,15 +1,15 @@
 """Sanitization: characters, numbers and nesting that no topic, tier or terminal can carry.
 
 An event that needs none of it passes a few searches over its bytes (`is_plain`). Any other is taken
-apart field by field: an id with a control character or a number beyond 64 bits refuses the event,
-any other field with a control character is left out and named in `dropped_fields`. Instants get
-what the decoder lacks: digits behind the microsecond are cut (it would round them up), and the leap
-second `:60` becomes the last ms of its minute.
+apart field by field: a control character or a number beyond 64 bits refuses the event where it
+stands in a field that the event needs; any other field is left out and named in `dropped_fields`.
+Instants get what the decoder lacks: digits behind the microsecond are cut (it would round them up),
+and the leap second `:60` becomes the last ms of its minute.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -30,15 +30,16 @@ NO_TEXT = re.compile(CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b\x0c\x
 
 IDS = ("event_id", "source", "tenant", "order_id", "waybill", "shipment")
 # Without it the event would mean something else, so it is refused as well.
-NEEDED = (*IDS, "corrects", "references")
+NEEDED = (*IDS, "corrects", "zone")
 # No field of text: the decoder refuses anything but what is listed or an instant.
 STRICT = ("status_code", "timestamp", "kind", "format", "recorded_at")
-BY_NAME = ("attributes", "planned", "personal", "location")
-ZONED = ("promised_at", "ship_by")
+BY_NAME = ("attributes", "planned", "personal", "location", "destination", "references")
+INVALID_EVENT = "invalid_event"
+INVALID_NUMBER = "invalid_number"
 
 FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 Fields = dict[str, msgspec.Raw]
-EMPTY = msgspec.Raw(b"")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 ESCAPED = re.compile(rb"\\(?:[bfnrt]|u00[0189]|u007[fF]|u20[26]|u[dD][89a-fA-F])")
@@ -68,14 +69,12 @@ def sanitize(data: bytes) -> bytes:
     """The JSON of an event as it can be carried; `data` itself where nothing is to be done.
 
     Raises:
-        Rejected: `malformed_json`, nested too deeply; `invalid_number`, `invalid_attribute`, a
-            number beyond 64 bits; `invalid_event`, a control character in an id.
+        Rejected: `malformed_json`, nested too deeply; `invalid_number` or `invalid_event`, a number
+            beyond 64 bits or a control character in a field that the event needs.
     """
     check_depth(data)
     if is_plain(data):
         return data
-    if LONG_NUMBER.search(data):
-        check_numbers(data)
     try:
         fields = FIELDS.decode(data)
     except UNREADABLE:
@@ -126,22 +125,6 @@ class Unfit(str):
     __slots__ = ()
 
 
-def check_numbers(data: bytes) -> None:
-    """Refuse numbers beyond 64 bits, wherever they stand: other parsers round or refuse them.
-
-    Raises:
-        Rejected: `invalid_attribute` for one of `attributes`, else `invalid_number`.
-    """
-    try:
-        found = json.loads(data, parse_int=whole_number, parse_float=fraction)
-    except (ValueError, RecursionError):
-        return  # no JSON: the decoder gives the reason
-    for path, number in unfit_numbers(found):
-        shown = number if len(number) <= MAX_NAME else f"{number[:20]}… ({len(number)} characters)"
-        code = "invalid_attribute" if path.startswith("attributes.") else "invalid_number"
-        raise Rejected(code, f"{path or 'event'}: {shown} is over 64 bits")
-
-
 def whole_number(text: str) -> int | Unfit:
     """An integer, if it has at most 64 bits."""
     is_short = len(text) <= len(str(-(2**63)))
@@ -154,47 +137,74 @@ def fraction(text: str) -> float | Unfit:
     return Unfit(text) if number in {float("inf"), float("-inf")} else number
 
 
-def unfit_numbers(value: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON
-    """(path, text) of the numbers that can't be carried."""
+def unfit_number(raw: msgspec.Raw) -> str | None:
+    """The first number beyond 64 bits in this JSON: other parsers round or refuse it."""
+    data = bytes(raw)
+    if not LONG_NUMBER.search(b":" + data):
+        return None
+    try:
+        value = json.loads(data, parse_int=whole_number, parse_float=fraction)
+    except (ValueError, RecursionError):
+        return None  # no JSON: the decoder gives the reason
+    return next(unfit_numbers(value), None)
+
+
+def unfit_numbers(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """The texts of the numbers that can't be carried."""
     if isinstance(value, Unfit):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from unfit_numbers(
-                inner, f"{path}.{printable(name)}" if path else printable(name)
-            )
-    elif isinstance(value, list):
-        for inner in value:
-            yield from unfit_numbers(inner, path)
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from unfit_numbers(inner)
 
 
 def sanitized(fields: Fields) -> tuple[Fields, list[str]]:
     """The fields that stay, and the names of those left out.
 
     Raises:
-        Rejected: `invalid_event`, a control character in a field that the event needs.
+        Rejected: `invalid_event` or `invalid_number`, in a field that the event needs.
     """
     kept: Fields = {}
     dropped: list[str] = []
     for name, raw in fields.items():
         if name in STRICT:
+            check_number(name, raw)
             kept[name] = as_instant(raw)
-        elif not CONTROL.search(name) and not has_control(raw):
+        elif not CONTROL.search(name) and is_fit(raw):
             kept[name] = as_planned(raw) if name == "planned" else raw
-        elif name in NEEDED or (name == "customer_id" and "personal" in fields):
-            raise Rejected("invalid_event", f"{place(name, raw)}: holds a control character")
-        elif name == "zone" and any(is_bare_date(fields.get(date, EMPTY)) for date in ZONED):
-            kept[name] = raw  # such a zone doesn't exist: the promise is refused
-        elif name in BY_NAME:
-            kept[name] = without_control(name, raw, dropped)
+        elif name in NEEDED or (name == "customer_id" and has_personal(fields)):
+            check_number(name, raw)
+            raise Rejected(INVALID_EVENT, f"{name}: holds a control character")
+        elif name in BY_NAME and (fields_in(raw) or name == "personal"):
+            kept[name] = without_unfit(name, raw, dropped)
         else:
             dropped.append(printable(name))
     return kept, dropped
 
 
-def is_bare_date(raw: msgspec.Raw) -> bool:
-    """Whether this is a date without a time, which the zone belongs to."""
-    return len(bytes(raw)) == len('"2018-12-31"')
+def check_number(name: str, raw: msgspec.Raw) -> None:
+    """Refuse a number beyond 64 bits in a field that the event needs.
+
+    Raises:
+        Rejected: `invalid_number`.
+    """
+    if number := unfit_number(raw):
+        shown = number if len(number) <= MAX_NAME else f"{number[:20]}… ({len(number)} characters)"
+        raise Rejected(INVALID_NUMBER, f"{name}: {shown} is over 64 bits")
+
+
+def has_personal(fields: Fields) -> bool:
+    """Whether there is personal data, which is sealed for the customer."""
+    try:
+        personal = msgspec.json.decode(fields.get("personal", b"null"))
+    except UNREADABLE:
+        return True
+    return bool(personal.strip() if isinstance(personal, str) else personal)
+
+
+def is_fit(raw: msgspec.Raw, control: re.Pattern[str] = CONTROL) -> bool:
+    """Whether this JSON can be carried as it is."""
+    return not has_control(raw, control) and unfit_number(raw) is None
 
 
 def has_control(raw: msgspec.Raw, control: re.Pattern[str] = CONTROL) -> bool:
@@ -205,7 +215,7 @@ def has_control(raw: msgspec.Raw, control: re.Pattern[str] = CONTROL) -> bool:
     try:
         return any(map(control.search, texts(msgspec.json.decode(data))))
     except UNREADABLE:
-        return False  # the decoder refuses the event
+        return False  # the decoder refuses the event, or a number does
 
 
 def texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
@@ -221,28 +231,34 @@ def texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
             yield from texts(inner)
 
 
-def place(name: str, raw: msgspec.Raw) -> str:
-    """The path of the control character in a field: `references` has names of its own."""
-    for kind, inner in (fields_in(raw) if name == "references" else {}).items():
-        if CONTROL.search(kind) or has_control(inner):
-            return f"references.{printable(kind)}"
-    return name
-
-
-def without_control(name: str, raw: msgspec.Raw, dropped: list[str]) -> msgspec.Raw:
-    """An object without the fields that hold control characters."""
+def without_unfit(name: str, raw: msgspec.Raw, dropped: list[str]) -> msgspec.Raw:
+    """An object without the fields that can't be carried; of references without such numbers."""
     control = NO_TEXT if name == "personal" else CONTROL
     inner = fields_in(raw)
-    kept = {
-        key: value
-        for key, value in inner.items()
-        if not CONTROL.search(key) and not has_control(value, control)
-    }
-    if len(kept) == len(inner):  # no object, or texts of personal data
+    kept: Fields = {}
+    for key, value in inner.items():
+        found = value
+        if CONTROL.search(key):
+            dropped.append(f"{name}.{printable(key)}")
+            continue
+        if not is_fit(value, control):
+            dropped.append(f"{name}.{printable(key)}")
+            if name != "references" or not (numbers := fit_items(value)):
+                continue
+            found = msgspec.Raw(msgspec.json.encode(numbers))
+        kept[key] = found
+    if kept == inner:  # no object, or texts of personal data
         return raw
-    dropped += [f"{name}.{printable(key)}" for key in inner if key not in kept]
-    found = msgspec.Raw(msgspec.json.encode(kept))
-    return as_planned(found) if name == "planned" else found
+    encoded = msgspec.Raw(msgspec.json.encode(kept))
+    return as_planned(encoded) if name == "planned" else encoded
+
+
+def fit_items(raw: msgspec.Raw) -> list[msgspec.Raw]:
+    """The items of a list that can be carried; none of anything else."""
+    try:
+        return [item for item in ITEMS.decode(raw) if is_fit(item)]
+    except UNREADABLE:
+        return []
 
 
 def fields_in(raw: msgspec.Raw) -> Fields:
@@ -276,7 +292,21 @@ def noted(kept: Fields, dropped: list[str]) -> list[str]:
         before = msgspec.json.decode(kept.get(DROPPED, b"[]"), type=list[str])
     except UNREADABLE:
         before = []
-    return [*before, *dropped][:MAX_NOTED]
+    return list(dict.fromkeys([*before, *dropped]))[:MAX_NOTED]
+
+
+def without_attributes(
+    data: bytes, names: Collection[str], named: list[str]
+) -> tuple[bytes, list[str] | None]:
+    """(JSON of an event without these attributes, its `dropped_fields` with those in `named`)."""
+    fields = FIELDS.decode(data)
+    held = fields_in(fields["attributes"])
+    kept = {name: value for name, value in held.items() if name not in names}
+    fields["attributes"] = msgspec.Raw(msgspec.json.encode(kept))
+    dropped = noted(fields, [f"attributes.{printable(name)}" for name in named])
+    if named:
+        fields[DROPPED] = msgspec.Raw(msgspec.json.encode(dropped))
+    return msgspec.json.encode(fields), dropped or None
 
 
 def printable(name: str) -> str:

@@ -51,7 +51,16 @@ class Metrics:
         self.refused = self._counter("refused", "Commands judged and refused.")
         self.rejected = self._counter("rejected", "Messages that can't be used, by reason.", "code")
         self.fields_dropped = self._counter(
-            "fields_dropped", "Fields left out of an event that was taken, by reason.", "code"
+            "fields_dropped",
+            "Fields left out of an event that was taken, by reason and field.",
+            "code",
+            "field",
+        )
+        self.unknown_codes = self._counter(
+            "unknown_codes",
+            "Events of carriers whose code the lifecycle lacks, taken as signs of life.",
+            "carrier",
+            "code",
         )
         self.outputs_unsendable = self._counter(
             "outputs_unsendable", "Outputs larger than their topic takes, not written.", "topic"

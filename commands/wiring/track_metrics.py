@@ -15,13 +15,18 @@ from dataflows.core.resolve import Answers
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import INTERNAL_FAULT, Fault
 from dataflows.unsendable import OUTPUTS
+from schemas.event import field_of
 from schemas.keys import SEPARATOR, split_order_key
 from schemas.settings.model import TelemetrySettings
+from telemetry.bounded_labels import BoundedLabels
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
 LOGGER = logging.getLogger("ordertide.track")
 ORDER_FULL = "order_full"
+ANY_FIELD = "any"  # of what an order holds at most: references, attributes and planned times
+UNUSABLE = "unusable"
+FROM_CARRIER = "carrier:"
 STALLED_AFTER_S = 60.0
 TRACES_AT_MOST = 200  # of a process; a reason can hold what an event said
 
@@ -43,6 +48,7 @@ class TrackWatch:
         self.rules_outside: set[str] = set()
         self.traced: set[str] = set()  # reasons of faults whose trace is in the log
         self.claims: dict[int, int] = {}
+        self.unknown_codes = BoundedLabels()
         self.bounds: dict[str, dict[str, float]] = {}  # by name, then by shard
         self.barrier_at: float | None = None
         checks = {"dataflow": self.is_moving}
@@ -110,9 +116,15 @@ class TrackWatch:
         for code, count in rejected.items():
             self.metrics.rejected.labels(code).inc(count)
 
-    def dropped(self, code: str, fields: int) -> None:
-        """Fields were left out of an event that was taken."""
-        self.metrics.fields_dropped.labels(code).inc(fields)
+    def dropped(self, names: list[str]) -> None:
+        """These fields were left out of an event that was taken."""
+        for name in names:
+            self.metrics.fields_dropped.labels(UNUSABLE, field_of(name)).inc()
+
+    def unknown_code(self, source: str, code: str) -> None:
+        """The lifecycle doesn't have a carrier's code."""
+        carrier = source.removeprefix(FROM_CARRIER)
+        self.metrics.unknown_codes.labels(*self.unknown_codes.of(carrier, code)).inc()
 
     def refuted(self, messages: int) -> None:
         """Messages of recorded history were far ahead of what followed: they wait."""
@@ -139,7 +151,7 @@ class TrackWatch:
             for refusal in out.rejected:
                 metrics.rejected.labels(refusal.reason.code).inc(refusal.fact.counted)
         if out.fields_lost:
-            metrics.fields_dropped.labels(ORDER_FULL).inc(out.fields_lost)
+            metrics.fields_dropped.labels(ORDER_FULL, ANY_FIELD).inc(out.fields_lost)
         for _, alert in out.alerts:
             metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
         for _, action in out.actions:

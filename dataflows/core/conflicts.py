@@ -10,6 +10,7 @@ from dataflows.core.fact import Fact
 from dataflows.core.order_limits import hash_of
 from dataflows.core.packing import LOST, NO_ENTRY, NO_FIELDS, SENT_AT, Order
 from schemas.numbers import as_number, as_waybill
+from schemas.sanitization import DROPPED
 
 
 class Duplicates(Protocol):
@@ -37,11 +38,14 @@ def content_hash(fact: Fact) -> int:
     """Hash of what the message says: blake2b of its compact JSON, keys sorted.
 
     Without `recorded_at`, and without `personal`: sealed under another store's keys, the same
-    message would have other bytes, and another rival might win.
+    message would have other bytes, and another rival might win. `dropped_fields` sorted, as they
+    are named in the order in which the message has them.
     """
     said = json.loads(fact.raw)
     said.pop("recorded_at", None)
     said.pop("personal", None)
+    if said.get(DROPPED):
+        said[DROPPED] = sorted(said[DROPPED])
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 

@@ -5,11 +5,8 @@ wins, a correction takes them back. What belongs to a parcel and would repeat at
 (`Fact.side`: carrier, location, readings) is kept once per parcel, outside the history.
 """
 
-import re
-from datetime import datetime, time
 from difflib import get_close_matches
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -17,14 +14,14 @@ from dataflows.core.fact import Fact
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules import Rules
 from schemas.errors import Rejected
-from schemas.event import Event, Location, Scalar, check_arrival, check_plausible
-from schemas.instants import DAY_MS, parse_instant, to_instant
+from schemas.event import Event, Location, Scalar, check_arrival
+from schemas.instants import parse_instant, to_instant
 from schemas.keys import event_hash, order_key
+from schemas.promises import promise
+from schemas.sanitization import without_attributes
 
 ALIKE = 0.75  # so much of a code is another's, by difflib's ratio: then that may be meant
-WITHDRAWN = -1  # a promise that was taken back
 MISSING_BEFORE = parse_instant("2000-01-01T00:00:00Z")  # a time before this is none
-MIDNIGHT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]00:00(:00([.,]0+)?)?([Zz]|[+-])")
 
 TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -32,9 +29,6 @@ TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "str": (str,),
 }
-
-
-MAX_PLACE_NAME = 256  # characters
 
 
 class Origin:
@@ -61,7 +55,31 @@ class Intake:
         self.zone = table.zone
         self.proof_of_life = table.proof_of_life
         self.readings = rules.readings
-        self.attributes = rules.attributes
+        self.declared = {**rules.attributes, **rules.readings}
+
+    def without_unfit(self, event: Event, data: bytes) -> tuple[Event, bytes]:
+        """An event and its bytes without attributes that the rules file declares of another type.
+
+        They are named in `dropped_fields`; null, or a blank text where a number or a truth value is
+        declared, means that the attribute is absent.
+        """
+        attributes = event.attributes or {}
+        declared = self.declared
+        unfit = {
+            name: value
+            for name, value in attributes.items()
+            if name in declared and not fits(value, declared[name])
+        }
+        if not unfit:
+            return event, data
+        named = [name for name, value in unfit.items() if not is_blank(value)]
+        data, dropped = without_attributes(data, unfit.keys(), named)
+        left = {name: value for name, value in attributes.items() if name not in unfit}
+        return msgspec.structs.replace(event, attributes=left, dropped_fields=dropped), data
+
+    def is_unknown(self, event: Event) -> bool:
+        """Whether the lifecycle doesn't have the event's code."""
+        return event.status_code not in self.status
 
     def without_placeholders(self, event: Event) -> Event:
         """The event without waybills and references that stand for no number.
@@ -106,7 +124,8 @@ class Intake:
         """The fact that `event` is for the order `order_id`; `via` as in `Fact`.
 
         Raises:
-            Rejected: `unknown_status`, `from_the_future`, `invalid_attribute`, `invalid_event`.
+            Rejected: `unknown_status`, `from_the_future`, `implausible_time`.
+            ValueError: a promise that the door would have left out.
         """
         status = self.status_of(event)
         at, sent_at = times_of(event, arrival_at)
@@ -160,9 +179,9 @@ class Intake:
         fields: dict[str, Any] = {}
         for name, text in (("promised_at", event.promised_at), ("ship_by", event.ship_by)):
             if text:
-                fields[name] = deadline(name, text, event.zone, self.zone)
+                fields[name] = promise(text, event.zone, self.zone)
         if event.planned:
-            fields["planned"] = {n: planned(n, moment) for n, moment in event.planned.items()}
+            fields["planned"] = {name: to_instant(at) for name, at in event.planned.items()}
         if attributes:
             fields["attributes"] = attributes
         if event.references:
@@ -179,21 +198,10 @@ class Intake:
         return fields or None
 
     def split(self, attributes: dict[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, float]]:
-        """(attributes of the order, readings of the parcel), declared types checked.
-
-        Raises:
-            Rejected: `invalid_attribute`.
-        """
+        """(attributes of the order, readings of the parcel)."""
         kept: dict[str, Scalar] = {}
         readings: dict[str, float] = {}
         for name, value in attributes.items():
-            declared = self.readings.get(name) or self.attributes.get(name)
-            if declared and not fits(value, declared):
-                raise Rejected(
-                    "invalid_attribute", f"attributes.{name}: {value!r} is no {declared}"
-                )
-            if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise Rejected("invalid_attribute", f"attributes.{name}: {value} is over 64 bits")
             if name in self.readings and isinstance(value, int | float):
                 readings[name] = value
             else:
@@ -213,33 +221,27 @@ def fits(value: Scalar, declared: str) -> bool:
     )
 
 
+def is_blank(value: Scalar) -> bool:
+    """Whether an attribute's value is null, or a text of white space."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def side_of(event: Event, readings: dict[str, float] | None, parcel: str) -> dict[str, Any] | None:
     """What the event says of its parcel; None if nothing."""
     side: dict[str, Any] = {}
     if event.carrier and parcel:
         side["carrier"] = event.carrier
-    if event.location:
-        side["location"] = place(event.location)
+    if event.location and (where := place(event.location)):
+        side["location"] = where
     if readings:
         side["readings"] = readings
     return side or None
 
 
-def place(location: Location) -> list[Any]:
-    """A location as it is stored: name, lat, lon, datum; a name that is no name is left out."""
-    name = location.name if location.name and len(location.name) <= MAX_PLACE_NAME else None
-    return [name, location.lat, location.lon, location.datum]
-
-
-def planned(milestone: str, moment: datetime) -> int:
-    """A planned instant.
-
-    Raises:
-        Rejected: `implausible_time`.
-    """
-    at = to_instant(moment)
-    check_plausible(f"planned.{milestone}", at)
-    return at
+def place(location: Location) -> list[Any] | None:
+    """A location as it is stored: name, lat, lon, datum; None if it says nothing."""
+    where = [location.name, location.lat, location.lon, location.datum]
+    return where if any(part is not None for part in where) else None
 
 
 def times_of(event: Event, arrival_at: int) -> tuple[int, int | None]:
@@ -257,47 +259,3 @@ def times_of(event: Event, arrival_at: int) -> tuple[int, int | None]:
             "implausible_time", "timestamp: before 2000 is no time, and recorded_at is missing"
         )
     return arrival_at, at
-
-
-def deadline(field: str, text: str, zone: str | None, default: str = "UTC") -> int:
-    """A promised instant, or WITHDRAWN.
-
-    A bare date, or a midnight in its own offset, means the end of that day: in `zone`, else in the
-    offset beside the midnight, else in the zone `default`.
-
-    Raises:
-        Rejected: `invalid_event`, `implausible_time`.
-    """
-    if text == "withdrawn":
-        return WITHDRAWN
-    try:
-        if len(text) == len("2018-12-31"):
-            at = end_of_day(text, zone or default)
-        else:
-            at = moment_or_day(text, zone)
-    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
-        raise Rejected("invalid_event", f"{field}: {error}") from error
-    check_plausible(field, at)
-    return at
-
-
-def moment_or_day(text: str, zone: str | None) -> int:
-    """An instant, or the end of the day that a midnight means."""
-    at = parse_instant(text)
-    is_midnight = MIDNIGHT.match(text)
-    if not is_midnight:
-        return at
-    day = text[: len("2018-12-31")]
-    if zone:
-        return end_of_day(day, zone)
-    return at + DAY_MS - 1  # in a fixed offset every day has 24 hours
-
-
-def end_of_day(text: str, zone: str | None) -> int:
-    """The last ms of a date in a zone.
-
-    `fold=1` is the later of two such moments, where clocks go back at midnight; and where clocks
-    jump over it, it counts by the offset after the jump, which gives the last ms before.
-    """
-    last = time(23, 59, 59, 999_000, tzinfo=ZoneInfo(zone or "UTC"), fold=1)
-    return to_instant(datetime.combine(datetime.fromisoformat(text).date(), last))

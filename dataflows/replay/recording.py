@@ -4,6 +4,7 @@ Events are sorted by (arrival, source, event_id), resolved in that order, and ju
 in this process or in several. What comes out depends on the set of events alone.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from dataflows.decoding import Decoder, recorded_at
 from dataflows.replay.event_files import Line, read_events
 from dataflows.replay.external_sort import Record, Sorter
 from schemas.errors import Rejected
-from schemas.event import MAX_EVENT_BYTES, Tick
+from schemas.event import MAX_EVENT_BYTES, Tick, field_of
 from schemas.instants import DAY_MS
 
 BATCH = 5_000
@@ -40,6 +41,16 @@ class Counts:
         self.after_until = 0
         self.first_at: int | None = None
         self.last_at: int | None = None
+        self.fields_dropped: Counter[str] = Counter()
+        self.unknown_codes: Counter[tuple[str, str]] = Counter()  # (source, code)
+
+    def dropped(self, names: list[str]) -> None:
+        """Count fields that were left out of an event that was taken."""
+        self.fields_dropped.update(map(field_of, names))
+
+    def unknown_code(self, source: str, code: str) -> None:
+        """Count a code that the lifecycle doesn't have."""
+        self.unknown_codes[source, code] += 1
 
     def saw(self, at: int) -> None:
         """An event of this time is in the recording."""
@@ -197,6 +208,10 @@ class Recording:
             self.bad(Bad(reason, record.data, record.file, record.number))
             return
         self.counts.saw(event.at)
+        if event.dropped_fields:
+            self.counts.dropped(event.dropped_fields)
+        if self.decoder.intake.is_unknown(event):
+            self.counts.unknown_code(event.source, event.status_code)
         if decoded.fact is not None:
             answers.facts.append(decoded.fact)
         for registration in decoded.registrations:

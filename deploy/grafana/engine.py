@@ -75,6 +75,18 @@ FLOW = (
         columns=12,
     ),
     Panel(
+        title="Unusable fields and unknown codes, in 10 minutes",
+        queries=(
+            Query("sum by (field) (increase(ordertide_fields_dropped_total[10m]))", "{{field}}"),
+            Query(
+                "sum by (carrier, code) (increase(ordertide_unknown_codes_total[10m]))",
+                "{{carrier}} {{code}}",
+            ),
+        ),
+        meaning="The events counted without them: dropped_fields names them, lookup shows them.",
+        stacked=True,
+    ),
+    Panel(
         title="Stream clock behind",
         queries=(Query("max(ordertide_stream_clock_behind_seconds)", "behind"),),
         meaning="A second or so is normal. It grows when the broker gives no answer.",

@@ -18,7 +18,7 @@ from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Rejected
-from schemas.event import Event, decode_event
+from schemas.event import Event, read_event
 from schemas.instants import parse_instant
 from schemas.keys import DEFAULT_TENANT, order_key
 from schemas.numbers import as_kind
@@ -51,10 +51,10 @@ class Run:
         self.has_rivals = False
 
     def offer(self, event: dict[str, Any]) -> None:
-        raw = json.dumps(event).encode()
         try:
-            decoded = decode_event(raw)
+            decoded, raw = read_event(json.dumps(event).encode())
             assert isinstance(decoded, Event)
+            decoded, raw = INTAKE.without_unfit(decoded, raw)
             decoded = INTAKE.without_placeholders(decoded)
             arrival_at = generators.arrival_of(event)
             via = event.get("via")
@@ -125,7 +125,8 @@ def rivalries(events: list[dict[str, Any]]) -> set[str]:
     seen: dict[tuple[Any, ...], str] = {}
     found = set()
     for event in events:
-        key = order_key(event.get("tenant", DEFAULT_TENANT), event["order_id"])
+        tenant = event.get("tenant", "").strip() or DEFAULT_TENANT
+        key = order_key(tenant, event["order_id"])
         name = (key, event["source"], event["event_id"])
         said = json.dumps({**event, "recorded_at": None}, sort_keys=True)
         if seen.setdefault(name, said) != said:

@@ -1,13 +1,14 @@
 """Intake: an event becomes a fact, its fields sorted by where they go, or is refused by name."""
 
+import json
 from typing import Any
 
 import pytest
 
-from dataflows.core.intake import WITHDRAWN, deadline
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import event_hash, order_key
+from schemas.promises import WITHDRAWN, promise
 from tests.support.stage import TABLE, day, fact_of, said
 
 
@@ -63,75 +64,44 @@ def test_an_event_more_than_a_day_ahead_of_its_arrival_is_from_the_future() -> N
 def test_a_bare_date_is_promised_till_its_end_where_the_order_lives(
     text: str, zone: str | None, expected: str
 ) -> None:
-    assert format_instant(deadline("promised_at", text, zone)) == expected
+    assert format_instant(promise(text, zone)) == expected
 
 
-@pytest.mark.parametrize("field", ["promised_at", "ship_by"])
 @pytest.mark.parametrize(
-    ("text", "zone"),
+    ("name", "value"),
     [
-        ("2026-03-29", "Mars/Olympus"),
-        ("2026-03-29", "/etc/passwd"),
-        ("2026-03-29", "../UTC"),
-        ("2026-03-29", "Europe"),
-        ("2026-03-29", "\x00"),
-        ("2026-13-29", None),
-        ("tomorrow", None),
-        ("2026-03-29T12:00:00", None),
+        ("temperature_c", "warm"),
+        ("temperature_c", "8.5"),
+        ("temperature_c", True),
+        ("cold_chain", 1),
+        ("cold_chain", "true"),
     ],
 )
-def test_a_promise_that_cannot_be_read_is_refused_with_its_field(
-    field: str, text: str, zone: str | None
+def test_an_attribute_of_another_type_than_declared_costs_only_itself(
+    name: str, value: object
 ) -> None:
-    reason = rejection(**{field: text, "zone": zone})
-    assert reason.code == "invalid_event"
-    assert reason.reason.startswith(f"{field}: ")
+    fact = fact_of(said("PAID", day(0), attributes={name: value, "colour": "red"}))
+    assert (fact.fields, fact.side) == ({"attributes": {"colour": "red"}}, None)
+    assert json.loads(fact.raw)["dropped_fields"] == [f"attributes.{name}"]
+    assert json.loads(fact.raw)["attributes"] == {"colour": "red"}
 
 
-def test_a_promise_in_the_year_9999_is_implausible() -> None:
-    reason = rejection(promised_at="9999-12-31")
-    assert (reason.code, reason.reason) == (
-        "implausible_time",
-        "promised_at: not between 1970 and 2100",
-    )
+@pytest.mark.parametrize("name", ["temperature_c", "temperature_max_c", "cold_chain"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_declared_attribute_that_is_blank_is_absent(name: str, value: object) -> None:
+    fact = fact_of(said("PAID", day(0), attributes={name: value}))
+    assert (fact.fields, fact.side) == (None, None)
+    assert "dropped_fields" not in json.loads(fact.raw)
 
 
-def test_a_plan_for_the_year_9999_is_implausible() -> None:
-    """Counted from, it would give a deadline that no clock and no datetime can hold."""
-    reason = rejection(planned={"SHIPPED": "9999-12-31T00:00:00Z"})
-    assert (reason.code, reason.reason) == (
-        "implausible_time",
-        "planned.SHIPPED: not between 1970 and 2100",
-    )
+def test_fields_that_the_door_left_out_stay_named_beside_an_attribute() -> None:
+    fact = fact_of(said("PAID", day(0), carrier=7, attributes={"cold_chain": 1}))
+    assert json.loads(fact.raw)["dropped_fields"] == ["carrier", "attributes.cold_chain"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "declared"),
-    [
-        ("temperature_c", "warm", "float"),
-        ("temperature_c", "8.5", "float"),
-        ("temperature_c", True, "float"),
-        ("temperature_max_c", None, "float"),
-        ("cold_chain", 1, "bool"),
-        ("cold_chain", "true", "bool"),
-    ],
-)
-def test_a_declared_attribute_has_its_type(name: str, value: object, declared: str) -> None:
-    reason = rejection(attributes={name: value})
-    assert (reason.code, reason.reason) == (
-        "invalid_attribute",
-        f"attributes.{name}: {value!r} is no {declared}",
-    )
-
-
-@pytest.mark.parametrize("name", ["points", "temperature_c"])
-@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
-def test_a_number_over_64_bits_is_refused(name: str, value: int) -> None:
-    reason = rejection(attributes={name: value})
-    assert (reason.code, reason.reason) == (
-        "invalid_attribute",
-        f"attributes.{name}: {value} is over 64 bits",
-    )
+def test_a_location_that_says_nothing_hides_no_earlier_one() -> None:
+    assert fact_of(said("SCAN", day(0), waybill="A", location={})).side is None
+    assert fact_of(said("SCAN", day(0), waybill="A", location={"lat": 91})).side is None
 
 
 def test_attributes_go_to_the_order_and_readings_to_the_parcel() -> None:
@@ -183,7 +153,7 @@ def test_a_time_before_2000_is_none_and_the_arrival_is_taken() -> None:
     ],
 )
 def test_a_midnight_in_its_own_offset_is_a_day(text: str, zone: str | None, expected: str) -> None:
-    assert format_instant(deadline("promised_at", text, zone)) == expected
+    assert format_instant(promise(text, zone)) == expected
 
 
 def test_a_promise_can_be_withdrawn() -> None:

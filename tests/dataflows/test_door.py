@@ -19,6 +19,7 @@ from schemas import topics
 from schemas.errors import Busy, Rejected, StateError
 from schemas.event import Event
 from schemas.instants import parse_instant
+from schemas.topics import ORDERS_EVENTS
 from tests.support.engine import ROOT, Engine
 
 Json = dict[str, Any]
@@ -87,7 +88,7 @@ POISON: dict[str, tuple[bytes, str]] = {
         "malformed_json",
     ),
     "a CloudEvent with a number beyond 64 bits": (
-        json.dumps(CLOUD | {"data": {"weight": 10**999}}).encode(),
+        json.dumps(CLOUD | {"data": {"waybill": 10**999}}).encode(),
         "invalid_number",
     ),
     "NaN in a CloudEvent": (
@@ -214,6 +215,47 @@ def test_personal_data_in_a_header_is_sealed() -> None:
     )
     assert dead.headers == [("ce_Personal", b"sealed")]
     assert json.loads(sealed[1]).keys() == {"personal"}
+
+
+def test_unusable_fields_cost_only_themselves_in_every_form_of_an_event(engine: Engine) -> None:
+    """Named on orders.events and counted; what they held is on no topic but the sender's."""
+    secret = "Li Ming, 1 High Street"
+    engine.feed(
+        [
+            GOOD | {"promised_at": secret, "carrier": 7, "personal": {"name": secret}},
+            GOOD | {"event_id": "e2", "source": "carrier:x", "status_code": "ALERT"},
+        ]
+    )
+    structured = CLOUD | {"data": {"location": {"lat": 91, "name": "Hub"}, "operator": [secret]}}
+    engine.feed_raw(json.dumps(structured).encode())
+    headers: list[tuple[str, bytes | None]] = [
+        (f"ce_{name}", value.encode()) for name, value in (CLOUD | {"id": "c2"}).items()
+    ]
+    data = {"references": {"erp": [7, "SO-1"]}, "attributes": {"cold_chain": secret}}
+    engine.feed_raw(json.dumps(data).encode(), headers)
+    engine.tick(AT + 60_000)
+    engine.start()
+    engine.wait_for_clock(AT + 60_000)
+    counted = engine.metrics()
+    engine.stop()
+    accepted = [json.loads(one.value or b"") for one in read_all(engine.connection, ORDERS_EVENTS)]
+    dropped = {e["event"]["event_id"]: e["event"].get("dropped_fields") for e in accepted}
+    assert dropped == {
+        "e1": ["promised_at", "carrier"],
+        "e2": None,
+        "c1": ["location.lat", "operator"],
+        "c2": ["references.erp", "attributes.cold_chain"],
+    }
+    alert = next(e for e in accepted if e["event"]["event_id"] == "e2")
+    assert (alert["status"], alert["event"]["status_code"]) == ("SCAN", "ALERT")
+    for field in ("promised_at", "carrier", "location", "operator", "references", "attributes"):
+        assert counted[f'fields_dropped_total{{code="unusable",field="{field}"}}'] == 1
+    assert counted['unknown_codes_total{carrier="x",code="ALERT"}'] == 1
+    for topic in topics.TOPICS:
+        if topic.name != topics.EVENTS:
+            for one in read_all(engine.connection, topic.name):
+                assert b"High Street" not in (one.value or b"")
+    assert "High Street" not in engine.said()
 
 
 def test_a_rejected_binary_cloudevent_comes_back_whole(engine: Engine) -> None:

@@ -115,6 +115,23 @@ def deadlines() -> st.SearchStrategy[str]:
     return st.one_of(written, written, st.sampled_from(days))
 
 
+# Optional fields that are blank or can't be used, and three that refuse the event.
+SPOILT: tuple[Json, ...] = (
+    *({"carrier": 7}, {"carrier": " "}, {"customer_id": []}, {"operator": 7}, {"ip": None}),
+    *({"promised_at": "soon"}, {"promised_at": ""}, {"promised_at": "1969-12-31"}),
+    *({"ship_by": "9999-12-31"}, {"ship_by": 1_514_764_800}),
+    {"attributes": {"temperature_c": "warm", "colour": "red"}},
+    {"attributes": {"temperature_c": "", "box": {}, "cold_chain": "yes", "temperature_max_c": 8}},
+    {"attributes": {"temperature_max_c": None, "remark": None}},
+    *({"references": {"erp": ["SO-1", 7], "waybill": " "}}, {"references": ["A"]}),
+    {"references": {"waybill": ["A", None, "x" * 257], "return_waybill": {"number": "B"}}},
+    {"planned": {"SHIPPED": "2018-01-02", "DELIVERED": "2018-01-03T00:00:00Z", "PAID": ""}},
+    *({"replaces": 7}, {"parcels_expected": "2"}, {"parcels_expected": 0}),
+    *({"location": {"lat": 91, "name": "Hub"}}, {"location": "Hub"}, {"tenant": " "}),
+    *({"zone": "Mars/Olympus"}, {"corrects": 7}, {"kind": "transfer"}),
+)
+
+
 @cache
 def extras() -> st.SearchStrategy[Json]:
     """Up to two of the fields that an event can carry besides its status."""
@@ -129,6 +146,7 @@ def extras() -> st.SearchStrategy[Json]:
         st.sampled_from(({"operator": "Li"}, {"zone": "Asia/Shanghai"})),
         st.sampled_from(({"replaces": "A"}, {"replaces": "B"}, {"parcels_expected": 2})),
         st.sampled_from(({"parcels_expected": 1}, {"references": {"waybill": ["A", "B", "C"]}})),
+        st.sampled_from(SPOILT),
     )
     few = st.lists(one, max_size=2).map(merged)
     return st.one_of(st.just({}), few)
@@ -211,6 +229,7 @@ def duplicates(draw: st.DrawFn, events: Events, palette: Palette) -> Json:
         codes().map(lambda code: {"status_code": code}),
         st.sampled_from(palette).map(lambda at: {"timestamp": format_instant(at)}),
         attributes().map(lambda value: {"attributes": value}),
+        st.sampled_from(SPOILT),
     )
     arrived_at = arrival_of(event)
     event.update(draw(change))

@@ -15,7 +15,7 @@ from dataflows.core.snapshots import Snapshot
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected
-from schemas.event import Event, decode_event
+from schemas.event import Event, read_event
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from schemas.numbers import as_kind
 from schemas.order import OrderDocument
@@ -57,9 +57,9 @@ def json_of(event: Json) -> bytes:
 
 def fact_of(event: Json) -> Fact:
     """The fact that the core makes of an event."""
-    raw = json_of(event)
-    decoded = decode_event(raw)
+    decoded, raw = read_event(json_of(event))
     assert isinstance(decoded, Event)
+    decoded, raw = INTAKE.without_unfit(decoded, raw)
     order_id = decoded.order_id or ""
     origin = Origin("events", 0, 0)
     # `via` is of the tests: the number by which the resolver gave the event to its order.

@@ -6,8 +6,8 @@ from telemetry.metrics import Metrics, total
 
 # What a label may tell apart. Each has few values; an id has no place among them.
 LABELS = {
-    "bound", "code", "kind", "lane", "partition", "rule", "severity", "sink", "state", "tier",
-    "topic",
+    "bound", "carrier", "code", "field", "kind", "lane", "partition", "rule", "severity", "sink",
+    "state", "tier", "topic",
 }  # fmt: skip
 
 PROMISED = {

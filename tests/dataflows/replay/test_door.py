@@ -23,7 +23,7 @@ LINES = {
     ),
     "half a character in a CloudEvent": (CLOUD | {"subject": "\ud800"}, "malformed_json"),
     "half a character in its data": (CLOUD | {"data": {"x": "\udc00"}}, "malformed_json"),
-    "a number of 1,000 digits": (PAID | {"weight": 10**1_000}, "invalid_number"),
+    "a number of 1,000 digits": (PAID | {"waybill": 10**1_000}, "invalid_number"),
     "an escape sequence in the order's id": (PAID | {"order_id": "\x1b[2J"}, "invalid_event"),
 }
 
@@ -50,6 +50,72 @@ def test_optional_fields_with_escape_sequences_are_left_out(tmp_path: Path) -> N
     assert results.order("o1")["status"] == "SHIPPED"
     for data in results.exact().values():
         assert b"PWNED" not in data
+
+
+UNUSABLE: dict[str, Json] = {
+    "location.lat": {"location": {"lat": 91, "name": "Hub"}},
+    "promised_at": {"promised_at": "soon"},
+    "ship_by": {"ship_by": "9999-12-31"},
+    "carrier": {"carrier": 7},
+    "supplier_id": {"supplier_id": "x" * 257},
+    "customer_id": {"customer_id": ["c1"]},
+    "operator": {"operator": {}},
+    "ip": {"ip": 7},
+    "planned.SHIPPED": {"planned": {"SHIPPED": "9999-12-31T23:59:59Z"}},
+    "references.erp": {"references": {"erp": [7]}},
+    "attributes.points": {"attributes": {"points": 2**64}},
+    "attributes.temperature_c": {"attributes": {"temperature_c": -(10**30)}},
+    "attributes.cold_chain": {"attributes": {"cold_chain": "yes"}},
+    "weight": {"weight": 10**1_000},
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_an_unusable_field_costs_only_itself_and_is_counted(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "e.ndjson"
+    delivered = PAID | {"event_id": "e2", "status_code": "DELIVERED"}
+    rest = {"attributes": {"colour": "red"}} | UNUSABLE[name]
+    path.write_text("\n".join(map(json.dumps, [PAID, delivered | rest])), "ascii")
+    results = replay(tmp_path / "out", path)
+    assert results.rows("rejected") == []
+    assert results.order("o1")["status"] == "DELIVERED"
+    colours = {} if name.startswith("attributes.") else {"colour": "red"}
+    assert results.order("o1")["attributes"] == colours
+    field = name.partition(".")[0]
+    assert results.summary["fields_dropped"] == {"other" if name == "weight" else field: 1}
+
+
+def test_an_event_that_was_taken_counts_its_fields_and_a_rejected_one_does_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "e.ndjson"
+    rejected = PAID | {"event_id": "e2", "status_code": "GIFT", "carrier": 7}
+    path.write_text("\n".join(map(json.dumps, [PAID | {"carrier": 7}, rejected])), "ascii")
+    assert replay(tmp_path / "out", path).summary["fields_dropped"] == {"carrier": 1}
+
+
+def test_unknown_codes_of_carriers_are_signs_of_life_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "e.ndjson"
+    scans = [
+        PAID | {"event_id": f"s{number}", "source": "carrier:x", "status_code": code}
+        for number, code in enumerate(("ALERT", "ALERT", "HUB_SORTED", "SCAN"))
+    ]
+    path.write_text("\n".join(map(json.dumps, [PAID, *scans])), "ascii")
+    results = replay(tmp_path / "out", path)
+    assert results.summary["unknown_codes"] == {"carrier:x": {"ALERT": 2, "HUB_SORTED": 1}}
+    assert results.order("o1")["status"] == "PAID"
+
+
+def test_the_summary_names_two_hundred_unknown_codes_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "e.ndjson"
+    scans = [
+        PAID | {"event_id": f"s{number}", "source": "carrier:x", "status_code": f"ID-{number}"}
+        for number in range(300)
+    ]
+    path.write_text("\n".join(map(json.dumps, [PAID, *scans])), "ascii")
+    codes = replay(tmp_path / "out", path).summary["unknown_codes"]
+    assert len(codes["carrier:x"]) == 200
+    assert codes["other"] == {"other": 100}
 
 
 def test_a_file_with_a_byte_order_mark_loses_no_line(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""The timeline of an order that was looked up."""
+
+from typing import Any
+
+import msgspec
+
+from commands.lookup_text import timeline_lines
+from schemas.order import AcceptedEvent
+from tests.support.tiers.orders import accepted
+
+
+def event(**sent: Any) -> AcceptedEvent:  # noqa: ANN401 - any field of an event
+    return msgspec.structs.replace(accepted(), event=msgspec.Raw(msgspec.json.encode(sent)))
+
+
+def test_what_was_left_out_of_an_event_is_named_under_it() -> None:
+    kept = event(status_code="PAID", dropped_fields=["promised_at", "location.lat"])
+    assert list(timeline_lines([kept]))[1:] == [
+        "      left out, unusable: promised_at, location.lat"
+    ]
+    assert len(list(timeline_lines([event(status_code="PAID")]))) == 1
+
+
+def test_a_carriers_unknown_code_stands_beside_the_status_that_it_counts_as() -> None:
+    (line,) = timeline_lines([event(status_code="ALERT\u202e")])
+    assert line.endswith(r"PAID (sent as 'ALERT\u202e')")
+    (line,) = timeline_lines([event(status_code="PAID")])
+    assert line.endswith("PAID")
