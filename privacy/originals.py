@@ -10,6 +10,7 @@ that the bytes mention, so that erasing one of them erases the original.
 import re
 from collections.abc import Callable, Iterable
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -30,7 +31,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 SEALED_WHOLE = b'{"sealed_original":'
 CE = "ce_"
 WHOLE = Place(field=ORIGINAL)  # its key is its own, which binds it as well as a name would
-References = dict[str, str | list[str]] | None
+MAX_NUMBER = 256  # characters
 
 
 def seal_rejected(data: bytes, keystore: KeyStore, headers: Headers = ()) -> bytes:
@@ -186,14 +187,24 @@ def within(around: Place, fields: dict[str, msgspec.Raw]) -> Place:
 
 
 def number_in(fields: dict[str, msgspec.Raw]) -> str | None:
-    """The waybill, else the first reference, as `numbers_of` has it."""
+    """The waybill, else the first reference that can be used, as `numbers_of` has it."""
     if waybill := text_of(fields.get("waybill")):
         return waybill
     try:
-        references = msgspec.json.decode(fields.get("references", b"{}"), type=References)
+        references = msgspec.json.decode(fields.get("references", b"{}"), type=dict[str, Any])
     except msgspec.DecodeError:
-        return None  # no references, which may be why it was rejected
-    return next(iter(numbers_of(Named(references=references))), None)
+        return None  # no references at all: the event counts without them
+    usable: dict[str, str | list[str]] = {
+        kind: usable_numbers(listed) for kind, listed in references.items()
+    }
+    return next(iter(numbers_of(Named(references=usable))), None)
+
+
+def usable_numbers(listed: object) -> list[str]:
+    """The numbers of a kind that the door takes (see `schemas.optional_fields`)."""
+    numbers = listed if isinstance(listed, list) else [listed]
+    texts = [number for number in numbers if isinstance(number, str)]
+    return [number for number in texts if number.strip() and len(number) <= MAX_NUMBER]
 
 
 def seal_personal(data: bytes, place: Place, keystore: KeyStore) -> bytes:
@@ -220,4 +231,4 @@ def text_of(value: msgspec.Raw | None) -> str | None:
     """An id as a text; a number counts, as it may be the very reason for the rejection."""
     found = msgspec.json.decode(value) if value is not None else None
     is_id = isinstance(found, str | int) and not isinstance(found, bool)
-    return str(found) if is_id and found != "" else None
+    return str(found) if is_id and str(found).strip() else None
