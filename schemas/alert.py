@@ -1,4 +1,4 @@
-"""What the engine says about an order: alert transitions, actions, audit entries.
+"""Alert transitions, actions and audit entries: the outcomes that the engine emits for an order.
 
 Times are written as UTC with milliseconds (`schemas.instants.format_instant`).
 """
@@ -12,7 +12,7 @@ AlertState = Literal["opened", "escalated", "resolved"]
 
 
 class Because(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The evidence: what the deadline counts from, how long it is, what was last heard."""
+    """Evidence of an alert: the deadline's anchor and length, and the last event before it."""
 
     anchor: str  # what it counts from: `milestone PAID`, `last_update`, `promised_at`, ...
     anchor_event: str  # 16 hex digits, `schemas.keys.event_hash` of the event that set the anchor
@@ -53,7 +53,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who or what did something, when and from where.
+    """Audit entry: who or what did something, when and from where.
 
     `what`: `command.accepted`, `command.refused`, `alert.opened|escalated|resolved`,
     `action.requested`, `condition.fault`, `deadline.missed`,

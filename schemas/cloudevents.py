@@ -1,7 +1,7 @@
-"""CloudEvents 1.0 (https://cloudevents.io), structured and binary, as events of ours.
+"""CloudEvents 1.0 (https://cloudevents.io), structured and binary, converted to events of ours.
 
 `id`, `source`, `type`, `time`, `subject` become event_id, source, status_code, timestamp, order_id;
-`data` is the rest of the event, and what it says itself goes before the envelope. Extension
+`data` is the rest of the event, and its own fields take precedence over the envelope. Extension
 attributes are kept.
 """
 

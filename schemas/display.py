@@ -41,7 +41,7 @@ def html(text: str) -> str:
 
 
 def is_visible(char: str) -> bool:
-    """Whether a character can be shown as it is."""
+    """Return True if a character can be shown unchanged."""
     return char.isprintable() or unicodedata.category(char) == ALLOWED
 
 

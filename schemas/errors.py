@@ -1,4 +1,4 @@
-"""How a part says no. Every message names the thing, the reason and the way out."""
+"""Exceptions by which a part refuses. Every message names the thing, the problem and the remedy."""
 
 from schemas.display import printable
 
@@ -47,12 +47,12 @@ class DamagedState(StateError):
 
 
 class StoreUnavailable(StateError):
-    """The state store can't be read at all, whatever is asked for."""
+    """The state store is unavailable for every read."""
 
 
 class UnknownOrder(OrdertideError):
-    """No tier holds the order that was asked for."""
+    """No tier holds the requested order."""
 
 
 class Stopped(OrdertideError):
-    """The process was told to stop while a server gave no answer; it ends with exit code 0."""
+    """The process was stopped while a server was unavailable; it ends with exit code 0."""

@@ -25,7 +25,7 @@ Scalar = str | int | float | bool | None
 
 
 class Location(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where it happened; degrees, WGS 84 (`datum` says what a converted point came from)."""
+    """Location of an event; degrees, WGS 84 (`datum` names what a point was converted from)."""
 
     name: Id | None = None
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
@@ -34,7 +34,7 @@ class Location(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where an order goes, as far as that is not personal; degrees, WGS 84."""
+    """Destination of an order, without personal data; degrees, WGS 84."""
 
     town: Id | None = None
     region: Id | None = None
@@ -189,7 +189,7 @@ def as_text(data: bytes) -> bytes:
 
 
 def any_number(event: Event) -> bool:
-    """Whether `references` name a number at all: a kind may come without any."""
+    """Return True if `references` hold at least one number: a kind may come without any."""
     return any((event.references or {}).values())
 
 
@@ -229,7 +229,7 @@ def explain(data: bytes, error: Exception) -> Rejected:
 
 
 def what_is_no_json(text: str, error: Exception) -> str:
-    """What is wrong with `text`, which gave `error`, as JSON (RFC 8259)."""
+    """Return the reason why `text`, which gave `error`, is not JSON (RFC 8259)."""
     constants: list[str] = []
     try:
         json.loads(text, parse_constant=constants.append)

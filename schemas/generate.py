@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 
 class Channel(NamedTuple):
-    """What the document says of a topic; `noun` is None where the value is bytes as they came."""
+    """Channel of the AsyncAPI document; `noun` is None where the value is bytes as they came."""
 
     noun: type | None
     action: str
@@ -135,13 +135,13 @@ def channel(topic: topics.TopicSettings) -> Json:
 
 
 def operation(topic: topics.TopicSettings) -> Json:
-    """What ordertide does with a topic."""
+    """Build the AsyncAPI operation of a topic: send or receive."""
     found = {
         "action": CHANNELS[topic.name].action,
         "channel": {"$ref": f"#/channels/{topic.name}"},
         "messages": [{"$ref": f"#/channels/{topic.name}/messages/{topic.name}"}],
     }
-    # What is sent is sent in transactions: one that was aborted is nobody's to read.
+    # ordertide sends in transactions: a consumer must not read one that was aborted.
     is_sent = CHANNELS[topic.name].action == "send"
     return {**found, "x-consumer-isolation-level": "read_committed"} if is_sent else found
 
@@ -185,7 +185,7 @@ def write(folder: Path) -> None:
 
 
 def main(arguments: list[str], folder: Path = DOCS) -> int:
-    """Write the documents, or with `--check` say which are not current; the exit code."""
+    """Write the documents, or with `--check` list the outdated ones; return the exit code."""
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m schemas.generate [--check]\n")
         return 2

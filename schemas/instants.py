@@ -54,7 +54,7 @@ def format_instant(instant: int) -> str:
 
 
 class Days(dict[int, str]):
-    """`2018-01-31` of days counted from the epoch; each that is asked for once is kept."""
+    """Dates (`2018-01-31`) by days since the epoch; each is formatted once and cached."""
 
     def __missing__(self, day: int) -> str:
         """Write a day. There are 47,482 plausible ones, to the year 2100."""

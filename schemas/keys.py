@@ -25,7 +25,7 @@ def event_hash(source: str, event_id: str) -> int:
 
 
 def content_id(*parts: str) -> str:
-    """32 hex digits that name what `parts` say together (lengths are part of the hash)."""
+    """Hash `parts` to 32 hex digits (lengths are part of the hash)."""
     text = "".join([f"{len(part)}:{part}" for part in parts])
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -38,8 +38,8 @@ def alert_id(key: str, rule: str, anchor: int, subject: str = "") -> str:
 
 
 def action_id(key: str, rule: str, anchor: int, kind: str) -> str:
-    """Id of the action `kind`, the idempotency key its receivers get.
+    """Id of the action `kind`: the idempotency key for its receivers.
 
-    Without the parcel: one that turns out to be another by its name asks for nothing twice.
+    The parcel is no part of it: a parcel that is renamed later requests nothing twice.
     """
     return content_id("action", key, rule, f"{anchor:016x}", kind)

@@ -18,7 +18,7 @@ class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     opened_at: str
     because: Because
-    flapping: bool = False  # opened for the third time within 14 days: no action is asked for
+    flapping: bool = False  # opened for the third time within 14 days: no action is requested
 
 
 class ArmedDeadline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,10 +46,11 @@ class ShipmentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class OrderDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """An order after its latest change.
 
-    `version` is the number of distinct events applied plus what was said about the order (alert
-    transitions, missed deadlines, the conflicting_duplicate flag); a sink ignores a version that is
-    not higher than what it holds. `status` is None for an embryo.
-    `warm_period` (`2017-10`) says which period of the warm tier holds it, fixed at its first
+    `version` is the number of distinct events applied plus the outcomes emitted for the order
+    (alert transitions, missed deadlines, the conflicting_duplicate flag); a sink ignores a version
+    that is not higher than the one it holds. `status` is None for an embryo.
+
+    `warm_period` (`2017-10`) names the period of the warm tier that holds it, fixed at its first
     change. `milestones` gives the first time of every status reached.
     """
 
@@ -79,11 +80,11 @@ class OrderDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fal
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The value of orders.events: an accepted event, once per order that it applies to.
+    """Value of orders.events: an accepted event, once per order that it applies to.
 
     `event` is the event as it came (unknown fields included; personal data sealed).
-    `event_hash` is the 16 hex digits that alerts name as evidence. `partition` and `offset` say
-    where in `topic` the original lies.
+    `event_hash` is the 16 hex digits that alerts name as evidence. `partition` and `offset` locate
+    the original in `topic`.
     """
 
     tenant: str

@@ -38,12 +38,12 @@ def os_fault_text(error: OSError) -> str | None:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if is_name(name)]
     if names:
         return f"{' -> '.join(names)}: {problem}; {remedy}"
-    # A write names no file: only what the system as a whole has run out of is told without one.
+    # A failed write names no file: only shortages of the whole system are reported without one.
     if number in NO_ROOM | {errno.EMFILE, errno.ENFILE}:
         return f"this process: {problem}; {remedy}"
     return None
 
 
 def is_name(name: object) -> bool:
-    """Whether an error names a file; one of an open descriptor has its number."""
+    """Return True if an error names a file; one of an open descriptor carries its number."""
     return isinstance(name, str | bytes | os.PathLike)

@@ -1,7 +1,7 @@
 """Files and folders for their owner only, whatever the umask of the process.
 
-Who orders what is nobody else's business: state, recovery, tiers, results, keys and logs are 0600,
-the folders made for them 0700. A folder that exists keeps its mode: it may be shared on purpose.
+Orders are private: state, recovery, tiers, results, keys and logs have mode 0600, the folders made
+for them 0700. An existing folder keeps its mode: it may be shared on purpose.
 """
 
 import os
@@ -43,7 +43,7 @@ def private_text(path: Path) -> TextIO:
 
 
 def opener(path: str, flags: int) -> int:
-    """What `open` opens a file with."""
+    """Open a file for `open` with the owner's mode."""
     return os.open(path, flags, FILE_MODE)
 
 

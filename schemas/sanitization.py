@@ -87,7 +87,7 @@ def sanitize(data: bytes) -> bytes:
 
 
 def is_plain(data: bytes) -> bool:
-    """Whether nothing in these bytes needs a closer look; 1 us for an event of 400 bytes."""
+    """Return True if these bytes need no closer check; 1 us for an event of 400 bytes."""
     if b"\\" in data and ESCAPED.search(data):
         return False
     if b":60" in data or b"\x7f" in data:
@@ -208,7 +208,7 @@ def is_fit(raw: msgspec.Raw, control: re.Pattern[str] = CONTROL) -> bool:
 
 
 def has_control(raw: msgspec.Raw, control: re.Pattern[str] = CONTROL) -> bool:
-    """Whether a text in this JSON holds a control character."""
+    """Return True if a text in this JSON holds a control character."""
     data = bytes(raw)
     if not ESCAPED.search(data) and not UTF8_CONTROL.search(data):
         return False

@@ -15,9 +15,9 @@ EVENTS_REJECTED = "events.rejected"
 
 
 class TopicSettings(msgspec.Struct, frozen=True):
-    """How a topic is to be created. `partitions` None: as many as the caller says.
+    """Configuration for the creation of a topic. `partitions` None: as many as the caller sets.
 
-    `keep_ms`: how long messages stay; in a compacted topic how long a tombstone stays.
+    `keep_ms`: retention of messages; in a compacted topic retention of a tombstone.
     """
 
     name: str
@@ -30,7 +30,7 @@ class TopicSettings(msgspec.Struct, frozen=True):
 # All of them keep append times: a create time is the wall clock of whoever sends, and brokers
 # refuse those over an hour ahead of their own (`message.timestamp.after.max.ms`), so a host's wrong
 # clock would end the flow. A reader that is away for longer than a topic is kept ends with
-# `OffsetLost`. Rejected messages wait for somebody to fix what rejects them; the audit is kept as
+# `OffsetLost`. Rejected messages wait until their cause is mended; the audit is kept as
 # long as the warm tier keeps.
 TOPICS = (
     TopicSettings(EVENTS),

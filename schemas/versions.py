@@ -1,9 +1,9 @@
 """Version of a published order: the generation of the state in front of its count of changes.
 
-    version = generation × 2^40 + changes
+version = generation × 2^40 + changes
 
-A state that was begun anew counts changes from 1 again. Its generation is higher, so that whatever
-it publishes is newer than every document before it, for consumers that compare versions only. Both
+A state that is recreated counts changes from 1 again. Its generation is higher, so that all of its
+documents are newer than every document before it, for consumers that compare versions only. Both
 parts fit below 2^53: Redis' Lua compares doubles.
 """
 

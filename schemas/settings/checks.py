@@ -1,4 +1,4 @@
-"""What is wrong with settings: everything at once, so that one look mends a file."""
+"""Checks of settings: all faults are reported at once, so that one edit corrects a file."""
 
 import difflib
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def faults_of_value(place: Place, given: Given, key: Key) -> Iterator[str]:
     try:
         msgspec.convert(value, key.annotation, strict=False)
     except msgspec.ValidationError as error:
-        # What msgspec says of a secret never quotes it: types and limits only. An unknown variant
+        # msgspec never quotes a secret in its messages: types and limits only. An unknown variant
         # would be quoted, and no secret has variants.
         yield f"$.{'.'.join(place)}{source(given)}: {str(error).partition(' - at ')[0]}"
         return

@@ -67,7 +67,7 @@ def keys_of_section(section: str, struct: type[msgspec.Struct]) -> dict[str, Key
 
 
 def default_of(field: inspect.Field) -> Any:  # noqa: ANN401 - a setting can have any type
-    """The value where nobody sets one."""
+    """The default of a setting."""
     if field.default_factory is not NODEFAULT:
         return field.default_factory()
     return field.default

@@ -1,4 +1,4 @@
-"""What a setting's text means beyond its type, and the check that belongs to it.
+"""Kinds of settings: the meaning of a setting's text beyond its type, and its check.
 
 A settings struct annotates with these names: `keep: Duration = "72h"`. The check runs whenever
 settings are read; editors get a pattern from `ordertide config schema`.
@@ -33,7 +33,7 @@ ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})")
 
 
 def fault_of(kind: str | None, text: str) -> str | None:
-    """What is wrong with `text` as a setting of `kind`; None if nothing is."""
+    """Return the problem of `text` as a setting of `kind`; None for a valid one."""
     check = CHECKS.get(kind or "")
     return check(text) if check else None
 

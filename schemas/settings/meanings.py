@@ -1,4 +1,4 @@
-"""What each setting means: for docs/settings.md and, through the JSON Schema, for editors.
+"""Meaning of each setting: for docs/settings.md and, through the JSON Schema, for editors.
 
 A key without a line here fails a test; so does a line without a key.
 """

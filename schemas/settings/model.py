@@ -78,10 +78,10 @@ class TrackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the dataflow's orders are kept so that they outlive the host.
+    """Durable storage of the dataflow's state.
 
-    `folder` is `track.folder` alone; `s3` also an S3-compatible object store, from which any host
-    can go on. Without `access_key` the credentials are those of AWS_ACCESS_KEY_ID, of a web
+    `folder` uses `track.folder` alone; `s3` adds an S3-compatible object store, from which any host
+    can resume. Without `access_key` the credentials are those of AWS_ACCESS_KEY_ID, of a web
     identity or of the host's role.
     """
 
@@ -102,7 +102,7 @@ class StateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Redis, or with `cluster` a Redis Cluster. `keep` counts on the stream clock.
 
-    What `url` says of user and password goes before `user` and `password`.
+    User and password in `url` take precedence over `user` and `password`.
     """
 
     url: Url = "redis://127.0.0.1:6379/0"
@@ -176,10 +176,10 @@ class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where metrics and health answer; port 0 is any free one. Logs as `text` or `json`.
+    """Address of metrics and health checks; port 0 is any free one. Logs as `text` or `json`.
 
-    `prometheus` is who reads them: only `ordertide doctor` asks it whether it does. In the folder
-    `targets` a process says where it shows them, as long as it runs.
+    `prometheus` is the server that scrapes them; only `ordertide doctor` queries it. In the folder
+    `targets` a process registers the address of its metrics while it runs.
     """
 
     host: str = "127.0.0.1"
@@ -205,7 +205,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sourced(NamedTuple):
-    """Settings, and who set each value; what nobody set has its default."""
+    """Settings with the origin of each value; a value without an origin is the default."""
 
     settings: Settings
     values: Values

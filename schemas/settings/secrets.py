@@ -1,9 +1,9 @@
 """Secrets in settings, and keeping them out of files and output.
 
 A key is a secret by its name (`password`, `sasl.password`, `sasl.oauthbearer.config`), so that a
-new one is masked before anybody thinks of it. So is what stands before the `@` of an address
-after a user's name, and `secret=…` within a value. What the settings of this process hold as a
-secret is masked wherever it turns up, as in the text of a client's exception.
+new one is masked from the beginning. The text before the `@` of an address after a user's name is
+masked too, and `secret=…` within a value. A secret in the settings of this process is masked
+wherever it appears, as in the text of a client's exception.
 """
 
 import re
@@ -33,12 +33,12 @@ KNOWN: set[str] = set()
 
 
 def is_secret(key: str) -> bool:
-    """Whether a key of this name (`hot.password`, `x.sasl.password`) is a secret."""
+    """Return True if a key of this name (`hot.password`, `x.sasl.password`) is a secret."""
     return SECRET_NAME.search(key.lower()) is not None
 
 
 def has_password(text: str) -> bool:
-    """Whether `text` holds a password: before a host, or as a parameter."""
+    """Return True if `text` holds a password: before a host, or as a parameter."""
     return masked_pattern(text) != text
 
 
@@ -58,7 +58,7 @@ def masked(key: str, value: object) -> object:
 
 
 def masked_text(text: str) -> str:
-    """Text without passwords: those that look like one, and those of this process's settings."""
+    """Mask passwords in a text: by their form, and those in the settings of this process."""
     for secret in sorted(KNOWN, key=len, reverse=True):
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
@@ -66,7 +66,7 @@ def masked_text(text: str) -> str:
 
 
 def masked_pattern(text: str) -> str:
-    """Text without what looks like a password."""
+    """Mask everything in a text that has the form of a password."""
     if "@" in text:
         text = IN_ADDRESS.sub(rf"\1:{MASK}@", IN_URL.sub(rf"\1:{MASK}@", text))
     return PAIR.sub(rf"\1{MASK}", text) if "=" in text or ":" in text else text

@@ -1,4 +1,4 @@
-"""Where settings come from: a TOML file, the environment, and files that the environment names.
+"""Sources of settings: a TOML file, the environment, and files that the environment names.
 
 `ORDERTIDE_TRACK_CLOCK=recorded` sets `clock` under `[track]`. Any key may be given as a file that
 holds the value, as orchestrators hand out secrets: `ORDERTIDE_HOT_PASSWORD_FILE=/run/secrets/hot`.
@@ -24,7 +24,7 @@ Keys = Mapping[str, Mapping[str, Key]]
 
 
 class Given(NamedTuple):
-    """A value that somebody set. `origin` is `file`, or the name of an environment variable."""
+    """A value that is set. `origin` is `file`, or the name of an environment variable."""
 
     value: Any
     origin: str
@@ -34,7 +34,7 @@ Values = dict[Place, Given]
 
 
 def from_file(path: Path, keys: Keys) -> Values:
-    """What a TOML file sets.
+    """Read the settings in a TOML file.
 
     Raises:
         SettingsError: it can't be read, or is no TOML.
@@ -70,7 +70,7 @@ def entries_in(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def from_environment(environment: Mapping[str, str], keys: Keys) -> Values:
-    """What the environment sets; variables of no section of ours are none of ours.
+    """Read the settings in the environment; variables of an unknown section are ignored.
 
     Raises:
         SettingsError: a file that a variable names can't be read, JSON that is none, or a value
