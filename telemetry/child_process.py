@@ -55,8 +55,7 @@ def start_child(
 def end_with_parent() -> None:
     """End this process as soon as its parent has ended.
 
-    At once and without cleaning up: a process that nobody supervises would continue beside the
-    next run.
+    At once and without cleaning up: an unsupervised process would continue beside the next run.
     """
 
     def listen() -> None:

@@ -9,6 +9,6 @@ YOUNG = 100_000
 
 
 def collect_seldom() -> None:
-    """Leave alone what lives already, and look for cycles seldom; they are still found."""
+    """Freeze the existing objects and collect cycles seldom; they are still found."""
     gc.freeze()
     gc.set_threshold(YOUNG, 50, 100)

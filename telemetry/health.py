@@ -1,7 +1,7 @@
 """/metrics, /healthz and /readyz over HTTP, from a thread of their own.
 
-/healthz says 200 as long as the process answers at all. /readyz asks the checks, each by name and
-with its reason, and says 503 when one fails:
+/healthz returns 200 as long as the process answers at all. /readyz runs the checks and returns the
+result of each by name with its reason, with status 503 when one fails:
 
     {"ready": false, "checks": {"broker": {"ok": false, "reason": "no answer for 12 s"}}}
 """
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a check found; `reason` says how it is, or why it isn't."""
+    """Result of a check; `reason` explains success and failure alike."""
 
     ok: bool
     reason: str
@@ -47,12 +47,12 @@ class HealthServer:
         port: int = 0,
         target: ScrapeTarget | None = None,
     ) -> None:
-        """Listen on `host` (loopback unless told) and `port`; 0 lets the system choose one.
+        """Listen on `host` (loopback by default) and `port`; 0 lets the system choose one.
 
-        `target` tells Prometheus of it, while it answers.
+        `target` registers the address with Prometheus until `close`.
 
         Raises:
-            SettingsError: the port is taken, or the host isn't ours.
+            SettingsError: the port is in use, or the host is no address of this machine.
         """
         self.registry = registry
         self.checks = dict(checks)
@@ -82,7 +82,7 @@ class HealthServer:
         self.server.serve_forever(poll_interval=0.1)  # seconds until a close is noticed
 
     def close(self) -> None:
-        """Stop answering and let go of the port."""
+        """Stop answering and close the port."""
         if self.target:
             self.target.remove()
         if self.thread.is_alive():
@@ -105,7 +105,7 @@ class HealthServer:
                 return HTTPStatus.NOT_FOUND, JSON, paths
 
     def readiness(self) -> Answer:
-        """What /readyz says now."""
+        """Build the answer to /readyz."""
         found = {name: asked(name, check) for name, check in self.checks.items()}
         ready = all(finding.ok for finding in found.values())
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -114,7 +114,7 @@ class HealthServer:
 
 
 def asked(name: str, check: Check) -> Finding:
-    """What a check found; that it failed to look is a finding too."""
+    """Run a check; a check that raises counts as failed."""
     try:
         return check()
     except Exception as error:
@@ -140,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Listener
     server_version = "ordertide"
     sys_version = ""
-    timeout = 10  # seconds for a client to say what it wants
+    timeout = 10  # seconds until a client has sent its request
 
     def do_GET(self) -> None:
         """Answer with the body."""

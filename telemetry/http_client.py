@@ -30,7 +30,7 @@ class Response(NamedTuple):
 class HttpFailed(OrdertideError):
     """A request without a response (`status` 0), or with one that is no success.
 
-    `retry_after_s` is what the server asked for, None where it asked for nothing.
+    `retry_after_s` is the delay that the server requested, None without one.
     """
 
     def __init__(self, text: str, status: int = 0, retry_after_s: float | None = None) -> None:
@@ -40,17 +40,17 @@ class HttpFailed(OrdertideError):
 
     @property
     def is_about_the_body(self) -> bool:
-        """Whether the server refuses what was sent, and would refuse it again."""
+        """Return True if the server refuses this body, and would refuse it again."""
         return self.status in {400, 413, 422}
 
     @property
     def is_about_the_client(self) -> bool:
-        """Whether the server refuses the user, the password or the token."""
+        """Return True if the server refuses the user, the password or the token."""
         return self.status in {401, 403}
 
     @property
     def is_about_the_server(self) -> bool:
-        """Whether the same request may succeed later: no response, 429, or a fault of its own."""
+        """Return True if a retry may succeed: no response, 429, or a fault of the server."""
         return self.status in {0, 429} or self.status >= 500  # noqa: PLR2004 - HTTP's class of server errors
 
 

@@ -129,7 +129,7 @@ def shown_args(args: Any) -> object:  # noqa: ANN401 - a tuple or a mapping, as 
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """What came in `extra`, as far as it may be shown."""
+    """Fields of a record from `extra`, masked where needed."""
     extra = {name: value for name, value in vars(record).items() if name not in STANDARD}
     return {name: shown(value, name) for name, value in extra.items()}
 
@@ -152,7 +152,7 @@ def shown(value: object, name: str = "") -> object:
 
 
 def kind_of(value: object) -> str:
-    """What stands for a value that isn't shown."""
+    """Placeholder for a value that isn't shown."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     return f"<{type(value).__name__}>"

@@ -1,11 +1,11 @@
-"""The metrics, in one table. Every process has one `Metrics`, with a registry of its own.
+"""Metrics, in one table. Every process has one `Metrics`, with a registry of its own.
 
 A label has few values: a rule, a partition, a rejection code. Never an order, a waybill or a
-customer: each value of a label is a time series for ever, and the id of a person's order is nothing
-to show on a board.
+customer: each value of a label is a time series for ever, and the id of a person's order does not
+belong on a dashboard.
 
-A gauge that somebody sets stands still with whoever sets it. What must not stand still in an outage
-(`stream_clock_behind_seconds`, `partition_lag`) gets its value when it is asked for:
+A gauge that is set keeps its value when its setter stalls. A gauge that must move in an outage
+(`stream_clock_behind_seconds`, `partition_lag`) is evaluated when it is scraped:
 `gauge.set_function(...)`.
 """
 
@@ -29,7 +29,7 @@ class Metrics:
     """The metrics of a process; `registry` is what /metrics shows, `table` what there is."""
 
     def __init__(self) -> None:
-        """All at zero; a metric with labels shows once a label has been used."""
+        """Create all metrics at zero; one with labels is exported once a label is used."""
         self.registry = CollectorRegistry()
         self.table: list[Row] = []
         ProcessCollector(registry=self.registry)  # memory, CPU, open files
@@ -181,10 +181,10 @@ class Metrics:
         self.archive_headroom_seconds = self._gauge(
             "archive_headroom_seconds", "Until the broker deletes an event that isn't archived."
         )
-        self.archive_headroom_seconds.set(float("nan"))  # 0 would say that data is being lost
+        self.archive_headroom_seconds.set(float("nan"))  # 0 would mean that data is being lost
 
     def unaccounted(self) -> float:
-        """Messages of which nobody has said what became of them: 0 at every barrier."""
+        """Messages without an outcome: 0 at every barrier."""
         fates = (
             self.ticks, self.applied, self.duplicates, self.refused, self.rejected, self.waiting,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The file that tells Prometheus of a process (its file-based service discovery, `file_sd_config`).
+"""Target file of a process for Prometheus' file-based service discovery (`file_sd_config`).
 
 https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config: a list of
 objects with `targets` (host:port) and `labels`.
@@ -16,14 +16,14 @@ READABLE = 0o644
 
 
 class ScrapeTarget:
-    """Says in a folder where a process shows its metrics, from `put` to `remove`.
+    """Target file of a process in a folder, from `put` to `remove`.
 
-    A process that was killed leaves its file behind: Prometheus shows it as down, and the next
-    process of this host that starts takes it away.
+    A killed process leaves its file behind: Prometheus shows it as down, and the next process
+    that starts on this host removes it.
     """
 
     def __init__(self, folder: Path, process: str) -> None:
-        """Nothing is written yet. `process` is what it does: track, write-hot, deliver."""
+        """Create a target without writing it. `process` is its role: track, write-hot, deliver."""
         self.folder = folder
         self.process = process
         self.host = socket.gethostname()
@@ -55,11 +55,11 @@ class ScrapeTarget:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is a process with this number."""
+    """Return True if a process with this number exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # somebody else's
+        return True  # another user's
     return True
