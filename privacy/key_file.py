@@ -101,7 +101,7 @@ class FileKeyStore:
 
     @property
     def has_keys(self) -> bool:
-        """Whether a key, a link or a tombstone was ever written."""
+        """Return True once a key, a link or a tombstone has been written."""
         return bool(self.register.by_id or self.register.erased)
 
     @property
@@ -202,7 +202,7 @@ class FileKeyStore:
             return line
 
     def _erase(self, digests: list[str]) -> list[str]:
-        """Write tombstones; the file anew where a key has to leave it. Alone."""
+        """Write tombstones; rewrite the file where a key must leave it. Requires the lock."""
         register = self.register
         new = [digest for digest in register.tree(digests) if digest not in register.erased]
         lines = [(digest, register.by_subject.get(digest)) for digest in new]

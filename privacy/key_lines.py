@@ -1,4 +1,4 @@
-"""The lines of a key file: NDJSON, a head that shows a wrong master key, then a line a record.
+"""Lines of a key file: NDJSON, a head that reveals a wrong master key, then a line a record.
 
     {"format": 2, "check": base64, "file": id}
     {"is": "key", "key": id, "customer": digest, "wrapped": base64, "of_customer": false}
@@ -6,8 +6,8 @@
     {"is": "erased", "erased": digest, "key": id, "mark": base64}
 
 Subjects are digests under the master key: the file doesn't reveal who has a key or was erased. A
-`mark` is an empty text wrapped for its line: a tombstone with a flipped bit is damage, and not the
-tombstone of somebody else.
+`mark` is an empty text wrapped for its line: a tombstone with a flipped bit counts as damage, not
+as the tombstone of another subject.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ class Line(msgspec.Struct, frozen=True, tag_field="is", tag="key", omit_defaults
 
     @property
     def bound_to(self) -> str:
-        """What the wrapping is bound to: a key wrapped for one subject isn't one for another."""
+        """Associated data of the wrapping: a key opens for its own subject only."""
         return f"{self.key} {self.customer}"
 
 
@@ -52,7 +52,7 @@ class Link(msgspec.Struct, frozen=True, tag_field="is", tag="link"):
 
     @property
     def bound_to(self) -> str:
-        """What the mark is bound to."""
+        """Associated data of the mark."""
         return f"link {self.below} {self.above}"
 
 
@@ -65,7 +65,7 @@ class Erased(msgspec.Struct, frozen=True, tag_field="is", tag="erased"):
 
     @property
     def bound_to(self) -> str:
-        """What the mark is bound to."""
+        """Associated data of the mark."""
         return f"erased {self.erased} {self.key}"
 
 
@@ -80,7 +80,7 @@ def encode_head(master: Master, file: str) -> bytes:
 
 
 def head_of(file: str) -> str:
-    """What the check of a head is bound to."""
+    """Associated data of the check in a head."""
     return f"head {file}" if file else "head"
 
 

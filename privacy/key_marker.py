@@ -21,7 +21,7 @@ RESTORE = "restore it from a backup"
 class Marker(msgspec.Struct, frozen=True):
     """State of a key file at its last fsync. `file` is its id; a restored file has another inode.
 
-    `has_keys` says that a key, a link or a tombstone was ever written.
+    `has_keys` is True once a key, a link or a tombstone has been written.
     """
 
     file: str
@@ -31,7 +31,7 @@ class Marker(msgspec.Struct, frozen=True):
     has_keys: bool
 
     def is_of(self, found: os.stat_result) -> bool:
-        """Whether it is of this very file, and not of one that was put in its place."""
+        """Return True for this very file, False for one that replaced it."""
         return (self.device, self.inode) == (found.st_dev, found.st_ino)
 
 

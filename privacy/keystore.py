@@ -1,8 +1,8 @@
-"""The key store: one key a subject, created on first use, erased on request, then never created.
+"""Key store: one key a subject, created on first use, erased on request, then never created again.
 
 A subject is a customer, else an order, else a number (a waybill or a reference), as far as the
 event names one. Links lead from a customer to the orders and from an order to its numbers, so that
-erasing the customer also reaches what was sealed while nobody knew whose it was. An erased subject
+erasing the customer also reaches data sealed before its customer was known. An erased subject
 leaves a tombstone.
 """
 
@@ -18,7 +18,7 @@ class KeyErased(OrdertideError):
     """The key of a sealed value has been erased, so the value can't be opened any more."""
 
     def __init__(self, key_id: str) -> None:
-        """`key_id` is the key's id, or of a subject that was erased before it had one a new id."""
+        """Create the error for `key_id`; a subject erased before it had a key gets a new id."""
         super().__init__(f"personal data under key {key_id}: the key has been erased")
         self.key_id = key_id
 
@@ -52,7 +52,7 @@ class KeyStore(Protocol):
         """The key with this id; None if it has been erased or never existed."""
 
     def is_erased(self, key_id: str) -> bool:
-        """Whether this id belongs to an erased subject."""
+        """Return True if this id belongs to an erased subject."""
 
     def link(self, tenant: str, below: str, above: str, *, below_tenant: str | None = None) -> None:
         """Note that erasing the subject `above` has to erase `below`; at once if it is erased.
@@ -63,7 +63,7 @@ class KeyStore(Protocol):
 
     @property
     def is_linking(self) -> bool:
-        """Whether links of events without personal data matter: something is erased or to link."""
+        """Return True if links of events without personal data matter."""
 
     def erase(self, tenant: str, *subjects: str, keys: Iterable[str] = ()) -> list[str]:
         """Erase subjects with all that is linked below them, and the holders of `keys` (ids).
@@ -92,5 +92,5 @@ def subject_of(
 
 
 def is_customer(subject: str) -> bool:
-    """Whether a subject is a customer, and not an order or a number."""
+    """Return True if a subject is a customer, and not an order or a number."""
     return SEPARATOR not in subject

@@ -25,15 +25,15 @@ DIGEST_BYTES = 16
 
 
 class Master:
-    """Wraps keys, and names customers without saying who they are."""
+    """Master key: wraps keys, and gives customers names that don't reveal them."""
 
     def __init__(self, secret: bytes) -> None:
-        """`secret` is the master key; wrapping and naming each use a key derived from it."""
+        """Derive the wrapping key and the naming key from the master key `secret`."""
         self.cipher = AESGCM(hmac.digest(secret, b"ordertide wrap 1", hashlib.sha256))
         self.name_key = hmac.digest(secret, b"ordertide name 1", hashlib.sha256)
 
     def digest(self, tenant: str, customer: str) -> str:
-        """What stands for a customer in the key file: 32 hex digits that only we can make."""
+        """Pseudonym of a customer in the key file: 32 hex digits, keyed by the master key."""
         text = f"{len(tenant)}:{tenant}{customer}".encode()
         return hmac.digest(self.name_key, text, hashlib.sha256)[:DIGEST_BYTES].hex()
 
@@ -76,7 +76,7 @@ def read_master(path: Path) -> Master:
 
 
 def make_master(path: Path) -> None:
-    """Make a master key; the caller sees that nobody else does so at the same time.
+    """Create a master key; the caller excludes concurrent calls.
 
     Raises:
         OSError: the folder can't be written.

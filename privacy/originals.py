@@ -1,8 +1,8 @@
-"""Sealing what was rejected: bytes that may be anything, kept until somebody has mended them.
+"""Sealing of rejected originals: arbitrary bytes, kept until they are corrected and replayed.
 
 In readable JSON every `personal` is sealed where it stands, at the place that the record names: the
-same as the event's, so that it is accepted when it comes back. What mentions `personal` but can't
-be read, or hides JSON in a text or in base64, is sealed whole, under a key of its own:
+same as the event's, so that it is accepted when it comes back. An original that mentions `personal`
+but can't be read, or hides JSON in a text or in base64, is sealed whole, under a key of its own:
 `{"sealed_original": base64, "key": key_id}`. That key is linked to every customer, order and number
 that the bytes mention, so that erasing one of them erases the original.
 """
@@ -99,7 +99,7 @@ def personal_in(data: bytes, headers: Headers = ()) -> list[tuple[Place, object]
 
 
 def open_original(data: bytes, keystore: KeyStore) -> bytes:
-    """What was sealed whole; raises like `open_rejected`."""
+    """Open an original that was sealed whole; raises like `open_rejected`."""
     try:
         fields = msgspec.json.decode(data, type=dict[str, str])
     except UNREADABLE:
@@ -109,7 +109,7 @@ def open_original(data: bytes, keystore: KeyStore) -> bytes:
 
 
 def may_be_personal(data: bytes) -> bool:
-    """Whether `personal` is in these bytes, escaped, in capitals or in UTF-16, or base64 is."""
+    """Return True if bytes hold `personal`, also escaped, in capitals or UTF-16, or hold base64."""
     plain = ESCAPED.sub(lambda escape: bytes.fromhex(escape[1].decode()), data)
     plain = plain.replace(b"\0", b"").lower()
     return b"personal" in plain or HIDING in plain
@@ -128,10 +128,10 @@ def around_of(headers: Headers) -> Place:
 
 
 def walk(data: bytes, around: Place, treat: Treat, depth: int = 0) -> bytes:
-    """JSON with every `personal` in it treated at its place.
+    """Apply `treat` to every `personal` in this JSON at its place; return the JSON.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: it can't be read, or only on a second look.
+        msgspec.DecodeError, UnicodeDecodeError: it can't be read, or only by a second decoder.
     """
     if depth > DEEPEST:
         raise msgspec.DecodeError("nested too deeply")

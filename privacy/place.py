@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
     @property
     def is_named(self) -> bool:
-        """Whether there is anything that names a subject."""
+        """Return True if the place names a subject."""
         return bool(self.customer_id or self.order_id or self.number or self.event_id)
 
     def bound_to(self, key_id: str) -> list[bytes]:

@@ -26,7 +26,7 @@ class Register:
 
     @property
     def is_linking(self) -> bool:
-        """Whether a link could matter."""
+        """Return True if a link could matter."""
         return bool(self.erased or self.has_uncertain)
 
     def add(self, records: Iterable[Record]) -> None:
@@ -51,11 +51,11 @@ class Register:
         return [*self.by_id.values(), *kept, *self.erased.values()]
 
     def is_relevant(self, subject: str) -> bool:
-        """Whether a subject has a key, or something below it has one."""
+        """Return True if a subject has a key, or something below it has one."""
         return subject in self.by_subject or subject in self.below
 
     def is_linked(self, below: str, above: str) -> bool:
-        """Whether the link is kept."""
+        """Return True if the link is kept."""
         return below in self.below.get(above, ())
 
     def remember(self, below: str, above: str) -> None:

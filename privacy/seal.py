@@ -66,10 +66,10 @@ def seal_at(
 
 
 def open_event(data: bytes, keystore: KeyStore) -> Any:  # noqa: ANN401 - any JSON
-    """The personal data of an event as stored (JSON); None if it has none.
+    """Open the personal data of an event as stored (JSON); None if it has none.
 
     Raises:
-        KeyErased: its key has been erased: nobody can open it any more.
+        KeyErased: its key has been erased; the data can't be opened any more.
         StateError: it is damaged, not sealed, or was sealed in another record.
     """
     try:
@@ -81,10 +81,10 @@ def open_event(data: bytes, keystore: KeyStore) -> Any:  # noqa: ANN401 - any JS
 
 
 def open_sealed(sealed: Mapping[str, Any], keystore: KeyStore, place: Place | None = None) -> Any:  # noqa: ANN401 - as it came
-    """The personal data in a sealed form at `place` (of no record without one).
+    """Open the personal data in a sealed form at `place` (of no record without one).
 
     Raises:
-        KeyErased: its key has been erased: nobody can open it any more.
+        KeyErased: its key has been erased; the data can't be opened any more.
         StateError: it is damaged, no sealed form, or was sealed at another place.
     """
     return msgspec.json.decode(open_bytes(sealed, keystore, place or Place()))
@@ -109,7 +109,7 @@ def open_bytes(sealed: Mapping[str, Any], keystore: KeyStore, place: Place) -> b
 
 
 def is_sealed(personal: object) -> bool:
-    """Whether this is a sealed form: its two fields, each of the right shape, and nothing else."""
+    """Return True for a sealed form: its two fields, each of the right shape, and nothing else."""
     match personal:
         case {"sealed": str(text), "key": str(key_id), **rest} if not rest:
             pass

@@ -1,8 +1,8 @@
-"""The search for a customer's records before an erasure: orders, their numbers, keys in use.
+"""Search for a customer's records before an erasure: orders, their numbers, keys in use.
 
-Most events of an order don't name the customer. The first look at all places finds the orders that
-some event or document gives to the customer, the second the numbers of these orders and the keys of
-what is sealed for them.
+Most events of an order don't name the customer. The first pass over all places finds the orders of
+the customer in events and documents; the second finds the numbers of these orders and the keys of
+the data sealed for them.
 """
 
 from collections.abc import Iterable
@@ -21,10 +21,11 @@ WHOLE = b'{"sealed_original":'
 
 
 class PlaceFound(msgspec.Struct):
-    """What one place (a topic, a tier, the state) holds of the customer.
+    """Records of the customer found in one place (a topic, a tier, the state).
 
-    `records` names the customer or one of the orders; `sealed` and `clear` count personal data.
-    `still_opens` is known after the erasure. `fault` is why the place could not be searched.
+    `records` counts those that name the customer or one of the orders; `sealed` and `clear`
+    count personal data. `still_opens` is set after the erasure. `fault` is the reason of a
+    failed search.
     """
 
     place: str
@@ -55,24 +56,24 @@ class Search:
         return [self.customer, *orders, *(subject_of(other=n) for n in sorted(self.numbers))]
 
     def at(self, place: str) -> PlaceFound:
-        """What was found in a place."""
+        """Findings in a place, created when first needed."""
         return self.found.setdefault(place, PlaceFound(place))
 
     def order(self, tenant: str, customer_id: str | None, order_id: str | None) -> None:
-        """First look: an order that some record gives to a customer."""
+        """First pass: an order that a record assigns to a customer."""
         if order_id and customer_id == self.customer and tenant == self.tenant:
             self.orders.add(order_id)
 
     def document(
         self, place: str, order_id: str, references: dict[str, list[str]], *, is_hers: bool
     ) -> None:
-        """Second look: the document of an order of this tenant."""
+        """Second pass: the document of an order of this tenant."""
         if is_hers or order_id in self.orders:
             self.at(place).records += 1
             self.numbers.update(numbers_of(Named(references=dict(references))))
 
     def event(self, place: str, data: bytes, order_id: str | None = None) -> None:
-        """Second look: an event; `order_id` is the order that it was resolved to."""
+        """Second pass: an event; `order_id` is the order that it was resolved to."""
         try:
             event = NAMED.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -85,7 +86,7 @@ class Search:
         self.personal(place, msgspec.json.decode(event.personal))
 
     def is_hers(self, event: Named, order_id: str | None = None) -> bool:
-        """Whether an event is the customer's: by name, else by its order, else by its number."""
+        """Return True if an event is the customer's: by name, else by order, else by number."""
         if event.tenant != self.tenant:
             return False
         if event.customer_id:
@@ -104,7 +105,7 @@ class Search:
     def original(
         self, place: str, data: bytes, headers: Iterable[tuple[str, bytes | None]]
     ) -> None:
-        """Second look: a dead letter, or a message that can't be read as an event."""
+        """Second pass: a dead letter, or a message that can't be read as an event."""
         if data.startswith(WHOLE):
             self.whole(place, data)
             return
@@ -122,19 +123,19 @@ class Search:
         try:
             opened = open_original(data, self.keystore)
         except OrdertideError:
-            return  # its key was erased, or it is damaged: it opens for nobody
+            return  # its key was erased, or it is damaged
         if self.is_mentioned(opened, Place()):
             fields = msgspec.json.decode(data, type=dict[str, str])
             self.at(place).records += 1
             self.personal(place, {"sealed": fields["sealed_original"], "key": fields["key"]})
 
     def is_mentioned(self, data: bytes, around: Place) -> bool:
-        """Whether bytes that can't be read mention the customer, an order or a number."""
+        """Return True if unreadable bytes mention the customer, an order or a number."""
         named = {subject for tenant, subject in mentions(data, around) if tenant == self.tenant}
         return not named.isdisjoint(self.subjects)
 
     def is_at(self, at: Place) -> bool:
-        """Whether personal data at this place is the customer's."""
+        """Return True if personal data at this place is the customer's."""
         references = None
         waybill = at.number or None
         if at.number and SEPARATOR in at.number:
