@@ -20,11 +20,11 @@ class Backoff:
 
     @property
     def is_failing(self) -> bool:
-        """Whether an attempt has failed since the last `reset`."""
+        """Return True if an attempt has failed since the last `reset`."""
         return self._delay_s > 0
 
     def next_s(self, at_least_s: float = 0.0) -> float:
-        """The delay (s) after a failed attempt; `at_least_s` is what the server asked for."""
+        """The delay (s) after a failed attempt, at least the server's `at_least_s`."""
         wanted_s = max(at_least_s, self.first_s, self._delay_s * GROWTH)
         self._delay_s = min(wanted_s, self.longest_s)
         return self._delay_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - keeps no secret

@@ -1,9 +1,9 @@
-"""Broker time: append times of our own heartbeats, carried on by the host's steady clock.
+"""Broker time: append times of our own heartbeats, extrapolated by the host's steady clock.
 
 The host's wall clock takes no part in it. A heartbeat that was appended at A and acknowledged at r
 (steady clock) proves that broker time at r is at least A; one that was sent at s proves that it was
-at most A at s. In between and after, the steady clock carries it on. A leap of the broker's own
-clock is followed only once it has lasted: until then broker time goes on as if it had not happened.
+at most A at s. In between and after, the steady clock extrapolates. A leap of the broker's own
+clock is followed only once it has lasted: until then broker time continues without the leap.
 """
 
 import logging
@@ -24,21 +24,21 @@ LEAP_LASTS_MS = 5 * 60_000
 # A slow answer and a slow thread make less of a difference.
 JUMP_MS = 2_000
 SET_BACK_MS = 10_000
-# Of the last heartbeats the one with the shortest way back says most.
+# Of the last heartbeats the one acknowledged fastest gives the tightest bound.
 COMPARED = 8
 
 
 def steady_ms() -> int:
-    """The host's steady clock in ms: nobody sets it, and it counts a suspended host's time too."""
+    """The host's steady clock in ms: it is never set, and it counts a suspended host's time too."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(clock) // 1_000_000
 
 
 class BrokerTime:
-    """The broker's time as far as it is known. Any thread may ask."""
+    """Estimate of the broker's time. Safe to read from any thread."""
 
     def __init__(self, steady: Clock = steady_ms) -> None:
-        """Create one that knows nothing before `fixed` or the first heartbeat; `steady` in ms."""
+        """Create an estimate, empty until `fixed` or the first heartbeat; `steady` in ms."""
         self._steady = steady
         self._lock = threading.Lock()
         self._offsets: deque[int] = deque(maxlen=COMPARED)  # broker time less steady clock
@@ -49,7 +49,7 @@ class BrokerTime:
 
     @property
     def is_known(self) -> bool:
-        """Whether there was a first heartbeat."""
+        """Return True once there was a heartbeat."""
         return self._is_fixed or self._heard_ms is not None
 
     def now(self) -> int:
@@ -145,7 +145,7 @@ class HostClock:
         self._ahead_of_steady_ms = wall() - steady()
 
     def offset_ms(self) -> int:
-        """How far the host's clock is ahead of broker time; below 0: behind."""
+        """Offset of the host's clock to broker time; below 0: behind."""
         return self._wall() - self._broker()
 
     def check(self) -> None:

@@ -2,13 +2,13 @@
 
 An open client must never be left to garbage collection. A consumer in a reference cycle loses its
 callbacks first; destroying it then serves a rebalance that is still queued, and confluent-kafka
-(2.16) asks librdkafka's main thread for the rebalance protocol. That thread has ended, the call
+(2.16) queries librdkafka's main thread for the rebalance protocol. That thread has ended, the call
 waits for ever, and it holds the interpreter lock: the whole process stops (librdkafka#4041).
 
 Hence four rules, each with a guard:
 
-- An owner closes its client. `opened()` lists those that are open; the tests compare it around each
-  test, and at the end of a process whatever is left is logged and closed (`close_all`).
+- An owner closes its client. `opened()` lists the open ones; the tests compare it around each
+  test, and at the end of a process the remaining ones are logged and closed (`close_all`).
 - A client is in no cycle: callbacks are handed over through `weakly`, so that an owner which is
   dropped takes its client with it at once.
 - Closing has a limit, as it may wait for ever too (`close_within`).
@@ -39,7 +39,7 @@ P = ParamSpec("P")
 # librdkafka 2.16 may never return from closing a member that lost its session while a rebalance was
 # queued (seen once in 20 tries; two of its threads wait for each other).
 CLOSE_S = 5.0
-STOPPING_CLOSE_S = 1.0  # where the process was told to stop; a broker that is well needs some ms
+STOPPING_CLOSE_S = 1.0  # in a process that is stopping; a healthy broker needs some ms
 
 FRAMES = 4  # of the opener's stack that an error names
 STRICT_VARIABLE = "ORDERTIDE_STRICT"  # set: a client left open at the end is an exit code
@@ -47,7 +47,7 @@ LEFT_OPEN = 70  # that exit code; EX_SOFTWARE of sysexits.h
 
 
 class Client(Protocol):
-    """What the three kinds have in common. `opened_at` names the frames that opened it."""
+    """Common interface of the three kinds. `opened_at` names the frames that opened it."""
 
     opened_at: str
 
@@ -182,7 +182,7 @@ def describe(client: Client) -> str:
 
 
 def close_all(clients: set[Client]) -> list[str]:
-    """Close clients that nobody closed; gives their descriptions."""
+    """Close clients that were left open; return their descriptions."""
     found = sorted(describe(client) for client in clients)
     for client in clients:
         client.close()
@@ -199,8 +199,8 @@ def register(client: Client) -> None:
 def close_within(close: Callable[[], object], client: Client, limit_s: float = CLOSE_S) -> None:
     """Close `client` by `close`; after `limit_s` log that it can't be closed, and continue.
 
-    In a process that was told to stop the first client that takes too long is the last one that is
-    waited for: each would take as long while the broker doesn't answer.
+    In a stopping process the first client that exceeds its limit is the last one that is waited
+    for: each would take as long while the broker is unavailable.
 
     Raises:
         KafkaException: what `close` raised.
@@ -218,7 +218,7 @@ def close_within(close: Callable[[], object], client: Client, limit_s: float = C
     described = describe(client)
     unregister(client)
     if is_request_left():
-        # The process was told to stop. The request may use this client, and ends it with itself.
+        # The process is stopping. The request may use this client, and ends it with itself.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
         return
     closer = threading.Thread(target=closing, name="kafka close", daemon=True)

@@ -1,12 +1,12 @@
-"""The clock of a partition: how far in time everything that arrived has been read.
+"""Watermark of a partition: the instant up to which everything that arrived has been read.
 
-`through = T` means: every event with arrival ≤ T has been read. It comes from what is read, and at
-the end of the partition from proof: if a position has reached the end offset that was asked for at
-a moment of broker time, nothing can arrive any more with an append time before that moment, give or
-take the skew between the brokers' clocks. (`EndOffsets.ask` sees to it that what is appended is in
-that end.) Broker time is `broker.broker_time`: the host's wall clock takes no part. No answer, no
-progress. (`_PARTITION_EOF` is no proof: it fires once and stays the last word when the broker
-dies.)
+`through = T` means: every event with arrival ≤ T has been read. It advances with what is read, and
+at the end of the partition by proof: if the position has reached the end offset requested at a
+moment of broker time, nothing can arrive any more with an append time before that moment, except
+for the skew between the brokers' clocks. (`EndOffsets.ask` makes sure that this end offset covers
+everything appended.) Broker time is `broker.broker_time`: the host's wall clock takes no part. No
+answer, no progress. (`_PARTITION_EOF` is no proof: it fires once and remains the last word when the
+broker dies.)
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ClockState(msgspec.Struct, frozen=True):
-    """What a snapshot keeps of a clock: `through`, an instant in ms; -1: nothing is known yet."""
+    """Snapshot of a watermark: `through`, an instant in ms; -1 before the first event."""
 
     through: int = NOTHING_READ
     claims: tuple[Claim, ...] = ()
@@ -60,7 +60,7 @@ class PartitionClock:
         self.kind: ClockKind = kind
         self._now = now
         self._through = (state or ClockState()).through
-        # Append times up to here are believable; asked anew only when one is later.
+        # Append times up to here are plausible; broker time is read only for a later one.
         self._believable_until = NOTHING_READ
 
     @property
@@ -94,9 +94,9 @@ class PartitionClock:
         return counted_at
 
     def tick(self, at: int) -> None:
-        """Recorded history says: everything up to `at` has been written before this.
+        """Advance to `at` by a tick: everything up to `at` was written before it.
 
-        A tick has no say over a broker's clock.
+        A tick never advances a watermark of kind `broker`.
         """
         if self.kind == "recorded":
             self._through = max(self._through, at)
@@ -104,7 +104,7 @@ class PartitionClock:
     def proved(
         self, request_at: int, position: int, end_offset: int, margin_ms: int = MARGIN_MS
     ) -> None:
-        """The end offset was asked for at `request_at`; `position` is the next to be read.
+        """Advance by an end offset requested at `request_at`; `position` is the next to be read.
 
         At the end, everything with an append time before the request has been read; `margin_ms`
         is for skew between the brokers' clocks. Recorded history knows no such proof.
@@ -120,11 +120,11 @@ class PartitionClock:
 
 
 class EndProof:
-    """Carries a clock on at the end of its partition, by one question at a time.
+    """Idle advance: moves the watermark of a partition at its end, by one request at a time.
 
-    `ask` is `EndOffsets.ask` for the partition, `name` what people call it. `now` gives broker time
-    in ms, None where it isn't known: then nothing is proven. `steady` paces the questions. Nothing
-    here waits.
+    `ask` is `EndOffsets.ask` for the partition, `name` its name in messages. `now` gives broker
+    time in ms, None before the first heartbeat: then nothing is proven. `steady` paces the
+    requests. Nothing here waits.
     """
 
     def __init__(
@@ -151,10 +151,10 @@ class EndProof:
         self._refused: set[str] = set()
 
     def step(self, position: int) -> None:
-        """Use an answer that has come, and ask again when it is time.
+        """Use an answer that has come, and send the next request when it is due.
 
-        `position`: everything before it has been read and shown to the clock. Call it whenever
-        something was read, and when nothing was.
+        `position`: everything before it has been read and passed to the watermark. Call it after
+        every read, also after one without messages.
         """
         if self._answer is not None and self._answer.done():
             self._use(self._answer, position)

@@ -1,4 +1,4 @@
-"""Where the broker is and how to talk to it: the settings that every client shares."""
+"""Connection to the broker: the address and the settings that every client shares."""
 
 import logging
 from typing import Any, Literal
@@ -39,7 +39,7 @@ class Connection(msgspec.Struct, frozen=True):
     embedded: bool = False
 
     def __repr__(self) -> str:
-        # Properties hold passwords; their names are enough to tell two connections apart.
+        # Properties hold passwords; their names are enough to distinguish two connections.
         return f"Connection({self.bootstrap!r}, properties={sorted(self.properties)})"
 
     def config(self, role: Role) -> dict[str, Any]:

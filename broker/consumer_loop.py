@@ -80,7 +80,7 @@ class Handler(Protocol[MessageTaken]):
         ...
 
     def committable(self, *, force: bool) -> bool:
-        """Whether everything submitted is durable; with `force` it is made so first."""
+        """Return True if everything submitted is durable; with `force` it is made so first."""
         ...
 
     def committed(self) -> None:

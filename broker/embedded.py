@@ -54,7 +54,7 @@ FUNCTIONS = {
 
 
 def embedded_connection(bootstrap: str) -> Connection:
-    """How another process reaches the embedded broker at `bootstrap` (`127.0.0.1:40123`)."""
+    """Connection of another process to the embedded broker at `bootstrap` (`127.0.0.1:40123`)."""
     return Connection(bootstrap, PROPERTIES, embedded=True)
 
 
@@ -101,7 +101,7 @@ class EmbeddedBroker:
         )
 
     def close(self) -> None:
-        """End the broker and everything in it. Close its clients first: they'd keep asking."""
+        """End the broker and its contents. Close its clients first: they would keep retrying."""
         if self._cluster:
             self._library.rd_kafka_mock_cluster_destroy(self._cluster)
             self._library.rd_kafka_destroy(self._client)

@@ -1,4 +1,4 @@
-"""Asking where partitions end, without waiting for the answer."""
+"""End offsets of partitions, requested without waiting for the answer."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,8 +14,8 @@ from broker.outage import OUTAGE
 from schemas.errors import Busy, OrdertideError
 
 NONE = -1  # the broker has no offset of that kind
-# After a leader's change this client asks the new one under the old one's epoch, which is refused,
-# until what it knows has aged: 15 minutes by default.
+# After a leader's change this client queries the new one under the old one's epoch and is refused,
+# until its metadata has aged: 15 minutes by default.
 FRESH = {"metadata.max.age.ms": 2_000}
 
 
@@ -28,14 +28,14 @@ class Unsettled(OrdertideError):
 
 
 class EndOffsets:
-    """One client that asks for the ends of any number of partitions.
+    """One client that queries the ends of any number of partitions.
 
     The end is the high watermark. Messages of open transactions count, so that a position which has
     reached it can't have been overtaken by a transaction that ends later. Messages that are
     appended, but not yet on all replicas in sync, don't count, and those have their append times
     already: for some ms, and for 6 to 10 s after a follower was killed (three brokers, measured).
-    Hence `ask` asks for the message with the latest time first, which the broker doesn't tell while
-    it lies behind the high watermark.
+    Hence `ask` requests the message with the latest time first, which the broker doesn't return
+    while it lies behind the high watermark.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -53,11 +53,11 @@ class EndOffsets:
         self._admin.close()
 
     def ask(self, topic: str, partition: int, timeout_s: float = 2.0) -> Future[int]:
-        """The end offset, some time: all that was appended before this call lies before it.
+        """Request the end offset: everything appended before this call lies before it.
 
         The future fails with `Unsettled` if there is more to come, and with a KafkaException if
-        the broker gives no answer. (The first message of an empty partition isn't waited for: what
-        the broker says is the same as of one that stays empty.)
+        the broker is unavailable. (The first message of an empty partition isn't waited for: the
+        broker's answer is the same as for one that stays empty.)
         """
         where = TopicPartition(topic, partition)
         end: Future[int] = Future()
@@ -91,7 +91,7 @@ class EndOffsets:
         end: Future[int],
         use: Callable[[int], None],
     ) -> None:
-        """Ask, and let `use` have the offset; an error goes to `end`."""
+        """Send the request, and pass the offset to `use`; an error goes to `end`."""
         asked = self._admin.client.list_offsets({where: what}, request_timeout=timeout_s)
         asked[where].add_done_callback(lambda answer: hand_over(answer, end, use))
 
@@ -114,8 +114,8 @@ class Question:
         self._end = end
 
     def newest(self, offset: int) -> None:
-        """The message with the latest time lies at `offset`, or it can't be told yet."""
-        # The end is asked for only now: all that was there a moment ago lies before it.
+        """The message with the latest time lies at `offset`, or it can't be determined yet."""
+        # The end is requested only now: all that was appended a moment ago lies before it.
         self._next(OffsetSpec.latest(), self._end.set_result if offset != NONE else self.untold)
 
     def untold(self, end_offset: int) -> None:
@@ -141,7 +141,7 @@ def hand_over(
     if error is not None:
         end.set_exception(error)
     elif answer.result().offset == OFFSET_INVALID:
-        # That is what comes, and no error, while a partition has no leader to ask.
+        # librdkafka returns this, and no error, while a partition has no leader to query.
         end.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001 - its public name
     else:
         OUTAGE.worked()

@@ -1,4 +1,4 @@
-"""What can go wrong between ordertide and the broker, beyond `Busy` and `Rejected`."""
+"""Errors between ordertide and the broker, beyond `Busy` and `Rejected`."""
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -36,8 +36,8 @@ class BrokerFailed(OrdertideError):
     """The broker refused for good: not authorised, fenced, a wrong setting, a damaged message."""
 
 
-# By librdkafka's names of its error codes. These pass by themselves: the client reconnects, asks
-# again and goes on where it was.
+# By librdkafka's names of its error codes. These are temporary: the client reconnects, retries
+# and resumes at its position.
 PASSING = frozenset(
     {
         "_ALL_BROKERS_DOWN",
@@ -78,7 +78,7 @@ REBALANCED = frozenset(
 )
 
 
-# By librdkafka's names: what it means, and what to do, where its own text doesn't say that.
+# By librdkafka's names: meaning and remedy, where its own text lacks them.
 MEANINGS = {
     "_ALL_BROKERS_DOWN": ("no broker can be reached", "check that they run, and broker.bootstrap"),
     "_AUTHENTICATION": ("the login is refused", "check broker.user and broker.sasl_mechanism"),
@@ -111,7 +111,7 @@ def worded(error: BaseException | KafkaError) -> str:
 
 
 def missing_topic(topic: str) -> TopicMissing:
-    """The error for a topic that isn't there, with the way out."""
+    """The error for a missing topic, with the remedy."""
     return _missing(f"topic {topic}")
 
 
@@ -123,7 +123,7 @@ def _missing(subject: str) -> TopicMissing:
 
 
 def refusal(subject: str, error: KafkaError) -> OrdertideError:
-    """The error to raise for a refusal that doesn't pass by itself; `subject` is what was asked."""
+    """The error for a refusal that isn't temporary; `subject` is what was requested."""
     if error.name() in MISSING:
         return _missing(subject)
     return BrokerFailed(

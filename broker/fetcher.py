@@ -27,9 +27,9 @@ TUNED = {
 FIXED = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    # Outputs of a run that was replaced are aborted, so that nobody reads them.
+    # Outputs of a run that was replaced are aborted, so that they are never read.
     "isolation.level": "read_committed",
-    # A missing offset shall be an error that somebody sees, never a jump over lost messages.
+    # A missing offset must be an error, never a silent jump over lost messages.
     "auto.offset.reset": "error",
 }
 
@@ -64,10 +64,10 @@ def to_message(raw: Any) -> Message:  # noqa: ANN401 - confluent's stub says eve
 
 
 class Fetcher:
-    """A consumer client with ordertide's settings. After an error that doesn't pass it is finished.
+    """A consumer client with ordertide's settings. After a permanent error it is finished.
 
-    `on_end(topic, partition, offset)` is told when the end of a partition is reached; the offset
-    counts what is never handed on as well (transaction markers, compacted messages).
+    `on_end(topic, partition, offset)` is called when the end of a partition is reached; the offset
+    also counts messages that are never returned (transaction markers, compacted messages).
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Fetcher:
         self.client.close()
 
     def fetch(self, max_messages: int, timeout_s: float) -> list[Message]:
-        """What is there, at most 500 messages; if nothing is, what comes within `timeout_s`.
+        """Return at most 500 messages at hand; if there are none, wait up to `timeout_s`.
 
         Raises:
             OffsetLost, TopicMissing, BrokerFailed: and again at every later call.

@@ -30,7 +30,7 @@ class GenerationRecord(msgspec.Struct, frozen=True):
 
 
 class Versioned(msgspec.Struct):
-    """What is read of a document of orders.changes."""
+    """The fields read of a document of orders.changes."""
 
     version: int
 
@@ -94,7 +94,7 @@ def read_traces(connection: Connection, group: str) -> Traces:
 def committed_offsets(
     client: confluent_kafka.Consumer, group: str, partitions: int
 ) -> dict[int, int]:
-    """Committed offsets of a group in `events`; those at 0 say nothing."""
+    """Committed offsets of a group in `events`; those at 0 mean nothing."""
     asked = [TopicPartition(topics.EVENTS, partition) for partition in range(partitions)]
     found = committed(client, group, asked)
     return {part.partition: part.offset for part in found if part.offset > 0}
@@ -161,8 +161,8 @@ def version_of(value: bytes | None, headers: Headers) -> int | None:
 def retire_published(producer: Producer, published: Published, generation: int) -> None:
     """Write a tombstone of a new generation for every live order of the earlier ones.
 
-    The orders that the new state knows are published again. The others have no state any more:
-    their last documents stay in the warm tier and in the archive.
+    The orders of the new state are published again. The others have no state any more: their last
+    documents stay in the warm tier and in the archive.
     """
     version = published_version(generation, 0)
     for partition, key in published.live:

@@ -26,10 +26,11 @@ class GroupReader:
     """A member of `group` over `topics`. A group that never committed starts at the beginning.
 
     `on_revoked` is called inside `read` with partitions that went to another member (or are to be
-    read again): what was read from them and not committed has to be dropped, it comes again.
-    `on_assigned` is called with partitions that came. `start_of(topic, partition)`, asked whenever
-    one comes, says where to go on whatever the group has committed; None is the beginning. While it
-    is `Busy` nothing is read from the partition, which stays ours; `on_waiting` is told of it.
+    read again): uncommitted messages read from them have to be dropped, they come again.
+    `on_assigned` is called with newly assigned partitions. `start_of(topic, partition)`, called at
+    each assignment, gives the start offset whatever the group has committed; None is the beginning.
+    While it raises `Busy` nothing is read from the partition, which stays assigned; `on_waiting` is
+    called with the reason.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class GroupReader:
         self._next: dict[Partition, int] = {}  # of owned partitions, once something was read
         self._passed: dict[Partition, int] = {}  # the last end that was reached
         self._owned: set[Partition] = set()
-        self._came: dict[Partition, int] = {}  # with what was committed, until it is asked for
+        self._came: dict[Partition, int] = {}  # with what was committed, until it is taken
         self._paused = False
         self._topics = GroupTopics(connection, group)
         settings = group_settings(connection)
@@ -113,9 +114,9 @@ class GroupReader:
         self._next.clear()
 
     def take_assigned(self) -> dict[Partition, int]:
-        """The partitions that came since the last call, with the offset committed for each.
+        """The partitions assigned since the last call, with the offset committed for each.
 
-        None where `start_of` says where they begin.
+        None where `start_of` decides the start.
         """
         came, self._came = self._came, {}
         return came
@@ -145,7 +146,7 @@ class GroupReader:
         return starts
 
     def positions(self) -> dict[Partition, int]:
-        """What `commit` would store now: also an end that was passed behind the last message."""
+        """Offsets that `commit` would store now, ends passed behind the last message included."""
         return dict(self._next)
 
     def pause(self) -> None:
@@ -154,7 +155,7 @@ class GroupReader:
         self._client.pause(to_list(self._owned))
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Resume after `pause`."""
         self._paused = False
         self._client.resume(to_list(self._owned - self._waiting))
 
@@ -252,7 +253,7 @@ class GroupReader:
 
 
 def group_settings(connection: Connection) -> dict[str, Any]:
-    """Cooperative rebalancing, unless the connection asks for another protocol or strategy."""
+    """Cooperative rebalancing, unless the connection's properties choose another."""
     properties = connection.properties
     strategy = {"partition.assignment.strategy": "cooperative-sticky"}
     chosen = {k: properties[k] for k in ("group.protocol", *strategy) if k in properties}
@@ -261,7 +262,7 @@ def group_settings(connection: Connection) -> dict[str, Any]:
 
 
 def is_cooperative(settings: dict[str, Any]) -> bool:
-    """Whether partitions are given and taken one by one, not all at once."""
+    """Return True if partitions are assigned and revoked one by one, not all at once."""
     strategy = str(settings.get("partition.assignment.strategy", ""))
     return settings.get("group.protocol") == "consumer" or strategy.startswith("cooperative")
 
@@ -269,7 +270,7 @@ def is_cooperative(settings: dict[str, Any]) -> bool:
 def committed(
     client: confluent_kafka.Consumer, group: str, partitions: Iterable[TopicPartition]
 ) -> list[TopicPartition]:
-    """What the group has committed for each partition.
+    """Committed offset of the group for each partition.
 
     Raises:
         BrokerFailed: no answer, or a refusal.
@@ -281,7 +282,7 @@ def committed(
 
 
 def begin_at(offset: int) -> int:
-    """Where to go on. Without a commit `auto.offset.reset` would decide, which is set to fail."""
+    """Start offset. Without a commit `auto.offset.reset` would decide, which is set to fail."""
     return offset if offset >= 0 else OFFSET_BEGINNING
 
 

@@ -1,10 +1,10 @@
-"""Whether a group's offsets belong to the topics that are there now.
+"""Identity of a group's topics: an offset is valid only in the topic that it was committed in.
 
-A topic that was deleted and made anew under its name has offsets of its own: what a group committed
-before means nothing in it, and would skip its first messages silently. Kafka forgets the offsets of
-a topic that it deletes, but not in a group that goes on committing, nor where a topic was restored
+A topic that was deleted and recreated under its name has offsets of its own: the group's earlier
+offsets mean nothing in it, and would skip its first messages silently. Kafka forgets the offsets of
+a topic that it deletes, but not in a group that continues to commit, nor where a topic was restored
 or copied. So each commit carries the topic's id as its metadata, which the usual tools leave empty,
-and what is read goes on only in the topic with that id.
+and reading resumes only in the topic with that id.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class GroupTopics:
     """The topics that a member reads. An embedded broker has no ids: nothing is checked there."""
 
     def __init__(self, connection: Connection, group: str) -> None:
-        """Nothing is asked yet."""
+        """Create the check; nothing is queried yet."""
         self._ids = TopicIds(connection)
         self._way_out = (
             "restore the former topic, or see what the new one lacks and let the group begin it "
@@ -47,9 +47,9 @@ class GroupTopics:
                 check_topic_id(part.topic, part.metadata or "", found, self._way_out)
 
     def check(self) -> None:
-        """See that the topics are still those of which the positions are.
+        """Check that the topics are still those of the positions.
 
         Raises:
-            OffsetLost: one was made anew. TopicMissing: one was deleted.
+            OffsetLost: one was recreated. TopicMissing: one was deleted.
         """
         self._ids.check(self._way_out)

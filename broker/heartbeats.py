@@ -157,7 +157,7 @@ class Heartbeats:
             self._fail(refusal(f"topic {CLOCK.name}", error))
 
     def _fail(self, failure: OrdertideError) -> None:
-        """Raised before the first heartbeat; later the clock holds, and the log says why once."""
+        """Raise before the first heartbeat; later hold the clock, and log the reason once."""
         if not self.time.is_known:
             self._failure = failure
         elif str(failure) not in self._reported:
@@ -168,12 +168,12 @@ class Heartbeats:
 def first_heartbeat(connection: Connection) -> tuple[int, int]:
     """(broker time, steady clock) in ms of the one heartbeat that an embedded broker gets.
 
-    Its messages carry the wall clock of their sender, so there is no broker's clock to ask. What
-    the first process wrote down counts for all that come later: they share the host, and with it
-    the steady clock.
+    Its messages carry the wall clock of their sender, so there is no broker's clock to read. The
+    value recorded by the first process counts for all that come later: they share the host, and
+    with it the steady clock.
 
     Raises:
-        Busy: the broker gives no answer.
+        Busy: the broker is unavailable.
     """
     partition_count(connection, CLOCK.name)  # makes the topic
     with EndOffsets(connection) as ends:

@@ -28,7 +28,7 @@ LOOK_EVERY_S = 0.1
 GRACE_S = 0.4  # from `STOPPING` to giving up
 
 
-# Threads of requests that nobody waits for any more.
+# Threads of abandoned requests.
 GIVEN_UP: list[threading.Thread] = []
 
 
@@ -36,14 +36,14 @@ class Waiting:
     """Waiting for a broker, in a loop that calls `check`."""
 
     def __init__(self) -> None:
-        """Begin to wait."""
+        """Create a wait that begins now."""
         self._stopping_since_s: float | None = None
 
     def check(self) -> None:
-        """Return while it is worth to wait.
+        """Return while waiting is worthwhile.
 
         Raises:
-            Stopped: the process was told to stop, and a broker that is well would have answered.
+            Stopped: the process is stopping, and a healthy broker would have answered.
         """
         if not STOPPING.is_set():
             return
@@ -54,12 +54,12 @@ class Waiting:
 
 
 def answer_of(request: Callable[[], T]) -> T:
-    """The result of a blocking request, or what it raised.
+    """Return the result of a blocking request, or raise its error.
 
     Not for requests through a client from within its own callback: they would wait for each other.
 
     Raises:
-        Stopped: the process was told to stop; the request continues in its thread until it times
+        Stopped: the process is stopping; the request continues in its thread until it times
             out, and keeps its client.
     """
     answer: Future[T] = Future()
@@ -80,10 +80,10 @@ def answer_of(request: Callable[[], T]) -> T:
 
 
 def result_of(answer: "Future[T]", timeout_s: float = math.inf) -> T:
-    """The result of a request that was sent already, or what it failed with.
+    """Return the result of a request that was sent already, or raise its error.
 
     Raises:
-        Stopped: the process was told to stop. TimeoutError: no answer within `timeout_s`.
+        Stopped: the process is stopping. TimeoutError: no answer within `timeout_s`.
     """
     give_up_at_s = time.monotonic() + timeout_s
     waiting = Waiting()
@@ -97,6 +97,6 @@ def result_of(answer: "Future[T]", timeout_s: float = math.inf) -> T:
 
 
 def is_request_left() -> bool:
-    """Whether a request that was given up is still running."""
+    """Return True while an abandoned request is still running."""
     GIVEN_UP[:] = [thread for thread in GIVEN_UP if thread.is_alive()]
     return bool(GIVEN_UP)

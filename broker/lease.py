@@ -1,25 +1,24 @@
-"""One live run of a flow, on whatever host: the run lease.
+"""Run lease: one live run of a flow, on whatever host.
 
 A lease is the one partition of the topic `ordertide.lease`, owned as a member of the group
-`FLOW.lease`. The broker's group coordinator is the judge: it gives the partition to one member, and
+`FLOW.lease`. The broker's group coordinator decides: it gives the partition to one member, and
 cooperative-sticky assignment leaves it with the owner when a second run joins. (Fencing by a
-transactional id was the other way: there the newcomer wins, so two supervised runs would go on
+transactional id works the other way: there the newcomer wins, so two supervised runs would keep
 killing each other.) A run that vanishes loses the lease with its session, after 10 s
-(`session.timeout.ms` in the connection's properties). It is a static member where it can say by
-which lock it is the only one on its host (KIP-345, `group.instance.id`): whoever has that lock next
-knows that it is gone, and takes its place at once. Such a member doesn't leave when it ends. After
-an outage it may be fenced by itself: librdkafka joins anew, and a heartbeat that was under way
-carries the id it had. Only the lock's owner has its name, so it joins again: the number decides.
+(`session.timeout.ms` in the connection's properties). It is a static member (KIP-345,
+`group.instance.id`) where it holds a lock that makes it unique on its host: the next owner of that
+lock proves that it is gone, and takes its place at once. Such a member doesn't leave when it ends.
+After an outage a member may be fenced by itself: librdkafka rejoins, and a heartbeat in flight
+carries the old id. Only the lock's owner has its name, so it joins again: the number decides.
 
-A process that was paused, or cut off, doesn't know that it has lost the lease. So `verify` has the
-broker confirm it, by an offset that is committed with the member's id, and it is called before
-whatever counts. That offset is the number of the run: each takes the next. Its
-metadata names the holder. So a run whose session ended in an outage, in which nobody else could
-take the lease either, joins again, finds itself named and goes on; one that finds another holder
-has lost. The number is the fencing token of the
-run's workers as well, which read it for themselves (broker.fence); `begin_run` takes a new one for
-each run that the holder begins. An embedded broker is one host's: there the lock on the state
-folder is enough.
+A process that was paused or disconnected doesn't notice that it has lost the lease. So `verify` has
+the broker confirm it, by an offset that is committed with the member's id, before each commit. That
+offset is the number of the run: each takes the next. Its metadata names the holder. So a run whose
+session ended in an outage, in which no other run could take the lease either, rejoins, finds its
+own name and continues; one that finds another holder has lost. The number is also the fencing token
+of the run's workers, which read it themselves (broker.fence); `begin_run` takes a new one for each
+run that the holder begins. An embedded broker serves one host: there the lock on the state folder
+is enough.
 """
 
 import os
@@ -45,8 +44,8 @@ SESSION_S = 10.0
 VERIFY_EVERY_S = 1.0
 POLL_S = 0.2
 ANSWER_TIMEOUT_S = 10.0
-# A broker may hear of a topic some seconds after its creation was acknowledged, and a consumer that
-# subscribed before that asks again only after minutes.
+# A broker may learn of a topic some seconds after its creation was acknowledged. A consumer that
+# subscribed before that retries only after minutes.
 MISSING_FOR_S = 10.0
 PARTITION = TopicPartition(LEASE.name, 0)
 FENCED = {"_FATAL", "FENCED_INSTANCE_ID"}  # a consumer has no other fatal error
@@ -72,11 +71,11 @@ class LeaseLost(Fenced):
 class RunLease:
     """The right to run `flow`, between `with` and its end.
 
-    `instance` names what only one process can have, and this one has: a lock.
+    `instance` names a lock that only one process can hold, and this one holds.
 
     Raises:
-        LeaseHeld: somebody has had it for two sessions, or `stopping` said to give up.
-        TopicMissing, BrokerFailed: it can't be asked for.
+        LeaseHeld: another run has held it for two sessions, or `stopping` returned True.
+        TopicMissing, BrokerFailed: it can't be requested.
     """
 
     def __init__(
@@ -117,11 +116,11 @@ class RunLease:
             self._leave()
 
     def verify(self) -> None:
-        """Return if this run may go on; the broker is asked when the last answer is a second old.
+        """Return if this run may continue; the broker confirms it at most once a second.
 
         Raises:
             LeaseLost: end this run.
-            Busy: the broker gives no answer; ask again.
+            Busy: the broker is unavailable; retry.
         """
         if self._connection.embedded:
             return
@@ -225,7 +224,7 @@ class RunLease:
         return max(int(stored.offset), NOBODY), stored.metadata or ""
 
     def _write_number(self, number: int) -> None:
-        """The broker takes it from the member that owns the partition, and from nobody else."""
+        """Commit the number: the broker accepts it only from the member that owns the partition."""
         try:
             mine = TopicPartition(LEASE.name, 0, number, metadata=self._identity)
             self._client.commit(offsets=[mine], asynchronous=False)
@@ -261,10 +260,10 @@ class RunLease:
         return Busy(f"flow {self._flow}: waiting to get the run lease back", POLL_S)
 
     def _leave(self) -> None:
-        """Close the client once nothing waits to be called back.
+        """Close the client once no callback is pending.
 
-        Else librdkafka (2.16) hangs for ever in a member that was fenced: the callback asks for the
-        group's protocol, which nobody answers any more (librdkafka#4041).
+        Else librdkafka (2.16) hangs for ever in a member that was fenced: the callback requests the
+        group's protocol, and nothing answers any more (librdkafka#4041).
         """
         try:
             self._client.unsubscribe()
@@ -278,7 +277,7 @@ class RunLease:
         self._client.close()
 
     def _holder(self) -> str:
-        """Who has the lease, in words."""
+        """Holder of the lease, in words."""
         try:
             with Admin(self._connection.config("admin")) as admin:
                 asked = admin.client.describe_consumer_groups(
@@ -318,5 +317,5 @@ def lease_group(flow: str) -> str:
 
 
 def session_s_of(connection: Connection) -> float:
-    """How long a member may be silent: as the connection's properties say, else 10 s."""
+    """Session timeout of a member: from the connection's properties, else 10 s."""
     return float(connection.properties.get("session.timeout.ms", SESSION_S * 1000)) / 1000

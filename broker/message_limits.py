@@ -1,7 +1,7 @@
 """Limits on the size of a message: the producer's own and `max.message.bytes` of each topic.
 
-A message over the broker's limit fails after it was sent, and takes the whole transaction with it.
-So its size is checked before, against what the broker said last.
+A message over the broker's limit fails after it was sent, and aborts the whole transaction with it.
+So its size is checked before, against the last known limit.
 """
 
 import time
@@ -27,10 +27,10 @@ LZ4_GROWTH = 1.004
 
 
 class MessageLimits:
-    """The limits of some topics, asked for once a minute; without an answer the last ones count."""
+    """Limits of some topics, refreshed once a minute; without an answer the last ones count."""
 
     def __init__(self, connection: Connection, topics: list[str]) -> None:
-        """Ask for the first time. An embedded broker has no limits of its own."""
+        """Query the limits for the first time. An embedded broker has no limits of its own."""
         self._topics = topics
         self._connection = connection
         self._limits: dict[str, int] = {}
@@ -38,7 +38,7 @@ class MessageLimits:
         self.refresh()
 
     def of(self, topic: str) -> int | None:
-        """The largest batch of a topic in bytes; None where the broker doesn't tell."""
+        """The largest batch of a topic in bytes; None where the broker doesn't report one."""
         return self._limits.get(topic)
 
     @property
@@ -47,7 +47,7 @@ class MessageLimits:
         return min(self._limits.values(), default=None)
 
     def refresh(self) -> None:
-        """Ask again, at most once a minute."""
+        """Query the limits again, at most once a minute."""
         is_due = self._asked_at_s is None or time.monotonic() - self._asked_at_s >= ASK_EVERY_S
         if self._connection.embedded or not is_due:
             return

@@ -1,7 +1,7 @@
-"""One line in the log when the broker goes away, and one when it is back.
+"""Outage of the broker: one line in the log when it begins, and one when it is over.
 
 librdkafka logs every attempt of every client: three clients made 60 lines in the first second of an
-outage. What is held back here is still said at level DEBUG.
+outage. The lines held back here are still logged at level DEBUG.
 """
 
 import logging
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from broker.connect import LOGGER
 
 # Reconnecting is tried at least every 2 s (reconnect.backoff.max.ms): after this long without a
-# failure it has worked, or nobody needs that broker any more.
+# failure it has worked, or that broker is not needed any more.
 QUIET_AFTER_S = 6.0
 # How confluent_kafka hands on a line of librdkafka: facility, client, message.
 LINE = "%s [%s] %s"
@@ -24,7 +24,7 @@ REFUSED = re.compile(r"SASL|SSL|authenticat|certificate", re.IGNORECASE)
 
 
 class Outage:
-    """Whether the broker is away, as far as this process has noticed. Any thread may tell."""
+    """Availability of the broker as this process observes it. Safe to call from any thread."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Outage:
 
     @property
     def is_on(self) -> bool:
-        """Whether something failed, and not all is known to be well again."""
+        """Return True if something failed, and not all is known to have recovered."""
         return bool(self._said)
 
     def failed(self, reason: str) -> None:
@@ -65,7 +65,7 @@ class Outage:
             self._logger.warning("a broker is away, waiting for it: %s", reason)
 
     def worked(self) -> None:
-        """The broker answered. Told all the time: it costs nothing while all is well."""
+        """Record an answer of the broker. Costs nothing without an outage."""
         if not self._said:
             return
         with self._lock:
@@ -79,7 +79,7 @@ class Outage:
 
 
 class OutageFilter(logging.Filter):
-    """Turns librdkafka's own lines about lost connections into what `Outage` says.
+    """Filter that turns librdkafka's own lines about lost connections into those of `Outage`.
 
     Its lines about errors that are raised anyway go to level DEBUG.
     """

@@ -42,7 +42,7 @@ class PartitionReader:
         self.partition = partition
         self._reports = group is not None
         self._is_report_refused = False
-        # Markers of transactions and compacted messages are passed silently; the end tells.
+        # Markers of transactions and compacted messages are passed silently; the end shows.
         self._fetcher = Fetcher(
             connection,
             group or connection.client_id,
@@ -85,7 +85,7 @@ class PartitionReader:
         return messages
 
     def end_offset(self, timeout_s: float = 2.0) -> int:
-        """The offset that the next appended message gets, asked for now.
+        """Query the offset that the next appended message gets.
 
         Raises:
             Busy: no answer within `timeout_s`.
@@ -93,9 +93,9 @@ class PartitionReader:
         return self._ends.get(self.topic, self.partition, timeout_s)
 
     def report(self, offset: int) -> None:
-        """Tell the group that everything before `offset` is done with. Doesn't wait.
+        """Commit `offset` for the group: everything before it is processed. Doesn't wait.
 
-        A report that gets lost is made good by the next one.
+        A commit that gets lost is made good by the next one.
         """
         if not self._reports:
             raise ValueError(f"{self.topic} [{self.partition}]: reader was built without a group")

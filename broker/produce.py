@@ -1,4 +1,4 @@
-"""Writing to the broker so that nothing is lost without somebody hearing of it."""
+"""Producer: sends to the broker, and raises if any message is lost."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -126,12 +126,12 @@ class Producer:
         timestamp_ms: int | None = None,
         partition: int | None = None,
     ) -> None:
-        """Hand one message over; waits while the local queue is full, as long as that takes.
+        """Send one message; waits while the local queue is full, as long as that takes.
 
         Raises:
             Rejected: `too_large`, this message alone; nothing was sent.
             DeliveryFailed: an earlier message was lost.
-            Stopped: the process was told to stop while the queue stayed full.
+            Stopped: the process is stopping while the queue stays full.
         """
         if self._throttle:
             self._hold_back(self._throttle, topic, key, value)
@@ -149,10 +149,10 @@ class Producer:
             self.send(topic, *record)
 
     def partition_count(self, topic: str) -> int:
-        """How many partitions a topic has, not older than a minute while the broker answers.
+        """Number of partitions of a topic, not older than a minute while the broker answers.
 
-        This producer itself asks: a message for a partition that another client has heard of would
-        fail here.
+        This producer itself queries it: a message for a partition that only another client has seen
+        would fail here.
 
         Raises:
             Busy: the broker has never answered. TopicMissing: there is no such topic.
@@ -182,7 +182,7 @@ class Producer:
             self._before_flush()
         undelivered = self._serve(self._client.flush, timeout_s)
         if undelivered:
-            self._serve(self._client.poll, 0)  # errors that wait to be told are counted as well
+            self._serve(self._client.poll, 0)  # pending errors are counted as well
             undelivered = len(self._client)
         self._raise_failure()
         if undelivered:
@@ -244,7 +244,7 @@ class Producer:
         waiting = Waiting()
         while not throttle.take(topic, size_bytes):
             waiting.check()
-            # Everything has to be in the log before the log's free room can be told.
+            # Everything has to be in the log before the log's free room can be measured.
             if not self._serve(self._client.flush, ROOM_WAIT_S):
                 throttle.refresh(topic)
                 if not throttle.has_room(topic, size_bytes):
@@ -316,12 +316,12 @@ class Producer:
 
 
 def is_permanent(error: KafkaError) -> bool:
-    """Whether the message fails again when it is sent again."""
+    """Return True if the message fails again when it is sent again."""
     return error.name() in MISSING | UNSENDABLE or "AUTHORIZATION" in error.name()
 
 
 def way_out(error: KafkaError) -> str:
-    """What to do about a failed delivery."""
+    """The remedy for a failed delivery."""
     if "AUTHORIZATION" in error.name():
         return "allow broker.user to WRITE to the topic, then start again from the last flush"
     return "make a new producer and send again from the last flush"

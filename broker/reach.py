@@ -1,4 +1,4 @@
-"""Seeing at the start that the broker answers and lets us in, or saying why not within seconds."""
+"""Check at the start that the broker answers and accepts the login; else fail within seconds."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ from schemas.errors import Busy
 
 TIMEOUT_S = 10.0
 TRY_S = 1.0
-# A refusal is believed when it was said twice: a broker that is just starting may cut a login off.
+# A refusal counts after the second time: a broker that is just starting may cut a login off.
 TIMES = 2
 REFUSALS = {
     "_AUTHENTICATION": (
@@ -51,7 +51,7 @@ def reach(connection: Connection, timeout_s: float = TIMEOUT_S) -> None:
 
 
 def refuse(bootstrap: str, reasons: list[KafkaError]) -> None:
-    """Raise the refusal among what the client has told, if it came often enough."""
+    """Raise the refusal among the client's errors, if it came often enough."""
     for name, way_out in REFUSALS.items():
         found = [reason for reason in reasons if reason.name() == name]
         if len(found) >= TIMES:
@@ -59,7 +59,7 @@ def refuse(bootstrap: str, reasons: list[KafkaError]) -> None:
 
 
 def no_answer(bootstrap: str, timeout_s: float, reasons: list[KafkaError]) -> Busy:
-    """The error for silence, with the last reason that the client has told."""
+    """The error for a missing answer, with the last reason that the client reported."""
     told = [reason.str() for reason in reasons if reason.name() != "_ALL_BROKERS_DOWN"]
     because = f" ({told[-1]})" if told else ""
     return Busy(

@@ -22,7 +22,7 @@ class RecordedClock(PartitionClock):
     """A recorded clock with its claims, each more than `ahead_ms` beyond the one before."""
 
     def __init__(self, ahead_ms: int, now: Now, state: ClockState | None = None) -> None:
-        """Go on from `state`; `now` plays no part."""
+        """Create a watermark that resumes at `state`; `now` plays no part."""
         super().__init__("recorded", now, state)
         self._ahead_ms = ahead_ms
         self._claims = list(state.claims) if state else []
@@ -35,12 +35,12 @@ class RecordedClock(PartitionClock):
 
     @property
     def claimed(self) -> int:
-        """How far the partition has come if all its claims hold."""
+        """Watermark of the partition if all its claims hold."""
         return self._claims[-1].end if self._claims else self._through
 
     @property
     def is_claiming(self) -> bool:
-        """Whether a claim waits to be confirmed."""
+        """Return True while a claim waits to be confirmed."""
         return bool(self._claims)
 
     def saw(self, arrival_at: int) -> int:
@@ -53,7 +53,7 @@ class RecordedClock(PartitionClock):
         return counted_at
 
     def tick(self, at: int) -> None:
-        """Recorded history says: everything up to `at` has been written before this."""
+        """Advance to `at` by a tick: everything up to `at` was written before it."""
         self._refute(at)
         self._take(max(at, self.claimed))
 
@@ -75,7 +75,7 @@ class RecordedClock(PartitionClock):
             self.refuted += self._claims.pop().messages
 
     def _take(self, through: int) -> None:
-        """A message says that everything up to `through` has been read."""
+        """Advance to `through`, as a message claims."""
         if through > self.claimed + self._ahead_ms:
             self._claims.append(Claim(through, through, 1))
         elif self._claims:

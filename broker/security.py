@@ -17,10 +17,10 @@ TLS = {
 
 
 def security_properties(settings: BrokerSettings) -> dict[str, str]:
-    """The properties that log in and encrypt; empty for a broker that wants neither.
+    """The properties that log in and encrypt; empty for a broker without either.
 
     Raises:
-        SettingsError: settings are missing, contradict each other, or name a file that isn't there.
+        SettingsError: settings are missing, contradict each other, or name a missing file.
     """
     faults = list(faults_of(settings))
     if faults:
@@ -34,7 +34,7 @@ def security_properties(settings: BrokerSettings) -> dict[str, str]:
 
 
 def faults_of(settings: BrokerSettings) -> Iterator[str]:
-    """What is wrong with the security settings, each with its way out."""
+    """Faults of the security settings, each with its remedy."""
     protocol = settings.security_protocol
     own = settings.properties
     for key in ("user", "password"):
@@ -53,10 +53,10 @@ def faults_of(settings: BrokerSettings) -> Iterator[str]:
 
 
 def has_login(protocol: str) -> bool:
-    """Whether a user logs in."""
+    """Return True if the protocol authenticates a user."""
     return protocol.startswith("SASL")
 
 
 def has_tls(protocol: str) -> bool:
-    """Whether it is encrypted."""
+    """Return True if the connection is encrypted."""
     return protocol.endswith("SSL")

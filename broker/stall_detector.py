@@ -8,14 +8,14 @@ STUCK_AFTER_MS = 60_000
 
 
 class Stuck:
-    """Says so once when a position stands still for a minute although the partition goes on.
+    """Stall detector: reports once that a position stands still for a minute in a live partition.
 
     Only committed messages are read, so an open transaction hides itself and what follows. The
-    clock rightly waits for it: its messages have their append times already.
+    watermark rightly waits for it: its messages have their append times already.
     """
 
     def __init__(self, name: str, now: Callable[[], int], after_ms: int = STUCK_AFTER_MS) -> None:
-        """Watch the partition `name` on the steady clock `now`, in ms."""
+        """Create a detector for the partition `name` on the steady clock `now`, in ms."""
         self._name = name
         self._now = now
         self._after_ms = after_ms
@@ -30,10 +30,10 @@ class Stuck:
         self._position, self._since_at, self._is_told = position, self._now(), False
 
     def is_stuck(self, position: int, end_offset: int, asked_at: int) -> bool:
-        """Whether to ask anew, because the position hasn't moved for so long.
+        """Return True if the position hasn't moved for so long that a new request is due.
 
-        `end_offset` was asked for at `asked_at`. Only a question asked after the position had stood
-        still for so long shows that the broker is there and doesn't give what it has.
+        `end_offset` was requested at `asked_at`. Only a request sent after the position had stood
+        still for so long proves that the broker is available and doesn't return what it has.
         """
         if position != self._position:
             self.moved(position)

@@ -1,4 +1,4 @@
-"""Where partitions that come to a reader go on, as told by somebody who may not answer at once."""
+"""Start offsets of newly assigned partitions, from a lookup that may be temporarily unavailable."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +18,10 @@ def ignore_waiting(_: Busy | None) -> None:
 
 
 class Places:
-    """Asks `start_of(topic, partition)`; those that it was too busy to answer for are `waiting`.
+    """Start offsets by `start_of(topic, partition)`; partitions it was `Busy` for are `waiting`.
 
-    `on_waiting` is told why at each asking in vain, and None once no partition waits any more.
+    `on_waiting` is called with the reason at each failed lookup, and with None once no partition
+    waits any more.
     """
 
     def __init__(self, start_of: StartOf, on_waiting: OnWaiting = ignore_waiting) -> None:
@@ -30,10 +31,10 @@ class Places:
         self._ask_again_at_s = 0.0
 
     def start(self, topic: str, partition: int) -> int:
-        """The offset to begin at; for one that has to wait the beginning, and don't read it yet.
+        """The start offset; the beginning for a partition that has to wait and isn't read yet.
 
         Raises:
-            OrdertideError: it can't be said at all.
+            OrdertideError: the lookup fails for good.
         """
         # One question in vain is enough: each may take seconds, and the group waits for us.
         at = None if self.waiting else self._ask((topic, partition))
@@ -42,12 +43,12 @@ class Places:
         return OFFSET_BEGINNING if at is None else at
 
     def answers(self) -> Iterator[tuple[Partition, int]]:
-        """Those of the waiting whose offset is known now. Asks when it is time, else gives none.
+        """Waiting partitions whose offset is known now. Looks up when it is due, else yields none.
 
-        What is given out waits until it is `settled`.
+        A partition that is returned waits until it is `settled`.
 
         Raises:
-            OrdertideError: it can't be said at all.
+            OrdertideError: the lookup fails for good.
         """
         if not self.waiting or time.monotonic() < self._ask_again_at_s:
             return
@@ -64,14 +65,14 @@ class Places:
             self._on_waiting(None)
 
     def gone(self, partitions: list[Partition]) -> None:
-        """The partitions are somebody else's now."""
+        """Drop partitions that were revoked."""
         if self.waiting:
             self.waiting -= set(partitions)
             if not self.waiting:
                 self._on_waiting(None)
 
     def later(self, busy: Busy) -> None:
-        """Ask again when `busy` is likely to be over."""
+        """Retry when `busy` is likely to be over."""
         self._ask_again_at_s = time.monotonic() + busy.retry_after_s
         LOGGER.warning("a partition waits to be read: %s", busy.reason)
         self._on_waiting(busy)

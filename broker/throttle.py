@@ -48,7 +48,7 @@ class Throttle:
         }
 
     def take(self, topic: str, size_bytes: int) -> bool:
-        """Take the credit for one message; False: flush, `refresh`, and ask again."""
+        """Take the credit for one message; False: flush, `refresh`, and retry."""
         credit_bytes = self._credit_bytes.get(topic)
         if credit_bytes is None:
             return True
@@ -60,11 +60,11 @@ class Throttle:
         return True
 
     def has_room(self, topic: str, size_bytes: int) -> bool:
-        """Whether `take` would say yes."""
+        """Return True if `take` would succeed."""
         return self._credit_bytes.get(topic, size_bytes) >= size_bytes
 
     def refresh(self, topic: str) -> None:
-        """Ask how far the readers are and set the credit anew; no answer is no credit.
+        """Query the positions of the readers and renew the credit; without an answer there is none.
 
         Everything written so far has to be in the broker's log already (flush).
         """

@@ -1,6 +1,6 @@
-"""What a topic is now: its id, which changes when it is deleted and made anew, and its partitions.
+"""Identity of a topic: its id, which changes when it is deleted and recreated, and its partitions.
 
-Asked for in the background, because a question to a broker that is away takes seconds.
+Queried in the background, because a request to a broker that is unavailable takes seconds.
 """
 
 import threading
@@ -22,7 +22,7 @@ from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy, OrdertideError
 
 ASK_EVERY_S = 2.0
-# Brokers hear of topics one after the other: one answer that there is none proves nothing.
+# Brokers learn of topics one after the other: one answer that there is none proves nothing.
 MISSING_ANSWERS = 3
 RETRY_S = 1.0
 
@@ -35,7 +35,7 @@ class TopicLayout(msgspec.Struct, frozen=True):
 
 
 class LayoutWatch:
-    """Knows the layout of one topic, not older than some seconds while the broker answers.
+    """Layout of one topic, not older than some seconds while the broker answers.
 
     Raises:
         TopicMissing, Busy, BrokerFailed: there is no first answer.
@@ -75,13 +75,13 @@ class LayoutWatch:
         self._admin.close()
 
     def now(self) -> TopicLayout:
-        """What was heard last; asks again when it is time, without waiting for the answer.
+        """The last known layout; sends the next request when it is due, without waiting for it.
 
-        Any thread may ask. An embedded broker is asked at once.
+        Safe to call from any thread. An embedded broker is queried at once.
 
         Raises:
-            TopicMissing: the topic was deleted. BrokerFailed: we are no longer let in.
-            Busy: an embedded broker gives no answer.
+            TopicMissing: the topic was deleted. BrokerFailed: the access was revoked.
+            Busy: an embedded broker is unavailable.
         """
         if not self._has_ids:
             return self._first()
@@ -152,7 +152,7 @@ class LayoutWatch:
 
 
 def to_layout(topic: TopicDescription) -> TopicLayout:
-    """What of a description matters."""
+    """Extract the layout from a description."""
     return TopicLayout(str(topic.topic_id), len(topic.partitions))
 
 
@@ -165,10 +165,10 @@ BEGIN_ANEW = "restore the former topic, or begin anew with an empty state folder
 
 
 def check_topic_id(topic: str, known: str, found: str, way_out: str = BEGIN_ANEW) -> None:
-    """See that a topic is the one that `known` came from; no id at all can't differ.
+    """Check that a topic is the one with the id `known`; without an id it can't differ.
 
     Raises:
-        OffsetLost: it was deleted and made anew, so positions in the old one mean nothing.
+        OffsetLost: it was deleted and recreated, so positions in the old one mean nothing.
     """
     if known and found and known != found:
         raise OffsetLost(

@@ -1,4 +1,4 @@
-"""Whether the topics that a process reads are still those that it began with."""
+"""Ids of the topics that a process reads, compared with those at its start."""
 
 from typing import Self
 
@@ -7,10 +7,10 @@ from broker.topic_identity import LayoutWatch, check_topic_id
 
 
 class TopicIds:
-    """The ids of topics as they were when first asked for; empty for an embedded broker's."""
+    """The ids of topics at their first query; empty for an embedded broker's."""
 
     def __init__(self, connection: Connection) -> None:
-        """Nothing is asked yet."""
+        """Create the table; nothing is queried yet."""
         self._connection = connection
         self._watches: dict[str, LayoutWatch] = {}
         self._ids: dict[str, str] = {}
@@ -40,14 +40,14 @@ class TopicIds:
         return self._ids[topic]
 
     def known(self, topic: str) -> str:
-        """The same without asking; empty for a topic that nobody has asked for."""
+        """The same from memory; empty for a topic that wasn't queried."""
         return self._ids.get(topic, "")
 
     def check(self, way_out: str) -> None:
-        """See that none was made anew; the answer is some seconds old, and not waited for.
+        """Check that none was recreated; the answer is some seconds old, and not waited for.
 
         Raises:
-            OffsetLost: one was made anew. TopicMissing: one was deleted.
+            OffsetLost: one was recreated. TopicMissing: one was deleted.
         """
         for topic, watch in self._watches.items():
             check_topic_id(topic, self._ids[topic], watch.now().topic_id, way_out)

@@ -1,4 +1,4 @@
-"""What a topic's settings should be, and where those of an existing topic differ."""
+"""Settings of topics: the recommended ones, and the differences of an existing topic."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -58,12 +58,12 @@ def wanted_config(topic: TopicSettings, replicas: int) -> dict[str, str]:
 
 
 def check_topics(connection: Connection, topics: Iterable[TopicSettings] = TOPICS) -> list[Finding]:
-    """Where topics that exist differ from what they should be; missing ones are left out.
+    """Differences of existing topics from the recommended settings; missing topics are left out.
 
     An embedded broker has no settings: nothing is found there.
 
     Raises:
-        Busy: the broker gives no answer. BrokerFailed: it doesn't let us ask.
+        Busy: the broker is unavailable. BrokerFailed: it refuses the request.
     """
     if connection.embedded:
         return []
@@ -81,12 +81,12 @@ def check_topics(connection: Connection, topics: Iterable[TopicSettings] = TOPIC
 
 
 def retention_ms(connection: Connection, topic: str) -> float:
-    """How long the broker keeps messages of `topic`, by time alone; infinity for ever.
+    """Retention of `topic` by time alone; infinity for ever.
 
-    NaN for an embedded broker, which keeps what it has room for and doesn't say.
+    NaN for an embedded broker, which keeps what it has room for and reports no limit.
 
     Raises:
-        Busy: the broker gives no answer. BrokerFailed: it doesn't let us ask.
+        Busy: the broker is unavailable. BrokerFailed: it refuses the request.
     """
     if connection.embedded:
         return math.nan
@@ -124,14 +124,14 @@ def findings(admin: AdminClient, topics: list[TopicSettings], replicas: int) -> 
 
 
 def fewest_replicas(topic: TopicDescription) -> int:
-    """How many replicas the partition has that has the fewest."""
+    """Replicas of the partition that has the fewest."""
     return min(len(partition.replicas) for partition in topic.partitions)
 
 
 def differences(
     topic: str, found: Mapping[str, str], wanted: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """The settings that aren't as wanted; more of what is kept or copied is as good."""
+    """The settings that differ; longer retention and more replicas are as good."""
     for setting, value in wanted.items():
         rule: Rule = "at least" if setting in AT_LEAST else "is"
         if not suits(found[setting], value, rule):
@@ -141,7 +141,7 @@ def differences(
 
 
 def suits(found: str, wanted: str, rule: Rule) -> bool:
-    """Whether a setting is as wanted."""
+    """Return True if a setting meets the recommendation."""
     if rule == "is":
         return found == wanted
     return int(found) == FOR_EVER or int(found) >= int(wanted)

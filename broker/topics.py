@@ -20,11 +20,11 @@ Client = Consumer | Producer | AdminClient
 
 
 def partition_count(connection: Connection, topic: str) -> int:
-    """How many partitions `topic` has.
+    """Number of partitions of `topic`.
 
     Raises:
         TopicMissing: there is no such topic.
-        Busy: the broker gives no answer.
+        Busy: the broker is unavailable.
     """
     # A consumer, because a producer's or admin's question makes the topic where brokers allow it.
     config = {**connection.config("consumer"), "group.id": connection.client_id}
@@ -35,13 +35,13 @@ def partition_count(connection: Connection, topic: str) -> int:
 def wait_for_topics(
     connection: Connection, names: Iterable[str], waiting: Callable[[str], bool]
 ) -> bool:
-    """Return True once all of the topics are there; who makes them may be starting at this moment.
+    """Return True once all of the topics exist; their creator may be starting at this moment.
 
-    `waiting` is told what is missing, takes its time, and says whether to go on waiting; False is
-    returned where it doesn't. An embedded broker makes topics on first use: nothing to wait for.
+    `waiting` is called with what is missing, pauses, and returns False to give up; then False is
+    returned. An embedded broker creates topics on first use: nothing to wait for.
 
     Raises:
-        Busy: the broker gives no answer.
+        Busy: the broker is unavailable.
     """
     for name in () if connection.embedded else names:
         while is_missing(connection, name):
@@ -51,7 +51,7 @@ def wait_for_topics(
 
 
 def is_missing(connection: Connection, topic: str) -> bool:
-    """Whether there is no such topic."""
+    """Return True if there is no such topic."""
     try:
         partition_count(connection, topic)
     except TopicMissing:
@@ -60,7 +60,7 @@ def is_missing(connection: Connection, topic: str) -> bool:
 
 
 def count_partitions(client: Client, topic: str) -> int:
-    """As `partition_count`, asked through a client that is there already."""
+    """Number of partitions, queried through an existing client; see `partition_count`."""
     try:
         found = answer_of(lambda: client.list_topics(topic, timeout=ANSWER_TIMEOUT_S)).topics[topic]
     except KafkaException as error:
@@ -80,14 +80,14 @@ def ensure_topics(
     replication_factor: int | None = None,
     topics: Iterable[TopicSettings] = TOPICS,
 ) -> list[str]:
-    """Create the topics that are missing, with their settings; gives the names created.
+    """Create the topics that are missing, with their settings; return the names created.
 
-    Without `replication_factor` it is 3, or as many as there are brokers. What exists is left as it
-    is (`broker.topic_settings.check_topics` says how it differs). An embedded broker makes topics
-    on first use and takes no administration: there this creates nothing.
+    Without `replication_factor` it is 3, or as many as there are brokers. Existing topics are left
+    unchanged (`broker.topic_settings.check_topics` lists their differences). An embedded broker
+    creates topics on first use and takes no administration: there this creates nothing.
 
     Raises:
-        Busy: the broker gives no answer. BrokerFailed: it refuses.
+        Busy: the broker is unavailable. BrokerFailed: it refuses.
     """
     with Admin(connection.config("admin")) as admin:
         try:

@@ -46,9 +46,9 @@ class Transactions:
         self._client = client
 
     def init(self, verify: Callable[[], None] | None, stopping: Callable[[], bool]) -> None:
-        """Fence the predecessor; waits while the broker gives no answer.
+        """Fence the predecessor; waits while the broker is unavailable.
 
-        `verify` raises where this run was replaced itself: it has nobody to fence.
+        `verify` raises where this run was replaced itself: it has no predecessor to fence.
 
         Raises:
             Busy: `stopping` returned True. BrokerFailed: the broker refuses.
@@ -116,7 +116,7 @@ def failure_of(name: str, error: KafkaError) -> OrdertideError:
 
 
 def refused_by(subject: str, error: KafkaError, text: str) -> OrdertideError | None:
-    """What the broker's rights or settings forbid, with the way out."""
+    """The error for a request that the broker's rights or settings forbid, with the remedy."""
     if error.name().startswith("TRANSACTIONAL_ID_AUTHORIZATION"):
         return BrokerFailed(
             f"{subject}: {text}; allow broker.user to WRITE to and DESCRIBE transactional ids that "
