@@ -1,1 +1,1 @@
-"""Where results go that are no tier: alerts to people."""
+"""Sinks other than tiers: alerts to people."""

@@ -1,9 +1,9 @@
-"""What a channel is told: an open alert of an order, with labels that make it the same each time.
+"""Alert message of a channel: an open alert of an order, with labels that are always the same.
 
-The labels are a pure function of the order's document, so that a process that starts again, or
-another one, speaks of the same alert. They are the alert's identity at Alertmanager: it knows no
-other. That is why the order id and the alert id are among them, and why an escalation (another
-severity) is one alert that ends and another that begins. They never become labels of a metric.
+The labels are a pure function of the order's document, so that a restarted process, or another
+one, means the same alert. They are the alert's only identity at Alertmanager. That is why the order
+id and the alert id are among them, and why an escalation (another severity) is one alert that ends
+and another that begins. They never become labels of a metric.
 """
 
 from collections.abc import Iterator
@@ -129,13 +129,13 @@ def labels_of(order: AlertedOrder, alert: OpenAlert) -> Labels:
 
 
 def carrier_of(order: AlertedOrder, shipment: str | None) -> str:
-    """Who carries the parcel that the alert is about, else the order; "" if nobody said."""
+    """Carrier of the alert's parcel, else of the order; "" if unknown."""
     of_parcel = (parcel.carrier for parcel in order.shipments if parcel.shipment == shipment)
     return next(of_parcel, None) or order.carrier or ""
 
 
 def annotations_of(order: AlertedOrder, alert: OpenAlert) -> dict[str, str]:
-    """What people read, and the evidence as JSON."""
+    """Annotations for people, and the evidence as JSON."""
     return {
         "summary": f"{alert.rule}: order {order.order_id}",
         "reason": reason_of(alert.because),

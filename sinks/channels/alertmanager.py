@@ -3,8 +3,8 @@
 Its rules, read from its source (0.25, `types.Alert`, `provider/mem`): the labels are the identity;
 `endsAt` is compared with its wall clock, so it is always ours, also where the alert's own instants
 are of recorded history; an alert that ends before it starts is refused; of a batch with a bad
-alert the good ones are taken, and the answer is 400. It keeps alerts in memory only: one that was
-restarted knows them again when they are renewed.
+alert the good ones are taken, and the answer is 400. It keeps alerts in memory only: a restarted
+one has them again after the next renewal.
 """
 
 from collections.abc import Sequence

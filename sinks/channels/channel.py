@@ -1,4 +1,4 @@
-"""What delivery needs of a channel. `tests/contracts/test_channels.py` is its exact meaning."""
+"""Channel: the port of delivery. `tests/contracts/test_channels.py` is its exact meaning."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,11 +7,11 @@ from sinks.channels.alert_message import Posting
 
 
 class Channel(Protocol):
-    """A way to somebody who wants to know of open alerts.
+    """A receiver of open alerts.
 
     Alerts are level-triggered: an open one is posted again and again before its `ends_at` runs out,
-    so `post` has to be idempotent by the notice's labels. A receiver that hears nothing more takes
-    the alert for over at its `ends_at`.
+    so `post` has to be idempotent by the notice's labels. A receiver without a renewal takes the
+    alert as ended at its `ends_at`.
     """
 
     name: str
@@ -27,5 +27,5 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...

@@ -46,7 +46,7 @@ class HttpChannel:
 
 
 def outcome_of(failed: HttpFailed) -> Busy | Rejected:
-    """What a failed POST means for the batch that was posted."""
+    """The error for the batch of a failed POST."""
     if failed.is_about_the_body:
         return Rejected(f"http_{failed.status}", str(failed))
     if not failed.status:

@@ -1,10 +1,10 @@
-"""A webhook: any HTTP receiver, told in the words of Alertmanager's own webhooks.
+"""Webhook: any HTTP receiver, in the format of Alertmanager's own webhooks.
 
     {"version": "1", "alerts": [{"status": "firing", "labels": {…}, "annotations": {…},
-      "startsAt": "2018-01-03T…", "endsAt": "2026-…", "generatorURL": "https://…"}]}
+     "startsAt": "2018-01-03T…", "endsAt": "2026-…", "generatorURL": "https://…"}]}
 
-Of a firing alert `endsAt` says until when it stands unless it is posted again. `Idempotency-Key` is
-the same for the same body, so that a receiver can tell what it has heard already.
+`endsAt` of a firing alert is the instant at which it ends unless it is posted again.
+`Idempotency-Key` is the same for the same body, so that a receiver recognizes a repetition.
 """
 
 from collections.abc import Sequence

@@ -50,7 +50,7 @@ def changes_in(messages: Iterable[Message], link: str, watch: Watch) -> Iterator
 
 
 def read_change(message: Message, link: str) -> Change:
-    """What a message says of its order; of a tombstone, that nothing is open any more.
+    """Decode a message into the change of its order; a tombstone closes all alerts.
 
     Raises:
         Rejected: `unreadable_key`, `unreadable_value`.

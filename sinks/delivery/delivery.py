@@ -1,11 +1,11 @@
 """Delivery: a member of a consumer group over orders.changes that keeps its receiver up to date.
 
-Level-triggered: from every change it takes what is open, compares with what the receiver was told,
-and posts the difference; what stays open is posted again before it runs out. Offsets are committed
-when nothing is pending. Killed anywhere in between, the next process posts the same again, and the
-labels make it the same alert. A document older than one that was read before changes nothing
-(versions.py). What was there when it took a partition over, the one before may have
-posted without committing, so the next one ends it by name though it never opened it itself.
+Level-triggered: each change gives the open alerts of an order. Delivery compares them with those
+delivered before, and posts the difference; open alerts are renewed before they run out. Offsets are
+committed when nothing is pending. After a kill anywhere in between, the next process posts the same
+again, and the labels make it the same alert. A document older than one that was read before changes
+nothing (versions.py). The previous owner of a partition may have posted without committing, so the
+next one ends such alerts by name although it never opened them.
 """
 
 import logging
@@ -35,7 +35,7 @@ SETTINGS = LoopSettings(max_wait_s=MAX_WAIT_S)
 
 
 class DeliveryPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Who reads what, and how long an alert stands at its receiver (ms) without being renewed.
+    """Plan of delivery: the group, its topic, and how long (ms) an alert holds without a renewal.
 
     `link` is a URL that may name {tenant} and {order_id}.
     """
@@ -77,7 +77,7 @@ class Delivery:
         self._known: dict[int, int] = {}  # partitions whose past has been read → their end then
 
     def run(self) -> None:
-        """Deliver until `stop` is set. What is open stays open: others go on, or it runs out.
+        """Deliver until `stop` is set. Open alerts stay open: others continue, or they run out.
 
         Raises:
             OrdertideError: the broker refuses for good.
@@ -106,7 +106,7 @@ class Delivery:
         return len(batch)
 
     def committable(self, *, force: bool) -> bool:
-        """Whether all that was read was taken down, and the channel has what follows from it."""
+        """Return True once all changes read are recorded and their alerts delivered."""
         return not self.ledger.pending and not self._owned() - self._known.keys()
 
     def committed(self) -> None:
@@ -135,7 +135,7 @@ class Delivery:
             self._forget(partition)
 
     def _learn_all(self) -> None:
-        """Read the past of what is newly owned, with the reader paused but heard of."""
+        """Load the delivered state of new partitions, with the reader paused but polling."""
         while (news := self._owned() - self._known.keys()) and not self.stop.is_set():
             with self.loop.paused():
                 for partition in sorted(news):

@@ -1,4 +1,4 @@
-"""What delivery holds of an order's open alerts, and when each is to be posted next."""
+"""Entries: an order's open alerts as delivery keeps them, and the queue of due posts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ class Place(NamedTuple):
 class Entry:
     """One notice of one order. Instants are ms of the wall clock.
 
-    `came_at`: when what it says was written; None if it was known before this process.
-    `wanted`: the alert is open. `offered`: the receiver may know of it. `settled`: the receiver has
-    been told what is wanted. `due_at`: when to post it; None while it is on its way or refused.
+    `came_at`: when its document was written; None if it was loaded at the start.
+    `wanted`: the alert is open. `offered`: the receiver may have it. `settled`: the receiver has
+    the current state. `due_at`: when to post it; None while it is in flight or refused.
     """
 
     notice: Notice
@@ -54,17 +54,17 @@ class DueQueue:
     """Entries by `due_at`; of those due at once, first come, first served."""
 
     def __init__(self) -> None:
-        """Nothing is due."""
+        """Create an empty queue."""
         self._heap: list[tuple[int, int, Entry]] = []
         self._turn = count()
 
     def put(self, entry: Entry, due_at: int) -> None:
-        """Post it at `due_at`, whatever was said before."""
+        """Schedule the post at `due_at`, replacing any earlier schedule."""
         entry.due_at = due_at
         heappush(self._heap, (due_at, next(self._turn), entry))
 
     def take(self, now_at: int, limit: int) -> Iterable[Entry]:
-        """What is due now, at most `limit`; each is out of the queue then."""
+        """Remove and yield the entries that are due now, at most `limit`."""
         while limit and self._heap and self._heap[0][0] <= now_at:
             due_at, _, entry = heappop(self._heap)
             if entry.due_at == due_at:  # else it was put elsewhere since, or cancelled

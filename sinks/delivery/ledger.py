@@ -1,4 +1,4 @@
-"""What is open, and what the receiver has been told: the difference is what to post.
+"""Ledger: the open alerts and those the receiver has; the difference is to be posted.
 
 Pure: no clock, no channel, no broker. Instants are ms of the wall clock.
 """
@@ -28,11 +28,11 @@ class Ledger:
 
     @property
     def pending(self) -> int:
-        """How many notices the receiver hasn't been told, or not that they are over."""
+        """Number of notices whose opening or end has not been delivered."""
         return len(self._unsettled)
 
     def know(self, place: Place, lane: Lane, notices: Iterable[Notice]) -> None:
-        """An order as the receiver was told of it before this process: only to be renewed."""
+        """Load an order as delivered before this process: its alerts only need renewals."""
         self._forget(place)
         for notice in notices:
             self._add(Entry(notice, place, offered=True, settled=True), lane)
@@ -60,9 +60,9 @@ class Ledger:
             self._open(lane, identity, Entry(notice, place, came_at, offered=offered))
 
     def due(self, now_at: int, limit: int) -> list[Entry]:
-        """What is to be posted now, at most `limit`: news before renewals, the oldest first.
+        """The entries to be posted now, at most `limit`: changes before renewals, the oldest first.
 
-        Each has to be given to `settle`, `refuse` or `give_back`.
+        Each has to be passed to `settle`, `refuse` or `give_back`.
         """
         entries = [*self._queue.take(now_at, limit)]
         for entry in entries:
@@ -136,7 +136,7 @@ class Ledger:
         self.open_alerts[entry.kind] -= 1
         if entry.offered:
             self._unsettle(entry, came_at, wanted=False)
-        else:  # nobody can have heard of it
+        else:  # it was never offered
             entry.wanted = False
             self._remove(entry)
 

@@ -1,4 +1,4 @@
-"""What delivery shows of itself: counts by rule, severity and lane, never by order."""
+"""Metrics of delivery: counts by rule, severity and lane, never by order."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Watch:
         self.reason: str | None = None
 
     def is_delivering(self) -> Finding:
-        """Ready unless the channel or the broker asked to wait and nothing got through since."""
+        """Ready unless the channel or the broker was busy and nothing was delivered since."""
         if self.reason is not None:
             return Finding(ok=False, reason=self.reason)
         return Finding(ok=True, reason="delivering")
@@ -56,7 +56,7 @@ class Watch:
         self.metrics.sink_busy.labels(self.sink).inc()
 
     def unreadable(self, code: str) -> None:
-        """A message says nothing that could be delivered."""
+        """Count a message that can't be decoded."""
         self.metrics.rejected.labels(code).inc()
 
     def stale(self) -> None:
@@ -64,7 +64,7 @@ class Watch:
         self.metrics.stale_changes.labels(self.sink).inc()
 
     def holds(self, ledger: Ledger) -> None:
-        """How much is open now."""
+        """Set the gauges of open alerts."""
         metrics = self.metrics
         metrics.notices_pending.labels(self.sink).set(ledger.pending)
         for lane in LANES:
@@ -74,7 +74,7 @@ class Watch:
 
 
 def state_of(entry: Entry) -> str:
-    """What a posting of the entry tells the receiver."""
+    """State that a post of the entry reports to the receiver."""
     if not entry.wanted:
         return "resolved"
     return "renewed" if entry.settled else "opened"

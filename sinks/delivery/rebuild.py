@@ -1,11 +1,11 @@
-"""What the group has dealt with of a partition, read again: the receiver was told of that much.
+"""Rebuild of the delivered state: the part of a partition that the group has processed, read again.
 
-Delivery keeps no state of its own on disk. orders.changes is compacted, so what it holds below the
-group's committed offset is every live order as the receiver last heard of it; a process that takes
-a partition over, after a kill -9 or from another host, knows as much as the one before. (Kept in a
-file beside the offsets it would be faster to load, but a partition that changes hands would need
-this all the same.) Where an alert's document was compacted away because the order went on while
-nobody delivered, nobody ends it by name: it ends at its receiver by `ends_at`, which has run out.
+Delivery keeps no state of its own on disk. orders.changes is compacted, so below the group's
+committed offset it holds every live order in its delivered state; a process that takes a partition
+over, after a kill -9 or from another host, has the same state as the one before. (A file beside
+the offsets would load faster, but a partition that changes hands would need this anyway.) An alert
+whose document was compacted away during an outage of delivery is not ended by name: it ends at its
+receiver by `ends_at`, which has run out.
 """
 
 from collections.abc import Iterator
@@ -36,17 +36,17 @@ def dealt_with(
     if end <= 0:
         return
     with PartitionReader(connection, topic, partition, None) as reader:
-        # The position passes over what was compacted away: the end of the partition tells.
+        # The position passes over what was compacted away: the end of the partition shows.
         while reader.position < end:
             messages = reader.read(timeout_s=READ_TIMEOUT_S)
             yield [message for message in messages if message.offset < end]
 
 
 def committed_offset(connection: Connection, group: str, topic: str, partition: int) -> int:
-    """Where the group goes on in the partition; not above 0 if it never committed there.
+    """Committed offset of the group in the partition; not above 0 if it never committed there.
 
     Raises:
-        Busy: the broker gives no answer.
+        Busy: the broker is unavailable.
     """
     try:
         with Fetcher(connection, group) as fetcher:

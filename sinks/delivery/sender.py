@@ -13,7 +13,7 @@ from sinks.delivery.metrics import Watch
 
 LOGGER = logging.getLogger("ordertide.delivery")
 
-# A batch of 200 is about 200 kB. Between two looks at the topic at most 20 are posted, so that
+# A batch of 200 is about 200 kB. Between two reads of the topic at most 20 are posted, so that
 # membership of the group and fresh alerts don't wait for 100,000 renewals.
 BATCH_NOTICES = 200
 BATCHES_A_ROUND = 20
@@ -21,16 +21,16 @@ MAX_WAIT_S = 30.0
 
 
 class Postman:
-    """Posts what the ledger has due. Where the channel is busy, `post_due` returns until it's time.
+    """Sender: posts the entries due in the ledger; returns early while the channel is busy.
 
-    Reading goes on meanwhile: of an alert that opened and ended while the receiver was away,
-    nothing needs to be said.
+    Reading continues meanwhile: an alert that opened and ended while the receiver was unavailable
+    is never posted.
     """
 
     def __init__(
         self, ledger: Ledger, channel: Channel, watch: Watch, now: Callable[[], int]
     ) -> None:
-        """`now` gives the wall clock in ms."""
+        """Create a sender; `now` gives the wall clock in ms."""
         self.ledger = ledger
         self.channel = channel
         self.watch = watch
@@ -48,7 +48,7 @@ class Postman:
                 return
 
     def _got_through(self, entries: Sequence[Entry]) -> bool:
-        """Whether all were taken or refused; if the channel is busy, those left are given back."""
+        """Post a batch; return False and give the rest back if the channel is busy."""
         began = time.perf_counter()
         now_at = self.now()
         try:
@@ -93,6 +93,6 @@ class Postman:
 
     def _answered(self) -> None:
         if self._backoff.is_failing:
-            # Alertmanager keeps alerts in memory: back from an outage it may know none.
+            # Alertmanager keeps alerts in memory: after an outage it may have none.
             self.ledger.doubt()
             self._backoff.reset()

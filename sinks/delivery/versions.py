@@ -3,7 +3,7 @@
 Sinks are at least once, with versions: after a crash the same documents come again, and a writer
 that was replaced may append an older one. An order's tombstone has the version of its last
 document, and wins over that document. Tombstones are remembered as long as the topic keeps them, so
-that a process that starts again knows as much as one that went on. About 150 bytes an order.
+that a restarted process has the same versions as one that continued. About 150 bytes an order.
 
 Pure: no clock, no broker.
 """
