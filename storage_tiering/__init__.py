@@ -1,1 +1,1 @@
-"""Where orders can be found: hot for hours, warm for months, the archive for ever."""
+"""Tiers, the stores of orders: hot for hours, warm for months, the archive for ever."""

@@ -1,4 +1,4 @@
-"""What tiering saves: the bytes in each tier times its price, against keeping all in one tier."""
+"""Savings by tiering: the bytes in each tier times its price, against keeping all in one tier."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ TARGET_SAVED = 0.35  # 35 % saved is the figure to beat
 
 @dataclass(frozen=True)
 class Price:
-    """The price of keeping 1 GB (10^9 bytes) for a month. `source` says where it is from."""
+    """Price of storing 1 GB (10^9 bytes) for a month. `source` is its origin."""
 
     usd_per_gb_month: float
     source: str
@@ -34,7 +34,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Saving:
-    """What a month costs in US dollars. `saved` is a share: 0.35 is 35 %, negative costs more."""
+    """Monthly cost in US dollars. `saved` is a share: 0.35 is 35 %, negative costs more."""
 
     tiered_usd: float
     single_usd: float
@@ -56,7 +56,7 @@ ASSUMED_PRICES = PriceTable(
 
 
 def monthly_usd(footprint: Footprint, prices: PriceTable) -> float:
-    """What a month costs with these bytes in each tier."""
+    """Monthly cost of these bytes in each tier."""
     return (
         footprint.hot_bytes * prices.hot.usd_per_gb_month
         + footprint.warm_bytes * prices.warm.usd_per_gb_month
@@ -65,7 +65,7 @@ def monthly_usd(footprint: Footprint, prices: PriceTable) -> float:
 
 
 def saving(tiered: Footprint, single: Footprint, prices: PriceTable = ASSUMED_PRICES) -> Saving:
-    """What `tiered` saves against `single`, which holds everything that was ever written.
+    """Saving of `tiered` against `single`, which holds everything that was ever written.
 
     `single` is `everything_in` the hot or the warm tier. Without cost nothing is saved.
     """

@@ -1,7 +1,7 @@
-"""Dead letters as the warm tier keeps them: what was refused, why and where from, to be counted.
+"""Dead letters in the warm tier: the rejected message's reason and origin, for counting.
 
-The original isn't in it. It may be anything and hold what is personal in a place that nobody
-sealed; it stays in events.rejected, where `ordertide rejected` shows it.
+The original isn't in it. It may be anything and hold unsealed personal data; it stays in
+events.rejected, where `ordertide rejected` shows it.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from storage_tiering.records import Message
 from storage_tiering.tier import Place
 
 NAMED = ("tenant", "source", "event_id", "order_id", "waybill")
-MAX_NAME = 200  # characters; a longer one is somebody's mistake
-UNKNOWN = "unknown"  # a code that isn't said
+MAX_NAME = 200  # characters; a longer one is a mistake
+UNKNOWN = "unknown"  # a missing code
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """One message of events.rejected.
 
-    `place` is where it lies itself, `at` when it was written there (ms); topic, partition and
-    offset say where the original came from, None where the headers don't. `named` is what the
-    original says of itself, as far as it can be read: {one of `NAMED`: its text}.
+    `place` is its own position, `at` when it was written there (ms); topic, partition and
+    offset are those of the original, None where the headers lack them. `named` holds the
+    identifiers in the original, as far as it can be read: {one of `NAMED`: its text}.
     """
 
     place: Place
@@ -73,7 +73,7 @@ def number(said: dict[str, str], name: str) -> int | None:
 
 
 def named_in(original: bytes) -> dict[str, str]:
-    """What an original says of itself; nothing of one that can't be read."""
+    """Identifiers in an original; none in one that can't be read."""
     try:
         found: Any = msgspec.json.decode(original)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

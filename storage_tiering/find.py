@@ -22,7 +22,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The order, which tier it is from, and all tiers that were asked for it, in their order."""
+    """Result of a look-up: the order, its tier, and all tiers queried, in their order."""
 
     tier: str
     found: Found
@@ -30,10 +30,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(tiers: Sequence[Tier], tenant: str, order_id: str) -> Answer:
-    """The order from the first of `tiers` (hottest first) that has it and vouches for it.
+    """Return the order from the first of `tiers` (hottest first) that has it and vouches for it.
 
-    While a tier can't be vouched for, the colder ones are asked as well, and the highest version is
-    the answer; `found.stale` says so where it is from such a tier.
+    While a tier can't be vouched for, the colder ones are queried as well, and the highest version
+    wins; `found.stale` is set where it is from such a tier.
 
     Raises:
         UnknownOrder: every tier answered, none has it.
@@ -67,7 +67,7 @@ def _asked(tier: str, found: Found | None) -> Asked:
 
 
 def _is_better(found: Found, other: Found) -> bool:
-    """A higher version is newer, whatever its tier knows of itself."""
+    """Return True for the higher version, which is newer whatever its tier's state."""
     newer = found.document.version - other.document.version
     return newer > 0 or (newer == 0 and found.stale is None)
 

@@ -1,4 +1,4 @@
-"""Rebuilding a tier: from the archive what the topics no longer have, or anew from the topics."""
+"""Rebuild of a tier: from the archive for data missing in the topics, or from the topics alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice

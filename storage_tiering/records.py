@@ -19,14 +19,14 @@ from schemas.topics import (
 from storage_tiering.tier import EventRecord, OrderRecord, Place
 
 # Such a key names no order (no id begins with a control character): the message, whose value is
-# null, only says how far the stream clock of its partition has come.
+# null, carries only the watermark of its partition.
 
 DOCUMENT = msgspec.json.Decoder(OrderDocument)
 ACCEPTED = msgspec.json.Decoder(AcceptedEvent)
 
 
 class Message(Protocol):
-    """What the writers need of a Kafka message. `value` None is a tombstone or a heartbeat."""
+    """The part of a Kafka message that writers read. `value` None is a tombstone or a heartbeat."""
 
     @property
     def topic(self) -> str:
@@ -95,7 +95,7 @@ def order_record(document: OrderDocument, place: Place) -> OrderRecord:
 
 
 def tombstone(key: str, place: Place, version: int | None = None) -> OrderRecord:
-    """The record which says that the order `key` has retired, with its last `version` if known."""
+    """The record of the retirement of the order `key`, with its last `version` if known."""
     return OrderRecord(key=key, place=place, document=None, version=version, data=b"")
 
 

@@ -1,9 +1,9 @@
-"""Refilling a tier that has lost writes: read the topics again, and say so until it is done.
+"""Refill of a tier that has lost writes: read the topics again, and mark the tier until it is done.
 
 A tier loses writes when Redis comes back from an old snapshot, or an index or a file is deleted.
 orders.changes is compacted, so it brings every live order back; events come back as far as the
 topic reaches; of orders that have retired a tier that keeps them misses the last document once it
-is compacted away. What the topics don't have is named with the command that restores it.
+is compacted away. Data missing in the topics is reported with the command that restores it.
 """
 
 import logging
@@ -64,7 +64,7 @@ class Refill:
 
     @property
     def is_running(self) -> bool:
-        """While it is, nobody may claim that the tier is fresh."""
+        """Return True while the tier must not be reported as fresh."""
         return bool(self._until)
 
     def check_assigned(self) -> None:
@@ -92,7 +92,7 @@ class Refill:
         else:
             self._advance()
             if doubt is not None and not (doubt.until or doubt.lasting):
-                self._put(None)  # a rebuild was asked for, and nothing has been written yet
+                self._put(None)  # a rebuild was requested, and nothing has been written yet
 
     def writes_lost(self, reason: str) -> None:
         """Read again what the tier has lost.
@@ -105,10 +105,10 @@ class Refill:
         self._begin(reason)
 
     def report(self) -> None:
-        """Say anew whether the tier can be vouched for: a rebuild may have ended a doubt.
+        """Report again whether the tier can be vouched for: a rebuild may have ended a doubt.
 
         Raises:
-            Busy: the tier gives no answer.
+            Busy: the tier is unavailable.
         """
         doubt = self.tier.doubt()
         self.watch.stale(self.tier.name, str(doubt) if doubt else None)

@@ -1,4 +1,4 @@
-"""How far the stream has come, as a tier's writer sees it."""
+"""Stream clock of a tier's writer."""
 
 from collections.abc import Iterable
 
@@ -9,18 +9,18 @@ Partition = tuple[str, int]
 
 
 class StreamClock:
-    """The least of the clocks of the partitions of orders.changes that this writer reads.
+    """The minimum of the watermarks of the partitions of orders.changes that this writer reads.
 
-    Heartbeats keep each of them going when its orders are quiet. One that was assigned and has not
-    been heard of holds the clock: what it brings may be older than anything. Events carry clocks
-    too, but no heartbeat: they don't hold the others back, and count only for a writer that reads
-    no changes. A reader without a group assigns nothing; then what was read counts.
+    Heartbeats advance each of them when its orders are quiet. A newly assigned partition without a
+    message holds the clock: its first one may be older than anything. Events carry watermarks too,
+    but no heartbeat: they don't hold the others back, and count only for a writer that reads no
+    changes. A reader without a group assigns nothing; then the partitions read count.
     """
 
     def __init__(self, changes_topic: str = ORDERS_CHANGES) -> None:
         self._changes_topic = changes_topic
         self._clocks: dict[Partition, int] = {}
-        self._silent: set[Partition] = set()  # assigned, and not heard of yet
+        self._silent: set[Partition] = set()  # assigned, without a message yet
 
     def see(self, message: Message) -> None:
         """Take the clock of a message; a clock never goes back."""

@@ -21,14 +21,14 @@ class WritesLost(OrdertideError):
 
 
 class Stale(OrdertideError):
-    """The tier doesn't have the order, and it can't vouch for that either; the text says why."""
+    """The tier lacks the order and can't vouch for that either; the text gives the reason."""
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a tier can't be vouched for. It is kept in the tier itself, and look-ups show it.
+    """Reason why a tier can't be vouched for. It is kept in the tier itself, and look-ups show it.
 
     `until`: {`topic/partition`: offset}, up to which the tier is being written again. `lasting` is
-    what the topics no longer have, with the command that brings it back; it stays afterwards.
+    the data missing in the topics, with the command that restores it; it stays afterwards.
     """
 
     reason: str
@@ -41,7 +41,7 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a record lies in the topic that the tiers are written from."""
+    """Position of a record in the topic that the tiers are written from."""
 
     topic: str
     partition: int
@@ -99,10 +99,10 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An order as one tier holds it.
 
-    `timeline` holds the events that the tier has, by time. `through` says how fresh the answer is:
-    everything that the stream held up to this instant (ms, stream time) is in it; None where the
-    tier has not been told yet. `stale`: why the answer may be outdated or incomplete, and then
-    `through` is None; None where the tier vouches for it.
+    `timeline` holds the events in the tier, by time. `through` is the freshness of the answer:
+    it includes everything in the stream up to this instant (ms, stream time); None before the
+    tier's first note. `stale`: why the answer may be outdated or incomplete, and then `through` is
+    None; None where the tier vouches for it.
     """
 
     document: OrderDocument
@@ -112,7 +112,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tier holds: distinct orders, distinct events, and what they take up."""
+    """Size of a tier: distinct orders, distinct events, and bytes."""
 
     orders: int
     events: int
@@ -148,9 +148,9 @@ class Tier(Protocol):
         ...
 
     def flush(self, *, force: bool = False) -> bool:
-        """Is everything written so far durable, so that its offsets may be committed?
+        """Make writes durable; return True if all so far are, so that offsets may be committed.
 
-        A tier that collects records into files says False until a file is due; `force` makes it
+        A tier that collects records into files returns False until a file is due; `force` makes it
         due now.
         """
         ...
@@ -179,9 +179,9 @@ class Tier(Protocol):
         ...
 
     def reconcile(self) -> Mapping[Partition, int]:
-        """After lost writes, begin anew with what is there; returns the `offsets`.
+        """Restart the marks from the present content after lost writes; return the `offsets`.
 
-        It may be called at any time, and is what later notes are compared with.
+        May be called at any time; later notes are compared with its result.
         """
         ...
 
@@ -206,11 +206,11 @@ class Tier(Protocol):
         ...
 
     def size_bytes(self) -> int:
-        """What the tier takes up (of Redis: all that its servers use); cheap, for every minute."""
+        """Size of the tier in bytes (Redis: of all its servers); cheap, for every minute."""
         ...
 
     def close(self) -> None:
-        """Let go of connections and files. What was not flushed is not kept."""
+        """Close connections and files. Unflushed records are lost."""
         ...
 
 

@@ -34,11 +34,11 @@ Record = TypeVar("Record", OrderRecord, EventRecord)
 
 
 class WriterSettings(LoopSettings, frozen=True, kw_only=True):
-    """The settings of the loop, and how often the tier is asked.
+    """Settings of the loop, and the intervals of the tier's upkeep.
 
-    The tier expires when stream time has come on by `expire_every_ms`; its size is asked for every
-    `measure_every_s`. Without anything to write it is asked every `vouch_every_s` whether it still
-    holds what was written. The writer's `audit` is called every `audit_every_s`.
+    The tier expires when stream time has advanced by `expire_every_ms`; its size is measured every
+    `measure_every_s`. Without anything to write, every `vouch_every_s` the tier is checked for lost
+    writes. The writer's `audit` is called every `audit_every_s`.
     """
 
     expire_every_ms: int = 1_000
@@ -48,10 +48,10 @@ class WriterSettings(LoopSettings, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Writes what `reader` reads into `tier`, until `stop` is set: the handler of a consumer loop.
+    """Writer: writes what `reader` reads into `tier`, until `stop` is set; a loop's handler.
 
     Only for a tier that keeps `Letters` may it read events.rejected as well.
-    A reader whose partitions come and go tells the same `clock` (`assigned`, `revoked`).
+    A reader with a group reports its partitions to the same `clock` (`assigned`, `revoked`).
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Writer:
             self._note(message)
         self.watch.uncommitted(self.tier.name, self._since_ms)
         orders, events = self._decode(self._keep_letters(messages))
-        # Changes first: they say where the events of an order belong.
+        # Changes first: they fix the period of the events of an order.
         self._put(self.tier.write_orders, orders)
         self._put(self.tier.write_events, events)
         self.watch.written(self.tier.name, len(orders), len(events))
@@ -131,7 +131,7 @@ class Writer:
         return len(messages)
 
     def committable(self, *, force: bool) -> bool:
-        """Whether the tier holds everything that was submitted, and has noted the offsets."""
+        """Return True if the tier holds everything submitted, and has noted the offsets."""
         if force:  # nothing is refilled any more: the next run is
             return self._is_durable(force=True)
         if not self._has_lost_writes:
@@ -140,7 +140,7 @@ class Writer:
         return False
 
     def committed(self) -> None:
-        """Begin to count anew what is not committed."""
+        """Restart the count of uncommitted messages."""
         self._since_ms = {}
         self._offsets = {}
         self.watch.uncommitted(self.tier.name, self._since_ms)
@@ -274,7 +274,7 @@ class Writer:
         return self._positions() == noted  # else something came while the tier was busy
 
     def _positions(self) -> dict[Partition, int]:
-        """What is to be committed: what was written, and ends behind it that were passed."""
+        """Offsets to commit: those written, and ends behind them that were passed."""
         passed = self.reader.positions() if isinstance(self.reader, Rewinds) else {}
         return {**self._offsets, **passed}
 
@@ -287,7 +287,7 @@ class Writer:
             self.refill.wrote(offsets)
 
     def _drop(self, partitions: Iterable[Partition]) -> None:
-        """What was read of these counts for nothing: they are read again."""
+        """Drop the messages read of these partitions: they are read again."""
         dropped = set(partitions)
         self.loop.drop_ahead(dropped)
         self._batch = [m for m in self._batch if (m.topic, m.partition) not in dropped]

@@ -1,4 +1,4 @@
-"""What a writer needs of others: where it reads, where it puts what can't be taken, who watches."""
+"""Ports of a writer: its reader, its dead letters, its metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -21,7 +21,7 @@ Reader: TypeAlias = consumer_loop.Reader[Message]
 
 @runtime_checkable
 class Rewinds(Protocol):
-    """A reader that knows what its group has committed, and can read partitions again."""
+    """A reader that has its group's committed offsets, and can read partitions again."""
 
     @property
     def partitions(self) -> Sequence[Partition]:
@@ -33,7 +33,7 @@ class Rewinds(Protocol):
         ...
 
     def positions(self) -> Mapping[Partition, int]:
-        """What `commit` would store now; it may lie behind the last message."""
+        """Offsets that `commit` would store now; they may lie behind the last message."""
         ...
 
     def rewind(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, int]:
@@ -45,15 +45,15 @@ class Rewinds(Protocol):
 
 
 class DeadLetters(Protocol):
-    """Where a message goes that the tier can never take."""
+    """Destination of messages that the tier can never take."""
 
     def put(self, message: Message, code: str, reason: str) -> None:
-        """Keep the message and why; safe on return. `Busy`: ask again."""
+        """Keep the message and the reason; safe on return. `Busy`: retry."""
         ...
 
 
 class Watch(Protocol):
-    """What metrics want to know; every method returns at once."""
+    """Metrics of a writer; every method returns at once."""
 
     def written(self, tier: str, orders: int, events: int) -> None:
         """So many changes and events were written."""

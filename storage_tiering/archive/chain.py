@@ -28,7 +28,7 @@ WAY_OUT = "restore the former topic, or give the archive another folder ([archiv
 
 
 def no_id(_: str) -> str:
-    """Where nobody knows the topics' ids."""
+    """Empty id, for callers without the topics' ids."""
     return ""
 
 
@@ -55,7 +55,7 @@ class Chains:
         """The manifests of a topic's files, by partition and offset.
 
         Raises:
-            Damage: one can't be read, so that nobody knows what its file holds.
+            Damage: one can't be read, so the content of its file is unknown.
         """
         found = self.survey(topic)
         for damage in found.damages:
@@ -72,12 +72,12 @@ class Chains:
         """The first offset behind the last file; 0 for a partition without files.
 
         Raises:
-            Damage: the last file can't be read, so that nobody knows where it ends.
+            Damage: the last file can't be read, so its end is unknown.
         """
         return self.survey(topic).end_of(topic, partition)
 
     def resume_offset(self, topic: str, partition: int) -> int | None:
-        """Where reading has to continue; None without any file.
+        """Offset at which reading has to continue; None without any file.
 
         Raises:
             OffsetLost: the files are of another topic of this name.
@@ -124,7 +124,7 @@ class Chains:
         return manifest
 
     def forget(self, name: str) -> None:
-        """Read the manifest of this file again when it is asked for next."""
+        """Drop this file's manifest from the cache."""
         self._known.pop(name, None)
 
     def bytes_of(self, name: str) -> bytes:
@@ -167,7 +167,7 @@ class Chains:
             self.files.seal(name, data)
 
     def _mark_end(self, span: Span) -> None:
-        """Move the end marker; one that a kill leaves behind another says less, not wrong."""
+        """Move the end marker; one left behind by a kill claims less, never something wrong."""
         name = end_name(span)
         self.files.seal(name, b"end of chain\n")
         ends: dict[int, list[str]] = defaultdict(list)

@@ -18,7 +18,7 @@ class CheckedFile(io.RawIOBase):
     """
 
     def __init__(self, file: BinaryIO, manifest: Manifest) -> None:
-        """Read nothing yet. `file` is closed with this."""
+        """Create a reader that has read nothing yet. `file` is closed with it."""
         self._file = file
         self._manifest = manifest
         self._position = 0

@@ -1,4 +1,4 @@
-"""How the two datasets differ: what makes a row the same thing, and which of two rows stays."""
+"""Datasets of the archive: the key of a row in each, and the rule that chooses between two rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

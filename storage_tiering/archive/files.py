@@ -1,4 +1,4 @@
-"""Where the archive's files lie. A port: a local folder here, other stores beside it."""
+"""Files of the archive. A port: a local folder here, other stores beside it."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from schemas.private_files import private_binary, private_folder
 UNSEALED = ".unsealed"
 STALE_AFTER_S = 24 * 3600.0
 RETRY_AFTER_S = 5.0
-# What passes when somebody frees room or the file system comes back.
+# Temporary: they pass when room is freed or the file system comes back.
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EMFILE}
 
 
@@ -48,8 +48,8 @@ class ArchiveFiles(Protocol):
 class LocalFiles(ArchiveFiles):
     """Files under the folder `root` of a local disk that knows hard links.
 
-    A file is written under a name of its own first. What a kill leaves of that is never looked at,
-    and deleted here when it is a day old (it may be another writer's that is at work).
+    A file is written under a name of its own first. The leftovers of a kill are never read, and
+    deleted here after a day (a younger one may belong to another writer at work).
     """
 
     def __init__(self, root: Path) -> None:

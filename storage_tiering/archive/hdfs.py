@@ -1,9 +1,10 @@
-"""The archive's files on HDFS: sealed over WebHDFS, read over Hadoop's own protocol.
+"""Files of the archive on HDFS: sealed over WebHDFS, read over Hadoop's own protocol.
 
 A 64 KiB range takes 0.5 ms over the native protocol and 20 ms over WebHDFS; but only WebHDFS has a
 rename that never overwrites (`renameoptions=NONE`), which is what makes sealing safe. A failed or
-killed upload leaves a closed file that looks complete: so files are uploaded under a name that
-nobody looks at, their length is compared, and only then do they get their own.
+killed upload leaves a closed file that looks complete: so files are uploaded under a temporary name
+that is never read, their length is compared, and only then do they get their own.
+
 https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html
 """
 
@@ -22,7 +23,7 @@ from storage_tiering.archive.files import STALE_AFTER_S, UNSEALED, ArchiveFiles
 from storage_tiering.archive.hdfs_errors import RETRY_AFTER_S, answers, readings
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 60.0
-# Its default of 15 attempts is silent for 177 s while a NameNode is down; two know it after 3.4 s.
+# Its default of 15 attempts is silent for 177 s while a NameNode is down; two fail after 3.4 s.
 FAILOVER_ATTEMPTS = "2"
 NAMESERVICE = "ordertide"
 BUFFER_BYTES = 65_536
@@ -31,7 +32,7 @@ Statuses = list[tuple[str, int]]
 
 
 class HdfsPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the archive lies.
+    """Location of the archive on HDFS.
 
     `web` and `rpc` are the NameNodes' addresses (host:port) for WebHDFS and for Hadoop's protocol,
     one or two of each, in the same order; the active one is found. `root` is an absolute folder.
@@ -57,7 +58,7 @@ class HdfsFiles(ArchiveFiles):
         self._place = place
         self._unsealed = f"{self.root}/{UNSEALED}"
         self._native: HdfsFileSystem | None = None
-        self._is_tidy = False  # nothing is asked or made before something is written
+        self._is_tidy = False  # nothing is queried or made before the first write
 
     def list(self, folder: str, suffix: str) -> list[str]:
         with answers(folder, self.servers):
@@ -93,7 +94,7 @@ class HdfsFiles(ArchiveFiles):
             raise Busy(f"archive {name}: {length} of {len(data)} bytes arrived", RETRY_AFTER_S)
 
     def _rename(self, temporary: str, target: str) -> bool:
-        """Whether the name was free. A rename whose answer got lost is a taken name next time."""
+        """Return True if the name was free. After a lost answer the retry finds the name taken."""
         try:
             # Not `client.rename`, which moves a file into a folder of the target's name.
             self._web._rename(  # noqa: SLF001 - the only way to give it renameoptions
@@ -101,7 +102,7 @@ class HdfsFiles(ArchiveFiles):
             )
         except HdfsError as error:
             if error.exception == "FileNotFoundException":
-                # The client asks the other NameNode again where the first one's answer got lost.
+                # The client retries at the other NameNode where the first one's answer got lost.
                 reason = f"archive {target}: what was uploaded is gone, perhaps sealed; looking"
                 raise Busy(reason, RETRY_AFTER_S) from error
             if error.exception != "FileAlreadyExistsException":

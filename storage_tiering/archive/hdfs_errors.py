@@ -1,4 +1,4 @@
-"""What HDFS says when it can't: wait, or give up."""
+"""Errors of HDFS, translated: retry, or fail."""
 
 import re
 from collections.abc import Iterator
@@ -24,19 +24,19 @@ LASTING = {
     "ParentNotDirectoryException",
     "SecurityException",
 }
-# The same, where the exception's name doesn't say it.
+# The same, for exceptions whose name doesn't show it.
 LASTING_REASONS = (
     "must both be directories",  # a folder has the file's name
-    "Authentication failure",  # 401: a cluster that wants Kerberos
+    "Authentication failure",  # 401: a cluster that requires Kerberos
 )
 
 
 @contextmanager
 def answers(name: str, servers: str) -> Iterator[None]:
-    """Translate what WebHDFS raises about the file `name`; `servers` are who was asked.
+    """Translate the errors of WebHDFS for the file `name`; `servers` are the ones queried.
 
     Raises:
-        Busy: it will pass. StateError: it won't.
+        Busy: it is temporary. StateError: it isn't.
     """
     try:
         yield
@@ -51,7 +51,7 @@ def answers(name: str, servers: str) -> Iterator[None]:
 
 
 def asked(error: requests.RequestException, servers: str) -> str:
-    """Who gave no answer: data goes to a DataNode, which the settings don't name."""
+    """The server without an answer: data goes to a DataNode, which the settings don't name."""
     request = error.request
     return servers if request is None else urlsplit(str(request.url)).netloc
 
@@ -84,7 +84,7 @@ def readings(name: str, servers: str) -> Iterator[None]:
 
 
 def plainly(error: Exception) -> str:
-    """What hdfs-native says without a Java trace, or 20 fields of each DataNode that it asked."""
+    """Error of hdfs-native without the Java trace and the 20 fields of each DataNode."""
     said = str(error).partition("\n")[0]
     nodes = DATANODE.findall(said)
     return f"no answer from DataNode {', '.join(map(':'.join, nodes))}" if nodes else said

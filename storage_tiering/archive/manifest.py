@@ -1,11 +1,11 @@
 """Manifests: the content and the checksums of a sealed file, and the names of a partition's files.
 
 A file is `<topic>/<topic>-<partition>-<first offset>.parquet`; its manifest has the same name with
-`.json`. What the manifest says of the content stands in the file's footer too, so that a manifest
-which a kill has prevented can be made from the file.
+`.json`. The manifest's description of the content stands in the file's footer too, so that a
+manifest prevented by a kill can be made from the file.
 
 `<topic>-<partition>-<next offset>.end` is the end marker of a partition: its chain of files has
-reached that offset. It makes the loss of the last file known, behind which no other file starts.
+reached that offset. It reveals the loss of the last file, behind which no other file starts.
 """
 
 import re
@@ -53,9 +53,9 @@ class Span(NamedTuple):
 
 
 class Damage(StateError):
-    """A file of the archive that is missing, or is not what was sealed.
+    """A file of the archive that is missing, or differs from what was sealed.
 
-    `span` holds the offsets that it concerns, None for a file whose name says none.
+    `span` holds the offsets that it concerns, None for a file whose name holds none.
     """
 
     def __init__(self, kind: Kind, span: Span | None, message: str) -> None:
@@ -65,12 +65,12 @@ class Damage(StateError):
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file holds: the records of one partition in `first_offset` <= offset < `next_offset`.
+    """Content of a file: the records of one partition in `first_offset` <= offset < `next_offset`.
 
-    Records that repeat what is held already, tombstones and heartbeats leave no row. `min_at` and
-    `max_at` (ms) span the arrivals of events, or the last changes of orders. `through`: everything
-    up to this instant of stream time (ms) was sealed with this file; None if it wasn't known.
-    `topic_id` tells the topic from one that is made anew under its name; empty where nobody knew.
+    Repeated records, tombstones and heartbeats leave no row. `min_at` and `max_at` (ms) span the
+    arrivals of events, or the last changes of orders. `through`: everything up to this instant of
+    stream time (ms) was sealed with this file; None if it wasn't known. `topic_id` distinguishes
+    the topic from one that is recreated under its name; empty where it wasn't known.
     `lacks_compacted`: a repair wrote this file from a compacted topic, which no longer had all.
     """
 
@@ -126,7 +126,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return self.content.name + DATA
 
     def own_checksum(self) -> str:
-        """What `manifest_checksum` has to be."""
+        """The expected `manifest_checksum`."""
         bare = msgspec.structs.replace(self, manifest_checksum="")
         return checksum_of(msgspec.json.encode(bare))
 
@@ -136,7 +136,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return content.min_key <= key <= content.max_key and may_hold(content.key_filter, key)
 
     def differs(self) -> Damage:
-        """The error for a file that is not what the manifest says."""
+        """The error for a file that differs from its manifest."""
         span = self.content.span
         return Damage(
             "damaged file",

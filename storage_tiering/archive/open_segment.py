@@ -16,12 +16,12 @@ LOGGER = logging.getLogger("ordertide.storage_tiering")
 
 
 class Unsealed(Generic[Record]):
-    """The rows of the next file of a partition.
+    """Open segment: the rows of the next file of a partition.
 
     It begins where the last sealed file ends, whatever offset the consumer group is at: records
     before that are sealed and not taken again. From there to the last record taken nothing is left
     out, and that must stay so: rows are never dropped because the partition went to another writer.
-    Should both seal, the first one counts and the other goes on behind it.
+    Should both seal, the first one counts and the other continues behind it.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Unsealed(Generic[Record]):
             sealed = columns_of(self._chains.files, manifest, self._dataset.columns)
         except Damage as damage:
             # Rows that it repeats are sealed twice, which look-ups ignore; nothing is lost by it.
-            LOGGER.error("%s", damage)  # noqa: TRY400 - the trace says nothing more
+            LOGGER.error("%s", damage)  # noqa: TRY400 - the trace adds nothing
             return
         for values in sealed:
             identity, rank = self._dataset.held(*values)

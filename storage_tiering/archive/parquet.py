@@ -100,7 +100,7 @@ class ParquetTier(Tier):
         return True
 
     def resume_offset(self, topic: str, partition: int) -> int | None:
-        """Where reading has to go on, whatever a group has committed; None without any file.
+        """Offset at which reading resumes, whatever a group has committed; None without any file.
 
         Raises:
             OffsetLost: the files are of another topic of this name.
@@ -108,7 +108,7 @@ class ParquetTier(Tier):
         return self._chains.resume_offset(topic, partition)
 
     def know_topics(self, topic_id: Callable[[str], str]) -> None:
-        """Be told the topics' ids, so that files of a former topic are known from ours."""
+        """Set the look-up of topic ids, so that files of a former topic are recognized."""
         self._chains.topic_id = topic_id
 
     def find(self, tenant: str, order_id: str) -> Found | None:
@@ -211,7 +211,7 @@ class ParquetTier(Tier):
         self._events.clear()
 
     def damages(self) -> list[Damage]:
-        """What names and manifests show to be missing or damaged, without reading files."""
+        """Missing or damaged files by their names and manifests, without reading the files."""
         return [damage for topic in self.topics for damage in self._chains.survey(topic).damages]
 
     def repair(self, read: ReadSpan) -> Repair:

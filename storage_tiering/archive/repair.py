@@ -23,7 +23,7 @@ ReadSpan = Callable[[Span], Iterable[Message]]
 
 
 class Repaired(msgspec.Struct, frozen=True):
-    """What was done about one damage, and how or why not."""
+    """Outcome of the repair of one damage, with its reason."""
 
     damage: Damage
     did: Literal["repaired", "repaired in part", "not repaired"]
@@ -34,7 +34,7 @@ class Repair:
     """Repairs the chains of a topic of orders and one of events. `read` gives the messages."""
 
     def __init__(self, chains: Chains, changes_topic: str, read: ReadSpan) -> None:
-        """Read and change nothing yet."""
+        """Create a repair; nothing is read or changed yet."""
         self.chains = chains
         self._changes_topic = changes_topic
         self._read = read
@@ -122,7 +122,7 @@ class Repair:
         files = self.chains.files
         if self._exists(name + DATA):
             files.seal(f"{DAMAGED}/{name}{DATA}", self.chains.bytes_of(name + DATA))
-            # The manifest first: a file without one says itself that it is damaged.
+            # The manifest first: a file without one counts as damaged by itself.
             files.remove(name + MANIFEST)
             files.remove(name + DATA)
         elif self._exists(name + MANIFEST):

@@ -24,7 +24,7 @@ from storage_tiering.archive.manifest import (
     span_in,
 )
 
-# A look-up reads the row groups whose range of order ids holds the one asked for. Of 50,000 rows
+# A look-up reads the row groups whose range of order ids holds the requested one. Of 50,000 rows
 # with 500 bytes of JSON each, one row took 2.5 ms with groups of 5,000.
 ROWS_PER_GROUP = 5_000
 CHECKSUM_KEY = b"ordertide.checksum"
@@ -47,7 +47,7 @@ def parquet_bytes(table: pa.Table, content: Content) -> bytes:
         table.schema,
         compression="zstd",
         # Ids and JSON hardly repeat: for them a dictionary would only be written and given up.
-        use_dictionary=_repeating(table),  # type: ignore[arg-type]  # the stubs know only yes or no
+        use_dictionary=_repeating(table),  # type: ignore[arg-type]  # the stubs have only a bool
         write_page_checksum=True,
     ) as writer:
         writer.write_table(table, row_group_size=ROWS_PER_GROUP)
@@ -77,7 +77,7 @@ def _repeating(table: pa.Table) -> list[str]:
 
 
 def content_of(name: str, data: bytes) -> Content:
-    """What the footer of a data file says of it.
+    """Decode the content of a data file from its footer.
 
     Raises:
         Damage: it is no file of the archive, or a damaged one.

@@ -1,4 +1,4 @@
-"""How Redis is reached: the address, who we are, and whom we trust."""
+"""Access to Redis: the address, the credentials, and the trusted authorities."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ SCHEMES = ("redis", "rediss", "unix")
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL doesn't say. What it does say (a user, a password) goes before this.
+    """Access beyond the URL, whose own user and password take precedence.
 
     `ca` is a PEM file with the authority that signed the server's certificate (without it, those
-    that the system trusts); `certificate` and `key` are ours, where the server asks for one. All
+    of the system); `certificate` and `key` are the client's, where the server requires one. All
     three need a `rediss://` URL. An answer may take `timeout_s`.
     """
 
@@ -36,12 +36,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connect(url: str, access: Access | None = None) -> "Redis":
-    """A client that says no soon instead of trying for long: who writes knows how to wait.
-
-    Nothing is sent yet.
+    """Create a client that fails fast: the writer has its own back-off. Nothing is sent yet.
 
     Raises:
-        SettingsError: no URL of Redis's, or a file that isn't there.
+        SettingsError: no URL of Redis, or a missing file.
     """
     options = _options(url, access or Access())
     try:
@@ -54,10 +52,10 @@ def connect(url: str, access: Access | None = None) -> "Redis":
 def connect_cluster(
     url: str, access: Access | None = None, *, other_nodes: str | None = None
 ) -> Cluster:
-    """The same for a Redis Cluster, of which `url` names one node.
+    """The same for a Redis Cluster, with one of its nodes in `url`.
 
     `other_nodes` are `host:port` of more, with commas, should that one be down at the start; the
-    rest is asked for.
+    remaining ones are discovered.
 
     Raises:
         SettingsError: as for `connect`.

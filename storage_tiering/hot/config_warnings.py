@@ -1,4 +1,4 @@
-"""What about a Redis server's configuration or past makes the hot tier less than it promises."""
+"""Warnings about a Redis server's configuration or past that weaken the hot tier's guarantees."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def cautions(servers: Sequence["Redis"]) -> Iterator[str]:
 
 
 def cautions_of(info: Mapping[str, Any]) -> Iterator[str]:
-    """The same from what INFO says."""
+    """The warnings that follow from INFO."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         yield (

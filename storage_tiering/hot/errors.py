@@ -33,14 +33,14 @@ RETRY_AFTER_S = 0.5
 OUR_CERTIFICATE = (
     "the server wants a certificate of ours that it trusts: set [hot] certificate and key"
 )
-# What may pass, and may also be the two sides never agreeing: only people can tell.
+# May be temporary, or a lasting disagreement of the two sides: people have to decide.
 HINTS = {
     "EOF occurred in violation of protocol": OUR_CERTIFICATE,
     "reset by peer": "does this port speak TLS? then begin [hot] url with rediss://",
     "closed by server": "does this port speak TLS? then begin [hot] url with rediss://",
     "Timeout": "are host and port right, and does the port speak TLS if it is rediss://?",
 }
-# What TLS says when the two sides will never agree, and what to do about it.
+# Errors of TLS that are permanent, with the remedy.
 TLS_WORDS = re.compile(r"\[(SSL|X509|PEM)\b")
 TLS_FAULTS = {
     "CERTIFICATE_VERIFY_FAILED": "check [hot] ca, and that the certificate names this host",
@@ -64,7 +64,7 @@ class Executes(Protocol):
 
 
 def execute(pipe: Executes) -> list[Any]:
-    """The answers, or the first error as Redis said it.
+    """Return the answers, or raise the first error as Redis reported it.
 
     redis-py itself puts the command before the error: the script, and ids of orders.
     """
@@ -77,7 +77,7 @@ def execute(pipe: Executes) -> list[Any]:
 
 @contextmanager
 def answers() -> Iterator[None]:
-    """Raise what Redis says as `Busy`, `SettingsError` (who we are) or `StateError` (the rest)."""
+    """Translate Redis' errors to `Busy`, `SettingsError` (credentials) or `StateError`."""
     try:
         yield
     except (said.RedisError, said.RedisClusterException) as error:
@@ -95,7 +95,7 @@ def _answer(error: Exception) -> OrdertideError:
 
 
 def _refusal(error: Exception) -> SettingsError | None:
-    """What waiting won't mend: found also under the errors that a cluster's client wraps."""
+    """The permanent refusal, also where a cluster's client has wrapped it."""
     cause: BaseException | None = error
     while cause is not None:
         text = str(cause)

@@ -1,7 +1,8 @@
-"""How orders lie in Redis: keys, slots, and the arguments of the scripts.
+"""Layout of orders in Redis: keys, slots, and the arguments of the scripts.
 
 Keys are `<prefix>{<slot>}:…`. The braces are Redis Cluster's hash tag: the keys of a slot live on
-one node, so a batch of one slot is one script, and atomic. What a key holds is told in put.lua.
+one node, so a batch of one slot is one script, and atomic. put.lua documents the content of each
+key.
 """
 
 from collections import defaultdict
@@ -50,18 +51,18 @@ class SlotKeys(NamedTuple):
 
     @property
     def loose(self) -> str:
-        """Orders of which only events have come, scored by the first one's arrival in ms."""
+        """Orders with events only, scored by the first one's arrival in ms."""
         return f"{self.prefix}{{{self.slot:02d}}}:loose"
 
     @property
     def progress(self) -> str:
-        """What was written to the slot, a sorted set.
+        """Progress of the slot, a sorted set.
 
-        The score of PROGRESS_MEMBER is how fresh it is, in ms of stream time; that of
-        `o:<topic>/<partition>` the offset up to which it was written; that of `n:<writer>` how many
-        scripts a writer has called since its last note. With the least score: the doubt, as JSON.
-
-        With the slot, so that whatever loses orders (a failover, a restored file) loses this too.
+        The score of PROGRESS_MEMBER is its freshness, in ms of stream time; that of
+        `o:<topic>/<partition>` the offset up to which it was written; that of `n:<writer>` the
+        number of scripts that a writer has called since its last note. With the least score: the
+        doubt, as JSON. Kept in the slot, so that whatever loses orders (a failover, a restored
+        file) loses this too.
         """
         return f"{self.prefix}{{{self.slot:02d}}}:progress"
 

@@ -1,9 +1,9 @@
-"""Marks of the hot tier: what was written to each slot, kept with the slot, and its doubt.
+"""Marks of the hot tier: the offsets written to each slot, kept with the slot, and its doubt.
 
-A slot is what Redis can lose on its own: the slots of a cluster lie on several nodes. Each holds
-the offsets up to which it was written, so a slot that comes back from an older file says less than
-was noted. What is written between two notes is counted by the scripts that write it: a crash that
-takes the last batch shows, too, although the offsets are the same.
+Redis loses data slot by slot: the slots of a cluster lie on several nodes. Each holds the offsets
+up to which it was written, so a slot that comes back from an older file has lower offsets than
+those noted. The scripts count the batches between two notes: a crash that loses the last batch is
+found, too, although the offsets are the same.
 """
 
 import uuid
@@ -27,7 +27,7 @@ class Marks:
     """The marks of all slots, as one writer keeps them."""
 
     def __init__(self, servers: Servers, slots: Sequence[SlotKeys], replicas: Replicas) -> None:
-        """Ask nothing yet."""
+        """Create the marks; nothing is queried yet."""
         self._servers = servers
         self._slots = slots
         self._replicas = replicas

@@ -50,11 +50,10 @@ SWEEP = files("storage_tiering.hot").joinpath("sweep.lua").read_text()
 
 
 class HotSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how much is kept: `keep_ms` of stream time, the newest events of an order.
+    """Retention: `keep_ms` of stream time, and the newest `events_kept` events of an order.
 
     `safety_ttl_ms` is wall time since the last write: it frees the memory when no writer is left
     to expire. None for recorded history, whose clock has nothing to do with Redis's.
-
     So many `replicas` of a server have to have a batch before it counts as written; a failover to
     one of them loses nothing then.
     """
@@ -97,7 +96,7 @@ class RedisTier(Tier):
         key = order_key(tenant, order_id)
         slot = self._slots[slot_of(key)]
         with asking(self.servers), self.servers.pipeline() as pipe:
-            # Both before the order, so that they never say too much.
+            # Both before the order, so that they never claim too much.
             pipe.zscore(slot.progress, PROGRESS_MEMBER)
             pipe.zrangebyscore(slot.progress, DOUBT_SCORE, DOUBT_SCORE)
             pipe.hgetall(slot.order(key))
@@ -195,7 +194,7 @@ class RedisTier(Tier):
             self._is_looked_at = True
 
     def _note(self, through_ms: int) -> None:
-        """Say in every slot how fresh it is; never less than before."""
+        """Raise the freshness of every slot; it never decreases."""
         notes = [
             Call(slot.progress, ("ZADD", slot.progress, "GT", through_ms, PROGRESS_MEMBER))
             for slot in self._slots

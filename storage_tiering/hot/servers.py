@@ -1,4 +1,4 @@
-"""Who the hot tier talks to: one Redis, or a cluster of them."""
+"""Servers of the hot tier: one Redis, or a cluster of them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -32,11 +32,11 @@ class Servers(Protocol):
         ...
 
     def moved(self, error: AskError) -> OrdertideError:
-        """What it means that the server named another one instead of answering."""
+        """The error for a redirect to another server."""
         ...
 
     def doubt(self) -> None:
-        """Something went wrong: ask anew, before the next question, who holds what."""
+        """Drop the slot map after an error; it is queried again before the next request."""
         ...
 
     def close(self) -> None:
@@ -66,18 +66,18 @@ class Single(Servers):
         )
 
     def doubt(self) -> None:
-        """Nothing to ask: there is only one."""
+        """No slot map to drop: there is only one server."""
 
     def close(self) -> None:
         self.client.close()
 
 
 class Cluster(Servers):
-    """The nodes of a Redis Cluster. `open_cluster` asks for them, with the first question to it.
+    """The nodes of a Redis Cluster, discovered by `open_cluster` with the first request.
 
     Reads go through redis-py's pipeline, which follows slots that move. Writes go to each node on
-    one connection and follow nothing: what is sent elsewhere can't be waited for together with the
-    rest, so a batch that meets a moved slot is `Busy` and comes again whole, with a new map.
+    one connection and follow nothing: a redirected write can't be waited for together with the
+    rest, so a batch that meets a moved slot is `Busy` and is retried as a whole, with a new map.
     """
 
     def __init__(self, open_cluster: Callable[[], RedisCluster]) -> None:

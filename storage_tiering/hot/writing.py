@@ -14,7 +14,7 @@ from storage_tiering.hot.servers import Servers
 
 
 class Replicas(NamedTuple):
-    """How many replicas of each server have to have a write, and how long they get for it."""
+    """Number of replicas of each server that must have a write, and the time they get for it."""
 
     wanted: int
     timeout_ms: int

@@ -1,1 +1,1 @@
-"""The warm tier: the last three months, to look up and to query."""
+"""Warm tier: the last three months, for look-ups and queries."""

@@ -1,4 +1,4 @@
-"""How Elasticsearch is reached: the address, who we are, and whom we trust."""
+"""Access to Elasticsearch: the address, the credentials, and the trusted authorities."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ NOT_USABLE = "[warm] url is no URL of Elasticsearch's: write http://host:9200, o
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL doesn't say: an API key, or a user and password.
+    """Access beyond the URL: an API key, or a user and password.
 
     `ca` is a PEM file with the authority that signed the server's certificate; without it those
-    that the system trusts. An answer may take `timeout_s`.
+    of the system. An answer may take `timeout_s`.
     """
 
     api_key: str | None = None
@@ -31,12 +31,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connect(url: str, access: Access | None = None) -> Elasticsearch:
-    """A client that says no soon instead of trying for long: who writes knows how to wait.
-
-    Nothing is sent yet.
+    """Create a client that fails fast: the writer has its own back-off. Nothing is sent yet.
 
     Raises:
-        SettingsError: no URL of Elasticsearch's, two ways to say who we are, or a missing file.
+        SettingsError: no URL of Elasticsearch, two kinds of credentials, or a missing file.
     """
     if not url.startswith(SCHEMES):
         raise SettingsError(NOT_USABLE)

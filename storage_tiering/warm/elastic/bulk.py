@@ -1,4 +1,4 @@
-"""A batch on its way to Elasticsearch, and what each of its records is told."""
+"""Bulk requests to Elasticsearch, and the outcome of each record."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from storage_tiering.warm.elastic.errors import answers, fault_of, judged_item
 CHUNK_ACTIONS = 1_000
 CHUNK_BYTES = 8_000_000  # the server's own limit is 100 MB, a proxy's is often 10
 CONFLICT = 409  # the version held is as new, or the event is there: as it should be
-# Only when nobody has to wait is it known that the others of a batch were taken.
+# Only when no record has to wait is it known that the others of a batch were taken.
 PRECEDENCE = (SettingsError, StateError, Busy, Rejected)
 
 
@@ -35,7 +35,7 @@ def send(client: Elasticsearch, actions: Sequence[Action]) -> None:
 
 
 def refusals(client: Elasticsearch, actions: Iterable[Action]) -> Iterator[OrdertideError]:
-    """What was said of those that were not taken."""
+    """The errors of the records that were not taken."""
     for is_taken, answer in streaming_bulk(
         client,
         ({"action": action} for action in actions),
@@ -51,6 +51,6 @@ def refusals(client: Elasticsearch, actions: Iterable[Action]) -> Iterator[Order
 
 
 def lines_of(given: Any) -> tuple[dict[str, Any], bytes]:  # noqa: ANN401 - the helper's own type
-    """The two lines of an action, as the helper asks for them; it leaves bytes as they are."""
+    """The two lines of an action, in the helper's format; it leaves bytes unchanged."""
     action: Action = given["action"]
     return action.header, action.body

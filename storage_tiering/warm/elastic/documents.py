@@ -1,8 +1,8 @@
-"""Records as Elasticsearch keeps them, and back.
+"""Documents of Elasticsearch: conversion from records, and back.
 
-A document is the record's own JSON, so that everybody finds the fields under the names that they
-have in the topics, and beside it `derived`: what a search or a dashboard needs and the record
-doesn't say in a form that can be aggregated.
+A document is the record's own JSON, so that its fields have the same names as in the topics, and
+beside it `derived`: fields that a search or a dashboard needs and the record lacks in a form that
+can be aggregated.
 """
 
 from collections.abc import Iterable
@@ -72,7 +72,7 @@ def event_action(names: Names, record: EventRecord) -> Action:
 
 
 def letter_action(names: Names, letter: Letter) -> Action:
-    """Put a dead letter; its name holds its time, as a topic that is made anew counts anew."""
+    """Put a dead letter; its id holds its time, as a recreated topic counts from 0 again."""
     place = letter.place
     target = {
         "_index": names.rejected(month_of(letter.at)),
@@ -103,7 +103,7 @@ def order_derived(document: OrderDocument) -> dict[str, Any]:
 
 
 def event_derived(event: AcceptedEvent) -> dict[str, Any]:
-    """What the original is searched by, and its `point`; the original itself is only kept."""
+    """Search fields of the original, and its `point`; the original itself is only kept."""
     original = json_in(event.event)
     named = {name: original.get(name) for name in NAMED_IN_EVENT}
     derived: dict[str, Any] = {name: said for name, said in named.items() if isinstance(said, str)}
@@ -113,11 +113,11 @@ def event_derived(event: AcceptedEvent) -> dict[str, Any]:
 
 
 def point_in(location: Any) -> dict[str, float] | None:  # noqa: ANN401 - JSON of whoever sent it
-    """The point of a location in an original, where it is one that we know."""
+    """The point of a location in an original, where its format is known."""
     try:
         return point_of(msgspec.convert(location, Location | None))
     except msgspec.ValidationError:
-        return None  # kept with the original all the same
+        return None  # kept with the original anyway
 
 
 def point_of(location: Location | None) -> dict[str, float] | None:
@@ -133,11 +133,11 @@ def with_derived(data: bytes, derived: dict[str, Any]) -> bytes:
 
 
 def json_in(data: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
-    """What JSON says.
+    """Decode JSON.
 
     Raises:
         Rejected: `unreadable_value`: a number that is beyond all floats, or (from before events
-            were asked for it) bytes that aren't UTF-8, in a field that nobody has read so far.
+            were checked for it) bytes that aren't UTF-8, in a field that was never read so far.
     """
     try:
         return msgspec.json.decode(data)

@@ -13,14 +13,14 @@ from elasticsearch import ApiError, TransportError, UnsupportedProductError
 from schemas.errors import Busy, OrdertideError, Rejected, SettingsError, StateError
 
 RETRY_AFTER_S = 0.5
-BLOCKED_RETRY_AFTER_S = 2.0  # somebody has to make room first
+BLOCKED_RETRY_AFTER_S = 2.0  # an operator has to make room first
 
 REASON_CHARACTERS = 500
 
 TOO_MANY, TOO_LARGE = 429, 413
 REFUSED = (401, 403)
 PASSING_STATUSES = {408, TOO_MANY, 500, 502, 503, 504}
-# These pass although their status alone doesn't say so: a block has 403, a closed index and the
+# These are temporary although their status doesn't show it: a block has 403, a closed index and the
 # limit of shards per node have 400, an index that was dropped just now has 404.
 PASSING_TYPES = {
     "cluster_block_exception",
@@ -57,7 +57,7 @@ def fault_of(status: int, error: Any) -> Fault:  # noqa: ANN401 - JSON of the se
     cause = error.get("caused_by") or {}
     reasons = [error.get("reason") or inner[0].get("reason"), cause.get("reason")]
     text = "; ".join(dict.fromkeys(shortened(str(reason)) for reason in reasons if reason))
-    # A search that failed on all shards says why only in its root cause.
+    # A search that failed on all shards gives the reason only in its root cause.
     kind = str(inner[0].get("type")) if error.get("type", "").startswith("search_phase") else None
     return Fault(status, kind or str(error.get("type", "")), text)
 
@@ -69,7 +69,7 @@ def shortened(reason: str) -> str:
 
 @contextmanager
 def answers() -> Iterator[None]:
-    """Raise what Elasticsearch says as `Busy`, `SettingsError` (who we are) or `StateError`."""
+    """Translate Elasticsearch's errors to `Busy`, `SettingsError` (credentials) or `StateError`."""
     try:
         yield
     except UnsupportedProductError as error:
@@ -90,7 +90,7 @@ def answers() -> Iterator[None]:
 
 
 def judged(fault: Fault) -> OrdertideError:
-    """What the fault of a whole request means."""
+    """The error for the fault of a whole request."""
     if fault.passes:
         return busy(fault)
     if fault.status in REFUSED:
@@ -107,7 +107,7 @@ def judged(fault: Fault) -> OrdertideError:
 
 
 def judged_item(fault: Fault) -> OrdertideError:
-    """What the fault of one record in a bulk means; it says nothing about the others."""
+    """The error for the fault of one record in a bulk; it says nothing about the others."""
     if fault.status == 400 and not fault.passes:  # noqa: PLR2004 - a bad request
         return Rejected("mapping_conflict", f"{fault.type}: {fault.reason}")
     return judged(fault)

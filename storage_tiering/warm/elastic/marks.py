@@ -1,6 +1,6 @@
 """Marks of the Elasticsearch tier: offsets that were written, ids of the indices, and its doubt.
 
-They are documents of the progress index. An index that was deleted, made anew or restored from a
+They are documents of the progress index. An index that was deleted, recreated or restored from a
 snapshot has another id (`index.uuid`) or none; if the progress index itself is the one, the offsets
 in it are behind those that were committed.
 """
@@ -21,7 +21,7 @@ CONFLICT = 409
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What was noted: {`topic/partition`: offset} and {index: its id}."""
+    """The noted state: {`topic/partition`: offset} and {index: its id}."""
 
     offsets: dict[str, int] = {}
     indices: dict[str, str] = {}
@@ -35,7 +35,7 @@ class Marks:
     """
 
     def __init__(self, client: Elasticsearch, names: Names, periods: Periods) -> None:
-        """Ask nothing yet."""
+        """Create the marks; nothing is queried yet."""
         self.client = client
         self.names = names
         self._periods = periods
@@ -131,7 +131,7 @@ class Marks:
         return complaints
 
     def _held(self) -> tuple[Held, dict[str, int]]:
-        """What was noted, and the place of the document, for a change of just that one."""
+        """Read the noted state, and the document's position for a conditional update."""
         with answers():
             try:
                 found = self.client.get(index=self.names.progress, id=MARKS)

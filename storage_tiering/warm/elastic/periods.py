@@ -24,7 +24,7 @@ PERIOD_INDEX = re.compile(r"-(orders|events|rejected)-([0-9]{4}-(?:0[1-9]|1[0-2]
 
 
 class Names(NamedTuple):
-    """What belongs to the tier with this prefix."""
+    """Names of the tier's indices with this prefix."""
 
     prefix: str
 
@@ -42,7 +42,7 @@ class Names(NamedTuple):
 
     @property
     def progress(self) -> str:
-        """The index of the one document that says how far the tier was written."""
+        """The index of the one document with the tier's progress."""
         return f"{self.prefix}-progress"
 
     @property
@@ -76,7 +76,7 @@ def period_in(index: str) -> str:
 
 
 class Periods:
-    """The indices that there are of `patterns` (orders and events unless told).
+    """The existing indices of `patterns` (orders and events by default).
 
     `check` is called once, before the first of ours is made.
     """
@@ -110,7 +110,7 @@ class Periods:
             self._there.add(index)
 
     def forget(self) -> None:
-        """Look again before the next write: something we know of has gone."""
+        """Query the indices again before the next write: a known one has gone."""
         self._there.clear()
 
     def refresh(self, indices: Iterable[str]) -> None:

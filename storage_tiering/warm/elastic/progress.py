@@ -1,7 +1,7 @@
-"""How far the warm tier has been written: one document whose version is its instant.
+"""Progress of the warm tier: one document whose version is its instant.
 
-Elasticsearch takes a version only if it is higher than the one held, so whatever several writers
-say in whatever order, it never goes back.
+Elasticsearch takes a version only if it is higher than the one held, so with several writers, in
+any order, it never decreases.
 """
 
 from elasticsearch import Elasticsearch, NotFoundError
@@ -40,7 +40,7 @@ class Progress:
         self._noted = None
 
     def note(self, through_ms: int) -> None:
-        """Say that everything up to this instant is in the tier."""
+        """Note that everything up to this instant is in the tier."""
         if through_ms == self._noted:
             return
         self._periods.ensure([self.names.progress])

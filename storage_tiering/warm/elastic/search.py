@@ -1,4 +1,4 @@
-"""The questions that the warm tier asks of Elasticsearch."""
+"""Queries of the warm tier to Elasticsearch."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ class Search(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """One document that was found; `sort` says where the next page goes on."""
+    """One document found; `sort` is the start of the next page."""
 
     source: Source
     sort: list[Any]
@@ -57,7 +57,7 @@ class Searches:
         return [hit.source for hit in documents], found
 
     def newest(self, conditions: dict[str, Any], since: int | None, limit: int) -> list[Source]:
-        """The `limit` orders changed last whose fields have these values; None asks for nothing."""
+        """The `limit` orders changed last whose fields have these values; None matches any."""
         filters = [{"term": {name: value}} for name, value in conditions.items() if value]
         if since is not None:
             filters.append({"range": {"derived.changed_at": {"gte": since}}})
@@ -115,7 +115,7 @@ class Searches:
         ]
 
     def _answers(self, *searches: Search) -> Iterator[dict[str, Any]]:
-        """An answer for each; all shards have to say something, or events would be missing."""
+        """Run searches; each must be answered by all shards, or events would be missing."""
         lines: list[dict[str, Any]] = []
         for search in searches:
             lines += [{"index": search.pattern, "allow_partial_search_results": False}, search.body]

@@ -1,8 +1,8 @@
-"""The index templates of the warm tier: what they say, and how they come into the cluster.
+"""Index templates of the warm tier, and their installation in the cluster.
 
-A component template holds what all indices are set to, one more the fields of each kind, and an
+A component template holds the settings of all indices, one more the fields of each kind, and an
 index template puts them together. `PREFIX-custom` is the operator's own component template: it may
-be missing, goes before ours, and `ordertide tier init` never touches it.
+be missing, takes precedence over ours, and `ordertide tier init` never touches it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ Body = dict[str, Any]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What `install` did to one thing. `made`, `changed`, `as it was`, or `kept` (and why)."""
+    """Outcome of `install` for one template: `made`, `changed`, `as it was`, `kept` (and why)."""
 
     what: str
     did: Literal["made", "changed", "as it was", "kept"]
@@ -103,14 +103,14 @@ class Templates:
     def __init__(self, client: Elasticsearch, names: Names) -> None:
         self.client = client
         self.names = names
-        self._asked = client.options(ignore_status=404)  # said where no name begins so
+        self._asked = client.options(ignore_status=404)  # the answer where no name begins so
 
     def check(self) -> None:
-        """Are they there?
+        """Check the templates.
 
         Raises:
             StateError: missing, or older than ours. Newer ones are taken: while a new release is
-                rolled out, old writers go on.
+                rolled out, old writers continue.
         """
         held = self.held_index_templates()
         for name in index_templates(self.names):

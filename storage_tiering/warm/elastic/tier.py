@@ -1,8 +1,8 @@
 """The warm tier on Elasticsearch: an index a month, so that expiring is dropping an index.
 
-What is committed can be searched: `flush` refreshes the indices that were written to, at most once
-in `refresh_every_s`, and says False in between. So readers need no right but to read, and writing
-costs one refresh a second instead of one a batch.
+Committed records can be searched: `flush` refreshes the indices that were written to, at most once
+in `refresh_every_s`, and returns False in between. So readers need no right but to read, and
+writing costs one refresh a second instead of one a batch.
 """
 
 import logging
@@ -55,10 +55,9 @@ class ElasticTier(Tier, Letters):
     """Orders and events of the periods that ended less than `keep_ms` of stream time ago.
 
     Dead letters are kept as long, by the time at which they were written.
-
-    What belongs to an older period is not taken: its index would be dropped at the next `expire`.
-    A tombstone changes nothing: the last document stays. The templates have to be there
-    (`ordertide tier init`); the first write says so.
+    Records of an older period are skipped: their index would be dropped at the next `expire`.
+    A tombstone changes nothing: the last document stays. The templates have to exist
+    (`ordertide tier init`); the first write raises otherwise.
     """
 
     name = "warm"
@@ -120,7 +119,7 @@ class ElasticTier(Tier, Letters):
         return not self._unseen
 
     def find(self, tenant: str, order_id: str) -> Found | None:
-        through = self.progress.through()  # first, so that it never says too much
+        through = self.progress.through()  # first, so that it never claims too much
         key = order_key(tenant, order_id)
         documents, events = self.searches.order(key, tenant, order_id)
         stale = self._stale()
@@ -165,7 +164,7 @@ class ElasticTier(Tier, Letters):
     ) -> list[OrderDocument]:
         """The `limit` orders changed last that are in this status and lane, newest first.
 
-        `updated_since` is in ms, inclusive. None asks for all. At most 10,000.
+        `updated_since` is in ms, inclusive. None matches any. At most 10,000.
         """
         wanted = {"status": status, "lane": lane}
         return [
@@ -211,7 +210,7 @@ class ElasticTier(Tier, Letters):
             raise
 
     def _check_indices(self) -> None:
-        """Before it is said how fresh the tier is."""
+        """Check the indices before the freshness is noted."""
         if missing := self.marks.missing():
             raise WritesLost(f"warm tier: {', '.join(missing)}")
 

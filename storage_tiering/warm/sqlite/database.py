@@ -9,7 +9,7 @@ from typing import Any
 from schemas.errors import Busy, StateError
 from schemas.private_files import FILE_MODE
 
-# SQLite waits this long for another process's transaction before it says that it is locked.
+# SQLite waits this long for another process's transaction before it reports a lock.
 LOCK_TIMEOUT_S = 5.0
 RETRY_AFTER_S = 0.5
 KEYS_PER_QUERY = 500  # SQLite takes 32,766 parameters from 3.32 on, 999 before
@@ -28,7 +28,7 @@ Row = tuple[Any, ...]
 Statement = tuple[str, Sequence[Sequence[object]]]  # and its rows
 
 
-# A file that was made anew has another id; one that was restored has fewer writes.
+# A recreated file has another id; one that was restored has fewer writes.
 IDENTITY = """
 CREATE TABLE IF NOT EXISTS identity (
     one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT, writes INTEGER);
@@ -40,17 +40,17 @@ COUNT_WRITE: Statement = ("UPDATE identity SET writes = writes + 1", [()])
 class Database:
     """A connection to `path`, whose tables `schema` creates where they are missing.
 
-    WAL, so that look-ups go on while a writer writes; a commit is on the disk when it returns.
+    WAL, so that look-ups continue while a writer writes; a commit is on the disk when it returns.
 
     Raises:
-        Busy: locked by another process for long, or the disk is full or away.
+        Busy: locked by another process for long, or the disk is full or unavailable.
         StateError: the file is damaged or no SQLite file.
     """
 
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
         with self._answers():
-            with suppress(OSError):  # SQLite says what is wrong with the path
+            with suppress(OSError):  # SQLite reports the problem of the path
                 path.touch(mode=FILE_MODE)  # it holds who ordered what
             self._connection = sqlite3.connect(
                 path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -66,7 +66,7 @@ class Database:
             return self._connection.execute(query, parameters).fetchall()
 
     def read_by_keys(self, query: str, keys: Sequence[str]) -> list[Row]:
-        """All rows of `query`, which asks `… IN ({keys})`, over any number of keys."""
+        """All rows of `query`, which has `… IN ({keys})`, over any number of keys."""
         rows: list[Row] = []
         for start in range(0, len(keys), KEYS_PER_QUERY):
             part = keys[start : start + KEYS_PER_QUERY]
@@ -100,7 +100,7 @@ class Database:
 
     @property
     def size_bytes(self) -> int:
-        """What the file and its write-ahead log take up."""
+        """Size of the file and its write-ahead log."""
         paths = [Path(f"{self.path}{suffix}") for suffix in SUFFIXES]
         return sum(path.stat().st_size for path in paths if path.exists())
 

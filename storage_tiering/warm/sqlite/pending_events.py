@@ -1,7 +1,7 @@
-"""Events whose order the warm tier doesn't know yet, and how far the tier has been written.
+"""Pending events, whose order the warm tier doesn't have yet, and the tier's progress.
 
 Changes and events come over two topics, so an event can be read before its order's first change,
-which says the period. Until then it waits here; the change moves it.
+which fixes the period. Until then it waits here; the change moves it.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ ON CONFLICT (one) DO UPDATE SET through = max(through, excluded.through)
 class Unplaced:
     """`unplaced.sqlite` in the warm tier's folder."""
 
-    period = "unplaced"  # under which the marks know it
+    period = "unplaced"  # their period in the marks
 
     def __init__(self, folder: Path) -> None:
         self.database = Database(folder / "unplaced.sqlite", SCHEMA + IDENTITY)
@@ -53,10 +53,10 @@ class Unplaced:
         self.database.write(ADVANCE, [(through_ms,)])
 
     def through(self) -> int | None:
-        """How far the tier has been written, in ms of stream time; None before the first note."""
+        """Freshness of the tier, in ms of stream time; None before the first note."""
         rows = self.database.read("SELECT through FROM progress")
         return rows[0][0] if rows else None
 
     def count(self) -> int:
-        """How many events wait."""
+        """Number of pending events."""
         return int(self.database.read("SELECT count(*) FROM unplaced")[0][0])

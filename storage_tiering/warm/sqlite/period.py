@@ -35,7 +35,7 @@ ADD_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a query asks for; None asks for nothing. `updated_since` in ms, inclusive."""
+    """Conditions of a query; None matches any. `updated_since` in ms, inclusive."""
 
     status: str | None = None
     lane: str | None = None
@@ -75,7 +75,7 @@ class PeriodFile:
         ]
 
     def query(self, wanted: Wanted) -> list[Row]:
-        """(updated_at, key, document) of the newest that are wanted, newest first."""
+        """(updated_at, key, document) of the newest matches, newest first."""
         conditions = {
             "status = ?": wanted.status,
             "lane = ?": wanted.lane,

@@ -1,11 +1,10 @@
 """The embedded warm tier: SQLite, one file per month, so that expiring is deleting a file.
 
-There are four or five files at a time, so an order is found by asking each; an index over all of
-them would have to be kept in step with files that come and go.
+There are four or five files at a time, so a look-up queries each; an index over all of them would
+have to be kept in step with files that come and go.
 
-What a kill can leave between two files is put right by writing the batch again: a document is in
-its file before the events that waited for it are moved, and those are copied before they are
-removed.
+A kill between two files is repaired by writing the batch again: a document is in its file before
+the events that waited for it are moved, and those are copied before they are removed.
 """
 
 from collections import defaultdict
@@ -84,7 +83,7 @@ class SqliteTier(Tier):
 
     def find(self, tenant: str, order_id: str) -> Found | None:
         key = order_key(tenant, order_id)
-        through = self._unplaced.through()  # first, so that it never says too much
+        through = self._unplaced.through()  # first, so that it never claims too much
         found = [(*held, file) for file in self._files() if (held := file.find(key))]
         stale = self._stale()
         if not found:
@@ -130,7 +129,7 @@ class SqliteTier(Tier):
     ) -> list[OrderDocument]:
         """The `limit` orders changed last that are in this status and lane, newest first.
 
-        `updated_since` is in ms, inclusive. None asks for all.
+        `updated_since` is in ms, inclusive. None matches any.
         """
         wanted = Wanted(status=status, lane=lane, updated_since=updated_since, limit=limit)
         rows = [row for file in self._files() for row in file.query(wanted)]
