@@ -1,1 +1,1 @@
-"""How events become state, alerts and actions."""
+"""Dataflows: from events to state, alerts and actions."""

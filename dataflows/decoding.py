@@ -32,7 +32,7 @@ Together = Callable[[], AbstractContextManager[None]]
 
 
 class Decoded(NamedTuple):
-    """What one message gives: a fact of a known order with what it registers, or a question."""
+    """Result of one message: a fact of a known order with its registrations, or a question."""
 
     fact: Fact | None
     question: Question | None
@@ -57,7 +57,7 @@ class Faults:
     """Faults of our own code that messages bring out: each kind is logged once a process."""
 
     def __init__(self) -> None:
-        """No fault yet."""
+        """Create a record without faults."""
         self.logged: set[str] = set()
 
     def rejected(self, error: Exception) -> Rejected:
@@ -136,7 +136,7 @@ class Decoder:
             raise self.faults.rejected(error) from error
 
     def decode(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
-        """What an event gives.
+        """Decode an event.
 
         Raises:
             Rejected: see `Intake.fact`; or `foreign_sealed`, `internal_fault`.
@@ -147,7 +147,7 @@ class Decoder:
             raise self.faults.rejected(error) from error
 
     def decoded(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
-        """What an event gives; raises whatever it brings out."""
+        """Decode an event; raises any exception unchanged."""
         event = self.intake.without_placeholders(event)
         if event.personal:
             raw = self.seal(data, event)

@@ -1,7 +1,7 @@
-"""What travels between the steps: one piece a shard and batch, never one an event.
+"""Exchange between the steps: one piece a shard and batch, never one an event.
 
-bytewax pickles what goes to another process. Pickled by hand, as one MessagePack message, a piece
-costs a third of what pickle takes to walk through its facts.
+bytewax pickles everything that goes to another process. Packed here as one MessagePack message, a
+piece costs a third of what pickle takes to walk through its facts.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,9 @@ class Dead(msgspec.Struct, array_like=True):
 
 
 class OrderPiece(msgspec.Struct, array_like=True):
-    """For an order shard: facts, and how far the clock of a slot has come (-1: says nothing).
+    """Piece for an order shard: facts, and the watermark of a slot (-1: none).
 
-    `claimed` is where its partitions claim to be (`broker.recorded_clock`).
+    `claimed` is the watermark that its partitions claim (`broker.recorded_clock`).
     """
 
     shard: str
@@ -81,7 +81,7 @@ def number_piece(data: bytes) -> NumberPiece:
 
 
 class Batch(NamedTuple):
-    """What a slot read in one epoch. `through` holds for everything read in the epochs before."""
+    """Batch of a slot in one epoch. `through` holds for everything read in the epochs before."""
 
     slot: int
     through: int

@@ -1,4 +1,4 @@
-"""Who watches the dataflow."""
+"""Observer of the dataflow."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,7 +9,7 @@ from dataflows.core.set_aside import Fault
 
 
 class Watch(Protocol):
-    """Who is told what the dataflow does, for the metrics."""
+    """Metrics of the dataflow."""
 
     def restored(self, waiting: int) -> None:
         """A shard was restored with events that an earlier run had read and that still wait."""
@@ -42,7 +42,7 @@ class Watch(Protocol):
         """A resolver shard answered; so many events wait for their number."""
 
     def filled(self, shard: str, bounds: Mapping[str, float]) -> None:
-        """How full a shard's bounds are, by name; 1 is full."""
+        """Set how full a shard's bounds are, by name; 1 is full."""
 
     def unsendable(self, topic: str, reason: str) -> None:
         """An output is larger than its topic takes; it became a dead letter."""

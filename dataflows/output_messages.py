@@ -1,4 +1,4 @@
-"""What a shard says, as messages for the topics."""
+"""Output messages: a shard's outcomes, encoded for the topics."""
 
 from hashlib import sha256
 from typing import NamedTuple
@@ -20,7 +20,7 @@ Headers = list[tuple[str, bytes | None]]
 class Outgoing(NamedTuple):
     """One message; no value is a tombstone.
 
-    A heartbeat names its shard: the sink sees to it that each partition gets one from some shard.
+    A heartbeat names its shard: the sink makes sure that each partition gets one from some shard.
     """
 
     topic: str

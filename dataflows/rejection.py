@@ -1,8 +1,8 @@
 """Rejection: from a message that can't be taken to its dead letter.
 
 The headers of a binary CloudEvent hold half of the event, so they stay with the original and
-`ordertide rejected replay` sends them again. Names of our own headers are left out: of a message
-that somebody copied from events.rejected they would contradict the new reason.
+`ordertide rejected replay` sends them again. Headers with our own names are left out: in a message
+that was copied from events.rejected they would contradict the new reason.
 """
 
 from hashlib import sha256

@@ -1,7 +1,7 @@
-"""The sink: what the shards say goes to Kafka, and an epoch ends with a barrier.
+"""Sink of the dataflow: sends the shards' outputs to Kafka, and ends each epoch with a barrier.
 
 bytewax calls `snapshot` of a sink partition after all writes of the epoch, and after the snapshots
-of all shards on all workers, and notes the epoch as done only when it returns. So it flushes the
+of all shards on all workers, and counts the epoch as done only when it returns. So it flushes the
 producer and then commits the blobs of the epoch: an output that was not acknowledged, or a blob
 that is not on the disk, is never counted as done. (bytewax's own KafkaSink drops delivery errors.)
 """
@@ -32,15 +32,15 @@ class Workers:
     """Which worker each thread is; `threading.local` doesn't survive bytewax's callbacks."""
 
     def __init__(self) -> None:
-        """Nobody has said anything yet."""
+        """Create an empty table."""
         self.by_thread: dict[int, tuple[int, int]] = {}
 
     def here(self) -> tuple[int, int]:
-        """(index, count) of the worker that asks."""
+        """(index, count) of the calling worker."""
         return self.by_thread[threading.get_ident()]
 
     def sink_key(self) -> str:
-        """The key of the sink partition on the worker that asks."""
+        """Key of the sink partition on the calling worker."""
         return f"w{self.here()[0]:02d}"
 
 
@@ -53,10 +53,10 @@ class Nothing(StatelessSourcePartition[None]):
 
 
 class RollCall(DynamicSource[None]):
-    """The first step of the flow: tells each worker's thread who it is."""
+    """First step of the flow: registers each worker's thread."""
 
     def __init__(self, workers: Workers) -> None:
-        """`workers` takes the answers down."""
+        """Create the step; `workers` takes the registrations."""
         self.workers = workers
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> Nothing:
@@ -76,7 +76,7 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         stopping: Callable[[], bool],
         watch: Watch,
     ) -> None:
-        """One producer and one store a process."""
+        """Create the part; one producer and one store a process."""
         self.producer = producer
         self.limits = limits
         self.store = store
@@ -137,7 +137,7 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
             try:
                 self.producer.flush(FLUSH_TIMEOUT_S)
             except Busy:
-                # The broker is away. Nothing may go on without it; asked to stop, stop here: the
+                # The broker is unavailable; nothing continues without it. When stopping, end: the
                 # epoch doesn't count and is done again by the next run.
                 if self.stopping():
                     raise
@@ -154,15 +154,15 @@ def beaten(shard: int, partitions: int) -> Sequence[int]:
 
 
 class KafkaSink(FixedPartitionedSink[list[Outgoing], None]):
-    """A sink partition on each worker, for what that worker says."""
+    """A sink partition on each worker, for that worker's outputs."""
 
     def __init__(self, workers: Workers, build: Callable[[], KafkaSinkPart]) -> None:
-        """`build` makes a partition."""
+        """Create the sink; `build` makes a partition."""
         self.workers = workers
         self.build = build
 
     def list_parts(self) -> list[str]:
-        """Asked on each worker's own thread: the partitions that shall lie on it."""
+        """Called on each worker's own thread: the partitions that belong on it."""
         index, count = self.workers.here()
         return [f"w{number:02d}" for number in range(SINKS) if number % count == index]
 

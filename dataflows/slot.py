@@ -40,16 +40,16 @@ LOOK_FOR_PARTITIONS_EVERY = 50  # epochs
 
 
 class PartitionState(msgspec.Struct, array_like=True):
-    """Where a partition is to be read on, and how far its clock has come."""
+    """Position of a partition, and its watermark."""
 
     position: int
     clock: ClockState
 
 
 class SlotState(msgspec.Struct, array_like=True):
-    """A slot in a snapshot: its partitions, and what it has read so far.
+    """Snapshot of a slot: its partitions, and the counts of what it has read.
 
-    `topic_id` is the topic's that the positions belong to; `furthest` what `Furthest` knew.
+    `topic_id` is the topic's that the positions belong to; `furthest` the maximum of `Furthest`.
     """
 
     partitions: dict[int, PartitionState]
@@ -61,13 +61,13 @@ class SlotState(msgspec.Struct, array_like=True):
 
 
 class SourceSettings(msgspec.Struct, frozen=True):
-    """What every slot needs. `now` gives broker time in ms, `proven` also, None while unproven.
+    """Settings of all slots. `now` gives broker time in ms, `proven` also, None while unproven.
 
     `topic_id` is empty where the broker has none. `is_alone`: no other process has slots of this
-    flow. `note` is told the number of a slot and its state at the end of an epoch. Recorded times
-    over `recorded_ahead_ms` ahead of all others move no clock; `claims` are those of the process.
-    `closing` takes each slot's `close`, to be called when the flow has ended: bytewax doesn't where
-    a step fails.
+    flow. `note` is called with the number of a slot and its state at the end of an epoch. Recorded
+    times over `recorded_ahead_ms` ahead of all others advance no watermark; `claims` are those of
+    the process. `closing` takes each slot's `close`, to be called when the flow has ended: bytewax
+    doesn't where a step fails.
     """
 
     connection: Connection
@@ -131,7 +131,7 @@ class Lane:
         ends: EndOffsets,
         came: int = NOTHING_READ,
     ) -> None:
-        """Read on where `state` says, else from the first message held with the clock at `came`."""
+        """Create a reader that resumes at `state`, else begins with the watermark `came`."""
         self.partition = partition
         clock = state.clock if state else ClockState(came)
         self.clock = clock_of(settings, clock)
@@ -154,7 +154,7 @@ class Lane:
         return PartitionState(self.noted, self.clock.state)
 
     def report(self) -> None:
-        """Tell the group how far the last snapshot had come, for the usual tools."""
+        """Commit the position of the last snapshot to the group, for the usual tools."""
         if self.noted != self.reported:
             self.reported = self.noted
             self.reader.report(self.reported)
@@ -194,7 +194,7 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         settings: SourceSettings,
         furthest: Furthest | None = None,
     ) -> None:
-        """Go on from a snapshot, or begin. `furthest` is shared by the slots of a process."""
+        """Create a slot, resumed or new. `furthest` is shared by the slots of a process."""
         self.number = number
         self.furthest = furthest or Furthest()
         self.settings = settings
@@ -212,8 +212,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
     def find_partitions(self, came: int) -> None:
         """Open partitions of this slot that are not read yet.
 
-        One that no snapshot knows was added when the clock had come to `came`: what it brings
-        arrives after that.
+        A partition missing in the snapshot was added when the watermark had come to `came`: its
+        messages arrive after that.
 
         Raises:
             OffsetLost: this is not the topic that was read before.
@@ -244,13 +244,13 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         return NOTHING_READ if is_known else settings.now()
 
     def next_batch(self) -> list[Batch]:
-        """What has come since the last epoch, with the clock of the epochs before."""
+        """Return the messages since the last epoch, with the watermark of the epochs before."""
         if self.settings.stopping():
             raise StopIteration
         self.epochs += 1
         lanes = self.lanes.values()
         for lane in lanes:
-            lane.report()  # bytewax asks for an epoch once the barrier of the one before is passed
+            lane.report()  # bytewax requests an epoch once the barrier of the one before is passed
         if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
             self.look_for_partitions()
         batch = Batch(self.number, self.through, [], [], [], [], self.claimed)

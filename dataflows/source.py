@@ -14,7 +14,7 @@ class EventsSource(FixedPartitionedSource[Batch, bytes]):
     """Slots of partitions."""
 
     def __init__(self, settings: SourceSettings) -> None:
-        """`settings` for every slot."""
+        """Create the source; `settings` apply to every slot."""
         self.settings = settings
         self.furthest = Furthest()
 

@@ -42,10 +42,10 @@ decode_resolver = msgspec.msgpack.Decoder(ResolverSnapshot).decode
 
 
 class Step:
-    """What both steps need."""
+    """Common part of both steps."""
 
     def __init__(self, step: str, store: ShardStore, slots: int, resume: bytes | None) -> None:
-        """Go on from `resume`, or begin when the first piece tells the name."""
+        """Create the step, resumed, or new with the name in its first piece."""
         self.step = step
         state = decode_state(resume) if resume else None
         self.store = store
@@ -56,13 +56,13 @@ class Step:
         self.blobs = store.open(self.name, self.pointer) if state else []
 
     def named(self, name: str) -> None:
-        """The first piece of a new shard tells its name."""
+        """Set the name of a new shard from its first piece."""
         if not self.name:
             self.name = name
             self.store.open(name, None)
 
     def state(self, batches: int = 0) -> bytes:
-        """What bytewax is to keep, and the store with it; see its `note` for `batches`."""
+        """State for bytewax, and the store with it; see its `note` for `batches`."""
         if self.pointer is None:
             message = f"shard {self.name or '?'}: asked for a snapshot before anything was staged"
             raise RuntimeError(message)
@@ -87,7 +87,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         watch: Watch,
         resume: bytes | None,
     ) -> None:
-        """Go on from `resume`, or begin; `rules` are the lifecycle file's."""
+        """Create the step, resumed or new; `rules` are the lifecycle file's."""
         self.step = Step(RESOLVE, store, slots, resume)
         self.batches = 0  # since the run began; each brings one piece for every shard
         self.watch = watch
@@ -97,7 +97,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         watch.restored(self.resolver.waiting_count)
 
     def on_batch(self, values: list[NumberPiece]) -> tuple[list[tuple[str, OrderPiece]], bool]:
-        """Register, ask, and hand on what is answered."""
+        """Register numbers, resolve questions, and emit the pieces of resolved events."""
         answers = Answers()
         self.batches += len(values)
         for piece in values:
@@ -114,7 +114,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         return order_pieces(answers), False
 
     def on_notify(self) -> tuple[list[tuple[str, OrderPiece]], bool]:
-        """Never asked for: bytewax compares with the wall clock, ours is stream time."""
+        """Never called: bytewax compares with the wall clock, ours is stream time."""
         return [], False
 
     def on_eof(self) -> tuple[list[tuple[str, OrderPiece]], bool]:
@@ -156,7 +156,7 @@ class ShardCold:
     """The cold table of one shard in the store."""
 
     def __init__(self, step: Step) -> None:
-        """`step` knows the shard's name."""
+        """Create the table of a step's shard."""
         self.step = step
 
     def get(self, key: str) -> bytes | None:
@@ -196,7 +196,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         resume: bytes | None,
         releases: Releases | None = None,
     ) -> None:
-        """Go on from `resume`, or begin; `releases` are the orders to release from set aside."""
+        """Create the step, resumed or new; `releases` are the orders to release from set aside."""
         self.claims = Claims()  # of the slots of all workers; `dataflows.track` puts the process's
         self.step = Step(TRACK, store, slots, resume)
         self.watch = watch
@@ -217,7 +217,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.outgoing += messages(out, [], self.shard.through)
 
     def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
-        """Take facts, move the clock, say what follows; always one item, it wakes the sink."""
+        """Apply facts, advance the watermark, emit outcomes; always one item, it wakes the sink."""
         dead: list[Dead] = []
         for piece in values:
             self.step.named(piece.shard)
@@ -243,7 +243,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         return [found], False
 
     def heartbeat(self) -> list[Outgoing]:
-        """The clock, for tiers that hear of no order, once a minute of stream time."""
+        """The watermark, for tiers without changes of orders, once a minute of stream time."""
         through = self.shard.through
         if through < self.beat_at + MINUTE_MS:
             return []
@@ -254,7 +254,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         return [Outgoing(topics.ORDERS_CHANGES, key, None, [clock], shard)]
 
     def on_notify(self) -> tuple[list[list[Outgoing]], bool]:
-        """Never asked for."""
+        """Never called."""
         return [], False
 
     def on_eof(self) -> tuple[list[list[Outgoing]], bool]:

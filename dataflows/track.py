@@ -87,13 +87,13 @@ def to_owner(answer: tuple[str, tuple[str, OrderPiece]]) -> tuple[str, OrderPiec
 
 
 def resolver(track: Track) -> Callable[[bytes | None], ResolveStep]:
-    """How a resolver shard is built: new, or from what bytewax gives back."""
+    """Builder of a resolver shard: new, or from bytewax's state."""
     rules = track.table.numbers
     return lambda resume: ResolveStep(rules, track.store, track.source.slots, track.watch, resume)
 
 
 def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
-    """How an order shard is built."""
+    """Builder of an order shard."""
 
     def build_step(resume: bytes | None) -> OrderStep:
         source = track.source
@@ -115,7 +115,7 @@ def to_local_sink(
 
 
 def sink_part(track: Track) -> Callable[[], KafkaSinkPart]:
-    """How a sink partition is built."""
+    """Builder of a sink partition."""
     return lambda: KafkaSinkPart(
         track.producer, track.limits, track.store, track.source.stopping, track.watch
     )

@@ -1,14 +1,14 @@
 """A shard's clock: the minimum over the slots that feed it."""
 
-NO_PARTITIONS = 1 << 60  # a slot without partitions holds nobody back
+NO_PARTITIONS = 1 << 60  # a slot without partitions doesn't hold the watermark
 NO_CLAIM = -2  # of a piece that isn't a slot's
 
 
 class Clocks:
-    """How far each slot has come."""
+    """Watermark of each slot."""
 
     def __init__(self, slots: int, through: dict[int, int] | None = None) -> None:
-        """Nothing is known of any slot, or what a snapshot says."""
+        """Create the table, empty or from a snapshot."""
         self.slots = slots
         self.by_slot = dict(through or {})
 
@@ -20,7 +20,7 @@ class Clocks:
 
     @property
     def through(self) -> int:
-        """The shard's clock in ms; 0 until every slot has said something, or if none ever reads."""
+        """The shard's watermark in ms; 0 until every slot has one, or if none ever reads."""
         if len(self.by_slot) < self.slots:
             return 0
         earliest = min(self.by_slot.values())
@@ -28,7 +28,7 @@ class Clocks:
 
 
 class Claims:
-    """How far each slot's partitions claim to be, of recorded history; shared by a process."""
+    """Claimed watermarks of each slot's partitions in recorded history; shared by a process."""
 
     def __init__(self) -> None:
         """Create an empty table: nothing is known of any slot."""

@@ -1,4 +1,4 @@
-"""What a carrier plug-in is. It knows a carrier's language; it does no I/O and reads no clock."""
+"""Carrier plug-ins: translate a carrier's pushes to events; no I/O, no clock."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class UnreadableScan(NamedTuple):
 
 
 class PushContents(NamedTuple):
-    """What a push holds: its events, and what in it has no mapping or could not be read.
+    """Contents of a push: its events, and the scans without a mapping or that could not be read.
 
     `unmapped` are the places in `events` of those that are SCAN because neither their code nor
     their text has a mapping.
@@ -68,10 +68,10 @@ class Carrier(ABC):
 
     @abstractmethod
     def __init__(self, config: Any) -> None:  # noqa: ANN401 - an instance of the plug-in's Config
-        """Take the settings.
+        """Create the plug-in with its settings.
 
         Raises:
-            SettingsError: a value can't be used; names the setting and the way out.
+            SettingsError: a value can't be used; names the setting and the remedy.
         """
 
     @abstractmethod
@@ -108,4 +108,4 @@ class Carrier(ABC):
 
     @abstractmethod
     def acknowledge(self, error: Rejected | Busy | None) -> Acknowledgement:
-        """What to answer: taken (None), not now (Busy: the carrier shall send again), or never."""
+        """The answer to the carrier: taken (None), retry (Busy), or never."""

@@ -39,7 +39,7 @@ def to_wgs84(lat: float, lon: float) -> tuple[float, float]:
 
 
 def in_china(lat: float, lon: float) -> bool:
-    """Whether the shift applies."""
+    """Return True if the shift applies."""
     return SOUTH <= lat <= NORTH and WEST <= lon <= EAST
 
 

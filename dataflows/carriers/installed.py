@@ -57,7 +57,7 @@ def load_carrier(point: EntryPoint) -> type[Carrier]:
     """Import a plug-in and check that it is one.
 
     Raises:
-        SettingsError: names the plug-in, the package it came with, the reason and the way out.
+        SettingsError: names the plug-in, the package it came with, the reason and the remedy.
     """
     try:
         loaded = point.load()

@@ -6,8 +6,8 @@ newest first, their times have no zone. With the aggregator's paid "advanced sta
 for the newest node from the parcel's `state` (tables/kuaidi100.toml).
 
 The source of all scans is the aggregator, whichever carrier it names: it corrects that name
-(`comOld`, `comNew`) and sends the history again, and a scan is to count once. A parcel that went on
-abroad has a second number (`destResult`); its scans are scans of the parcel that we know.
+(`comOld`, `comNew`) and sends the history again, and a scan must count once. A parcel forwarded
+abroad has a second number (`destResult`); its scans belong to the parcel with the first number.
 """
 
 import hmac
@@ -84,9 +84,9 @@ class Parcel(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """What `param` holds; `destResult` is the history in the country of arrival.
+    """Content of `param`; `destResult` is the history in the country of arrival.
 
-    `status` says how the tracking goes: polling, shutdown, abort, updateall.
+    `status` is the state of the tracking: polling, shutdown, abort, updateall.
     """
 
     status: Any = None
@@ -99,7 +99,7 @@ NODE = msgspec.json.Decoder(Node)
 
 
 class Leg(NamedTuple):
-    """A parcel's history as read: the number that we know the parcel by, and another one abroad."""
+    """History of a parcel as read: the number of the parcel in events, and another one abroad."""
 
     waybill: str
     carrier: str
@@ -167,7 +167,7 @@ class Kuaidi100(Carrier):
         told_by = [text]
         if status is None and scan.is_newest and not code:
             status = self.status_of_state(leg.state)
-            # The same scan counts once more when the parcel's state says what it was.
+            # The same scan counts once more when the parcel's state gives its status.
             told_by += ["state", leg.state] if status else []
         event = {
             "event_id": scan_id(leg.abroad or leg.waybill, time, *told_by),

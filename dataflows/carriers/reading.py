@@ -1,4 +1,4 @@
-"""How carriers' payloads are read: JSON, forms and local times, each with one clear refusal."""
+"""Decoders of carriers' payloads: JSON, forms and local times, each with one clear rejection."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -68,7 +68,7 @@ def parse_zone(text: str, *, of: str) -> tzinfo:
 
 
 def rfc3339(text: str, zone: tzinfo) -> str:
-    """`2016-01-04 20:16:42`, which is in `zone` unless it says otherwise, as RFC 3339.
+    """Convert `2016-01-04 20:16:42`, in `zone` unless it has its own, to RFC 3339.
 
     Raises:
         Rejected: `invalid_event`: no date with a time of day.
@@ -97,7 +97,7 @@ def in_iso_8601(text: str) -> str:
 
 
 def scan_id(*parts: str) -> str:
-    """The event id of a scan that has none: a hash of what the scan says."""
+    """Event id of a scan that has none: a hash of its content."""
     return content_id("scan", *parts)
 
 

@@ -34,7 +34,7 @@ class ScanReader:
         self.unreadable.append(unreadable)
 
     def contents(self) -> PushContents:
-        """What was collected.
+        """Return the collected contents.
 
         Raises:
             Rejected: no scan could be read; the reason of the first.

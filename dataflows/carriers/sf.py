@@ -28,7 +28,7 @@ from schemas.errors import Busy, Rejected
 
 STATUSES = statuses_of("sf")
 
-# These opCodes stand for a return and for a new address alike; only the text tells which.
+# These opCodes stand for a return and for a new address alike; only the text distinguishes them.
 FORWARDING = frozenset({"99", "631", "648"})
 
 
@@ -67,7 +67,7 @@ class Routes(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """What is posted as JSON."""
+    """JSON body of a push."""
 
     Body: Routes
 

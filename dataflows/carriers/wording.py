@@ -14,8 +14,8 @@ from unicodedata import normalize
 
 import msgspec
 
-# The statuses in the order in which a text is searched for their phrases. What says that something
-# did not happen, or how, comes before what says that it did; a departure is said of many scans.
+# The statuses in the order in which a text is searched for their phrases. A phrase for what
+# did not happen, or how, comes before one for it having happened; many scans mention a departure.
 PRECEDENCE = (
     "RETURNED",
     "RETURN_TO_SENDER",
@@ -87,7 +87,7 @@ class Pattern(NamedTuple):
     unless: tuple[re.Pattern[str], ...]
 
     def matches(self, text: str) -> bool:
-        """Whether a plain text holds the phrase, and none beside which it means nothing."""
+        """Return True if a plain text holds the phrase, and none that cancels its meaning."""
         return bool(self.found.search(text)) and not any(no.search(text) for no in self.unless)
 
 
@@ -125,7 +125,7 @@ def tables() -> dict[str, Table]:
 
 
 def is_table(name: str) -> bool:
-    """Whether a file of the folder is a table."""
+    """Return True if a file of the folder is a table."""
     return name.endswith(".toml")
 
 

@@ -24,7 +24,7 @@ from telemetry.collector import collect_seldom
 
 
 class Result(msgspec.Struct):
-    """What some shards have to say at the end, not sorted yet.
+    """Results of some shards at the end, not sorted yet.
 
     `rejected` is the path of a file with facts (`refused_facts`), empty without any.
     """
@@ -46,7 +46,7 @@ class Judges:
     """Some of the shards, all in one process."""
 
     def __init__(self, rules: Path | None, lifecycle: Path | None, generation: int = 0) -> None:
-        """Shards with these rules and this lifecycle, made when first needed."""
+        """Create the evaluator of these rules and this lifecycle; shards come when first needed."""
         self.table = read_lifecycle(lifecycle)
         self.rules = read_rules(rules, self.table)
         self.generation = generation
@@ -75,7 +75,7 @@ class Judges:
         return self.shards[number]
 
     def advance(self, number: int, through: int) -> None:
-        """Move one shard's clock and keep what it says."""
+        """Advance one shard's watermark and keep its outcomes."""
         shard, result = self.shards[number], self.result
         out = shard.advance(through)
         result.alerts += [alert for _, alert in out.alerts]
@@ -98,7 +98,7 @@ class Judges:
         shard.held.changed = set()
 
     def finish(self) -> Result:
-        """All orders, retired ones included, with everything that was said."""
+        """Return all orders, retired ones included, with all outcomes."""
         for number, shard in self.shards.items():
             for key, data in {**self.cold[number], **shard.held.orders}.items():
                 self.show(key, data, shard)

@@ -36,7 +36,7 @@ class Sorter:
     """Takes records in any order and gives them back sorted."""
 
     def __init__(self, run_bytes: int = RUN_BYTES) -> None:
-        """Spill a sorted run to disk whenever about `run_bytes` are held."""
+        """Create a sorter that spills a sorted run to disk whenever about `run_bytes` are held."""
         self.run_bytes = run_bytes
         self.held: list[Record] = []
         self.held_bytes = 0

@@ -59,7 +59,7 @@ def check_columns(schema: pa.Schema, path: str) -> None:
 
 
 def holds_text(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds text, or bytes that may be, or nothing at all."""
+    """Return True if a column of this type holds text, bytes that may be text, or nothing."""
     if pa.types.is_dictionary(kind):
         return holds_text(kind.value_type)
     texts = (
@@ -76,7 +76,7 @@ def holds_text(kind: pa.DataType) -> bool:
 
 
 def rows_at_once(file: pq.ParquetFile) -> int:
-    """How many rows to take at once, by the size of the largest row group's rows."""
+    """Number of rows of a batch, by the size of the largest row group's rows."""
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     row_bytes = [group.total_byte_size // max(group.num_rows, 1) for group in groups]
     return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, *row_bytes, 1)))
@@ -127,7 +127,7 @@ def as_event(row: dict[str, Any], path: str) -> bytes:
 
 
 def is_json(value: object) -> bool:
-    """Whether a value can be written as JSON, both ways in which it is done here."""
+    """Return True if a value can be written as JSON by both encoders used here."""
     try:
         json.dumps(value, default=plain).encode()
         msgspec.json.encode(value)
@@ -142,14 +142,15 @@ def unusable(path: str, name: str, problem: str, remedy: str) -> SettingsError:
 
 
 def as_judged(data: bytes, row: dict[str, Any]) -> bytes:
-    """An archived event, of the order that it was given to and with the arrival that counted.
+    """Restore an archived event with the order it was resolved to and the arrival that counted.
 
     A scan that named a waybill stands there once for every order of its parcel, and its arrival is
     not before that of the event which registered the number. Replayed, each copy names its order,
-    so it is an event of that order alone: nothing is resolved, given out again or made to wait.
+    so it is an event of that order alone: nothing is resolved, fanned out or made to wait again.
     The dedup key holds within an order, so copies with one event_id don't hide each other. They are
     counted one by one: a replay of the archive reads more events than the one of the originals.
-    What isn't JSON is left as it is, for the decoder to say why.
+
+    Bytes that aren't JSON are returned unchanged, for the decoder to reject.
     """
     if not row:
         return data
@@ -182,7 +183,7 @@ def json_of(row: dict[str, Any]) -> bytes:
 
 
 def plain(value: object) -> str:
-    """What JSON has no kind for: times as RFC 3339, bytes that are text as text, the rest as it is.
+    """Convert a value without a JSON type: times to RFC 3339, bytes that are text to text.
 
     Databases and older writers mark texts as plain bytes.
     """

@@ -24,15 +24,15 @@ LONE_AFTER_MS = 366 * DAY_MS
 
 
 def is_same(one: Record, other: Record) -> bool:
-    """Whether two records are of one event, or ticks of one time."""
+    """Return True if two records are of one event, or ticks of one time."""
     return one[:3] == other[:3]
 
 
 class Counts:
-    """What became of the messages read; `waiting` is what the end of the recording left."""
+    """Counts of the messages read, by outcome; `waiting` counts those pending at the end."""
 
     def __init__(self) -> None:
-        """Nothing read yet."""
+        """Create counts at zero."""
         self.read = 0
         self.ticks = 0
         self.rejected = 0
@@ -123,7 +123,7 @@ class Recording:
         bad: Callable[[Bad], None],
         decoder: Decoder,
     ) -> None:
-        """`until` in ms, None for the last arrival."""
+        """Create the recording; `until` in ms, None for the last arrival."""
         self.decoder = decoder
         self.counts = counts
         self.until = until

@@ -1,9 +1,9 @@
-"""What bytewax keeps, read without bytewax: which state each step would be given on a resume.
+"""Recovery data of bytewax, read without bytewax: the state that each step would get on a resume.
 
 A recovery folder has SQLite files `part-N.sqlite3` (bytewax 0.21, src/recovery/mod.rs). `snaps` has
-a row per step, key and epoch; `fronts` says which epoch each worker of the last execution had come
-to, and `exs` where that execution began. A resume begins at the least of these and takes for each
-key its last row before it. Rows are pickled bytes; nothing but bytes is unpickled here.
+a row per step, key and epoch; `fronts` holds the epoch that each worker of the last execution had
+come to, and `exs` where that execution began. A resume begins at the least of these and takes for
+each key its last row before it. Rows are pickled bytes; nothing but bytes is unpickled here.
 """
 
 import io
@@ -23,7 +23,7 @@ SNAPS = "SELECT step_id, state_key, snap_epoch, ser_change FROM snaps ORDER BY 1
 
 
 class Row(NamedTuple):
-    """What a step gave to bytewax for a key at the end of an epoch; None took the key out."""
+    """State that a step gave to bytewax for a key at the end of an epoch; None removed the key."""
 
     step: str
     key: str
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 
 class Recovery(NamedTuple):
-    """What a resume would take, and the rows of epochs that weren't ended."""
+    """Rows that a resume would take, and those of unfinished epochs."""
 
     resume_epoch: int
     taken: list[Row]
@@ -47,10 +47,10 @@ class BytesOnly(pickle.Unpickler):
 
 
 def read_recovery(folder: Path) -> Recovery:
-    """What lies in a recovery folder, in use or not.
+    """Read a recovery folder, in use or not.
 
     Raises:
-        StateError: it can't be read, or holds what isn't ours.
+        StateError: it can't be read, or holds foreign data.
     """
     files = sorted(folder.glob("part-*.sqlite3"))
     if not files:
@@ -102,7 +102,7 @@ def by_epoch(row: Row) -> int:
 
 
 def resume_epoch(executions: dict[int, tuple[int, int]], fronts: dict[tuple[int, int], int]) -> int:
-    """Where a resume begins: the epoch that the slowest worker of the last execution was in."""
+    """Epoch at which a resume begins: that of the slowest worker of the last execution."""
     if not executions:
         return 0
     last = max(executions)

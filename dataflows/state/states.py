@@ -1,7 +1,7 @@
-"""What the steps gave to bytewax at the end of an epoch, kept with the commit of that epoch.
+"""States of the steps: their pointers in bytewax at the end of an epoch, kept with its commit.
 
-bytewax keeps the same in its recovery files, on one host. In a bucket it lies with the blobs that
-it points to, so that a resume needs nothing from anywhere else.
+bytewax keeps the same in its recovery files, on one host. In a bucket they lie with the blobs that
+they point to, so that a resume needs no other source.
 """
 
 import msgspec
@@ -16,7 +16,7 @@ States = dict[tuple[str, str], bytes]  # by step and key
 
 
 class StepState(msgspec.Struct, array_like=True):
-    """What bytewax keeps of a shard."""
+    """State of a shard in bytewax."""
 
     name: str
     pointer: Pointer

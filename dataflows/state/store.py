@@ -1,9 +1,9 @@
-"""What a shard store is: each shard's changes as one blob an epoch, and a pointer that names them.
+"""Shard store: each shard's changes as one blob an epoch, and a pointer that names them.
 
 bytewax keeps only the pointer; the bytes lie here. A worker process has one store. Its threads
 stage blobs as their shards end an epoch; the sink commits them all at its barrier, in one
 transaction. On resume a shard opens at the pointer that bytewax gives back: the base blob before it
-and the deltas since are the state, and what was stored later never happened.
+and the deltas since are the state, and blobs stored later are discarded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ class StoreFull(Busy):
 
 
 class ShardSummary(msgspec.Struct, frozen=True):
-    """What a store holds of one shard; a resume can name `oldest` to `latest` (sequences)."""
+    """Summary of one shard; a resume can name `oldest` to `latest` (sequences)."""
 
     shard: str
     oldest: int
@@ -42,7 +42,7 @@ class ShardSummary(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store holds. Committed rows only; `shards` is the count it was made for."""
+    """Summary of a store. Committed rows only; `shards` is the count it was created for."""
 
     store: str
     layout: int
@@ -81,19 +81,19 @@ class ShardStore(Protocol):
         base: bool,
         cold: Sequence[tuple[str, bytes | None]] = (),
     ) -> Pointer:
-        """Hold a blob for the next commit, and rows to put into the cold (None takes one out).
+        """Hold a blob for the next commit, and rows of retired orders (None removes one).
 
-        `base` says that the blob is the whole shard, else it is what changed since the last one.
+        `base`: the blob is the whole shard, else the changes since the last one.
 
         Raises:
             StateError: the shard isn't open, or a delta comes before any base.
         """
 
     def wants_base(self, shard: str) -> bool:
-        """Whether the next blob should be a base: there is none, or the deltas have outgrown it."""
+        """Return True if the next blob should be a base: there is none, or it has been outgrown."""
 
     def cold(self, shard: str, key: str) -> bytes | None:
-        """What was last put under `key`, staged or committed; None if nothing is there."""
+        """The last value put under `key`, staged or committed; None if there is none."""
 
     def cold_keys(self, shard: str) -> Iterator[str]:
         """The keys in the cold, sorted. What is staged meanwhile may or may not be among them."""
@@ -115,10 +115,10 @@ class ShardStore(Protocol):
         """
 
     def inspect(self) -> Summary:
-        """What is held, for people."""
+        """Summary of the content, for people."""
 
     def close(self) -> None:
-        """Let go of the file; what is staged and not committed is lost."""
+        """Close the file; staged and uncommitted blobs are lost."""
 
 
 def check_store(pointer: Pointer, store: str, shard: str, name: str) -> None:

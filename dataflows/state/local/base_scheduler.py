@@ -1,14 +1,14 @@
-"""Whose turn it is to write a base: a few an epoch, in the order in which they asked.
+"""Scheduler of bases: a few an epoch, in the order of their requests.
 
 A base is the whole shard, so writing it takes as long as thousands of changes do, and the barrier
-waits for it. Without turns, shards that fill alike want their bases at about the same time.
+waits for it. Unscheduled, shards that fill alike need their bases at about the same time.
 """
 
 from typing import NamedTuple
 
 # What the bases of one epoch may have together, as stored; one is let through whatever its size.
 BASES_BYTES = 4_000_000
-LAPSES_AFTER = 2  # commits: a shard that stays idle when it is its turn has to ask again
+LAPSES_AFTER = 2  # commits: a shard that stays idle in its turn has to request another
 
 
 class Turn(NamedTuple):
@@ -22,14 +22,14 @@ class BaseTurns:
     """The shards that may write a base now, and those that wait. Not thread-safe."""
 
     def __init__(self) -> None:
-        """Nobody waits."""
+        """Create a scheduler without requests."""
         self.commit = 0
         self.given: dict[str, Turn] = {}
         self.waiting: dict[str, int] = {}
         self.written_bytes = 0  # of turns that were used in this epoch
 
     def ask(self, shard: str, size_bytes: int) -> bool:
-        """Whether the shard may write its base, of about `size_bytes`, now; else it waits."""
+        """Return True if the shard may write its base of about `size_bytes` now; else queue it."""
         if shard in self.given:
             return True
         if self.has_room(size_bytes):
@@ -39,7 +39,7 @@ class BaseTurns:
         return False
 
     def has_room(self, size_bytes: int) -> bool:
-        """Whether a base of this size fits into the epoch beside those that have their turn."""
+        """Return True if a base of this size fits into the epoch beside those scheduled."""
         taken = self.written_bytes + sum(turn.size_bytes for turn in self.given.values())
         return not taken or taken + size_bytes <= BASES_BYTES
 
@@ -49,7 +49,7 @@ class BaseTurns:
         self.written_bytes += size_bytes
 
     def leave(self, shard: str) -> None:
-        """The shard wants no base any more."""
+        """Withdraw the shard's request."""
         self.given.pop(shard, None)
         self.waiting.pop(shard, None)
 

@@ -1,7 +1,7 @@
-"""What a shard's stored blobs are, without their bytes: which can be resumed at, and which can go.
+"""Chain of a shard's stored blobs, without their bytes: the resume points, and the obsolete blobs.
 
 A base and the deltas after it are a chain. A commit appends to it; a resume may name any blob of
-the last three commits and needs the chain from the base before it. Older blobs go.
+the last three commits and needs the chain from the base before it. Older blobs are removed.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Chain:
     """The chain of one shard, with what is staged on top of it. Not thread-safe."""
 
     def __init__(self, links: Sequence[Link] = (), floor: int = 0) -> None:
-        """The chain of committed `links`, in order, of which those before `floor` are only read."""
+        """Create the chain of committed `links`, in order; those before `floor` are only read."""
         self.has_base = False
         self.base_bytes = 0
         self.delta_bytes = 0
@@ -86,13 +86,13 @@ class Chain:
         return max(self.base_bytes, self.delta_bytes)
 
     def may_write_base(self, shard: str, turns: BaseTurns) -> bool:
-        """Whether the next blob should be a base: it is needed, or wanted and this one's turn."""
+        """Return True if the next blob should be a base: needed, or requested and scheduled now."""
         if not self.has_base:
             return True
         return self.wants_base(shard) and turns.ask(shard, self.next_base_bytes)
 
     def wants_base(self, shard: str) -> bool:
-        """Whether the deltas have outgrown the base, each shard at another point."""
+        """Return True if the deltas have outgrown the base, each shard at another point."""
         share = stagger(shard)
         outgrown = self.delta_bytes > max(self.base_bytes, SMALL_BYTES) * share
         return outgrown or self.deltas >= MAX_DELTAS * share

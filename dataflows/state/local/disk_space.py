@@ -17,7 +17,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def free_bytes(folder: Path) -> int:
-    """What this process may still write to the disk of `folder`."""
+    """Bytes that this process may still write to the disk of `folder`."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
 
@@ -43,7 +43,7 @@ def no_room(folder: Path, reason: str) -> StoreFull:
 
 @contextmanager
 def explained_room(folder: Path) -> Iterator[None]:
-    """Turn a full disk, as the system says it, into what the engine says.
+    """Translate the system's error for a full disk.
 
     Raises:
         StoreFull: it is full.

@@ -45,7 +45,7 @@ WAY_OUT = (
 
 
 class Place(NamedTuple):
-    """Where a frame belongs: a blob by the run that wrote it, a row of the cold by its key."""
+    """Identity of a frame: a blob by the run that wrote it, a row of a retired order by its key."""
 
     store: str
     shard: str
@@ -55,7 +55,7 @@ class Place(NamedTuple):
 
     @property
     def identity(self) -> bytes:
-        """What the checksum begins with."""
+        """The bytes that the checksum begins with."""
         return f"{self.store} {self.shard} {self.sequence} {self.name}".encode()
 
     def __str__(self) -> str:
@@ -94,10 +94,10 @@ def unframe(
     upgrades: Mapping[int, Upgrade] = UPGRADES,
     version_wanted: int = FORMAT,
 ) -> bytes:
-    """The blob in `stored`, as one of `version_wanted`.
+    """Decode the blob in `stored`, upgraded to `version_wanted`.
 
     Raises:
-        DamagedState: the bytes are damaged, or of a version that this one doesn't know.
+        DamagedState: the bytes are damaged, or of an unknown version.
     """
     if len(stored) < HEADER.size:
         raise DamagedState(f"{place}: cut off after {len(stored)} bytes; {WAY_OUT}")
@@ -116,7 +116,7 @@ def unframe(
 def check_version(
     version: int, place: Place, upgrades: Mapping[int, Upgrade], version_wanted: int
 ) -> None:
-    """See that there is a way from a stored version to the wanted one.
+    """Check that a stored version can be upgraded to the wanted one.
 
     Raises:
         StateError: it is of a later version, or too old.

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a file that says who has it."""
+"""Process lock: one process at a time, by a lock on a file with the owner's id."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from schemas.errors import StateError
 
 TRIES = 3
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-PAUSE_S = 0.02  # `owner` holds the lock for a moment when it looks
+PAUSE_S = 0.02  # `owner` holds the lock for a moment while it checks
 
 
 class ProcessLock:
@@ -45,10 +45,10 @@ class ProcessLock:
 
     @property
     def name(self) -> str | None:
-        """What tells this lock from all others in the world, as long as this host is up.
+        """Name that is unique among all locks of all hosts, as long as this host is up.
 
         The lock of another host on the same file (NFS) has another name. None where the kernel
-        doesn't say when it was booted.
+        doesn't report the time of its boot.
         """
         if not BOOT.exists():
             return None
@@ -56,14 +56,14 @@ class ProcessLock:
         return f"{BOOT.read_text('ascii').strip()}-{file.st_dev}-{file.st_ino}"
 
     def release(self) -> None:
-        """Let go; does nothing the second time."""
+        """Release the lock; does nothing the second time."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
 
 def owner(path: Path) -> str | None:
-    """The id of the process that holds `path`; None if nobody does."""
+    """The id of the process that holds `path`; None without one."""
     if not path.exists():
         return None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -74,7 +74,7 @@ def owner(path: Path) -> str | None:
 
 
 def locks(descriptor: int, kind: int) -> bool:
-    """Whether the lock could be had at once."""
+    """Return True if the lock could be had at once."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

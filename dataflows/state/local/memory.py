@@ -14,7 +14,7 @@ from schemas.errors import StateError
 
 @dataclass
 class Held:
-    """What is committed of one shard. `cold` has the rows of a key in the order they came."""
+    """Committed blobs of one shard. `cold` has the rows of a key in the order they came."""
 
     links: list[Link] = field(default_factory=list)
     blobs: dict[int, bytes] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Held:
         )
 
     def prune(self, outlook: Outlook, keys: set[str]) -> None:
-        """Let go of blobs that no resume needs, and of such rows of the cold under `keys`."""
+        """Drop blobs that no resume needs, and such rows of retired orders under `keys`."""
         self.floor = outlook.floor
         self.links = [link for link in self.links if link.sequence >= outlook.first]
         self.blobs = {link.sequence: self.blobs[link.sequence] for link in self.links}
@@ -47,7 +47,7 @@ class MemoryShardStore:
     """A ShardStore that lasts as long as its process."""
 
     def __init__(self, shards: int) -> None:
-        """An empty store for `shards` shards."""
+        """Create an empty store for `shards` shards."""
         self.shards = shards
         self.store = secrets.token_hex(8)
         self.run = secrets.token_hex(4)

@@ -1,4 +1,4 @@
-"""Where the state of a host lies."""
+"""Location of a host's state."""
 
 from pathlib import Path
 from typing import NamedTuple

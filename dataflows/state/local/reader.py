@@ -1,4 +1,4 @@
-"""A state file read by somebody else than its owner, who may go on writing meanwhile."""
+"""Reader of a state file for another process than its owner, which may continue to write."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ class StateReader:
             return [name for (name,) in self.database.execute(SHARDS)]
 
     def held(self, shard: str) -> Held:
-        """What there is of a shard."""
+        """The chain of a shard."""
         with explained(self.path):
             return Held(self.tables.links(shard), self.tables.floor(shard))
 
@@ -108,7 +108,7 @@ class StateReader:
                     yield StagedRow(key, number, stored)
 
     def cold_order(self, shard: str, row: StagedRow) -> bytes:
-        """What a row of the cold holds, checked.
+        """Decode a row of the retired-order table, checked.
 
         Raises:
             StateError: it is damaged.
@@ -117,24 +117,24 @@ class StateReader:
         return unframe(row.stored or b"", place)
 
     def cold_orders(self, shard: str) -> int:
-        """How many orders the cold has."""
+        """Number of retired orders."""
         with explained(self.path):
             (count,) = self.database.execute(COLD_ORDERS, (shard,)).fetchone()
         return int(count)
 
     def versions(self) -> dict[int, int]:
-        """How many blobs and rows there are of each version."""
+        """Number of blobs and rows of each version."""
         with explained(self.path):
             return {int(text, 16): count for text, count in self.database.execute(VERSIONS)}
 
     def damage(self) -> list[str]:
-        """What SQLite finds wrong with the file itself; reads all of it."""
+        """Damage that SQLite finds in the file itself; reads all of it."""
         with explained(self.path):
             said = [text for (text,) in self.database.execute("PRAGMA quick_check(20)")]
         return [] if said == ["ok"] else said
 
     def position(self, member: int) -> int:
-        """How many commits of a member of its run the file has; 0 if it never was in a bucket."""
+        """Number of commits of a member of its run in the file; 0 if it never was in a bucket."""
         with explained(self.path):
             found = self.database.execute(POSITIONS).fetchone()
             return self.tables.position(member) if found else 0
@@ -145,5 +145,5 @@ class StateReader:
         return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.database.close()

@@ -20,7 +20,7 @@ PAGE_BYTES = 16_384
 # A checkpoint is a second fsync in a commit: at SQLite's own 4 MB the same commits took 25 ms on
 # average, at 32 MB 18.
 CHECKPOINT_BYTES = 32_000_000
-# SQLite says SQLITE_IOERR, not SQLITE_FULL, where its shared memory file found no room.
+# SQLite reports SQLITE_IOERR, not SQLITE_FULL, where its shared memory file found no room.
 LITTLE_BYTES = 1_000_000
 BUSY_TIMEOUT_S = 30.0  # another member commits; a base of a large shard takes a while
 
@@ -63,7 +63,7 @@ class Meta(msgspec.Struct, forbid_unknown_fields=False):
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into what the engine says.
+    """Translate SQLite's errors.
 
     Raises:
         StoreFull: the disk is full.
@@ -103,10 +103,10 @@ def page_bytes(database: sqlite3.Connection) -> int:
 
 
 def prepare(database: sqlite3.Connection, path: Path, shards: int) -> Meta:
-    """Make the tables of a new file, or read what an old one says of itself.
+    """Create the tables of a new file, or read the head of an existing one.
 
     Raises:
-        StateError: the file has another layout, another number of shards, or isn't ours.
+        StateError: the file has another layout, another number of shards, or is foreign.
     """
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     if not tables:
@@ -121,10 +121,10 @@ def prepare(database: sqlite3.Connection, path: Path, shards: int) -> Meta:
 
 
 def read_meta(database: sqlite3.Connection, path: Path) -> Meta:
-    """What a file says of itself.
+    """Read the head of a file.
 
     Raises:
-        StateError: the file has another layout, or isn't ours.
+        StateError: the file has another layout, or is foreign.
     """
     found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
     if not found:

@@ -42,14 +42,14 @@ class SqliteShardStore:
         member: int | None = None,
         is_locked: bool = False,
     ) -> None:
-        """Open the file, or make it for `shards` shards; over `max_size_bytes` it is full.
+        """Open the file, or create it for `shards` shards; over `max_size_bytes` it is full.
 
-        As a `member` it takes no lock: whoever started the members has it for them. `is_locked`
-        says that the caller has it.
+        As a `member` it takes no lock: the process that started the members holds it for them.
+        `is_locked`: the caller holds it.
 
         Raises:
             StateError: the file is in use, foreign, damaged, or made for another `shards`.
-            StoreFull: there is no room to make it.
+            StoreFull: there is no room to create it.
         """
         self.path = path
         self.lock = RLock()
@@ -192,7 +192,7 @@ class SqliteShardStore:
             yield from keys
 
     def _page(self, shard: str, after: str) -> tuple[list[str], str | None]:
-        """(keys in the cold after `after`, sorted; where to go on, None at the end)."""
+        """(sorted keys of retired orders after `after`; start of the next page or None)."""
         with self.lock, explained(self.path):
             stored = dict(self.tables.cold_keys(shard, after, KEYS_A_PAGE))
             end = max(stored) if len(stored) == KEYS_A_PAGE else None
@@ -238,7 +238,7 @@ class SqliteShardStore:
             self.meta.confirmed = 1
 
     def _write(self, kept: Mapping[str, Outlook], committed: int) -> None:
-        """What a commit writes, inside its transaction."""
+        """Write a commit, inside its transaction."""
         self.tables.write(self.staged, self.run, committed)
         self.tables.count(self.sequence, committed)
         self.tables.prune(

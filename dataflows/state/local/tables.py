@@ -56,7 +56,7 @@ class Tables:
     """Reads and writes rows. Every method may raise sqlite3.Error."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        """The tables of an open, prepared file."""
+        """Wrap the tables of an open, prepared file."""
         self.database = database
 
     def links(self, shard: str) -> list[Link]:
@@ -83,7 +83,7 @@ class Tables:
             yield key, bool(is_there)
 
     def holds_beyond(self, shard: str, sequence: int) -> bool:
-        """Whether there is anything of a shard after `sequence`."""
+        """Return True if there is anything of a shard after `sequence`."""
         return any(
             self.database.execute(statement, (shard, sequence)).fetchone() for statement in BEYOND
         )
@@ -153,7 +153,7 @@ class Tables:
         self.database.execute("DELETE FROM positions")
 
     def position(self, member: int) -> int:
-        """How many commits of a member of that run the file has."""
+        """Number of commits of a member of that run in the file."""
         statement = "SELECT number FROM positions WHERE member = ?"
         found = self.database.execute(statement, (member,)).fetchone()
         return int(found[0]) if found else 0
@@ -165,8 +165,8 @@ class Tables:
     def prune(self, changes: Iterable[tuple[str, Outlook, Outlook]]) -> None:
         """Remove what no resume needs, now that a shard's outlook has become another.
 
-        Each change is (shard, before, after). Few have a row of the cold in the stretch that the
-        floor moved over; asking costs 4 us, the two statements 40.
+        Each change is (shard, before, after). Few have a row of a retired order in the stretch that
+        the floor moved over; checking costs 4 us, the two statements 40.
         """
         floors = []
         for shard, before, after in changes:
@@ -186,5 +186,5 @@ class Tables:
             self.database.execute(TAKEN_OUT, span)
 
     def summary(self) -> list[ShardSummary]:
-        """What is held of each shard."""
+        """Summary of each shard's content."""
         return [ShardSummary(*row) for row in self.database.execute(SUMMARY)]

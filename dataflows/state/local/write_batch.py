@@ -1,4 +1,4 @@
-"""What waits for the next commit."""
+"""Write batch: everything staged for the next commit."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Staged:
     """The blobs and cold rows of each shard since the last commit."""
 
     def __init__(self) -> None:
-        """Nothing staged."""
+        """Create an empty batch."""
         self.blobs: dict[str, list[StagedBlob]] = {}
         self.rows: dict[str, list[StagedRow]] = {}
         self.latest: dict[str, dict[str, StagedRow]] = {}

@@ -37,7 +37,7 @@ class Bucket:
     """
 
     def __init__(self, settings: StateSettings, folder: str) -> None:
-        """The objects of `folder` below the prefix that the settings name; asks nothing yet.
+        """Open the objects of `folder` below the prefix of the settings; no request is sent yet.
 
         Raises:
             SettingsError: the client isn't installed, or no bucket is named.
@@ -81,7 +81,7 @@ class Bucket:
 
     @contextmanager
     def explained(self, name: str) -> Iterator[None]:
-        """Turn what the client says into what the engine says."""
+        """Translate the client's errors."""
         errors = self.client.exceptions
         try:
             yield
@@ -120,7 +120,7 @@ def client() -> ModuleType:
 
 
 def opened(settings: StateSettings, folder: str) -> "S3Store":
-    """The client's store; what the settings don't say of credentials it finds by itself.
+    """The client's store; credentials missing in the settings are found by the client.
 
     Raises:
         SettingsError: no bucket is named, or the endpoint is no URL.
@@ -159,23 +159,23 @@ def config(settings: StateSettings) -> "S3Config":
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong, without the client's dump of its own error."""
+    """First line of an error, without the client's dump of its own error."""
     return str(error).split("\n", 1)[0][:200]
 
 
 class Patience:
-    """Retries of requests to an object store that gives no answer, until told to stop."""
+    """Retries of requests to an object store that is unavailable, until stopped."""
 
     def __init__(self, stopping: Callable[[], bool], waited: Callable[[str], None]) -> None:
-        """`waited` is told the reason each time before another try."""
+        """Create it; `waited` is called with the reason before each retry."""
         self.stopping = stopping
         self.waited = waited
 
     def wait(self, busy: Busy, wait_s: float) -> None:
-        """Wait `wait_s` before the next attempt, or until told to stop.
+        """Wait `wait_s` before the next attempt, or until stopped.
 
         Raises:
-            Busy: told to stop; what was asked may have been done or not.
+            Busy: stopped; the request may have been executed or not.
         """
         if self.stopping():
             raise busy

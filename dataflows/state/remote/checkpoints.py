@@ -32,10 +32,10 @@ ROW_BYTES = 64  # about what a row takes beside what is stored in it
 
 
 class Copies:
-    """Knows when a copy is due, and makes it in a thread of its own, one at a time."""
+    """Schedule of copies: each is made when due, in a thread of its own, one at a time."""
 
     def __init__(self, journal: Journal, path: Path, run: Run, member: int) -> None:
-        """Copies of what `member` of `run` has in the file `path`."""
+        """Create the schedule for the data of `member` of `run` in the file `path`."""
         self.upload = Upload(journal, path)
         self.run = run
         self.member = member
@@ -64,11 +64,11 @@ class Copies:
             LOGGER.warning("the state was not copied, so its log in the bucket stays: %s", error)
 
     def make(self, shards: Sequence[str]) -> None:
-        """Make a copy of `shards` as they are now, and remove what lies before it.
+        """Make a copy of `shards` as they are now, and remove the objects before it.
 
         Raises:
             StateError: the file or an object is damaged.
-            Busy: told to stop while the object store gave no answer.
+            Busy: stopped while the object store was unavailable.
         """
         folder = copy_folder(self.run.number, self.member)
         self.last = self.upload.make(folder, shards, self.member)
@@ -86,10 +86,10 @@ class Copies:
 
 
 class Upload:
-    """Puts the rows of shards into a bucket, until told to stop."""
+    """Upload of shards' rows to a bucket, until stopped."""
 
     def __init__(self, journal: Journal, path: Path) -> None:
-        """From the file `path`."""
+        """Create an upload from the file `path`."""
         self.journal = journal
         self.path = path
         self.closing = Event()
@@ -124,10 +124,10 @@ class Upload:
         return end
 
     def put(self, name: str, content: Part | End) -> int:
-        """Store an object; its size in bytes.
+        """Store an object; return its size in bytes.
 
         Raises:
-            Busy: told to stop; a copy without its end counts for nothing, the next removes it.
+            Busy: stopped; a copy without its end is invalid, the next removes it.
         """
         if self.closing.is_set():
             raise Busy("the flow ends")

@@ -29,7 +29,7 @@ class Follower:
     """Writes to an open file what the bucket has beyond it. The file's lock is the caller's."""
 
     def __init__(self, store: SqliteShardStore, journal: Journal) -> None:
-        """`store` is the file of the bucket's store."""
+        """Create a follower; `store` is the file of the bucket's store."""
         self.store = store
         self.journal = journal
 
@@ -63,7 +63,7 @@ class Follower:
             self.restore_member(run, member)
 
     def enter(self, run: Run) -> None:
-        """Go to the beginning of a run: what its shards don't go on from never happened."""
+        """Enter a run at its beginning: changes that its shards don't resume from are discarded."""
         begun = pointed(unpacked(run.states))
         with self.transaction() as tables:
             for shard in tables.shards():
@@ -148,7 +148,7 @@ class Follower:
 
 
 def apply_change(tables: Tables, change: Change, token: str, committed: int) -> None:
-    """Add what a commit changed in a shard, and remove what that made superfluous."""
+    """Add the changes of a commit in a shard, and remove what they made obsolete."""
     tables.forget(change.shard, change.previous)
     if not change.blobs:
         return

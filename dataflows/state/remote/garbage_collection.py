@@ -1,6 +1,7 @@
-"""What goes from a bucket once it is superfluous.
+"""Garbage collection of remote state.
 
-Claims stay for ever (dataflows/state/remote/log.py says why): one small object a member and run.
+Fence records are never deleted (dataflows/state/remote/log.py gives the reason): one small object
+a member and run.
 """
 
 from collections.abc import Sequence
@@ -8,13 +9,13 @@ from collections.abc import Sequence
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.records import End, Run, copy_folder, log_name, run_name
 
-# A run may go on from the commit before a member's last (dataflows/state/remote/runs.py): its
+# A run may resume at the commit before a member's last (dataflows/state/remote/runs.py): its
 # states are in the log. One more, as a run that ends makes a commit without any batch.
 KEPT_ENTRIES = 3
 
 
 def drop_before(journal: Journal, run: Run, member: int, copy: End) -> None:
-    """Remove what a member's new copy has made superfluous, of earlier runs too."""
+    """Remove what a member's new copy has made obsolete, of earlier runs too."""
     log = [
         log_name(run.number, member, number)
         for number in journal.numbers(run.number, member)
@@ -28,7 +29,7 @@ def drop_before(journal: Journal, run: Run, member: int, copy: End) -> None:
 
 
 def is_whole(journal: Journal, run: Run) -> bool:
-    """Whether each member of a run has a copy, so that nothing before that run is needed."""
+    """Return True if each member of a run has a copy, so that nothing before that run is needed."""
     names = journal.names(f"full/{run.number:06}")
     folders = {name.rpartition("/")[0].rpartition("/")[0] for name in names if is_end(name)}
     return folders >= {copy_folder(run.number, member) for member in range(run.members)}
@@ -63,7 +64,7 @@ def drop_runs_before(journal: Journal, run: Run) -> None:
 
 
 def is_end(name: str) -> bool:
-    """Whether an object is the last of a copy."""
+    """Return True if an object is the last of a copy."""
     return name.endswith("/end")
 
 

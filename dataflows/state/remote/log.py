@@ -1,12 +1,12 @@
-"""The objects of a shard store in a bucket: runs, the logs of their members, and copies.
+"""Log: the objects of a shard store in a bucket: runs, the commits of their members, and copies.
 
 Numbers in a log have no gaps, and an object is created only where there is none: of two processes
-that write commit 17 of a log, one is told that it is there, and stops. So a log is one line whoever
-writes it, without leases or clocks. A run that takes over first adds a claim to every log of the
-run before: from then on its members can add nothing.
+that write commit 17 of a log, one fails and stops. So a log is one line whatever writes it, without
+leases or clocks. A run that takes over first adds a fence record to every log of the run before:
+from then on its members can add nothing.
 
-A claim stays when the log before it goes. Of a member that slept through all that, the next commit
-has the number of the claim, however late it comes.
+Fence records are never deleted. A member that was paused during the takeover will try to write the
+fence record's number and fail, no matter how late.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,15 +48,15 @@ class Journal:
     """Reads and writes the objects. Waits as long as the object store gives no answer."""
 
     def __init__(self, bucket: Bucket, patience: Patience) -> None:
-        """`patience` says when to give up."""
+        """Create the log; `patience` decides when to give up."""
         self.bucket = bucket
         self.patience = patience
 
     def asked(self, ask: Callable[[], Answer]) -> Answer:
-        """The answer, however long it takes.
+        """Return the answer, however long it takes.
 
         Raises:
-            Busy: told to stop.
+            Busy: stopped.
         """
         backoff = Backoff(LONGEST_WAIT_S)
         while True:
@@ -95,7 +95,7 @@ class Journal:
         return self.asked(lambda: self.bucket.names(folder))
 
     def owner(self) -> Owner | None:
-        """Who made the store; None in an empty bucket. One try: a wrong setting shows here."""
+        """The store's creator; None in an empty bucket. One try: a wrong setting shows here."""
         found = self.bucket.read(OWNER)
         return unsealed(OWNER, found, Owner) if found else None
 
@@ -139,11 +139,11 @@ class Journal:
         yield from self.read_all([f"{copy.folder}/{n:06}" for n in range(copy.parts)], Part)
 
     def append(self, entry: Entry) -> int:
-        """Store a commit, durable when this returns; its size in bytes.
+        """Store a commit, durable on return; return its size in bytes.
 
         Raises:
             TakenOver: another process has written this number.
-            Busy: told to stop while there was no answer: it is stored or not.
+            Busy: stopped while the store was unavailable: it is stored or not.
         """
         name = log_name(entry.run, entry.member, entry.number)
         content = sealed(name, entry)

@@ -63,7 +63,7 @@ class OldEnd(msgspec.Struct, array_like=True):
 
 
 class OldLog(NamedTuple):
-    """An old log that nobody can write to any more: its newest copy and its last commit."""
+    """An old log that is fenced: its newest copy and its last commit."""
 
     copy: OldEnd | None
     last: int
@@ -73,14 +73,14 @@ Content = TypeVar("Content", bound=msgspec.Struct)
 
 
 def old_owner(journal: Journal) -> OldOwner | None:
-    """Who made a store of format 1; None where there is none."""
+    """The creator of a store of format 1; None where there is none."""
     found = journal.asked(lambda: journal.bucket.read(OLD_OWNER))
     owner = opened(OLD_OWNER, found, OldOwner) if found else None
     return owner if owner and owner.format == OLD_FORMAT else None
 
 
 def keep_older_away(journal: Journal, store: str, shards: int) -> None:
-    """An older version that looks for a store of its own finds one that it refuses."""
+    """Put an owner that an older version refuses where it looks for its own."""
     journal.create(OLD_OWNER, sealed(OLD_OWNER, OldOwner(FORMAT, store, shards)))
 
 
@@ -153,7 +153,7 @@ def old(journal: Journal, name: str, kind: type[Content]) -> Content:
 
 
 def opened(name: str, found: bytes | None, kind: type[Content]) -> Content:
-    """What an object holds.
+    """Decode an object.
 
     Raises:
         StateError: it is missing or damaged.

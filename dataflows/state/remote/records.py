@@ -1,4 +1,4 @@
-"""What the objects of a shard store in a bucket hold, and their names.
+"""Records: the objects of a shard store in a bucket, their contents and names.
 
     owner                      who made the store, and for how many shards
     runs/000007                run 7: its members, and where it goes on
@@ -31,7 +31,7 @@ Row = tuple[str, int, bytes | None]  # key, sequence, as stored
 
 
 class Change(msgspec.Struct, array_like=True):
-    """What a commit adds to a shard. What the shard had after `previous` never happened."""
+    """Changes of a commit in a shard. Changes of the shard after `previous` are discarded."""
 
     shard: str
     previous: int
@@ -40,9 +40,9 @@ class Change(msgspec.Struct, array_like=True):
 
 
 class Run(msgspec.Struct, array_like=True, kw_only=True):
-    """Processes that work together, each with a log of its own, from one start to one end.
+    """Run: processes that work together, each with a log of its own, from one start to one end.
 
-    It goes on at `states` (dataflows/state/states.py); of the logs of the run before, one for each
+    It resumes at `states` (dataflows/state/states.py); of the logs of the run before, one for each
     of its members, the first `ends` commits count. `sequence` and `commits` are the last numbers
     that were given before it. `addresses` are those of all members, host by host, where they are on
     several `hosts`. `behind` is how many commits of earlier runs a new host would have to read.
@@ -69,10 +69,10 @@ class Run(msgspec.Struct, array_like=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, array_like=True, kw_only=True):
-    """A commit of a member: what its shards changed in an epoch, and the states of its steps.
+    """Commit of a member: the changes of its shards in an epoch, and the states of its steps.
 
     `epoch` is the same for all members at the end of one epoch, and grows. `token` is the writer's.
-    A claim says that another run has taken over: it is the last of its log.
+    A claim is a fence record: another run has taken over; it is the last of its log.
     """
 
     format: int
@@ -129,7 +129,7 @@ class Owner(msgspec.Struct, array_like=True):
 
 
 class News(msgspec.Struct, array_like=True):
-    """What a host tells the others of its run."""
+    """Message of a host to the others of its run."""
 
     format: int
     host: int
@@ -142,12 +142,12 @@ encode = msgspec.msgpack.Encoder().encode
 
 
 def run_name(run: int) -> str:
-    """The object of a run; nobody else can begin a run of this number."""
+    """The object of a run; a number can be taken only once."""
     return f"runs/{run:06}"
 
 
 def log_folder(run: int, member: int) -> str:
-    """Where the commits of a member are."""
+    """Folder of a member's commits."""
     return f"logs/{run:06}/{member:02}"
 
 
@@ -157,12 +157,12 @@ def log_name(run: int, member: int, number: int) -> str:
 
 
 def copy_folder(run: int, member: int) -> str:
-    """Where the copies of a member are."""
+    """Folder of a member's copies."""
     return f"full/{run:06}/{member:02}"
 
 
 def news_name(run: int, what: str) -> str:
-    """The object of something that a host tells the others of a run."""
+    """The object of a host's message to the others of a run."""
     return f"news/{run:06}/{what}"
 
 
@@ -178,7 +178,7 @@ def sealed(name: str, content: msgspec.Struct) -> bytes:
 
 
 def unsealed(name: str, found: bytes | None, kind: type[Content]) -> Content:
-    """What an object holds.
+    """Decode an object.
 
     Raises:
         StateError: it is missing, damaged or of another version.

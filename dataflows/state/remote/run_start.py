@@ -1,6 +1,6 @@
-"""How a run begins in a bucket: the one before it is fenced, and this host's files are made ready.
+"""Start of a run in a bucket: the one before is fenced, and this host's files are made ready.
 
-Who holds the lock on the state file calls this; nobody else has the file open.
+The caller holds the lock on the state file; no other process has the file open.
 """
 
 import secrets
@@ -38,7 +38,7 @@ RUN_ENTRIES = 10
 
 
 class Plan(NamedTuple):
-    """What a new run is to be: see `Run`."""
+    """Plan of a new run: see `Run`."""
 
     members: int
     hosts: int = 1
@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
 
 class Before(NamedTuple):
-    """The run before: its number, what the next tells of it, and the generation it was of."""
+    """The run before: its number, its data for the next, and its generation."""
 
     run: int
     behind: int
@@ -62,7 +62,7 @@ class Origin(NamedTuple):
 
 
 def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = None) -> Run:
-    """Take the store over from whoever has it, and begin the next run; the files are made ready.
+    """Take the store over, and begin the next run; the files are made ready.
 
     With `anew` the run begins a new state: the one that the store holds is discarded.
 
@@ -70,7 +70,7 @@ def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = 
         StateError: the file or the bucket is damaged, or one is not of the other's store.
         TakenOver: another process has begun this run.
         SettingsError: the bucket can't be used with these settings.
-        Busy: the object store gives no answer.
+        Busy: the object store is unavailable.
     """
     claimant = Claimant(secrets.token_hex(4), socket.gethostname())
     found = journal.owner()
@@ -199,7 +199,7 @@ def following(journal: Journal, place: Place, owner: Owner) -> Iterator[Follower
 def chapters(
     journal: Journal, numbers: Sequence[int], follower: Follower, ends: Sequence[int]
 ) -> list[Chapter]:
-    """What a file may have to follow: from its own run, or from the newest that needs no other."""
+    """Segments that a file may replay: from its own run, or the newest that needs no other."""
     first = whole_from(journal, numbers)
     at = follower.store.tables.bucket_run()
     if at in numbers:
@@ -209,10 +209,10 @@ def chapters(
 
 
 def check_not_ahead(follower: Follower, last: Run, lasts: Sequence[int], point: Point) -> None:
-    """See that the file doesn't know more than the bucket.
+    """Check that the file isn't ahead of the bucket.
 
     Raises:
-        StateError: it does.
+        StateError: it is.
     """
     store = follower.store
     at = store.tables.bucket_run()
@@ -229,7 +229,7 @@ def check_not_ahead(follower: Follower, last: Run, lasts: Sequence[int], point: 
 
 
 def first_point(journal: Journal, owner: Owner) -> Point:
-    """Where the first run goes on."""
+    """Resume point of the first run."""
     if not owner.base:
         return Point([], {}, commits=0, sequence=0)
     base = journal.read(f"{owner.base}/end", End)
@@ -237,7 +237,7 @@ def first_point(journal: Journal, owner: Owner) -> Point:
 
 
 def behind_of(journal: Journal, run: Run) -> int:
-    """How many requests a new host needs for a run and those before it."""
+    """Number of requests that a new host needs for a run and those before it."""
     kept = sum(len(journal.numbers(run.number, member)) for member in range(run.members))
     return kept + RUN_ENTRIES + (0 if is_whole(journal, run) else run.behind)
 
@@ -276,7 +276,7 @@ def create_run(journal: Journal, run: Run) -> None:
     is_ours = journal.create(name, content)
     if is_ours:
         journal.check_create(name, content)
-    # One that slept here may find its number free again: what was superfluous is removed.
+    # A process that slept here may find its number free again: obsolete objects are removed.
     if not is_ours or journal.runs()[-1] != run.number:
         raise TakenOver(
             f"{journal.bucket.name}: another process has just begun run {run.number} or a later "

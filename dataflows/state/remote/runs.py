@@ -1,9 +1,9 @@
-"""The end of one run and where the next goes on.
+"""Resume point between runs.
 
 All members of a run commit each epoch, one after the other, and bytewax begins no epoch before all
 have committed the one before it: so their logs end with the same epoch, or some with the next. A
-run goes on from the newest epoch that all members have committed; what single ones committed beyond
-it never happened.
+run resumes at the newest epoch that all members have committed; commits of single members beyond it
+are discarded.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ BEGINNING = 0  # the epoch before the first
 
 
 class Point(NamedTuple):
-    """Where a run goes on: see `Run`."""
+    """Resume point of a run: see `Run`."""
 
     ends: list[int]
     states: States
@@ -26,7 +26,7 @@ class Point(NamedTuple):
 
 
 class Claimant(NamedTuple):
-    """Who takes over."""
+    """The host and token that take over."""
 
     token: str
     host: str
@@ -59,14 +59,14 @@ def fence(journal: Journal, run: Run, member: int, claimant: Claimant) -> int:
 
 
 def unfenced(journal: Journal, run: Run, member: int) -> int:
-    """How many commits the log of a member has, who may go on."""
+    """Number of commits in the log of a member, without a fence record."""
     last = max(journal.numbers(run.number, member), default=0)
     is_claim = last and journal.read(log_name(run.number, member, last), Entry).is_claim
     return last - 1 if is_claim else last
 
 
 def point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> Point:
-    """Where to go on after a run whose logs have `lasts` commits.
+    """Resume point after a run whose logs have `lasts` commits.
 
     Raises:
         StateError: an object is missing or damaged.

@@ -49,7 +49,7 @@ class ObjectShardStore(SqliteShardStore):
         run: Run,
         member: int = 0,
     ) -> None:
-        """Work as a `member` of `run`, which the file has come to; the caller has its lock.
+        """Open the store as a `member` of `run`, reached by the file; the caller has its lock.
 
         Raises:
             StateError: the file is damaged or can't be used.
@@ -81,7 +81,7 @@ class ObjectShardStore(SqliteShardStore):
 
     def commit(self) -> None:
         with self.lock:
-            # Of several members each tells of every epoch: the run goes on from one that all have.
+            # Each of several members reports every epoch: the run resumes at one that all have.
             if not self.staged.blobs and self.in_run.members == 1:
                 super().commit()  # is there room on the disk?
                 return
@@ -95,7 +95,7 @@ class ObjectShardStore(SqliteShardStore):
             self.copies.committed(size_bytes, list(self.chains))
 
     def entry(self) -> Entry:
-        """What is staged, as the next entry of the log."""
+        """The staged changes as the next entry of the log."""
         return Entry(
             format=FORMAT,
             store=self.meta.store,
@@ -111,7 +111,7 @@ class ObjectShardStore(SqliteShardStore):
         )
 
     def change(self, shard: str) -> Change:
-        """What is staged of a shard."""
+        """The staged changes of a shard."""
         rows = self.staged.rows.get(shard, [])
         return Change(
             shard,
