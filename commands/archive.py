@@ -20,7 +20,7 @@ DAMAGED = 1  # exit code
 
 @click.group("archive")
 def command() -> None:
-    """Look after the archive.
+    """Verify and repair the archive.
 
     \b
     ordertide archive verify --settings ordertide.toml
@@ -35,8 +35,8 @@ def command() -> None:
 def verify(path: Path | None, *, repair: bool, offline: bool) -> None:
     """Read all files of the archive, and compare them with their manifests, both ways.
 
-    Names what is damaged, missing or surplus, each with its offsets; asks the broker whether more
-    was committed than the files hold. --repair makes manifests again from their files, and files
+    Names what is damaged, missing or surplus, each with its offsets; compares the files with the
+    offsets committed at the broker. --repair makes manifests again from their files, and files
     from the topics as far as these reach; a damaged file is moved to .damaged first.
 
     Exit code 0 if the archive is whole (or was repaired), 1 if damage is left, 2 if it can't be
@@ -83,7 +83,7 @@ def repaired(tier: ParquetTier, settings: Settings) -> int:
 
 
 def damages_of(tier: ParquetTier, settings: Settings, *, offline: bool) -> Iterator[Damage]:
-    """What the files show, then what was committed beyond them."""
+    """Damage found in the files, then offsets committed beyond them."""
     known = set()
     for damage in tier.verify():
         known.add(damage.span and damage.span.name)

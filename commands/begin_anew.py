@@ -1,9 +1,9 @@
-"""Beginning of a flow's state: refused over traces of an earlier one, unless asked for.
+"""Start of a flow's state: refused over traces of an earlier one, unless requested.
 
 `track` calls this with the run lease and the lock on the state file. With `--begin-anew` the record
-of the new generation is written first, then tombstones for what earlier generations published, and
-the old state goes last: a crash in between leaves a state that is older than the record, which is
-refused.
+of the new generation is written first, then tombstones for the documents of earlier generations,
+and the old state is removed last: a crash in between leaves a state that is older than the record,
+which is refused.
 """
 
 import logging
@@ -184,7 +184,7 @@ def held_in(place: Place) -> int:
     try:
         store = SqliteShardStore(place.path, place.shards, member=0)
     except StateError:
-        return UNKNOWN  # `discarded_in` says why it can't be read
+        return UNKNOWN  # `discarded_in` gives the reason why it can't be read
     try:
         return store.generation
     finally:

@@ -114,7 +114,7 @@ def events(
 
 
 def read_payload(name: str, path: Path, assignments: tuple[str, ...]) -> PushContents:
-    """What carrier `name` reads in a file.
+    """Decode a file as a push to carrier `name`.
 
     Raises:
         SettingsError: the carrier, a setting, the file or its content can't be used.

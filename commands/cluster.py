@@ -1,10 +1,10 @@
-"""`ordertide track` with several workers: a process each, and one that starts and watches them all.
+"""Supervision of `ordertide track` with several workers: a process each.
 
 bytewax's workers are threads of a process or processes of a cluster; threads share one interpreter
 and gain nothing in Python. The processes share the state file: each stages and commits its own
 shards, and after a stop any of them can open any shard, so that their number may change between
-runs. A process that ends takes the others with it, as bytewax can't go on with a part; they are
-started again together, from the last epoch that all of them had ended. Each verifies the fencing
+runs. A process that ends takes the others with it, as bytewax can't continue with a part; they are
+restarted together, from the last epoch that all of them had ended. Each verifies the fencing
 token of its run before it flushes (broker.fence): one that was paused during a takeover ends.
 """
 
@@ -55,8 +55,8 @@ LOCK_PATIENCE_S = 5.0  # the members of a run that was killed have to notice it
 class Member(msgspec.Struct, frozen=True):
     """One process of a cluster: its number, the host:port of all of them, and the state's lock.
 
-    `lock` is the descriptor of the lock on the state, inherited from the process that watches: as
-    long as one member is left, nobody else gets it. `run` is the number of the run in the bucket,
+    `lock` is the descriptor of the lock on the state, inherited from the supervisor: as long as one
+    member is left, no other process gets it. `run` is the number of the run in the bucket,
     `worker` that of the process on its host, `token` the fencing token of the run.
     """
 
@@ -69,7 +69,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Ended(NamedTuple):
-    """How a run of the cluster ended: the exit code, and a sentence."""
+    """Result of a run of the cluster: the exit code, and a sentence."""
 
     code: int
     reason: str
@@ -79,7 +79,7 @@ class Cluster:
     """The processes of one run, from `start` to the end of the `with`."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        """`command` runs a member once its own options are added; nothing is started yet."""
+        """Create a cluster without processes; `command` runs a member, its options added."""
         self.command = command
         self.numbers: list[int] = []
         self.members: list[subprocess.Popen[bytes]] = []
@@ -128,14 +128,14 @@ class Cluster:
         return ended
 
     def judged(self) -> Ended:
-        """What the members that have ended by themselves say of the run."""
+        """Result of the run by the members that have ended by themselves."""
         codes = {index: member.poll() for index, member in enumerate(self.members)}
         failed = {index: code for index, code in codes.items() if code}
         if not failed:
             left = [self.numbers[index] for index, code in codes.items() if code is None]
             reason = f"member {left[0]} did not end with the others" if left else ""
             return Ended(int(bool(left)), reason)
-        # A member that was killed says more than those that broke off for want of it.
+        # A killed member is the cause; those that broke off for want of it are effects.
         index = min(failed, key=lambda each: (rank_of(failed[each]), each))
         code, number = failed[index], self.numbers[index]
         if code < 0:
@@ -161,7 +161,7 @@ class LastWords:
     """Hands on what a process writes to its standard error, and keeps the last lines."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        """Begins at once, in a thread."""
+        """Start to read at once, in a thread."""
         if process.stderr is None:
             raise AssertionError("a member is started with a pipe")
         self.source = process.stderr
@@ -186,10 +186,10 @@ class LastWords:
 
 
 def supervise(run: Callable[[], Ended], stopping: threading.Event) -> None:
-    """Run again and again until told to stop, with growing pauses where it fails.
+    """Run again and again until stopped, with growing pauses where it fails.
 
     Raises:
-        ClusterEnded: for a reason that a new start doesn't mend.
+        ClusterEnded: for a reason that a restart doesn't mend.
     """
     backoff = Backoff(LONGEST_PAUSE_S, FIRST_PAUSE_S)
     while not stopping.is_set():
@@ -214,10 +214,10 @@ def local_run(
     watch: Callable[[], None],
     is_silent: Callable[[], bool] = lambda: False,
 ) -> Ended:
-    """Run members that are all on this host, until they end or are told to stop.
+    """Run members that are all on this host, until they end or are stopped.
 
     `watch` is called ten times a second; what it raises ends the cluster at once. Members that
-    don't stop are killed where `is_silent` says that the broker gives no answer.
+    don't stop are killed where `is_silent` finds the broker unavailable.
     """
     with Cluster(command) as cluster:
         cluster.start(members)
@@ -236,7 +236,7 @@ def local_members(workers: int, lock: ProcessLock, token: int, run: int = 0) -> 
 def new_token(
     lease: RunLease, connection: Connection, flow: str, stopping: threading.Event
 ) -> int | None:
-    """The fencing token of the next run of `flow`; None if told to stop.
+    """The fencing token of the next run of `flow`; None if stopped.
 
     From then on no worker of an earlier run writes anything.
 
@@ -256,7 +256,7 @@ def new_token(
 
 
 def confirm(lease: RunLease) -> None:
-    """Verify the lease; while the broker gives no answer nobody else gets it either.
+    """Verify the lease; while the broker is unavailable no other run gets it either.
 
     Raises:
         LeaseLost: another run has taken over.
@@ -266,13 +266,13 @@ def confirm(lease: RunLease) -> None:
 
 
 class ClusterEnded(OrdertideError):
-    """A member ended for a reason that it has told."""
+    """A member ended for a reason that it has logged."""
 
 
 class StopSignal:
-    """Stops the members once this process was told to stop, and watches until they have ended.
+    """Stop of the members once this process is stopped; watches until they have ended.
 
-    A member can wait in librdkafka, where no signal reaches it, for a broker that gives no answer.
+    A member can wait in librdkafka, where no signal reaches it, for a broker that is unavailable.
     Killing it loses nothing: its epoch doesn't count without the broker.
     """
 
@@ -283,7 +283,7 @@ class StopSignal:
         watch: Callable[[], None],
         is_silent: Callable[[], bool],
     ) -> None:
-        """See `local_run`."""
+        """Create it; see `local_run`."""
         self.stopping = stopping
         self.cluster = cluster
         self.watch = watch
@@ -305,7 +305,7 @@ class StopSignal:
 
 
 def is_silent(connection: Connection) -> bool:
-    """Whether the broker gives no answer within a second."""
+    """Return True if the broker doesn't answer within a second."""
     with Admin(connection.config("admin")) as admin:
         try:
             admin.client.list_topics(timeout=ANSWER_WITHIN_S)
@@ -315,7 +315,7 @@ def is_silent(connection: Connection) -> bool:
 
 
 def free_addresses(count: int) -> list[str]:
-    """Addresses on loopback on which nobody listens: bytewax's exchange is for nobody else."""
+    """Free addresses on loopback: bytewax's exchange must not be reachable from elsewhere."""
     with ExitStack() as stack:
         found = []
         for _ in range(count):
@@ -326,10 +326,10 @@ def free_addresses(count: int) -> list[str]:
 
 
 def lock_state(path: Path, stopping: Callable[[], bool]) -> ProcessLock:
-    """The lock on the state file `path`; members of a run that was killed are waited for.
+    """Take the lock on the state file `path`; members of a killed run are waited for.
 
     Raises:
-        StateError: somebody has it and keeps it.
+        StateError: another process holds it and keeps it.
     """
     give_up_at_s = time.monotonic() + LOCK_PATIENCE_S
     while True:

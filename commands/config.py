@@ -1,4 +1,4 @@
-"""`ordertide config`: look at settings before anything runs by them."""
+"""`ordertide config`: check settings before anything runs by them."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,8 @@ def command() -> None:
 def check(path: Path) -> None:
     """Check FILE, the environment over it, and the rules and lifecycle files that it names.
 
-    Asks no server (`ordertide doctor` does). Prints every fault; exit code 2 if there is one.
+    Connects to no server (`ordertide doctor` does). Prints every fault; exit code 2 if there is
+    one.
     """
     faults = config_faults(path)
     for fault in faults:

@@ -1,4 +1,4 @@
-"""Everything that can be said of a settings file without asking a server."""
+"""Checks of a settings file that need no server."""
 
 from collections.abc import Callable, Iterator
 from itertools import combinations

@@ -47,7 +47,7 @@ def command(path: Path | None) -> None:
 
 
 def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANGES) -> None:
-    """Deliver what `topic` says is open until `stop` is set.
+    """Deliver the open alerts of `topic` until `stop` is set.
 
     Raises:
         OrdertideError: the settings or the broker can't be used.
@@ -56,7 +56,7 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     connection = connection_of(settings.broker)
     channel = CHANNELS[settings.delivery.channel](settings.delivery)
     metrics = Metrics()
-    # Two receivers of one kind have a group each, and all alerts each: told apart in the metrics.
+    # Two receivers of one kind have a group each, and all alerts each: separate in the metrics.
     watch = Watch(metrics, settings.delivery.group or channel.name)
     checks = {channel.name: watch.is_delivering}
     telemetry = settings.telemetry
@@ -73,7 +73,7 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
 
 
 def plan_of(settings: DeliverySettings, topic: str) -> DeliveryPlan:
-    """The settings as delivery wants them.
+    """Convert the settings to a plan.
 
     Raises:
         SettingsError: an alert would run out before it is renewed.

@@ -1,13 +1,13 @@
 """`ordertide track --hosts`: one run on many hosts, with its state in a bucket.
 
-Every host has a process that watches its workers. The first one's has the run lease: it begins the
-runs, and starts its workers once all hosts have joined. The others wait for a run, make their files
-ready and join it. A run has a fencing token, which each worker verifies before it flushes. What the
-hosts tell each other lies in the bucket (commands/meeting.py).
+Every host has a process that supervises its workers. The first one's has the run lease: it begins
+the runs, and starts its workers once all hosts have joined. The others wait for a run, make their
+files ready and join it. A run has a fencing token, which each worker verifies before it flushes.
+The hosts' messages to each other lie in the bucket (commands/meeting.py).
 
-When any process ends, bytewax ends its peers, and all hosts begin again with the next run. Told to
-stop, whichever host it is, all end cleanly with the epoch they are in; the first host ends with
-that, the others wait for the next run, and the first one waits for a host that has left.
+When any process ends, bytewax ends its peers, and all hosts start again with the next run. When
+any host is stopped, all end cleanly with the epoch they are in; the first host ends with that, the
+others wait for the next run, and the first one waits for a host that has left.
 """
 
 import logging
@@ -43,7 +43,7 @@ def on_hosts(
     *,
     begin_anew: bool = False,
 ) -> None:
-    """Take part in runs until told to stop.
+    """Take part in runs until stopped.
 
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
@@ -110,7 +110,7 @@ def plan_of(hosts: Sequence[str], workers: int) -> Plan:
 
 
 def addresses(hosts: Sequence[str], workers: int) -> list[str]:
-    """Where each worker's exchange is, host by host: the ports that follow on the host's own."""
+    """Addresses of each worker's exchange, host by host: the ports after the host's own."""
     found = []
     for host in hosts:
         name, _, port = host.rpartition(":")

@@ -1,4 +1,4 @@
-"""What the other hosts do: they join the runs that the first one begins."""
+"""Participants: the other hosts, which join the runs of the first one."""
 
 import logging
 from contextlib import closing
@@ -14,7 +14,7 @@ LOGGER = logging.getLogger("ordertide.track")
 
 
 def follow(part: Part) -> None:
-    """Take part in run after run that the first host begins, until told to stop.
+    """Take part in run after run of the first host, until stopped.
 
     Raises:
         ClusterEnded: a worker ended for a reason that a new run doesn't mend.
@@ -36,7 +36,7 @@ def follow(part: Part) -> None:
 
 
 def next_run(part: Part, known: int) -> Run | None:
-    """The newest run after `known`, once there is one that is not over; None if told to stop."""
+    """The newest run after `known`, once there is one that is not over; None if stopped."""
     while not part.stop.is_set():
         newest = max(part.journal.runs(), default=0)
         if newest > known:

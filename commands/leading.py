@@ -1,4 +1,4 @@
-"""What the first of many hosts does: it begins the runs."""
+"""Coordinator: the first of many hosts, which begins the runs."""
 
 import logging
 import time
@@ -23,11 +23,11 @@ def lead(
     lease: RunLease,
     anew: Origin | None = None,
 ) -> Ended:
-    """Begin a run, see it through, and say how it ended; with `anew` it begins a new state.
+    """Begin a run, supervise it, and return its result; with `anew` it begins a new state.
 
     Raises:
-        LeaseLost: somebody else has the lease.
-        TakenOver: somebody else has begun a run.
+        LeaseLost: another run has the lease.
+        TakenOver: another process has begun a run.
     """
     token = next_token()
     if token is None:
@@ -41,7 +41,7 @@ def lead(
         meeting.say(STARTED)
         LOGGER.info("track: run %d begins on %d hosts", run.number, run.hosts)
         ended = take_part(part, meeting, ear, lambda: confirm(lease))
-        if ear.is_superseded:  # two that lead would go on taking it from each other
+        if ear.is_superseded:  # two coordinators would keep taking it from each other
             reason = (
                 f"another process has begun run {run.number + 1} of this state; stop one of them"
             )
@@ -52,7 +52,7 @@ def lead(
 def gathered(part: Part, meeting: Meeting, ear: Ear, lease: RunLease) -> bool:
     """Wait until all hosts have joined.
 
-    False: told to stop, or a host says that the run is over already.
+    False: stopped, or a host reports that the run is over already.
     """
     tell_at_s = time.monotonic() + TELL_AFTER_S
     while missing := meeting.missing():

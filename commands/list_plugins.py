@@ -67,7 +67,7 @@ def status_lines(table: Lifecycle) -> Iterator[str]:
 
 
 def specials(row: StatusRow) -> str:
-    """What a status does besides."""
+    """Further effects of a status."""
     said = [name for name in ("creates", "ends") if getattr(row, name)]
     said += [f"retires after {row.retire_after}"] if row.retire_after else []
     return f"  {', '.join(said)}" if said else ""

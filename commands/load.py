@@ -76,7 +76,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - click knows their types
 
 
 def clock_of(options: dict[str, Any], settings: Settings) -> str:
-    """The clock that was asked for, else the one that fits where it goes."""
+    """The clock from the options, else the one that fits the destination."""
     if options["clock"]:
         return str(options["clock"])
     is_recorded = options["out"] or settings.track.clock == "recorded"
@@ -84,7 +84,7 @@ def clock_of(options: dict[str, Any], settings: Settings) -> str:
 
 
 def load(plan: Plan, settings: Settings, options: dict[str, Any], *, is_live: bool) -> None:
-    """Run the plan and say what came of it."""
+    """Run the plan and report its outcome."""
     tick_every_ms = parse_duration(options["tick_every"], of="--tick-every")
     text = Text(options["prefix"] or f"L{plan.seed}", plan.scale, recorded=not is_live)
     output = output_of(options["out"], settings, text, is_live=is_live)
@@ -111,7 +111,7 @@ def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool)
 
 
 def report(expected: dict[str, Any], output: Output, seconds: float) -> None:
-    """Say in a line or two what was made, on standard error: the other may hold the events."""
+    """Report the totals in a line or two on standard error: the other may hold the events."""
     messages = expected["events_read"]
     show(
         f"{messages:,} messages ({output.size_bytes / 1e6:,.1f} MB) of {expected['orders']:,} "

@@ -42,7 +42,7 @@ def text_of(answer: Answer, rules: Rules, table: Lifecycle) -> str:
 
 
 def freshness(found: Found) -> str:
-    """Up to when the answer is complete, or why nobody knows."""
+    """Instant up to which the answer is complete, or the reason why it isn't known."""
     if found.stale:
         return f"  NOT FRESH    it may be outdated or incomplete: {found.stale}"
     return f"  fresh up to  {shown_ms(found.through)} of the stream"
@@ -59,7 +59,7 @@ def headline(order: OrderDocument, table: Lifecycle) -> str:
 
 
 def version_text(version: int) -> str:
-    """`version 3`, and the generation where the state was ever begun anew."""
+    """`version 3`, and the generation where the state was ever recreated."""
     text = f"version {changes_of(version)}"
     generation = generation_of(version)
     return f"{text} of generation {generation}" if generation else text
@@ -71,7 +71,7 @@ def asked_text(asked: Sequence[Asked]) -> str:
 
 
 def facts(order: OrderDocument) -> Iterator[str]:
-    """What else is known and set."""
+    """Further fields that are set."""
     if order.promised_at:
         yield f"  promised     {shown(order.promised_at)}"
     if order.flags:

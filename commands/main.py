@@ -102,9 +102,9 @@ def main() -> None:
 
 
 def exit_code_of_busy() -> int:
-    """The exit code of a command whose server gave no answer.
+    """The exit code of a command whose server is unavailable.
 
-    0 where it was told to stop meanwhile; 1 for a worker, which its run then starts again; else 2.
+    0 where it was stopped meanwhile; 1 for a worker, which its run then restarts; else 2.
     """
     interrupts = sys.modules.get("broker.interrupts")
     if interrupts is not None and interrupts.STOPPING.is_set():

@@ -1,9 +1,9 @@
-"""How the hosts of a run hear of each other: by objects in the bucket of its state.
+"""Rendezvous of the hosts of a run: objects in the bucket of its state.
 
 joined-01   host 1 has its files ready
 started     all have
 over        the run is over on one host, and so for all: cleanly, or not
-(runs/NNN   the next run: whoever sees it and is of an earlier one stops at once)
+(runs/NNN   the next run: a host of an earlier one stops at once)
 """
 
 import logging
@@ -21,21 +21,21 @@ LOOK_EVERY_S = 0.1
 
 
 class Meeting:
-    """What the hosts of one run tell each other; every question is one request."""
+    """Messages between the hosts of one run; every call is one request."""
 
     def __init__(self, journal: Journal, run: Run, host: int) -> None:
-        """As seen from `host`."""
+        """Create it for `host`."""
         self.journal = journal
         self.run = run
         self.host = host
 
     def say(self, what: str, reason: str = "", *, is_clean: bool = True) -> None:
-        """Tell the others, unless one was faster."""
+        """Publish a message to the others, unless another host was faster."""
         name = news_name(self.run.number, what)
         self.journal.create(name, sealed(name, News(FORMAT, self.host, is_clean, reason)))
 
     def heard(self, what: str) -> News | None:
-        """What was told."""
+        """The published message."""
         return self.journal.find(news_name(self.run.number, what), News)
 
     def join(self) -> None:
@@ -43,28 +43,28 @@ class Meeting:
         self.say(joined(self.host))
 
     def missing(self) -> list[int]:
-        """The hosts that are not ready, but for the first, which asks."""
+        """The hosts that are not ready, except the first, which calls this."""
         return [host for host in range(1, self.run.hosts) if not self.heard(joined(host))]
 
     def is_superseded(self) -> bool:
-        """Whether there is a next run."""
+        """Return True once there is a next run."""
         return self.journal.find(run_name(self.run.number + 1), Run) is not None
 
 
 def joined(host: int) -> str:
-    """The name under which a host says that it is ready."""
+    """The name under which a host reports that it is ready."""
     return f"joined-{host:02}"
 
 
 class Ear:
-    """Listens for the others while a run goes on, in a thread of its own: the bucket may be slow.
+    """Monitor of a run's messages in a thread of its own: the bucket may be slow.
 
     `is_superseded`: there is a next run, so workers that wait for a peer of this one end. `failed`
-    is why it can't listen any more.
+    is the error that ended the monitor.
     """
 
     def __init__(self, meeting: Meeting, stopping: threading.Event) -> None:
-        """Once `stopping` is set, it tells the others that this run ends cleanly."""
+        """Create it; once `stopping` is set, it signals the others that this run ends cleanly."""
         self.meeting = meeting
         self.stopping = stopping
         self.over: News | None = None
@@ -75,7 +75,7 @@ class Ear:
         self.thread.start()
 
     def listen(self) -> None:
-        """Ask again and again."""
+        """Query the messages again and again."""
         has_told = False
         while not self.closing.wait(LOOK_EVERY_S):
             try:
@@ -83,7 +83,7 @@ class Ear:
                     self.meeting.say(OVER, f"host {self.meeting.host} was told to stop")
                     has_told = True
                 self.ask()
-            except Busy as busy:  # told to stop, and there is no answer
+            except Busy as busy:  # stopping, and the bucket is unavailable
                 LOGGER.debug("%s", busy)
             except OrdertideError as failed:
                 self.failed = failed
@@ -96,7 +96,7 @@ class Ear:
         self.over = self.over or self.meeting.heard(OVER)
 
     def pause(self) -> None:
-        """Until it is time to ask again, or to tell that this host stops."""
+        """Wait until the next query, or until this host stops."""
         again_at_s = time.monotonic() + ASK_EVERY_S
         was_stopping = self.stopping.is_set()
         while time.monotonic() < again_at_s and self.stopping.is_set() == was_stopping:

@@ -30,7 +30,7 @@ ERASED = "left alone: sealed, and the customer's key has been erased"
 
 @click.group("rejected")
 def command() -> None:
-    """Look at events.rejected, and feed its originals again."""
+    """List events.rejected, and replay its originals."""
 
 
 @command.command("list")
@@ -95,7 +95,7 @@ class Originals:
     """Opens what was sealed whole; the key file is read when the first such original comes."""
 
     def __init__(self, path: Path) -> None:
-        """`path` is the key file."""
+        """Open the key file `path`."""
         self.path = path
 
     @cached_property
@@ -139,7 +139,7 @@ def letters(settings: Settings) -> Iterator[Message]:
 
 
 def is_original(message: Message) -> bool:
-    """Whether the message holds what somebody sent to `events`."""
+    """Return True if the message holds an original that was sent to `events`."""
     from_events = header(message, topics.HEADER_TOPIC) == topics.EVENTS
     has_content = bool(message.value or original_headers(message))
     return from_events and has_content and not header(message, topics.HEADER_SHA256)

@@ -196,7 +196,7 @@ def progress(total: int) -> Iterator[Callable[[Iterator[Record]], Iterator[Recor
 
 
 def report(summary: dict[str, Any], out: Path) -> None:
-    """Say in three lines what happened and where it lies."""
+    """Report the outcome and the folder of the results in three lines."""
     alerts = sum(summary["alerts_opened_by_rule"].values())
     show(
         f"{summary['events_read']} events, {summary['orders']} orders, {alerts} alerts, "

@@ -1,4 +1,4 @@
-"""What `ordertide replay` writes: sorted, keys sorted, so that equal results are equal bytes."""
+"""Output of `ordertide replay`: sorted, keys sorted, so that equal results are equal bytes."""
 
 import base64
 import hashlib
@@ -175,7 +175,7 @@ def left_out(counts: Counts) -> dict[str, Any]:
 
 
 def tally(values: Iterable[str]) -> dict[str, int]:
-    """How often each value occurs, sorted by value."""
+    """Number of occurrences of each value, sorted by value."""
     return dict(sorted(Counter(values).items()))
 
 

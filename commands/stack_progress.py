@@ -1,4 +1,4 @@
-"""What the servers do now: a table that changes on a terminal, else a line per step."""
+"""Progress of the servers: a table that changes on a terminal, else a line per step."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ MEBIBYTE = 1024 * 1024
 
 @contextmanager
 def progress(names: Sequence[str]) -> Iterator[OnStep]:
-    """Gives the function to be told of a service's steps, from any thread."""
+    """Yield the callback for a service's steps, safe from any thread."""
     if not sys.stdout.isatty():
         yield _lines(max(map(len, names)))
         return

@@ -21,7 +21,7 @@ class RunOver(OrdertideError):
 
 
 class Part(NamedTuple):
-    """What a host brings to its runs. `stop` is set when it is told to stop."""
+    """A host's part in its runs. `stop` is set when it is stopped."""
 
     host: int
     command: Sequence[str]
@@ -38,9 +38,9 @@ def no_watch() -> None:
 def take_part(
     part: Part, meeting: Meeting, ear: Ear, watch: Callable[[], None] = no_watch
 ) -> Ended:
-    """Run this host's workers until the run is over, and tell the others how it ended here.
+    """Run this host's workers until the run is over, and signal its end to the others.
 
-    `watch` is called ten times a second; what it raises ends them at once.
+    `watch` is called ten times a second; what it raises ends the workers at once.
     """
     try:
         with Cluster(part.command) as cluster:
@@ -58,10 +58,10 @@ def take_part(
 
 
 class Look:
-    """Passes on to the workers what there is to know, each time it is called."""
+    """Tick of the workers: passes signals on to them, each time it is called."""
 
     def __init__(self, part: Part, cluster: Cluster, ear: Ear, watch: Callable[[], None]) -> None:
-        """See `take_part`."""
+        """Create it; see `take_part`."""
         self.part = part
         self.cluster = cluster
         self.ear = ear
@@ -69,11 +69,11 @@ class Look:
         self.give_up_at_s = math.inf
 
     def __call__(self) -> None:
-        """One look.
+        """Run one tick.
 
         Raises:
-            RunOver: they have to end at once.
-            OrdertideError: the others can't be heard any more, or the lease is lost.
+            RunOver: the workers have to end at once.
+            OrdertideError: the other hosts are unreachable, or the lease is lost.
         """
         self.check()
         is_ending = self.ear.over or self.part.stop.is_set()

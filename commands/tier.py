@@ -34,7 +34,7 @@ settings_option = click.option(
 
 @click.group("tier")
 def command() -> None:
-    """Prepare the warm tier in Elasticsearch, look at tiers, or fill one again.
+    """Prepare the warm tier in Elasticsearch, show the status of tiers, or rebuild one.
 
     \b
     ordertide tier init --settings ordertide.toml
@@ -46,9 +46,9 @@ def command() -> None:
 @command.command("init")
 @settings_option
 def init(path: Path | None) -> None:
-    """Install or renew the index templates, and add new fields to the indices that there are.
+    """Install or update the index templates, and add new fields to the existing indices.
 
-    Says of each thing what was done. Done again it changes nothing.
+    Prints what was done to each. A second run changes nothing.
     """
     with opened(read_settings(path)) as tier:
         for change in tier.templates.install(tier.periods, tier.letter_periods):
@@ -121,11 +121,11 @@ def doubt_of(name: str, settings: Settings) -> str | None:
 @settings_option
 @click.option("--from-topics", is_flag=True, help="write it all again from the topics")
 def rebuild(name: str, path: Path | None, *, from_topics: bool) -> None:
-    """Fill a TIER again that has lost writes.
+    """Rebuild a TIER that has lost writes.
 
-    The warm tier gets from the archive what the topics no longer have: orders that have retired,
+    The warm tier gets data missing in the topics from the archive: orders that have retired,
     and events before their retention. With --from-topics, and the hot tier always, its writer reads
-    all topics again, at once if it runs. Nothing is deleted; look-ups say that the tier is stale
+    all topics again, at once if it runs. Nothing is deleted; look-ups report the tier as stale
     until it is done.
 
     \b

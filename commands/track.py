@@ -82,11 +82,11 @@ def command(
     *,
     begin_anew: bool,
 ) -> None:
-    """Follow every order: read `events`, write orders.changes, orders.actions and the rest.
+    """Track every order: read `events`, write orders.changes, orders.actions and the rest.
 
-    Ends cleanly on SIGTERM and Ctrl-C; started again, it goes on where it was, with the same number
-    of workers or another. Each worker is a process; if one dies, all are started again. With hosts
-    the command runs on each of them; their state lies in a bucket.
+    Ends cleanly on SIGTERM and Ctrl-C; restarted, it resumes at its last epoch, with the same
+    number of workers or another. Each worker is a process; if one dies, all are restarted. With
+    hosts the command runs on each of them; their state lies in a bucket.
 
     Lost or damaged state is refused: restore it from a backup. --begin-anew logs what it discards,
     then builds a new state from the messages that `events` still holds. Give it once, by hand,
@@ -110,7 +110,7 @@ def command(
 
 
 def connection_of(settings: BrokerSettings) -> Connection:
-    """How to reach the broker."""
+    """Connection to the broker of the settings."""
     if settings.embedded:
         return embedded_connection(settings.bootstrap)
     return Connection(settings.bootstrap, {**security_properties(settings), **settings.properties})
@@ -123,7 +123,7 @@ def run(
     *,
     begin_anew: bool = False,
 ) -> None:
-    """Run the dataflow until it is told to stop: as a `member`, or with as many as are set.
+    """Run the dataflow until it is stopped: as a `member`, or with as many as are set.
 
     `command` is how a member is started. `begin_anew` discards the state.
 
@@ -202,7 +202,7 @@ def flow(
             lock = None if member else take_lock(folder / STORE)
             if lock:
                 stack.callback(lock.release)
-            # With a bucket another host may go on: there a run that ends has to leave.
+            # With a bucket another host may resume: there a run that ends has to leave.
             name = lock if is_local else None
             verify = stack.enter_context(lease_of(settings, connection, stop, member, name))
             waits = Waits()
@@ -252,7 +252,7 @@ def lease_of(
     member: Member | None,
     lock: ProcessLock | None,
 ) -> Iterator[Callable[[], None]]:
-    """What verifies before a flush that no other run has taken over."""
+    """Lease of the run; yields the check before a flush that no other run has taken over."""
     if member is None:
         group, name = settings.track.group, lock.name if lock else None
         with RunLease(connection, group, instance=name, stopping=stop.is_set) as lease:
@@ -270,7 +270,7 @@ def of_member(settings: TelemetrySettings, index: int) -> TelemetrySettings:
 
 
 def prepare_topics(connection: Connection) -> None:
-    """Say which settings of the topics differ, and create those that are missing."""
+    """Log the topics' settings that differ, and create missing topics."""
     reach(connection)
     for finding in check_topics(connection, (*topics.TOPICS, topics.GENERATIONS)):
         LOGGER.warning("%s", finding)

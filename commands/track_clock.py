@@ -26,9 +26,9 @@ def watched(
 def start_again() -> None:
     """Replace this process by a new run of the same command.
 
-    bytewax would stand still until the wall clock is where it was. What the state counts as done
-    stays done, as after any end; locks and connections close with the process that held them. A
-    state that was begun anew is resumed: it would be discarded again.
+    bytewax would stand still until the wall clock is where it was. Epochs counted as done in the
+    state stay done, as after any end; locks and connections close with the process that held them.
+    A state that was recreated is resumed: it would be discarded again.
     """
     LOGGER.warning("host clock: it was set back; the dataflow starts again from its last epoch")
     words = [word for word in sys.orig_argv[1:] if word != BEGIN_ANEW]

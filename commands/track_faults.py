@@ -28,7 +28,7 @@ def reason_of(error: BaseException) -> OrdertideError | OSError | None:
 
 
 def is_reason(error: BaseException) -> bool:
-    """Whether an error can be told to an operator as it is."""
+    """Return True if an error can be shown to an operator unchanged."""
     return isinstance(error, OrdertideError) or (
         isinstance(error, OSError) and error.filename is not None
     )
@@ -43,7 +43,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_of_bytewax(error: BaseException) -> bool:
-    """Whether bytewax raised it: an error that wraps a step's, or one of its own panics.
+    """Return True if bytewax raised it: an error that wraps a step's, or one of its own panics.
 
     PyO3's PanicException is no Exception, and can't be imported.
     """
@@ -51,10 +51,10 @@ def is_of_bytewax(error: BaseException) -> bool:
 
 
 def want_of_room(error: BaseException, folder: Path) -> OrdertideError | None:
-    """The full disk behind an error of bytewax; None if it was something else.
+    """The full disk behind an error of bytewax; None for another cause.
 
     bytewax 0.21 panics where its recovery files find no room, which can be before our own store
-    looks; its message ("disk I/O error") doesn't always show it.
+    finds none; its message ("disk I/O error") doesn't always show it.
     """
     if not is_of_bytewax(error):
         return None

@@ -23,14 +23,14 @@ LOGGER = logging.getLogger("ordertide.track")
 
 
 class Waits:
-    """Who is told that the bucket gave no answer; `watch` once there is one."""
+    """Observer of an unavailable bucket; `watch` once there is one."""
 
     def __init__(self) -> None:
-        """Only the log, so far: a store is opened before anybody watches."""
+        """Create it with the log alone: a store is opened before the metrics exist."""
         self.watch: TrackWatch | None = None
 
     def __call__(self, reason: str) -> None:
-        """The bucket is asked again."""
+        """Report another try."""
         LOGGER.warning("%s; waiting for it", reason)
         if self.watch:
             self.watch.store_away()
@@ -39,16 +39,16 @@ class Waits:
 def open_store(
     start: Start, stopping: Callable[[], bool], waits: Callable[[str], None], member: Member | None
 ) -> SqliteShardStore:
-    """The store in the folder, and in the bucket if the settings name one.
+    """Open the store in the folder, and in the bucket if the settings name one.
 
-    `waits` is told the reason whenever the bucket gave no answer. Whoever is no `member` of a run
-    that somebody else has begun prepares the state and begins its own run, with the run lease and
-    the lock on the file.
+    `waits` is called with the reason whenever the bucket is unavailable. A caller that is no
+    `member` of a run begun elsewhere prepares the state and begins its own run, with the run lease
+    and the lock on the file.
 
     Raises:
-        StateError: the state is damaged, in use, another's, lost, or older than what it published.
-        SettingsError: the bucket can't be used.
-        Busy: the bucket gave no answer until told to stop, or none to the first question.
+        StateError: the state is damaged, in use, another's, lost, or older than its published
+        orders. SettingsError: the bucket can't be used.
+        Busy: the bucket was unavailable until the stop, or at the first request.
     """
     settings = start.settings
     place = place_of(Path(settings.track.folder) / STORE)
@@ -94,7 +94,7 @@ def journal_of(
 
 
 def bucket_of(settings: StateSettings) -> Bucket:
-    """Where the objects of the store lie.
+    """Bucket of the store's objects.
 
     Raises:
         SettingsError: no bucket is named, or the client isn't installed.

@@ -48,7 +48,7 @@ def together(
     try:
         begin = in_folder if settings.state.store == "folder" else in_bucket
         with ExitStack() as stack:
-            # With a bucket another host may go on: there a run that ends has to leave.
+            # With a bucket another host may resume: there a run that ends has to leave.
             name = lock.name if settings.state.store == "folder" else None
             group = settings.track.group
             lease = RunLease(connection, group, instance=name, stopping=stop.is_set)

@@ -86,7 +86,7 @@ class Demo:
         self.rules = read_rules(None, self.table)
 
     def run(self, orders: int | None, *, once: bool) -> None:
-        """Feed, show and sum up; without `once` go on until stopped.
+        """Feed, show and sum up; without `once` continue until stopped.
 
         Raises:
             PartDied: one of the processes ended.
@@ -122,7 +122,7 @@ class Demo:
                     return
 
     def sum_up(self, tally: Tally) -> None:
-        """Say what came out, and where it can be found."""
+        """Print the results, and where they can be found."""
         self.say("\n" + summary(tally, self.rules))
         example = ""
         for tier, text, order_id in look_ups(tally, self.settings, self.rules, self.table):
@@ -138,6 +138,6 @@ class Demo:
 
 
 def progress_of(title: str, outcome: Outcome, total: int | None) -> Progress:
-    """How far it is; the last few messages, which prove the end, are not counted."""
+    """Progress of a phase; the last few messages, which prove the end, are not counted."""
     done = min(outcome.consumed, total) if total else outcome.consumed
     return Progress(title, done, total, outcome.per_second, outcome.behind())

@@ -1,4 +1,4 @@
-"""What the demo feeds: the Olist sample with generated orders after it, in the order of time."""
+"""Feed of the demo: the Olist sample with generated orders after it, in the order of time."""
 
 import heapq
 import time
@@ -19,7 +19,7 @@ SEED = 2018
 AFTER_ALL = "~"  # sorts after every source: a tick comes after the events of its own ms
 STREAM_MS_PER_S = HOUR_MS  # live, a second of ours is an hour of the stream
 LIVE_STEP_S = 0.2
-# More than the dataflow's heartbeat, so that every partition hears of the clock each time.
+# More than the dataflow's heartbeat, so that every partition gets the watermark each time.
 LAST_ORDERS_APART_MS = 2 * MINUTE_MS
 LAST_ORDERS = tuple(f"{PREFIX}last-{number}" for number in (1, 2, 3, 4))
 
@@ -82,7 +82,7 @@ def send(producer: Producer, timed: Timed) -> None:
 
 
 def live(producer: Producer, is_stopped: Stopped) -> None:
-    """Go on with generated orders, an hour of stream time a second, until stopped."""
+    """Continue with generated orders, an hour of stream time a second, until stopped."""
     going_on = (timed for timed in generate(SEED) if timed[0] > HISTORY_END_AT)
     started_s = time.monotonic()
     upcoming = next(going_on)

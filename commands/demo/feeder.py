@@ -27,31 +27,31 @@ PAUSE_S = 0.05
 
 
 class Effect(Protocol):
-    """What has come of what was fed."""
+    """Effect of the messages fed."""
 
     def behind(self) -> int:
-        """How many messages the slowest writer has not written yet."""
+        """Number of messages that the slowest writer has not written yet."""
         ...
 
     def has_reached(self, at: int) -> bool:
-        """Whether the stream's clock has come to `at`."""
+        """Return True once the stream's watermark has come to `at`."""
         ...
 
     def is_said(self, order_id: str) -> bool:
-        """Whether the dataflow has said something about an order."""
+        """Return True once the dataflow has published an order."""
         ...
 
     def is_written(self, order_id: str) -> bool:
-        """Whether, after that, the tiers had written everything there was."""
+        """Return True once the tiers have written everything before it, too."""
         ...
 
 
 class Stopped(Exception):
-    """The demo was told to stop."""
+    """The demo was stopped."""
 
 
 class Feeder(threading.Thread):
-    """Feeds `records`, then waits until all of it has taken effect; `live` goes on from there."""
+    """Feeder: feeds `records`, waits until all have taken effect, and continues with `live`."""
 
     def __init__(
         self,
@@ -98,12 +98,12 @@ class Feeder(threading.Thread):
             send(producer, timed)
 
     def await_effect(self, producer: Producer) -> None:
-        """Wait until everything fed is in the tiers, and what is too old has left them.
+        """Wait until everything fed is in the tiers, and expired data has left them.
 
         Orders prove it: an order's document comes in the epoch in which its tick takes effect
         everywhere, and the next order's when that epoch is complete. So the second proves that all
-        is said; when the writers have written that, a third brings the clock by which they expire,
-        and the fourth proves that this was said everywhere.
+        is published; when the writers have written that, a third brings the watermark by which they
+        expire, and the fourth proves that this was published everywhere.
         """
         for number, order_id in enumerate(LAST_ORDERS, 1):
             for timed in last_order(number):

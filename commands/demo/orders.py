@@ -55,7 +55,7 @@ def generate(seed: int) -> Iterator[Timed]:
 
 
 def pause_ms(at: int) -> int:
-    """How long until the next order: rare in the months before, dense on the last day and after."""
+    """Pause until the next order: long in the months before, short on the last day and after."""
     if at < HISTORY_END_AT - DAY_MS:
         return 18 * HOUR_MS
     return HOUR_MS if at < HISTORY_END_AT else 6 * MINUTE_MS

@@ -1,4 +1,4 @@
-"""How far the demo's parts have come, as their groups have committed it."""
+"""Positions of the demo's parts, as their groups have committed them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ TIMEOUT_S = 5.0
 
 
 class Positions:
-    """`done` and `behind` in messages by group; `look` asks the broker."""
+    """`done` and `behind` in messages by group; `look` queries the broker."""
 
     def __init__(self, connection: Connection, groups: Mapping[str, Sequence[str]]) -> None:
         self.groups = groups
@@ -31,10 +31,10 @@ class Positions:
             client.close()
 
     def look(self) -> None:
-        """Ask how far every group is.
+        """Query the position of every group.
 
         Raises:
-            Busy: the broker gives no answer.
+            Busy: the broker is unavailable.
         """
         try:
             ends = {

@@ -52,7 +52,7 @@ class Part:
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-TAIL_LINES:])
 
     def tell_to_stop(self) -> None:
-        """Ask it to end; doesn't wait."""
+        """Signal it to end; doesn't wait."""
         self.process.terminate()
 
     def await_end(self) -> None:

@@ -1,4 +1,4 @@
-"""What comes of what the demo feeds: what the dataflow says, and how far the tiers have it."""
+"""Results of the demo: the documents of the dataflow, and the progress of the tiers."""
 
 import time
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ PAST_LOOKS = 10
 
 
 class Outcome:
-    """Follows the dataflow (group `track`) and the `writers`' groups; `look` brings it up to date.
+    """Results of the dataflow (group `track`) and the `writers`' groups; `look` updates them.
 
-    `look` is for one thread; the rest may be asked by any.
+    `look` is for one thread; the rest is safe from any.
     """
 
     def __init__(self, connection: Connection, track: str, writers: Sequence[str]) -> None:
@@ -41,7 +41,7 @@ class Outcome:
             self.positions.close()
 
     def look(self) -> None:
-        """Read what was said, for as long as a picture stays; then ask for the positions."""
+        """Read new documents for as long as a picture stays; then query the positions."""
         until_s = time.monotonic() + LOOK_EVERY_S
         while (left_s := until_s - time.monotonic()) > 0:
             for message in self._reader.read(timeout_s=min(left_s, 0.1)):
@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def per_second(self) -> float:
-        """Messages a second that it read during the last looks."""
+        """Messages a second that it read lately."""
         (first_s, first), (last_s, last) = self._past[0], self._past[-1]
         return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
 
@@ -67,13 +67,13 @@ class Outcome:
         return max(self.positions.behind[writer] for writer in self.writers)
 
     def has_reached(self, at: int) -> bool:
-        """Whether the stream's clock has come to `at`."""
+        """Return True once the stream's watermark has come to `at`."""
         return self.tally.clock_at is not None and self.tally.clock_at >= at
 
     def is_said(self, order_id: str) -> bool:
-        """Whether the dataflow has said something about an order."""
+        """Return True once the dataflow has published an order."""
         return order_id in self.tally.orders
 
     def is_written(self, order_id: str) -> bool:
-        """Whether, after that, the tiers had written everything there was."""
+        """Return True once the tiers have written everything before it, too."""
         return order_id in self._written

@@ -1,4 +1,4 @@
-"""The demo's folder and the settings file in it, which its parts and later look-ups read."""
+"""Settings of the demo: its folder and the file in it that its parts and later look-ups read."""
 
 import json
 import shutil

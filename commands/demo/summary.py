@@ -63,7 +63,7 @@ def look_ups(
 
 
 def answered_by(tier: str, tally: Tally, settings: Settings) -> Answer | None:
-    """The look-up of an order that this tier answers."""
+    """Look-up of an order that is answered by this tier."""
     for order in candidates(tier, tally)[:MAX_TRIES]:
         try:
             answer = look_up(settings, order.tenant, order.order_id)
@@ -75,7 +75,7 @@ def answered_by(tier: str, tally: Tally, settings: Settings) -> Answer | None:
 
 
 def candidates(tier: str, tally: Tally) -> list[OrderDocument]:
-    """Orders of the right age, those with the most to tell first."""
+    """Orders of the right age, those with the most content first."""
     least_ms, most_ms = AGES_MS[tier]
     clock_at = tally.clock_at or 0
     fitting = [
@@ -90,7 +90,7 @@ def candidates(tier: str, tally: Tally) -> list[OrderDocument]:
 
 
 def next_commands(settings_file: Path, order_id: str) -> str:
-    """What to try after the demo, in words that work in the shell it was started from."""
+    """Commands to try after the demo, for the shell it was started from."""
     ordertide, python = program()
     return "\n".join(
         [
@@ -105,7 +105,7 @@ def next_commands(settings_file: Path, order_id: str) -> str:
 
 
 def program() -> tuple[str, str]:
-    """How this shell calls ordertide, and the Python that it belongs to."""
+    """Command of this shell for ordertide, and the Python that it belongs to."""
     started = Path(sys.argv[0])
     if started.name != "ordertide":
         return f"python {started}", "python"

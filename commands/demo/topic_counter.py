@@ -1,4 +1,4 @@
-"""What the dataflow said, counted: from the topics, like any other reader of them."""
+"""Counts of the dataflow's outputs, from the topics like any other reader's."""
 
 from collections import Counter
 
@@ -44,11 +44,11 @@ class Tally:
                 self._take_alert(entry.alert)
 
     def lanes(self) -> Counter[str]:
-        """How many live orders are in each lane."""
+        """Number of live orders in each lane."""
         return Counter(order.lane for key, order in self.orders.items() if key not in self.retired)
 
     def statuses(self) -> Counter[str]:
-        """How many orders, retired ones included, are in each status."""
+        """Number of orders, retired ones included, in each status."""
         return Counter(order.status or "EMBRYO" for order in self.orders.values())
 
     def _take_change(self, message: Message) -> None:

@@ -22,7 +22,7 @@ BAR_WIDTH = 76
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far the demo is: messages consumed of how many there are (None: without end)."""
+    """Progress of the demo: messages consumed of a total (None: without end)."""
 
     title: str
     done: int

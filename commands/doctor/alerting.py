@@ -28,7 +28,7 @@ def receiver(visit: Visit) -> Iterator[Finding]:
 
 
 def alertmanager(site: Site) -> Iterator[Finding]:
-    """Its status says its version and whether its cluster holds together."""
+    """Check the version in its status, and its cluster."""
     answer = site.get("/api/v2/status")
     match answer.data:
         case {"versionInfo": {"version": str(version)}, "cluster": {"status": str(status)}}:
@@ -45,12 +45,12 @@ def alertmanager(site: Site) -> Iterator[Finding]:
 
 
 def webhook(site: Site) -> Iterator[Finding]:
-    """Somebody answers there; what a POST would do is not tried."""
+    """Check that a server answers there; the effect of a POST is not tried."""
     try:
         site.get("")
         yield ok("reachable", site.shown)
     except Unanswered as error:
-        # A receiver of POSTs need not know GET.
+        # A receiver of POSTs may not support GET.
         if error.status not in {404, 405}:
             raise
         yield ok("reachable", f"{site.shown} (GET is refused, as it may be)")
@@ -96,7 +96,7 @@ def scraping(site: Site) -> Iterator[Finding]:
 
 
 def rules(site: Site) -> Iterator[Finding]:
-    """A rule that asks for one of our metrics."""
+    """Check that a rule queries one of our metrics."""
     match site.get("/api/v1/rules").data:
         case {"data": {"groups": list(groups)}}:
             queries = [rule.get("query", "") for group in groups for rule in group.get("rules", [])]

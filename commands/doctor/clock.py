@@ -1,4 +1,4 @@
-"""How far a server's clock is from this host's."""
+"""Offset of a server's clock to this host's."""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -26,7 +26,7 @@ def clock_finding(
 
 
 def http_clock(date: str | None, asked_at: int) -> Finding:
-    """From the Date header of an answer to what was asked at `asked_at`."""
+    """Compare the Date header of an answer with `asked_at`, the time of the request."""
     if not date:
         return ok("clock", "the server sends no Date header; not compared")
     try:

@@ -25,7 +25,7 @@ EXAMINATIONS: dict[str, Examination] = {
     "alerts": doctor_alerting.receiver,
     "prometheus": doctor_alerting.prometheus,
 }
-# A server is asked several things one after the other; a healthy one needs a second for all.
+# A server gets several requests one after the other; a healthy one needs a second for all.
 QUESTIONS = 4
 MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 
@@ -41,9 +41,9 @@ MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 def command(
     parts: tuple[str, ...], path: Path | None, timeout_s: float, *, as_json: bool, probe: bool
 ) -> None:
-    """Check the settings against the real servers, and say what to do.
+    """Check the settings against the real servers, and print remedies.
 
-    All PARTS, or those that are named: a server that you don't use need not answer. Looks at
+    All PARTS, or those that are named: an unused server need not answer. Checks
     addresses, rights, versions, topics, templates, clocks and disk space; changes nothing (--probe
     apart). Exit code 1 if there is a problem.
 
@@ -83,7 +83,7 @@ def all_of(reports: list[Report]) -> list[Finding]:
 
 
 def summary(reports: list[Report]) -> str:
-    """How many of each."""
+    """Number of findings by level."""
     levels = [finding.level for finding in all_of(reports)]
     problems, warnings = levels.count("problem"), levels.count("warning")
     return f"{problems} problems, {warnings} warnings, {levels.count('ok')} ok"

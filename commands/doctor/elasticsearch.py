@@ -30,10 +30,10 @@ def look_at(site: Site, client_major: int, prefix: str) -> Iterator[Finding]:
 
 
 def version(site: Site, client_major: int) -> Iterator[Finding]:
-    """A client refuses a server of another major, and a server its client.
+    """Check the major version: a client refuses a server of another major, and vice versa.
 
     Raises:
-        Unanswered: nobody answers, or it is no Elasticsearch.
+        Unanswered: no server answers, or it is no Elasticsearch.
     """
     match site.get("/").data:
         case {"version": {"number": str(number)}}:
@@ -78,7 +78,7 @@ def nodes(site: Site) -> Iterator[Finding]:
 
 
 def watermarks(site: Site) -> dict[str, str]:
-    """{low, high, flood_stage: as they are set}; what was set by somebody goes before defaults."""
+    """{low, high, flood_stage: as they are set}; values set explicitly before defaults."""
     data = site.get(WATERMARKS).data or {}
     found: dict[str, str] = {}
     for layer in ("defaults", "persistent", "transient"):
@@ -89,7 +89,7 @@ def watermarks(site: Site) -> dict[str, str]:
 
 
 def disk(node: str, total: dict[str, int], limits: dict[str, str]) -> Finding:
-    """How much is free, and which watermark it is past."""
+    """Check the free space against the watermarks."""
     size_bytes, free_bytes = total["total_in_bytes"], total["available_in_bytes"]
     found = f"{free_bytes / 2**30:.1f} of {size_bytes / 2**30:.1f} GiB free"
     advice = "make room or add a node; at the flood stage indices become read-only"

@@ -1,4 +1,4 @@
-"""What the doctor finds, and how its examinations are run."""
+"""Findings of the doctor, and the runner of its checks."""
 
 import threading
 import time
@@ -37,7 +37,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """What an examination is given. `probe` allows it to write, and to remove it again."""
+    """Context of a check. `probe` allows it to write, and to remove it again."""
 
     settings: Settings
     timeout_s: float
@@ -110,7 +110,7 @@ class Running:
             )
 
     def report(self, end_s: float) -> Report:
-        """What was found by `end_s` on the monotonic clock."""
+        """Findings made by `end_s` on the monotonic clock."""
         self.thread.join(max(0.0, end_s - time.monotonic()))
         findings = list(self.findings)
         if self.thread.is_alive():

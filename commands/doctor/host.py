@@ -55,7 +55,7 @@ def look_at_network_disk(folder: Path) -> Iterator[Finding]:
 
 
 def disk_kind(folder: Path) -> str:
-    """The file system's name where Linux tells it; empty elsewhere."""
+    """The file system's name where Linux reports it; empty elsewhere."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():
         return ""

@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 class Site:
-    """A server at `url`, asked as the engine asks it; `setting` is the key to correct."""
+    """A server at `url`, queried as the engine does it; `setting` is the key to correct."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Site:
         self.headers = headers
 
     def get(self, path: str) -> Answer:
-        """Ask for `path` under the URL.
+        """Request `path` under the URL.
 
         Raises:
-            Unanswered: no answer, or none that says yes; or the settings can't be used.
+            Unanswered: no answer, or none with a status of success; or the settings can't be used.
         """
         try:
             with closing(self._client()) as client:

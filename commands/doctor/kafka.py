@@ -19,7 +19,7 @@ from schemas.errors import OrdertideError
 from schemas.topics import EVENTS, TOPICS
 
 OLDEST_FETCH = 10
-# Brokers don't tell their release, only which versions of a request they speak. FetchRequest.json
+# Brokers don't report their release, only the supported versions of requests. FetchRequest.json
 # in Kafka's sources names the KIP behind each version of Fetch, and a KIP its release. A bound, no
 # more: 4.4 speaks 18 as well (seen). The others are by the KIPs alone, not tried on such brokers.
 RELEASES = {
@@ -43,7 +43,7 @@ NEEDED = {
 
 
 class Cluster(NamedTuple):
-    """A cluster that answered, and what librdkafka said about it meanwhile."""
+    """A cluster that answered, and librdkafka's log lines meanwhile."""
 
     connection: Connection
     admin: AdminClient
@@ -79,7 +79,7 @@ def examine(visit: Visit) -> Iterator[Finding]:
 def examine_cluster(
     connection: Connection, admin: AdminClient, said: list[str], visit: Visit
 ) -> Iterator[Finding]:
-    """The cluster through an open client; `said` is filled with what that client logs."""
+    """Check the cluster through an open client; `said` is filled with that client's log lines."""
     try:
         metadata = answer_of(lambda: admin.list_topics(timeout=visit.timeout_s))
     except KafkaException as error:
@@ -149,7 +149,7 @@ def existing(cluster: Cluster) -> list[str]:
 
 
 def topic_settings(cluster: Cluster) -> Iterator[Finding]:
-    """What differs from how `track` would have made them."""
+    """Report the differences from the settings with which `track` creates topics."""
     try:
         differences = check_topics(cluster.connection)
     except OrdertideError as error:

@@ -1,10 +1,10 @@
 """The broker's clock against this host's.
 
-Orders are judged by the broker's time alone (`broker.broker_time`); a difference spoils what is
-measured against this host's clock, and shows that one of the two is wrong. Kafka tells its time
-only as the append time of a message. Without leave to write we look at the newest message there
-is, which shows a broker that is ahead; with `--probe` a message to a topic of its own, made for it
-and deleted again, tells exactly.
+Orders are judged by the broker's time alone (`broker.broker_time`); a difference distorts what is
+measured against this host's clock, and shows that one of the two is wrong. Kafka exposes its time
+only as the append time of a message. Without a right to write, the newest existing message is
+read, which shows a broker that is ahead; with `--probe` a message to a topic of its own, made for
+it and deleted again, gives the exact offset.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def clock(
 
 
 def newest(admin: AdminClient, partitions: int, visit: Visit) -> Finding:
-    """An append time in our future says that the broker is ahead."""
+    """Check the newest append time: one in our future means that the broker is ahead."""
     latest = OffsetSpec.max_timestamp()
     wanted = {TopicPartition(EVENTS, number): latest for number in range(partitions)}
     asked = admin.list_offsets(wanted, request_timeout=visit.timeout_s)

@@ -57,7 +57,7 @@ def examine(visit: Visit) -> Iterator[Finding]:
 
 
 def version(server: Server) -> Iterator[Finding]:
-    """What the scripts need."""
+    """Check the version that the scripts require."""
     text = str(server.info["redis_version"])
     if tuple(int(part) for part in text.split(".")[:2]) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
@@ -75,7 +75,7 @@ def place(server: Server) -> Iterator[Finding]:
 
 
 def replicas(server: Server) -> Iterator[Finding]:
-    """Where writes wait for replicas, there have to be as many."""
+    """Check the number of replicas where writes wait for some."""
     there, wanted = int(server.info.get("connected_slaves", 0)), server.hot.replicas
     if there < wanted:
         found = f"{there} connected, [hot] replicas waits for {wanted}"
@@ -106,7 +106,7 @@ def clock(server: Server) -> Iterator[Finding]:
 
 
 def memory(server: Server) -> Iterator[Finding]:
-    """How full it is."""
+    """Check the memory in use against its limit."""
     used, limit = int(server.info["used_memory"]), int(server.info.get("maxmemory", 0))
     if not limit:
         advice = "set maxmemory to what the host can spare, with maxmemory-policy noeviction"
@@ -124,7 +124,7 @@ def memory(server: Server) -> Iterator[Finding]:
 
 
 def keeping(server: Server) -> Iterator[Finding]:
-    """What the tier itself warns of when it starts."""
+    """Report the warnings of the tier at its start."""
     for sentence in cautions_of(server.info):
         found, _, advice = sentence.removeprefix("Redis: ").partition("; ")
         yield warning("keeping", found, advice)

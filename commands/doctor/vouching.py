@@ -8,7 +8,7 @@ from schemas.errors import OrdertideError
 
 
 def doubts(visit: Visit, name: str) -> Iterator[Finding]:
-    """A warning where the tier can't be vouched for; that it can't be reached is said elsewhere."""
+    """Warn where the tier can't be vouched for; that it is unreachable is reported elsewhere."""
     tiers = written_tiers(visit.settings, [name])
     try:
         doubt = tiers[name].doubt() if name in tiers else None

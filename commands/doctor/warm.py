@@ -47,7 +47,7 @@ def with_login(url: str, user: str | None, password: str | None) -> str:
 
 
 def templates(visit: Visit) -> Iterator[Finding]:
-    """Whether `ordertide tier init` has been run by this version or a later one."""
+    """Check that `ordertide tier init` has been run by this version or a later one."""
     try:
         tier = open_elastic(visit.settings, timeout_s=visit.timeout_s)
         tier.templates.check()

@@ -110,7 +110,7 @@ def erase(
 
 
 def is_missed(place: PlaceFound) -> bool:
-    """Whether a place that gave no answer may hold what no other place holds.
+    """Return True if an unavailable place may hold what no other place holds.
 
     Not the hot tier: it has 72 hours of what `orders.events` and the state have too.
     """

@@ -42,7 +42,7 @@ Look = Callable[[], None]
 
 
 class Looker:
-    """Looks at every place of an installation; a place that gives no answer is noted as a fault."""
+    """Search of every place of an installation; an unavailable place is recorded as a fault."""
 
     def __init__(self, settings: Settings, search: Search) -> None:
         """Create a looker over what the settings name."""
@@ -66,7 +66,7 @@ class Looker:
             self.at(topic, partial(self.each, topic, of_message))
 
     def at(self, place: str, look: Look) -> None:
-        """Look at a place, once more or for the first time, unless it gave no answer before."""
+        """Search a place, unless it was unavailable before."""
         found = self.search.at(place)
         if found.fault is None:
             try:
@@ -85,7 +85,7 @@ class Looker:
     # ------------------------------------------------------------------ topics
     @property
     def orders_in_topics(self) -> dict[str, Callable[[Message], None]]:
-        """First look, by topic."""
+        """First pass, by topic."""
         return {
             topics.ORDERS_CHANGES: self.order_of_change,
             topics.ORDERS_EVENTS: self.order_of_accepted,
@@ -94,7 +94,7 @@ class Looker:
 
     @property
     def records_in_topics(self) -> dict[str, Callable[[Message], None]]:
-        """Second look, by topic: the dead letters last, when all numbers are known."""
+        """Second pass, by topic: the dead letters last, when all numbers are known."""
         return {
             topics.ORDERS_CHANGES: self.change,
             topics.ORDERS_EVENTS: self.accepted,
@@ -163,12 +163,12 @@ class Looker:
 
     # ------------------------------------------------------------------ tiers
     def orders_in_tier(self, tier: Tier) -> None:
-        """The orders that a tier gives to the customer, where it can be asked."""
+        """The customer's orders in a tier, where it supports the query."""
         if isinstance(tier, Customers):
             self.search.orders.update(tier.orders_of(self.search.tenant, self.search.customer))
 
     def records_in_tier(self, name: str, tier: Tier) -> None:
-        """What a tier holds of the orders."""
+        """A tier's records of the orders."""
         for order_id in sorted(self.search.orders):
             found = tier.find(self.search.tenant, order_id)
             if found:
@@ -183,7 +183,7 @@ class Looker:
             self.search.order(document.tenant, document.customer_id, document.order_id)
 
     def records_in_state(self) -> None:
-        """What the state holds: documents, and events that wait for a number."""
+        """The state's records: documents, and events that wait for a number."""
         for document in self.documents():
             self.document("state", document)
         for data in self.waiting():
@@ -221,7 +221,7 @@ class Looker:
                             yield from (asked.fact.raw for asked in questions)
 
     def has_state(self) -> bool:
-        """Whether there is a state file here."""
+        """Return True if there is a state file here."""
         return (Path(self.settings.track.folder) / STORE).exists()
 
 

@@ -1,4 +1,4 @@
-"""What the sizing reckons with: every figure with its unit and where it is from.
+"""Figures of the sizing: each with its unit and its source.
 
 Change one with `--set NAME=VALUE` or in a TOML file (`--figures FILE.toml`, `NAME = VALUE`).
 """
@@ -19,7 +19,7 @@ ASSUMED = "ASSUMED"
 
 
 class Figure(NamedTuple):
-    """One figure; `source` says who measured it and where, or that it is assumed."""
+    """One figure; `source` is the measurement behind it, or marks it as assumed."""
 
     value: float
     unit: str
@@ -103,7 +103,7 @@ class Figures:
     """The figures in force, as attributes: `figures.event_bytes`."""
 
     def __init__(self, changed: Mapping[str, float]) -> None:
-        """The shipped figures with some changed."""
+        """Create the shipped figures with some changed."""
         self.values = {name: figure.value for name, figure in FIGURES.items()} | dict(changed)
 
     def __getattr__(self, name: str) -> float:

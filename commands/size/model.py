@@ -24,7 +24,7 @@ LEAST_BROKERS = 3  # so that one may be away
 
 
 class Need(NamedTuple):
-    """One line of a sizing: bytes, counts, rates or dollars, as `unit` says."""
+    """One line of a sizing: bytes, counts, rates or dollars, by its `unit`."""
 
     part: str
     name: str
@@ -53,7 +53,7 @@ def size(orders_per_day: float, given: Figures) -> list[Need]:
 
 
 def rates(orders_per_day: float, given: Figures) -> Rates:
-    """How much comes in."""
+    """Rates of the input."""
     events_per_s = orders_per_day * given.events_per_order / DAY_S
     messages_per_s = events_per_s * given.copies_per_event
     peak = given.peak_over_mean
@@ -177,7 +177,7 @@ def tiers(orders_per_day: float, given: Figures) -> Iterator[Need]:
 
 
 def cost(found: list[Need], orders_per_day: float, given: Figures) -> Iterator[Need]:
-    """What a month costs when all tiers are full."""
+    """Monthly cost with all tiers full."""
     needed = {(need.part, need.name): need.value for need in found}
     prices = price_table(given)
     held = footprint(orders_per_day, given)
@@ -198,7 +198,7 @@ def cost(found: list[Need], orders_per_day: float, given: Figures) -> Iterator[N
 
 
 def saved(orders_per_day: float, given: Figures) -> Iterator[Need]:
-    """What tiering saves against one tier that holds everything."""
+    """Savings by tiering against one tier that holds everything."""
     held = footprint(orders_per_day, given)
     orders = round(orders_per_day * max(given.archive_days, given.warm_days))
     hot_orders, warm_orders = (

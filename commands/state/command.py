@@ -45,9 +45,9 @@ def files_options(function: Function) -> Function:
 
 @click.group("state")
 def command() -> None:
-    """Look into the shard store of `track`, check it, export its orders.
+    """Inspect the shard store of `track`, check it, export its orders.
 
-    The store is only read, and can be in use meanwhile: what is shown is one moment of it. SQLite's
+    The store is only read, and can be in use meanwhile: the output is one moment of it. SQLite's
     log beside the file grows as long as a command takes, and shrinks after it. `release` writes a
     request beside it.
     """
@@ -191,9 +191,9 @@ def release_command(settings: Path | None, store: Path | None, tenant: str, orde
     help="where shards.sqlite and recovery/ shall lie",
 )
 def fetch_command(settings: Path | None, out: Path) -> None:
-    """Make the files of a state that lies in a bucket, to look into or to keep.
+    """Download the state from a bucket to files, for inspection or as a backup.
 
-    The flow may run meanwhile, and goes on.
+    The flow may run meanwhile, and continues.
 
     \b
     ordertide state fetch --settings ordertide.toml --out looked-at

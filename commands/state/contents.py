@@ -1,4 +1,4 @@
-"""What a shard's blobs hold: orders, or the numbers that lead to them."""
+"""Contents of a shard's blobs: orders, or the numbers that lead to them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
@@ -24,7 +24,7 @@ class Orders(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """How many numbers lead to orders, and how many events wait for one."""
+    """Counts of numbers that lead to orders, and of events that wait for one."""
 
     held: int
     waiting: int
@@ -32,7 +32,7 @@ class Numbers(NamedTuple):
 
 
 def holds_numbers(shard: str) -> bool:
-    """Whether a shard is one of the resolver's."""
+    """Return True if a shard is one of the resolver's."""
     return shard in NUMBER_SHARDS
 
 
@@ -43,7 +43,7 @@ def from_last_base(links: Sequence[Link]) -> Sequence[Link]:
 
 
 def read_orders(reader: StateReader, shard: str, links: Sequence[Link]) -> Orders:
-    """What a resume at the last of `links`, at least one, gives an order shard.
+    """Orders of a shard resumed at the last of `links`, at least one.
 
     Raises:
         StateError: a blob is damaged.
@@ -59,7 +59,7 @@ def read_orders(reader: StateReader, shard: str, links: Sequence[Link]) -> Order
 
 
 def read_numbers(reader: StateReader, shard: str, links: Sequence[Link]) -> Numbers:
-    """What a resume at the last of `links`, at least one, gives a resolver shard.
+    """Numbers of a resolver shard resumed at the last of `links`, at least one.
 
     Raises:
         StateError: a blob is damaged.

@@ -63,7 +63,7 @@ def export(
 
 @contextmanager
 def destination(out: Path | None) -> Iterator[BinaryIO]:
-    """Where to write; a file appears whole or not at all, and only its owner can read it."""
+    """Open the destination; a file appears whole or not at all, and only its owner can read it."""
     if out is None:
         yield sys.stdout.buffer
         return
@@ -102,7 +102,7 @@ def lines(
 
 
 def desk_of(last: Snapshot, table: Lifecycle, rules: Rules, generation: int) -> Desk:
-    """What documents are made with.
+    """The desk that makes documents.
 
     Raises:
         StateError: the lifecycle isn't the one of the orders.

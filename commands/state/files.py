@@ -33,7 +33,7 @@ class StateFiles(NamedTuple):
     in_use_by: str | None
 
     def states(self) -> dict[str, StepState]:
-        """What bytewax would give back to each shard, by the shard's name."""
+        """States that bytewax would give back to each shard, by the shard's name."""
         return states_of(self.recovery)
 
 
@@ -72,21 +72,21 @@ def open_together(path: Path) -> tuple[StateReader, Recovery | None]:
         if not has_moved_on(reader, recovery):
             return reader, recovery
         reader.close()
-    # Not in a hurry after all: the pointers are old ones, and whoever asks shall see it.
+    # Too slow: the pointers are old ones, and the caller must see it.
     return StateReader(path), recovery
 
 
 def has_moved_on(reader: StateReader, recovery: Recovery | None) -> bool:
-    """Whether the store no longer holds what some pointer names."""
+    """Return True if the store no longer holds what some pointer names."""
     states = states_of(recovery).values()
     try:
         return any(state.pointer.sequence < reader.floor(state.name) for state in states)
     except StateError:
-        return False  # damage: whoever reads on hears of it
+        return False  # damage: the next reader raises it
 
 
 def states_of(recovery: Recovery | None) -> dict[str, StepState]:
-    """What bytewax would give back to each shard, by the shard's name."""
+    """States that bytewax would give back to each shard, by the shard's name."""
     rows = recovery.taken if recovery else []
     states = [decode_state(row.state) for row in rows if row.step in SHARDED and row.state]
     return {state.name: state for state in states}

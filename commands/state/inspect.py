@@ -1,4 +1,4 @@
-"""What `ordertide state inspect` tells."""
+"""View of `ordertide state inspect`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ COLUMNS = [
 
 
 class Inside(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shard's blobs hold; of a resolver shard only `numbers` and `waiting`."""
+    """Content of a shard's blobs; of a resolver shard only `numbers` and `waiting`."""
 
     live: int = 0
     numbers: int = 0
@@ -83,10 +83,10 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inspect(files: StateFiles, *, is_quick: bool) -> StateView:
-    """Look at every shard; at what is in its blobs too, unless `is_quick`.
+    """Inspect every shard, and the content of its blobs unless `is_quick`.
 
     Raises:
-        StateError: the file or a blob is damaged: verify tells more.
+        StateError: the file or a blob is damaged: verify reports more.
     """
     names = files.reader.shards()
     states = files.states()
@@ -154,7 +154,7 @@ def oldest(held: Held) -> int:
 
 
 def inside_of(files: StateFiles, shard: str, links: Sequence[Link]) -> Inside | None:
-    """What is in the blobs; None without any."""
+    """Content of the blobs; None without any."""
     if not from_last_base(links):
         return None
     if holds_numbers(shard):

@@ -1,4 +1,4 @@
-"""Whether a packed order is what its history says."""
+"""Check of a packed order against its history."""
 
 import struct
 
@@ -18,7 +18,7 @@ REEVALUATE = f"{WAY_OUT}; if the code was changed since, report it with this ord
 
 
 def fault_of(key: str, data: bytes, table: Lifecycle | None) -> str | None:
-    """What is wrong with an order's bytes, and what to do; None if nothing is.
+    """Return the fault of an order's bytes, with the remedy; None for a valid one.
 
     With the `table` that it was folded by, its history is folded again and compared.
     """

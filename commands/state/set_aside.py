@@ -59,7 +59,7 @@ class Rows:
     """The retired orders of a shard, read from a state file."""
 
     def __init__(self, files: StateFiles, shard: str, sequence: int) -> None:
-        """Read what a resume at `sequence` finds."""
+        """Read the rows that a resume at `sequence` would find."""
         self.files, self.shard, self.sequence = files, shard, sequence
 
     def get(self, key: str) -> bytes | None:
@@ -146,7 +146,7 @@ def encoded(out: Output) -> None:
 
 
 def snapshots_of(files: StateFiles, shard: str) -> list[Snapshot]:
-    """What a resume gives an order shard; nothing where it has no base."""
+    """Snapshots of an order shard on a resume; none where it has no base."""
     links = resumed_links(files, shard)
     return list(parts(files.reader, shard, links, decode_snapshot)) if links else []
 
@@ -173,7 +173,7 @@ def set_aside_in(snapshots: Sequence[Snapshot]) -> dict[str, SetAside]:
 
 
 def mark_of(order: SetAside) -> tuple[int, int]:
-    """What tells this setting aside of the order from others."""
+    """Mark that distinguishes this setting aside of the order from others."""
     return order.since_at, order.releases
 
 

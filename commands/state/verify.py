@@ -1,4 +1,4 @@
-"""What `ordertide state verify` checks."""
+"""Checks of `ordertide state verify`."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,7 +23,7 @@ NOT_FOLDED = (
 
 
 class Verified(msgspec.Struct):
-    """What was read, and what is wrong with it."""
+    """Counts of what was read, and the faults in it."""
 
     path: str
     blobs: int = 0
@@ -73,7 +73,7 @@ def verify(files: StateFiles, table: Lifecycle) -> Verified:
 
 
 def damage_of(reader: StateReader) -> list[str]:
-    """What is wrong with the file as a database."""
+    """Damage of the file as a database."""
     try:
         return [f"{reader.path}: SQLite says {said}; {WAY_OUT}" for said in reader.damage()]
     except StateError as error:
@@ -121,7 +121,7 @@ def resumed(
 
 
 def chain_faults(shard: str, held: Held) -> Iterator[str]:
-    """What keeps a resume from one of the kept commits."""
+    """Faults that prevent a resume from one of the kept commits."""
     has_base = False
     for link in held.links:
         has_base = has_base or link.base
@@ -134,7 +134,7 @@ def chain_faults(shard: str, held: Held) -> Iterator[str]:
 def verify_contents(
     files: StateFiles, shard: str, links: Sequence[Link], table: Lifecycle, found: Verified
 ) -> None:
-    """Everything in the blobs decodes, and each order is what its history says."""
+    """Check that everything in the blobs decodes, and that each order matches its history."""
     try:
         if holds_numbers(shard):
             read_numbers(files.reader, shard, links)
@@ -176,5 +176,5 @@ def verify_cold(files: StateFiles, shard: str, table: Lifecycle | None, found: V
 
 
 def is_judged_by(last: Snapshot, table: Lifecycle) -> bool:
-    """Whether the orders of a snapshot were folded by this lifecycle."""
+    """Return True if the orders of a snapshot were folded by this lifecycle."""
     return last.digest.rpartition("-")[2] == table.digest

@@ -20,7 +20,7 @@ class ArchiveAudit:
     """Compares manifests with files for a writer, and repairs what the topics have."""
 
     def __init__(self, tier: ParquetTier, connection: Connection, watch: Watch) -> None:
-        """Compare nothing yet."""
+        """Create the audit; nothing is compared yet."""
         self.tier = tier
         self.watch = watch
         self._repair = tier.repair(span_reader(connection))
@@ -34,10 +34,10 @@ class ArchiveAudit:
             LOGGER.warning("archive writer: not audited yet: %s", busy.reason)
 
     def __call__(self) -> None:
-        """Compare, repair, and say what is left.
+        """Compare, repair, and report the remaining damage.
 
         Raises:
-            Busy: the store or the broker gives no answer.
+            Busy: the store or the broker is unavailable.
         """
         for repaired in self._repair.run(self.tier.damages()):
             if str(repaired.damage) not in self._logged:

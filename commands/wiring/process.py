@@ -37,7 +37,7 @@ def stop(number: int, _: FrameType | None) -> None:
     if number == signal.SIGINT:
         interrupts.append(number)
         if len(interrupts) > 1:
-            os._exit(128 + number)  # an operator who doesn't want to wait
+            os._exit(128 + number)  # an operator who insists
     STOPPING.set()
 
 

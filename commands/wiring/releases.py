@@ -1,7 +1,7 @@
 """Requests to release orders that are set aside: a file beside the state, read when `track` starts.
 
 `track` owns the state, so a request is not written into it. A request names the order as it was
-set aside, and has no effect on an order that was set aside anew meanwhile.
+set aside, and has no effect on an order that was set aside again meanwhile.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ FILE = "release.json"
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An order to be released; `since_at` (ms) and `releases` tell which setting aside is meant."""
+    """An order to be released; `since_at` (ms) and `releases` identify its setting aside."""
 
     tenant: str
     order_id: str

@@ -1,4 +1,4 @@
-"""How a process that runs on shows its metrics and its health, by the settings."""
+"""Server of metrics and health for long-running processes, by the settings."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ LOOK_AGAIN_S = 1.0
 
 
 def patience(stop: Event, missing: Callable[[str], None]) -> Callable[[str], bool]:
-    """For `wait_for_topics`: say once what is missing, and wait a second unless told to stop."""
+    """Callback for `wait_for_topics`: log missing topics once, and wait a second unless stopped."""
     said: set[str] = set()
 
     def waiting(reason: str) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def open_hot(settings: Settings) -> Tier:
-    """Redis; nothing is asked of it yet."""
+    """Redis; nothing is queried yet."""
     keep_ms = parse_duration(settings.hot.keep, of="hot.keep")
     # The clock of recorded history has nothing to do with the one by which Redis would expire.
     ttl_ms = None if settings.track.clock == "recorded" else HotSettings().safety_ttl_ms
@@ -60,7 +60,7 @@ def open_warm(settings: Settings) -> Tier:
 
 
 def open_elastic(settings: Settings, *, timeout_s: float = 30.0) -> "ElasticTier":
-    """The warm tier on Elasticsearch; nothing is asked of it yet.
+    """The warm tier on Elasticsearch; nothing is queried yet.
 
     Raises:
         SettingsError: no URL, one that can't be used, or its client is not installed.
@@ -85,14 +85,14 @@ def open_elastic(settings: Settings, *, timeout_s: float = 30.0) -> "ElasticTier
 
 
 def open_archive(settings: Settings) -> ParquetTier:
-    """A folder of Parquet files, here or on HDFS; nothing is asked of it yet."""
+    """A folder of Parquet files, here or on HDFS; nothing is queried yet."""
     seal_age_s = parse_duration(settings.archive.seal_after, of="archive.seal_after") / SECOND_MS
     archive = ArchiveSettings(seal_rows=settings.archive.seal_rows, seal_age_s=seal_age_s)
     return ParquetTier(archive_files(settings), archive)
 
 
 def archive_files(settings: Settings) -> ArchiveFiles:
-    """Where the archive's files lie.
+    """Files of the archive.
 
     Raises:
         SettingsError: HDFS without its client, or named by half.
@@ -137,7 +137,7 @@ def writer_group(tier: str) -> str:
 
 
 def written_tiers(settings: Settings, names: Iterable[str] = tuple(TIERS)) -> dict[str, Tier]:
-    """The tiers for reading. One whose folder was never made is left out: asking makes nothing."""
+    """The tiers for reading. One whose folder is missing is left out: reading creates nothing."""
     folders = {}
     if not settings.warm.url:
         folders["warm"] = settings.warm.folder

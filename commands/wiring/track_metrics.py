@@ -1,4 +1,4 @@
-"""What `ordertide track` tells Prometheus and the probes."""
+"""Metrics and health of `ordertide track`."""
 
 import logging
 import time
@@ -28,14 +28,14 @@ ANY_FIELD = "any"  # of what an order holds at most: references, attributes and 
 UNUSABLE = "unusable"
 FROM_CARRIER = "carrier:"
 STALLED_AFTER_S = 60.0
-TRACES_AT_MOST = 200  # of a process; a reason can hold what an event said
+TRACES_AT_MOST = 200  # of a process; a reason can hold content of an event
 
 
 class TrackWatch:
     """Counts what the dataflow does; serves /metrics, /healthz and /readyz."""
 
     def __init__(self, settings: TelemetrySettings, now_ms: Callable[[], int], store: Path) -> None:
-        """Follow the clock against `now_ms`; `store` is the shard store's file, for its size."""
+        """Create the metrics of a clock against `now_ms`; `store` is the shard store's file."""
         self.metrics = Metrics()
         self.metrics.rejected.labels(INTERNAL_FAULT)  # at 0, or the first one is no increase
         for topic in OUTPUTS:
@@ -97,7 +97,7 @@ class TrackWatch:
         return min(list(self.through.values()), default=0)
 
     def is_moving(self) -> Finding:
-        """Ready once a barrier has been passed, and as long as they go on being passed."""
+        """Ready once a barrier has been passed, and as long as barriers are passed."""
         if self.barrier_at is None:
             return Finding(ok=False, reason="no epoch has ended yet")
         age_s = time.monotonic() - self.barrier_at
@@ -106,7 +106,7 @@ class TrackWatch:
         return Finding(ok=True, reason=f"the last epoch ended {age_s:.1f} s ago")
 
     def restored(self, waiting: int) -> None:
-        """So many messages were read by an earlier run, and what becomes of them is told by us."""
+        """Count messages read by an earlier run whose outcome this run reports."""
         self.metrics.messages_restored.inc(waiting)
 
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
@@ -207,11 +207,11 @@ class TrackWatch:
             self.log_trace(fault)
 
     def store_away(self) -> None:
-        """The bucket of the shard store gave no answer; it is asked again."""
+        """The bucket of the shard store is unavailable; it is retried."""
         self.metrics.state_store_waits.inc()
 
     def filled(self, shard: str, bounds: Mapping[str, float]) -> None:
-        """How full a shard's bounds are, by name."""
+        """Set how full a shard's bounds are, by name."""
         for bound, share in bounds.items():
             if bound not in self.bounds:
                 self.bounds[bound] = {}

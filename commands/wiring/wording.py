@@ -20,13 +20,13 @@ def shown_ms(at: int | None) -> str:
 
 
 def label_of(rules: Rules, rule: str) -> str:
-    """What people call a rule; its id where the rules in use don't have it."""
+    """Label of a rule for people; its id where the rules in use don't have it."""
     known = rules.by_id.get(rule)
     return printable(known.row.label.get("en", rule) if known else rule)
 
 
 def has_escalated(rules: Rules, rule: str, severity: Severity) -> bool:
-    """Whether an alert of this severity has come past the rule's own limit."""
+    """Return True if an alert of this severity has passed the rule's own limit."""
     known = rules.by_id.get(rule)
     return known is not None and known.row.escalate is not None and severity == "overdue"
 
@@ -39,7 +39,7 @@ def why(rules: Rules, alert: AlertTransition | OpenAlert) -> str:
 
 
 def reason(because: Because, *, is_past: bool) -> str:
-    """Why an alert is open: what it counts from, the limit, and what was last heard.
+    """Reason of an alert: its anchor, the limit, and the last event before it.
 
     `is_past`: a limit before the anchor has escalated, so the anchor itself has passed.
     """

@@ -1,4 +1,4 @@
-"""What `ordertide write` tells Prometheus and the probes."""
+"""Metrics and health of `ordertide write`."""
 
 import math
 import time
@@ -31,7 +31,7 @@ class WriterWatch(Watch):
         self.server.close()
 
     def is_taking(self) -> Finding:
-        """Ready unless the tier or the broker asked to wait and nothing was written since."""
+        """Ready unless the tier or the broker was busy and nothing was written since."""
         if reason := self.busy or self.unplaced:
             return Finding(ok=False, reason=reason)
         return Finding(ok=True, reason="writing")
@@ -59,7 +59,7 @@ class WriterWatch(Watch):
         self.metrics.rejected.labels(code).inc()
 
     def through(self, tier: str, through_ms: int) -> None:
-        # Asked for when it is shown: a writer that hangs must not stand still on the board.
+        # Evaluated when it is scraped: a writer that hangs must not stand still on the board.
         behind = self.metrics.tier_behind_seconds.labels(tier)
         behind.set_function(lambda: time.time() - through_ms / 1000)
 
