@@ -1,4 +1,4 @@
-"""How long the stages of real orders took, as the quantile tables that `ordertide load` draws from.
+"""Durations of the stages of real orders, as the quantile tables that `ordertide load` draws from.
 
 Run it: `python -m benchmarks.load_durations > loadgen/durations.py`.
 """
@@ -12,10 +12,10 @@ from textwrap import fill
 from examples.cargo2000 import adapter as cargo
 from examples.olist import adapter as olist
 
-# Close together at both ends, where a straight line between two of them would say little.
+# Close together at both ends, where a straight line between two of them would be wrong.
 PER_MILLE = (0, 10, 20, *range(50, 951, 50), 980, 990, 995, 998, 999, 1000)
 
-HEAD = '''"""How long the stages of real orders took: empirical quantiles, in seconds.
+HEAD = '''"""Durations of the stages of real orders: empirical quantiles, in seconds.
 
 Made by `python -m benchmarks.load_durations` from the samples in `examples/`; don't edit.
 

@@ -1,4 +1,4 @@
-"""What is to happen later, by slice of time."""
+"""Agenda: scheduled work, by slice of time."""
 
 import heapq
 from typing import Generic, TypeVar
@@ -10,7 +10,7 @@ class Agenda(Generic[Thing]):
     """Lists of things by slice; empty slices cost nothing, as most are where orders are rare."""
 
     def __init__(self) -> None:
-        """Nothing to do."""
+        """Create an empty agenda."""
         self.lists: dict[int, list[Thing]] = {}
         self.numbers: list[int] = []
 
@@ -30,7 +30,7 @@ class Agenda(Generic[Thing]):
         return self.numbers[0] if self.numbers else None
 
     def take(self, number: int) -> list[Thing]:
-        """What was noted for a slice."""
+        """Remove and return the work of a slice."""
         return self.lists.pop(number, [])
 
     def take_all(self) -> list[Thing]:

@@ -54,7 +54,7 @@ def log_uniform(least: float, most: float) -> tuple[float, ...]:
 
 
 def shared_out(shares: Sequence[tuple[Thing, float]], slots: int) -> tuple[Thing, ...]:
-    """A table of `slots` things to draw from, each as often as its share says."""
+    """A table of `slots` things to draw from, each as often as its share requires."""
     ends = list(accumulate(share for _, share in shares))
     marks = ((slot + 0.5) / slots * ends[-1] for slot in range(slots))
     return tuple(shares[bisect_left(ends, mark)][0] for mark in marks)

@@ -18,7 +18,7 @@ class Demand:
     """Hands out the instants at which orders are placed, slice by slice."""
 
     def __init__(self, plan: Plan, lots: random.Random, begin_at: int) -> None:
-        """From `begin_at` on, which lies before the plan's start where it begins with a history."""
+        """Create the demand from `begin_at` on: with a history, before the plan's start."""
         self.plan = plan
         self.lots = lots
         self.next_at = float(begin_at)
@@ -30,7 +30,7 @@ class Demand:
         self.wait()
 
     def wait(self) -> None:
-        """Draw the instant of the next order: as many orders are let go by as a draw says."""
+        """Draw the instant of the next order: as many orders are skipped as a draw gives."""
         at, pending = self.next_at, self.lots.expovariate(1.0)
         while pending > (until_hour := self.often(at) * (HOUR_MS - at % HOUR_MS)):
             pending -= until_hour
@@ -60,7 +60,7 @@ class Demand:
 
 
 def sale_orders_per_ms(plan: Plan, sale: Sale) -> float:
-    """How often an order comes in a sale, so that the load becomes `times` the usual.
+    """Rate of a sale's orders, so that the load becomes `times` the usual.
 
     A sale's order sends its first two events at once, a hot one its reposts as well. `REPOSTS` is
     what makes 1 % of the orders 30 % of the messages at three times the usual load.

@@ -1,4 +1,4 @@
-"""How long the stages of real orders took: empirical quantiles, in seconds.
+"""Durations of the stages of real orders: empirical quantiles, in seconds.
 
 Made by `python -m benchmarks.load_durations` from the samples in `examples/`; don't edit.
 

@@ -1,4 +1,4 @@
-"""What a load must end in, known from how it was made; every run can be checked against it."""
+"""Expected result of a load, known from its making; every run can be checked against it."""
 
 from collections import Counter
 from typing import Any
@@ -10,7 +10,7 @@ class Tally:
     """Counts while messages are made."""
 
     def __init__(self) -> None:
-        """Nothing made yet."""
+        """Create counts at zero."""
         self.steps = [[0] * len(life.steps) for life in KINDS]
         self.duplicates = 0
         self.out_of_order = 0
@@ -35,7 +35,7 @@ class Tally:
         )
 
     def orders_by_status(self) -> dict[str, int]:
-        """How many orders end in each status: those that reached a step and not the next."""
+        """Number of orders that end in each status: those that reached a step and not the next."""
         ended: Counter[str] = Counter()
         for life, reached in zip(KINDS, self.steps, strict=True):
             for step, here, further in zip(life.steps, reached, [*reached[1:], 0], strict=True):
@@ -62,7 +62,7 @@ class Tally:
 
 
 def differences(expected: dict[str, Any], summary: dict[str, Any]) -> list[str]:
-    """Where a replay's summary (or counts under the same names) is not what a load expects."""
+    """Differences of a replay's summary (or counts under the same names) from a load's."""
     return [
         f"{name}: expected {value}, found {summary[name]}"
         for name, value in expected.items()

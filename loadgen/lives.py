@@ -1,9 +1,9 @@
-"""The lives that generated orders lead: which events, how long between them, and what results.
+"""Lives of generated orders: their events, the waits between them, and the results.
 
 The waits of payment, handover and delivery are Olist's, those of air freight Cargo 2000's; how the
 time on the road is shared out among the scans follows Cargo 2000's medians (reception, departure,
-flight, hand-out: 17, 23, 24 and 36 %). ASSUMED, as neither says: how many orders live which life,
-and the waits in `ASSUMED`.
+flight, hand-out: 17, 23, 24 and 36 %). ASSUMED, as neither has them: the share of each life, and
+the waits in `ASSUMED`.
 """
 
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class Life(NamedTuple):
 
     @property
     def last_command(self) -> int:
-        """The step that asks for something, up to which all has to come in order; else -1."""
+        """The step with a command, up to which all has to come in order; else -1."""
         asking = [number for number, step in enumerate(self.steps) if step.is_command]
         return asking[-1] if asking else -1
 
@@ -189,7 +189,7 @@ LIVES = (
     Life("silent", 3, (*BOUGHT, *PACKED, WAY[0])),
 )
 
-# What a flash sale adds. A hot order's shop tells its payment again and again.
+# Additions of a flash sale. A hot order's shop repeats its payment again and again.
 REPOSTS = 163
 RUSHED = PAID._replace(wait=Wait("rush", 1, 30))
 AGAIN = tuple(PAID._replace(wait=Wait("repost", 1, 31 + number)) for number in range(REPOSTS))
@@ -209,7 +209,7 @@ def kind_of(serial: int, chance: int) -> int:
 
 
 def names_order(life: Life, step: int) -> bool:
-    """Whether a step's event names its order; else only the waybill, as carriers know no more.
+    """Return True if a step's event names its order; else only the waybill, as carriers do.
 
     Where a command is judged by the scans before it, they name the order: so broker and dataflow
     keep them in their order.

@@ -1,4 +1,4 @@
-"""How generated events are written: one template for each step of each life."""
+"""Messages of generated events: one template for each step of each life."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -46,7 +46,7 @@ def waybill(prefix: str, carrier: int, parcel: int) -> str:
 
 
 def head(prefix: str, step: Step, number: int, source: str) -> str:
-    """How all events begin; takes the order's number and the time."""
+    """The common beginning of all events; takes the order's number and the time."""
     return (
         f'{{"event_id":"{prefix}-%s-{number}","status_code":"{step.code}","timestamp":"%s",'
         f'"source":"{source}",'
@@ -54,7 +54,7 @@ def head(prefix: str, step: Step, number: int, source: str) -> str:
 
 
 def maker(prefix: str, life: Life, number: int, promises: Sequence[int]) -> Make:
-    """What writes the events of one step of a life; `promises` in ms."""
+    """The formatter of one step's events in a life; `promises` in ms."""
     step = life.steps[number]
     if step.source == "carrier":
         return scanned(prefix, life, number)

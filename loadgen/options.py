@@ -13,7 +13,7 @@ LIVE_ORDERS_PER_RATE = 100
 
 @dataclass(frozen=True)
 class Amount:
-    """How much was asked for: orders a day, or a rate in messages a second and live orders."""
+    """The requested amount: orders a day, or a rate in messages a second and live orders."""
 
     orders_per_day: float | None
     rate: float | None

@@ -1,4 +1,4 @@
-"""Where generated messages go: a file, standard output, or the topic `events`."""
+"""Outputs for generated messages: a file, standard output, or the topic `events`."""
 
 import gzip
 import os
@@ -37,7 +37,7 @@ class Output(Protocol):
         ...
 
     def tick(self, at: int) -> int:
-        """Say that everything up to `at` is written; how many messages that took."""
+        """Write a tick: everything up to `at` is written; return the number of messages."""
         ...
 
 
@@ -76,10 +76,10 @@ class FileOutput:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Name the file in what goes wrong with it.
+        """Name the file in its errors.
 
         Raises:
-            SettingsError: it can't be written, the disk is full, nobody reads the pipe any more.
+            SettingsError: it can't be written, the disk is full, the pipe has no reader any more.
         """
         try:
             yield
@@ -108,12 +108,12 @@ def open_output(path: str) -> Iterator[IO[bytes]]:
 
 
 class TopicOutput:
-    """The topic `events`. With `live` each message says when it was to be sent."""
+    """The topic `events`. With `live` each message carries its scheduled time."""
 
     def __init__(
         self, connection: Connection, text: Text, readers: Sequence[str] = (), *, live: bool
     ) -> None:
-        """Messages are keyed by order, else by waybill.
+        """Create the output; messages are keyed by order, else by waybill.
 
         `readers`: groups that an embedded broker must not lose messages for.
         """

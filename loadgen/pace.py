@@ -25,15 +25,15 @@ class Pace(Protocol):
         ...
 
     def report(self) -> dict[str, int]:
-        """What there is to say of it: see docs/scale.md."""
+        """Figures of the pace: see docs/scale.md."""
         ...
 
 
 class Recorded:
-    """As fast as possible; ticks say how far the recording has come."""
+    """As fast as possible; ticks advance the watermark of the recording."""
 
     def __init__(self, output: Output, tick_every_ms: int, begins_at: int) -> None:
-        """The first tick comes `tick_every_ms` after `begins_at`."""
+        """Create the pace; the first tick comes `tick_every_ms` after `begins_at`."""
         self.output = output
         self.tick_every_ms = tick_every_ms
         self.ticked_at = begins_at
@@ -64,7 +64,7 @@ class Live:
     """
 
     def __init__(self, output: Output, start_at: int, now: Callable[[], int], stop: Event) -> None:
-        """`now` gives ms; `stop` ends the waiting."""
+        """Create the pace; `now` gives ms; `stop` ends the waiting."""
         self.output = output
         self.start_at = start_at
         self.now = now
@@ -102,7 +102,7 @@ class Live:
         return arrival_at, serial, step, at - self.gap_ms, chance
 
     def late_by(self, message: Sent) -> int:
-        """How long ago a message was due, ms; negative while it is not."""
+        """Lateness of a message, ms; negative before it is due."""
         return self.now() - self.shift_ms - message[0]
 
     def end(self, messages: list[Sent], end_at: int) -> None:

@@ -1,4 +1,4 @@
-"""Where generated parcels are scanned (WGS 84)."""
+"""Places where generated parcels are scanned (WGS 84)."""
 
 PLACES = tuple(
     b'{"name":"%s","lat":%.2f,"lon":%.2f}' % place

@@ -1,8 +1,8 @@
-"""What load was asked for, and what follows from it: how often orders come and how long they live.
+"""Plan of a load, and the rates that follow from it: how often orders come and how long they live.
 
-It can be asked for in two ways. Orders a day: lives last as long as real ones, and the shop begins
-empty. A rate and a number of live orders: the load is steady from the first second, because it
-begins with the history of that many orders, and lives are shortened (or lengthened) to fit.
+There are two kinds. Orders a day: lives last as long as real ones, and the shop begins empty. A
+rate and a number of live orders: the load is steady from the first second, because it begins with
+the history of that many orders, and lives are shortened (or lengthened) to fit.
 """
 
 import math
@@ -28,7 +28,7 @@ LEAST_LATE_MS = (MINUTE_MS, 2 * MINUTE_MS)
 
 @dataclass(frozen=True)
 class Shares:
-    """What goes wrong, as shares of the events: 0.2 is 20 %."""
+    """Faults, as shares of the events: 0.2 is 20 %."""
 
     duplicates: float = 0.2  # sent twice
     out_of_order: float = 0.05  # held back by 1 s to 1 min
@@ -64,22 +64,22 @@ class Plan:
 
     @property
     def end_at(self) -> int:
-        """Where it ends: every event happens before."""
+        """Its end: every event happens before."""
         return self.start_at + self.duration_ms
 
     @property
     def orders_per_ms(self) -> float:
-        """How often an order comes, on average."""
+        """Mean rate of new orders."""
         return self.orders_per_day / DAY_MS
 
     @property
     def messages_per_ms(self) -> float:
-        """What that gives when the load is steady."""
+        """Rate of messages once the load is steady."""
         return self.orders_per_ms * messages_per_order(self.shares)
 
     @property
     def slice_ms(self) -> int:
-        """How much time is worked at once; whole slices make a second."""
+        """Span of a slice of work; whole slices make a second."""
         wanted_ms = EVENTS_A_SLICE / self.messages_per_ms
         return max((ms for ms in SLICES_MS if ms <= wanted_ms), default=SLICES_MS[0])
 
@@ -90,7 +90,7 @@ class Plan:
 
     @cached_property
     def late_ms(self) -> tuple[float, ...]:
-        """How late the late come."""
+        """Delays of late messages."""
         shrunk = min(self.scale, 1.0)
         least = max(LATE_MS[0] * shrunk, LEAST_LATE_MS[0])
         return log_uniform(least, max(LATE_MS[1] * shrunk, LEAST_LATE_MS[1]))
@@ -100,7 +100,7 @@ class Waits:
     """The tables of all waits, scaled, in whole ms."""
 
     def __init__(self, scale: float) -> None:
-        """`scale` shortens or lengthens lives."""
+        """Create the waits; `scale` shortens or lengthens lives."""
         self.scale = scale
         self.made: dict[tuple[str, float], tuple[int, ...]] = {}
 

@@ -38,7 +38,7 @@ def run(stream: Stream, output: Output, pace: Pace, stop: Event) -> dict[str, An
 
 
 def expectation(stream: Stream, pace: Pace, end_at: int) -> dict[str, Any]:
-    """What is to be expected, with what it was made from."""
+    """The expected result, with the plan behind it."""
     report = pace.report()
     stream.tally.ticks = report.pop("ticks", 0)
     plan = stream.plan

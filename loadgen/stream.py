@@ -27,17 +27,17 @@ CHANCE_MASK = (1 << CHANCE_BITS) - 1
 NAME_MASK = (1 << NAME_BITS) - 1
 
 HELD_BACK_MS = log_uniform(SECOND_MS, MINUTE_MS)
-AT_ONCE = 0.5  # of second copies: sent again before anybody answered; the others within a minute
-LOTS = mixer(0)  # odd multipliers of 64 bits: what they make of one draw looks like many
+AT_ONCE = 0.5  # of second copies: sent again before an answer came; the others within a minute
+LOTS = mixer(0)  # odd multipliers of 64 bits: their products of one draw look like many
 LAST_COMMANDS = [life.last_command for life in KINDS]
-SAMPLE = 1000  # lives looked at to tell how long ago the oldest live order began
+SAMPLE = 1000  # lives sampled to estimate when the oldest live order began
 
 
 class Stream:
     """A plan's messages in slices of time, each sorted by arrival. One use."""
 
     def __init__(self, plan: Plan) -> None:
-        """The same plan gives the same messages."""
+        """Create the stream; the same plan gives the same messages."""
         self.plan = plan
         self.tally = Tally()
         self.lots = random.Random(plan.seed)  # noqa: S311 - a seeded stream, not a secret
@@ -152,13 +152,13 @@ class Stream:
         return held
 
     def life_ms(self, serial: int) -> int:
-        """How long an order will live: from its first event to its last."""
+        """Length of an order's life: from its first event to its last."""
         chance = self.mix(serial)
         waits = self.waits[kind_of(serial, chance)]
         return sum(table[(chance * lot >> 40) % SLOTS] for table, lot in waits[1:])
 
     def longest_ms(self) -> int:
-        """How long ago the oldest order that may be live began, as far as a sample tells."""
+        """Age of the oldest order that may be live, estimated from a sample."""
         return max(self.life_ms(serial) for serial in range(SAMPLE)) // 1000 * 1000
 
 

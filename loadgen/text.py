@@ -12,7 +12,7 @@ class Text:
     """Writes the messages of a stream. `prefix` keeps the orders of several loads apart."""
 
     def __init__(self, prefix: str, scale: float, *, recorded: bool) -> None:
-        """`recorded` gives every event its `recorded_at`; `scale` is that of lives."""
+        """Create it; `recorded` gives every event its `recorded_at`; `scale` is that of lives."""
         self.recorded = recorded
         self.order = f"{prefix}-%s".encode()
         promises = [round(seconds * 1000 * scale) for seconds in spread(PROMISE)]
@@ -37,7 +37,7 @@ class Text:
         return write_bad(bad_message(chance + at), bad, at + shift_ms, end)
 
     def key(self, sent: Sent) -> bytes:
-        """What the message is keyed by: its order, else its waybill."""
+        """Key of the message: its order, else its waybill."""
         _, serial, step, _, chance = sent
         name = b"%010d" % serial
         if step == MALFORMED:
