@@ -12,7 +12,7 @@ DASHBOARDS = (ORDERS, ENGINE, TIERS)
 
 
 def files() -> dict[Path, bytes]:
-    """What is to be written where."""
+    """Content of each file."""
     return {FOLDER / f"{each.uid}.json": to_json(each) for each in DASHBOARDS}
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     """Write them all."""
     for path, content in files().items():
         path.write_bytes(content)
-        print(path.name)  # noqa: T201 - a command says what it did
+        print(path.name)  # noqa: T201 - a command reports its result
 
 
 if __name__ == "__main__":

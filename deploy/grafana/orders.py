@@ -1,4 +1,4 @@
-"""The dashboard about orders: how many are late, by which rule, and how fast people hear of it."""
+"""Dashboard of orders: how many are late, by which rule, and how fast alerts reach people."""
 
 from deploy.grafana.panels import Dashboard, Panel, Query
 

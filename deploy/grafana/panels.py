@@ -23,7 +23,7 @@ class Query(msgspec.Struct, frozen=True):
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
     """One picture. `unit` is Grafana's name of it; `red_above` colours a number that is too high.
 
-    `meaning` says how to read it; it is shown at the panel's corner.
+    `meaning` explains how to read it; it is shown at the panel's corner.
     """
 
     title: str
@@ -98,7 +98,7 @@ def drawn(panel: Panel) -> Json:
 
 
 def field_defaults(panel: Panel) -> Json:
-    """Unit, limits and looks of its values."""
+    """Unit, limits and display of its values."""
     steps: list[Json] = [{"color": "green", "value": None}]
     if panel.red_above is not None:
         steps.append({"color": "red", "value": panel.red_above})
@@ -142,7 +142,7 @@ TIMESERIES_OPTIONS: Json = {
 
 
 def source_variable() -> Json:
-    """Which Prometheus; the first there is, unless somebody chooses."""
+    """Selection of the Prometheus; the first one by default."""
     return {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
 
 

@@ -1,1 +1,1 @@
-"""What people look at in Kibana: data views and a dashboard over the warm tier's indices."""
+"""Kibana: data views and a dashboard over the warm tier's indices."""

@@ -57,7 +57,7 @@ def dashboard(board: Board) -> Json:
 
 
 def cells(board: Board) -> Iterator[Json]:
-    """Where the panels go: side by side, a new row where the next one has no room."""
+    """Positions of the panels: side by side, a new row where the next one has no room."""
     x = y = height = 0
     for panel in board.panels:
         if x + panel.columns > GRID_COLUMNS:

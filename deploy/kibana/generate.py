@@ -11,7 +11,7 @@ PATH = Path(__file__).parent / "ordertide.ndjson"
 def main() -> None:
     """Write them all."""
     PATH.write_bytes(ndjson(VIEWS, BOARD))
-    print(PATH.name)  # noqa: T201 - a command says what it did
+    print(PATH.name)  # noqa: T201 - a command reports its result
 
 
 if __name__ == "__main__":

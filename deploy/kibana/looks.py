@@ -1,4 +1,4 @@
-"""How each kind of picture is drawn: the `params` of Kibana's aggregation-based visualizations."""
+"""Appearance of each kind of picture: the `params` of Kibana's aggregation-based visualizations."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ PALETTE = {"type": "palette", "name": "default"}
 
 
 def axes(kind: str, categories: str, values: str) -> Json:
-    """Stacked bars; `categories` and `values` say at which side the axes stand."""
+    """Stacked bars; `categories` and `values` are the sides of the axes."""
     return {
         "type": kind,
         "grid": {"categoryLines": False},

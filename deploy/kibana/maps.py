@@ -31,7 +31,7 @@ def parcel_map(drawn: Map) -> Json:
 
 
 def heat_layer(drawn: Map) -> Json:
-    """How many points lie around: counted in tiles by Elasticsearch."""
+    """Density of the points: counted in tiles by Elasticsearch."""
     source = {
         **layer_source("heat", "ES_GEO_GRID", drawn, 1),
         "requestType": "heatmap",
@@ -74,7 +74,7 @@ def point_layer(drawn: Map) -> Json:
 
 
 def layer_source(name: str, kind: str, drawn: Map, number: int) -> Json:
-    """Where a layer's data come from; it follows the dashboard's query and time range."""
+    """Source of a layer's data; it follows the dashboard's query and time range."""
     return {
         "id": f"{name}-source",
         "type": kind,
@@ -94,5 +94,5 @@ def layer(name: str, kind: str, label: str, source: Json, style: Json) -> Json:
 
 
 def layer_reference(number: int) -> str:
-    """The name by which a layer asks for its data view."""
+    """The name by which a layer refers to its data view."""
     return f"layer_{number}_source_index_pattern"

@@ -1,4 +1,4 @@
-"""Pictures in a few words: what is counted or measured, of which documents, by what."""
+"""Pictures in a few words: a metric, its documents and its buckets."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class DataView(msgspec.Struct, frozen=True):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What is shown of a bucket's documents; a count needs no field."""
+    """Metric of a bucket's documents; a count needs no field."""
 
     kind: Literal["count", "avg", "percentiles"] = "count"
     field: str = ""

@@ -1,7 +1,7 @@
-"""What all of Kibana's saved objects have in common, and the data views.
+"""Common parts of Kibana's saved objects, and the data views.
 
 Written in the form of 8.9 to 8.12 (`coreMigrationVersion` 8.8.0), which every later 8 takes and
-brings up to date by itself. Much of an object is JSON inside a string: that is Kibana's own way.
+upgrades by itself. Much of an object is JSON inside a string: that is Kibana's own way.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def saved(kind: str, version: str, name: str, attributes: Json, references: list
 
 
 def reference(name: str, kind: str, target: str) -> Json:
-    """What one object calls another."""
+    """Reference from one object to another."""
     return {"name": name, "type": kind, "id": target}
 
 

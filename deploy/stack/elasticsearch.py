@@ -75,10 +75,10 @@ class Elasticsearch(Server):
         ]
 
     def ask(self) -> None:
-        """Ask for the cluster's health, until it has all primary shards, and for its banner.
+        """Query the cluster's health, until it has all primary shards, and its banner.
 
         Raises:
-            NoAnswer: it doesn't answer, or a shard isn't there yet.
+            NoAnswer: it doesn't answer, or a shard is missing.
         """
         http_get(f"{self.address['url']}/_cluster/health?wait_for_status=yellow&timeout=1s")
         http_get(f"{self.address['url']}/")

@@ -1,10 +1,10 @@
-"""What goes wrong around a server."""
+"""Errors around a server."""
 
 from schemas.errors import OrdertideError
 
 
 class StackError(OrdertideError):
-    """A server can't be fetched, started or stopped: says which, why and the way out."""
+    """A server can't be fetched, started or stopped; with the server, the reason and the remedy."""
 
 
 class NoAnswer(StackError):

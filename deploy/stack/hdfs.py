@@ -22,7 +22,7 @@ LOGGING = CONFIG / "log4j.properties"
 
 
 class HdfsServer(Server):
-    """What a NameNode and a DataNode share: jars, the form of their configuration, the user."""
+    """Common part of a NameNode and a DataNode: jars, the form of their configuration, the user."""
 
     main_class: ClassVar[str]
 
@@ -118,7 +118,7 @@ class NameNode(HdfsServer):
         return self
 
     def own_properties(self) -> dict[str, str]:
-        """Where the names are kept, and the ports."""
+        """Folder of the names, and the ports."""
         return {
             "dfs.namenode.name.dir": f"file://{self.folder}/data",
             "dfs.namenode.rpc-address": f"{HOST}:{self.ports['rpc']}",
@@ -175,7 +175,7 @@ class DataNode(HdfsServer):
         return self._namenode
 
     def own_properties(self) -> dict[str, str]:
-        """Where the blocks are kept, and the ports."""
+        """Folder of the blocks, and the ports."""
         return {
             "dfs.datanode.data.dir": f"file://{self.folder}/data",
             "dfs.datanode.address": f"{HOST}:{self.ports['data']}",
@@ -184,7 +184,7 @@ class DataNode(HdfsServer):
         }
 
     def ask(self) -> None:
-        """Ask the NameNode whether it counts this DataNode among the living.
+        """Check that the NameNode counts this DataNode as live.
 
         Raises:
             NoAnswer: it doesn't, or one of the two doesn't answer.

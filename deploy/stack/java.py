@@ -1,4 +1,4 @@
-"""How a server in Java is started: little memory, a quick start."""
+"""Start of a server in Java: little memory, a quick start."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -27,8 +27,8 @@ class Kafka(Server):
     """One broker, alone unless `cluster_of` made it one of several.
 
     `properties` replace ours, by their names in server.properties. `format_options` are further
-    arguments for `kafka-storage format`, such as `--add-scram`. `record_classes_into` is where the
-    class archive goes that `record_classes` wants.
+    arguments for `kafka-storage format`, such as `--add-scram`. `record_classes_into` is the
+    destination of the class archive for `record_classes`.
     """
 
     label = "kafka"
@@ -90,12 +90,12 @@ class Kafka(Server):
         return [*self._java(*options), "kafka.Kafka", str(self.folder / "server.properties")]
 
     def ask(self) -> None:
-        """List the topics, and see that the cluster knows this broker.
+        """List the topics, and check that the cluster includes this broker.
 
         Raises:
             NoAnswer: it doesn't.
         """
-        # A new client each time: one that is kept would go on knocking at a killed broker.
+        # A new client each time: one that is kept would keep connecting to a killed broker.
         client = AdminClient({"bootstrap.servers": self.address["bootstrap"], "log_level": 0})
         try:
             known = client.list_topics(timeout=ASK_TIMEOUT_S).brokers
@@ -140,9 +140,9 @@ class Kafka(Server):
 
 
 def cluster_of(count: int, folder: Path, *, heap_mb: int = 160) -> list[Kafka]:
-    """`count` brokers that form one cluster, in folders of their own below `folder`.
+    """Create `count` brokers that form one cluster, in folders of their own below `folder`.
 
-    Topics get three replicas, of which two must be in sync. Start all before waiting for one: the
+    Topics get three replicas, with at least two in sync. Start all before waiting for one: the
     controllers need a majority.
     """
     brokers = [

@@ -58,18 +58,18 @@ def installed(server: str, recipe: list[Path], build: Callable[[Path], None]) ->
 
 
 def home_of(server: str, recipe: list[Path]) -> Path:
-    """Where a server's folder is, or will be."""
+    """A server's folder, installed or not."""
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(recipe)))
     return place() / f"{server}-{version_of(server)}-{digest.hexdigest()[:8]}"
 
 
 def is_installed(server: str, recipe: list[Path]) -> bool:
-    """Whether a server's folder is there."""
+    """Return True if a server's folder exists."""
     return home_of(server, recipe).is_dir()
 
 
 def copy_jars(server: str, *options: str) -> None:
-    """Have Maven copy what a server's pom names, and what that needs; `options` say where to.
+    """Have Maven copy a server's pom with its dependencies; `options` give the destination.
 
     Raises:
         StackError: Maven is missing or fails.
@@ -84,7 +84,7 @@ def run(command: list[str], what: str, environment: Mapping[str, str] | None = N
     """Run a program to its end, with `environment` beside our own.
 
     Raises:
-        StackError: it fails; with what it said.
+        StackError: it fails; with its output.
     """
     done = subprocess.run(  # noqa: S603 - our own commands, never a user's text
         command,

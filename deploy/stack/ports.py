@@ -13,7 +13,7 @@ from deploy.stack.errors import StackError
 
 HOST = "127.0.0.1"
 # Below the kernel's range for outgoing connections (from 32768 on): a port from inside it may be
-# somebody's outgoing one just when a killed server wants it back.
+# another process's outgoing one just when a killed server needs it back.
 FIRST, LAST = 20_000, 31_999
 # Tests start servers in several processes at once. Each process picks from a stretch of its own,
 # as a port is free for others from the moment it is picked until its server listens.
@@ -21,7 +21,7 @@ STRETCH = 40
 
 
 def kept_ports(path: Path, wanted: Mapping[str, int | None]) -> dict[str, int]:
-    """The ports by name: as asked for, else as `path` has them from before, else new ones.
+    """The ports by name: as requested, else as `path` has them from before, else new ones.
 
     `path` is written when something in it changes.
     """
@@ -36,7 +36,7 @@ def kept_ports(path: Path, wanted: Mapping[str, int | None]) -> dict[str, int]:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on, and that this process hasn't picked before.
+    """A free port on loopback that this process hasn't picked before.
 
     Raises:
         StackError: there is none.
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Return True if a server could listen there now."""
     with socket.socket() as probe:
         # As servers do: connections in TIME_WAIT don't matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,8 +1,8 @@
-"""Processes that outlive us, known by their id and the moment they began.
+"""Processes that outlive us, identified by their id and start time.
 
 A process id alone is not enough: it is used again once its process has ended, and a recorded one
-may by then belong to somebody else. So a process is a pid and its start time; and it is signalled
-through a pidfd, which goes on meaning the process that it was opened for.
+may by then belong to another process. So a process is a pid and its start time; and it is signalled
+through a pidfd, which keeps referring to the process that it was opened for.
 """
 
 import os
@@ -32,7 +32,7 @@ class Process(msgspec.Struct, frozen=True):
     started: str
 
     def is_running(self) -> bool:
-        """Whether it still runs; a zombie has ended."""
+        """Return True while it runs; a zombie has ended."""
         reap(self.pid)
         seen = _seen(self.pid)
         return seen is not None and seen.identity == self.started and not seen.has_ended
@@ -77,7 +77,7 @@ class Process(msgspec.Struct, frozen=True):
             yield None
             return
         try:
-            # Asked with the descriptor open: from here on the id can't change hands. A zombie is
+            # Checked with the descriptor open: from here on the id can't change hands. A zombie is
             # let through: threads of a killed process may outlive its first one, with its ports.
             seen = _seen(self.pid)
             is_it = seen is not None and seen.identity == self.started
@@ -89,7 +89,7 @@ class Process(msgspec.Struct, frozen=True):
 def spawn(
     command: Sequence[str], log: Path, folder: Path, environment: Mapping[str, str]
 ) -> Process:
-    """Start a process that outlives us and our terminal; what it says is added to `log`."""
+    """Start a process that outlives us and our terminal; its output is appended to `log`."""
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - the launchers' own commands, never a user's text
             command,
@@ -112,7 +112,7 @@ class _Seen(NamedTuple):
 
 
 def _seen(pid: int) -> _Seen | None:
-    """Who has this id now; None: nobody."""
+    """The process that has this id now; None without one."""
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

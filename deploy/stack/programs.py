@@ -22,7 +22,7 @@ OTHER_NAMES = {"prometheus-alertmanager": "alertmanager"}
 
 
 def find(program: str) -> str | None:
-    """The path of a program: from JAVA_HOME for Java's, else from the PATH; None: not there."""
+    """The path of a program: from JAVA_HOME for Java's, else from the PATH; None if missing."""
     java_home = os.environ.get("JAVA_HOME")
     if PACKAGES[program] == JDK and java_home:
         return shutil.which(program, path=Path(java_home, "bin"))
@@ -36,7 +36,7 @@ def path_of(program: str) -> str:
     """The path of a program.
 
     Raises:
-        StackError: it is missing; says what installs it.
+        StackError: it is missing; names the package that installs it.
     """
     require([program])
     return str(find(program))

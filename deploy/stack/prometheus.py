@@ -31,7 +31,7 @@ scrape_configs:
       - files: [{targets}]
         refresh_interval: {interval_s}s
 """
-# Grouped by what went wrong, and sent soon: on one machine somebody is waiting for it.
+# Grouped by cause, and sent soon: on one machine a person is waiting for it.
 ALERTMANAGER_CONFIG = """\
 route:
   receiver: webhook
@@ -115,7 +115,7 @@ class Prometheus(Server):
 
 
 class Alertmanager(Server):
-    """Sends alerts to `webhook`; or to whom the configuration file `config` says."""
+    """Alertmanager: sends alerts to `webhook`, or as its file `config` routes them."""
 
     label = "alertmanager"
 
@@ -142,7 +142,7 @@ class Alertmanager(Server):
         return ["prometheus-alertmanager"]
 
     def prepare(self) -> None:
-        """Write the configuration, unless there is one of somebody's own."""
+        """Write the configuration, unless a custom one is given."""
         if self.config is None:
             text = ALERTMANAGER_CONFIG.format(webhook=quoted(self.webhook))
             (self.folder / "alertmanager.yaml").write_text(text)
@@ -167,5 +167,5 @@ class Alertmanager(Server):
 
 
 def quoted(value: str | list[str]) -> str:
-    """A value for YAML, of which JSON is a part."""
+    """A value for YAML, a superset of JSON."""
     return msgspec.json.encode(value).decode()

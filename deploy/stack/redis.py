@@ -16,7 +16,7 @@ from deploy.stack.server import Server
 ASK_TIMEOUT_S = 2.0
 DEFAULT_OPTIONS = {
     # On the disk before it is acknowledged. With everysec Redis puts a write off for up to 2 s
-    # while an fsync is under way, and acknowledges it all the same: kill -9 would lose it.
+    # while an fsync is under way, and acknowledges it anyway: kill -9 would lose it.
     "appendonly": "yes",
     "appendfsync": "always",
     "save": "",
@@ -72,12 +72,12 @@ class Redis(Server):
             password=self.options.get("requirepass"),
             socket_timeout=ASK_TIMEOUT_S,
             socket_connect_timeout=ASK_TIMEOUT_S,
-            retry=Retry(NoBackoff(), retries=0),  # by default it waits seconds before it says no
+            retry=Retry(NoBackoff(), retries=0),  # by default it waits seconds before it fails
         )
         try:
             client.ping()
         except (AuthenticationError, NoPermissionError):
-            return  # it answers: what users of its own may ask is their matter
+            return  # it answers: the rights of custom users don't matter here
         except RedisError as error:
             raise NoAnswer(str(error)) from error
         finally:

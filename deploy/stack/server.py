@@ -1,4 +1,4 @@
-"""What every server of the stack has in common: start, wait, kill, stop, and start again."""
+"""Server of the stack: start, wait, kill, stop, and restart."""
 
 import time
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ class Server(ABC):
     """One server on loopback. Its data, its ports and its process lie in a folder of its own.
 
     Another `Server` made with the same folder, by any process, means the same server: so it can be
-    stopped by somebody else than who started it, and started again with the data and ports it had.
+    stopped by another process than its starter, and restarted with the data and ports it had.
     As a context manager it runs, answering, for the length of the block.
     """
 
@@ -44,7 +44,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def address(self) -> dict[str, str]:
-        """How clients reach it, as in stack.json."""
+        """Addresses for clients, as in stack.json."""
 
     @abstractmethod
     def needs(self) -> list[str]:
@@ -56,7 +56,7 @@ class Server(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What runs it in the foreground."""
+        """Command that runs it in the foreground."""
 
     @abstractmethod
     def ask(self) -> None:
@@ -117,7 +117,7 @@ class Server(ABC):
         self._end(SIGKILL)
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM) and wait for that; a server that doesn't is killed."""
+        """Stop it with SIGTERM and wait for its end; a server that doesn't end is killed."""
         if not self._end(SIGTERM):
             self.kill()
 

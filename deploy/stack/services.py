@@ -16,7 +16,7 @@ from deploy.stack.server import Server
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stack lies, and what it needs to know from outside."""
+    """Folder of a stack, and its external parameters."""
 
     folder: Path
     webhook: str = DEFAULT_WEBHOOK
@@ -39,15 +39,15 @@ class Service:
 
     @property
     def address(self) -> dict[str, str]:
-        """How clients reach it: the first server's."""
+        """Addresses for clients: the first server's."""
         return self.servers[0].address
 
     def is_running(self) -> bool:
-        """Whether all its processes are there."""
+        """Return True if all its processes run."""
         return all(server.process() is not None for server in self.servers)
 
     def answers(self) -> bool:
-        """Whether it is there and of use now."""
+        """Return True if it runs and answers now."""
         try:
             for server in self.servers:
                 server.ask()
@@ -80,7 +80,7 @@ def hdfs(place: Place) -> Service:
 
 
 def prometheus(place: Place) -> Service:
-    """One server, which knows the stack's Alertmanager, started or not."""
+    """One server, configured for the stack's Alertmanager, started or not."""
     server = Prometheus(
         place.data("prometheus"),
         log=place.log("prometheus"),

@@ -20,7 +20,7 @@ ANSWER_TIMEOUT_S = 180.0
 
 
 class Step(NamedTuple):
-    """What a service does now; after the last step it does nothing more of what was asked."""
+    """Step of a service; the last one ends the requested work."""
 
     service: str
     text: str
@@ -83,7 +83,7 @@ def wipe(place: Place, names: Iterable[str]) -> None:
 
 
 def states(place: Place, names: Iterable[str]) -> list[ServerState]:
-    """Every server of the named services that was ever started here, each asked now."""
+    """Every server of the named services that was ever started here, each queried now."""
     pairs = [(service, server) for service in known(place, names) for server in service.servers]
     with ThreadPoolExecutor(max(1, len(pairs))) as threads:
         return list(threads.map(lambda pair: _state(*pair), pairs))
