@@ -58,7 +58,7 @@ class Drained(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What was said about orders: every audit entry by its id, and the orders by status."""
+    """Outcomes for orders: every audit entry by its id, and the orders by status."""
 
     audit: Counter[str]
     statuses: dict[str, int]
@@ -120,7 +120,7 @@ def split(lines: Iterator[Line], start_at: int) -> tuple[list[Line], Iterator[Li
 
 
 def outcome(connection: Connection, without: str = CLOCK_KEY) -> Said:
-    """What stands in the topics; orders whose id begins with `without` are left out."""
+    """Outcomes in the topics; orders whose id begins with `without` are left out."""
     audit = Counter(
         said_of(json.loads(m.value or b"{}")) for m in read_all(connection, ORDERS_AUDIT)
     )
@@ -133,10 +133,10 @@ def outcome(connection: Connection, without: str = CLOCK_KEY) -> Said:
 
 
 def replay(folder: Path, recording: Recording) -> Counter[str]:
-    """What `ordertide replay` says of the whole recording.
+    """Outcomes of `ordertide replay` on the whole recording.
 
     Raises:
-        RuntimeError: it could not.
+        RuntimeError: it failed.
     """
     out = folder / "replayed"
     words = [str(recording.path), "--out", str(out), "--until", recording.expected["end"]]
@@ -148,12 +148,12 @@ def replay(folder: Path, recording: Recording) -> Counter[str]:
 
 
 def said_of(entry: Json) -> str:
-    """Enough of an audit entry to tell two apart."""
+    """Enough of an audit entry to distinguish two."""
     return " ".join(str(entry.get(name)) for name in ("audit_id", "what", "at", "order_id"))
 
 
 def differences(found: Said, replayed: Counter[str], recording: Recording) -> list[str]:
-    """What is wrong, in words; nothing if all is right."""
+    """Differences, in words; none if all is right."""
     problems = []
     if more := (found.audit - replayed).total():
         problems.append(f"{more:,} audit entries that a replay does not have")

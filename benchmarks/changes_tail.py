@@ -84,7 +84,7 @@ class ChangesTail:
                     self.topic.take(key, message.value)
 
     def tombstones_since(self) -> int:
-        """How many came since this was asked last."""
+        """Number of tombstones since the last call."""
         before, self.counted = self.counted, self.topic.tombstones
         return self.counted - before
 

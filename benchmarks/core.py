@@ -99,7 +99,7 @@ class Core:
             self.forget_changes()
 
     def set_mode(self, mode: Mode) -> None:
-        """Catch up with facts that still wait, and go on in another mode."""
+        """Catch up with pending facts, and continue in another mode."""
         for shard in self.shards:
             shard.advance(self.through)
             shard.publishing = mode != "judge"
@@ -163,7 +163,7 @@ class Core:
         return outs
 
     def forget_changes(self) -> None:
-        """What the store would have taken."""
+        """Drop the changes, as the store would take them."""
         for shard in self.shards:
             shard.held.changed.clear()
             self.cold.update(shard.held.cold_rows)
@@ -171,7 +171,7 @@ class Core:
 
     @property
     def live(self) -> int:
-        """How many orders are in memory."""
+        """Number of orders in memory."""
         return sum(len(shard.held.orders) for shard in self.shards)
 
     def mean_history(self) -> float:
@@ -191,7 +191,7 @@ def short_lived() -> Lifecycle:
 def short_lived_text() -> str:
     """The lifecycle that ships, but a delivered order leaves memory after an hour.
 
-    As many orders leave as come, so that the number of live orders stays what the table says; each
+    As many orders leave as come, so that the number of live orders stays that of the table; each
     of them is on its way, with its timers running. Retirement is part of what is measured.
     """
     text = (files("dataflows.core") / "lifecycle.toml").read_text("utf-8")

@@ -1,6 +1,6 @@
 """The core with several numbers of live orders, side by side.
 
-Each size has a process of its own, so that none sees the other's memory or garbage. They are asked
+Each size has a process of its own, so that none sees the other's memory or garbage. They run
 in turn, round after round (10k, 100k, 1M, 10k, …): what slows the machine down hits all of them.
 """
 
@@ -35,7 +35,7 @@ class Population(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What every process is given to do in a round."""
+    """Load of every process in a round."""
 
     events: int
     batch: int
@@ -45,14 +45,14 @@ class Load(NamedTuple):
 
 
 class Filled(NamedTuple):
-    """What a process says when its orders are there."""
+    """State of a process once its orders are there."""
 
     live: int
     mean_history: float
 
 
 def serve(pipe: Connection, gate: Gate, orders: int, load: Load) -> None:
-    """Fill, then run a round in every mode that is asked for, until None."""
+    """Fill, then run a round in every requested mode, until None."""
     traffic = Traffic(orders, load.seed, duplicates=load.duplicates)
     core = Core(load.batch)
     collect_seldom()  # as every command does

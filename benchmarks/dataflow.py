@@ -50,7 +50,7 @@ level = "WARNING"
 
 
 class Trial(NamedTuple):
-    """How large the runs shall be, one for each number of live orders.
+    """Size of the runs, one for each number of live orders.
 
     `bootstrap`: a Kafka without our topics, good for one run; `kafka`: start one for each; else the
     embedded broker.
@@ -132,7 +132,7 @@ def start(connection: Connection) -> tuple[Flow, Flow]:
 
 
 def paces(trial: Trial, orders: int, track: Flow, yardstick: Flow) -> Found:
-    """Rounds in turn, each as long as the pace seen before says; the first ones are to warm up.
+    """Rounds in turn, each as long as the pace before requires; the first ones are to warm up.
 
     `track` is killed at the end, and comes back.
     """
@@ -202,7 +202,7 @@ def report(trial: Trial, runs: list[Found]) -> str:
 
 
 def restarts(runs: list[Found]) -> str:
-    """How long each took to come back."""
+    """Time to come back, of each."""
     heads = ["kill -9 at live orders", "restart to first output, s", "aim, s", ""]
     rows = []
     for found in runs:
@@ -213,7 +213,7 @@ def restarts(runs: list[Found]) -> str:
 
 
 def ratios_of(found: Found) -> list[float]:
-    """What `track` does of the bare pipeline, round by round."""
+    """Ratio of `track` to the bare pipeline, round by round."""
     pairs = zip(found.tracked, found.passed, strict=True)
     return [tracked.events_per_s / passed.events_per_s for tracked, passed in pairs]
 

@@ -39,7 +39,7 @@ class Burst(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What came of it."""
+    """Observations of a burst."""
 
     by_topic: dict[str, Lateness]
     lag: int  # messages, when the first deadline fell due
@@ -62,7 +62,7 @@ def measure(kind: Kind, burst: Burst) -> Section:
 
 
 def play(place: Site, burst: Burst) -> Seen:
-    """Arm, let the load go on, wait for what falls due."""
+    """Arm, let the load continue, wait for the due alerts."""
     with watching(place.connection) as watch:
         load(place, burst)
         first_at = now_ms() + burst.lead_s * 1000

@@ -1,7 +1,7 @@
-"""Orders of our own whose deadline is known to the ms, and when what follows of it could be read.
+"""Orders of our own whose deadline is known to the ms, and when their outcomes could be read.
 
 Each is paid and promises to be shipped by an instant (`ship_by`). It is not, so the rule
-`late_shipping` opens an alert then, shown by the order on orders.changes, and asks for a
+`late_shipping` opens an alert then, shown by the order on orders.changes, and requests a
 compensation on orders.actions. Both are timed from the deadline to when a consumer has them.
 """
 
@@ -76,7 +76,7 @@ def paid(due: Due, at: int) -> Record:
 
 
 class DueWatch:
-    """What was read of orders of ours, each with the time of its reading in s."""
+    """Messages read about our orders, each with the time of its reading in s."""
 
     def __init__(self, connection: Connection) -> None:
         self.fetcher = Fetcher(connection, "due-watch")
@@ -111,7 +111,7 @@ class DueWatch:
         }
 
     def is_complete(self, orders: Sequence[Due]) -> bool:
-        """Whether all were seen everywhere."""
+        """Return True once all were seen everywhere."""
         return not any(found.missing for found in self.lateness(orders).values())
 
 
@@ -120,7 +120,7 @@ def is_ours(message: Message) -> bool:
 
 
 def keys_of(message: Message) -> Iterator[str]:
-    """Ids of what a message says of the deadline: its alerts, its action; mostly nothing."""
+    """Ids of a deadline's outcomes in a message: its alerts, its action; mostly none."""
     value = json.loads(message.value or b"{}")
     if message.topic == ORDERS_CHANGES:
         yield from (a["alert_id"] for a in value["open_alerts"] if a["rule"] == "late_shipping")

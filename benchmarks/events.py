@@ -87,12 +87,12 @@ class Traffic:
         return START_AT + self.turns * ROUND_MS // len(self.places)
 
     def fill(self) -> Iterator[Arrived]:
-        """The first rounds; after them the orders are as `is_staggered` says."""
+        """The first rounds; after them the orders are as `is_staggered` requires."""
         for _ in range(self.live_events):
             yield from self.round()
 
     def steady(self) -> Iterator[Arrived]:
-        """What follows, without end."""
+        """The steady rounds after it, without end."""
         while True:
             yield from self.round()
 

@@ -61,7 +61,7 @@ class Sale(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """How it stood at an instant, ms."""
+    """State at an instant, ms."""
 
     at: int
     lag: int
@@ -70,7 +70,7 @@ class Moment(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What came of it."""
+    """Observations of a sale."""
 
     moments: list[Moment]
     lateness: dict[str, Lateness]
@@ -100,7 +100,7 @@ def measure(kind: Kind, sale: Sale) -> Section:
 
 
 def play(place: Site, sale: Sale, *, with_lookups: bool) -> Seen:
-    """The load, deadlines and look-ups beside it, and the draining after it."""
+    """Run the load with deadlines and look-ups beside it, and drain it."""
     place.start_track()
     if with_lookups:
         place.start("write", "hot")
@@ -120,7 +120,7 @@ def play(place: Site, sale: Sale, *, with_lookups: bool) -> Seen:
 
 
 def follow(place: Site, sale: Sale) -> list[Moment]:
-    """Look every second, to the end of the load and until it is drained."""
+    """Sample every second, to the end of the load and until it is drained."""
     loading = start_load(place, sale)
     began = time.monotonic()
     moments: list[Moment] = []
@@ -136,7 +136,7 @@ def follow(place: Site, sale: Sale) -> list[Moment]:
 
 
 def moment(place: Site) -> Moment:
-    """How it stands now."""
+    """Take a sample now."""
     behind_s = place.metrics().get("ordertide_stream_clock_behind_seconds", 0.0)
     return Moment(now_ms(), place.lag(), behind_s, place.resident_bytes())
 
@@ -159,7 +159,7 @@ def start_load(place: Site, sale: Sale) -> Any:  # noqa: ANN401 - Popen is gener
 
 
 def check(connection: Connection, expected: Json) -> list[str]:
-    """What is wrong with the final states; nothing if they are as expected."""
+    """Faults of the final states; none if they are as expected."""
     found = outcome(connection, without=PREFIX).statuses
     wanted = expected["orders_by_status"]
     return [
@@ -221,7 +221,7 @@ def over_time(moments: list[Moment], start_at: int) -> str:
 
 
 def lateness_table(seen: Seen) -> str:
-    """Alerts and actions after their deadlines, look-ups after they were asked."""
+    """Lateness of alerts and actions after their deadlines, and of look-ups after their start."""
     heads = ["what", "how many", "p50 ms", "p90", "p99", "most", "wrong"]
     rows = [
         [
@@ -253,7 +253,7 @@ def lateness_table(seen: Seen) -> str:
 def flashsale(
     *, rate: int, seconds: int, calm: int, broker: Kind, quick: bool, seed: int, out: Path | None
 ) -> None:
-    """Follow a flash sale: how far behind, back when, alerts how late, look-ups how fast."""
+    """Follow a flash sale: the lag, the recovery, the lateness of alerts, the speed of look-ups."""
     sale = Sale(rate, seconds, calm, seed)
     if quick:
         broker, sale = "embedded", Sale(30, 6, 3, seed)

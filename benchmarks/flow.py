@@ -1,6 +1,6 @@
-"""A dataflow under load: its process, what it is fed with, and how far it has come.
+"""Dataflow under load: its process, its input, and its progress.
 
-A round is written to the broker while the process is held (SIGSTOP), then let go: so neither the
+A round is written to the broker while the process is held (SIGSTOP), then released: so neither the
 feeder nor a pipeline that waits for its turn takes part in what is measured.
 """
 
@@ -27,7 +27,7 @@ LEADERS_WITHIN_S = 30.0
 STOP_WITHIN_S = 30.0
 ANSWER_TIMEOUT_S = 10.0
 # What fits into the embedded broker at once: it keeps 5 MiB a partition, and lz4 makes about 90
-# bytes of an event; half of that. Should it drop something all the same, the flow's source ends
+# bytes of an event; half of that. Should it drop something anyway, the flow's source ends
 # with OffsetLost, and the round with its log.
 ROUND_EVENTS = 100_000
 
@@ -35,21 +35,21 @@ Line = tuple[bytes, bytes]  # key, value
 
 
 class Names(NamedTuple):
-    """Where a flow reads, and where it writes one message for every event."""
+    """Input topic of a flow, and its output topic with one message for every event."""
 
     topic: str
     out: str
 
 
 class Pace(NamedTuple):
-    """What a round has shown; CPU time is that of the flow's whole process."""
+    """Figures of a round; CPU time is that of the flow's whole process."""
 
     events_per_s: float
     cpu_us: float
 
 
 class Sample(NamedTuple):
-    """How many events were done at a moment."""
+    """Number of events done at a moment."""
 
     at_s: float
     done: int
@@ -61,7 +61,7 @@ class Flow:
     def __init__(
         self, names: Names, command: Sequence[str], connection: Connection, root: Path
     ) -> None:
-        """`root` is the checkout; the log goes to the folder we are in."""
+        """Create the flow; `root` is the checkout; the log goes to the working directory."""
         self.names = names
         self.command, self.root = command, root
         self.producer = Producer(connection)
@@ -103,7 +103,7 @@ class Flow:
                 time.sleep(POLL_S)
 
     def written(self) -> int:
-        """How many messages its output holds or has held, of a real Kafka since the start."""
+        """Number of messages its output holds or has held, of a real Kafka since the start."""
         if self.counts_offsets:
             return sum(partition.offset for partition in self.ends())
         while messages := self.fetcher.fetch(BATCH_MESSAGES, 0):
@@ -135,7 +135,7 @@ class Flow:
         return pace_of(samples[0], samples[-1], self.cpu_s() - cpu_s)
 
     def revive(self, lines: Sequence[Line], ticks: Sequence[bytes]) -> float:
-        """Kill the process, feed, start it anew: seconds until the first output of the new one.
+        """Kill the process, feed, restart it: seconds until the first output of the new one.
 
         Returns when all are done; some outputs from before the kill may come again.
         """
@@ -172,7 +172,7 @@ class Flow:
     def cpu_s(self) -> float:
         """User and system time of its processes (proc(5), fields 5, 14 and 15).
 
-        Not to be asked while they run: walking through /proc takes 5 ms of what they share.
+        Not to be read while they run: walking through /proc takes 5 ms of what they share.
         """
         ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):

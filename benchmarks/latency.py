@@ -41,7 +41,7 @@ EDGES_MS = (50, 100, 200, 300, 500, 800, 1_000, 1_500, 2_000, 3_000, 5_000, 10_0
 
 
 class Run(NamedTuple):
-    """What a rate has shown."""
+    """Figures of a rate."""
 
     rate: int
     sent: int
@@ -51,7 +51,7 @@ class Run(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How long the load runs before the first probe, and how long probes are sent."""
+    """Length of the load before the first probe, and length of the probes."""
 
     warm_up_s: float
     seconds: float
@@ -145,12 +145,12 @@ def report(runs: list[Run], seconds: float) -> str:
 
 
 def per_s_of(seconds: float) -> float:
-    """How many probes are sent a second."""
+    """Probes a second."""
     return min(PER_S, PROBES / seconds)
 
 
 def verdict(one: Run) -> str:
-    """Whether the dataflow kept the rate: no more behind than two seconds' worth of events."""
+    """Verdict: the dataflow kept the rate if it is at most two seconds of events behind."""
     return "yes" if one.behind <= 2 * one.rate else "**no**"
 
 
@@ -163,7 +163,7 @@ def spots(found: list[float]) -> list[str]:
 
 
 def histogram(runs: list[Run]) -> str:
-    """How many were seen within each span."""
+    """Number of probes seen within each span."""
     heads = ["events/s, seen by", *(f"{edge:,}" for edge in EDGES_MS), "more"]
     rows = []
     for one in runs:

@@ -58,7 +58,7 @@ class Place(NamedTuple):
     processes: dict[str, "subprocess.Popen[bytes]"]
 
     def start(self, *words: str) -> "subprocess.Popen[bytes]":
-        """`ordertide WORDS` over its settings; what it says goes to a log named after the last."""
+        """Start `ordertide WORDS` over its settings, with a log named after the last word."""
         command = [sys.executable, str(ROOT / "run.py"), *words, "--settings", "ordertide.toml"]
         with (self.folder / f"{words[-1]}.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own command

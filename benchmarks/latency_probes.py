@@ -1,8 +1,8 @@
 """Probes: orders of our own among the load, and when each of them was to be seen where.
 
 A probe is one event: an order is paid, and its parcel is too warm. It has to appear in Redis and in
-a search in Elasticsearch, and it opens an alert at once. It is sent on a schedule that waits for
-nobody, and its time counts from when it was to be sent (no coordinated omission).
+a search in Elasticsearch, and it opens an alert at once. It is sent on a schedule that never waits,
+and its time counts from its scheduled instant (no coordinated omission).
 """
 
 import json
@@ -82,7 +82,7 @@ def probe(tenant: str, name: str, at: float) -> bytes:
 
 
 def watch_redis(place: Place, sightings: Sightings) -> None:
-    """Look for each probe as a reader does, until all is over."""
+    """Poll for each probe as a reader does, until all is over."""
     tier = open_hot(place.settings)
     while not sightings.is_over.wait(REDIS_EVERY_S):
         for name in sightings.pending("Redis"):
@@ -109,14 +109,14 @@ def watch_elasticsearch(place: Place, sightings: Sightings) -> None:
             except ApiError as error:
                 if error.status_code != UNAVAILABLE:
                     raise
-                continue  # an index that has just been made has no shard to ask yet
+                continue  # an index that has just been made has no shard to query yet
             hits = [hit["_source"]["order_id"] for hit in found["hits"]["hits"]]
             sightings.see("Elasticsearch", hits)
 
 
 @contextmanager
 def watched(place: Place, webhook: "Webhook", sightings: Sightings) -> Iterator[None]:
-    """Look everywhere at once."""
+    """Watch everywhere at once."""
     webhook.hear = lambda names: sightings.see("webhook", names)
     with ThreadPoolExecutor(2) as pool:
         watches = [pool.submit(w, place, sightings) for w in (watch_redis, watch_elasticsearch)]
@@ -129,7 +129,7 @@ def watched(place: Place, webhook: "Webhook", sightings: Sightings) -> Iterator[
 
 
 class Webhook(ThreadingHTTPServer):
-    """Takes what Alertmanager posts and tells `hear` which orders it was about."""
+    """Receiver of Alertmanager's posts; calls `hear` with the orders in them."""
 
     daemon_threads = True
 
@@ -140,7 +140,7 @@ class Webhook(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where to post."""
+        """URL for posts."""
         return f"http://127.0.0.1:{self.server_port}"
 
 

@@ -78,7 +78,7 @@ def generate(folder: Path, orders: int) -> Path:
 
 
 def judged(file: Path) -> Iterator[Outgoing]:
-    """What the dataflow would write for the events of a file."""
+    """Outputs of the dataflow for the events of a file."""
     table = read_lifecycle(None)
     rules = read_rules(None, table)
     shards = [Shard(table, rules, {}) for _ in SHARDS]
@@ -114,7 +114,7 @@ def write(tier: Tier, records: Sequence[OrderRecord | EventRecord]) -> None:
 
 
 def hot_bytes(records: Sequence[OrderRecord | EventRecord]) -> int:
-    """What Redis says that it uses more than when it was empty."""
+    """Growth of Redis' own memory figure since it was empty."""
     with EmbeddedRedis() as server:
         client = connect(server.url)
         before = client.info("memory")["used_memory"]
@@ -125,7 +125,7 @@ def hot_bytes(records: Sequence[OrderRecord | EventRecord]) -> int:
 
 
 def elastic_bytes(records: Sequence[OrderRecord | EventRecord], folder: Path) -> int:
-    """What the indices of a node of our own take up after merging."""
+    """Size of the indices of a node of our own after merging."""
     from storage_tiering.warm.elastic.access import connect as connect_elastic  # noqa: PLC0415 - too
     from storage_tiering.warm.elastic.tier import ElasticTier  # noqa: PLC0415 - an optional part
 

@@ -52,7 +52,7 @@ class Month(NamedTuple):
 
 
 class Day(NamedTuple):
-    """How it stood at the end of a day; the columns of the table, in their order."""
+    """State at the end of a day; the columns of the table, in their order."""
 
     events: int
     live: int
@@ -121,7 +121,7 @@ def recorded(place: Site, month: Month) -> Recording:
 def play(
     place: Site, recording: Recording, month: Month
 ) -> tuple[list[Day], Topic, dict[str, float]]:
-    """Day by day; how each ended, what the topic said, and what was counted."""
+    """Run day by day; return the end of each, the topic, and the counters."""
     feeder, tail = Feeder(place), ChangesTail(place.connection)
     place.start_track()
     days: list[Day] = []
@@ -170,7 +170,7 @@ def recalls(topic: Topic, end_at: int) -> list[Line]:
 
 
 def day_of(place: Site, sent: int, tail: ChangesTail, recalled: int) -> Day:
-    """Look at the store and the topic."""
+    """Sample the store and the topic."""
     with open_files(place.settings, None) as opened:
         view = inspect(opened, is_quick=False)
     return Day(
@@ -187,7 +187,7 @@ def day_of(place: Site, sent: int, tail: ChangesTail, recalled: int) -> Day:
 
 
 def differences(expected: dict[str, Any], topic: Topic, fates: dict[str, float]) -> list[str]:
-    """What differs from what the load expects, the recalled orders taken into account."""
+    """Differences from the load's expectation, the recalled orders taken into account."""
     wanted = Counter(expected["orders_by_status"])
     wanted["COMPLETED"] -= topic.recalled_count
     wanted["REFUNDED"] += topic.recalled_count
@@ -225,7 +225,7 @@ def report(days: list[Day], problems: list[str]) -> str:
 
 
 def flatness(days: list[Day]) -> str:
-    """How much each grows once it should not."""
+    """Growth of each figure once it should be flat."""
     from_day = min(FLAT_FROM, len(days) // 2)
     first, last = days[from_day], days[-1]
     rows = []

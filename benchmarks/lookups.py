@@ -1,4 +1,4 @@
-"""Orders looked up in Redis, as a reader does, while something else goes on."""
+"""Look-ups of orders in Redis, as a reader makes them, beside other work."""
 
 import random
 import threading
@@ -27,7 +27,7 @@ class Lookups:
         self.is_over = threading.Event()
 
     def run(self) -> None:
-        """Ask until it is over; it counts from when all of the names are there."""
+        """Look up until it is over; it counts from when all of the names are there."""
         tier = open_hot(self.place.settings)
         for name in self.names:
             while not tier.find(DEFAULT_TENANT, name) and not self.is_over.wait(WAIT_S):
@@ -41,13 +41,13 @@ class Lookups:
         tier.close()
 
     def times(self) -> Lateness:
-        """How long they took."""
+        """Their durations."""
         return Lateness(sorted(self.ms), 0, 0, self.not_found)
 
 
 @contextmanager
 def asking(place: Site, names: Sequence[str]) -> Iterator[Lookups]:
-    """Ask beside what the caller does."""
+    """Run look-ups beside the caller's work."""
     asked = Lookups(place, names)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(asked.run)

@@ -23,14 +23,14 @@ from benchmarks.events import LIVE_EVENTS, Traffic
 from benchmarks.report import Section, table, verdict
 
 TARGET_BYTES = 700
-IN_STEP_UP_TO = 100_000  # a million tells the same and takes as long again
+IN_STEP_UP_TO = 100_000  # a million gives the same result and takes as long again
 STEADY_EVENTS = 2 * LIVE_EVENTS  # from none to twenty: ten on average
 # Fills the caches and the allocator's free lists with a batch's worth of facts, few orders kept.
 WARM_ORDERS = BATCH // LIVE_EVENTS
 
 
 class Weighed(NamedTuple):
-    """What a process holds."""
+    """Memory of a process."""
 
     kind: str
     orders: int
@@ -40,7 +40,7 @@ class Weighed(NamedTuple):
 
 
 def resident_bytes() -> int:
-    """What this process occupies of physical memory, after free memory was given back."""
+    """Resident memory of this process, after free memory was given back."""
     gc.collect()
     if sys.platform != "linux":
         raise OSError(f"{sys.platform}: /proc/self/statm is needed; measure memory on Linux")
@@ -50,7 +50,7 @@ def resident_bytes() -> int:
 
 
 def weigh(pipe: Connection, gate: Gate, orders: int, kind: str, seed: int) -> None:
-    """Fill this process and say what it grew by."""
+    """Fill this process and report its growth."""
     with gate:
         pipe.send(weighed(orders, kind, seed))
 
@@ -90,7 +90,7 @@ def weigher(orders: int, kind: str, gate: Gate, seed: int) -> Connection:
 
 
 def measure_memory(pipes: Sequence[Connection]) -> Section:
-    """What the processes have found, when they are ready."""
+    """Results of the processes, when they are ready."""
     found: list[Weighed] = [pipe.recv() for pipe in pipes]
     rows = [
         [

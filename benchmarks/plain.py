@@ -43,7 +43,7 @@ EPOCH = timedelta(milliseconds=1)  # as in dataflows.track: a batch is an epoch
 
 
 class PlainDecoder(Decoder):
-    """Decodes, and looks nothing up."""
+    """Decodes, without any look-up."""
 
     def decode(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
         fact = Fact(event.order_id or "", arrival_at, 0, 0, "", event.source, "", 0, data)

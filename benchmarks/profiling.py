@@ -1,4 +1,4 @@
-"""Where the core's time goes: cProfile over a steady state, the top of it as a table."""
+"""Profile of the core: cProfile over a steady state, the top of it as a table."""
 
 import cProfile
 import pstats

@@ -1,4 +1,4 @@
-"""What `ordertide load` makes, recorded: into a file, and from there in parts into the broker."""
+"""Recordings by `ordertide load`: into a file, and from there in parts into the broker."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 class Head(msgspec.Struct):
-    """What is looked at of an event."""
+    """The fields read of an event."""
 
     recorded_at: str
     kind: str | None = None
@@ -77,7 +77,7 @@ def record(folder: Path, **options: object) -> Recording:
     """Run `ordertide load` into a file of `folder`.
 
     Raises:
-        RuntimeError: it refused; with what it said.
+        RuntimeError: it failed; with its output.
     """
     path, expect = folder / "events.ndjson", folder / "expect.json"
     words = [word for name, value in options.items() for word in (option(name), str(value))]

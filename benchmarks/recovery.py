@@ -67,7 +67,7 @@ class Restart(NamedTuple):
 
 
 def restart(pipe: Connection, path: Path, pointers: dict[str, Pointer], began_at: float) -> None:
-    """What `track` does when it starts, in this new process, which began at `began_at`."""
+    """Run the steps of a starting `track` in this new process, which began at `began_at`."""
     import_s = time.time() - began_at
     collect_seldom()
     before_bytes, cpu = resident_bytes(), time.process_time()
@@ -165,7 +165,7 @@ def measure(
 
 
 def epoch_table(first: Epoch, done: Sequence[Epoch]) -> str:
-    """How long an epoch's end takes; beside it what it would be with all bases at once."""
+    """Duration of an epoch's end; beside it the one with all bases at once."""
     heads = ["an epoch's end", "median", "p99", "longest", "all bases at once"]
     rows = [
         [name, *(f"{scale * value:,.{digits}f}" for value in (*spots(done, field), first[field]))]
@@ -187,7 +187,7 @@ def spots(done: Sequence[Epoch], field: int) -> tuple[float, float, float]:
 
 
 def restart_table(found: Restart) -> str:
-    """What a restart takes."""
+    """Cost of a restart."""
     heads = ["restart, s", "imports", "open", "decode", "restore", "all", "CPU", "MiB grown"]
     parts = (found.import_s, found.open_s, found.decode_s, found.restore_s)
     row = [

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown: tables, the machine, and the sections of a document."""
+"""Report of measurements, as Markdown: tables, the machine, and the sections of a document."""
 
 import os
 import platform
@@ -46,7 +46,7 @@ def verdict(*, is_met: bool) -> str:
 
 
 def machine(seed: int) -> str:
-    """What the figures depend on besides the code."""
+    """Conditions of the figures besides the code."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     busy = "/".join(f"{load:.1f}" for load in os.getloadavg())
     return (
@@ -56,7 +56,7 @@ def machine(seed: int) -> str:
 
 
 def processor() -> str:
-    """The processor's name; where the system doesn't tell it, its architecture."""
+    """The processor's name; where the system doesn't report it, its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text("utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,7 +1,7 @@
-"""Where a scenario is played: a broker, the real `ordertide track` beside it, and what shows of it.
+"""Site of a scenario: a broker, the real `ordertide track` beside it, and its metrics.
 
 The broker is Kafka, started for the run, or the embedded one, which lives in this process and
-keeps 5 MiB a partition: whoever writes to that waits for `track` (see `Site.drain`).
+keeps 5 MiB a partition: a writer to that waits for `track` (see `Site.drain`).
 """
 
 import json
@@ -70,7 +70,7 @@ class Site:
         self.track: subprocess.Popen[bytes] | None = None
 
     def start(self, *words: str, port: int = 0) -> "subprocess.Popen[bytes]":
-        """`ordertide WORDS`, with the settings; what it says goes to a log of its own."""
+        """Start `ordertide WORDS`, with the settings; its output goes to a log of its own."""
         command = [sys.executable, str(ROOT / "run.py"), *words, "--settings", "ordertide.toml"]
         with (self.folder / f"{words[0]}.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own command
@@ -88,7 +88,7 @@ class Site:
         return process
 
     def start_track(self) -> None:
-        """Run the dataflow; it goes on where it was."""
+        """Run the dataflow; it resumes its state."""
         self.track = self.start("track", port=self.port)
         self.wait_until(lambda: "ordertide_epoch_seconds_count" in self.metrics(), "starts")
 
@@ -117,7 +117,7 @@ class Site:
         return (self.folder / f"{name}.log").read_text("utf-8", "replace")[-2_000:]
 
     def metrics(self) -> dict[str, float]:
-        """What /metrics of the dataflow shows, by name and labels; nothing before it answers."""
+        """Values of the dataflow's /metrics, by name and labels; none before it answers."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=ANSWER_S) as answer:
                 lines = answer.read().decode().splitlines()
@@ -148,11 +148,11 @@ class Site:
             lag = self.lag()
 
     def has_moved(self, lag: int) -> bool:
-        """Whether the lag is another one by now."""
+        """Return True if the lag is another one by now."""
         return self.lag() != lag
 
     def settle(self, until: int) -> None:
-        """Until its clock is at `until`, which a tick must have told, and what follows is out."""
+        """Wait until its clock is at `until`, by a tick, and its outcomes are out."""
         self.drain()
         self.wait_until(lambda: self.clock_at() >= until - CLOCK_READING_MS, "reaches the end")
         ended = self.epochs()
@@ -166,7 +166,7 @@ class Site:
         return self.metrics()["ordertide_epoch_seconds_count"]
 
     def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
-        """Look again and again.
+        """Poll until it is so.
 
         Raises:
             RuntimeError: the dataflow has ended, or it took too long.

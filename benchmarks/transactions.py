@@ -59,7 +59,7 @@ logs = "text"
 
 
 class Plan(NamedTuple):
-    """What every arm goes through: events at once, then probes a second for some seconds."""
+    """Plan of every arm: events at once, then probes a second for some seconds."""
 
     events: int
     per_s: float
@@ -68,7 +68,7 @@ class Plan(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What an arm has shown."""
+    """Figures of an arm."""
 
     events_per_s: float
     latencies_ms: list[float]

@@ -44,7 +44,7 @@ class Broker:
             made.result(ANSWER_TIMEOUT_S)
 
     def written(self, topic: str) -> int:
-        """How many messages a topic holds."""
+        """Number of messages in a topic."""
         return sum(self.end(part) for part in self.parts(topic))
 
     def parts(self, topic: str) -> list[TopicPartition]:

@@ -70,7 +70,7 @@ class Contender:
             time.sleep(POLL_S)
 
     def settle(self) -> None:
-        """Let it go on until its alerts are still, too."""
+        """Let it continue until its alerts are still, too."""
         self.process.send_signal(signal.SIGCONT)
         seen, since_s = -1, time.monotonic()
         while time.monotonic() - since_s < STILL_S:
@@ -79,7 +79,7 @@ class Contender:
             time.sleep(POLL_S)
 
     def close(self) -> None:
-        """Ask it to end; one that doesn't is killed."""
+        """Stop it; one that doesn't end is killed."""
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         try:
@@ -107,7 +107,7 @@ class Contender:
 
 @contextlib.contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """What is started in the block runs on this core alone, where there is more than one."""
+    """Run processes started in the block on this core alone, where there is more than one."""
     cores = os.sched_getaffinity(0)
     wanted = {core} & cores if len(cores) > 1 else cores
     os.sched_setaffinity(0, wanted or cores)

@@ -21,7 +21,7 @@ def python_of(system: str) -> Path:
     """The interpreter that has a system's requirements.
 
     Raises:
-        StackError: pip fails; with what it said.
+        StackError: pip fails; with its output.
     """
     requirements = HERE / system / "requirements.txt"
 
@@ -37,7 +37,7 @@ def classes_of(system: str) -> str:
     """The class path of a system's Java program.
 
     Raises:
-        StackError: Maven is missing or fails; with what it said.
+        StackError: Maven is missing or fails; with its output.
     """
     pom = HERE / system / "pom.xml"
 

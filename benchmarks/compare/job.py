@@ -8,7 +8,7 @@ RuleSet = Literal["like", "default"]
 
 
 class Trial(NamedTuple):
-    """How large the run shall be. `rules` of ordertide: the job's one, or the default ones."""
+    """Size of a run. `rules` of ordertide: the job's one, or the default ones."""
 
     orders: int
     events: int
@@ -21,7 +21,7 @@ class Trial(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a system finds the broker, and where it may leave its files."""
+    """Broker of a system, and the folder for its files."""
 
     bootstrap: str
     folder: Path

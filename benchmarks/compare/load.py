@@ -1,7 +1,7 @@
-"""What all systems are given: N orders on their way, then events, in chunks that end with a tick.
+"""Load of all systems: N orders on their way, then events, in chunks that end with a tick.
 
 The fill is two events an order (created; then a carrier's scan that arms the deadline). One order
-in fifty was scanned 36 to 48 hours before the others and says nothing more: its deadline falls due
+in fifty was scanned 36 to 48 hours before the others and stays silent: its deadline falls due
 during the first round of 12 hours, so timers do not only lie there.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.events import (
 from schemas.instants import HOUR_MS, format_instant
 
 COLLECTED = 3
-# Between two chunks the clock goes on by this: a system that looks at its timers once a minute of
+# Between two chunks the clock advances by this: a system that checks its timers once a minute of
 # stream time has looked at them then.
 TICK_MS = HOUR_MS
 
@@ -77,7 +77,7 @@ class Load:
 
 
 def status(traffic: Traffic, step: int) -> str:
-    """The status at a step; an order isn't first heard of on its way by a mere sign of life."""
+    """Status at a step; an order never begins with a mere sign of life."""
     code = traffic.journey[step]
     return "IN_TRANSIT" if code == "SCAN" else code
 
@@ -88,5 +88,5 @@ def tick_line(at: int) -> bytes:
 
 
 def distinct(arrived: Iterable[Arrived]) -> int:
-    """How many different events there are."""
+    """Number of distinct events."""
     return len({one.event.event_id for one in arrived})

@@ -1,4 +1,4 @@
-"""What the output has to be: the job in one dict, over the messages in the order they were sent."""
+"""Expected output: the job in one dict, over the messages in the order they were sent."""
 
 from collections.abc import Iterable
 

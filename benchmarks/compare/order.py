@@ -1,6 +1,6 @@
-"""The job: what an order becomes with an event. Shared by every system in Python, and the oracle.
+"""The job: an order's state after an event. Shared by every system in Python, and the oracle.
 
-Only the standard library: it is also imported by interpreters that know nothing of ordertide.
+Only the standard library: it is also imported by interpreters without ordertide.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ NOT_ARMED = 0
 
 
 class Applied(NamedTuple):
-    """What an event has done. `missed_at`: the deadline that was over when it arrived, or 0."""
+    """Effect of an event. `missed_at`: the deadline that was over when it arrived, or 0."""
 
     is_new: bool
     missed_at: int

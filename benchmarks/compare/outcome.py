@@ -1,4 +1,4 @@
-"""What a system has said in the end, read from its topics."""
+"""Final output of a system, read from its topics."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ decode = msgspec.json.Decoder().decode
 
 
 def last_changes(messages: Iterable[Message]) -> dict[str, bytes]:
-    """The last change of every order: the digest of each. Tombstones and clocks say nothing."""
+    """The last change of every order: the digest of each. Tombstones and clocks don't count."""
     last: dict[bytes, bytes] = {}
     for message in messages:
         key, value = message.key(), message.value()

@@ -25,7 +25,7 @@ FED_AT_ONCE = 50_000
 
 
 class Result(NamedTuple):
-    """What one system has shown: `fill` counts its start in; `differs` says what isn't equal."""
+    """Result of one system: `fill` includes its start; `differs` lists differences."""
 
     name: str
     fill: Pace | None
@@ -35,7 +35,7 @@ class Result(NamedTuple):
 
 
 class Fed(NamedTuple):
-    """What lies in the topic: messages of this part, and changes that all of it has to give."""
+    """Content of the topic: messages of this part, and changes expected of all of it."""
 
     messages: int
     changes: int
@@ -127,7 +127,7 @@ class Entry:
             self.paces.append(pace)
 
     def settle(self) -> None:
-        """Let it say what it still has to say."""
+        """Let it emit its remaining output."""
         assert self.contender is not None, "it has begun"
         self.contender.settle()
 
@@ -150,7 +150,7 @@ class Entry:
 
 
 def each(entries: Iterable[Entry], step: Callable[[Entry], None]) -> None:
-    """The step, of every system that still runs; one that stalls is out, the others go on."""
+    """The step, of every system that still runs; one that stalls is out, the others continue."""
     for entry in running_ones(entries):
         try:
             step(entry)

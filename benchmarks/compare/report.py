@@ -19,7 +19,7 @@ HEADS = (
 
 
 def text_of(trial: Trial, results: Sequence[Result], obstacles: Sequence[Obstacle]) -> str:
-    """What was run, the table, what differs, what could not take part."""
+    """Report: the run, the table, the differences, the systems that could not take part."""
     ours = next((rate(one) for one in results if one.name == "ordertide" and one.paces), None)
     parts = [machine(trial.seed), said(trial), table(HEADS, [row(one, ours) for one in results])]
     troubles = [f"- {one.name}: {'; '.join(one.differs)}" for one in results if one.differs]
@@ -62,7 +62,7 @@ def rate(result: Result) -> Spread:
 
 
 def verdict(result: Result) -> str:
-    """Whether the end is as expected."""
+    """Verdict on a result: the end is as expected or not."""
     if result.stopped:
         return "stopped"
     return "**no**" if result.differs else "yes"

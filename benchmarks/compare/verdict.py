@@ -1,4 +1,4 @@
-"""Whether two systems came to the same end: digests over final orders and over alerts."""
+"""Verdict on two systems: digests over final orders and over alerts."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from benchmarks.compare.order import milliseconds
 
-# ordertide names what follows from an event as a milestone too; the others know events only.
+# ordertide also derives milestones that follow from an event; the others have events only.
 DERIVED = {"SHIPPED"}
 
 Final = bytes  # 16 bytes for one order
 
 
 class Outcome(NamedTuple):
-    """What a system has said in the end. `alerts` are (order, when it was due in ms)."""
+    """Final outcome of a system. `alerts` are (order, due time in ms)."""
 
     finals: Mapping[str, Final]
     alerts: frozenset[tuple[str, int]]
@@ -48,7 +48,7 @@ def digests(outcome: Outcome) -> tuple[str, str]:
 
 
 def differences(found: Outcome, expected: Outcome) -> list[str]:
-    """What is not as expected, in sentences with an example; empty when all is equal."""
+    """Differences from the expectation, in sentences with an example; empty when all is equal."""
     said = []
     missing = expected.finals.keys() - found.finals.keys()
     beyond = found.finals.keys() - expected.finals.keys()

@@ -55,7 +55,7 @@ Said = tuple[str, dict[str, Any]]  # topic, value
 
 
 class Stream:
-    """How far the recorded time is, and whether to end."""
+    """Progress of the recorded time, and the signal to end."""
 
     def __init__(self) -> None:
         self.clock_at = 0
@@ -63,7 +63,7 @@ class Stream:
 
 
 class StoppablePart(StatefulSourcePartition[Read, int | None]):
-    """bytewax's own partition, which comes to its end when the stream is told to stop."""
+    """bytewax's own partition, which comes to its end when the stream is stopped."""
 
     def __init__(self, inner: StatefulSourcePartition[Read, int | None], stream: Stream) -> None:
         self.inner = inner
@@ -162,7 +162,7 @@ def decoder(stream: Stream) -> Callable[[Read], tuple[str, dict[str, Any]] | Non
 
 
 def logic(silence_ms: int, stream: Stream) -> Callable[[list[Any] | None], OrderLogic]:
-    """How an order's logic is built, new or from its row of the recovery store."""
+    """Builder of an order's logic, new or from its row of the recovery store."""
     return lambda resume: OrderLogic(Order(*(resume or [])), silence_ms, stream)
 
 
