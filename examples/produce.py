@@ -2,8 +2,8 @@
 
 Live, an event arrives when the broker appends it. With `--until TIME` it is history that brings its
 own clock (`[track] clock = "recorded"`): events in the order of their arrival, and for each day of
-it a tick to every partition, which says that everything up to then has been written. Then
-`--per-s N` leaves the engine time to take each day for itself, as it had when it was lived.
+it a tick to every partition: everything up to then has been written. Then `--per-s N` leaves the
+engine time to take each day for itself, as it had when it was lived.
 
 Run it: `python -m examples.produce HOST:PORT < events.ndjson`.
 """
@@ -24,7 +24,7 @@ WAIT_S = 60
 
 
 class Losses:
-    """Events that the broker didn't take: an error that nobody looks at is a lost event.
+    """Events that the broker didn't take: an ignored error is a lost event.
 
     An object of its own, as a producer whose callback refers to its owner is in a reference cycle.
     """
@@ -65,7 +65,7 @@ class Feed:
         self.producer.close()
 
     def count_partitions(self) -> int:
-        """How many partitions the topic has; `ordertide track` makes it when it starts."""
+        """Number of partitions of the topic; `ordertide track` creates it when it starts."""
         deadline_s = time.monotonic() + WAIT_S
         while True:
             topic = self.producer.list_topics(TOPIC, timeout=10).topics[TOPIC]
@@ -87,7 +87,7 @@ class Feed:
             time.sleep(max(0.0, self.begun_s + self.sent / self.per_s - time.monotonic()))
 
     def tick(self, at: datetime) -> None:
-        """Say to every partition that everything up to `at` has been written."""
+        """Send a tick to every partition: everything up to `at` has been written."""
         for partition in range(self.partitions):
             self.put({"kind": "tick", "recorded_at": at.isoformat()}, partition=partition)
 
@@ -109,7 +109,7 @@ class Feed:
 
 
 def arrival(event: dict[str, Any]) -> datetime:
-    """When recorded history says that an event reached us."""
+    """Arrival of an event, by recorded history."""
     return datetime.fromisoformat(event.get("recorded_at") or event["timestamp"])
 
 

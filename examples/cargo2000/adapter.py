@@ -4,9 +4,9 @@ Run it: `python -m examples.cargo2000.adapter [CSV] > events.ndjson`.
 
 The file has no dates, only minutes since the leg's previous milestone, planned and effective.
 Inbound legs start together when the freight is booked and run side by side; the outbound leg
-starts when the last of them is delivered at the hub. Each milestone tells when the next one is
-planned, so an activity is late by its own doing and not by its predecessors'; the whole journey is
-planned at the booking.
+starts when the last of them is delivered at the hub. Each milestone plans the next one, so an
+activity is late by its own doing and not by its predecessors'; the whole journey is planned at
+the booking.
 """
 
 import csv
@@ -46,12 +46,12 @@ class Leg(NamedTuple):
 
     @property
     def planned(self) -> timedelta:
-        """How long the leg was to take."""
+        """Planned duration of the leg."""
         return sum((activity.planned for activity in self.activities), timedelta())
 
     @property
     def effective(self) -> timedelta:
-        """How long it took."""
+        """Effective duration of the leg."""
         return sum((activity.effective for activity in self.activities), timedelta())
 
 

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent
 
 
 class Name(NamedTuple):
-    """What people call a leg or a step."""
+    """Names of a leg or a step for people."""
 
     en: str
     zh: str
@@ -128,7 +128,7 @@ def rules() -> str:
 
 
 def rule_row(leg: str, step: str) -> str:
-    """The rule for a step on a leg, wanted while the step is under way.
+    """Rule for a step on a leg, in force while the step is under way.
 
     A leg is known from its first milestone on: RCS is watched on the order, the steps that follow
     on the leg, in the status before them.
@@ -151,7 +151,7 @@ def rule_row(leg: str, step: str) -> str:
 
 
 def statuses(code: str) -> str:
-    """Where an order can be while this step is under way."""
+    """Statuses of an order while this step is under way."""
     if code in {"I1_RCS", "I2_RCS", "I3_RCS"}:
         return '"BOOKED", "INBOUND"'
     return '"OUTBOUND"' if code in OUTBOUND_STEPS else '"INBOUND"'
