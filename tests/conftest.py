@@ -1,4 +1,4 @@
-"""What every test may rely on: one seed for the whole run, and hypothesis bound to it.
+"""Configuration of every test: one seed for the whole run, and hypothesis bound to it.
 
 The seed is printed at the top of a run. `ORDERTIDE_SEED=<n> make test` repeats it.
 """
@@ -51,7 +51,7 @@ hypothesis.settings.register_profile(
 
 
 def _chosen_seed() -> int:
-    """The seed that was asked for, else CI's, else a new one."""
+    """The requested seed, else CI's, else a new one."""
     asked_for = os.environ.get(SEED_VARIABLE)
     if asked_for is not None:
         return int(asked_for)
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[SEED_VARIABLE] = str(seed)  # xdist's workers and processes under test share it
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = seed
-    # A seed that was asked for goes before CI's order of examples.
+    # A requested seed takes precedence over CI's order of examples.
     is_fixed = "CI" in os.environ and seed == SEED_IN_CI
     hypothesis.settings.load_profile("ordertide-ci" if is_fixed else "ordertide")
 

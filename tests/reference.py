@@ -1,7 +1,7 @@
 """The slow, obvious evaluator that the core is tested against: docs/semantics.md, literally.
 
 Nothing is kept between events: every prefix of an order's arrivals is folded from scratch. It is
-written from the text alone and knows nothing of dataflows/core/; both read the same TOML tables.
+written from the text alone and independent of dataflows/core/; both read the same TOML tables.
 Instants and durations are ms.
 """
 
@@ -76,12 +76,12 @@ class Lifecycle:
         return next((s for s in self.by_code.values() if s.has("turns")), None)
 
     def back_status(self) -> str | None:
-        """What an order is while its parcels come back: RETURNING."""
+        """Status of an order while its parcels come back: RETURNING."""
         effect = self.turning.row.get("moves_order") if self.turning else None
         return effect["status"] if effect else None
 
     def arrived_status(self) -> str | None:
-        """What an order is when they have: RETURNED."""
+        """Status of an order when they have: RETURNED."""
         rows = (s.row for s in self.by_code.values())
         return next((row["arrives_back"] for row in rows if "arrives_back" in row), None)
 
@@ -194,7 +194,7 @@ def normal_number(kind: str, value: str) -> str:
 
 
 def without_placeholders(event: Json, lifecycle_table: Json) -> Json:
-    """The event as if numbers that the lifecycle file lists as placeholders were not there."""
+    """The event without the numbers that the lifecycle file lists as placeholders."""
     listed = {each.strip().casefold() for each in lifecycle_table.get("placeholders", ())}
     kept = dict(event)
     if kept.get("waybill") is not None and kept["waybill"].strip().casefold() in listed:
@@ -401,7 +401,7 @@ def unthinned(entries: list[Entry]) -> list[Entry]:
 
 
 def last_life(lifecycle: Lifecycle, walk: list[Entry]) -> list[Entry]:
-    """Rule 5: the walk from the creating event on that began the order anew."""
+    """Rule 5: the walk from the creating event on that began the order again."""
     start = 0
     while lifecycle.second_life_ms is not None:
         state = Fold(lifecycle, walk[start:], [])
@@ -548,7 +548,7 @@ class Fold:
         effects = (s.row.get("moves_order") for s in self.lifecycle.by_code.values())
         return any(e and e["when"] == "all" and e["status"] == code for e in effects)
 
-    # -- what is asked of the state
+    # -- queries of the state
     def last(self, is_meant: Callable[[Entry], bool]) -> Entry | None:
         return next((e for e in reversed(self.walk) if not e.is_note and is_meant(e)), None)
 
@@ -581,7 +581,7 @@ class Fold:
         return self.last(is_sign)
 
     def last_move(self, subject: str | None) -> Entry | None:
-        """What brought the parcel (for None the order) into its present status."""
+        """The entry that moved the parcel (for None the order) into its present status."""
         mover = next((entry for entry, _ in reversed(self.moves.get(subject, []))), None)
         return None if mover is None or mover.is_ours else mover
 
@@ -677,7 +677,7 @@ def end_by(state: Fold, entry: Entry, name: str) -> bool:
 
 
 def end_turned(state: Fold, entry: Entry) -> None:
-    """What was in a turned parcel travels under the number of a return parcel known from here."""
+    """Move the contents of a turned parcel to a return parcel announced by this entry."""
     comes = any(p.is_return and p.announcement is entry for p in state.parcels.values())
     for parcel in state.parcels.values():
         if comes and parcel.turned and parcel.counts and not has_arrived(state, parcel):
@@ -751,7 +751,7 @@ def set_status(state: Fold, entry: Entry, code: str, *, is_derived: bool) -> Non
 
 
 def is_under_way_ever(state: Fold, parcel: Parcel) -> bool:
-    """Whether a parcel is or was with the carrier."""
+    """Return True if a parcel is or was with the carrier."""
     moves = state.moves.get(parcel.name, ())
     return any("moves_order" in state.lifecycle[code].row for _, code in moves)
 
@@ -818,7 +818,7 @@ def derived_status(state: Fold) -> str | None:  # noqa: PLR0911 - a return for e
 
 
 def all_have(state: Fold, here: list[Parcel]) -> bool:
-    """Whether all are in a status with the same `moves_order` of when = "all"."""
+    """Return True if all are in a status with the same `moves_order` of when = "all"."""
     effects = [effect_of(state, parcel) for parcel in here]
     first = effects[0]
     is_last = first is not None and first["when"] == "all"
@@ -867,7 +867,7 @@ def is_coming_back(state: Fold, parcel: Parcel) -> bool:
 def verdict(
     lifecycle: Lifecycle, level: str, present: str | None, new: str
 ) -> tuple[bool, frozenset[str]]:
-    """Whether `new` is taken after `present`, and how that is flagged."""
+    """Return True if `new` is accepted after `present`, and its flags."""
     if present == new:
         return False, frozenset()
     if present is None:
@@ -912,7 +912,7 @@ def is_stop(status: Status, level: str) -> bool:
 # ---------------------------------------------------------------- commands and duplicates
 @dataclass
 class History:
-    """What was read for one order: every distinct event, and the facts and accepted commands."""
+    """Entries read for one order: every distinct event, and the facts and accepted commands."""
 
     held: list[Entry]
     accepted: list[Entry]
@@ -1026,7 +1026,7 @@ def judge(lifecycle: Lifecycle, held: list[Entry]) -> list[Entry]:
 class Calendar:
     """Working days and hours, minute by minute: slow, and hard to get wrong.
 
-    `closed` says of a date whether it is a holiday.
+    `closed` returns True for a holiday.
     """
 
     def __init__(self, row: Json, closed: Callable[[date], bool]) -> None:
@@ -1146,7 +1146,7 @@ def holds(rule: Json, state: Fold, subject: str | None) -> bool:
 
 
 def applies(rule: Json, state: Fold, subject: str | None) -> bool:
-    """Whether the rule's statuses and direction hold."""
+    """Return True if the rule's statuses and direction hold."""
     is_meant = state.creator() is not None and state.status in rule.get("statuses", [state.status])
     return is_meant and parcel_fits(rule, state, subject)
 
@@ -1324,7 +1324,7 @@ class Watch:
     last_wanted: int | None = None  # of a flapping alert that is not wanted now: until when it was
 
     def is_third(self, at: int) -> bool:
-        """Whether two others opened less than 14 days before."""
+        """Return True if two others opened less than 14 days before."""
         return sum(at - other < FLAPPING_MS for other in self.openings) >= FLAPPING_OPENINGS - 1
 
     def alert_id(self, anchor: int) -> str:
@@ -1333,7 +1333,7 @@ class Watch:
 
 @dataclass
 class Journal:
-    """What was said about one order."""
+    """Outcomes of one order."""
 
     transitions: list[Transition] = field(default_factory=list)
     actions: dict[str, Action] = field(default_factory=dict)
@@ -1349,7 +1349,7 @@ class Journal:
             name = action_id(watch.key, rule, anchor, kind)
             expires_at = at + parse_duration(action["expires"])
             new = Action(at, name, rule, kind, expires_at)
-            # Of several parcels with this anchor the one that is due first asks.
+            # Of several parcels with this anchor the one that is due first requests it.
             self.actions[name] = min(self.actions.get(name, new), new, key=lambda a: a.at)
 
 
@@ -1409,7 +1409,7 @@ class Watches:
                 self.open(watch, watch.want, before)
 
     def calm(self, watch: Watch, before: int) -> None:
-        """End a flapping alert that has not been wanted for 14 days."""
+        """End a flapping alert that has not been due for 14 days."""
         if not watch.is_flapping or watch.last_wanted is None:
             return
         ends_at = watch.last_wanted + FLAPPING_MS

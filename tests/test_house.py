@@ -1,4 +1,4 @@
-"""Keeps the house: what ruff, mypy and import-linter can't say about this code is said here.
+"""House rules: checks that ruff, mypy and import-linter can't express.
 
 A check takes one file and yields complaints. Every check is also seen to fail, on the bad samples
 at the end of this file, so that none of them can fall asleep.
@@ -28,7 +28,7 @@ LONG_FILES: dict[str, str] = {
 }
 LONG_FUNCTIONS: dict[str, str] = {}
 
-# A name that says where code lies and not what it does collects whatever lies around.
+# A name that gives the place of code and not its purpose collects whatever lies around.
 VAGUE_WORDS = {"util", "utils", "helper", "helpers", "misc"}
 UNESCAPED = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
 VAGUE_NAMES = {"base", "common", "manager", "managers"}
@@ -142,7 +142,7 @@ def nothing_is_mocked(source: Source) -> Iterator[str]:
 
 
 def output_is_escaped(source: Source) -> Iterator[str]:
-    """What came from outside reaches a terminal through telemetry.screen only."""
+    """Output from outside reaches a terminal through telemetry.screen only."""
     if not source.lies_in("commands"):
         return
     for node in ast.walk(source.tree):
@@ -267,7 +267,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
 
 # ---------------------------------------------------------------- the files of the house
 def _paths() -> list[str]:
-    """What is in the repository or about to be: tracked, or new and not ignored."""
+    """Files of the repository: tracked, or new and not ignored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.decode()
     return sorted(path for path in listed.split("\0") if path and (ROOT / path).is_file())

@@ -49,7 +49,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
 
 
 def pasted(commands: str, folder: Path) -> str:
-    """What a shell prints that gets the commands; it and all that it starts are gone then."""
+    """Output of a shell with the commands; it and all that it starts are gone then."""
     jars = os.environ.get(PLACE_VARIABLE, str(ROOT / ".stack" / "lib"))
     shell = subprocess.Popen(
         ["bash", "-e", "-c", commands],
@@ -90,7 +90,7 @@ def test_both_languages_give_the_same_commands() -> None:
 @pytest.mark.stack
 @pytest.mark.timeout(TIMEOUT_S + 120)  # its servers are ended then
 def test_the_section_on_real_servers_works_when_pasted(checkout: Path) -> None:
-    stack.address("kafka")  # whoever wants such tests has started a stack, and with it has the jars
+    stack.address("kafka")  # tests that need it have started a stack, and with it have the jars
     commands = [block for block in blocks("README.md") if not INSTALLS.search(block)]
     assert ENDS in commands[-1]
     said = pasted("\n".join([*commands[:-1], "kill $(jobs -p); wait"]), checkout)

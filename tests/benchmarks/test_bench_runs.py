@@ -21,7 +21,7 @@ needs_linux = pytest.mark.skipif(
 
 
 def run(*arguments: str) -> str:
-    """What `python -m benchmarks` prints; its own log is in the failure."""
+    """Output of `python -m benchmarks`; its own log is in the failure."""
     command = [sys.executable, "-m", "benchmarks", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

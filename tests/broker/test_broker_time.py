@@ -202,4 +202,4 @@ def test_all_processes_on_an_embedded_broker_have_the_same_time(connection: Conn
 
 
 def no_one() -> None:
-    """Nobody is told."""
+    """A callback without effect."""

@@ -1,4 +1,4 @@
-"""The clock of a partition never goes back and never says more than was proven."""
+"""The watermark of a partition never decreases and never exceeds what was proven."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -132,7 +132,7 @@ def test_what_was_ahead_counts_once_its_time_has_come() -> None:
 
 
 class Answers:
-    """Where a partition ends: futures that the test answers."""
+    """Ends of a partition: futures that the test completes."""
 
     def __init__(self) -> None:
         self.asked: list[Future[int]] = []

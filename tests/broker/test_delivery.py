@@ -1,4 +1,4 @@
-"""A message is delivered, or somebody hears that it wasn't."""
+"""A message is delivered, or its loss raises an error."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A group goes on where it committed: everything at least once, in order, nothing skipped."""
+"""A group resumes at its committed offset: everything at least once, in order, nothing skipped."""
 
 import subprocess
 import sys
@@ -146,11 +146,11 @@ def test_a_partition_waits_while_nobody_can_say_where_to_go_on(connection: Conne
     with GroupReader(
         connection, "archive", ["orders"], start_of=start_of, on_waiting=told.append
     ) as reader:
-        read_until(lambda: len(told) >= 3, reader)  # asked again and again, and a member
+        read_until(lambda: len(told) >= 3, reader)  # retried again and again, and a member
         assert len(reader.partitions) == 4
         assert {busy.reason for busy in told if busy} == {"the archive is away"}
         reader.pause()
-        reader.resume()  # a pause that ends doesn't let go what waits
+        reader.resume()  # a pause that ends doesn't release what waits
         assert reader.read(timeout_s=0.2) == []
         is_away = False
         messages: list[Message] = []

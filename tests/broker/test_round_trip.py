@@ -1,4 +1,4 @@
-"""What is written is what is read, in order, by whichever reader and process."""
+"""A written message is read unchanged, in order, by whichever reader and process."""
 
 import subprocess
 import sys

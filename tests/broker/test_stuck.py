@@ -1,4 +1,4 @@
-"""A clock that waits for an open transaction says so, once."""
+"""A watermark that waits for an open transaction is reported, once."""
 
 import logging
 from concurrent.futures import Future

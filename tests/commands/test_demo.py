@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(folder: Path) -> str:
-    """What `demo --once` prints."""
+    """Output of `demo --once`."""
     ended = ordertide("demo", "--once", "--orders", "200", "--folder", str(folder))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -127,7 +127,7 @@ def test_a_part_that_dies_ends_the_demo_with_its_log(tmp_path: Path) -> None:
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
-    """A demo that goes on until it is stopped."""
+    """Start a demo that continues until it is stopped."""
     return subprocess.Popen(
         [*RUN, "demo", "--orders", "50", "--folder", str(folder)],
         stdout=subprocess.PIPE,

@@ -88,7 +88,7 @@ def message(text: str) -> Message:
 
 
 def view_of(text: str) -> str:
-    """What the live view of the demo draws on a terminal, without rich's own sequences."""
+    """The live view of the demo on a terminal, without rich's own sequences."""
     tally = Tally()
     tally.newest = [
         OpenAlertLike(text),  # type: ignore[list-item]  # the fields that the view reads

@@ -1,4 +1,4 @@
-"""`ordertide doctor`: each fault is found, named and comes with a way out; nothing hangs."""
+"""`ordertide doctor`: each fault is found, named and comes with a remedy; nothing hangs."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ from commands.wiring.process import now_ms
 from schemas.settings.model import read_settings
 from storage_tiering.hot.embedded import EmbeddedRedis
 
-NOWHERE = "127.0.0.1:1"  # nobody listens on port 1
+NOWHERE = "127.0.0.1:1"  # no server listens on port 1
 
 
 def visit(**variables: str) -> Visit:

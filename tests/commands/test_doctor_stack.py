@@ -34,7 +34,7 @@ from tests.support.servers import need
 from tests.support.stack import address, namespace
 
 TIMEOUT_S = 10.0
-NOWHERE = "127.0.0.1:1"  # nobody listens on port 1
+NOWHERE = "127.0.0.1:1"  # no server listens on port 1
 WAIT_S = 30.0
 
 
@@ -90,7 +90,7 @@ def topics_of(client: AdminClient) -> set[str]:
 
 
 def wait_for(condition: Callable[[], bool], last_seen: object = "nothing happened") -> None:
-    """What the controller has acknowledged reaches the broker a moment later."""
+    """Wait until a change that the controller has acknowledged reaches the broker."""
     end_s = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < end_s, last_seen
@@ -105,7 +105,7 @@ def examined(bootstrap: str, *, probe: bool = False) -> dict[str, Finding]:
 
 
 def found_at(bootstrap: str, topic: str, words: str) -> Finding:
-    """What is found of a topic as soon as it says `words`."""
+    """The finding of a topic as soon as it contains `words`."""
     findings: list[Finding] = []
 
     def is_said() -> bool:

@@ -41,7 +41,7 @@ def _no_umask() -> Iterator[None]:
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """What somebody else could read or enter, `folder` itself included."""
+    """Paths that another user could read or enter, `folder` itself included."""
     found = [folder, *folder.rglob("*")]
     assert len(found) > 1
     return [f"{stat.filemode(p.stat().st_mode)} {p}" for p in found if p.stat().st_mode & 0o077]

@@ -1,4 +1,4 @@
-"""What --help shows: every command says what it does, and its examples keep their lines."""
+"""Output of --help: every command has a description, and its examples keep their lines."""
 
 from collections.abc import Iterator
 

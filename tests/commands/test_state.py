@@ -24,7 +24,7 @@ ORDERS = 80
 
 
 class Left:
-    """What a flow left: its folder, and the last document of each order."""
+    """Results of a flow: its folder, and the last document of each order."""
 
     def __init__(self, folder: Path, documents: dict[str, Any], in_use: Result) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ def change(store: Path, statement: str) -> None:
 
 
 def faults(store: Path) -> list[str]:
-    """What verify complains of; it must complain."""
+    """Faults found by verify; there must be some."""
     result = run(store, "verify", "--json")
     assert result.exit_code == 1, f"{result.output} {result.exception!r}"
     found: list[str] = json.loads(result.output)["faults"]

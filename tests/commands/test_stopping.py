@@ -49,7 +49,7 @@ with EmbeddedBroker() as broker:
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """An address on which nobody listens."""
+    """An address without a listener."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{taken.getsockname()[1]}"
@@ -117,7 +117,7 @@ def wait_until(is_so: Callable[[], bool], process: subprocess.Popen[str], folder
 
 
 def is_connecting(process: subprocess.Popen[str]) -> bool:
-    """Whether a thread of librdkafka runs, in the process or a worker that it started."""
+    """Return True if a thread of librdkafka runs, in the process or a worker that it started."""
     own = Path(f"/proc/{process.pid}/task/{process.pid}")
     try:
         processes = [str(process.pid), *(own / "children").read_text().split()]
@@ -128,7 +128,7 @@ def is_connecting(process: subprocess.Popen[str]) -> bool:
 
 
 def end(process: subprocess.Popen[str], number: signal.Signals, folder: Path) -> int:
-    """The exit code of a process that was told to stop and did at once, without a trace."""
+    """The exit code of a process that was stopped and ended at once, without a trace."""
     process.send_signal(number)
     try:
         code = process.wait(TAKEN_WITHIN_S)
@@ -184,7 +184,7 @@ def test_a_service_whose_broker_stops_answering_ends_at_once(service: str, tmp_p
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_unknown_client_property_is_one_line(service: str, tmp_path: Path) -> None:
-    """As every error of a client that nobody expected."""
+    """As every unexpected error of a client."""
     path = tmp_path / "ordertide.toml"
     path.write_text('[broker.properties]\n"no.such.property" = "1"\n', "utf-8")
     words = (*SERVICES[service], "--settings", str(path))

@@ -1,4 +1,4 @@
-"""`ordertide tier status` and `rebuild` on tiers that have lost writes; the doctor says so, too."""
+"""`ordertide tier status` and `rebuild` on tiers that have lost writes, and the doctor's report."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a tier's writer shows to Prometheus."""
+"""Metrics of a tier's writer."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""What every carrier plug-in promises, on real pushes and on garbage."""
+"""Contract of carrier plug-ins, on real pushes and on garbage."""
 
 import copy
 import json

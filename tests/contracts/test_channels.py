@@ -1,4 +1,4 @@
-"""What every channel promises, seen from its receiver; run against real receivers."""
+"""Contract of channels, seen from its receiver; run against real receivers."""
 
 from collections.abc import Iterator
 

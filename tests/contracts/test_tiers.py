@@ -1,4 +1,4 @@
-"""What every tier promises, run against every implementation that is here."""
+"""Contract of tiers, run against every implementation."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence

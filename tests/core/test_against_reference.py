@@ -1,4 +1,4 @@
-"""The fast core says what the slow, obvious evaluator says, whatever arrives in whatever way."""
+"""The fast core agrees with the slow, obvious evaluator, whatever arrives in whatever way."""
 
 import json
 import os
@@ -35,7 +35,7 @@ INTAKE = Intake(TABLE, RULES)
 
 
 class Run:
-    """A shard and everything it said; restarted from its snapshot whenever it is asked to be."""
+    """A shard and all its outcomes; restarted from its snapshot on request."""
 
     def __init__(self, table: Lifecycle = TABLE) -> None:
         self.table = table

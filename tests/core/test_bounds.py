@@ -1,4 +1,4 @@
-"""Each bound says how full it is, and what comes beyond it is rejected with a code of its own."""
+"""Each bound reports how full it is, and an event beyond it is rejected with a code of its own."""
 
 from tests.support.stage import Stage, day, said
 

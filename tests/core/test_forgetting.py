@@ -56,7 +56,7 @@ def told(
     clocks: Sequence[int | None] = (),
     forget_after_ms: int = FORGET_AFTER_MS,
 ) -> Answers:
-    """What comes of events told one after another, the clock moved after some of them."""
+    """Answers to events applied one after another, the watermark advanced after some of them."""
     resolver, answers = Resolver(forget_after_ms), Answers()
     for index, each in enumerate(said):
         tell(resolver, each, answers)

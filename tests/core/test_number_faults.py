@@ -1,4 +1,4 @@
-"""What resolving one number raises is about that number: all others are resolved."""
+"""A fault in resolving one number concerns that number: all others are resolved."""
 
 import pytest
 from hypothesis import given

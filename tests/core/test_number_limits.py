@@ -32,7 +32,7 @@ DECODER = Decoder(
 
 
 class Desk:
-    """A resolver behind the decoder; restarted from its snapshots when asked to be."""
+    """A resolver behind the decoder; restarted from its snapshots on request."""
 
     def __init__(self) -> None:
         self.resolver = self.new()
@@ -104,7 +104,7 @@ def test_what_a_question_leads_to_is_what_the_reference_says(
             if is_last:
                 desk.restart()
     expected = reference.answers_to_questions(tomllib.loads(TEXT), events)
-    # What nobody had registered waits, and is answered by whoever registers it: no question here.
+    # An unregistered number waits, and its registration answers it: no question here.
     decided = {name for name, orders in expected.items() if orders}
     assert {k: v for k, v in desk.found().items() if k in decided} == {
         name: expected[name] for name in decided

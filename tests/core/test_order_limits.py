@@ -1,4 +1,4 @@
-"""What an order holds is limited: what doesn't fit is lost, never the event or its status."""
+"""An order's contents are limited: the excess is lost, never the event or its status."""
 
 from random import Random
 from typing import Any

@@ -1,4 +1,4 @@
-"""The pages on rules and events hold: every recipe can be pasted, and opens when its page says."""
+"""The pages on rules and events hold: every recipe can be pasted, and opens as promised."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Resolving: numbers lead to orders, at the time they meant them, and what nobody knows waits."""
+"""Resolving: numbers lead to orders, at the time they meant them, and unknown numbers wait."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ from tests.support.stage import Json, day, fact_of, json_of, said
 
 
 class Desk:
-    """A resolver and everything it answered; restarted from a snapshot when asked to be."""
+    """A resolver and all its answers; restarted from a snapshot on request."""
 
     def __init__(self) -> None:
         self.resolver = Resolver()
         self.answers = Answers()
 
     def hear(self, event: Json) -> None:
-        """Take an event: with an order id it registers its numbers, without it asks."""
+        """Apply an event: with an order id it registers its numbers, without one it is resolved."""
         decoded = decode_event(json_of(event))
         assert isinstance(decoded, Event)
         if decoded.order_id is None:

@@ -1,4 +1,4 @@
-"""The shard: commands, alerts, retirement, rule changes; what is said and when."""
+"""The shard: commands, alerts, retirement, rule changes; which outcomes are emitted and when."""
 
 from typing import Any
 
@@ -111,7 +111,7 @@ def test_each_silence_is_told_once_with_its_own_id() -> None:
     silent = [alert for alert in opened if alert.rule == "carrier_silent"]
     assert [alert.at for alert in silent] == [format_instant(day(n)) for n in (3, 6, 10)]
     assert len({alert.alert_id for alert in silent}) == 3
-    # The third within 14 days flaps: it asks for nothing.
+    # The third within 14 days flaps: it requests nothing.
     assert [alert.flapping for alert in silent] == [False, False, True]
     assert len(stage.acted("contact_carrier")) == 2
     assert "flapping" in stage.order().flags

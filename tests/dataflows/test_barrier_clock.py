@@ -22,7 +22,7 @@ SLOTS = 3
 
 
 class Epoch(NamedTuple):
-    """What a slot read in an epoch, and the clock of the epochs before."""
+    """Arrivals that a slot read in an epoch, and the watermark of the epochs before."""
 
     slot: int
     through: int

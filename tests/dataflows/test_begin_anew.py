@@ -1,4 +1,4 @@
-"""Lost state is refused; `--begin-anew` discards what is left, and what it publishes is newer."""
+"""Lost state is refused; `--begin-anew` discards the remains, and publishes newer documents."""
 
 import shutil
 import sqlite3
@@ -245,7 +245,7 @@ def test_begin_anew_at_the_very_first_start_is_generation_0(engine: Engine) -> N
 
 
 def test_a_crash_in_the_first_epoch_is_no_lost_state(engine: Engine) -> None:
-    """The outputs are out and bytewax knows nothing: the same events come again."""
+    """The outputs are out and bytewax has no state: the same events come again."""
     engine.feed(ORDERS)
     engine.start()
     engine.wait_until(lambda message: message.topic == topics.ORDERS_CHANGES)
@@ -312,7 +312,7 @@ def write(tier: Tier, engine: Engine, first_offset: int = 0) -> None:
 def test_every_tier_takes_the_truth_of_the_new_generation(
     tier: Tier, engine: Engine, younger: Engine
 ) -> None:
-    """Of o0 the new state knows two of four events: its count of changes is lower."""
+    """Of o0 the new state has two of four events: its count of changes is lower."""
     run(engine, [*ORDERS, *(paid(0, status) for status in ("PAID", "ALLOCATED", "CANCELLED"))])
     write(tier, engine)
     before = find([tier], "default", "o0").found.document

@@ -23,7 +23,7 @@ def members(engine: Engine) -> list[int]:
 
 
 def stat_of(path: Path) -> str:
-    """What the kernel says of a process; nothing if it ended while we looked."""
+    """The kernel's state of a process; empty if it ended meanwhile."""
     try:
         return path.read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""What comes out of the broker is what `ordertide replay` makes of the same events."""
+"""Outputs of the broker equal those of `ordertide replay` on the same events."""
 
 import json
 import random

@@ -49,7 +49,7 @@ HERS = [
     event("6", order_id="o9", status_code="PAID", customer_id="ann"),
     event("7", references={"erp": "SO-1"}, status_code="PAID", personal=ANN),
     event("8", order_id="o8", references={"erp": ["SO-1"]}, customer_id="ann"),
-    # A parcel that nobody registers waits.
+    # A parcel that is never registered waits.
     event("9", source="carrier:sf", waybill="SF9", status_code="IN_TRANSIT", personal=ANN),
 ]
 REJECTED = [
@@ -137,7 +137,7 @@ def test_nothing_of_an_erased_customer_opens_wherever_it_lies(
         result = erase(engine, "ann", "--json")
         report = json.loads(result.stdout)
         places = {place["place"]: place for place in report["places"]}
-        # No Redis answers here: the report says so, but it holds nothing that the others don't.
+        # No Redis answers here: the report names it, but it holds nothing that the others don't.
         assert (result.exit_code, report["is_complete"]) == (0, True)
         assert [name for name, place in places.items() if place["fault"]] == ["hot"]
         assert not any(place["still_opens"] for place in report["places"])

@@ -1,4 +1,4 @@
-"""Every partition of orders.changes hears of the clock, however many there are."""
+"""Every partition of orders.changes gets the watermark, however many there are."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The host's wall clock has no say in what is judged, however it is set and for how long."""
+"""The host's wall clock has no effect on alerts, however it is set and for how long."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def alerts(engine: Engine) -> list[dict[str, Any]]:
 
 
 def jumps(engine: Engine) -> int:
-    """How often it was logged; a worker's last lines are repeated where its end is reported."""
+    """Number of log lines; a worker's last lines are repeated where its end is reported."""
     return len(re.findall(r"^\S+ WARNING .*host clock: it jumped", engine.said(), re.MULTILINE))
 
 

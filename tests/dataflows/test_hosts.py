@@ -27,7 +27,7 @@ Hosts = list[Engine]
 
 
 class RealBroker:
-    """Kafka as the engine's tests want a broker."""
+    """Kafka with the interface of the engine's tests."""
 
     def __init__(self, bootstrap: str) -> None:
         self.connection = Connection(bootstrap, {"session.timeout.ms": "6000"})
@@ -84,7 +84,7 @@ def started(hosts: Hosts) -> None:
 
 
 def alone(host: Engine, workers: int) -> None:
-    """This host goes on without the others."""
+    """This host continues without the others."""
     host.track = {**host.track, "workers": workers}
     host.track.pop("hosts", None)
     host.track.pop("host", None)

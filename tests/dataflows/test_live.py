@@ -1,4 +1,4 @@
-"""On a live broker's clock nobody has to send anything for time to pass."""
+"""On a live broker's clock time passes without any message."""
 
 import json
 import time

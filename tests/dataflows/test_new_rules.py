@@ -24,7 +24,7 @@ NEW = OLD.replace("slow_payment", "very_slow_payment").replace('"1h"', '"2h"')
 
 
 def alerts(engine: Engine) -> list[tuple[str, str, str]]:
-    """(rule, state, at) in the order in which they were said."""
+    """(rule, state, at) in the order of their emission."""
     found: list[dict[str, Any]] = [
         json.loads(message.value or b"")
         for message in read_all(engine.connection, topics.ORDERS_AUDIT)

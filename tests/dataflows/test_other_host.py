@@ -1,4 +1,4 @@
-"""With the state in a bucket any host goes on: what follows is what would have come anyway."""
+"""With the state in a bucket any host resumes, with the same outputs as without the change."""
 
 import random
 import shutil
@@ -102,7 +102,7 @@ def test_a_state_that_was_only_on_this_host_moves_into_the_bucket(
     settings = s3.settings()
     engine.state = {"store": "s3", "bucket": settings.bucket, "endpoint": settings.endpoint}
     while engine.hear(0.1):
-        pass  # the rest of what the killed run said
+        pass  # the remaining outputs of the killed run
     engine.start()
     feed_until_heard(engine, events[third : 2 * third])
     engine.kill()

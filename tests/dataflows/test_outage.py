@@ -1,4 +1,4 @@
-"""A broker that is away holds the clock: nothing is late because we couldn't hear of it."""
+"""An unavailable broker holds the watermark: nothing is late because it couldn't be read."""
 
 import json
 import time

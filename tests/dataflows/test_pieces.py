@@ -1,4 +1,4 @@
-"""What travels to another process arrives as it was sent."""
+"""Pieces for another process arrive as they were sent."""
 
 import pickle
 

@@ -52,7 +52,7 @@ def run(engine: Engine, events: list[Json], asked: Json) -> dict[str, float]:
 
 
 def reached(engine: Engine, event_id: str) -> int:
-    """How many orders an event was given to."""
+    """Number of orders that an event was applied to."""
     name = json.dumps(event_id).encode()
     return sum(name in (m.value or b"") for m in read_all(engine.connection, topics.ORDERS_EVENTS))
 

@@ -1,4 +1,4 @@
-"""What can't be run ends at once, with exit code 2 and one line that says why."""
+"""A flow that can't be run ends at once, with exit code 2 and one line with the reason."""
 
 import os
 import random

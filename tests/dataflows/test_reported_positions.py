@@ -1,4 +1,4 @@
-"""What the consumer group shows was passed by a barrier: it is never ahead of the state."""
+"""Positions of the consumer group were passed by a barrier: they are never ahead of the state."""
 
 import random
 import threading

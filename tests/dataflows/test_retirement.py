@@ -1,4 +1,4 @@
-"""Orders that are done leave memory, and come back when something late is heard of them."""
+"""Finished orders leave memory, and are recalled for a late event."""
 
 from typing import Any
 

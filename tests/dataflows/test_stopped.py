@@ -1,4 +1,4 @@
-"""Asked to stop it ends at a barrier, and goes on from there."""
+"""A stopped run ends at a barrier, and resumes there."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Outputs that a topic doesn't take become dead letters, and the flow goes on."""
+"""Outputs that a topic doesn't take become dead letters, and the flow continues."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -75,7 +75,7 @@ def workers_of(engine: Engine, process: "subprocess.Popen[bytes]") -> list[int]:
 
 
 def ends(engine: Engine) -> list[int]:
-    """Where the partitions of orders.changes end, whatever is committed."""
+    """End offsets of orders.changes, whatever is committed."""
     client = engine.tail.fetcher.client
     count = len(client.list_topics(topics.ORDERS_CHANGES).topics[topics.ORDERS_CHANGES].partitions)
     partitions = [TopicPartition(topics.ORDERS_CHANGES, number) for number in range(count)]
@@ -83,7 +83,7 @@ def ends(engine: Engine) -> list[int]:
 
 
 def outputs(engine: Engine) -> dict[tuple[str, int, int], Message]:
-    """What readers see by its place, heartbeats apart."""
+    """Messages visible to readers by position, heartbeats apart."""
     wait_for_markers(engine.connection)
     found = [m for topic in OUTPUTS for m in read_all(engine.connection, topic)]
     return {
@@ -124,7 +124,7 @@ def take_over(engine: Engine) -> None:
 
 
 def is_serving(engine: Engine) -> bool:
-    """Whether it shows its metrics, which it does once it has the lease."""
+    """Return True once it serves its metrics, after it has the lease."""
     try:
         return bool(engine.metrics())
     except OSError:
@@ -132,7 +132,7 @@ def is_serving(engine: Engine) -> bool:
 
 
 def continue_zombie(engine: Engine) -> str:
-    """Continue a run that was stopped; what it says until it ends with an error."""
+    """Continue a stopped run; return its output until it ends with an error."""
     said = len(engine.said())
     signal_all(engine, signal.SIGCONT)
     assert engine.exit_code() != 0

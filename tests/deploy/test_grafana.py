@@ -1,4 +1,4 @@
-"""The dashboards: current, placed without overlap, and asking only for what exists."""
+"""The dashboards: current, placed without overlap, and querying only existing metrics."""
 
 import json
 from itertools import combinations

@@ -1,7 +1,7 @@
-"""Kibana's objects: current, whole, and asking only what the warm tier's indices answer.
+"""Kibana's objects: current, whole, with queries that the warm tier's indices answer.
 
-No Kibana can be had where this runs, so its import is not tested: what it would ask is asked here,
-of a real Elasticsearch with documents that the engine made.
+No Kibana is available where this runs, so its import is not tested: its queries are sent here to a
+real Elasticsearch with documents that the engine made.
 """
 
 import json
@@ -38,7 +38,7 @@ QUESTIONS = [*questions()]
 UNTIL = parse_instant("2018-01-10T00:00:00Z")
 CARRIERS = {"A": "sf", "B": "jd", "C": None, "D": "sf"}
 SHANGHAI = {"name": "上海", "lat": 31.2, "lon": 121.5}
-# order, status, day of January 2018, and what else the event says.
+# order, status, day of January 2018, and further fields of the event.
 HAPPENED: tuple[tuple[str, str, int, dict[str, Any]], ...] = (
     ("A", "PAID", 1, {"promised_at": "2018-01-05T10:00:00Z"}),
     ("A", "IN_TRANSIT", 2, {"shipment": "SF1", "location": SHANGHAI}),
@@ -58,7 +58,7 @@ LETTERS = [
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Elasticsearch, str]]:
-    """(client, prefix), with what the engine says of a few orders."""
+    """(client, prefix), with the engine's outputs for a few orders."""
     folder = tmp_path_factory.mktemp("replay")
     events = [event(number, *said) for number, said in enumerate(HAPPENED)]
     (folder / "events.ndjson").write_bytes(msgspec.json.Encoder().encode_lines(events))
@@ -164,7 +164,7 @@ def test_every_question_has_an_answer(place: tuple[Elasticsearch, str], question
 
 
 def all_have_values(aggregation: dict[str, Any]) -> bool:
-    """Some bucket, and in each all that is asked of it."""
+    """Return True if there is a bucket, and all requested values in each."""
     if "buckets" in aggregation:
         parts = [part for bucket in aggregation["buckets"] for part in bucket.values()]
         answers = [part for part in parts if isinstance(part, dict)]

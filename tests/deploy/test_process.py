@@ -1,4 +1,4 @@
-"""A process is its id and its start: nobody else's is taken for it."""
+"""A process is its id and its start: another one is never taken for it."""
 
 import os
 import subprocess

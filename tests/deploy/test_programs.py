@@ -1,4 +1,4 @@
-"""What is missing is named, with what installs it."""
+"""Missing programs are named, with the package that installs them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The rules of Prometheus: what they ask for exists, and each alert has been seen to fire."""
+"""The rules of Prometheus: their metrics exist, and each alert has been seen to fire."""
 
 from pathlib import Path
 from typing import Any

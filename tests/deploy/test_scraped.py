@@ -1,4 +1,4 @@
-"""The stack's Prometheus reads a process that says where it is, and hears when it goes."""
+"""The stack's Prometheus scrapes a registered process, and drops it when it ends."""
 
 import json
 import time

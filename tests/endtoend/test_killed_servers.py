@@ -1,7 +1,7 @@
 """kill -9 of every server and every process in turn, while events flow.
 
-While a tier is away alerts go on being raised; when all is back, everything is as in a replay that
-nobody disturbed: nothing is missing, nothing doubled.
+While a tier is unavailable alerts are still raised; when all is back, everything is as in an
+undisturbed replay: nothing is missing, nothing doubled.
 """
 
 import json
@@ -37,7 +37,7 @@ VICTIMS = (*AWAY, *PROCESSES, "kafka")
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Six servers that nobody else uses."""
+    """Six servers for this test alone."""
     address("kafka")  # a machine without a stack may lack what servers need
     with own_servers(tmp_path_factory.mktemp("servers")) as running:
         yield running
@@ -143,7 +143,7 @@ def assert_tiers_agree(installation: Installation, orders: int) -> None:
 
 
 def assert_alertmanager_has_what_is_open(installation: Installation, url: str) -> None:
-    """Alertmanager knows exactly the alerts that are open in live orders."""
+    """Alertmanager has exactly the alerts that are open in live orders."""
     last = {m.key: m.value for m in read_all(installation.connection, topics.ORDERS_CHANGES)}
     documents = [json.loads(value) for value in last.values() if value]
     is_open = {

@@ -1,4 +1,4 @@
-"""The Olist adapter: what the file holds is what the events say."""
+"""The Olist adapter: its events hold the content of the file."""
 
 from collections import Counter
 from datetime import datetime, timedelta

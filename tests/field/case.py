@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HERE.glob("*/expected.toml"))
 CARRIERS = {".json": "kuaidi100", ".txt": "sf"}
 CORE = ROOT / "dataflows" / "core"
-# The evaluator folds an order anew at each arrival; pings are thinned from 500 on.
+# The evaluator folds an order again at each arrival; pings are thinned from 500 on.
 MOST_EVALUATED = 600
 SHARED_WITHIN_MS = 3 * DAY_MS
 
@@ -82,7 +82,7 @@ def check(case: Case, results: Results) -> None:
 
 
 def check_order(row: Json, wanted: Json) -> None:
-    """Compare an order with what the case says of it."""
+    """Compare an order with the case's expectation."""
     assert row["status"] == wanted["status"], row
     flags = set(row["flags"])
     assert flags >= set(wanted.get("flags", ()))
@@ -108,7 +108,7 @@ def parcels_of(row: Json) -> dict[str, str]:
 
 
 def parcel_text(status: str | None, *, is_return: bool, has_ended: bool) -> str:
-    """How `expected.toml` writes a parcel."""
+    """A parcel in the notation of `expected.toml`."""
     marks = ["return"] * is_return + ["ended"] * has_ended
     return " ".join([status or "NONE", *marks])
 
@@ -121,7 +121,7 @@ def shown(row: Json) -> Json:
 
 
 def by_reference(case: Case, events: list[Json]) -> reference.Outcome:
-    """What the independent evaluator makes of events, questions of numbers answered."""
+    """Outcome of the independent evaluator on events, numbers resolved."""
     rules = case.folder / "rules.toml"
     rules_text = (rules if rules.exists() else CORE / "rules.toml").read_text("utf-8")
     lifecycle = tomllib.loads((CORE / "lifecycle.toml").read_text("utf-8"))

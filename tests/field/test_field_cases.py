@@ -45,7 +45,7 @@ def as_it_stands(case: Case, folder: Path) -> Files:
 
 
 def tables(results: Results) -> dict[str, bytes]:
-    """What must be the same bytes for the same set of events."""
+    """Results that must be the same bytes for the same set of events."""
     return {name: results.exact()[name] for name in COMPARED}
 
 

@@ -1,4 +1,4 @@
-"""hypothesis strategies: messages as anybody might send them, from noise to events with extremes.
+"""hypothesis strategies: arbitrary messages, from noise to events with extremes.
 
 Most are near an event: one with a field or two replaced by something extreme gets further than
 noise does. Times lie close together, so that orders meet deadlines, duplicates and each other.

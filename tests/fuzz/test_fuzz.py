@@ -57,7 +57,7 @@ def test_nothing_stops_and_every_message_has_one_fate(
 
 
 def check_carried(outgoing: Outgoing) -> None:
-    """What every reader of the topics relies on."""
+    """Check the guarantees for every reader of the topics."""
     assert len(outgoing.value or b"") <= MAX_MESSAGE_BYTES
     if outgoing.topic == topics.EVENTS_REJECTED or outgoing.value is None:
         return

@@ -1,4 +1,4 @@
-"""`ordertide load`: what it was asked for is what it makes, and it knows what must come of it."""
+"""`ordertide load`: the output fits the request, and the expected result is known."""
 
 import json
 import signal
@@ -63,7 +63,7 @@ def happened_at(event: Json) -> int:
 
 
 def is_binomial(found: int, count: int, share: float) -> bool:
-    """Whether so many of `count` are a chance result of `share`; wrong once in a million seeds."""
+    """Return True for a chance result of `share` of `count`; wrong once in a million seeds."""
     spread = (count * share * (1 - share)) ** 0.5
     return bool(abs(found - count * share) <= NormalDist().inv_cdf(1 - 5e-7) * spread + 1)
 
@@ -213,7 +213,7 @@ def test_a_flash_sale_triples_the_load_and_one_order_in_a_hundred_takes_a_third_
     events = events_of(made(tmp_path, *options)[0])
     by_minute = Counter((arrival_at(event) - START_AT) // MINUTE_MS for event in events)
     before = sum(by_minute[minute] for minute in range(10)) / 10
-    # The hot orders that come last go on for four minutes.
+    # The hot orders that come last continue for four minutes.
     during = sum(by_minute[minute] for minute in range(14, 20)) / 6
     assert during / before == pytest.approx(3, rel=0.15)
     of_sale = Counter(

@@ -1,4 +1,4 @@
-"""What every key store promises, and what a file adds: wrapping, other processes, damage."""
+"""Contract of key stores, and the additions of a file: wrapping, other processes, damage."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Sealing: nobody reads it without the key, and nothing but `personal` changes."""
+"""Sealing: it can't be read without the key, and nothing but `personal` changes."""
 
 import base64
 import json

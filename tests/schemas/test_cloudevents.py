@@ -1,4 +1,4 @@
-"""CloudEvents: structured and binary ones say the same as our own format."""
+"""CloudEvents: structured and binary ones equal our own format."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""From an order or a rule to somebody's webhook, through real Prometheus and Alertmanager."""
+"""From an order or a rule to a webhook, through real Prometheus and Alertmanager."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Delivery over the embedded broker: what a receiver knows after changes, restarts and outages."""
+"""Delivery over the embedded broker: a receiver's state after changes, restarts and outages."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ STEPS = 600  # of 0.2 s without messages: more than enough for any rebalance
 
 
 class Moody(MemoryChannel):
-    """Says no as often as it is told to; `bad` are orders it will never take."""
+    """Channel that refuses as often as requested; `bad` are orders it will never take."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def stage(broker: EmbeddedBroker, channel: Moody) -> Stage:
 
 
 def are_members(*deliveries: Delivery) -> bool:
-    """Whether each owns partitions, and none two have the same."""
+    """Return True if each owns partitions, and no two the same."""
     owned = [partition for each in deliveries for partition in each.reader.partitions]
     return all(each.reader.partitions for each in deliveries) and len(owned) == len({*owned})
 

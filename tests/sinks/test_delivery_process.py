@@ -1,4 +1,4 @@
-"""`ordertide deliver` as a process: killed, stopped, and asked how it is."""
+"""`ordertide deliver` as a process: killed, stopped, and probed for its health."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""The ledger: what is open, what the receiver was told, and what follows from the difference."""
+"""The ledger: the open alerts, those delivered, and the difference to be posted."""
 
 import random
 from itertools import pairwise
@@ -75,7 +75,7 @@ def test_an_alert_that_opened_and_ended_before_it_was_ever_posted_is_never_poste
 def test_an_alert_that_may_have_arrived_is_ended_by_name() -> None:
     desk = Desk()
     desk.want("SO-1", notice("SO-1"))
-    desk.ledger.give_back(desk.ledger.due(NOW, 10))  # no answer: nobody knows
+    desk.ledger.give_back(desk.ledger.due(NOW, 10))  # no answer: delivered or not
     desk.want("SO-1")
     assert desk.post(NOW) == [("SO-1", True)]
 

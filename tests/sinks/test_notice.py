@@ -1,4 +1,4 @@
-"""What an alert says to its receiver, and what makes it the same alert each time."""
+"""Content of an alert for its receiver, and its identity across repetitions."""
 
 import json
 

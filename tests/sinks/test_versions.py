@@ -19,7 +19,7 @@ def take(
     came_at: int = 0,
     place: Place = PLACE,
 ) -> bool:
-    """Whether the document counts."""
+    """Return True if the document counts."""
     stale = versions.is_stale(place, version, is_tombstone=is_tombstone, came_at=came_at)
     return not stale
 

@@ -1,4 +1,4 @@
-"""What only the archive does: chains of sealed files, two writers, damage, when a file is due."""
+"""The archive alone: chains of sealed files, two writers, damage, when a file is due."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -111,7 +111,7 @@ def test_of_two_writers_with_one_partition_the_second_to_seal_goes_on_behind_the
     log_orders = log.changes(document())
     records = events(log, "1", "2", "3", "4", "5")
     old, new = archive(tmp_path), archive(tmp_path)
-    old.write_events(records[:2])  # it has lost the partition and doesn't know yet
+    old.write_events(records[:2])  # it has lost the partition and hasn't noticed yet
     new.write_orders(log_orders)
     new.write_events(records[:4])
     new.flush(force=True)
@@ -251,7 +251,7 @@ def test_with_nothing_collected_all_is_durable(tmp_path: Path) -> None:
 
 def test_a_look_up_reads_only_files_that_may_hold_the_order(tmp_path: Path) -> None:
     class Opened(LocalFiles):
-        """Says which data files were opened."""
+        """Files that record which data files were opened."""
 
         names: list[str]
 

@@ -21,7 +21,7 @@ BY_HAND = ArchiveSettings(seal_rows=1_000_000, seal_age_s=None)
 
 
 class Topics:
-    """What the topics still have; `messages` may be taken away."""
+    """Messages that the topics still have; `messages` may be removed."""
 
     def __init__(self) -> None:
         self.log = Log()

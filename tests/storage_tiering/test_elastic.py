@@ -1,4 +1,4 @@
-"""What only the warm tier on Elasticsearch does: indices, fields, refreshes, queries."""
+"""The warm tier on Elasticsearch alone: indices, fields, refreshes, queries."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""How Elasticsearch is reached: what is refused at once, and that secrets stay secret."""
+"""Access to Elasticsearch: immediate refusals, and secrets that stay secret."""
 
 from pathlib import Path
 

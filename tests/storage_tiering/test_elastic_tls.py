@@ -1,4 +1,4 @@
-"""Elasticsearch behind TLS and a key: who is trusted, who is let in, and what is said if not."""
+"""Elasticsearch behind TLS and a key: trust, authentication, and the errors of both."""
 
 from base64 import b64encode
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a real Elasticsearch says when it can't: each is waited out, and then everything is right.
+"""Temporary errors of a real Elasticsearch: each is waited out, and then everything is right.
 
 A server of its own, as most of it concerns the whole node.
 """

@@ -1,4 +1,4 @@
-"""Finding an order asks the hottest tier first and says who answered."""
+"""A look-up queries the hottest tier first and names the tier that answered."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def tier(name: str, *order_ids: str, events: str = "") -> MemoryTier:
 
 
 def absent(name: str) -> Tier:
-    """A tier whose server is not there."""
+    """A tier whose server is missing."""
     redis = RedisTier(connect("unix:///nowhere/redis.sock"))
     redis.name = name
     return redis

@@ -1,4 +1,4 @@
-"""What ails HDFS is `Busy` and passes: nothing is lost by it, and nothing half written is seen."""
+"""Faults of HDFS are `Busy` and temporary: nothing is lost, and nothing half written is visible."""
 
 import random
 import subprocess

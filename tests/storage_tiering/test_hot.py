@@ -1,4 +1,4 @@
-"""What only the hot tier does: newest events, the safety TTL, atomic sweeps, Redis's errors."""
+"""The hot tier alone: newest events, the safety TTL, atomic sweeps, Redis's errors."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -80,7 +80,7 @@ class Feed:
 
 
 class Run:
-    """A writer of a tier, started anew by `restart`."""
+    """A writer of a tier, restarted by `restart`."""
 
     def __init__(self, open_tier: Callable[[], Tier], group: GroupLog) -> None:
         self.open_tier = open_tier

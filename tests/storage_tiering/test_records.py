@@ -1,4 +1,4 @@
-"""Messages become records, or say clearly why not."""
+"""Messages become records, or fail with a clear reason."""
 
 import msgspec
 import pytest

@@ -204,6 +204,6 @@ def test_a_failover_loses_nothing_that_a_replica_had_to_have(
 
 
 def failed(node: Redis) -> str:
-    """The nodes that are said to have failed."""
+    """The nodes that are reported as failed."""
     lines = cli(node, "cluster", "nodes").splitlines()
     return "\n".join(line for line in lines if "fail" in line)

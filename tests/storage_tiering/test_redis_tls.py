@@ -22,7 +22,7 @@ class Secure(NamedTuple):
     stranger: Authority
     folder: Path
     url: str
-    strict_url: str  # wants a certificate of ours
+    strict_url: str  # requires a client certificate
     elsewhere_url: str  # has one for another host
     plain_url: str  # speaks no TLS
 
@@ -104,7 +104,7 @@ def test_a_certificate_for_another_host_is_a_wrong_setting(secure: Secure) -> No
 
 def test_no_certificate_of_ours_that_the_server_trusts_is_said(secure: Secure) -> None:
     # In TLS 1.3 the server's word comes after the handshake; a write may fail before it is read,
-    # and then it looks like a connection that broke.
+    # and then it looks like a broken connection.
     foreign = secure.stranger.sign("foreign")
     mine = Access(ca=secure.authority.ca, certificate=foreign.certificate, key=foreign.key)
     for access in (mine, Access(ca=secure.authority.ca)):

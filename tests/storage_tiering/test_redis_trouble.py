@@ -1,4 +1,4 @@
-"""What a real Redis says when it can't: each is waited out, and then everything is right."""
+"""Temporary errors of a real Redis: each is waited out, and then everything is right."""
 
 import logging
 from collections.abc import Iterator
@@ -103,7 +103,7 @@ def test_a_note_whose_answer_was_lost_is_no_lost_write(server: Redis, tmp_path: 
         cli(second, "replicaof", "127.0.0.1", str(server.ports["port"]))
         patiently(lambda: write(tier))
         cli(second, "replicaof", "no", "one")
-        with pytest.raises(Busy, match="0 of 1 replicas"):  # noted by the server all the same
+        with pytest.raises(Busy, match="0 of 1 replicas"):  # noted by the server anyway
             tier.note(offsets)
         cli(second, "replicaof", "127.0.0.1", str(server.ports["port"]))
         patiently(lambda: tier.note(offsets))
@@ -118,7 +118,7 @@ def test_a_server_that_is_still_loading_is_busy(tmp_path: Path) -> None:
         cli(first, "debug", "populate", "5000")
         cli(first, "save")
         tier.close()
-    # So slowly that it still loads when it is asked, and answering every few keys.
+    # So slowly that it still loads at the request, and answering every few keys.
     slowly = {"key-load-delay": "500", "loading-process-events-interval-bytes": "1024"}
     second = Redis(tmp_path, options={**MEMORY_ONLY, **slowly})
     second.start()

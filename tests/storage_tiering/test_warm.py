@@ -1,4 +1,4 @@
-"""What only the warm tier does: periods, queries, waiting events, SQLite's errors."""
+"""The warm tier alone: periods, queries, waiting events, SQLite's errors."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -31,7 +31,7 @@ from tests.support.tiers.orders import (
 
 
 class BusyTier(MemoryTier):
-    """Says `Busy` so many times before it takes anything."""
+    """Tier that raises `Busy` so many times before it takes anything."""
 
     def __init__(self, refusals: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class BusyTier(MemoryTier):
 
 
 class Seen(Unwatched):
-    """Remembers what the writer told."""
+    """Metrics that record the writer's calls."""
 
     def __init__(self) -> None:
         self.waits: list[str] = []

@@ -24,7 +24,7 @@ KILLS = 7  # for each of three tiers: more than twenty points in all
 
 
 def run_writer(arguments: list[str], last_step: int) -> int | None:
-    """How many steps it took to the end; None if it was killed on the way."""
+    """Number of steps to the end; None if it was killed on the way."""
     command = [sys.executable, "-m", "tests.support.tiers.doomed_writer", *arguments]
     ended = subprocess.run(
         [*command, str(last_step)], cwd=ROOT, capture_output=True, text=True, check=False

@@ -13,7 +13,7 @@ Request = tuple[dict[str, str], bytes]  # headers with names in lower case, body
 
 
 class Sample(NamedTuple):
-    """What the contract suite needs to know of a carrier.
+    """Parameters of a carrier for the contract suite.
 
     `sign(payload, secret)` makes a request as the carrier sends it, `unsigned(payload)` one without
     a signature; `nodes_at` is the path to the list of scans in a payload.

@@ -41,7 +41,7 @@ def alertmanager_kind(server: Alertmanager, tenant: str) -> ChannelKind:
         server.start()
         server.wait(30.0)
 
-    def open_at(_: int) -> list[Labels]:  # it looks at its own clock
+    def open_at(_: int) -> list[Labels]:  # it reads its own clock
         return firing(server.address["url"], tenant=tenant)
 
     channel = AlertmanagerChannel(server.address["url"])

@@ -1,4 +1,4 @@
-"""Commits epochs for ever and says so, one line a commit: the process that test_kill.py kills."""
+"""Commits epochs for ever and reports each in a line: the process that test_kill.py kills."""
 
 import sys
 from pathlib import Path

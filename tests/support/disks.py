@@ -1,4 +1,4 @@
-"""What the shard stores of these tests lie on, and what is left there after a crash."""
+"""Disks of these tests' shard stores, and their content after a crash."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,7 +93,7 @@ def object_store(folder: Path, settings: StateSettings, shards: int = SHARDS) ->
 
 
 class BucketDisk:
-    """After a crash the same host goes on, or with `elsewhere` another with an empty folder."""
+    """After a crash the same host resumes, or with `elsewhere` another with an empty folder."""
 
     def __init__(self, folder: Path, settings: StateSettings, *, elsewhere: bool) -> None:
         self.folder = folder

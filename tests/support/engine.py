@@ -30,7 +30,7 @@ MOST_WORKERS = 3
 # Every topic of the engine except what goes in.
 OUTPUTS = tuple(topic.name for topic in topics.TOPICS if topic.name != topics.EVENTS)
 
-# The test server takes any, but asks for some; a settings file may not hold them.
+# The test server takes any, but requires some; a settings file may not hold them.
 SECRETS = {"ORDERTIDE_STATE_ACCESS_KEY": "test", "ORDERTIDE_STATE_SECRET_KEY": "test"}
 
 CLOCK = topics.CLOCK_KEY.encode()
@@ -39,7 +39,7 @@ Json = dict[str, Any]
 
 
 class Broker(Protocol):
-    """What an engine runs on."""
+    """Broker of an engine."""
 
     connection: Connection
 
@@ -74,7 +74,7 @@ class Engine:
         self.tail = Tail(self.connection)
 
     def start(self, *options: str) -> None:
-        """Run the command; it goes on from what the folder holds."""
+        """Run the command; it resumes the state in the folder."""
         path = self.folder / "settings.toml"
         path.write_text(self.settings(), encoding="utf-8")
         command = [sys.executable, "run.py", "track", "--settings", str(path), *options]
@@ -129,7 +129,7 @@ class Engine:
         assert self.end(signal.SIGKILL) == -signal.SIGKILL, self.said()
 
     def metrics(self) -> dict[str, float]:
-        """What /metrics shows, by name and labels; of all workers together."""
+        """Values at /metrics, by name and labels; of all workers together."""
         found = defaultdict[str, float](float)
         for worker in range(self.workers):
             with urlopen(f"http://127.0.0.1:{self.port + worker}/metrics", timeout=10) as answer:
@@ -142,16 +142,16 @@ class Engine:
 
     @property
     def workers(self) -> int:
-        """How many processes run."""
+        """Number of processes."""
         return int(str(self.track.get("workers", 1)))
 
     @property
     def port(self) -> int:
-        """Where the first of them shows its metrics."""
+        """Metrics port of the first of them."""
         return int(str(self.telemetry["port"]))
 
     def said(self) -> str:
-        """What it wrote to the terminal, in all its runs."""
+        """Its output on the terminal, in all its runs."""
         return (self.folder / "said").read_text("utf-8")
 
     def feed(self, events: Iterable[Json]) -> None:
@@ -172,15 +172,15 @@ class Engine:
         self.producer.flush()
 
     def wait_for_clock(self, at: int) -> None:
-        """Until every shard has said that its clock is at `at`; a minute must have passed by it."""
+        """Wait until every shard's watermark is at `at`; a minute must have passed by it."""
         reached: set[bytes] = set()
         self.wait_until(lambda message: heard_clock(message, at, reached))
 
     def pass_half(self, events: Sequence[Json]) -> None:
-        """Until every shard's clock has come half the way through what was fed last.
+        """Wait until every shard's watermark has come half the way through the last feed.
 
-        A tick says that it was the last so far: few orders don't reach every partition, and one
-        without a late event would hold all clocks back.
+        A tick marks the last event so far: few orders don't reach every partition, and one
+        without a late event would hold all watermarks back.
         """
         self.tick(arrival_at(events[-1]) - 1)
         self.wait_for_clock(arrival_at(events[len(events) // 2]))
@@ -201,7 +201,7 @@ class Engine:
             assert time.monotonic() < give_up_at, f"waited in vain\n{self.said()}"
 
     def hear(self, timeout_s: float) -> int:
-        """How many messages came out since the last look, heartbeats apart."""
+        """Number of messages emitted since the last call, heartbeats apart."""
         heard = self.tail.read(timeout_s)
         return sum(not (message.key or b"").startswith(CLOCK) for message in heard)
 
@@ -215,7 +215,7 @@ class Engine:
 
 
 class Tail:
-    """What comes out, while it comes."""
+    """Outputs, read as they are emitted."""
 
     def __init__(self, connection: Connection) -> None:
         self.fetcher = Fetcher(connection, "tail")
@@ -238,7 +238,7 @@ def toml(value: object) -> str:
 
 
 def free_ports(count: int = MOST_WORKERS) -> int:
-    """The first of as many ports in a row that nobody has or is given meanwhile."""
+    """The first of as many free ports in a row that no process has or is given meanwhile."""
     while True:
         ports = [free_port() for _ in range(count)]
         if ports[-1] - ports[0] == count - 1:

@@ -194,7 +194,7 @@ def facts(draw: st.DrawFn, palette: Palette, code: str | None = None) -> Json:
 
 @st.composite
 def journeys(draw: st.DrawFn, palette: Palette) -> Events:
-    """How an order begins: a few statuses in sequence, at once or imported later."""
+    """Beginning of an order: a few statuses in sequence, at once or imported later."""
     steps = draw(st.sampled_from(JOURNEYS))
     parcel = draw(st.sampled_from(PARCELS[:4]))
     times = [draw(st.sampled_from(palette)) for _ in steps]
@@ -221,7 +221,7 @@ def corrections(draw: st.DrawFn, events: Events, palette: Palette) -> Json:
 
 @st.composite
 def duplicates(draw: st.DrawFn, events: Events, palette: Palette) -> Json:
-    """One of `events` again: the same, or saying something else; then, earlier or later."""
+    """One of `events` again: the same, or with other content; then, earlier or later."""
     event = dict(draw(st.sampled_from(events)))
     change: st.SearchStrategy[Json] = st.one_of(
         st.just({}),

@@ -1,4 +1,4 @@
-"""What Kibana would ask Elasticsearch for a saved object, read off the object itself."""
+"""Queries that Kibana would send for a saved object, read off the object itself."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 class Question(NamedTuple):
-    """One search that a panel makes, and which of its fields have to be of which types."""
+    """One search of a panel, with the types that its fields must have."""
 
     panel: str
     view: str

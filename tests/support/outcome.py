@@ -1,4 +1,4 @@
-"""What a run ended with: from the topics, and from `ordertide replay` over the same events."""
+"""Outcome of a run: from the topics, and from `ordertide replay` over the same events."""
 
 import json
 import time
@@ -42,7 +42,7 @@ def text(value: Json) -> str:
 def of_replay(
     messages: Iterable[bytes], folder: Path, until: int, rules: Path | None = None
 ) -> Outcome:
-    """What `ordertide replay` says of the same messages."""
+    """Outcome of `ordertide replay` on the same messages."""
     folder.mkdir(parents=True, exist_ok=True)
     recording = folder / "events.ndjson"
     recording.write_bytes(b"\n".join(messages) + b"\n")
@@ -84,7 +84,7 @@ def wait_for_markers(connection: Connection) -> None:
 
 
 def of_topics(connection: Connection) -> Outcome:
-    """What the topics hold; what was said twice counts once."""
+    """Outcome in the topics; repeated outputs count once."""
     wait_for_markers(connection)
     audit = [
         json.loads(message.value or b"") for message in read_all(connection, topics.ORDERS_AUDIT)
@@ -146,7 +146,7 @@ def assert_same(found: Outcome, expected: Outcome) -> None:
 
 
 def transitions(connection: Connection) -> dict[str, list[Said]]:
-    """Per order, the alert transitions in the order in which they were said first."""
+    """Per order, the alert transitions in the order of their first emission."""
     said: dict[str, dict[Said, None]] = {}
     for message in read_all(connection, topics.ORDERS_AUDIT):
         alert = json.loads(message.value or b"").get("alert")
@@ -157,7 +157,7 @@ def transitions(connection: Connection) -> dict[str, list[Said]]:
 
 
 def assert_prefix(found: dict[str, list[Said]], whole: Outcome) -> None:
-    """What was said of each order so far is how the whole run begins; ties in time apart."""
+    """Check that each order's transitions so far begin the whole run's; ties in time apart."""
     expected: dict[str, list[Said]] = {}
     for alert in map(json.loads, whole.alerts):
         key = (alert["alert_id"], alert["state"], alert["at"])

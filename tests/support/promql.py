@@ -1,4 +1,4 @@
-"""What an expression of Prometheus asks for, and whether the engine has it."""
+"""Metrics in an expression of Prometheus, compared with the engine's."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from telemetry.metrics import Metrics
 from tests.support.servers import absent
 
 RULE_FILE = RULES / "ordertide.rules.yaml"
-# Not in the table: what Prometheus says itself, and the metrics of every process on Linux.
+# Not in the table: Prometheus' own metrics, and those of every process on Linux.
 OTHERS = {"up", "process_resident_memory_bytes", "process_start_time_seconds"}
 OTHER_LABELS = {"job", "instance", "le", "alertname", "alertstate", "__name__"}
 
@@ -47,7 +47,7 @@ def exported() -> set[str]:
 
 
 def unknown_names(expr: str) -> set[str]:
-    """Metrics in an expression that nobody has."""
+    """Metrics in an expression that don't exist."""
     return set(NAME.findall(without_strings(expr))) - exported() - recorded() - OTHERS
 
 
@@ -69,7 +69,7 @@ def without_strings(expr: str) -> str:
 
 
 def promtool(*arguments: str | Path) -> str:
-    """Run promtool and give what it says; it has to succeed."""
+    """Run promtool and return its output; it has to succeed."""
     path = shutil.which("promtool") or absent(
         "not installed: promtool; run 'apt-get install -y --no-install-recommends prometheus'"
     )

@@ -107,7 +107,7 @@ class Receiver:
         ]
 
     def saw(self, status: str, **labels: str) -> bool:
-        """Whether it was told this of an alert with these labels."""
+        """Return True if it received this for an alert with these labels."""
         return any(
             alert["status"] == status and labels.items() <= alert["labels"].items()
             for alert in [*self.heard]

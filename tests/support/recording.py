@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Ran(NamedTuple):
-    """How a command ended and what it said."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -69,7 +69,7 @@ class Results:
         return found
 
     def exact(self) -> dict[str, bytes]:
-        """What must be the same bytes for the same set of events."""
+        """Results that must be the same bytes for the same set of events."""
         return {name: (self.folder / f"{name}.ndjson").read_bytes() for name in EXACT}
 
 

@@ -117,7 +117,7 @@ def scans_long_after(found: list[Json], rng: random.Random) -> list[Json]:
 
 
 def with_commands(found: list[Json], rng: random.Random) -> list[Json]:
-    """The same orders, some of which somebody asks to cancel; often it is too late."""
+    """The same orders, some with a command to cancel; often it is too late."""
     bought = [event for event in found if event["status_code"] == "PENDING_PAYMENT"]
     commands = [
         {

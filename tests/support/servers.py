@@ -11,7 +11,7 @@ from tests.support.stack import REQUIRE_VARIABLE
 
 
 def need(*programs: str) -> None:
-    """Go on only where these programs are installed."""
+    """Skip the test unless these programs are installed."""
     try:
         require(programs)
     except StackError as missing:

@@ -1,6 +1,6 @@
-"""Where the running stack's servers are, for the tests that share them.
+"""Addresses of the running stack's servers, for the tests that share them.
 
-A test that asks here carries `@pytest.mark.stack` and keeps to a namespace of its own, so that
+A test that uses them carries `@pytest.mark.stack` and keeps to a namespace of its own, so that
 tests may run side by side and after each other on the same servers.
 """
 
@@ -47,7 +47,7 @@ def _without(reason: str) -> NoReturn:
 
 
 def _listens(place: str) -> bool:
-    """Whether anybody does, at a URL or at host:port."""
+    """Return True if a server listens at a URL or at host:port."""
     parts = urlsplit(place if "//" in place else f"//{place}")
     try:
         with socket.create_connection((parts.hostname, parts.port), CONNECT_TIMEOUT_S):

@@ -1,4 +1,4 @@
-"""A shard on a stage: events in as they come over the wire, everything it says kept."""
+"""A shard on a stage: events in as they come over the wire, all outcomes kept."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def day(days: float, hours: float = 0) -> int:
 
 
 def said(status: str, at: int, arrival_at: int | None = None, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
-    """An event of the shop about order o1, with an id made of what it says."""
+    """An event of the shop about order o1, with an id made of its content."""
     event: Json = {
         "event_id": f"{status}@{at}{fields.get('shipment', '')}",
         "order_id": "o1",
@@ -69,7 +69,7 @@ def fact_of(event: Json) -> Fact:
 
 
 class Stage:
-    """A shard, its cold table and all that it has said."""
+    """A shard, its retired-order table and all its outcomes."""
 
     def __init__(self, rules: Rules = RULES) -> None:
         self.cold: dict[str, bytes] = {}
@@ -99,7 +99,7 @@ class Stage:
         self.end_epoch()
 
     def end_epoch(self) -> None:
-        """What the state store does at the end of an epoch."""
+        """End an epoch as the state store does."""
         self.shard.snapshot(base=False)
         for key, data in self.shard.held.cold_rows.items():
             if data is None:
@@ -123,7 +123,7 @@ class Stage:
         return unpack(key, (self.shard.held.orders.get(key) or self.cold[key]))
 
     def is_live(self, key: str = "o1") -> bool:
-        """Whether the order is in memory."""
+        """Return True if the order is in memory."""
         return key in self.shard.held.orders
 
     def told(self, *rules: str) -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""The dataflow in a thread of this process: its present and what it is told are the test's own."""
+"""The dataflow in a thread of this process: the test controls its clock and its signals."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ read_accepted = msgspec.json.Decoder(AcceptedEvent).decode
 
 
 class Present:
-    """The real time, and as much more as the test says; `ahead_ms` may only grow."""
+    """The real time plus an offset of the test's; `ahead_ms` may only grow."""
 
     ahead_ms = 0
 
@@ -41,9 +41,9 @@ class Present:
 
 
 class Witness(TrackWatch):
-    """Also notes alerts, and every event that its shard's clock had overtaken.
+    """Metrics that also record alerts, and every event overtaken by its shard's watermark.
 
-    `detour` is called whenever a resolver shard has answered, before the answer goes on.
+    `detour` is called whenever a resolver shard has answered, before the answer is passed on.
     """
 
     def __init__(self, present: Present, store: Path, detour: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ class TierKind:
     expires: Expires
     drops_retired: bool
     survives_closing: bool = True
-    notes_offsets: bool = True  # False: what is sealed says it
+    notes_offsets: bool = True  # False: the sealed files hold them
 
 
 def memory_kind() -> TierKind:

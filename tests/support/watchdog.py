@@ -85,7 +85,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Whether this is a worker of xdist; its own terminal reporter is not shown."""
+    """Return True in a worker of xdist; its own terminal reporter is not shown."""
     return hasattr(config, "workerinput")
 
 

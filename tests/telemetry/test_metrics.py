@@ -4,7 +4,7 @@ from prometheus_client.exposition import generate_latest
 
 from telemetry.metrics import Metrics, total
 
-# What a label may tell apart. Each has few values; an id has no place among them.
+# Permitted labels. Each has few values; an id has no place among them.
 LABELS = {
     "bound", "carrier", "code", "field", "kind", "lane", "partition", "rule", "severity", "sink",
     "state", "tier", "topic",

@@ -1,4 +1,4 @@
-"""A process tells Prometheus where it is as long as it runs."""
+"""A process registers its address with Prometheus as long as it runs."""
 
 import json
 import os

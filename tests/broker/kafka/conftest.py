@@ -20,7 +20,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kafka]]:
     brokers = cluster_of(BROKERS, tmp_path_factory.mktemp("kafka"))
     try:
         for broker in brokers:
-            # Sessions of two seconds, so that nobody waits for ten until a dead member is missed.
+            # Sessions of two seconds, so that a dead member is noticed sooner than after ten.
             broker.properties["group.min.session.timeout.ms"] = "2000"
             broker.start()
     except StackError as error:

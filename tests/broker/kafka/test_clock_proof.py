@@ -51,7 +51,7 @@ def test_a_broker_killed_while_events_flow_makes_no_false_progress_and_loses_not
         watched.step_until(lambda: len(watched.seen) > 200)
         victim.kill()
         killed_at = flow.count
-        # What was in flight comes once the others know of the loss, and more after it.
+        # Messages in flight come once the others know of the loss, and more after it.
         watched.step_until(lambda: watched.numbers()[-1] > killed_at + 200)
         victim.start()
         watched.step_for(1.0)

@@ -121,7 +121,7 @@ def test_the_work_of_a_killed_member_goes_to_the_others(kafka: Connection) -> No
         theirs |= {int(word) for line in doomed.stdout for word in line.split()}
     members.work_until_shared(PARTITIONS)
     more = fill(kafka, topic, 1_000)
-    # What the dead one had read, committed and not yet said is in neither; so it is asked for here.
+    # What the dead one had read, committed and not yet printed is in neither; so it is read here.
     members.work_until_done(more)
     members.close()
     assert theirs

@@ -1,4 +1,4 @@
-"""A topic with a lower max.message.bytes: the sink asks for it and never sends more."""
+"""A topic with a lower max.message.bytes: the sink queries the limit and never sends more."""
 
 import os
 import time
@@ -43,7 +43,7 @@ def lowered(kafka: Connection) -> str:
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
     client = admin(kafka)  # it answers only while it is held
     done(client.incremental_alter_configs([resource]))
-    for address in kafka.bootstrap.split(","):  # each broker answers by what it has heard so far
+    for address in kafka.bootstrap.split(","):  # each broker answers by its own metadata
         wait_until(lambda a=address: MessageLimits(Connection(a), [name]).of(name) == LIMIT)  # type: ignore[misc]  # a lambda with a default
     return name
 

@@ -161,7 +161,7 @@ def judge_of(held: RunLease, kafka: Connection, cluster: Sequence[Kafka]) -> Kaf
 def test_a_judge_that_is_silent_with_questions_in_its_queue_is_waited_for(
     kafka: Connection, cluster: Sequence[Kafka], flow: str
 ) -> None:
-    """What a machine under load brings about by itself: a question that was not even sent."""
+    """A machine under load produces this by itself: a request that was not even sent."""
     with lease(kafka, flow, {"max.in.flight.requests.per.connection": "1"}) as held:
         judge = judge_of(held, kafka, cluster).process()
         assert judge
@@ -181,7 +181,7 @@ def test_the_lease_outlives_the_broker_that_judges_it(
     with lease(kafka, flow) as held:
         judge = judge_of(held, kafka, cluster)
         judge.kill()
-        time.sleep(SESSION_S + 1)  # its session ends as well: nobody can have been faster
+        time.sleep(SESSION_S + 1)  # its session ends as well: no other run can have been faster
         verify_patiently(held)
         judge.start()
         judge.wait(60)
@@ -251,7 +251,7 @@ def member(kafka: Connection, flow: str, instance: str) -> Consumer:
 
 
 def test_a_run_that_was_fenced_by_its_own_name_joins_again(kafka: Connection, flow: str) -> None:
-    """As after an outage of the broker, when librdkafka joins anew."""
+    """As after an outage of the broker, when librdkafka rejoins."""
     with named_run(kafka, flow) as held:
         member(kafka, flow, "a-lock").close()
         time.sleep(VERIFY_EVERY_S)  # the last answer no longer counts
@@ -262,9 +262,9 @@ def test_a_run_that_was_fenced_by_its_own_name_joins_again(kafka: Connection, fl
 def test_a_run_that_is_fenced_before_it_was_called_back_ends(kafka: Connection, flow: str) -> None:
     """librdkafka's own close waits for ever then (librdkafka#4041)."""
     with named_run(kafka, flow):
-        other = member(kafka, flow, "another-lock")  # so the group is shared out anew
+        other = member(kafka, flow, "another-lock")  # so the group rebalances
         member(kafka, flow, "a-lock").close()
-        time.sleep(1)  # for a heartbeat, which is told
+        time.sleep(1)  # for a heartbeat, which learns of it
         other.close()
 
 

@@ -1,4 +1,4 @@
-"""A broker with TLS and logins lets the right ones in; the others hear why, and what to do."""
+"""A broker with TLS and logins accepts valid logins; the others fail with reason and remedy."""
 
 import datetime as dt
 import os
@@ -65,7 +65,7 @@ def certificate(folder: Path, name: str) -> Path:
 
 
 def guarded_broker(folder: Path, pem: Path, port: int) -> Kafka:
-    """The plain listener is its own; the other one is encrypted and wants a login."""
+    """A broker whose plain listener is its own; the other one is encrypted and requires a login."""
     broker = Kafka(
         folder,
         format_options=["--add-scram", f"SCRAM-SHA-512=[name=alice,password={PASSWORD}]"],
@@ -117,7 +117,7 @@ def allow_alice(kafka: Connection) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerSettings]:
-    """How alice gets in."""
+    """Settings with alice's login."""
     folder = tmp_path_factory.mktemp("guarded")
     pem = certificate(folder, "broker")
     certificate(folder, "stranger")

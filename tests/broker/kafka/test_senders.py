@@ -34,7 +34,7 @@ LINES = "".join(f"{event['order_id']}|{json.dumps(event)}\n" for event in EVENTS
 
 
 def events_of(kafka: Connection, topic: str) -> list[tuple[Message, Event]]:
-    """What our own consumer and decoder make of it."""
+    """Messages of a topic as our own consumer and decoder read them."""
     table = read_lifecycle(None)
     intake = Intake(table, read_rules(None, table))
     decoder = Decoder(intake, lambda data, _: data, lambda data, _: data)

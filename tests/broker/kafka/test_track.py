@@ -73,7 +73,7 @@ def test_partitions_that_are_added_while_it_runs_are_read_and_their_events_arriv
     late = {f"o-{number}" for number in NEW}
     arrivals = [parse_instant(each["arrival_at"]) for each in found if each["order_id"] in late]
     assert min(arrivals) > max(parse_instant(each["arrival_at"]) for each in before)
-    # The clock goes on with the new partitions, else these would wait for ever.
+    # The watermark advances with the new partitions, else these would wait for ever.
     runs.feed(range(200, 210), partition=2)
     runs.wait_for_orders(len(OLD) + len(NEW) + 10)
     runs.stop()
@@ -109,7 +109,7 @@ def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
 
 
 def open_ends(kafka: Connection) -> bool:
-    """Whether orders.events holds messages of a transaction that is open."""
+    """Return True while orders.events holds messages of an open transaction."""
     with EndOffsets(kafka) as ends, Fetcher(kafka, "any") as fetcher:
         held = held_offsets(fetcher, topics.ORDERS_EVENTS)
         return any(ends.get(topics.ORDERS_EVENTS, n) > high for n, (_, high) in held.items())
@@ -140,7 +140,7 @@ def stop_in_a_transaction(kafka: Connection, runs: TrackRuns) -> int:
 
 
 def written(ends: EndOffsets) -> int:
-    """How much has been written to orders.events, committed or not."""
+    """Number of messages written to orders.events, committed or not."""
     return sum(ends.get(topics.ORDERS_EVENTS, partition) for partition in range(2))
 
 
@@ -155,7 +155,7 @@ def test_a_run_whose_transaction_the_broker_timed_out_starts_again_by_itself(
     runs.wait_for_orders(len(OLD) + len(NEW))
     fed = stop_in_a_transaction(kafka, runs)
     while open_ends(kafka):
-        time.sleep(0.5)  # the broker looks every ten seconds
+        time.sleep(0.5)  # the broker checks every ten seconds
     assert runs.process is not None
     runs.process.send_signal(signal.SIGCONT)
     runs.wait_for_orders(len(OLD) + len(NEW) + fed)

@@ -70,7 +70,7 @@ def patiently(flush: Producer) -> int:
 
 
 def uncommitted(kafka: Connection, topic: str) -> list[bytes]:
-    """What a reader gets that doesn't read committed, of one partition."""
+    """Messages of one partition for a reader with isolation level read_uncommitted."""
     client = Consumer(
         {
             **kafka.config("consumer"),
@@ -91,7 +91,7 @@ def uncommitted(kafka: Connection, topic: str) -> list[bytes]:
 
 
 def shown_lag(kafka: Connection, folder: Path, group: str) -> str:
-    """What kafka-consumer-groups shows, of a group with one partition."""
+    """Lag that kafka-consumer-groups shows, of a group with one partition."""
     tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
     shown = kafka_tool(kafka, folder, tool, "--describe", "--group", group)
     rows = [line.split() for line in shown.splitlines() if line.split()[:1] == [group]]

@@ -39,7 +39,7 @@ def test_the_sto_history_is_read_from_its_words(carrier: Kuaidi100) -> None:
         "IN_TRANSIT",
         "IN_TRANSIT",
         "OUT_FOR_DELIVERY",
-        "SCAN",  # 疑难件: a problem, not said which
+        "SCAN",  # 疑难件: an unspecified problem
         "OUT_FOR_DELIVERY",
         "DELIVERED",
     ]

@@ -63,7 +63,7 @@ def label(bought: Json, waybill: str, at: int) -> Json:
 
 
 def arriving_late(found: list[Json], rng: random.Random) -> list[Json]:
-    """The same events, a quarter of which arrived up to three days after they happened."""
+    """The same events, a quarter with an arrival up to three days after they happened."""
     late = {id(event): rng.randint(1, 72 * HOUR_MS) for event in rng.sample(found, len(found) // 4)}
     return in_time(
         [
@@ -76,7 +76,7 @@ def arriving_late(found: list[Json], rng: random.Random) -> list[Json]:
 
 
 def accepted_of(recording: Path) -> Iterator[AcceptedEvent]:
-    """What the shards put into orders.events for the events of a file.
+    """Outputs of the shards in orders.events for the events of a file.
 
     As of a live flow: that an event arrived late stands beside it, and not in it.
     """
@@ -135,7 +135,7 @@ def test_replaying_the_archive_gives_what_replaying_the_originals_gives(
 
 
 def copies(records: Sequence[EventRecord]) -> int:
-    """How many events stand there once more than once."""
+    """Number of events that are stored more than once."""
     return len(records) - len({record.event.event_hash for record in records})
 
 

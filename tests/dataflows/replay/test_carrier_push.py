@@ -31,7 +31,7 @@ def pushed(push: str, arrival_at: int | None = None) -> list[Json]:
 
 
 def shop_order(push: str, paid_at: str) -> Json:
-    """The shop's order, which knows the waybill of the push."""
+    """The shop's order with the waybill of the push."""
     return {
         "event_id": "paid",
         "order_id": "o1",

@@ -1,4 +1,4 @@
-"""Importing months of history: everything is known afterwards, and nobody is bothered with it."""
+"""Importing months of history: everything is known afterwards, and nothing is sent to people."""
 
 from collections import Counter
 from pathlib import Path

@@ -31,7 +31,7 @@ print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 
 
 def resident_mb(*arguments: object) -> int:
-    """What a replay takes at most, of a process that begins anew."""
+    """Peak memory of a replay in a fresh process."""
     command = [sys.executable, "-c", MEASURED, *map(str, arguments)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     code, taken = map(int, ran.stdout.split())

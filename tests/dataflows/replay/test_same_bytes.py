@@ -63,7 +63,7 @@ def shuffled_into_files(draw: st.DrawFn, events: list[Json]) -> list[tuple[str, 
 
 
 def rejections(results: Results) -> set[tuple[str, str]]:
-    """What was rejected and why, apart from file and line."""
+    """Rejections with their reasons, apart from file and line."""
     return {(row["reason"], row["original"]) for row in results.rows("rejected")}
 
 

@@ -1,4 +1,4 @@
-"""What every shard store promises, run against each of them."""
+"""Contract of shard stores, run against each of them."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ def started(disk: Disk, *shards: str) -> ShardStore:
 
 
 def committed(store: ShardStore, shard: str, *blobs: bytes) -> list[Pointer]:
-    """Commit each blob by itself, the first as a base if one is wanted."""
+    """Commit each blob by itself, the first as a base if one is requested."""
     pointers = []
     for blob in blobs:
         pointers.append(store.stage(shard, blob, base=store.wants_base(shard)))

@@ -1,4 +1,4 @@
-"""A disk without room: the flow ends with a sentence, and goes on when there is room again."""
+"""A full disk: the flow ends with a sentence, and continues when there is room again."""
 
 import os
 import random

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def killed_after(path: Path, lines: int) -> list[str]:
-    """What a committing process said before it was killed, at a line's end or a little later."""
+    """Output of a committing process until it was killed, at a line's end or a little later."""
     command = [sys.executable, "-m", "tests.support.committer", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -40,7 +40,7 @@ def test_a_kill_loses_nothing_committed_and_keeps_nothing_else(lines: int, tmp_p
     store = SqliteShardStore(path, 64)
     try:
         if latest > epoch and store.inspect().sequence >= staged[-1].sequence:
-            epoch, pointers = latest, staged  # killed after its commit, before it could say so
+            epoch, pointers = latest, staged  # killed after its commit, before it could report it
         for shard, pointer in zip(SHARDS, pointers, strict=True):
             first = epoch - (epoch - 1) % 10
             expected = [content(shard, number) for number in range(first, epoch + 1)]

@@ -1,4 +1,4 @@
-"""The shard store in a bucket: who may write, what is kept, and what a wrong setting says."""
+"""The shard store in a bucket: who may write, what is kept, and the errors of wrong settings."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -198,7 +198,7 @@ def test_no_bucket_is_said_with_its_setting(tmp_path: Path) -> None:
 
 
 class Forgetful(BaseHTTPRequestHandler):
-    """An object store that knows no If-None-Match and keeps nothing."""
+    """An object store that ignores If-None-Match and keeps nothing."""
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -216,11 +216,11 @@ class Forgetful(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """A test says nothing."""
+        """Print nothing in a test."""
 
 
 class Refusing(Forgetful):
-    """An object store that knows nobody."""
+    """An object store that refuses every client."""
 
     def do_GET(self) -> None:
         self.answer(403, b"<Error><Code>InvalidAccessKeyId</Code></Error>")

@@ -21,7 +21,7 @@ from tests.support.s3 import S3
 
 
 class OldFlow:
-    """What an older version did: a shard `a`, a commit an epoch."""
+    """Flow of an older version: a shard `a`, a commit an epoch."""
 
     def __init__(self, folder: Path, journal: Journal) -> None:
         self.folder = folder

@@ -15,7 +15,7 @@ from dataflows.state.store import Pointer
 SHARDS = ("a", "b", "c")
 KEYS = ("k1", "k2")
 
-# An epoch: which shards change, whether each asks for a base or forces one, what it puts in the
+# An epoch: which shards change, whether each requests a base or forces one, what it puts in the
 # cold; and how it ends: committed, killed before the commit, or killed after it.
 EPOCHS = st.lists(
     st.tuples(
@@ -44,7 +44,7 @@ class Point(NamedTuple):
 
 
 class Flow:
-    """What uses the store: it resumes all shards at their pointers of one commit or another."""
+    """User of the store: it resumes all shards at their pointers of one commit or another."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -33,7 +33,7 @@ class Hosts:
         join_run(self.journal, place_in(self.folder / host), run)
 
     def member(self, host: str, run: Run, member: int) -> NotingStore:
-        """A member whose shard goes on where bytewax would let it."""
+        """A member whose shard resumes where bytewax would let it."""
         path = self.folder / host / "shards.sqlite"
         store = NotingStore(path, self.journal, SHARDS, run, member)
         self.open.append(store)
@@ -46,7 +46,7 @@ class Hosts:
         return {state.name: state.pointer for state in states}
 
     def held(self, host: str, shards: int) -> list[list[bytes]]:
-        """What a flow on this host would get for each shard."""
+        """Blobs that a flow on this host would get for each shard."""
         store = SqliteShardStore(self.folder / host / "shards.sqlite", SHARDS, member=0)
         pointers = self.pointers(host)
         found = [store.open(str(shard), pointers.get(str(shard))) for shard in range(shards)]

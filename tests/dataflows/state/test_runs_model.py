@@ -1,4 +1,4 @@
-"""Whatever members commit, copy and lose: a run goes on from what all of them had committed."""
+"""Whatever members commit, copy and lose: a run resumes at the last epoch that all committed."""
 
 import tempfile
 from pathlib import Path
@@ -52,7 +52,7 @@ LIVES = st.lists(
 
 
 class Flow:
-    """What all members of a run do, and what each shard should hold."""
+    """Actions of all members of a run, and the expected content of each shard."""
 
     def __init__(self, folder: Path, s3: S3) -> None:
         self.folder = folder

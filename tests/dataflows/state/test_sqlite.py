@@ -1,4 +1,4 @@
-"""What only a file can suffer: a second process, damage, a full disk, another layout."""
+"""Faults of a file alone: a second process, damage, a full disk, another layout."""
 
 import os
 import sqlite3
@@ -63,7 +63,7 @@ def test_another_number_of_shards_is_refused(path: Path) -> None:
     SqliteShardStore(path, 64).close()
     with pytest.raises(StateError, match="made for 64 shards, not 32; set shards = 64, or rebuild"):
         SqliteShardStore(path, 32)
-    SqliteShardStore(path, 64).close()  # a refused opener lets go of the lock
+    SqliteShardStore(path, 64).close()  # a refused opener releases the lock
 
 
 def test_another_layout_is_refused(path: Path) -> None:

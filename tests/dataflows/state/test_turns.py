@@ -1,4 +1,4 @@
-"""Bases are spread: an epoch writes a few, nobody waits for ever, and every chain ends."""
+"""Bases are spread: an epoch writes a few, none waits for ever, and every chain ends."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ LARGE = BASES_BYTES // 2 + 1  # two don't fit into one epoch
 
 
 def granted(turns: BaseTurns, asking: tuple[str, ...], size_bytes: int) -> list[str]:
-    """Who of those that ask may write; who may, does."""
+    """Shards that request a base and may write it; each of them writes."""
     found = [shard for shard in asking if turns.ask(shard, size_bytes)]
     for shard in found:
         turns.wrote(shard, size_bytes)

@@ -1,4 +1,4 @@
-"""What the tiers of an installation hold, held against each other."""
+"""Contents of an installation's tiers, compared with each other."""
 
 from collections.abc import Iterable
 
@@ -35,7 +35,7 @@ def assert_hot_tier_is_current(installation: Installation, at: int) -> None:
 
 
 def changed_within_72_hours(installation: Installation, at: int) -> list[str]:
-    """Orders not retired that Elasticsearch says changed in the 72 hours before `at`."""
+    """Live orders changed in the 72 hours before `at`, by Elasticsearch."""
     last = {m.key: m for m in read_all(installation.connection, topics.ORDERS_CHANGES)}
     live = [(m.key or b"").decode() for m in last.values() if m.value is not None]
     warm = installation.settings.warm

@@ -33,7 +33,7 @@ Tables = Mapping[str, Mapping[str, object]]
 
 
 class Installation:
-    """Processes over one settings file in a folder; `tables` says where the servers are."""
+    """Processes over one settings file in a folder; `tables` holds the servers' addresses."""
 
     def __init__(self, folder: Path, bootstrap: str, tables: Tables) -> None:
         self.folder = folder
@@ -76,14 +76,14 @@ class Installation:
         return (self.folder / f"{part}.log").read_text("utf-8")[-4_000:]
 
     def metrics(self, part: str) -> dict[str, float]:
-        """What a running part shows at /metrics, by name and labels."""
+        """Values of a running part at /metrics, by name and labels."""
         with urlopen(f"http://127.0.0.1:{self.ports[part]}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
         return {name.removeprefix("ordertide_"): float(value) for name, value in samples}
 
     def is_up(self, part: str) -> bool:
-        """Whether a part serves its metrics; before that it may still need its broker to start."""
+        """Return True once the part serves its metrics; until then it may need its broker."""
         try:
             return bool(self.metrics(part))
         except URLError:
@@ -102,7 +102,7 @@ class Installation:
         self.producer.flush(PATIENCE_S)
 
     def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
-        """Ask until it is so; a part that has ended will never make it so."""
+        """Poll until it is so; a part that has ended will never make it so."""
         give_up_at = time.monotonic() + PATIENCE_S
         while not is_so():
             self.assert_runs()
@@ -116,11 +116,11 @@ class Installation:
 
     @property
     def last_lines(self) -> str:
-        """What each running part logged last."""
+        """Last log lines of each running part."""
         return "\n".join(self.said(part)[-600:] for part in self.running)
 
     def wait_for_all(self) -> None:
-        """Until everything fed has been judged, and everything said is in every tier."""
+        """Wait until everything fed has been evaluated, and all outputs are in every tier."""
         self.wait_for_group(self.settings.track.group, [topics.EVENTS])
         for tier in TIERS:
             self.wait_for_group(writer_group(tier), [topics.ORDERS_CHANGES, topics.ORDERS_EVENTS])
@@ -136,7 +136,7 @@ class Installation:
             time.sleep(0.2)
 
     def behind(self, group: str, names: list[str]) -> int:
-        """Messages that a group has not committed yet; -1 while the broker can't say."""
+        """Messages that a group has not committed yet; -1 while the broker doesn't answer."""
         client = Consumer({**self.connection.config("consumer"), "group.id": group})
         try:
             parts = [

@@ -1,4 +1,4 @@
-"""Servers of a test's own, to be killed while others go on using the shared stack."""
+"""Servers of a test's own, to be killed while others keep using the shared stack."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

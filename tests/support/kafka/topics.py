@@ -28,7 +28,7 @@ def make(kafka: Connection, *topics: TopicSettings, partitions: int = 1) -> None
 
 
 def settle(kafka: Connection, *topics: TopicSettings) -> None:
-    """Until every broker has heard of them; one that was just started hears late."""
+    """Wait until every broker knows the topics; one that was just started learns late."""
     names = {topic.name for topic in topics}
     give_up_at = time.monotonic() + PATIENCE_S
     for address in kafka.bootstrap.split(","):
@@ -79,7 +79,7 @@ def grow(kafka: Connection, topic: str, partitions: int) -> None:
     client = admin(kafka)
     done(client.create_partitions([NewPartitions(topic, partitions)]))
     give_up_at = time.monotonic() + PATIENCE_S
-    for address in kafka.bootstrap.split(","):  # a broker that was not told yet refuses messages
+    for address in kafka.bootstrap.split(","):  # a broker without the metadata refuses messages
         while partitions_of(Connection(address), topic) != partitions:
             assert time.monotonic() < give_up_at, f"{address} doesn't know of them"
             time.sleep(0.05)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 class TrackRuns:
     """Runs of one flow, one after the other.
 
-    The engine's topics have fixed names: tests that run it take turns and make them anew.
+    The engine's topics have fixed names: tests that run it take turns and recreate them.
     """
 
     def __init__(self, kafka: Connection, folder: Path, group: str, workers: int = 1) -> None:
@@ -36,7 +36,7 @@ class TrackRuns:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Run it until `stop` or `kill`; what it says goes to a file."""
+        """Run it until `stop` or `kill`; its output goes to a file."""
         properties = ", ".join(f'"{name}" = "{value}"' for name, value in self.properties.items())
         settings = self.folder / "settings.toml"
         settings.write_text(
@@ -79,7 +79,7 @@ class TrackRuns:
             producer.send_many(topics.EVENTS, records)
 
     def accepted(self) -> list[dict[str, Any]]:
-        """What came out on orders.events so far."""
+        """Events emitted to orders.events so far."""
         return [json.loads(m.value or b"") for m in read_all(self.kafka, topics.ORDERS_EVENTS)]
 
     def alerts(self) -> list[dict[str, Any]]:

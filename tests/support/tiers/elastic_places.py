@@ -29,7 +29,7 @@ def shared_place() -> Iterator[tuple[str, str]]:
 
 
 def install(url: str, prefix: str) -> list[Change]:
-    """What `ordertide tier init` does."""
+    """Install the templates as `ordertide tier init` does."""
     tier = ElasticTier(connect(url), prefix)
     changes = [*tier.templates.install(tier.periods, tier.letter_periods)]
     tier.close()

@@ -1,4 +1,4 @@
-"""A little HTTP server that always says the same: a proxy, or something else at the address."""
+"""A little HTTP server with one fixed answer: a proxy, or another server at the address."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def foreign_server(status: int, said: object, *, is_elasticsearch: bool) -> Iterator[str]:
-    """Its URL. `said` is sent as JSON, a text as HTML; Elasticsearch is known by its header."""
+    """Its URL. `said` is sent as JSON, a text as HTML; a header marks Elasticsearch."""
     is_page = isinstance(said, str)
     body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
 

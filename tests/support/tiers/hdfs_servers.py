@@ -1,4 +1,4 @@
-"""HDFS servers of a test's own, to be broken: one NameNode, or two of which one is active."""
+"""HDFS servers of a test's own, to be broken: one NameNode, or two with one active."""
 
 import shutil
 import time
@@ -63,7 +63,7 @@ def own_hdfs(folder: Path) -> Iterator[Own]:
 
 
 def patiently(call: Callable[[], Answer]) -> Answer:
-    """What a writer does: ask again while the answer is `Busy`."""
+    """Retry while the answer is `Busy`, as a writer does."""
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -80,7 +80,7 @@ def read(files: HdfsFiles, name: str) -> bytes:
 
 
 def unsealed(place: HdfsPlace) -> list[str]:
-    """What lies in the folder of uploads."""
+    """Files in the folder of uploads."""
     client = InsecureClient(f"http://{place.web[0]}", user=place.user)
     return list(client.list(f"{place.root}/{UNSEALED}"))
 
@@ -120,7 +120,7 @@ class Pair:
         self.datanode.wait()
 
     def activate(self, name: str) -> None:
-        """Make a NameNode the active one, as soon as it can be asked; the other may be dead."""
+        """Make a NameNode the active one, as soon as it answers; the other may be dead."""
         node = self.nodes[name]
         tool = [*node.command()[:-1], "org.apache.hadoop.hdfs.tools.DFSHAAdmin", "-ns", SERVICE]
         give_up_at = time.monotonic() + PATIENCE_S

@@ -87,13 +87,13 @@ def running_cluster(
 
 
 def cluster_cli(*arguments: str) -> str:
-    """`redis-cli --cluster …`; what it says."""
+    """`redis-cli --cluster …`; returns its output."""
     command = ["redis-cli", "--cluster", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=90).stdout
 
 
 def cli(server: Redis, *arguments: str) -> str:
-    """`redis-cli` on one server; what it says."""
+    """`redis-cli` on one server; returns its output."""
     command = ["redis-cli", "-p", str(server.ports["port"]), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
@@ -111,7 +111,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def patiently(call: Callable[[], Answer], busy: list[Busy] | None = None) -> Answer:
-    """What a writer does: do the same again while it is `Busy`; notes the times it was."""
+    """Retry while it is `Busy`, as a writer does; records each refusal."""
     deadline_s = time.monotonic() + PATIENCE_S
     while True:
         try:

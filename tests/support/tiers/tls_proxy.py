@@ -1,4 +1,4 @@
-"""A proxy that speaks TLS and asks who is there, before the stack's Elasticsearch, which does not.
+"""A proxy with TLS and authentication before the stack's Elasticsearch, which has neither.
 
 The jars that the stack runs come without the module that does both.
 """
