@@ -1,4 +1,4 @@
-"""Home of Elasticsearch: its jars in the layout that the server expects, and our launcher."""
+"""Elasticsearch's jars, laid out as the server looks for them, with our launcher beside them."""
 
 import shutil
 import zipfile
@@ -23,7 +23,7 @@ classname=ordertide.stack.BannerPlugin
 
 
 def build_home(home: Path) -> None:
-    """Fetch the jars, lay them out as the server expects, and compile the launcher.
+    """Fetch the jars, lay them out as the server looks for them, and compile the launcher.
 
     Raises:
         StackError: Maven, Java's compiler or one of their inputs is missing or fails.
