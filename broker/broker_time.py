@@ -59,7 +59,7 @@ class BrokerTime:
             RuntimeError: there was none yet; a bug, as the dataflow starts after the first.
         """
         if not self.is_known:
-            message = "broker time was asked for before the first heartbeat"
+            message = "broker time was read before the first heartbeat"
             raise RuntimeError(message)
         return self._steady() + self._offset
 
@@ -169,6 +169,6 @@ class HostClock:
             self._jumped()
         LOGGER.warning(
             "host clock: it %s by %+.1f s against broker time, and differs by %+.1f s now; "
-            "check NTP on this host and on the brokers; orders are judged by broker time alone",
+            "check NTP on this host and on the brokers; orders are evaluated by broker time alone",
             *("starts off" if is_first else "jumped", jump_ms / 1000, offset_ms / 1000),
         )

@@ -191,7 +191,7 @@ class EndProof:
         elif error.name() not in self._refused:
             self._refused.add(error.name())
             LOGGER.warning(
-                "%s: the end offset isn't told, the clock holds: %s", self._name, worded(failed)
+                "%s: the end offset is unavailable, the clock holds: %s", self._name, worded(failed)
             )
 
     def _is_time(self) -> bool:

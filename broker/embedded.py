@@ -135,5 +135,5 @@ def new_client(library: ctypes.CDLL) -> c_void_p:
     library.rd_kafka_conf_set(settings, b"log_level", b"0", reason, len(reason))
     client: c_void_p | None = library.rd_kafka_new(0, settings, reason, len(reason))
     if client is None:
-        raise OrdertideError(f"embedded broker: {reason.value.decode()}; is memory exhausted?")
+        raise OrdertideError(f"embedded broker: {reason.value.decode()}; free memory on this host")
     return client

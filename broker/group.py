@@ -237,7 +237,7 @@ class GroupReader:
             places.settled(partition)
             if not self._paused:
                 self._client.resume([start])
-            LOGGER.info("group %s: %s goes on at %d", self.group, partition, at)
+            LOGGER.info("group %s: %s resumes at %d", self.group, partition, at)
 
     def _revoked(self, client: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
         gone = [(part.topic, part.partition) for part in parts]

@@ -23,8 +23,8 @@ class GroupTopics:
         """Create the check; nothing is queried yet."""
         self._ids = TopicIds(connection)
         self._way_out = (
-            "restore the former topic, or see what the new one lacks and let the group begin it "
-            f"anew: kafka-consumer-groups.sh --delete --group {group}"
+            "restore the former topic, or check what the new one lacks and reset the group: "
+            f"kafka-consumer-groups.sh --delete --group {group}"
         )
 
     def close(self) -> None:

@@ -99,8 +99,8 @@ class Heartbeats:
             if self._failure is None and self._steady() >= give_up_ms:
                 self._failure = Busy(
                     f"topic {CLOCK.name}: no heartbeat was acknowledged within "
-                    f"{ANSWER_TIMEOUT_S:.0f} s; see that the broker runs and that the topic has a "
-                    "leader"
+                    f"{ANSWER_TIMEOUT_S:.0f} s; check that the broker runs and that the topic "
+                    "has a leader"
                 )
             if self._failure is not None:
                 self._close()

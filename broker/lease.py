@@ -285,9 +285,9 @@ class RunLease:
                 )
                 members = result_of(asked[self.group], ANSWER_TIMEOUT_S + 1).members
         except (KafkaException, TimeoutError) as error:
-            return f"the broker doesn't say who runs it: {worded(error)}"
+            return f"its holder is unknown: {worded(error)}"
         held = [m for m in members if m.assignment and m.assignment.topic_partitions]
-        return "; ".join(f"{m.client_id} on {m.host} runs it" for m in held) or "nobody runs it"
+        return "; ".join(f"{m.client_id} on {m.host} holds it" for m in held) or "no run holds it"
 
     def _assigned(self, _: RawConsumer, parts: list[TopicPartition]) -> None:
         self._is_member = self._is_member or bool(parts)

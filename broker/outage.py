@@ -58,11 +58,11 @@ class Outage:
                 self._began_at_s = self._failed_at_s
             self._said.add(is_refusal)
         if not is_news:
-            self._logger.debug("still away: %s", reason)
+            self._logger.debug("still unavailable: %s", reason)
         elif is_refusal:
-            self._logger.error("the broker doesn't let us in: %s", reason)
+            self._logger.error("the broker refuses the connection: %s", reason)
         else:
-            self._logger.warning("a broker is away, waiting for it: %s", reason)
+            self._logger.warning("a broker is unavailable, retrying: %s", reason)
 
     def worked(self) -> None:
         """Record an answer of the broker. Costs nothing without an outage."""
@@ -75,7 +75,7 @@ class Outage:
                 return
             self._said.clear()
             away_s = self._failed_at_s - self._began_at_s
-        self._logger.warning("the broker answers again; it was away for about %.0f s", away_s)
+        self._logger.warning("the broker is available again after about %.0f s", away_s)
 
 
 class OutageFilter(logging.Filter):

@@ -63,6 +63,6 @@ def no_answer(bootstrap: str, timeout_s: float, reasons: list[KafkaError]) -> Bu
     told = [reason.str() for reason in reasons if reason.name() != "_ALL_BROKERS_DOWN"]
     because = f" ({told[-1]})" if told else ""
     return Busy(
-        f"broker {bootstrap}: no answer within {timeout_s:.0f} s{because}; see that it runs, and "
+        f"broker {bootstrap}: no answer within {timeout_s:.0f} s{because}; check that it runs, and "
         "check broker.bootstrap and broker.security_protocol"
     )

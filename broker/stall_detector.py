@@ -26,7 +26,7 @@ class Stuck:
     def moved(self, position: int) -> None:
         """The position is `position`, and all is well."""
         if self._is_told:
-            LOGGER.warning("%s: goes on, after it stood still at %d", self._name, self._position)
+            LOGGER.warning("%s: continues, after it stood still at %d", self._name, self._position)
         self._position, self._since_at, self._is_told = position, self._now(), False
 
     def is_stuck(self, position: int, end_offset: int, asked_at: int) -> bool:

@@ -161,7 +161,7 @@ def no_topic_id() -> str:
     return ""
 
 
-BEGIN_ANEW = "restore the former topic, or begin anew with an empty state folder"
+BEGIN_ANEW = "restore the former topic, or start with an empty state folder"
 
 
 def check_topic_id(topic: str, known: str, found: str, way_out: str = BEGIN_ANEW) -> None:
@@ -172,6 +172,6 @@ def check_topic_id(topic: str, known: str, found: str, way_out: str = BEGIN_ANEW
     """
     if known and found and known != found:
         raise OffsetLost(
-            f"topic {topic}: was deleted and made anew (its id is {found}, it was {known}): "
+            f"topic {topic}: was deleted and recreated (its id is {found}, it was {known}): "
             f"positions in the former topic mean nothing in this one; {way_out}"
         )

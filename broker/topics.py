@@ -45,7 +45,7 @@ def wait_for_topics(
     """
     for name in () if connection.embedded else names:
         while is_missing(connection, name):
-            if not waiting(f"topic {name} is not there yet: 'ordertide track' makes it"):
+            if not waiting(f"topic {name} is missing: 'ordertide track' creates it"):
                 return False
     return True
 
@@ -64,7 +64,7 @@ def count_partitions(client: Client, topic: str) -> int:
     try:
         found = answer_of(lambda: client.list_topics(topic, timeout=ANSWER_TIMEOUT_S)).topics[topic]
     except KafkaException as error:
-        raise Busy(f"topic {topic}: the broker gives no answer: {worded(error)}") from error
+        raise Busy(f"topic {topic}: the broker is unavailable: {worded(error)}") from error
     if found.error is None:
         return len(found.partitions)
     if found.error.name() in MISSING:
@@ -93,7 +93,7 @@ def ensure_topics(
         try:
             there = answer_of(lambda: admin.client.list_topics(timeout=ANSWER_TIMEOUT_S))
         except KafkaException as error:
-            raise Busy(f"topics: the broker gives no answer: {worded(error)}") from error
+            raise Busy(f"topics: the broker is unavailable: {worded(error)}") from error
         if str(there.cluster_id).startswith("mockCluster"):
             return []
         missing = [t for t in topics if t.name not in there.topics]

@@ -31,7 +31,7 @@ def command() -> None:
 @command.command("verify")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 @click.option("--repair", is_flag=True, help="write lost and damaged files again from the topics")
-@click.option("--offline", is_flag=True, help="don't ask the broker what was committed")
+@click.option("--offline", is_flag=True, help="don't query the broker for committed offsets")
 def verify(path: Path | None, *, repair: bool, offline: bool) -> None:
     """Read all files of the archive, and compare them with their manifests, both ways.
 

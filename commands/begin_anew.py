@@ -44,7 +44,7 @@ from schemas.versions import MAX_GENERATION
 
 LOGGER = logging.getLogger("ordertide.track")
 RESTORE = "restore the state of this flow"
-ASK = "or begin anew with what the topic still holds: `ordertide track --begin-anew`"
+ASK = "or rebuild it from the messages still in the topic: `ordertide track --begin-anew`"
 
 
 class Start(NamedTuple):
@@ -138,8 +138,8 @@ def next_origin(start: Start, held: int, discarded: str) -> Origin:
         )
     origin = Origin(generation, start.now())
     LOGGER.warning(
-        "track --begin-anew: discards %s; tombstones for %d published orders; the state begins "
-        "anew as generation %d, with the first messages that %s holds",
+        "track --begin-anew: discards %s; tombstones for %d published orders; the state is "
+        "recreated as generation %d, from the first messages that %s holds",
         *(discarded, len(published.live), generation, EVENTS_TOPIC),
     )
     with Producer(start.connection, before_flush=start.verify) as producer:
@@ -172,8 +172,8 @@ def check_generation(start: Start, origin: Origin, place: str) -> None:
     recorded = recorded_generation(start.connection, start.group)
     if origin.generation < recorded:
         raise StateError(
-            f"{place}: state of generation {origin.generation}, while flow {start.group} was begun "
-            f"anew as generation {recorded}; {RESTORE} from a later backup, {ASK}"
+            f"{place}: state of generation {origin.generation}, while flow {start.group} was "
+            f"recreated as generation {recorded}; {RESTORE} from a later backup, {ASK}"
         )
 
 

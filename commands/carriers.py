@@ -126,7 +126,7 @@ def read_payload(name: str, path: Path, assignments: tuple[str, ...]) -> PushCon
         message = f"{path}: {error.strerror or error}; name a file with a payload"
         raise SettingsError(message) from error
     except Rejected as error:
-        message = f"{path}: {error.code}: {error.reason}; is it a push of {name}, whole?"
+        message = f"{path}: {error.code}: {error.reason}; name a whole push of {name}"
         raise SettingsError(message) from error
 
 

@@ -141,7 +141,7 @@ class Cluster:
         if code < 0:
             return Ended(1, f"member {number} was killed ({signal.Signals(-code).name})")
         said = self.last_words[index].said()
-        return Ended(code, f"member {number} ended with exit code {code}, and last said: {said}")
+        return Ended(code, f"member {number} exited with code {code}; last output: {said}")
 
     def kill(self) -> None:
         """Leave nothing running."""

@@ -50,7 +50,7 @@ def next_run(part: Part, known: int) -> Run | None:
 def join(part: Part, meeting: Meeting) -> Ended:
     """Take part in a run from its beginning to its end."""
     if meeting.heard(joined(part.host)):
-        meeting.say(OVER, f"host {part.host} was started anew", is_clean=False)
+        meeting.say(OVER, f"host {part.host} was restarted", is_clean=False)
         return Ended(0, "it had begun without this process")
     join_run(part.journal, part.place, meeting.run)
     meeting.join()
@@ -58,6 +58,6 @@ def join(part: Part, meeting: Meeting) -> Ended:
         while not meeting.heard(STARTED):
             if part.stop.wait(ASK_EVERY_S) or ear.over or ear.is_superseded:
                 if part.stop.is_set():
-                    meeting.say(OVER, f"host {part.host} was told to stop")
+                    meeting.say(OVER, f"host {part.host} was stopped")
                 return Ended(0, "it did not begin")
         return take_part(part, meeting, ear)

@@ -31,13 +31,13 @@ def lead(
     """
     token = next_token()
     if token is None:
-        return Ended(0, "told to stop")
+        return Ended(0, "stopped")
     run = begin_run(part.journal, part.place, plan._replace(token=token), anew)
     meeting = Meeting(part.journal, run, part.host)
     with closing(Ear(meeting, part.stop)) as ear:
         if not gathered(part, meeting, ear, lease):
-            meeting.say(OVER, "host 0 was told to stop")
-            return Ended(0, ear.over.reason if ear.over else "told to stop")
+            meeting.say(OVER, "host 0 was stopped")
+            return Ended(0, ear.over.reason if ear.over else "stopped")
         meeting.say(STARTED)
         LOGGER.info("track: run %d begins on %d hosts", run.number, run.hosts)
         ended = take_part(part, meeting, ear, lambda: confirm(lease))

@@ -66,7 +66,7 @@ def version_text(version: int) -> str:
 
 
 def asked_text(asked: Sequence[Asked]) -> str:
-    """`hot: not there, warm: found`."""
+    """`hot: missing, warm: found`."""
     return ", ".join(f"{each.tier}: {ASKED[each.answer]}" for each in asked)
 
 

@@ -80,7 +80,7 @@ class Ear:
         while not self.closing.wait(LOOK_EVERY_S):
             try:
                 if self.stopping.is_set() and not has_told:
-                    self.meeting.say(OVER, f"host {self.meeting.host} was told to stop")
+                    self.meeting.say(OVER, f"host {self.meeting.host} was stopped")
                     has_told = True
                 self.ask()
             except Busy as busy:  # stopping, and the bucket is unavailable

@@ -107,7 +107,7 @@ def status_command(folder: Path, services: tuple[str, ...]) -> None:
 @command.command("logs")
 @folder_option
 @click.option("-n", "lines", type=click.IntRange(0), default=40, show_default=True, help="lines")
-@click.option("-f", "--follow", is_flag=True, help="go on as it is written")
+@click.option("-f", "--follow", is_flag=True, help="continue as it is written")
 @services_argument
 def logs_command(folder: Path, lines: int, follow: bool, services: tuple[str, ...]) -> None:  # noqa: FBT001 - click's flag
     """Show the end of the servers' logs.

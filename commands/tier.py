@@ -106,7 +106,7 @@ def doubt_of(name: str, settings: Settings) -> str | None:
     """Why a tier can't be vouched for, or isn't there."""
     tier = written_tiers(settings, [name]).get(name)
     if tier is None:
-        return "its folder is not there: nothing was written to it yet"
+        return "its folder is missing: nothing was written to it yet"
     try:
         doubt = tier.doubt()
     except Busy as busy:

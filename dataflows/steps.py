@@ -64,7 +64,7 @@ class Step:
     def state(self, batches: int = 0) -> bytes:
         """State for bytewax, and the store with it; see its `note` for `batches`."""
         if self.pointer is None:
-            message = f"shard {self.name or '?'}: asked for a snapshot before anything was staged"
+            message = f"shard {self.name or '?'}: snapshot before anything was staged"
             raise RuntimeError(message)
         state = encode_state(StepState(self.name, self.pointer, self.clocks.by_slot))
         self.store.note(self.step, key_of(self.name), state, batches)

@@ -63,7 +63,7 @@ def amounts(amount: Amount, shares: Shares) -> tuple[float, int | None, float]:
             )
         return amount.orders_per_day or DEFAULT_ORDERS_PER_DAY, None, 1.0
     if amount.orders_per_day is not None:
-        raise SettingsError("--rate and --orders-per-day both say how much; give one of them")
+        raise SettingsError("--rate and --orders-per-day are both set; unset one")
     orders_per_day = orders_at_rate(amount.rate, shares)
     live_orders = amount.live_orders or round(amount.rate * LIVE_ORDERS_PER_RATE)
     return orders_per_day, live_orders, scale_for(live_orders, orders_per_day)

@@ -103,8 +103,8 @@ def open_bytes(sealed: Mapping[str, Any], keystore: KeyStore, place: Place) -> b
         return AESSIV(key.secret).decrypt(data, place.bound_to(key_id))
     except InvalidTag as error:
         raise StateError(
-            f"personal data under key {key_id}: damaged, or copied from another record; ask "
-            "another tier"
+            f"personal data under key {key_id}: damaged, or copied from another record; "
+            "query another tier"
         ) from error
 
 

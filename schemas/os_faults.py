@@ -7,7 +7,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # errno → what to do about the file or folder
 REMEDIES = {
     errno.EACCES: "let this user read and write it, or name another one in the settings",
-    errno.EPERM: "let this user change it (is it immutable? lsattr), or name another one",
+    errno.EPERM: "let this user change it (lsattr shows if it is immutable), or name another one",
     errno.EROFS: "mount its disk for writing, or name a folder on another one",
     errno.ENOENT: "create it, or name another one in the settings",
     errno.ENOTDIR: "a file stands where a folder has to be; move it away, or name another one",
@@ -21,7 +21,7 @@ REMEDIES = {
     errno.ETXTBSY: "another process runs it; end that, or name another one",
     errno.ENOLCK: "put it on a local disk: this file system has no locks",
     errno.ENOTSUP: "put it on a local disk: this file system can't do that",
-    errno.ESTALE: "its network disk was mounted anew; put it on a local disk",
+    errno.ESTALE: "its network disk was remounted; put it on a local disk",
     **dict.fromkeys(NO_ROOM, "free some space, or raise the quota or limit, and start again"),
     **dict.fromkeys(
         (errno.EMFILE, errno.ENFILE), "too many files are open; raise the limit (ulimit -n)"

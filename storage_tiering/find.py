@@ -102,7 +102,7 @@ def _not_found(tenant: str, order_id: str, asked: list[Asked]) -> UnknownOrder |
     silent = [each.tier for each in asked if each.answer == "unknown"]
     if busy:
         known = f"not in {', '.join(silent)}; " if silent else ""
-        return Busy(f"{order}: {known}no answer from {', '.join(busy)}; ask again")
+        return Busy(f"{order}: {known}no answer from {', '.join(busy)}; retry")
     if stale:
         known = f"in none of {', '.join(silent)}; " if silent else ""
         return Busy(f"{order}: {known}missing from {', '.join(stale)}, which can't be vouched for")

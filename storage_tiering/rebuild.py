@@ -10,7 +10,7 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.tier import Doubt, Tier
 
 BATCH_RECORDS = 500
-ASKED_FOR = "a rebuild was asked for; its writer reads the topics again"
+ASKED_FOR = "a rebuild was requested; its writer reads the topics again"
 Record = TypeVar("Record")
 
 

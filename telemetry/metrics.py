@@ -48,7 +48,7 @@ class Metrics:
         self.ticks = self._counter("ticks", "Messages read that were ticks of recorded history.")
         self.applied = self._counter("applied", "Messages whose event was applied to an order.")
         self.duplicates = self._counter("duplicates", "Messages whose event was known already.")
-        self.refused = self._counter("refused", "Commands judged and refused.")
+        self.refused = self._counter("refused", "Commands evaluated and refused.")
         self.rejected = self._counter("rejected", "Messages that can't be used, by reason.", "code")
         self.fields_dropped = self._counter(
             "fields_dropped",
@@ -93,7 +93,7 @@ class Metrics:
             "state_commit_seconds", "Time to commit an epoch's state, fsync included."
         )
         self.state_store_waits = self._counter(
-            "state_store_waits", "Requests to the state's bucket without an answer, asked again."
+            "state_store_waits", "Requests to the state's bucket without an answer, retried."
         )
         self.bound_used_ratio = self._gauge(
             "bound_used_ratio", "How full a bound is, in the fullest shard; 1 is full.", "bound"
@@ -136,7 +136,7 @@ class Metrics:
     def _watch_the_delivery(self) -> None:
         """`sink` is the channel: where there are several, each delivers every alert."""
         self.open_alerts = self._gauge(
-            "open_alerts", "Alerts open now, as a channel knows them.", "sink", "rule", "severity"
+            "open_alerts", "Alerts open now, as a channel has them.", "sink", "rule", "severity"
         )
         self.lane_orders = self._gauge(
             "lane_orders", "Orders with an open alert, by lane.", "sink", "lane"
@@ -163,7 +163,7 @@ class Metrics:
     def _watch_the_tiers(self) -> None:
         self.sink_seconds = self._histogram("sink_seconds", "Time to write a batch.", "sink")
         self.sink_busy = self._counter(
-            "sink_busy", "Times a part asked to wait and offer a batch again.", "sink"
+            "sink_busy", "Times a part was busy and a batch was retried.", "sink"
         )
         self.tier_records = self._counter("tier_records", "Records written to a tier.", "tier")
         self.tier_behind_seconds = self._gauge(

@@ -99,7 +99,7 @@ def next_commands(settings_file: Path, order_id: str) -> str:
             f"  {python} -m examples.olist.adapter > events.ndjson",
             f"  {ordertide} replay events.ndjson --until 2018-12-31T00:00:00-03:00 --out results",
             f"  {ordertide} list",
-            "README.md says how to point it at real servers.",
+            "README.md shows how to point it at real servers.",
         ]
     )
 

@@ -40,7 +40,7 @@ def alertmanager(site: Site) -> Iterator[Finding]:
     if status in {"ready", "disabled"}:
         yield ok("cluster", status)
     else:
-        yield warning("cluster", status, "look at the peers: an alert may be sent twice")
+        yield warning("cluster", status, "check the peers: an alert may be sent twice")
     yield answer.clock
 
 

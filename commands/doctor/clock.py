@@ -33,7 +33,7 @@ def http_clock(date: str | None, asked_at: int) -> Finding:
         said = parsedate_to_datetime(date)
         server_at = to_instant(said if said.tzinfo else said.replace(tzinfo=UTC))
     except ValueError:
-        return warning("clock", f"the Date header is {date!r}", "look at what stands in between")
+        return warning("clock", f"the Date header is {date!r}", "check the proxies in between")
     middle_at = (asked_at + now_ms()) // 2
     # Rounded down to the second: half of it is the best guess.
     ahead_ms = server_at + SECOND_MS // 2 - middle_at

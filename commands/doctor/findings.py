@@ -114,6 +114,6 @@ class Running:
         self.thread.join(max(0.0, end_s - time.monotonic()))
         findings = list(self.findings)
         if self.thread.is_alive():
-            advice = "it accepts connections and does not answer: look at its logs and its load"
+            advice = "it accepts connections and does not answer: check its logs and its load"
             findings.append(problem("answer", "no answer in time", advice))
         return Report(self.part, findings)

@@ -119,7 +119,7 @@ def version(cluster: Cluster) -> Iterator[Finding]:
     """The oldest of the brokers, by what it speaks."""
     spoken = [int(found[1]) for line in cluster.said if (found := FETCH.search(line))]
     if not spoken:
-        yield warning("version", "the broker tells nothing of its versions", "look at its release")
+        yield warning("version", "the broker reports no versions", "check its release")
         return
     oldest = min(spoken)
     if oldest < OLDEST_FETCH:

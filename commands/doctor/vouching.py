@@ -18,7 +18,7 @@ def doubts(visit: Visit, name: str) -> Iterator[Finding]:
         for tier in tiers.values():
             tier.close()
     if doubt is not None:
-        advice = doubt.lasting or "its writer reads the topics again: see that it runs"
+        advice = doubt.lasting or "its writer reads the topics again: check that it runs"
         if name == "archive":
             advice = "run 'ordertide archive verify --repair'"
         yield warning("writes", f"the tier has lost writes: {doubt}", advice)

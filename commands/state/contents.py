@@ -84,5 +84,5 @@ def parts(
         except msgspec.DecodeError as error:
             raise StateError(
                 f"shard {shard}, blob {link.sequence}: its checksum is right, but {error}; "
-                "was it written by another version?"
+                "use the version that wrote it"
             ) from error

@@ -182,8 +182,8 @@ class TrackWatch:
             else:
                 self.metrics.set_asides.inc()
                 LOGGER.error(
-                    "order %r of %r: set aside, %s; its events wait, all other orders go on: see "
-                    "'ordertide state set-aside'",
+                    "order %r of %r: set aside, %s; its events wait, all other orders continue: "
+                    "see 'ordertide state set-aside'",
                     order_id, tenant, fault.reason,
                 )  # fmt: skip
             self.log_trace(fault)

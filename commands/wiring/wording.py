@@ -45,7 +45,7 @@ def reason(because: Because, *, is_past: bool) -> str:
     """
     anchor = because.anchor.removeprefix("milestone ")
     since = f"{anchor} {shown(because.anchor_at)}"
-    last = f"last heard: {because.last_event} {shown(because.last_event_at)}"
+    last = f"last event: {because.last_event} {shown(because.last_event_at)}"
     parcel = f" (parcel {because.shipment})" if because.shipment else ""
     if because.limit.startswith("-") and not is_past:
         return f"less than {because.limit[1:]} to {since}{parcel}; {last}"

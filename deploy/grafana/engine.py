@@ -89,7 +89,7 @@ FLOW = (
     Panel(
         title="Stream clock behind",
         queries=(Query("max(ordertide_stream_clock_behind_seconds)", "behind"),),
-        meaning="A second or so is normal. It grows when the broker gives no answer.",
+        meaning="A second or so is normal. It grows while the broker is unavailable.",
         unit="s",
         red_above=30,
     ),
@@ -109,7 +109,7 @@ FLOW = (
     Panel(
         title="Host clocks against the broker's",
         queries=(Query("ordertide_host_clock_offset_seconds", "{{instance}}"),),
-        meaning="Above 0: the host's is ahead. Orders are judged by the broker's.",
+        meaning="Above 0: the host's is ahead. Orders are evaluated by the broker's.",
         unit="s",
         lowest=None,
     ),
@@ -121,7 +121,7 @@ FLOW = (
     Panel(
         title="Waiting",
         queries=(Query("sum(ordertide_waiting)", "waiting"),),
-        meaning="For a number nobody registered yet, for the clock, or with an order set aside.",
+        meaning="For an unregistered number, for the watermark, or with an order set aside.",
     ),
     Panel(
         title="Orders set aside",

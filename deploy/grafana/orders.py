@@ -46,7 +46,7 @@ RULES = (
     Panel(
         title="Open alerts by rule",
         queries=(Query("ordertide:open_alerts:by_rule", "{{rule}} ({{severity}})"),),
-        meaning="Alerts that are open, as the channels know them.",
+        meaning="Open alerts, as the channels have them.",
         stacked=True,
         columns=12,
         rows=9,
@@ -71,7 +71,7 @@ RULES = (
     Panel(
         title="Actions requested a minute",
         queries=(Query("sum by (kind) (rate(ordertide_actions_total[5m])) * 60", "{{kind}}"),),
-        meaning="What the rules want done: surveys, compensation, asking a carrier.",
+        meaning="Requests by the rules: surveys, compensation, contacts to a carrier.",
     ),
 )
 

@@ -29,7 +29,7 @@ TIERS = Dashboard(
             columns=12,
         ),
         Panel(
-            title="Asked to wait, in 5 minutes",
+            title="Busy, in 5 minutes",
             queries=(Query("sum by (sink) (increase(ordertide_sink_busy_total[5m]))", "{{sink}}"),),
             meaning="The sink was away or overloaded, and the same batch was offered again.",
             red_above=3,

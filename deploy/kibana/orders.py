@@ -46,7 +46,7 @@ DELIVERY_TIME = Picture(
 CHANGED = Picture(
     id="ordertide-orders-changed",
     title="Orders by their last change",
-    meaning="When orders were last heard of, by the lane that they are in now.",
+    meaning="Last event of each order, by the lane that it is in now.",
     kind="histogram",
     view=ORDERS_VIEW,
     buckets=(Bucket("date_histogram", "derived.changed_at"), Bucket("terms", "lane", "group")),
@@ -97,12 +97,12 @@ REJECTED = Picture(
 REJECTED_BY_SOURCE = Picture(
     id="ordertide-rejected-by-source",
     title="Rejected messages by source",
-    meaning="Who sent what could not be taken, as far as the message says so itself.",
+    meaning="Sources of rejected messages, as far as a message names its own.",
     kind="table",
     view=REJECTED_VIEW,
     metrics=(Metric(label="messages"),),
     buckets=(
-        Bucket("terms", "source", "bucket", "source", missing="not said"),
+        Bucket("terms", "source", "bucket", "source", missing="unknown"),
         Bucket("terms", "code", "bucket", "code"),
     ),
     columns=24,

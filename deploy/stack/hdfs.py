@@ -193,7 +193,7 @@ class DataNode(HdfsServer):
         state = jmx(self.namenode, "NameNodeInfo")["LiveNodes"]
         living = {node["xferaddr"] for node in msgspec.json.decode(state).values()}
         if f"{HOST}:{self.ports['data']}" not in living:
-            raise NoAnswer("the NameNode doesn't know it yet")
+            raise NoAnswer("the NameNode doesn't list it yet")
 
 
 def jmx(namenode: NameNode, name: str) -> dict[str, str]:

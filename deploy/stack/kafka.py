@@ -104,7 +104,7 @@ class Kafka(Server):
         finally:
             del client  # there is no close(); the exception would keep it open
         if self.node_id not in known:
-            raise NoAnswer(f"the cluster doesn't know broker {self.node_id} yet")
+            raise NoAnswer(f"the cluster doesn't include broker {self.node_id} yet")
 
     def _own_properties(self) -> dict[str, str]:
         client, controller = (f"{HOST}:{self.ports[name]}" for name in ("port", "controller"))

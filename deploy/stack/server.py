@@ -107,7 +107,7 @@ class Server(ABC):
                     raise StackError(f"{self.label} ended: {self._last_words()}") from reason
                 if time.monotonic() > deadline_s:
                     raise StackError(
-                        f"{self.label} gives no answer after {timeout_s:.0f} s ({reason}): "
+                        f"{self.label} doesn't answer after {timeout_s:.0f} s ({reason}): "
                         f"{self._last_words()}"
                     ) from reason
             time.sleep(POLL_S)
@@ -137,7 +137,7 @@ class Server(ABC):
 
     def _last_words(self) -> str:
         said = self.log.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace").strip()
-        return f"{said or 'it said nothing'} (the whole log is {self.log})"
+        return f"{said or 'it printed nothing'} (the whole log is {self.log})"
 
     def __enter__(self) -> Self:
         self.start()

@@ -148,7 +148,7 @@ def reason_of(because: Because) -> str:
     parcel = f"parcel {because.shipment}, " if because.shipment else ""
     return (
         f"due {because.due_at}: {parcel}{because.anchor} {because.anchor_at}, "
-        f"limit {because.limit}; last heard {because.last_event} {because.last_event_at}"
+        f"limit {because.limit}; last event {because.last_event} {because.last_event_at}"
     )
 
 

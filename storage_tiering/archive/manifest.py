@@ -210,6 +210,6 @@ def _damaged(name: str, problem: str) -> Damage:
     return Damage(
         "damaged manifest",
         span_in(name),
-        f"archive manifest {name}: {problem}; remove it: it is made again from its file "
+        f"archive manifest {name}: {problem}; remove it: it is recreated from its file "
         f"({REPAIR} does so)",
     )

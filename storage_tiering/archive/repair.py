@@ -57,10 +57,10 @@ class Repair:
         span = damage.span
         if span is None or damage.kind == "surplus file":
             return Repaired(
-                damage, "not repaired", "a person has to say which file is the right one"
+                damage, "not repaired", "an operator has to decide which file is the right one"
             )
         if damage.kind == "damaged manifest" and self._make_manifest(span.name):
-            return Repaired(damage, "repaired", f"made again from {span.name}{DATA}")
+            return Repaired(damage, "repaired", f"recreated from {span.name}{DATA}")
         return self._write_again(damage, self._bounded(span))
 
     def _make_manifest(self, name: str) -> bool:
@@ -84,7 +84,7 @@ class Repair:
             raise Damage(
                 "damaged file",
                 span,
-                f"archive file {span.name}{DATA}: neither a file behind it nor an end marker says "
+                f"archive file {span.name}{DATA}: neither a file behind it nor an end marker shows "
                 "where it ends; move it away, then its writer writes it again",
             )
         return span._replace(next_offset=min(later))
@@ -93,7 +93,7 @@ class Repair:
         manifest, data = self._sealed(span)
         self._make_room(span.name)
         if not self.chains.add(manifest, data):
-            return Repaired(damage, "not repaired", f"{manifest.file} was sealed by somebody else")
+            return Repaired(damage, "not repaired", f"{manifest.file} was sealed by another writer")
         reason = f"{manifest.content.rows} rows were written again, {span}"
         if manifest.content.lacks_compacted:
             reason += "; the topic is compacted, so orders that have retired may be missing"

@@ -8,7 +8,7 @@ from redis.exceptions import NoPermissionError
 
 ASK_AGAIN = (
     "orders that changed just before are missing or older in the hot tier; a writer reads the "
-    "topics again by itself, and look-ups ask the warm tier as well until it has"
+    "topics again by itself, and look-ups query the warm tier as well until it has"
 )
 
 

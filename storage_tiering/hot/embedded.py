@@ -63,7 +63,7 @@ class EmbeddedRedis:
         said = log.read_text()[-500:] if log.exists() else "it wrote no log"
         self.close()
         raise SettingsError(
-            f"{self.binary} gives no answer after {START_TIMEOUT_S:.0f} s: {said}; "
+            f"{self.binary} doesn't answer after {START_TIMEOUT_S:.0f} s: {said}; "
             "install redis-server, or give the URL of a running one"
         )
 

@@ -31,14 +31,14 @@ REFUSING_WORDS = re.compile(r"NOPERM|NOAUTH|can't run this command|No permission
 RETRY_AFTER_S = 0.5
 
 OUR_CERTIFICATE = (
-    "the server wants a certificate of ours that it trusts: set [hot] certificate and key"
+    "the server requires a client certificate that it trusts: set [hot] certificate and key"
 )
 # May be temporary, or a lasting disagreement of the two sides: people have to decide.
 HINTS = {
     "EOF occurred in violation of protocol": OUR_CERTIFICATE,
-    "reset by peer": "does this port speak TLS? then begin [hot] url with rediss://",
-    "closed by server": "does this port speak TLS? then begin [hot] url with rediss://",
-    "Timeout": "are host and port right, and does the port speak TLS if it is rediss://?",
+    "reset by peer": "if this port speaks TLS, begin [hot] url with rediss://",
+    "closed by server": "if this port speaks TLS, begin [hot] url with rediss://",
+    "Timeout": "check host and port, and that the port speaks TLS for rediss://",
 }
 # Errors of TLS that are permanent, with the remedy.
 TLS_WORDS = re.compile(r"\[(SSL|X509|PEM)\b")
@@ -90,8 +90,8 @@ def _answer(error: Exception) -> OrdertideError:
         return refusal
     if isinstance(error, PASSING_CLASSES) or PASSING_WORDS.search(text):
         hint = next((hint for sign, hint in HINTS.items() if sign in text), None)
-        return Busy(f"Redis: {text}{f'; if it stays so: {hint}' if hint else ''}", RETRY_AFTER_S)
-    return StateError(f"Redis can't do it: {text}; is the prefix used by something else?")
+        return Busy(f"Redis: {text}{f'; if it lasts: {hint}' if hint else ''}", RETRY_AFTER_S)
+    return StateError(f"Redis can't do it: {text}; check that no other program uses the prefix")
 
 
 def _refusal(error: Exception) -> SettingsError | None:

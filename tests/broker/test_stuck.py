@@ -52,7 +52,7 @@ def test_a_position_that_stands_still_before_the_end_is_told_once(
     assert "a transaction open" in caplog.messages[0]
     assert scene.clock.through == NOTHING_READ
     scene.pass_time(2, position=9)
-    assert caplog.messages[1:] == ["events [3]: goes on, after it stood still at 5"]
+    assert caplog.messages[1:] == ["events [3]: continues, after it stood still at 5"]
     assert scene.clock.through > NOW
 
 

@@ -56,7 +56,7 @@ def test_what_a_demo_left_can_be_looked_up_without_redis(shown: str) -> None:
     advised = shown.partition("Try next:")[2].splitlines()[1]
     ended = ordertide("lookup", *advised.partition(" lookup ")[2].split())
     assert ended.returncode == 0, ended.stderr
-    assert "hot: not reachable" in ended.stdout
+    assert "hot: unavailable" in ended.stdout
     assert "archive: found" in ended.stdout
 
 

@@ -171,7 +171,7 @@ def test_damage_to_the_file_itself_is_a_fault(store: Path) -> None:
     middle = slice(len(data) // 4, len(data) // 2)
     data[middle] = b"\xee" * len(data[middle])
     store.write_bytes(data)
-    assert any("damaged" in fault or "SQLite says" in fault for fault in faults(store))
+    assert any("damaged" in fault or "SQLite reports" in fault for fault in faults(store))
 
 
 def test_an_order_that_is_not_what_its_history_says_is_a_fault(store: Path) -> None:

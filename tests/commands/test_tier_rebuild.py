@@ -148,5 +148,5 @@ def test_a_running_writer_notices_that_a_rebuild_was_asked_for(
         tier.note({(ORDERS_CHANGES, 0): 6})
     doubt = tier.doubt()
     assert doubt is not None
-    assert "a rebuild was asked for" in str(doubt)
+    assert "a rebuild was requested" in str(doubt)
     tier.close()

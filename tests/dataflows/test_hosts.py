@@ -190,7 +190,7 @@ def test_a_host_that_is_stopped_ends_the_run_cleanly_and_is_waited_for(
     hosts[0].feed(events[half:])
     hosts[0].tick(END)
     hosts[0].wait_for_clock(END)
-    assert "host 1 was told to stop" in hosts[0].said()
+    assert "host 1 was stopped" in hosts[0].said()
     hosts[0].stop()
     hosts[1].stop()
     assert_same(of_topics(hosts[0].connection), of_replay(lines(events), tmp_path / "replay", END))

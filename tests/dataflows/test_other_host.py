@@ -159,7 +159,7 @@ def test_a_flow_that_waits_for_the_bucket_can_be_stopped(
     while engine.metrics()["state_store_waits_total"] == waits:
         assert_runs(engine)
     assert engine.end() == 2
-    assert "is state.endpoint right?" in engine.said()
+    assert "check state.endpoint" in engine.said()
 
 
 def test_several_workers_of_several_hosts_one_after_the_other(

@@ -186,7 +186,7 @@ def test_the_answers_are_right(place: tuple[Elasticsearch, str]) -> None:
     assert sum(counted(place, "ordertide-events-by-source").values()) == len(HAPPENED)
     rejected = counted(place, "ordertide-rejected")
     assert sum(rejected.values()) == len(LETTERS)
-    assert counted(place, "ordertide-rejected-by-source") == {"shop": 1, "not said": 1}
+    assert counted(place, "ordertide-rejected-by-source") == {"shop": 1, "unknown": 1}
     tiles = buckets(place, "ordertide-parcels")
     assert sum(tile["doc_count"] for tile in tiles) == 2
 

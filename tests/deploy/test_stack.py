@@ -142,7 +142,7 @@ def test_what_comes_up_beside_a_failure_runs_and_is_recorded(folder: Path, tmp_p
     done = ordertide(folder, "up", "redis", "alertmanager", path=str(programs))
     assert done.returncode == 2
     assert "alertmanager  failed" in done.stdout
-    assert "alertmanager ended: it said nothing" in done.stderr
+    assert "alertmanager ended: it printed nothing" in done.stderr
     assert list(recorded(folder)) == ["redis"]
 
 

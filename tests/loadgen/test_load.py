@@ -280,7 +280,7 @@ def test_ctrl_c_ends_a_live_load_with_complete_lines_and_counts(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--rate", 10, "--orders-per-day", 5), "give one of them"),
+        (("--rate", 10, "--orders-per-day", 5), "unset one"),
         (("--live-orders", 10), "needs --rate"),
         (("--rate", 1000, "--live-orders", 10), "fit"),
         (("--rate", 0.001, "--live-orders", 100_000), "fit"),

@@ -116,7 +116,7 @@ def test_a_server_that_does_not_start_is_named(
     broken = tmp_path / "redis-server"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(SettingsError, match="redis-server gives no answer"):
+    with pytest.raises(SettingsError, match="redis-server doesn't answer"):
         EmbeddedRedis(str(broken))
 
 

@@ -126,4 +126,4 @@ def links_to(pointer: Pointer, links: Sequence[Link], floor: int, shard: str) ->
             return list(links[: index + 1])
     last = f"the last is {links[-1].sequence}" if links else "it holds nothing of this shard"
     reason = f"the store doesn't hold it as written by run {pointer.run} ({last})"
-    raise StateError(f"{name}: {reason}; is one of state and recovery folder a copy? {WAY_OUT}")
+    raise StateError(f"{name}: {reason}; {WAY_OUT}")

@@ -100,7 +100,7 @@ class Bucket:
             ) from error
         except errors.BaseError as error:
             reason = f"no answer from {self.where} ({first_line(error)})"
-            raise Busy(f"{self.name}: {reason}; is state.endpoint right?", RETRY_AFTER_S) from error
+            raise Busy(f"{self.name}: {reason}; check state.endpoint", RETRY_AFTER_S) from error
 
 
 def client() -> ModuleType:

@@ -121,7 +121,7 @@ class Follower:
             name = log_name(run.number, entry.member, entry.number)
             raise StateError(
                 f"{self.journal.bucket.name}: {name} is no commit of run {run.number} of store "
-                f"{run.store}; was the bucket copied over another?"
+                f"{run.store}; restore the bucket, it was overwritten"
             )
 
     def apply(self, entry: Entry, run: Run) -> None:

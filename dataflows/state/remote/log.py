@@ -153,7 +153,7 @@ class Journal:
             raise TakenOver(
                 f"{self.bucket.name}: commit {entry.number} of member {entry.member} was written "
                 f"by {whose} process ({theirs.host}, run {theirs.token}); this one has to stop, "
-                "and a new one goes on from there"
+                "and a new one resumes from there"
             )
         return len(content)
 
@@ -181,7 +181,7 @@ class Journal:
         raise SettingsError(
             f"{self.bucket.name}: {self.bucket.where} ignores If-None-Match, so that two processes "
             "could damage each other's state; name another state.endpoint (AWS, MinIO, Ceph from "
-            "version 19 and Garage know it)"
+            "version 19 and Garage support it)"
         )
 
     def remove(self, names: list[str]) -> None:

@@ -191,7 +191,7 @@ def unsealed(name: str, found: bytes | None, kind: type[Content]) -> Content:
     try:
         content = msgspec.msgpack.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise StateError(f"{name}: {error}; was it written by another version?") from error
+        raise StateError(f"{name}: {error}; use the version that wrote it") from error
     written = getattr(content, "format", FORMAT)  # the parts of a copy have none of their own
     if written != FORMAT:
         raise StateError(f"{name}: format {written}, this version reads {FORMAT}")

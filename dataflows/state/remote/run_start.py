@@ -110,7 +110,7 @@ def join_run(journal: Journal, place: Place, run: Run) -> None:
     """
     owner = journal.owner()
     if owner is None:
-        raise StateError(f"{journal.bucket.name}: holds a run and no owner; was it emptied?")
+        raise StateError(f"{journal.bucket.name}: holds a run and no owner; restore its objects")
     numbers = [number for number in journal.runs() if number <= run.number]
     with following(journal, place, owner) as follower:
         follower.catch_up(chapters(journal, numbers, follower, ()), owner.base)
@@ -189,7 +189,7 @@ def following(journal: Journal, place: Place, owner: Owner) -> Iterator[Follower
             raise StateError(
                 f"{place.path}: is store {store.meta.store}, and {journal.bucket.name} holds store "
                 f"{owner.store}; set another state.prefix, or move the file and the recovery "
-                "folder away to go on from the bucket"
+                "folder away to resume from the bucket"
             )
         yield Follower(store, journal)
     finally:
@@ -222,9 +222,9 @@ def check_not_ahead(follower: Follower, last: Run, lasts: Sequence[int], point: 
         is_ahead |= any(had > there for had, there in zip(positions, lasts, strict=True))
     if is_ahead:
         raise StateError(
-            f"{store.path}: has commits that {follower.journal.bucket.name} hasn't; was the bucket "
-            "set back, or the file used without it? To go on from the bucket, move the file and "
-            "the recovery folder away"
+            f"{store.path}: has commits that {follower.journal.bucket.name} hasn't: the bucket "
+            "was rolled back, or the file was used without it; to resume from the bucket, move the "
+            "file and the recovery folder away"
         )
 
 

@@ -66,7 +66,7 @@ def _options(url: str, access: Access) -> dict[str, Any]:
 def _identity(access: Access) -> dict[str, Any]:
     if access.api_key is not None:
         if access.user is not None:
-            raise SettingsError("[warm] api_key and user are two ways to say who we are: set one")
+            raise SettingsError("[warm] api_key and user are both set; unset one")
         return {"api_key": access.api_key}
     if access.user is not None:
         return {"basic_auth": (access.user, access.password or "")}

@@ -101,8 +101,8 @@ def judged(fault: Fault) -> OrdertideError:
     if fault.status == TOO_LARGE:
         return Rejected("too_large", "Elasticsearch (or a proxy) takes no request of this size")
     return StateError(
-        f"Elasticsearch can't do it: {fault.type}: {fault.reason}; is the prefix used by "
-        "something else?"
+        f"Elasticsearch can't do it: {fault.type}: {fault.reason}; check that no other "
+        "program uses the prefix"
     )
 
 

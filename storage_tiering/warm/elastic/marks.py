@@ -127,7 +127,7 @@ class Marks:
             if name not in there:
                 complaints.append(f"index {name} is missing")
             elif there[name] != uuid:
-                complaints.append(f"index {name} was made anew or restored")
+                complaints.append(f"index {name} was recreated or restored")
         return complaints
 
     def _held(self) -> tuple[Held, dict[str, int]]:

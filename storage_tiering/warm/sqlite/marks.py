@@ -65,7 +65,7 @@ class Marks:
             if period not in there:
                 complaints.append(f"{period}.sqlite is missing")
             elif there[period][0] != identity:
-                complaints.append(f"{period}.sqlite was made anew")
+                complaints.append(f"{period}.sqlite was recreated")
             elif there[period][1] < writes:
                 complaints.append(f"{period}.sqlite is an older copy")
         return complaints

@@ -88,7 +88,7 @@ def test_a_topic_made_anew_under_its_name_is_told_by_its_id(
     check_topic_id(topic, before, watch.now().topic_id)
     make_anew(kafka, TopicSettings(topic))
     wait_until(lambda: watch.now().topic_id != before)
-    with pytest.raises(OffsetLost, match=f"topic {topic}: was deleted and made anew"):
+    with pytest.raises(OffsetLost, match=f"topic {topic}: was deleted and recreated"):
         check_topic_id(topic, before, watch.now().topic_id)
 
 
@@ -149,12 +149,12 @@ def test_a_group_whose_offsets_are_of_a_former_topic_does_not_go_on(
     set_offset(kafka, topic, 5, "the-id-of-the-former")
     with (
         GroupReader(kafka, topic, [topic]) as reader,
-        pytest.raises(OffsetLost, match=f"{topic}: was deleted and made anew.*--group {topic}"),
+        pytest.raises(OffsetLost, match=f"{topic}: was deleted and recreated.*--group {topic}"),
     ):
         read_count(reader, 1)
     with (
         GroupReader(kafka, topic, [topic], start_of=lambda *_: 5) as reader,
-        pytest.raises(OffsetLost, match="was deleted and made anew"),
+        pytest.raises(OffsetLost, match="was deleted and recreated"),
     ):
         read_count(reader, 1)
 
@@ -186,7 +186,7 @@ def test_the_files_of_an_archive_are_known_from_a_topic_that_was_made_anew(
     ids.close()
     ids = TopicIds(kafka)
     again.know_topics(ids.of)
-    with pytest.raises(OffsetLost, match=f"{topic}: was deleted and made anew.*another folder"):
+    with pytest.raises(OffsetLost, match=f"{topic}: was deleted and recreated.*another folder"):
         again.resume_offset(topic, 0)
     ids.close()
 

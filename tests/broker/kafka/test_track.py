@@ -102,10 +102,10 @@ def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
     assert runs.exit_code() == 2, runs.said()
     # Whichever the client or the watch notices first.
     last = runs.said().splitlines()[-1]
-    assert "was deleted and made anew" in last or "it is not the one that was read before" in last
+    assert "was deleted and recreated" in last or "it is not the one that was read before" in last
     runs.start()
     assert runs.exit_code() == 2, "it stays an error"
-    assert "was deleted and made anew" in runs.said().splitlines()[-1]
+    assert "was deleted and recreated" in runs.said().splitlines()[-1]
 
 
 def open_ends(kafka: Connection) -> bool:

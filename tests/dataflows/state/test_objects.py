@@ -154,7 +154,7 @@ def test_a_bucket_that_was_set_back_is_refused(host: Host, settings: StateSettin
     begun(store)
     store.close()
     Bucket(settings, "000").remove(["logs/000001/00/000000001"])
-    with pytest.raises(StateError, match="was the bucket set back"):
+    with pytest.raises(StateError, match="the bucket was rolled back"):
         host("one")
 
 
@@ -188,7 +188,7 @@ def test_an_endpoint_without_an_answer_is_said_with_its_setting(tmp_path: Path) 
     nobody = StateSettings(
         bucket="any", endpoint="http://127.0.0.1:9", access_key="test", secret_key="test"
     )
-    with pytest.raises(Busy, match=r"no answer from http://127.0.0.1:9 .* is state.endpoint right"):
+    with pytest.raises(Busy, match=r"no answer from http://127.0.0.1:9 .* check state.endpoint"):
         object_store(tmp_path, nobody)
 
 
