@@ -45,7 +45,7 @@ class FileOutput:
     """A file of lines: plain, .gz or .zst; `-` is standard output."""
 
     def __init__(self, path: str, text: Text) -> None:
-        """Opens the file when it is entered."""
+        """Create the output; the file is opened when it is entered."""
         self.path = path
         self.text = text
         self.size_bytes = 0

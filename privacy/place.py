@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """Whose key seals it."""
+        """Subject whose key seals it."""
         other = self.number or f"{self.source}{SEPARATOR}{self.event_id}"
         return subject_of(self.customer_id, self.order_id, other)
 

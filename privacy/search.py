@@ -51,7 +51,7 @@ class Search:
 
     @property
     def subjects(self) -> list[str]:
-        """Whose keys are to be erased: the customer, the orders, their numbers."""
+        """Subjects of the keys to erase: the customer, the orders, their numbers."""
         orders = [subject_of(order_id=order) for order in sorted(self.orders)]
         return [self.customer, *orders, *(subject_of(other=n) for n in sorted(self.numbers))]
 

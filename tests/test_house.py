@@ -37,6 +37,11 @@ MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(?:(?:work|root|farm)/|(?:home|Users
 REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|registry\.npmjs|repo1?\.maven|index[-]url|find[-]links"
 )
+# A docstring opens with the field's term, not with a question word that paraphrases it.
+PARAPHRASE = re.compile(r"(?:What|How|Where|Who|Whose|Whether)\b")
+CREATES = ("Bind", "Create", "Derive", "Listen", "Open", "Query", "Read", "Start", "Take", "Wrap")
+# The inside of the core is rewritten as a whole by issue 7, its docstrings with it.
+REWRITTEN = ("dataflows/core",)
 SUPPRESSION = re.compile(
     r"noqa\b(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?|type:\s*ignore\b(?:\[[\w\s,-]*\])?"
 )
@@ -101,6 +106,22 @@ def public_names_are_documented(source: Source) -> Iterator[str]:
     for definition in _public_definitions(source.tree):
         if not ast.get_docstring(definition):
             yield f"{source.at(definition)}: {definition.name} has no docstring"
+
+
+def docstrings_open_with_the_term(source: Source) -> Iterator[str]:
+    """CONTRIBUTING.md, English, rules 1 and 5."""
+    if source.lies_in(*REWRITTEN):
+        return
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Module | Definition):
+            continue
+        docstring = ast.get_docstring(node) or ""
+        if PARAPHRASE.match(docstring):
+            opening = docstring.splitlines()[0]
+            yield f"{source.at(node)}: '{opening}'; open with the term or 'Return True if'"
+        is_constructor = isinstance(node, Function) and node.name == "__init__"
+        if is_constructor and docstring and docstring.split()[0] not in CREATES:
+            yield f"{source.at(node)}: say what the constructor creates: 'Create an empty …'"
 
 
 def no_exception_vanishes(source: Source) -> Iterator[str]:
@@ -213,6 +234,7 @@ PYTHON_CHECKS: tuple[Check, ...] = (
     files_are_short,
     functions_are_short,
     public_names_are_documented,
+    docstrings_open_with_the_term,
     no_exception_vanishes,
     the_core_reads_no_clock,
     the_core_opens_nothing,
@@ -353,6 +375,17 @@ BAD: list[tuple[Check, str, str]] = [
     (public_names_are_documented, "sinks/x.py", f"{DOC}def f(): ...\n"),
     (public_names_are_documented, "sinks/x.py", f"{DOC}async def f(): ...\n"),
     (public_names_are_documented, "sinks/x.py", f"{DOC}class C: ...\n"),
+    (docstrings_open_with_the_term, "sinks/x.py", '"""What a sink holds."""\n'),
+    (docstrings_open_with_the_term, "sinks/x.py", 'class C:\n    """How it is sent."""\n'),
+    (docstrings_open_with_the_term, "tests/x.py", 'def f():\n    """Whether it is so."""\n'),
+    (docstrings_open_with_the_term, "x.py", 'async def f():\n    """Where it lies."""\n'),
+    (docstrings_open_with_the_term, "x.py", 'def f():\n    def g():\n        """Who is it."""\n'),
+    (docstrings_open_with_the_term, "x.py", 'class C:\n def __init__(s):\n  """Nobody waits."""\n'),
+    (
+        docstrings_open_with_the_term,
+        "x.py",
+        'class C:\n def __init__(s):\n  """`a` is the key."""\n',
+    ),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept Exception:\n    pass\n"),
     (no_exception_vanishes, "tests/x.py", "try:\n    f()\nexcept:\n    ...\n"),
     (
@@ -406,6 +439,11 @@ GOOD: list[tuple[Check, str, str]] = [
     (public_names_are_documented, "sinks/x.py", f"{DOC}def _f(): ...\nclass _C: ...\n"),
     (public_names_are_documented, "sinks/x.py", f"{DOC}class C:\n    {DOC}    def f(s): ...\n"),
     (public_names_are_documented, "tests/test_x.py", "def test_x(): ...\n"),
+    (docstrings_open_with_the_term, "sinks/x.py", '"""Whatever a sink holds. What for?"""\n'),
+    (docstrings_open_with_the_term, "x.py", 'def f():\n    """Return True if it is so."""\n'),
+    (docstrings_open_with_the_term, "x.py", 'class C:\n def __init__(s):\n  """Create it."""\n'),
+    (docstrings_open_with_the_term, "x.py", "class C:\n def __init__(s): ...\n"),
+    (docstrings_open_with_the_term, "dataflows/core/x.py", '"""What waits for issue 7."""\n'),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept KeyError:\n    pass\n"),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept Exception:\n    raise X\n"),
     (the_core_reads_no_clock, "dataflows/track.py", "import time\nx = datetime.now(UTC)\n"),

@@ -51,7 +51,7 @@ class SpanReader:
     """Reads spans from the topics."""
 
     def __init__(self, connection: Connection) -> None:
-        """Connect to nothing yet."""
+        """Create a reader; nothing is connected yet."""
         self._connection = connection
 
     def __call__(self, span: Span) -> Iterator[Message]:
