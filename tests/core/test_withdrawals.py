@@ -1,4 +1,4 @@
-"""What the shop takes back, returns and deliveries; and notes, which give and take nothing."""
+"""Withdrawals by the shop of returns and deliveries; and notes, which give and take nothing."""
 
 from pathlib import Path
 
