@@ -1,4 +1,4 @@
-"""`python -m benchmarks catchup`: the dataflow was away; how fast is it back, and what did it say?
+"""`python -m benchmarks catchup`: the time to catch up after a stop, and the outcomes.
 
 python -m benchmarks catchup                              a minute's backlog of 3,000 events/s
 python -m benchmarks catchup --seconds 21600              the whole 6 hours: 65 million events
@@ -7,7 +7,7 @@ python -m benchmarks catchup --out docs/benchmarks.md     update its section
 The events are recorded ones (`clock = "recorded"`): the broker's append times are those of the
 writing, so on the broker's clock a backlog that is written in a minute is a minute long, whatever
 it stands for. First comes the history of all live orders, with `track` running; then it is stopped,
-the backlog is written, and it starts again. What it said must be what `ordertide replay` says of
+the backlog is written, and it starts again. Its outcomes must be those of `ordertide replay` on
 the same events, which knows no outage: no alert more, none less, none at another time.
 """
 

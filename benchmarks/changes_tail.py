@@ -1,4 +1,4 @@
-"""orders.changes as whoever compacts it sees it: the last word on every order, and what is gone."""
+"""orders.changes after compaction: the last document of every order, and the tombstones."""
 
 import json
 from typing import Any

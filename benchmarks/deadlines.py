@@ -1,6 +1,6 @@
 """`python -m benchmarks deadlines`: thousands of deadlines fall due within one second.
 
-python -m benchmarks deadlines                            10,000, while 1,000 events/s go on
+python -m benchmarks deadlines                            10,000, beside 1,000 events/s
 python -m benchmarks deadlines --orders 1000 --rate 200
 python -m benchmarks deadlines --out docs/benchmarks.md   update its section
 

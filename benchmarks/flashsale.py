@@ -7,7 +7,7 @@ python -m benchmarks flashsale --out docs/benchmarks.md   update its section
 In real time on the broker's clock, `ordertide load --flash-sale` in an open loop. Beside it orders
 of our own fall due all the while (`benchmarks/due_orders.py`) and are looked up in Redis, which
 `ordertide write hot` fills. Afterwards the final states are compared with what the load expects,
-and the sale's shape with what was asked for.
+and the sale's shape with the request.
 """
 
 import json

@@ -70,7 +70,7 @@ class Place(NamedTuple):
             )
 
     def check(self) -> None:
-        """See that all processes run.
+        """Check that all processes run.
 
         Raises:
             RuntimeError: with the end of a log.

@@ -201,7 +201,7 @@ def pace_of(connection: Connection, events: int, check: "subprocess.Popen[bytes]
 
 
 def positions_of(fetcher: Fetcher, partitions: list[TopicPartition]) -> list[TopicPartition]:
-    """The reported positions; none while the broker gives no answer."""
+    """The reported positions; none while the broker is unavailable."""
     try:
         return fetcher.client.committed(partitions, timeout=ANSWER_S)
     except KafkaException as failed:

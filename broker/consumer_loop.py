@@ -3,13 +3,13 @@
 Shared by the writers of tiers and by delivery, after arroyo's StreamProcessor. A round (`step`) is
 
     submit        the handler processes the batch; it may retry while something is busy
-    committable   the handler makes durable what it has, and says whether offsets may be committed
+    committable   the handler makes its batch durable; True if offsets may be committed
     commit        the reader commits everything that it has handed out
     poll          the handler does what is due without messages
 
 While something is busy the reader is paused and still polled, since a silent member is thrown out
 of its group. What it hands out meanwhile (`ahead`) is the next batch, and forbids a commit: that
-would cover messages which nobody has processed.
+would cover unprocessed messages.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -49,7 +49,7 @@ class Fence:
 
         Raises:
             LeaseLost: another run has taken over.
-            Busy: the broker gives no answer; nothing may be flushed, call again.
+            Busy: the broker is unavailable; nothing may be flushed, call again.
             BrokerFailed: it refuses.
         """
         queried_at_s = self._now_s()

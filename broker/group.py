@@ -128,7 +128,7 @@ class GroupReader:
         counts for nothing, it comes again. Returns where each continues.
 
         Raises:
-            Busy: the broker gives no answer; do it all again.
+            Busy: the broker is unavailable; do it all again.
         """
         starts = {}
         for partition in sorted(self._owned & offsets.keys()):
@@ -163,7 +163,7 @@ class GroupReader:
         """Messages between what was read and the end, per owned partition.
 
         Raises:
-            Busy: the broker gives no answer.
+            Busy: the broker is unavailable.
         """
         try:
             positions = self._client.position(to_list(self._owned))

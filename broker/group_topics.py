@@ -36,7 +36,7 @@ class GroupTopics:
         return TopicPartition(topic, partition, offset, self._ids.known(topic))
 
     def check_committed(self, stored: Iterable[TopicPartition]) -> None:
-        """See that committed offsets are those of the topics that are there.
+        """Check that committed offsets are those of the existing topics.
 
         Raises:
             OffsetLost: one is of a former topic. TopicMissing, Busy, BrokerFailed: no answer.

@@ -139,7 +139,7 @@ class RunLease:
 
         Raises:
             LeaseLost: end this run.
-            Busy: the broker gives no answer; call again.
+            Busy: the broker is unavailable; call again.
         """
         if self._connection.embedded:
             return self._number

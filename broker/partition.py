@@ -25,7 +25,7 @@ class PartitionReader:
 
     Raises:
         TopicMissing: there is no such topic or partition.
-        Busy: the broker gives no answer.
+        Busy: the broker is unavailable.
     """
 
     def __init__(

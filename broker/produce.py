@@ -107,9 +107,9 @@ class Producer:
             self.close()
 
     def init_transactions(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Fence whoever had this producer's transactional id before; nothing without one.
+        """Fence the predecessor under this transactional id; nothing without one.
 
-        Waits while the broker gives no answer.
+        Waits while the broker is unavailable.
 
         Raises:
             Busy: `stopping` returned True. BrokerFailed: the broker refuses.

@@ -26,7 +26,7 @@ def read_span(
     Raises:
         OffsetLost: the partition no longer reaches back to `first_offset`, or not yet to the end.
         TopicMissing, BrokerFailed.
-        Busy: nothing came for `stall_s`, or the broker gives no answer.
+        Busy: nothing came for `stall_s`, or the broker is unavailable.
     """
     position = first_offset
 
@@ -74,7 +74,7 @@ def committed_offsets(
     """{(topic, partition): offset} of what a group has committed; partitions without are left out.
 
     Raises:
-        Busy: the broker gives no answer. TopicMissing, BrokerFailed.
+        Busy: the broker is unavailable. TopicMissing, BrokerFailed.
     """
     with Fetcher(connection, group) as fetcher:
         partitions = [

@@ -150,7 +150,7 @@ def next_origin(start: Start, held: int, discarded: str) -> Origin:
 
 
 def refuse_traces(start: Start, place: str) -> None:
-    """See that an empty state is the first of its flow.
+    """Check that an empty state is the first of its flow.
 
     Raises:
         StateError: an earlier run has left traces.
@@ -164,7 +164,7 @@ def refuse_traces(start: Start, place: str) -> None:
 
 
 def check_generation(start: Start, origin: Origin, place: str) -> None:
-    """See that a state is of the flow's last generation: consumers ignore what an older publishes.
+    """Check that a state is of the flow's last generation: consumers ignore older documents.
 
     Raises:
         StateError: it is older.

@@ -84,7 +84,7 @@ class Look:
         self.watch()
 
     def check(self) -> None:
-        """See that there is no reason to end at once."""
+        """Check that there is no reason to end at once."""
         ear = self.ear
         if ear.failed:
             raise ear.failed

@@ -36,6 +36,6 @@ def start_again() -> None:
 
 
 def end_member() -> None:
-    """End this worker: whoever watches it starts all of them again from the last epoch."""
+    """End this worker: its supervisor restarts all of them from the last epoch."""
     LOGGER.warning("host clock: it was set back; the workers start again from the last epoch")
     os._exit(AGAIN)

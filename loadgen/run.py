@@ -18,7 +18,7 @@ from schemas.instants import format_instant
 
 
 def run(stream: Stream, output: Output, pace: Pace, stop: Event) -> dict[str, Any]:
-    """Write a stream's messages; what is to be expected of whoever reads them.
+    """Write a stream's messages; return the result expected of their readers.
 
     When `stop` is set the network is mended, as at the planned end: what is held back arrives.
     """

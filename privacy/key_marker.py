@@ -66,7 +66,7 @@ def write_marker(descriptor: int, marker: Marker) -> None:
 
 
 def check_missing(path: Path, marker: Marker | None, expected: str, lock_path: Path) -> None:
-    """See that a key file that isn't there has never sealed anything.
+    """Check that a missing key file has never sealed anything.
 
     `expected` is the id of the key file that the flow's state was sealed under, "" if none was.
 
@@ -87,7 +87,7 @@ def check_missing(path: Path, marker: Marker | None, expected: str, lock_path: P
 def check_whole(
     path: Path, found: os.stat_result, whole_bytes: int, marker: Marker | None, lock_path: Path
 ) -> None:
-    """See that a key file has all that was durable, up to the end of a line.
+    """Check that a key file has all that was durable, up to the end of a line.
 
     `whole_bytes` is where its last whole line ends. A line cut beyond what was durable is what a
     crash left of an append: its key was never used, and the next append replaces it.
@@ -106,7 +106,7 @@ def check_whole(
 
 
 def check_link(path: Path) -> None:
-    """See that a path is no symbolic link that leads nowhere: a new file would not replace the old.
+    """Check that a path is no dangling symbolic link: a new file would not replace the old.
 
     Raises:
         StateError: it is.

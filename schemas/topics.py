@@ -27,7 +27,7 @@ class TopicSettings(msgspec.Struct, frozen=True):
     partitions: int | None = None
 
 
-# All of them keep append times: a create time is the wall clock of whoever sends, and brokers
+# All of them keep append times: a create time is the wall clock of the sender, and brokers
 # refuse those over an hour ahead of their own (`message.timestamp.after.max.ms`), so a host's wrong
 # clock would end the flow. A reader that is away for longer than a topic is kept ends with
 # `OffsetLost`. Rejected messages wait until their cause is mended; the audit is kept as

@@ -21,7 +21,7 @@ def from_archive(tier: Tier, archive: ParquetTier, since_ms: int) -> tuple[int, 
     alone. Afterwards nothing lasts of its doubt.
 
     Raises:
-        Busy: the tier or the archive gives no answer; do it all again.
+        Busy: the tier or the archive is unavailable; do it all again.
         Damage: a file of the archive is damaged; nothing more was written, and the doubt stays.
     """
     changes = events = 0

@@ -156,7 +156,7 @@ class Refill:
         held = self._patiently(self.tier.reconcile)
         wanted = {partition: held.get(partition, 0) for partition in self._reached}
         starts = self._patiently(lambda: reader.rewind(wanted))
-        self._drop(starts)  # at once: whoever waits in `patiently` reads on
+        self._drop(starts)  # at once: a caller that waits in `patiently` reads on
         for partition, start in starts.items():
             self._reached[partition] = start
             if start > wanted[partition] and self._matters(partition):

@@ -36,7 +36,7 @@ class Part:
             )
 
     def check(self) -> None:
-        """See that it runs.
+        """Check that it runs.
 
         Raises:
             PartDied: with the end of its log.
@@ -85,7 +85,7 @@ class Parts:
         self.stop()
 
     def check(self) -> None:
-        """See that all run; raises `PartDied`."""
+        """Check that all run; raises `PartDied`."""
         for part in self.parts:
             part.check()
 

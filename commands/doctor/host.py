@@ -66,7 +66,7 @@ def disk_kind(folder: Path) -> str:
 
 
 def look_at_keys(keys: Path) -> Iterator[Finding]:
-    """Whoever reads the keys reads the customers' data; whoever loses them loses it."""
+    """Check the key file: its readers can read the customers' data; its loss is theirs."""
     if not keys.exists():
         yield ok("privacy.keys", f"{keys}: will be made")
         return

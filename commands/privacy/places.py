@@ -75,7 +75,7 @@ class Looker:
                 found.fault = printable(masked_text(str(error)))
 
     def tiers(self) -> dict[str, Tier]:
-        """The tiers; one that can't be opened is a place that gave no answer."""
+        """The tiers; one that can't be opened is an unavailable place."""
         try:
             return written_tiers(self.settings)
         except OrdertideError as error:

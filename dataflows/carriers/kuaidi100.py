@@ -255,7 +255,7 @@ def legs(push: Push) -> Iterator[tuple[str, Parcel, Leg]]:
     """(place, history, what all of its scans share) of the histories of a push.
 
     Raises:
-        Rejected: `invalid_event`: there is none, and no status that says why.
+        Rejected: `invalid_event`: there is none, and no status with the reason.
     """
     if push.lastResult is None and push.destResult is None and not text_of(push.status):
         raise Rejected("invalid_event", "lastResult: missing, and so are destResult and status")

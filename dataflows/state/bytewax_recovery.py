@@ -77,7 +77,7 @@ def read_recovery(folder: Path) -> Recovery:
 
 
 def check_parts(folder: Path, files: Sequence[Path]) -> None:
-    """See that all parts of a recovery folder are there, and whole as SQLite files.
+    """Check that all parts of a recovery folder are there, and whole as SQLite files.
 
     Raises:
         StateError: one is missing or damaged.

@@ -30,7 +30,7 @@ def pointers_in(states: States) -> dict[str, Pointer]:
 def check_pointers(
     store: SqliteShardStore, pointers: Mapping[str, Pointer], recovery: Path
 ) -> None:
-    """See that a resume has a pointer for every shard that the file holds something of.
+    """Check that a resume has a pointer for every shard that the file holds something of.
 
     A file that no resume has had a pointer into yet (a crash in the first epochs) needs none: the
     flow reads the same events again.
@@ -51,7 +51,7 @@ def check_pointers(
 
 
 def check_files(store: SqliteShardStore, place: Place) -> None:
-    """See that the state file and the recovery folder of a host can be resumed together.
+    """Check that the state file and the recovery folder of a host can be resumed together.
 
     Raises:
         StateError: a part of the recovery folder is missing, damaged or of another state file.
@@ -69,7 +69,7 @@ def check_files(store: SqliteShardStore, place: Place) -> None:
 
 
 def check_owner(store: SqliteShardStore, pointers: Mapping[str, Pointer], place: Place) -> None:
-    """See that pointers are into this file.
+    """Check that pointers are into this file.
 
     Raises:
         StateError: they are into another one.

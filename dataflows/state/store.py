@@ -122,7 +122,7 @@ class ShardStore(Protocol):
 
 
 def check_store(pointer: Pointer, store: str, shard: str, name: str) -> None:
-    """See that `pointer` points into the store with id `store`, called `name`.
+    """Check that `pointer` points into the store with id `store`, called `name`.
 
     Raises:
         StateError: it is another store's.

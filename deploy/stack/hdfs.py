@@ -69,7 +69,7 @@ class HdfsServer(Server):
         write_site(configuration / "hdfs-site.xml", site)
 
     def environment(self) -> dict[str, str]:
-        """The user that the NameNode takes for its superuser, whoever started it."""
+        """The user that the NameNode takes for its superuser, whatever user started it."""
         return {"HADOOP_USER_NAME": USER}
 
     def command(self) -> list[str]:

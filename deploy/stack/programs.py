@@ -43,7 +43,7 @@ def path_of(program: str) -> str:
 
 
 def require(programs: Iterable[str]) -> None:
-    """See that all are there.
+    """Check that all are installed.
 
     Raises:
         StackError: names every missing one, and the one command that installs them.

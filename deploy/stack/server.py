@@ -96,7 +96,7 @@ class Server(ABC):
         """Wait until it answers its real client.
 
         Raises:
-            StackError: it ended, or gives no answer in time; with the end of its log.
+            StackError: it ended, or doesn't answer in time; with the end of its log.
         """
         deadline_s = time.monotonic() + timeout_s
         while True:

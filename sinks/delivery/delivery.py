@@ -159,7 +159,7 @@ class Delivery:
     def _read_past(self, partition: int) -> None:
         self._forget(partition)
         plan = self.plan
-        end = self._ends.get(plan.topic, partition)  # whoever had it before read no further
+        end = self._ends.get(plan.topic, partition)  # the owner before read no further
         for messages in dealt_with(self.connection, plan.group, plan.topic, partition):
             for change in self._current(messages):
                 self.ledger.know(change.place, change.lane, change.notices)

@@ -29,7 +29,7 @@ def dealt_with(
     """The messages below the group's committed offset, in order; empty lists while none come.
 
     Raises:
-        Busy: the broker gives no answer.
+        Busy: the broker is unavailable.
         OrdertideError: it refuses for good.
     """
     end = committed_offset(connection, group, topic, partition)

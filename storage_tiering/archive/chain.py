@@ -96,7 +96,7 @@ class Chains:
         """Seal a data file and its manifest; False if its place in the chain was taken."""
         if not self.files.seal(manifest.file, data):
             return False
-        # If a kill prevents this, whoever meets the file next makes the manifest from its footer.
+        # If a kill prevents this, the next reader of the file makes the manifest from its footer.
         self._seal_manifest(manifest)
         self._known[manifest.content.name] = manifest
         self._mark_end(manifest.content.span)

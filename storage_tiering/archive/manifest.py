@@ -102,7 +102,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The content, and what the file's bytes are: `checksum` is blake2b-128 (RFC 7693) in hex.
 
-    `blocks` has blake2b-64 of each `BLOCK_BYTES` of the file, so that whoever reads a part of it
+    `blocks` has blake2b-64 of each `BLOCK_BYTES` of the file, so that a reader of a part of it
     reads nothing unchecked. `manifest_checksum` is blake2b-128 of the manifest's own JSON with an
     empty `manifest_checksum`.
     """

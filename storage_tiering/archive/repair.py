@@ -43,7 +43,7 @@ class Repair:
         """Repair each damage.
 
         Raises:
-            Busy: the store or the broker gives no answer; what was repaired stays so.
+            Busy: the store or the broker is unavailable; what was repaired stays so.
         """
         for damage in damages:
             try:

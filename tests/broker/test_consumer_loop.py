@@ -1,4 +1,4 @@
-"""The consumer loop: no commit covers what nobody processed, whatever is busy and for how long."""
+"""The consumer loop: no commit covers an unprocessed message, whatever is busy and for how long."""
 
 import threading
 from collections.abc import Callable, Sequence

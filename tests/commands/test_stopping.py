@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end every command at once, also while a broker gives no answer."""
+"""Ctrl-C and SIGTERM end every command at once, also while a broker is unavailable."""
 
 import os
 import signal

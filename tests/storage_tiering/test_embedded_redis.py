@@ -1,4 +1,4 @@
-"""The embedded Redis answers, and ends with whoever started it."""
+"""The embedded Redis answers, and ends with its parent."""
 
 import os
 import re

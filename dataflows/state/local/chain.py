@@ -72,7 +72,7 @@ class Chain:
             self.deltas += 1
 
     def check_base(self, shard: str, *, base: bool) -> None:
-        """See that a blob can be staged.
+        """Check that a blob can be staged.
 
         Raises:
             StateError: it is a delta, and there is no base for it.

@@ -23,7 +23,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def check_room(folder: Path, wanted_bytes: int) -> None:
-    """See that there is room for `wanted_bytes` more, and some beside.
+    """Check that there is room for `wanted_bytes` more, and some beside.
 
     Raises:
         StoreFull: there is not.

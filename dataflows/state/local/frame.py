@@ -4,14 +4,14 @@
     codec     1 byte    0 as it is, 1 zstd
     checksum  4 bytes   CRC-32 (zlib's) of version and codec, the identity, the payload as stored
 
-The identity says where the blob belongs, so that a whole blob in a wrong place is damage too. The
-version says how all of this, and the blob inside, is to be read. A blob of an older version is
+The identity names the place of the blob, so that a whole blob in a wrong place is damage too. The
+version determines how all of this, and the blob inside, is decoded. A blob of an older version is
 brought up to this one, a version at a time, by the `UPGRADES`; what is staged is in this version.
 
     5   packed orders in format 3 (dataflows/core/packing.py)
 
-Nothing was released yet, so older versions are refused: begin anew, or use the version that wrote
-them.
+Nothing was released yet, so older versions are refused: recreate the state, or use the version
+that wrote them.
 
 zstd at level -3 makes packed orders 0.62 of their size at 630-720 MB/s, level 1 makes them 0.56 at
 390-430, level 3 0.54 at 220: compressing is the largest part of an epoch's end, so the fast one.

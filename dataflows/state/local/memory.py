@@ -156,7 +156,7 @@ class MemoryShardStore:
         held.prune(chain.kept, {row.key for row in rows})
 
     def note(self, step: str, key: str, state: bytes, batches: int = 0) -> None:
-        """Nothing to do: whoever lasts as long has it."""
+        """Nothing to do: it lasts as long as the process."""
 
     def inspect(self) -> Summary:
         with self.lock:

@@ -32,7 +32,7 @@ class AlreadyThere(Exception):
 class Bucket:
     """The objects below one prefix of a bucket. Thread-safe.
 
-    Every method raises Busy where the store gives no answer, or none that is final, and
+    Every method raises Busy where the store is unavailable, or none that is final, and
     SettingsError where the bucket isn't there or the credentials don't open it.
     """
 

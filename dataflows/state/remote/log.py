@@ -45,7 +45,7 @@ class TakenOver(StateError):
 
 
 class Journal:
-    """Reads and writes the objects. Waits as long as the object store gives no answer."""
+    """Reads and writes the objects. Waits while the object store is unavailable."""
 
     def __init__(self, bucket: Bucket, patience: Patience) -> None:
         """Create the log; `patience` decides when to give up."""
@@ -169,7 +169,7 @@ class Journal:
         return True
 
     def check_create(self, name: str, content: bytes) -> None:
-        """See that the object store refuses to create `name`, which is there, again.
+        """Check that the object store refuses to create the existing `name` again.
 
         Raises:
             SettingsError: it doesn't, so that two processes could write the same commit.

@@ -1,12 +1,12 @@
 """Records: the objects of a shard store in a bucket, their contents and names.
 
     owner                      who made the store, and for how many shards
-    runs/000007                run 7: its members, and where it goes on
+    runs/000007                run 7: its members, and where it resumes
     logs/000007/02/000000017   commit 17 of member 2: its blobs, cold rows and states of one epoch
     full/000007/02/000000016-TOKEN/000000   all that member 2 has, as it was after commit 16, in
     full/000007/02/000000016-TOKEN/end      parts; `end` is there once all parts are
     full/000001/base/NUMBER-TOKEN/…   what there was before the first run
-    news/000007/…              what the hosts of a run tell each other (commands/meeting.py)
+    news/000007/…              messages between the hosts of a run
 
 An object is 4 bytes of CRC-32 (of its name and what follows) and msgpack. Blobs and rows in it are
 framed (dataflows/state/local/frame.py), with a checksum and a version of their own.

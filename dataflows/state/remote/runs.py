@@ -33,7 +33,7 @@ class Claimant(NamedTuple):
 
 
 def fence(journal: Journal, run: Run, member: int, claimant: Claimant) -> int:
-    """See that a member of a run adds nothing any more; how many commits its log has."""
+    """Fence a member of a run; return the number of commits in its log."""
     last = max(journal.numbers(run.number, member), default=0)
     while True:
         if last and journal.read(log_name(run.number, member, last), Entry).is_claim:

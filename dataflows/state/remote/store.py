@@ -1,7 +1,7 @@
-"""The shard store in a bucket of an S3-compatible object store: any host can go on.
+"""The shard store in a bucket of an S3-compatible object store: any host can resume.
 
-The state file of `SqliteShardStore` stays the working copy: what resumes, looks up the cold and
-spreads bases is the same code. What is new is that a commit counts once it is an object in the
+The state file of `SqliteShardStore` stays the working copy: resuming, the retired-order
+table and the spreading of bases are the same code. A commit counts once it is an object in the
 bucket; only then is it written to the file. A file is therefore never ahead of the bucket, and a
 host without one, or with an old one, makes it from copies and the logs after them.
 
@@ -13,12 +13,12 @@ host without one, or with an old one, makes it from copies and the logs after th
     a take-over  the same with the newest copies and the logs after them, at most about twice what
                  there is
 
-Why not the logs alone, with an index of what lies where? New orders ask the cold, and nearly always
-miss: 7 us in the file, 20 ms in a bucket, so that some index of all retired orders has to be on the
-host in any case. The file is that index, with its clean-up and its tests.
+The logs alone with an index would not do. New orders query the retired-order table, and nearly
+always miss: 7 us in the file, 20 ms in a bucket, so an index of all retired orders has to be on the
+host anyway. The file is that index, with its clean-up and its tests.
 
-What the steps gave to bytewax is part of every commit. Where a run goes on, its recovery folder is
-written from that (dataflows/state/remote/runs.py says from which epoch).
+The steps' states are part of every commit. Where a run resumes, its recovery folder is
+written from that (dataflows/state/remote/runs.py chooses the epoch).
 """
 
 import socket

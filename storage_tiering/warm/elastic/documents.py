@@ -112,7 +112,7 @@ def event_derived(event: AcceptedEvent) -> dict[str, Any]:
     return derived
 
 
-def point_in(location: Any) -> dict[str, float] | None:  # noqa: ANN401 - JSON of whoever sent it
+def point_in(location: Any) -> dict[str, float] | None:  # noqa: ANN401 - JSON of the sender
     """The point of a location in an original, where its format is known."""
     try:
         return point_of(msgspec.convert(location, Location | None))

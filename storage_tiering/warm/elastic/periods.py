@@ -120,7 +120,7 @@ class Periods:
                 self.client.indices.refresh(index=named, ignore_unavailable=True)
 
     def all(self) -> dict[str, str]:
-        """{index: its period} of all that are there, whoever made them."""
+        """{index: its period} of all existing ones, whatever process made them."""
         with answers():
             found = self.client.indices.get_alias(index=self.patterns)
         periods = {name: self._period(name) for name in sorted(found.body)}

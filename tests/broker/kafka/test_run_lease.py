@@ -1,4 +1,4 @@
-"""One live run of a flow: whoever has the lease keeps it, and whoever lost it does no harm."""
+"""One live run of a flow: the holder keeps the lease, and a run that lost it does no harm."""
 
 import signal
 import subprocess

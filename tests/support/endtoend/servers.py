@@ -18,7 +18,7 @@ START_WITHIN_S = 90.0
 
 @contextmanager
 def own_servers(folder: Path) -> Iterator[Servers]:
-    """All servers of an installation, by name; stopped at the end, whoever was killed between."""
+    """All servers of an installation, by name; stopped at the end, whichever was killed between."""
     namenode = NameNode(folder / "namenode")
     servers: Servers = {
         "namenode": namenode,
