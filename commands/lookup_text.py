@@ -15,7 +15,7 @@ from storage_tiering.tier import Found
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What the timeline shows of an event as it was kept."""
+    """Everything that the timeline shows of an event as it was kept."""
 
     status_code: str = ""
     dropped_fields: list[str] | None = None
@@ -96,7 +96,7 @@ def timeline_lines(events: Sequence[AcceptedEvent]) -> Iterator[str]:
 
 
 def sent_of(event: AcceptedEvent) -> Sent:
-    """What its sender wrote, as far as the timeline shows it."""
+    """Everything that its sender wrote, as far as the timeline shows it."""
     return SENT.decode(event.event)
 
 

@@ -132,7 +132,7 @@ class Cleaning:
         return None
 
     def is_usable(self, name: str, raw: msgspec.Raw) -> bool:
-        """Whether a whole field can be used."""
+        """Return True if a whole field can be used."""
         if not decodes(self.types.fields[name], raw):
             return False
         return name not in PROMISES or is_promise(TEXT.decode(raw), self.zone)
@@ -168,7 +168,7 @@ class Cleaning:
         return encoded(kept) if kept else None
 
     def is_entry(self, name: str, value: msgspec.Raw) -> bool:
-        """Whether an attribute or a planned time can be used."""
+        """Return True if an attribute or a planned time can be used."""
         decoder = self.types.values[name]
         if not decodes(decoder, value):
             return False
@@ -202,7 +202,7 @@ def decoders_of(struct: type) -> Decoders:
 
 
 def decodes(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw) -> bool:
-    """Whether a value has the type of a decoder."""
+    """Return True if a value has the type of a decoder."""
     try:
         decoder.decode(raw)
     except UNREADABLE:
@@ -211,12 +211,12 @@ def decodes(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw) -> bool:
 
 
 def is_object(raw: msgspec.Raw) -> bool:
-    """Whether this JSON is an object."""
+    """Return True if this JSON is an object."""
     return bytes(raw).startswith(b"{")
 
 
 def blank(raw: msgspec.Raw) -> bool:
-    """Whether a value is null, or a text of white space."""
+    """Return True if a value is null, or a text of white space."""
     data = bytes(raw)
     if data == b"null":
         return True
@@ -246,7 +246,7 @@ def zone_in(fields: Fields) -> str | None:
 
 
 def is_promise(text: str, zone: str | None) -> bool:
-    """Whether this is a promise: a plausible time, or a promise taken back."""
+    """Return True if this is a promise: a plausible time, or a promise taken back."""
     try:
         return text == WITHDRAWN_TEXT or is_plausible(promise(text, zone))
     except ValueError:
@@ -254,12 +254,12 @@ def is_promise(text: str, zone: str | None) -> bool:
 
 
 def is_plausible(at: int) -> bool:
-    """Whether an instant lies between 1970 and 2100."""
+    """Return True if an instant lies between 1970 and 2100."""
     return EARLIEST_AT <= at < LATEST_AT
 
 
 def is_sound(event: "Event", data: bytes) -> bool:
-    """Whether nothing in a decoded event is blank or unusable; 0.5 us for a usual one."""
+    """Return True if nothing in a decoded event is blank or unusable; 0.5 us for a usual one."""
     if may_be_blank(data) and has_blank(event):
         return False
     if event.zone is not None and not is_zone(event.zone):
@@ -271,12 +271,12 @@ def is_sound(event: "Event", data: bytes) -> bool:
 
 
 def may_be_blank(data: bytes) -> bool:
-    """Whether a text in these bytes may be of white space: " ", or anything beyond ASCII."""
+    """Return True if a text in these bytes may be of white space: " ", or anything beyond ASCII."""
     return b'" ' in data or not data.isascii() or b"\\u" in data
 
 
 def has_blank(event: "Event") -> bool:
-    """Whether a text of an optional field is of white space."""
+    """Return True if a text of an optional field is of white space."""
     texts = [text for text in texts_of(event) if text is not None]
     if event.references:
         texts += numbers_of(event.references.values())

@@ -55,7 +55,7 @@ def end_of_day(text: str, zone: str | None) -> int:
 
 
 def is_zone(name: str) -> bool:
-    """Whether a zone of the time zone database has this name."""
+    """Return True if a zone of the time zone database has this name."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):

@@ -194,7 +194,7 @@ def check_number(name: str, raw: msgspec.Raw) -> None:
 
 
 def has_personal(fields: Fields) -> bool:
-    """Whether there is personal data, which is sealed for the customer."""
+    """Return True if there is personal data, which is sealed for the customer."""
     try:
         personal = msgspec.json.decode(fields.get("personal", b"null"))
     except UNREADABLE:
@@ -203,7 +203,7 @@ def has_personal(fields: Fields) -> bool:
 
 
 def is_fit(raw: msgspec.Raw, control: re.Pattern[str] = CONTROL) -> bool:
-    """Whether this JSON can be carried as it is."""
+    """Return True if this JSON can be carried as it is."""
     return not has_control(raw, control) and unfit_number(raw) is None
 
 
