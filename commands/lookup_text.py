@@ -15,7 +15,7 @@ from storage_tiering.tier import Found
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """Everything that the timeline shows of an event as it was kept."""
+    """Fields of a stored event for the timeline."""
 
     status_code: str = ""
     dropped_fields: list[str] | None = None
@@ -96,7 +96,7 @@ def timeline_lines(events: Sequence[AcceptedEvent]) -> Iterator[str]:
 
 
 def sent_of(event: AcceptedEvent) -> Sent:
-    """Everything that its sender wrote, as far as the timeline shows it."""
+    """Text of its sender, as far as the timeline shows it."""
     return SENT.decode(event.event)
 
 

@@ -216,7 +216,7 @@ def is_object(raw: msgspec.Raw) -> bool:
 
 
 def blank(raw: msgspec.Raw) -> bool:
-    """Return True if a value is null, or a text of white space."""
+    """Return True for null, or a text of white space."""
     data = bytes(raw)
     if data == b"null":
         return True

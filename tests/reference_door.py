@@ -1,4 +1,4 @@
-"""Everything that is kept of an event at the door, literally from docs/semantics.md; see tests/reference.py.
+"""Contents of an event after the door, literally from docs/semantics.md; see tests/reference.py.
 
 Events are JSON as Python has it. Control characters and numbers beyond 64 bits are not drawn here.
 """
@@ -92,7 +92,7 @@ NEEDED: dict[str, Check] = {
 
 
 def is_refused(event: Json) -> bool:
-    """Return True if a field that says what the event is can't be used; of the event as it is kept."""
+    """Return True if a field that defines the event can't be used; of the event as stored."""
     has_owner = not event.get("personal") or "customer_id" not in event.get("dropped_fields", ())
     return not has_owner or any(
         name in event and not is_usable(event[name]) for name, is_usable in NEEDED.items()

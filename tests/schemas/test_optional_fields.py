@@ -257,7 +257,7 @@ def test_whatever_stands_in_an_optional_field_nothing_but_the_field_is_lost(
 
 
 def is_blank(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Return True if this says nothing: null, white space, or a list of such."""
+    """Return True for a value without content: null, white space, or a list of such."""
     if isinstance(value, list):
         return all(map(is_blank, value))
     return value is None or (isinstance(value, str) and not value.strip())
