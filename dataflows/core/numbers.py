@@ -212,11 +212,11 @@ class Numbers:
         if len(self.table.get(key)) <= most * MAPPING.size and key not in self.crowds:
             return False  # as most have one
         crowd = self.crowd(key) or Crowd(self.get(key))
-        since_day = arrival_at // DAY_MS - self.forget_after_days
+        day = arrival_at // DAY_MS
         counting = (
             True
             for mappings in crowd.by_order.values()
-            if any(one.arrival_at <= arrival_at and one.heard_day >= since_day for one in mappings)
+            if any(one.arrival_at <= arrival_at and self.last_day(one) >= day for one in mappings)
         )
         return sum(islice(counting, most + 1)) > most
 

@@ -126,6 +126,15 @@ def test_the_limit_counts_arrivals_and_not_the_order_of_reading(
         assert found != ["ambiguous_reference"]
 
 
+def test_the_limit_counts_orders_for_as_long_as_their_number_is_kept() -> None:
+    desk = Desk()
+    for number in range(MOST + 1):
+        desk.read(order(f"o{number}", day(0), "SO-1"))
+    desk.read(asks(day(200), "SO-1"))  # a waybill would be forgotten by then
+    (found,) = desk.found().values()
+    assert found == ["ambiguous_reference"]
+
+
 def test_a_registration_is_never_refused_and_the_order_takes_its_own_events() -> None:
     desk = Desk()
     for number in range(MOST * 3):
