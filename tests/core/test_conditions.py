@@ -239,6 +239,32 @@ def test_the_other_rules_of_the_order_and_other_orders_go_on() -> None:
     }
 
 
+@pytest.mark.parametrize("after", ["48h", "48wh", "2wd"])
+def test_a_condition_escalates_so_long_after_it_became_true(after: str) -> None:
+    text = f"""
+    version = 1
+    [attributes]
+    x = {{type = "int"}}
+    [calendar.always]
+    weekend = []
+    [[rule]]
+    id = "large"
+    statuses = ["*"]
+    anchor = "condition"
+    when = "order.x > 1"
+    severity = "warning"
+    calendar = "always"
+    escalate = {{severity = "overdue", after = "{after}"}}
+    """
+    stage = Stage(parse_rules(text, "own.toml", TABLE))
+    stage.hear(said("PAID", day(0), attributes={"x": 2}))
+    stage.advance(day(3))
+    assert stage.told() == [
+        ("large", "opened", format_instant(day(0))),
+        ("large", "escalated", format_instant(day(2))),
+    ]
+
+
 def test_a_fault_leaves_the_version_as_it_is() -> None:
     with_faults, without = Stage(rules()), Stage(rules())
     with_faults.hear(said("PAID", day(0), attributes={"x": 2}))
