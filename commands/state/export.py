@@ -13,8 +13,8 @@ from commands.state.contents import from_last_base, holds_numbers, read_orders
 from commands.state.files import StateFiles, shown
 from dataflows.core.alerts import Desk
 from dataflows.core.documents import document
-from dataflows.core.fold import opened
 from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.packing import unpack
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import fault_of
 from dataflows.core.snapshots import Snapshot, check_statuses
@@ -133,7 +133,7 @@ def stored_orders(
 
 def document_of(stored: Stored, desk: Desk) -> OrderDocument:
     """The order as orders.changes shows it."""
-    return document(opened(stored.key, stored.data), desk)
+    return document(unpack(stored.key, stored.data), desk)
 
 
 def packed(stored: Stored) -> dict[str, object]:

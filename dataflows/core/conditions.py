@@ -102,10 +102,6 @@ class Condition:
             return Verdict(False, "" if reason.startswith(MISSING) else shortened(reason))
         return Verdict(False, "" if value is None else f"gives {kind}, not true or false")
 
-    def holds(self, order: dict[str, Any], reading: dict[str, Any]) -> bool:
-        """Whether the condition is true; False if it can't be evaluated."""
-        return self.verdict(order, reading).is_true
-
 
 def fault_of(path: Path, attributes: dict[str, bool]) -> str | None:
     """Why a path never leads to a value; None if it may."""

@@ -33,7 +33,6 @@ from dataflows.core.packing import (
     WITHDRAWN,
     Order,
     Parcel,
-    unpack,
 )
 from dataflows.core.parcels import (
     derived_status,
@@ -50,15 +49,6 @@ from dataflows.core.parcels import (
 from dataflows.core.walk import Entry, counted, fields_of_entry, named_of
 
 NAMING = ("references", "replaces")  # fields that say something of names
-
-
-def opened(key: str, data: bytes) -> Order:
-    """A packed order for work.
-
-    Raises:
-        StateError: the bytes are of a format that this version doesn't know.
-    """
-    return unpack(key, data)
 
 
 def refold(order: Order, table: Lifecycle) -> None:

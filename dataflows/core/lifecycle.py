@@ -20,7 +20,6 @@ MAX_ORDERS_PER_NUMBER = 50
 FORGET_REFERENCES_AFTER = "1096d"
 NUMBER_SHARED_WITHIN = "3d"
 NEVER_AGAIN_MS = 1 << 60  # no order has a second life
-FORGET_KEY = "forget_numbers_after"
 
 
 class MovesOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,7 +106,7 @@ def number_rules(file: LifecycleFile) -> NumberRules:
     """What a lifecycle file says of numbers."""
     references_after = file.forget_references_after
     return NumberRules(
-        parse_duration(file.forget_numbers_after, of=FORGET_KEY),
+        parse_duration(file.forget_numbers_after, of="forget_numbers_after"),
         parse_duration(references_after, of="forget_references_after"),
         parse_duration(file.number_shared_within, of="number_shared_within"),
         file.max_orders_per_number,
@@ -223,8 +222,8 @@ class Ways:
 def closure(
     start: int,
     edges: list[frozenset[int]],
-    stops: frozenset[int] = frozenset(),
-    direct: frozenset[int] = frozenset(),
+    stops: frozenset[int],
+    direct: frozenset[int],
 ) -> frozenset[int]:
     """Every index that can be reached from `start` in one step or more; see `Ways`."""
     seen: set[int] = set()

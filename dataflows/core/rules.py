@@ -57,11 +57,6 @@ class Deadline(NamedTuple):
     after: Limit
 
     @property
-    def offset_ms(self) -> int:
-        """The limit in ms, negative before the anchor; 0 in working time."""
-        return self.after.offset_ms
-
-    @property
     def limit(self) -> str:
         """The limit as people read it."""
         return self.after.text

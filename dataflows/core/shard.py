@@ -18,11 +18,11 @@ from dataflows.core.deadlines import NEVER
 from dataflows.core.documents import document
 from dataflows.core.fact import Fact
 from dataflows.core.facts import MAX_ENTRIES, add, check_open, permitted
-from dataflows.core.fold import opened, refold
+from dataflows.core.fold import refold
 from dataflows.core.holding import Holding
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.output import Output
-from dataflows.core.packing import CONFLICTING, NO_ENTRY, REFUSED, Order
+from dataflows.core.packing import CONFLICTING, NO_ENTRY, REFUSED, Order, unpack
 from dataflows.core.preview import Preview
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import UNBLAMED, Fault, SetAsides, fault_of
@@ -184,7 +184,7 @@ class Shard:
 
     def settle_anew(self, key: str, out: Output) -> None:
         """Fold a live order from its history, and settle it."""
-        order = opened(key, self.held.orders[key])
+        order = unpack(key, self.held.orders[key])
         version = order.version
         refold(order, self.table)
         order.armed_at = 0
@@ -252,7 +252,7 @@ class Shard:
     def open(self, key: str) -> Order:
         """The order for work; a new one if nobody has heard of it."""
         data = self.held.find(key)
-        return Order(key) if data is None else opened(key, data)
+        return Order(key) if data is None else unpack(key, data)
 
     def has_come_before(self, order: Order, arrival_at: int) -> bool:
         """Whether a deadline of the order comes before the arrival of its facts."""

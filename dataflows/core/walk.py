@@ -64,7 +64,7 @@ def fields_of_entry(order: Order, entry: Entry) -> dict[str, Any]:
 def walk(order: Order, table: Lifecycle) -> list[Entry]:
     """The entries that count, in the order in which the fold takes them; of the present life."""
     if order.walked is None:
-        whole = whole_walk(order, table)
+        whole, _ = counted(order, table)
         life = order.course.life
         start = 0
         if life != NO_ENTRY:
@@ -72,11 +72,6 @@ def walk(order: Order, table: Lifecycle) -> list[Entry]:
         order.walked = whole[start:]
     walked: list[Entry] = order.walked
     return walked
-
-
-def whole_walk(order: Order, table: Lifecycle) -> list[Entry]:
-    """The entries that count, of all lives; notes left out."""
-    return counted(order, table)[0]
 
 
 def counted(order: Order, table: Lifecycle) -> tuple[list[Entry], bool]:

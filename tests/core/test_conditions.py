@@ -85,7 +85,7 @@ def test_what_can_never_be_true_is_refused(text: str, reason: str) -> None:
     ],
 )
 def test_what_can_be_true_is_taken(text: str, order: dict[str, Any]) -> None:
-    assert condition(text).holds(order, {})
+    assert condition(text).verdict(order, {}).is_true
 
 
 @pytest.mark.parametrize(

@@ -153,5 +153,5 @@ def test_the_digest_is_of_what_the_file_says_and_not_of_how() -> None:
 
 def test_before_is_a_negative_offset() -> None:
     one = parsed(rule(anchor='"promised_at"', after=None, before='"24h"')).by_id["bad"]
-    assert one.deadlines[0].offset_ms == -86_400_000
+    assert one.deadlines[0].after.offset_ms == -86_400_000
     assert one.deadlines[0].limit == "-1d"
