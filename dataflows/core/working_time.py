@@ -5,7 +5,7 @@ version of it may know other days, so its version counts as part of the rules.
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
 from typing import NamedTuple
@@ -98,7 +98,7 @@ class Intervals:
         if due > self.before[-1]:
             return BEYOND_MS
         # The first interval that is filled by then; at its very end, not at the next one's begin.
-        where = min(bisect_left_of(self.before, due), len(self.begins)) - 1
+        where = bisect_left(self.before, due) - 1
         return self.begins[where] + due - self.before[where]
 
     def latest(self, working_ms: int) -> int:
@@ -108,18 +108,6 @@ class Intervals:
         if place == len(self.begins):
             return self.ends[-1]
         return self.begins[place] + left - self.before[place]
-
-
-def bisect_left_of(before: list[int], due: int) -> int:
-    """The number of intervals that begin before so much time has passed."""
-    low, high = 0, len(before)
-    while low < high:
-        middle = (low + high) // 2
-        if before[middle] < due:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 def compile_calendar(name: str, place: str, row: CalendarRow) -> WorkingTime:
@@ -211,10 +199,9 @@ def public_holidays(row: CalendarRow) -> set[date]:
 
 def instant(day: date, minutes: int, zone: ZoneInfo) -> int:
     """The instant of a local time, minutes after midnight; where it never was, the moment after."""
-    moment = datetime.combine(day, time(0), zone) if minutes < MINUTES_A_DAY else None
-    if moment is None:
+    if minutes >= MINUTES_A_DAY:
         return instant(day + timedelta(days=1), minutes - MINUTES_A_DAY, zone)
-    wall = moment.replace(hour=minutes // 60, minute=minutes % 60)
+    wall = datetime.combine(day, time(minutes // 60, minutes % 60), zone)
     real = wall.astimezone(UTC).astimezone(zone)
     if real.replace(tzinfo=None) != wall.replace(tzinfo=None):  # in the gap of a change of clocks
         wall = wall.replace(fold=0 if real > wall else 1)
