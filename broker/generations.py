@@ -149,9 +149,9 @@ def read_published(connection: Connection) -> Published:
 
 def version_of(value: bytes | None, headers: Headers) -> int | None:
     """Version that a message of orders.changes carries; None for one of a foreign writer."""
-    for name, content in headers:
-        if name == topics.HEADER_VERSION and content and content.isdigit():
-            return int(content)
+    version = topics.number_in(headers, topics.HEADER_VERSION)
+    if version is not None:
+        return version
     try:
         return VERSIONED.decode(value).version if value else None
     except msgspec.DecodeError:

@@ -1,5 +1,6 @@
 """The topics, their keys and what they hold."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -83,3 +84,11 @@ LETTER_HEADERS = frozenset(
         HEADER_SIZE,
     }
 )
+
+
+def number_in(headers: Iterable[tuple[str, bytes | None]], name: str) -> int | None:
+    """The number in a message's header `name`; None without one."""
+    for found, value in headers:
+        if found == name and value is not None and value.isdigit():
+            return int(value)
+    return None

@@ -15,6 +15,7 @@ from schemas.topics import (
     HEADER_VERSION,
     ORDERS_CHANGES,
     ORDERS_EVENTS,
+    number_in,
 )
 from storage_tiering.tier import EventRecord, OrderRecord, Place
 
@@ -66,7 +67,7 @@ class Message(Protocol):
 
 def clock_of(message: Message) -> int | None:
     """The stream clock (ms) that rides on the message; None without one, or before its first."""
-    return _number(message, HEADER_CLOCK) or None
+    return number_in(message.headers, HEADER_CLOCK) or None
 
 
 def decode(message: Message) -> OrderRecord | EventRecord | None:
@@ -107,7 +108,7 @@ def event_record(event: AcceptedEvent, place: Place) -> EventRecord:
 
 def _decode_change(message: Message, key: str, place: Place) -> OrderRecord:
     if message.value is None:
-        return tombstone(key, place, _number(message, HEADER_VERSION))
+        return tombstone(key, place, number_in(message.headers, HEADER_VERSION))
     try:
         document = DOCUMENT.decode(message.value)
         if document.updated_at is not None:
@@ -146,10 +147,3 @@ def _key(message: Message) -> str:
 def _check_key(key: str, tenant: str, order_id: str) -> None:
     if key != order_key(tenant, order_id):
         raise Rejected("wrong_key", f"the key is {key!r}, the value is of {tenant}/{order_id}")
-
-
-def _number(message: Message, header: str) -> int | None:
-    for name, value in message.headers:
-        if name == header and value is not None and value.isdigit():
-            return int(value)
-    return None

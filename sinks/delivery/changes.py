@@ -7,7 +7,7 @@ from typing import NamedTuple
 from broker.consume import Message
 from schemas.errors import Rejected
 from schemas.order import Lane
-from schemas.topics import CLOCK_KEY, HEADER_VERSION
+from schemas.topics import CLOCK_KEY, HEADER_VERSION, number_in
 from sinks.channels.alert_message import Notice, notices_of, read_order
 from sinks.delivery.entry import Place
 from sinks.delivery.metrics import Watch
@@ -60,18 +60,10 @@ def read_change(message: Message, link: str) -> Change:
     except UnicodeDecodeError as error:
         raise Rejected("unreadable_key", f"the key is not UTF-8: {error}") from error
     if message.value is None:
-        version = version_of(message)
+        version = number_in(message.headers, HEADER_VERSION)
         return Change(
             place, "normal", [], message.timestamp_ms, message.offset, version, is_tombstone=True
         )
     order = read_order(message.value)
     notices = notices_of(order, link)
     return Change(place, order.lane, notices, message.timestamp_ms, message.offset, order.version)
-
-
-def version_of(message: Message) -> int | None:
-    """The version in a tombstone's header; None where there is none."""
-    for name, value in message.headers:
-        if name == HEADER_VERSION and value is not None and value.isdigit():
-            return int(value)
-    return None
