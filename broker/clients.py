@@ -55,6 +55,24 @@ class Client(Protocol):
         """End the connection; closing again does nothing."""
 
 
+class Closed:
+    """Closed at the end of a `with`, and when it is dropped. First among the bases.
+
+    It has no `close` of its own, so that `super().close` is confluent-kafka's.
+    """
+
+    opened_at = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self: Client, *_: object) -> None:
+        self.close()
+
+    def __del__(self: Client) -> None:
+        close_dropped(self)
+
+
 # Nothing depends on the abort at a producer's close: the next run fences the transaction.
 warnings.filterwarnings("ignore", "Producer abort_transaction failed", RuntimeWarning)
 
@@ -62,10 +80,8 @@ OPEN: "weakref.WeakSet[Client]" = weakref.WeakSet()
 LOCK = threading.RLock()  # garbage collection inside it may close a client
 
 
-class Consumer(confluent_kafka.Consumer):
+class Consumer(Closed, confluent_kafka.Consumer):
     """A consumer that is known to be open until `close`."""
-
-    opened_at = ""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
@@ -75,20 +91,9 @@ class Consumer(confluent_kafka.Consumer):
         """Leave the group and end the connection."""
         close_within(super().close, self)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        close_dropped(self)
-
-
-class Producer(confluent_kafka.Producer):
+class Producer(Closed, confluent_kafka.Producer):
     """A producer that is known to be open until `close`."""
-
-    opened_at = ""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
@@ -108,23 +113,12 @@ class Producer(confluent_kafka.Producer):
         with suppress(KafkaException):
             super().close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        close_dropped(self)
-
-
-class Admin:
+class Admin(Closed):
     """An administration client. confluent-kafka's own has no `close`: it ends with its memory.
 
     Hence `client` is to be used and never stored: after `close` nothing else refers to it.
     """
-
-    opened_at = ""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._client: AdminClient | None = AdminClient(config)
@@ -147,15 +141,6 @@ class Admin:
 
     def _destroy(self) -> None:
         self._client = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        close_dropped(self)
 
 
 def weakly(method: Callable[P, None]) -> Callable[P, None]:
