@@ -1,7 +1,7 @@
 """Reading from the broker: one partition, as a member of a group, or a whole topic once."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -29,6 +29,24 @@ def read_all(connection: Connection, topic: str, stall_s: float = 30.0) -> Itera
         TopicMissing, OffsetLost (retention overtook this reading), BrokerFailed.
         Busy: nothing came for `stall_s`.
     """
+    return read_spans(connection, topic, partial(held_offsets, topic=topic), stall_s)
+
+
+def read_spans(
+    connection: Connection,
+    topic: str,
+    spans_of: Callable[[Fetcher], Mapping[int, tuple[int, int]]],
+    stall_s: float,
+) -> Iterator[Message]:
+    """The messages of spans: partition → (first offset, offset after the last), by `spans_of`.
+
+    In order within a partition. What was compacted away, and markers of transactions, are left out
+    silently.
+
+    Raises:
+        TopicMissing, OffsetLost, BrokerFailed, and what `spans_of` raises.
+        Busy: nothing came for `stall_s`.
+    """
     unread: dict[int, int] = {}  # partition → the end that it is to be read to
 
     def reached(_topic: str, partition: int, offset: int) -> None:
@@ -36,9 +54,9 @@ def read_all(connection: Connection, topic: str, stall_s: float = 30.0) -> Itera
             del unread[partition]
 
     with Fetcher(connection, connection.client_id, on_end=reached) as fetcher:
-        held = held_offsets(fetcher, topic)
-        unread |= {partition: high for partition, (low, high) in held.items() if low < high}
-        fetcher.client.assign([TopicPartition(topic, p, held[p][0]) for p in unread])
+        spans = spans_of(fetcher)
+        unread |= {partition: end for partition, (first, end) in spans.items() if first < end}
+        fetcher.client.assign([TopicPartition(topic, p, spans[p][0]) for p in unread])
         progress_at_s, left = time.monotonic(), len(unread)
         while unread:
             messages = fetcher.fetch(BATCH_MESSAGES, 0)
@@ -48,7 +66,7 @@ def read_all(connection: Connection, topic: str, stall_s: float = 30.0) -> Itera
                 progress_at_s, left = time.monotonic(), len(unread)
             elif time.monotonic() - progress_at_s >= stall_s:
                 raise Busy(f"topic {topic}: nothing came for {stall_s:.0f} s")
-            yield from (m for m in messages if m.offset < held[m.partition][1])
+            yield from (m for m in messages if m.offset < spans[m.partition][1])
             for message in messages:
                 reached(topic, message.partition, message.offset + 1)
 
@@ -56,16 +74,18 @@ def read_all(connection: Connection, topic: str, stall_s: float = 30.0) -> Itera
 def held_offsets(fetcher: Fetcher, topic: str) -> dict[int, tuple[int, int]]:
     """Partition → (first offset held, offset after the last)."""
     count = count_partitions(fetcher.client, topic)
+    return {partition: held_by(fetcher, topic, partition) for partition in range(count)}
+
+
+def held_by(fetcher: Fetcher, topic: str, partition: int) -> tuple[int, int]:
+    """(first offset held, offset after the last) of one partition."""
+    where = TopicPartition(topic, partition)
     try:
-        return {
-            p: answer_of(
-                partial(
-                    fetcher.client.get_watermark_offsets,
-                    TopicPartition(topic, p),
-                    timeout=ANSWER_TIMEOUT_S,
-                )
-            )
-            for p in range(count)
-        }
+        low, high = answer_of(
+            lambda: fetcher.client.get_watermark_offsets(where, timeout=ANSWER_TIMEOUT_S)
+        )
     except KafkaException as error:
-        raise Busy(f"{topic}: the broker gives no offsets: {worded(error)}") from error
+        raise Busy(
+            f"{topic} [{partition}]: the broker gives no offsets: {worded(error)}"
+        ) from error
+    return low, high

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from confluent_kafka import KafkaException, TopicPartition
 
 from broker.connect import Connection
+from broker.consume import held_by, read_spans
 from broker.errors import OffsetLost, missing_topic, worded
-from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
+from broker.fetcher import Fetcher, Message
+from broker.interrupts import answer_of
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from schemas.errors import Busy
 
@@ -28,44 +30,19 @@ def read_span(
         TopicMissing, BrokerFailed.
         Busy: nothing came for `stall_s`, or the broker is unavailable.
     """
-    position = first_offset
 
-    def reached(_topic: str, _partition: int, offset: int) -> None:
-        nonlocal position
-        position = max(position, offset)
-
-    with Fetcher(connection, connection.client_id, on_end=reached) as fetcher:
+    def span(fetcher: Fetcher) -> dict[int, tuple[int, int]]:
         if partition >= count_partitions(fetcher.client, topic):
             raise missing_topic(f"{topic} [{partition}]")
-        low, high = held(fetcher, topic, partition)
+        low, high = held_by(fetcher, topic, partition)
         if low > first_offset or high < next_offset:
             raise OffsetLost(
                 f"{topic} [{partition}]: holds the offsets {low} to {high - 1}, not all of "
                 f"{first_offset} to {next_offset - 1}; restore the file from a backup or a replica"
             )
-        fetcher.client.assign([TopicPartition(topic, partition, first_offset)])
-        while position < next_offset:
-            before = position
-            messages = fetcher.fetch(BATCH_MESSAGES, 0) or fetcher.fetch(BATCH_MESSAGES, stall_s)
-            for message in messages:
-                position = max(position, message.offset + 1)
-                if message.offset < next_offset:
-                    yield message
-            if not messages and position == before:
-                raise Busy(f"{topic} [{partition}]: nothing came for {stall_s:.0f} s")
+        return {partition: (first_offset, next_offset)}
 
-
-def held(fetcher: Fetcher, topic: str, partition: int) -> tuple[int, int]:
-    """(first offset held, offset after the last)."""
-    try:
-        low, high = fetcher.client.get_watermark_offsets(
-            TopicPartition(topic, partition), timeout=ANSWER_TIMEOUT_S
-        )
-    except KafkaException as error:
-        raise Busy(
-            f"{topic} [{partition}]: the broker gives no offsets: {worded(error)}"
-        ) from error
-    return low, high
+    return read_spans(connection, topic, span, stall_s)
 
 
 def committed_offsets(
@@ -83,7 +60,9 @@ def committed_offsets(
             for number in range(count_partitions(fetcher.client, topic))
         ]
         try:
-            stored = fetcher.client.committed(partitions, timeout=ANSWER_TIMEOUT_S)
+            stored = answer_of(
+                lambda: fetcher.client.committed(partitions, timeout=ANSWER_TIMEOUT_S)
+            )
         except KafkaException as error:
             raise Busy(f"group {group}: the broker gives no offsets: {worded(error)}") from error
     return {(each.topic, each.partition): each.offset for each in stored if each.offset >= 0}
