@@ -22,7 +22,7 @@ from broker.interrupts import Waiting
 from broker.outage import OUTAGE
 from broker.produce import Producer
 from broker.topics import ANSWER_TIMEOUT_S, partition_count
-from schemas.errors import Busy, OrdertideError, Stopped
+from schemas.errors import Busy, OrdertideError
 from schemas.topics import CLOCK
 
 LOGGER = logging.getLogger("ordertide.broker")
@@ -70,7 +70,11 @@ class Heartbeats:
             self.time.fix(*first_heartbeat(self._connection))
         else:
             self._client = clients.Producer({**self._connection.config("producer"), **SETTINGS})
-            self._wait_for_the_first(self._client)
+            try:
+                self._wait_for_the_first(self._client)
+            except BaseException:
+                self._close()
+                raise
         self._host.check()
         self._thread.start()
         return self
@@ -92,19 +96,15 @@ class Heartbeats:
         while not self.time.is_known:
             self._send(client)
             client.poll(POLL_S)
-            try:
-                waiting.check()
-            except Stopped as stopped:
-                self._failure = stopped
-            if self._failure is None and self._steady() >= give_up_ms:
-                self._failure = Busy(
+            waiting.check()
+            if self._failure is not None:
+                raise self._failure
+            if self._steady() >= give_up_ms:
+                raise Busy(
                     f"topic {CLOCK.name}: no heartbeat was acknowledged within "
                     f"{ANSWER_TIMEOUT_S:.0f} s; check that the broker runs and that the topic "
                     "has a leader"
                 )
-            if self._failure is not None:
-                self._close()
-                raise self._failure
 
     def _run(self) -> None:
         due_ms = self._steady()

@@ -14,6 +14,7 @@ from broker.broker_time import (
     BrokerTime,
     HostClock,
 )
+from broker.clients import opened
 from broker.connect import Connection
 from broker.heartbeats import Heartbeats, first_heartbeat
 
@@ -199,6 +200,21 @@ def test_all_processes_on_an_embedded_broker_have_the_same_time(connection: Conn
         with Heartbeats(connection, each, host):
             assert each.proven() == each.now()
     assert ours.now() == theirs.now()
+
+
+def test_an_interrupt_before_the_first_heartbeat_leaves_no_client_open() -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    known, before = BrokerTime(lambda: 0), opened()
+    host = HostClock(lambda: 0, lambda: 0, no_one, no_one)
+    nowhere = Connection("127.0.0.1:1")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Heartbeats(nowhere, known, host, steady=interrupted),
+    ):
+        pytest.fail("there is no broker")
+    assert opened() == before
 
 
 def no_one() -> None:
