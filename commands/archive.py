@@ -72,12 +72,13 @@ def examined(tier: ParquetTier, settings: Settings, *, offline: bool) -> int:
 def repaired(tier: ParquetTier, settings: Settings) -> int:
     """Repair, and show what became of each; how many are left."""
     connection = connection_of(settings.broker)
-    tier.know_topics(TopicIds(connection).of)
-    found = list(damages_of(tier, settings, offline=False))
     left = 0
-    for each in tier.repair(span_reader(connection)).run(found):
-        left += each.did == "not repaired"
-        show(f"{each.did}: {each.damage}\n  {each.reason}")
+    with TopicIds(connection) as topic_ids:
+        tier.know_topics(topic_ids.of)
+        found = list(damages_of(tier, settings, offline=False))
+        for each in tier.repair(span_reader(connection)).run(found):
+            left += each.did == "not repaired"
+            show(f"{each.did}: {each.damage}\n  {each.reason}")
     show(f"{len(found) - left} repaired, {left} left" if found else "the archive is whole")
     return left
 
