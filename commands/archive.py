@@ -7,7 +7,7 @@ import click
 
 from broker.topic_ids import TopicIds
 from commands.track import connection_of
-from commands.wiring.archive_audit import lost_ends, span_reader
+from commands.wiring.archive_audit import SpanReader, lost_ends
 from commands.wiring.tiers import open_archive, writer_group
 from schemas.errors import Busy
 from schemas.settings.model import Settings, read_settings
@@ -76,7 +76,7 @@ def repaired(tier: ParquetTier, settings: Settings) -> int:
     with TopicIds(connection) as topic_ids:
         tier.know_topics(topic_ids.of)
         found = list(damages_of(tier, settings, offline=False))
-        for each in tier.repair(span_reader(connection)).run(found):
+        for each in tier.repair(SpanReader(connection)).run(found):
             left += each.did == "not repaired"
             show(f"{each.did}: {each.damage}\n  {each.reason}")
     show(f"{len(found) - left} repaired, {left} left" if found else "the archive is whole")

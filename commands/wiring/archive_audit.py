@@ -23,7 +23,7 @@ class ArchiveAudit:
         """Create the audit; nothing is compared yet."""
         self.tier = tier
         self.watch = watch
-        self._repair = tier.repair(span_reader(connection))
+        self._repair = tier.repair(SpanReader(connection))
         self._logged: set[str] = set()
 
     def at_start(self) -> None:
@@ -48,7 +48,7 @@ class ArchiveAudit:
 
 
 class SpanReader:
-    """Reads spans from the topics."""
+    """Reads spans from the topics: the port by which the archive reads them again."""
 
     def __init__(self, connection: Connection) -> None:
         """Create a reader; nothing is connected yet."""
@@ -62,18 +62,13 @@ class SpanReader:
         )
 
 
-def span_reader(connection: Connection) -> SpanReader:
-    """The port by which the archive reads topics again."""
-    return SpanReader(connection)
-
-
 def lost_ends(tier: ParquetTier, connection: Connection, group: str) -> Iterator[Damage]:
     """Records that the group has committed, and no file has: the last files are gone.
 
     A restored folder shows no damage of its own. Heartbeats behind the last file leave no row, so
     only a record proves a loss.
     """
-    read = span_reader(connection)
+    read = SpanReader(connection)
     ends = tier.offsets()
     for (topic, partition), committed in committed_offsets(connection, group, tier.topics).items():
         span = Span(topic, partition, ends.get((topic, partition), 0), committed)
