@@ -1,7 +1,7 @@
 """The places that may hold records of a customer: state, topics, tiers."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,11 +13,10 @@ from broker.consume import Message, read_all
 from broker.errors import TopicMissing
 from commands.state.contents import from_last_base, holds_numbers, parts, read_orders
 from commands.state.export import desk_of, document_of, stored_orders
-from commands.state.files import STORE, StateFiles, open_files
+from commands.state.files import STORE, open_files
 from commands.track import connection_of, path_of
 from commands.wiring.tiers import written_tiers
 from dataflows.definition_files import read_lifecycle, read_rules
-from dataflows.state.local.chain import Link
 from dataflows.steps import decode_resolver
 from privacy.search import Search
 from schemas import topics
@@ -198,7 +197,7 @@ class Looker:
         name, orders = self.search.customer.encode(), self.search.orders
         with open_files(self.settings, None) as files:
             for shard in files.reader.shards():
-                links = [] if holds_numbers(shard) else links_of(files, shard)
+                links = [] if holds_numbers(shard) else files.resumed(shard)
                 if not from_last_base(links):
                     continue
                 held, last = read_orders(files.reader, shard, links)
@@ -214,7 +213,7 @@ class Looker:
             return
         with open_files(self.settings, None) as files:
             for shard in filter(holds_numbers, files.reader.shards()):
-                links = links_of(files, shard)
+                links = files.resumed(shard)
                 if from_last_base(links):
                     for part in parts(files.reader, shard, links, decode_resolver):
                         for _, questions in part.waiting:
@@ -241,13 +240,6 @@ class CustomerOf(msgspec.Struct):
     """The customer that an event names."""
 
     customer_id: str | None = None
-
-
-def links_of(files: StateFiles, shard: str) -> Sequence[Link]:
-    """The blobs that a resume would read."""
-    state = files.states().get(shard)
-    held = files.reader.held(shard).links
-    return [link for link in held if state is None or link.sequence <= state.pointer.sequence]
 
 
 def decoded(decoder: msgspec.json.Decoder[Value], value: bytes | None) -> Value | None:

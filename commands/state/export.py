@@ -84,9 +84,7 @@ def lines(
     only_cold: bool | None,
 ) -> Iterator[bytes]:
     """The orders of a shard."""
-    held = files.reader.held(shard).links
-    state = files.states().get(shard)
-    links = [link for link in held if state is None or link.sequence <= state.pointer.sequence]
+    links = files.resumed(shard)
     if not from_last_base(links):
         return
     orders, last = read_orders(files.reader, shard, links)

@@ -1,7 +1,7 @@
 """The files of a shard store, opened together so that they are of the same moment."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import click
 
 from dataflows.state.bytewax_recovery import Recovery, read_recovery
+from dataflows.state.local.chain import Link
 from dataflows.state.local.lock import owner
 from dataflows.state.local.reader import StateReader
 from dataflows.state.states import SHARDED, StepState, decode_state
@@ -35,6 +36,12 @@ class StateFiles(NamedTuple):
     def states(self) -> dict[str, StepState]:
         """States that bytewax would give back to each shard, by the shard's name."""
         return states_of(self.recovery)
+
+    def resumed(self, shard: str) -> Sequence[Link]:
+        """The links of a shard up to its pointer, all of them without one."""
+        state = self.states().get(shard)
+        held = self.reader.held(shard).links
+        return [link for link in held if state is None or link.sequence <= state.pointer.sequence]
 
 
 @contextmanager

@@ -153,11 +153,7 @@ def snapshots_of(files: StateFiles, shard: str) -> list[Snapshot]:
 
 def resumed_links(files: StateFiles, shard: str) -> Sequence[Link]:
     """The blobs that a resume reads."""
-    state = files.states().get(shard)
-    held = files.reader.held(shard).links
-    return from_last_base(
-        [link for link in held if state is None or link.sequence <= state.pointer.sequence]
-    )
+    return from_last_base(files.resumed(shard))
 
 
 def set_aside_in(snapshots: Sequence[Snapshot]) -> dict[str, SetAside]:
