@@ -22,6 +22,7 @@ from dataflows.core.symbols import Symbols
 from schemas.display import printable_json
 from schemas.keys import split_order_key
 from schemas.order import OrderDocument
+from schemas.private_files import private_binary
 from telemetry.screen import show
 
 Form = Literal["documents", "packed"]
@@ -68,8 +69,7 @@ def destination(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     begun = out.with_name(f"{out.name}.begun")
-    begun.touch(mode=0o600)  # it holds who ordered what
-    with begun.open("wb") as file:
+    with private_binary(begun) as file:  # it holds who ordered what
         yield file
     begun.replace(out)
 

@@ -12,6 +12,7 @@ import msgspec
 from dataflows.steps import Releases
 from schemas.errors import StateError
 from schemas.keys import order_key, split_order_key
+from schemas.private_files import private_binary
 
 FILE = "release.json"
 
@@ -53,8 +54,8 @@ def write_releases(folder: Path, releases: Releases) -> None:
     begun = path.with_name(f"{FILE}.begun")
     try:
         begun.unlink(missing_ok=True)
-        begun.touch(mode=0o600)  # it names orders
-        begun.write_bytes(msgspec.json.format(msgspec.json.encode(list(requests_of(releases)))))
+        with private_binary(begun) as file:  # it names orders
+            file.write(msgspec.json.format(msgspec.json.encode(list(requests_of(releases)))))
         begun.replace(path)
     except OSError as error:
         message = f"{path}: can't be written, {error.strerror}; make the folder writable"
