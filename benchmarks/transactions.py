@@ -37,7 +37,7 @@ from schemas.topics import EVENTS, ORDERS_CHANGES
 ROOT = Path(plain.__file__).parent.parent
 PARTITIONS = 8
 SEED = 0  # nothing is drawn
-START_WITHIN_S, DRAIN_WITHIN_S, STOP_WITHIN_S = 120.0, 300.0, 30.0
+DRAIN_WITHIN_S, STOP_WITHIN_S = 300.0, 30.0
 SETTLE_S = 3.0
 ANSWER_S, POLL_S = 10.0, 0.02
 GROUP = "ordertide-track"
