@@ -11,7 +11,7 @@ from commands.doctor.clock import http_clock
 from commands.doctor.findings import Finding, problem
 from commands.wiring.process import now_ms
 from schemas.errors import OrdertideError, SettingsError
-from schemas.settings.secrets import masked_url
+from schemas.settings.secrets import masked_text
 from telemetry.http_client import HttpClient, HttpFailed
 
 
@@ -45,7 +45,7 @@ class Site:
     ) -> None:
         """Create a site that isn't connected yet. `headers` go with each request."""
         self.url = url
-        self.shown = masked_url(url)
+        self.shown = masked_text(url)
         self.setting = setting
         self.timeout_s = timeout_s
         self.token = token

@@ -13,7 +13,7 @@ from commands.wiring.process import now_ms
 from commands.wiring.tiers import hot_servers
 from schemas.instants import SECOND_MS
 from schemas.settings.model import HotSettings
-from schemas.settings.secrets import masked_url
+from schemas.settings.secrets import masked_text
 from storage_tiering.hot.config_warnings import cautions_of
 from storage_tiering.hot.servers import Cluster
 
@@ -36,7 +36,7 @@ class Server(NamedTuple):
 def examine(visit: Visit) -> Iterator[Finding]:
     """Can it be reached; and if so, everything else, of each server that is written to."""
     hot = visit.settings.hot
-    where = masked_url(hot.url)
+    where = masked_text(hot.url)
     servers = hot_servers(visit.settings, timeout_s=visit.timeout_s)
     try:
         clients = servers.primaries() if isinstance(servers, Cluster) else [servers]

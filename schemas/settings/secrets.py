@@ -72,11 +72,6 @@ def masked_pattern(text: str) -> str:
     return PAIR.sub(rf"\1{MASK}", text) if "=" in text or ":" in text else text
 
 
-def masked_url(url: str) -> str:
-    """`redis://user:***@host:6379/0`."""
-    return masked_text(url)
-
-
 def remember_secrets(key: str, value: object) -> None:
     """Mask from now on what is secret in this value of a setting, in whatever text it appears."""
     match value:
