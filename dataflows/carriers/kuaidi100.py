@@ -33,7 +33,6 @@ from dataflows.carriers.wording import (
     Wording,
     canonical_carrier,
     plain,
-    shipped_phrases,
     statuses_of,
     text_of,
     texts_of,
@@ -43,7 +42,6 @@ from schemas.errors import Busy, Rejected
 SOURCE = "carrier:kuaidi100"
 STATUSES = statuses_of("kuaidi100")
 STATE_TEXTS = texts_of("kuaidi100")
-PHRASES = shipped_phrases()
 
 MAX_LAT, MAX_LON = 90, 180
 

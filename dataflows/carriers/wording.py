@@ -96,10 +96,9 @@ class Wording:
 
     def __init__(self, extra: Mapping[str, str] | None = None) -> None:
         """Create a search with the phrases of `extra` (phrase to status) before those shipped."""
-        own = [Pattern(status, compiled(text), ()) for text, status in (extra or {}).items()]
-        self.patterns = (*own, *shipped_patterns())
+        self.own = [Pattern(status, compiled(text), ()) for text, status in (extra or {}).items()]
+        self.patterns = shipped_patterns()
         self.ignored = shipped_ignored()
-        self.own = own
 
     def status_of(self, text: str) -> str | None:
         """The status that a text names; None where no phrase occurs in it."""
@@ -163,11 +162,6 @@ def shipped_patterns() -> tuple[Pattern, ...]:
         Pattern(status, compiled(phrase.text), tuple(map(compiled, phrase.unless)))
         for status, phrase in by_precedence(tables().values())
     )
-
-
-def shipped_phrases() -> tuple[tuple[str, str], ...]:
-    """(phrase, status) of all tables, in the order of the search."""
-    return tuple((phrase.text, status) for status, phrase in by_precedence(tables().values()))
 
 
 def by_precedence(all_tables: Iterable[Table]) -> Iterator[tuple[str, Phrase]]:

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from dataflows.carriers.kuaidi100 import PHRASES, STATUSES, Kuaidi100, Kuaidi100Config
+from dataflows.carriers.kuaidi100 import STATUSES, Kuaidi100, Kuaidi100Config
+from dataflows.carriers.wording import shipped_patterns
 from dataflows.definition_files import read_lifecycle
 from schemas.errors import Rejected
 from schemas.event import Event
@@ -117,7 +118,7 @@ def test_a_phrase_of_the_settings_goes_before_the_built_in_ones() -> None:
 
 
 def test_the_tables_name_only_statuses_of_the_lifecycle() -> None:
-    named = {*STATUSES.values(), *(status for _, status in PHRASES)}
+    named = {*STATUSES.values(), *(pattern.status for pattern in shipped_patterns())}
     assert named <= set(read_lifecycle().codes)
 
 
