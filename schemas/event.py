@@ -173,7 +173,12 @@ def check_size(data: bytes) -> None:
         Rejected: `too_large`.
     """
     if len(data) > MAX_EVENT_BYTES:
-        raise Rejected("too_large", f"{len(data)} bytes; at most {MAX_EVENT_BYTES} are taken")
+        raise too_large(len(data))
+
+
+def too_large(size_bytes: int) -> Rejected:
+    """The rejection of a message of this size."""
+    return Rejected("too_large", f"{size_bytes} bytes; at most {MAX_EVENT_BYTES} are taken")
 
 
 def as_text(data: bytes) -> bytes:

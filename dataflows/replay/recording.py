@@ -15,7 +15,7 @@ from dataflows.decoding import Decoder, recorded_at
 from dataflows.replay.event_files import Line, read_events
 from dataflows.replay.external_sort import Record, Sorter
 from schemas.errors import Rejected
-from schemas.event import MAX_EVENT_BYTES, Tick, field_of
+from schemas.event import Tick, field_of, too_large
 from schemas.instants import DAY_MS
 
 BATCH = 5_000
@@ -101,7 +101,7 @@ def sort_files(
 
 def too_long(line: Line) -> Bad:
     """The rejection of a line of which only hash and size are known."""
-    reason = Rejected("too_large", f"{line.size_bytes} bytes; at most {MAX_EVENT_BYTES} are taken")
+    reason = too_large(line.size_bytes)
     return Bad(reason, b"", line.file, line.number, line.sha256, line.size_bytes)
 
 
