@@ -154,6 +154,5 @@ def decompressor() -> zstandard.ZstdDecompressor:
 
 
 def checksum(version: int, codec: int, payload: bytes | memoryview, place: Place) -> int:
-    """CRC-32 of what the version lays down."""
-    head = b"" if version == 1 else bytes((version, codec))
-    return crc32(payload, crc32(head + place.identity))
+    """CRC-32 of version and codec, the identity, the payload as stored."""
+    return crc32(payload, crc32(bytes((version, codec)) + place.identity))
