@@ -29,7 +29,7 @@ REFERENCE = re.compile(r"\"([^\"]+)\"\s*:\s*(\[[^\]]*\]?|\"[^\"]*\")")
 def mentions(data: bytes, around: Place) -> list[tuple[str, str]]:
     """(tenant, subject) of all that `data` mentions; `around` is what its headers name."""
     tenants, subjects = {around.tenant: None}, dict[str, None]()
-    if around.customer_id or around.order_id:
+    if around.customer_id or around.order_id or around.number:
         subjects[around.subject] = None
     for text in readings(data):
         for kind, name in islice(names_in(text), 4 * MAX_NAMES):

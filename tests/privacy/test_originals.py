@@ -166,6 +166,16 @@ def test_a_binary_cloud_event_is_sealed_under_the_key_of_whom_its_headers_name()
             open_rejected(one, keystore, headers)
 
 
+def test_erasing_the_customer_erases_what_only_a_header_with_her_waybill_names() -> None:
+    keystore = MemoryKeyStore()
+    seal_rejected(LINKED, keystore)
+    headers: list[tuple[str, bytes | None]] = [("ce_specversion", b"1.0"), ("ce_waybill", b"SF1")]
+    sealed = seal_rejected(b'{"personal": {"name": "Ada Lovelace"', keystore, headers)
+    keystore.erase("default", "ada")
+    with pytest.raises(KeyErased):
+        open_rejected(sealed, keystore, headers)
+
+
 def test_an_event_rejected_after_it_was_sealed_opens_like_an_original() -> None:
     keystore = MemoryKeyStore()
     data = (
