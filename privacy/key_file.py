@@ -79,7 +79,7 @@ class FileKeyStore:
         """Open the files, or make them. Alone."""
         for each in (self.path, self.master_path):
             check_link(each)
-        marker = read_marker(self.alone)
+        marker = read_marker(self.alone, self.lock_path)
         if not self.path.exists():
             check_missing(self.path, marker, expected, self.lock_path)
             if not self.master_path.exists():
@@ -238,7 +238,7 @@ class FileKeyStore:
         os.fsync(self.descriptor)
         with self._alone():
             found = os.fstat(self.descriptor)
-            marker = read_marker(self.alone)
+            marker = read_marker(self.alone, self.lock_path)
             is_behind = marker and marker.is_of(found) and marker.durable_bytes >= self.size_bytes
             if not is_behind:
                 ids = (self.file, found.st_dev, found.st_ino)

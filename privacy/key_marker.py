@@ -38,8 +38,8 @@ class Marker(msgspec.Struct, frozen=True):
 MARKER = msgspec.json.Decoder(Marker)
 
 
-def read_marker(descriptor: int) -> Marker | None:
-    """The marker in a lock file; None in one without.
+def read_marker(descriptor: int, lock_path: Path) -> Marker | None:
+    """The marker in the lock file that is open as `descriptor`; None in one without.
 
     Raises:
         StateError: it is damaged.
@@ -50,10 +50,9 @@ def read_marker(descriptor: int) -> Marker | None:
     try:
         return MARKER.decode(data)
     except msgspec.DecodeError as error:
-        name = Path(f"/proc/self/fd/{descriptor}").readlink()
         raise StateError(
-            f"{name}: damaged, {error}; {RESTORE} together with its key file, or remove it if the "
-            "key file is whole"
+            f"{lock_path}: damaged, {error}; {RESTORE} together with its key file, or remove it if "
+            "the key file is whole"
         ) from error
 
 
