@@ -17,7 +17,6 @@ from pathlib import Path
 from threading import RLock, local
 
 from privacy.key_lines import (
-    Erased,
     Line,
     Link,
     Record,
@@ -36,7 +35,7 @@ from privacy.key_marker import (
     read_marker,
     write_marker,
 )
-from privacy.keystore import Key, KeyErased, is_customer
+from privacy.keystore import Key, is_customer
 from privacy.master import make_master, read_master, replace_durably
 from privacy.register import Register, new_key_id, new_secret
 from schemas.errors import StateError
@@ -113,7 +112,9 @@ class FileKeyStore:
         digest = self.master.digest(tenant, subject)
         with self.lock, self._explained():
             self._catch_up()
-            line = self._find(digest) or self._make(digest, of_customer=is_customer(subject))
+            line = self.register.find(digest) or self._make(
+                digest, of_customer=is_customer(subject)
+            )
             if not getattr(self.thread, "batches", 0):
                 self._sync()
             return self._key(line)
@@ -154,8 +155,7 @@ class FileKeyStore:
         digests = [self.master.digest(tenant, subject) for subject in subjects]
         with self.lock, self._explained(), self._alone():
             self._catch_up()
-            by_id = self.register.by_id
-            return self._erase([*digests, *(by_id[key].customer for key in keys if key in by_id)])
+            return self._erase([*digests, *self.register.holders(keys)])
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -182,17 +182,11 @@ class FileKeyStore:
             raise StateError(f"{self.path}: key {line.key} is damaged; restore the file")
         return Key(line.key, secret)
 
-    def _find(self, digest: str) -> Line | None:
-        """The key of a subject; raises KeyErased."""
-        if erased := self.register.erased.get(digest):
-            raise KeyErased(erased.key)
-        return self.register.by_subject.get(digest)
-
     def _make(self, digest: str, *, of_customer: bool) -> Line:
         """Append a key, unless another process was first."""
         with self._alone():
             self._catch_up()
-            if found := self._find(digest):
+            if found := self.register.find(digest):
                 return found
             bare = Line(new_key_id(), digest, b"", of_customer)
             wrapped = self.master.wrap(new_secret(), bare.bound_to)
@@ -203,14 +197,10 @@ class FileKeyStore:
 
     def _erase(self, digests: list[str]) -> list[str]:
         """Write tombstones; rewrite the file where a key must leave it. Requires the lock."""
-        register = self.register
-        new = [digest for digest in register.tree(digests) if digest not in register.erased]
-        lines = [(digest, register.by_subject.get(digest)) for digest in new]
-        erased = [line.key for _, line in lines if line]
-        tombstones = [Erased(digest, line.key if line else new_key_id()) for digest, line in lines]
+        tombstones, erased = self.register.tombstones(digests)
         self._append_all(tombstones)
         if erased:
-            kept = map(encode_line, register.records())
+            kept = map(encode_line, self.register.records())
             replace_durably(self.path, [encode_head(self.master, self.file), *kept])
             self._read_all()
         self._sync()

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
 
-from privacy.key_lines import Erased, Line, Link
-from privacy.keystore import Key, KeyErased, is_customer
+from privacy.key_lines import Line, Link
+from privacy.keystore import Key, is_customer
 from privacy.register import Register, new_key_id, new_secret
 
 
@@ -24,9 +24,7 @@ class MemoryKeyStore:
     def key_for(self, tenant: str, subject: str) -> Key:
         name, register = name_of(tenant, subject), self.register
         with self.lock:
-            if erased := register.erased.get(name):
-                raise KeyErased(erased.key)
-            line = register.by_subject.get(name)
+            line = register.find(name)
             if line is None:
                 line = Line(new_key_id(), name, new_secret(), is_customer(subject))
                 register.add([line, *(Link(*link) for link in register.remembered(name))])
@@ -55,19 +53,17 @@ class MemoryKeyStore:
 
     def erase(self, tenant: str, *subjects: str, keys: Iterable[str] = ()) -> list[str]:
         with self.lock:
-            held = [self.register.by_id[key].customer for key in keys if key in self.register.by_id]
-            return self._erase([*(name_of(tenant, subject) for subject in subjects), *held])
+            names = [name_of(tenant, subject) for subject in subjects]
+            return self._erase([*names, *self.register.holders(keys)])
 
     @contextmanager
     def batch(self) -> Iterator[None]:
         yield
 
     def _erase(self, names: list[str]) -> list[str]:
-        register = self.register
-        new = [name for name in register.tree(names) if name not in register.erased]
-        lines = [(name, register.by_subject.get(name)) for name in new]
-        register.add(Erased(name, line.key if line else new_key_id()) for name, line in lines)
-        return [line.key for _, line in lines if line]
+        tombstones, erased = self.register.tombstones(names)
+        self.register.add(tombstones)
+        return erased
 
 
 def name_of(tenant: str, subject: str) -> str:

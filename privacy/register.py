@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterable
 
 from privacy.key_lines import Erased, Line, Link, Record
+from privacy.keystore import KeyErased
 
 KEY_BYTES = 64  # AES-256-SIV takes two keys of 32 bytes
 KEY_ID_BYTES = 16
@@ -43,6 +44,29 @@ class Register:
                     self.erased_ids.add(record.key)
                     if line := self.by_subject.pop(record.erased, None):
                         del self.by_id[line.key]
+
+    def find(self, subject: str) -> Line | None:
+        """The key of a subject; None if it has none.
+
+        Raises:
+            KeyErased: the subject has been erased.
+        """
+        if erased := self.erased.get(subject):
+            raise KeyErased(erased.key)
+        return self.by_subject.get(subject)
+
+    def tombstones(self, subjects: Iterable[str]) -> tuple[list[Erased], list[str]]:
+        """(tombstones, ids of their keys) of subjects and all below them, as far as not erased."""
+        new = [subject for subject in self.tree(subjects) if subject not in self.erased]
+        lines = [(subject, self.by_subject.get(subject)) for subject in new]
+        tombstones = [
+            Erased(subject, line.key if line else new_key_id()) for subject, line in lines
+        ]
+        return tombstones, [line.key for _, line in lines if line]
+
+    def holders(self, keys: Iterable[str]) -> list[str]:
+        """The subjects of the keys with these ids."""
+        return [self.by_id[key].customer for key in keys if key in self.by_id]
 
     def records(self) -> list[Record]:
         """All that is to be kept; links that end at an erased subject have done their work."""
