@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from privacy.keystore import KeyStore, subject_of
+from privacy.keystore import KeyStore
 from privacy.mentions import mentions
-from privacy.place import ORIGINAL, Named, Place, numbers_of
+from privacy.place import ORIGINAL, Named, Place, links_between, numbers_of
 from privacy.seal import FIELDS, is_sealed, open_bytes, seal_at
 from schemas.cloudevents import FIELDS as ENVELOPE
 
@@ -220,11 +220,9 @@ def seal_personal(data: bytes, place: Place, keystore: KeyStore) -> bytes:
 
 def link_place(place: Place, keystore: KeyStore) -> None:
     """Note the links that a place shows."""
-    order = subject_of(order_id=place.order_id) if place.order_id else ""
-    if order and place.customer_id:
-        keystore.link(place.tenant, order, place.customer_id)
-    if place.number and (order or place.customer_id):
-        keystore.link(place.tenant, subject_of(other=place.number), order or place.customer_id)
+    numbers = [place.number] if place.number else []
+    for below, above in links_between(place.customer_id, place.order_id, numbers):
+        keystore.link(place.tenant, below, above)
 
 
 def text_of(value: msgspec.Raw | None) -> str | None:

@@ -4,6 +4,7 @@ A sealed value is bound to its place by the cipher's associated data. Copied to 
 order, customer or tenant, it doesn't open.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -82,12 +83,19 @@ def numbers_of(event: Event | Named) -> list[str]:
 
 def subjects_below(event: Event | Named) -> list[tuple[str, str]]:
     """The links (below, above) that an event shows: customer over order over numbers."""
-    order = subject_of(order_id=event.order_id) if event.order_id else None
-    above = order or event.customer_id
-    if above is None:
+    return links_between(event.customer_id, event.order_id, numbers_of(event))
+
+
+def links_between(
+    customer_id: str | None, order_id: str | None, numbers: Iterable[str]
+) -> list[tuple[str, str]]:
+    """The links (below, above) between the names of a record."""
+    order = subject_of(order_id=order_id) if order_id else None
+    above = order or customer_id
+    if not above:
         return []
-    links = [(subject_of(other=number), above) for number in numbers_of(event)]
-    return [(order, event.customer_id), *links] if order and event.customer_id else links
+    links = [(subject_of(other=number), above) for number in numbers]
+    return [(order, customer_id), *links] if order and customer_id else links
 
 
 def link_event(event: Event | Named, keystore: KeyStore) -> None:
