@@ -68,8 +68,8 @@ def open_rejected(data: bytes, keystore: KeyStore, headers: Headers = ()) -> byt
         KeyErased: the key has been erased.
         StateError: the sealed bytes are damaged, or were copied from another record.
     """
-    if data.startswith(SEALED_WHOLE):
-        return open_original(data, keystore)
+    if sealed := sealed_whole(data):
+        return open_bytes(sealed, keystore, WHOLE)
 
     def treat(value: bytes, place: Place) -> bytes:
         personal = msgspec.json.decode(value)
@@ -98,14 +98,16 @@ def personal_in(data: bytes, headers: Headers = ()) -> list[tuple[Place, object]
     return found
 
 
-def open_original(data: bytes, keystore: KeyStore) -> bytes:
-    """Open an original that was sealed whole; raises like `open_rejected`."""
+def sealed_whole(data: bytes) -> dict[str, str] | None:
+    """The sealed form in an original that was sealed whole; None in anything else."""
+    if not data.startswith(SEALED_WHOLE):
+        return None
     try:
         fields = msgspec.json.decode(data, type=dict[str, str])
     except UNREADABLE:
-        return data  # something that only begins like one
-    sealed = {"sealed": fields.get("sealed_original"), "key": fields.get("key")}
-    return open_bytes(sealed, keystore, WHOLE) if is_sealed(sealed) else data
+        return None  # something that only begins like one
+    sealed = {"sealed": fields.get("sealed_original", ""), "key": fields.get("key", "")}
+    return sealed if is_sealed(sealed) else None
 
 
 def may_be_personal(data: bytes) -> bool:

@@ -11,13 +11,11 @@ import msgspec
 
 from privacy.keystore import KeyStore, subject_of
 from privacy.mentions import mentions
-from privacy.originals import around_of, may_be_personal, open_original, personal_in
+from privacy.originals import WHOLE, around_of, may_be_personal, personal_in, sealed_whole
 from privacy.place import NAMED, Named, Place, numbers_of
-from privacy.seal import is_sealed
+from privacy.seal import is_sealed, open_bytes
 from schemas.errors import OrdertideError
 from schemas.keys import SEPARATOR
-
-WHOLE = b'{"sealed_original":'
 
 
 class PlaceFound(msgspec.Struct):
@@ -106,8 +104,8 @@ class Search:
         self, place: str, data: bytes, headers: Iterable[tuple[str, bytes | None]]
     ) -> None:
         """Second pass: a dead letter, or a message that can't be read as an event."""
-        if data.startswith(WHOLE):
-            self.whole(place, data)
+        if sealed := sealed_whole(data):
+            self.whole(place, sealed)
             return
         found = personal_in(data, headers)
         hers = [value for at, value in found if self.is_at(at)]
@@ -118,16 +116,15 @@ class Search:
             self.at(place).records += 1
             self.at(place).clear += 1
 
-    def whole(self, place: str, data: bytes) -> None:
+    def whole(self, place: str, sealed: dict[str, str]) -> None:
         """A dead letter that was sealed whole; opened to be searched, which needs its key."""
         try:
-            opened = open_original(data, self.keystore)
+            opened = open_bytes(sealed, self.keystore, WHOLE)
         except OrdertideError:
             return  # its key was erased, or it is damaged
         if self.is_mentioned(opened, Place()):
-            fields = msgspec.json.decode(data, type=dict[str, str])
             self.at(place).records += 1
-            self.personal(place, {"sealed": fields["sealed_original"], "key": fields["key"]})
+            self.personal(place, sealed)
 
     def is_mentioned(self, data: bytes, around: Place) -> bool:
         """Return True if unreadable bytes mention the customer, an order or a number."""
