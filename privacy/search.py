@@ -15,7 +15,6 @@ from privacy.originals import WHOLE, around_of, may_be_personal, personal_in, se
 from privacy.place import NAMED, Named, Place, numbers_of
 from privacy.seal import is_sealed, open_bytes
 from schemas.errors import OrdertideError
-from schemas.keys import SEPARATOR
 
 
 class PlaceFound(msgspec.Struct):
@@ -85,12 +84,18 @@ class Search:
 
     def is_hers(self, event: Named, order_id: str | None = None) -> bool:
         """Return True if an event is the customer's: by name, else by order, else by number."""
-        if event.tenant != self.tenant:
-            return False
-        if event.customer_id:
-            return event.customer_id == self.customer
         order = event.order_id or order_id
-        return order in self.orders if order else not self.numbers.isdisjoint(numbers_of(event))
+        return self.owns(event.tenant, event.customer_id, order, numbers_of(event))
+
+    def owns(
+        self, tenant: str, customer_id: str | None, order_id: str | None, numbers: Iterable[str]
+    ) -> bool:
+        """Return True if a record with these names is the customer's."""
+        if tenant != self.tenant:
+            return False
+        if customer_id:
+            return customer_id == self.customer
+        return order_id in self.orders if order_id else not self.numbers.isdisjoint(numbers)
 
     def personal(self, place: str, personal: object) -> None:
         """Count a value of `personal`, and note its key."""
@@ -133,13 +138,8 @@ class Search:
 
     def is_at(self, at: Place) -> bool:
         """Return True if personal data at this place is the customer's."""
-        references = None
-        waybill = at.number or None
-        if at.number and SEPARATOR in at.number:
-            kind, _, number = at.number.partition(SEPARATOR)
-            references, waybill = {kind: number}, None
-        event = Named(at.tenant, at.customer_id or None, at.order_id or None, waybill, references)  # type: ignore[arg-type]  # a dict is invariant
-        return self.is_hers(event)
+        numbers = [at.number] if at.number else []
+        return self.owns(at.tenant, at.customer_id, at.order_id, numbers)
 
     def erase(self) -> list[str]:
         """Erase all that was found; the ids of the keys. Counts what still opens afterwards."""
