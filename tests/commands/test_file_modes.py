@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -100,6 +101,18 @@ def test_tiers_keys_recovery_and_the_demo_are_their_owners(tmp_path: Path) -> No
     fresh_folder(root / "demo")
     write_settings(root / "demo", "127.0.0.1:1", "redis://127.0.0.1:1/0")
     assert open_to_others(root) == []
+
+
+def test_a_warm_tier_whose_folder_was_deleted_makes_it_anew_for_its_owner(tmp_path: Path) -> None:
+    folder = tmp_path / "tiers" / "warm"
+    tier, log = SqliteTier(folder), Log()
+    shutil.rmtree(folder.parent)
+    tier.write_orders(log.changes(document()))
+    assert open_to_others(folder.parent) == []
+    shutil.rmtree(folder.parent)
+    tier.note({})
+    assert open_to_others(folder.parent) == []
+    tier.close()
 
 
 def test_a_folder_that_exists_keeps_its_mode(tmp_path: Path) -> None:

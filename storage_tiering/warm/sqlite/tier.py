@@ -203,7 +203,7 @@ class SqliteTier(Tier):
 
     def _counted(self) -> list[PeriodFile | Unplaced]:
         """The files whose writes the marks count, each as it lies in the folder now."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         if not self._marks.database.is_in_place:
             self._marks.reopen()
         if not self._unplaced.database.is_in_place:
@@ -215,7 +215,7 @@ class SqliteTier(Tier):
         if period in self._open and not self._open[period].database.is_in_place:
             self._open.pop(period).database.close()
         if period not in self._open:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
             self._open[period] = PeriodFile(self.folder, period)
         return self._open[period]
 
