@@ -60,7 +60,6 @@ class Refill:
         self._drop = drop
         self._until: dict[Partition, int] = {}
         self._reached: dict[Partition, int] = {}
-        self._lasting = ""
 
     @property
     def is_running(self) -> bool:
@@ -121,13 +120,12 @@ class Refill:
 
     def wrote_orders(self, records: Iterable[OrderRecord]) -> None:
         """Find out whether retired orders are missing whose documents were compacted away."""
-        if not self._until or not self.tier.keeps_retired:
+        if not self._until or not self.tier.keeps_retired or self._held_doubt().lasting:
             return
         for record in records:
-            if self._lasting:
-                return
             if record.document is None and not self._has(record.key):
                 self._lacks(f"at least the retired order {record.key!r} is missing")
+                return
 
     def _keep_owned(self, reader: Rewinds) -> None:
         """Of a partition that went to another writer that one takes care."""
@@ -162,7 +160,7 @@ class Refill:
             if start > wanted[partition] and self._matters(partition):
                 self._lacks(f"{partition[0]} reaches back to offset {start} of [{partition[1]}]")
         self._until = {each: at for each, at in self._until.items() if each in starts}
-        self._show(reason)  # with all that is known now
+        self._show(reason)  # again: `reconcile` may have opened another store, without the doubt
         self._advance()
 
     def _matters(self, partition: Partition) -> bool:
@@ -173,11 +171,13 @@ class Refill:
         )
 
     def _lacks(self, what: str) -> None:
-        self._lasting = (
+        """Keep it in the tier now: the tombstone that shows it is not read again."""
+        lasting = (
             f"the topics no longer have all that was lost ({what}): run 'ordertide tier rebuild "
             f"{self.tier.name}'"
         )
-        LOGGER.error("%s tier: %s", self.tier.name, self._lasting)
+        LOGGER.error("%s tier: %s", self.tier.name, lasting)
+        self._put(msgspec.structs.replace(self._held_doubt(), lasting=lasting))
 
     def _advance(self) -> None:
         done = [each for each, at in self._until.items() if self._reached.get(each, 0) >= at]
@@ -185,22 +185,24 @@ class Refill:
             return
         for partition in done:
             del self._until[partition]
-        held = self._patiently(self.tier.doubt) or NONE
+        held = self._held_doubt()
         until = {name: at for name, at in held.until.items() if partition_of(name) not in done}
         until |= {partition_name(each): at for each, at in self._until.items()}
-        lasting = self._lasting or held.lasting
         if until:
-            self._put(msgspec.structs.replace(held, until=until, lasting=lasting))
+            self._put(msgspec.structs.replace(held, until=until))
         else:
-            self._put(Doubt(reason="", lasting=lasting) if lasting else None)
-            LOGGER.warning("%s tier: refilled%s", self.tier.name, f"; {lasting}" if lasting else "")
+            self._put(Doubt(reason="", lasting=held.lasting) if held.lasting else None)
+            more = f"; {held.lasting}" if held.lasting else ""
+            LOGGER.warning("%s tier: refilled%s", self.tier.name, more)
 
     def _show(self, reason: str) -> None:
-        held = self._patiently(self.tier.doubt) or NONE
+        held = self._held_doubt()
         until = held.until | {partition_name(each): at for each, at in self._until.items()}
-        lasting = self._lasting or held.lasting
         said = f"{reason}; being written again"
-        self._put(Doubt(reason=said, until=until, lasting=lasting))
+        self._put(Doubt(reason=said, until=until, lasting=held.lasting))
+
+    def _held_doubt(self) -> Doubt:
+        return self._patiently(self.tier.doubt) or NONE
 
     def _put(self, doubt: Doubt | None) -> None:
         self._patiently(lambda: self.tier.set_doubt(doubt))

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis import Redis
 
@@ -348,12 +349,16 @@ def test_what_the_topics_no_longer_have_stays_a_doubt_with_the_command(tmp_path:
     assert found.through is None
 
 
-def test_a_retired_order_that_was_compacted_away_is_missed(tmp_path: Path) -> None:
-    feed = Feed()
+def retired_before(feed: Feed) -> GroupLog:
+    """An order that has retired, and two rounds of the others."""
     log = feed.logs[0]
     gone = [message(each, START) for each in log.changes(document(RETIRED, 4))]
     gone += [message(log.retirement(RETIRED, 4), START)]
-    group = GroupLog([*gone, *feed.rounds(2)])
+    return GroupLog([*gone, *feed.rounds(2)])
+
+
+def test_a_retired_order_that_was_compacted_away_is_missed(tmp_path: Path) -> None:
+    group = retired_before(Feed())
     place = sqlite_place(tmp_path / "warm")
     run = Run(place.open, group)
     run.step_until_done()
@@ -365,12 +370,48 @@ def test_a_retired_order_that_was_compacted_away_is_missed(tmp_path: Path) -> No
         run.tier.find("default", RETIRED)
 
 
-def test_a_retired_order_that_is_still_held_is_not_missed(tmp_path: Path) -> None:
+def test_a_writer_killed_after_it_missed_a_retired_order_leaves_the_doubt(tmp_path: Path) -> None:
+    group = retired_before(Feed())
+    place = sqlite_place(tmp_path / "warm")
+    run = Run(place.open, group)
+    run.step_until_done()
+    group.compact(ORDERS_CHANGES)
+    place.lose_a_part()
+    run.writer.settings = msgspec.structs.replace(run.writer.settings, batch_messages=2)
+    run.writer.step()
+    assert run.seen.rewinds == 1
+    run.reader.read_offsets.clear()
+    run.writer.step()
+    assert ((ORDERS_CHANGES, 0), 1) in run.reader.read_offsets, "the tombstone was read again"
+    run.tier.close()
+    run.start()
+    run.step_until_done()
+    with pytest.raises(Stale, match=f"retired order '{RETIRED}' is missing"):
+        run.tier.find("default", RETIRED)
+
+
+def test_a_doubt_that_a_rebuild_has_ended_stays_ended_after_the_next_loss(tmp_path: Path) -> None:
     feed = Feed()
-    log = feed.logs[0]
-    gone = [message(each, START) for each in log.changes(document(RETIRED, 4))]
-    gone += [message(log.retirement(RETIRED, 4), START)]
-    group = GroupLog([*gone, *feed.rounds(2)])
+    group = GroupLog(feed.rounds(3))
+    place = sqlite_place(tmp_path / "warm")
+    run = Run(place.open, group)
+    run.step_until_done()
+    place.lose_a_part()
+    group.delete_before((ORDERS_EVENTS, 1), 5)
+    run.step_until_done()
+    assert run.found(NAMES[1]).stale is not None
+    run.tier.set_doubt(None)  # as a rebuild from the archive does
+    place.save()
+    group.append(feed.rounds(1))
+    run.step_until_done()
+    place.restore()
+    run.step_until_done()
+    assert run.seen.rewinds == 2
+    assert run.tier.doubt() is None
+
+
+def test_a_retired_order_that_is_still_held_is_not_missed(tmp_path: Path) -> None:
+    group = retired_before(Feed())
     place = sqlite_place(tmp_path / "warm")
     run = Run(place.open, group)
     run.step_until_done()
