@@ -1,7 +1,6 @@
 """The sealed files of the archive, partition by partition, each beginning where the last ended."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -170,10 +169,7 @@ class Chains:
         """Move the end marker; one left behind by a kill claims less, never something wrong."""
         name = end_name(span)
         self.files.seal(name, b"end of chain\n")
-        ends: dict[int, list[str]] = defaultdict(list)
         for file in self.files.list(span.topic, END):
-            if end := span_in(file.removesuffix(END)):
-                ends[end.partition].append(file)
-        for file in ends[span.partition]:
-            if file < name:
+            end = span_in(file.removesuffix(END))
+            if end and end.partition == span.partition and file < name:
                 self.files.remove(file)
