@@ -16,6 +16,7 @@ from storage_tiering.archive.manifest import Content, Damage
 from storage_tiering.archive.open_segment import Unsealed
 from storage_tiering.archive.repair import ReadSpan, Repair
 from storage_tiering.archive.sealed_segment import columns_of, rows_of
+from storage_tiering.archive.survey import Survey
 from storage_tiering.records import DOCUMENT, event_record
 from storage_tiering.tier import (
     Counts,
@@ -118,22 +119,24 @@ class ParquetTier(Tier):
             Damage: a file that may hold something of the order is missing or damaged.
         """
         key = order_key(tenant, order_id)
+        changes = self._chains.survey(self.settings.changes_topic)
         held = [
             (row["version"], row["document"], content.partition, content.first_offset)
-            for row, content in self._rows(self.settings.changes_topic, key)
+            for row, content in self._rows(changes, key)
         ]
         if not held:
-            if lacking := self._lacking():
+            if lacking := _lacking(changes):
                 raise Stale(lacking)
             return None
         _, document, partition, first_offset = max(held)
-        stale = self._lacking(partition, first_offset)
-        events = [event_of(row) for row, _ in self._rows(self.settings.events_topic, key)]
+        stale = _lacking(changes, partition, first_offset)
+        accepted = self._chains.survey(self.settings.events_topic)
+        events = [event_of(row) for row, _ in self._rows(accepted, key)]
         by_hash = {event.event_hash: event for event in events}
         return Found(
             document=DOCUMENT.decode(document),
             timeline=by_time(list(by_hash.values())),
-            through=None if stale else self._sealed_through(partition),
+            through=None if stale else changes.through(partition),
             stale=stale,
         )
 
@@ -152,7 +155,7 @@ class ParquetTier(Tier):
         """The offsets behind the last file of each partition, as files are what it notes."""
         return {
             (topic, m.content.partition): m.content.next_offset
-            for topic in (self.settings.changes_topic, self.settings.events_topic)
+            for topic in self.topics
             for m in self._chains.survey(topic).manifests
         }
 
@@ -220,9 +223,7 @@ class ParquetTier(Tier):
 
     def through(self) -> int | None:
         """The latest instant of stream time (ms) up to which something was sealed."""
-        manifests = self._chains.survey(self.settings.changes_topic).manifests
-        known = [m.content.through for m in manifests if m.content.through is not None]
-        return max(known, default=None)
+        return self._chains.survey(self.settings.changes_topic).through()
 
     def all_orders(self, since_ms: int) -> Iterator[OrderRecord]:
         """All versions of orders in files whose newest is not older than `since_ms`.
@@ -264,25 +265,12 @@ class ParquetTier(Tier):
                 for values in columns_of(self._chains.files, manifest, names):
                     yield place, values
 
-    def _lacking(self, partition: int | None = None, behind: int = -1) -> str | None:
-        """Why a later version may be missing: a file was written again from a compacted topic."""
-        for manifest in self._chains.survey(self.settings.changes_topic).manifests:
-            content = manifest.content
-            is_asked = partition is None or content.partition == partition
-            if content.lacks_compacted and is_asked and content.first_offset > behind:
-                return (
-                    f"archive manifest {content.name}: was written again from a compacted topic; "
-                    f"orders that retired since {content.span} may be missing or older"
-                )
-        return None
-
-    def _rows(self, topic: str, key: str) -> list[tuple[dict[str, Any], Content]]:
+    def _rows(self, survey: Survey, key: str) -> list[tuple[dict[str, Any], Content]]:
         """The rows of an order, with what their files hold.
 
         Raises:
             Damage: of the partition that has the order, or of any where none has it.
         """
-        survey = self._chains.survey(topic)
         for manifest in survey.missing:
             if manifest.may_hold(key):
                 raise manifest.file_missing()
@@ -299,11 +287,6 @@ class ParquetTier(Tier):
             if is_ours and hole.span not in known:
                 raise hole
         return found
-
-    def _sealed_through(self, partition: int) -> int | None:
-        chain = self._chains.of_partition(self.settings.changes_topic, partition)
-        known = [m.content.through for m in chain if m.content.through is not None]
-        return max(known, default=None)
 
     def _note_age(self) -> None:
         if self._unsealed_rows() == 0:
@@ -333,3 +316,16 @@ class ParquetTier(Tier):
         if limit_ms is None or self._through is None or self._since is None:
             return False
         return self._since[1] is None or self._through - self._since[1] >= limit_ms
+
+
+def _lacking(changes: Survey, partition: int | None = None, behind: int = -1) -> str | None:
+    """Reason why a later version may be missing: a file written again from a compacted topic."""
+    for manifest in changes.manifests:
+        content = manifest.content
+        is_asked = partition is None or content.partition == partition
+        if content.lacks_compacted and is_asked and content.first_offset > behind:
+            return (
+                f"archive manifest {content.name}: was written again from a compacted topic; "
+                f"orders that retired since {content.span} may be missing or older"
+            )
+    return None

@@ -62,6 +62,15 @@ class Survey(msgspec.Struct, frozen=True):
                 raise next(each for each in self.damages if each.span == span)
         return end
 
+    def through(self, partition: int | None = None) -> int | None:
+        """Latest instant of stream time (ms) up to which this partition, or any, was sealed."""
+        known = [
+            m.content.through
+            for m in self.manifests
+            if m.content.through is not None and partition in (None, m.content.partition)
+        ]
+        return max(known, default=None)
+
     def holes(self) -> list[Damage]:
         """Damage by which records are missing: any order may be in them."""
         return [damage for damage in self.damages if damage.kind != "surplus file"]
