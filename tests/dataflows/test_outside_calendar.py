@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from schemas.instants import DAY_MS, HOUR_MS, parse_instant
-from tests.dataflows.test_set_aside import audited, documents, event, pass_to
+from tests.dataflows.test_set_aside import audited, documents, event
 from tests.support.engine import Engine
 
 STARTED_AT = parse_instant("2019-12-30T10:00:00Z")  # a Monday
@@ -32,7 +32,7 @@ def test_a_deadline_outside_its_calendar_is_audited_counted_and_flagged(
     with_years(engine, tmp_path, 2019)
     engine.feed([event("A1", "PAID", STARTED_AT - 5 * DAY_MS), event("A2", "PAID", STARTED_AT)])
     engine.start()
-    pass_to(engine, STARTED_AT + HOUR_MS)
+    engine.pass_to(STARTED_AT + HOUR_MS)
     metrics = engine.metrics()
     assert metrics['deadlines_outside_calendar_total{rule="ship"}'] == 1
     assert metrics['calendar_end_timestamp_seconds{calendar="office"}'] > 0
@@ -45,7 +45,7 @@ def test_a_deadline_outside_its_calendar_is_audited_counted_and_flagged(
 
     with_years(engine, tmp_path, 2020)
     engine.start()
-    pass_to(engine, STARTED_AT + 10 * DAY_MS)
+    engine.pass_to(STARTED_AT + 10 * DAY_MS)
     engine.stop()
     assert [alert["rule"] for alert in documents(engine)["A2"]["open_alerts"]] == ["ship"]
 

@@ -29,21 +29,15 @@ def changes(engine: Engine) -> list[Message]:
     ]
 
 
-def tick(engine: Engine, at: int) -> None:
-    engine.tick(at)
-    engine.wait_for_clock(at)
-    engine.wait_for_barrier()
-
-
 def test_a_retired_order_has_a_tombstone_and_a_late_event_recalls_it(engine: Engine) -> None:
     delivered_at = STARTED_AT + DAY_MS
     known = [event(1, "PAID", STARTED_AT), event(2, "DELIVERED", delivered_at)]
     engine.start()
     engine.feed(known)
-    tick(engine, delivered_at + HOUR_MS)
+    engine.pass_to(delivered_at + HOUR_MS)
     assert changes(engine)[-1].value is not None
     retired_at = delivered_at + 61 * DAY_MS
-    tick(engine, retired_at)
+    engine.pass_to(retired_at)
     assert changes(engine)[-1].value is None
     assert engine.metrics()["live_orders"] == 0
     engine.stop()
@@ -52,12 +46,12 @@ def test_a_retired_order_has_a_tombstone_and_a_late_event_recalls_it(engine: Eng
     said = len(changes(engine))
     again_at = format_instant(retired_at + HOUR_MS)
     engine.feed([{**known[1], "recorded_at": again_at}])
-    tick(engine, retired_at + 2 * HOUR_MS)
+    engine.pass_to(retired_at + 2 * HOUR_MS)
     assert len(changes(engine)) == said, "a duplicate changes nothing"
 
     late_at = retired_at + 3 * HOUR_MS
     engine.feed([event(3, "RETURN_REQUESTED", late_at)])
-    tick(engine, late_at + HOUR_MS)
+    engine.pass_to(late_at + HOUR_MS)
     assert b'"RETURN_REQUESTED"' in (changes(engine)[-1].value or b"")
     assert b'"PAID"' in (changes(engine)[-1].value or b""), "its history came back"
     assert engine.metrics()["live_orders"] == 1
@@ -67,7 +61,7 @@ def test_a_retired_order_has_a_tombstone_and_a_late_event_recalls_it(engine: Eng
 def test_an_event_for_an_order_closed_long_ago_is_rejected(engine: Engine) -> None:
     engine.feed([event(1, "PAID", STARTED_AT), event(2, "DELIVERED", STARTED_AT + DAY_MS)])
     engine.start()
-    tick(engine, STARTED_AT + 100 * DAY_MS)
+    engine.pass_to(STARTED_AT + 100 * DAY_MS)
     engine.feed([event(3, "RETURN_REQUESTED", STARTED_AT + 800 * DAY_MS)])
     engine.tick(STARTED_AT + 801 * DAY_MS)
     engine.wait_until(

@@ -40,29 +40,38 @@ def event(order_id: str, code: str, at: int, **fields: Any) -> Json:  # noqa: AN
     }
 
 
-def change_order(store: Path, key: str, change: Callable[[bytes], bytes]) -> bytes:
-    """Replace an order in all blobs that hold it, each with its right checksum; what was there."""
-    shard = SHARDS[shard_of(key)]
+def change_blobs(store: Path, shard: str, change: Callable[[bytes], bytes]) -> None:
+    """Replace what all blobs of a shard hold, each with its right checksum."""
     reader = StateReader(store)
     name = reader.meta.store
     reader.close()
-    before: bytes | None = None
     database = sqlite3.connect(store)
     with database:
         query = "SELECT sequence, run, stored FROM blobs WHERE shard = ?"
         for sequence, run, stored in database.execute(query, (shard,)).fetchall():
             place = Place(name, shard, sequence, run)
-            snapshot = decode_snapshot(unframe(stored, place))
-            for number, (found, data) in enumerate(snapshot.orders):
-                if found == key and data is not None:
-                    before = data
-                    snapshot.orders[number] = (key, change(data))
-            changed = frame(*squeeze(encode(snapshot)), place)
+            changed = frame(*squeeze(change(unframe(stored, place))), place)
             database.execute(
                 "UPDATE blobs SET stored = ? WHERE shard = ? AND sequence = ?",
                 (changed, shard, sequence),
             )
     database.close()
+
+
+def change_order(store: Path, key: str, change: Callable[[bytes], bytes]) -> bytes:
+    """Replace an order in all blobs that hold it; what was there."""
+    before: bytes | None = None
+
+    def changed(blob: bytes) -> bytes:
+        nonlocal before
+        snapshot = decode_snapshot(blob)
+        for number, (found, data) in enumerate(snapshot.orders):
+            if found == key and data is not None:
+                before = data
+                snapshot.orders[number] = (key, change(data))
+        return encode(snapshot)
+
+    change_blobs(store, SHARDS[shard_of(key)], changed)
     assert before is not None, "the order is in no blob"
     return before
 
@@ -87,12 +96,6 @@ def state(engine: Engine, *arguments: str) -> Result:
     return CliRunner().invoke(command, [arguments[0], "--settings", str(path), *arguments[1:]])
 
 
-def pass_to(engine: Engine, at: int) -> None:
-    engine.tick(at)
-    engine.wait_for_clock(at)
-    engine.wait_for_barrier()
-
-
 @pytest.mark.parametrize("broken", [b"", b"\xdc\0\x12\x02 cut off"], ids=["empty", "cut off"])
 def test_a_broken_order_in_the_store_is_set_aside_and_released_when_it_is_mended(
     engine: Engine, broken: bytes
@@ -100,13 +103,13 @@ def test_a_broken_order_in_the_store_is_set_aside_and_released_when_it_is_mended
     store = engine.folder / "track" / "shards.sqlite"
     engine.feed([event(order, "PAID", STARTED_AT) for order in ORDERS])
     engine.start()
-    pass_to(engine, STARTED_AT + HOUR_MS)
+    engine.pass_to(STARTED_AT + HOUR_MS)
     engine.stop()
     whole = change_order(store, "A2", lambda _: broken)
 
     engine.start()
     engine.feed([event(order, "SHIPPED", STARTED_AT + 2 * HOUR_MS) for order in ORDERS])
-    pass_to(engine, STARTED_AT + DAY_MS)
+    engine.pass_to(STARTED_AT + DAY_MS)
     metrics = engine.metrics()
     assert metrics["orders_set_aside"] == metrics["set_asides_total"] == 1
     assert metrics["waiting"] == 1
@@ -117,7 +120,7 @@ def test_a_broken_order_in_the_store_is_set_aside_and_released_when_it_is_mended
     engine.track["workers"] = 2  # the mark is part of the state, wherever its shard goes
     engine.start()
     engine.feed([event("A2", "DELIVERED", STARTED_AT + 30 * HOUR_MS)])
-    pass_to(engine, STARTED_AT + 2 * DAY_MS)
+    engine.pass_to(STARTED_AT + 2 * DAY_MS)
     metrics = engine.metrics()
     assert (metrics["orders_set_aside"], metrics["set_asides_total"]) == (1, 0)
     assert metrics["waiting"] == 2
@@ -137,7 +140,7 @@ def test_a_broken_order_in_the_store_is_set_aside_and_released_when_it_is_mended
     assert "released when track starts next" in state(engine, "set-aside").output
 
     engine.start()
-    pass_to(engine, STARTED_AT + 3 * DAY_MS)
+    engine.pass_to(STARTED_AT + 3 * DAY_MS)
     assert engine.metrics()["orders_set_aside"] == engine.metrics()["waiting"] == 0
     assert documents(engine)["A2"]["status"] == "DELIVERED"
     engine.stop()
@@ -148,7 +151,7 @@ def test_a_broken_order_in_the_store_is_set_aside_and_released_when_it_is_mended
 def test_an_order_that_is_not_set_aside_is_not_released(engine: Engine) -> None:
     engine.feed([event("A1", "PAID", STARTED_AT)])
     engine.start()
-    pass_to(engine, STARTED_AT + HOUR_MS)
+    engine.pass_to(STARTED_AT + HOUR_MS)
     engine.stop()
     result = state(engine, "release", "A1")
     assert result.exit_code != 0
@@ -197,12 +200,12 @@ def test_a_condition_that_exceeds_its_budget_is_false_and_the_flow_goes_on(
         ]
     )
     engine.start()
-    pass_to(engine, STARTED_AT + 2 * HOUR_MS)
+    engine.pass_to(STARTED_AT + 2 * HOUR_MS)
     assert engine.metrics()['condition_faults_total{rule="exploding"}'] == 2
     engine.kill()
     engine.start()
     engine.feed([event("A1", "SHIPPED", STARTED_AT + 3 * HOUR_MS)])
-    pass_to(engine, STARTED_AT + DAY_MS)
+    engine.pass_to(STARTED_AT + DAY_MS)
     engine.stop()
     found = documents(engine)
     assert found["A1"]["status"] == "SHIPPED"
@@ -219,7 +222,7 @@ def test_a_broken_number_in_the_store_rejects_its_events_and_the_flow_goes_on(
         [event(one, "PAID", STARTED_AT, references={"waybill": f"W-{one}"}) for one in ORDERS]
     )
     engine.start()
-    pass_to(engine, STARTED_AT + HOUR_MS)
+    engine.pass_to(STARTED_AT + HOUR_MS)
     engine.stop()
     break_number(store, number_key("default", "waybill", "W-A2"))
     engine.start()
@@ -230,7 +233,7 @@ def test_a_broken_number_in_the_store_rejects_its_events_and_the_flow_goes_on(
     for scan in scans:
         del scan["order_id"]
     engine.feed(scans)
-    pass_to(engine, STARTED_AT + DAY_MS)
+    engine.pass_to(STARTED_AT + DAY_MS)
     metrics = engine.metrics()
     assert metrics['rejected_total{code="internal_fault"}'] == 1
     assert metrics["waiting"] == 0
@@ -243,29 +246,20 @@ def test_a_broken_number_in_the_store_rejects_its_events_and_the_flow_goes_on(
 
 
 def break_number(store: Path, number: str) -> None:
-    """Damage the record of a number in all blobs of its shard, each with its right checksum."""
-    shard = NUMBER_SHARDS[shard_of(number)]
+    """Damage the record of a number in all blobs of its shard."""
     key = hash_of(number)
-    reader = StateReader(store)
-    name = reader.meta.store
-    reader.close()
-    database = sqlite3.connect(store)
-    with database:
-        query = "SELECT sequence, run, stored FROM blobs WHERE shard = ?"
-        for sequence, run, stored in database.execute(query, (shard,)).fetchall():
-            place = Place(name, shard, sequence, run)
-            snapshot = decode_resolver(unframe(stored, place))
+
+    def damaged(blob: bytes) -> bytes:
+        snapshot = decode_resolver(blob)
+        if snapshot.pages:
             table = NumberTable()
-            if snapshot.pages:
-                table.restore(snapshot.pages, snapshot.count)
-                if table.get(key):
-                    table.put(key, b"broken")
-                snapshot.pages = table.pages
-            snapshot.changed = [
-                (one, b"broken" if one == key else record) for one, record in snapshot.changed
-            ]
-            database.execute(
-                "UPDATE blobs SET stored = ? WHERE sequence = ?",
-                (frame(*squeeze(encode(snapshot)), place), sequence),
-            )
-    database.close()
+            table.restore(snapshot.pages, snapshot.count)
+            if table.get(key):
+                table.put(key, b"broken")
+            snapshot.pages = table.pages
+        snapshot.changed = [
+            (one, b"broken" if one == key else record) for one, record in snapshot.changed
+        ]
+        return encode(snapshot)
+
+    change_blobs(store, NUMBER_SHARDS[shard_of(number)], damaged)

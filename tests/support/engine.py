@@ -176,6 +176,12 @@ class Engine:
         reached: set[bytes] = set()
         self.wait_until(lambda message: heard_clock(message, at, reached))
 
+    def pass_to(self, at: int) -> None:
+        """Let the clock come to `at`, and wait until what follows from it is committed."""
+        self.tick(at)
+        self.wait_for_clock(at)
+        self.wait_for_barrier()
+
     def pass_half(self, events: Sequence[Json]) -> None:
         """Wait until every shard's watermark has come half the way through the last feed.
 
