@@ -113,7 +113,7 @@ class Desk:
 
     def decide(self, order: Order, limit: int, floor: int) -> tuple[list[Transition], int]:
         """Open, escalate and resolve by what is due at `limit`."""
-        wants, next_at = wanted(order, self.rules, self.table, limit, floor)
+        wants, next_at = wanted(order, self.rules, self.table, limit, floor, self.opened_at)
         said = self.faults(order, floor) if order.faults else []
         if not wants and not order.alerts:
             return said, next_at
@@ -152,6 +152,11 @@ class Desk:
         anchor = want.rule.deadlines[want.deadline].anchor.entry(order, want.shipment)
         alert = held.others.pop((number, shipment, anchor), None)
         return self.keep(order, want, anchor, alert, limit, floor, said)
+
+    def opened_at(self, order: Order, rule: Rule, shipment: int) -> int | None:
+        """Opening (ms) of the open alert of a rule and a parcel, or the order; None without."""
+        name = self.numbers[rule.id], shipment & 0xFF
+        return next((alert[4] for alert in order.alerts if (alert[0], alert[2]) == name), None)
 
     def calm(
         self,

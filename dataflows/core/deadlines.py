@@ -1,5 +1,6 @@
 """Which alerts the rules want of an order, and when the next one will be due."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dataflows.core.anchors import ANY_SHIPMENT
@@ -49,11 +50,18 @@ class Want(NamedTuple):
 
 
 def wanted(
-    order: Order, rules: Rules, table: Lifecycle, limit: int, floor: int
+    order: Order,
+    rules: Rules,
+    table: Lifecycle,
+    limit: int,
+    floor: int,
+    opened_at: Callable[[Order, Rule, int], int | None],
 ) -> tuple[list[Want], int]:
     """(what is due by `limit`, when the next thing is due after it).
 
-    `floor` is the arrival since which the order has been as it is; conditions are due then.
+    `floor` is the arrival since which the order has been as it is; conditions are due then. Their
+    escalation counts from the opening of the alert, `opened_at` (order, rule, shipment), None if
+    it opens now.
     """
     wants: list[Want] = []
     next_at = NEVER
@@ -65,7 +73,8 @@ def wanted(
             continue
         escalated_at = term.escalated_at
         if rule.on_condition and rule.escalation:
-            began = term._replace(escalated_at=escalated(rule, floor, 0))
+            since = opened_at(order, rule, term.shipment) or floor
+            began = term._replace(escalated_at=escalated(rule, since, 0))
             escalated_at = within_years(order, began).escalated_at
         wants.append(Want(rule, term.shipment, term.deadline, term.anchor_at, due_at, escalated_at))
         if limit < escalated_at < next_at:

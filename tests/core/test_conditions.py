@@ -239,8 +239,8 @@ def test_the_other_rules_of_the_order_and_other_orders_go_on() -> None:
     }
 
 
-@pytest.mark.parametrize("after", ["48h", "48wh", "2wd"])
-def test_a_condition_escalates_so_long_after_it_became_true(after: str) -> None:
+def large(after: str) -> Rules:
+    """A condition whose warning escalates `after` it became true."""
     text = f"""
     version = 1
     [attributes]
@@ -256,12 +256,32 @@ def test_a_condition_escalates_so_long_after_it_became_true(after: str) -> None:
     calendar = "always"
     escalate = {{severity = "overdue", after = "{after}"}}
     """
-    stage = Stage(parse_rules(text, "own.toml", TABLE))
-    stage.hear(said("PAID", day(0), attributes={"x": 2}))
+    return parse_rules(text, "own.toml", TABLE)
+
+
+@pytest.mark.parametrize("after", ["48h", "48wh", "2wd"])
+@pytest.mark.parametrize("others", [[], [1], [0.5, 1.9]], ids=str)
+def test_a_condition_escalates_so_long_after_it_became_true(
+    after: str, others: list[float]
+) -> None:
+    stage = Stage(large(after))
+    true = said("PAID", day(0), attributes={"x": 2})
+    stage.hear(true, *(said("SCAN", day(at)) for at in others))  # they leave it true
     stage.advance(day(3))
     assert stage.told() == [
         ("large", "opened", format_instant(day(0))),
         ("large", "escalated", format_instant(day(2))),
+    ]
+
+
+def test_a_condition_that_becomes_true_again_escalates_from_then_on() -> None:
+    stage = Stage(large("48h"))
+    for code, at, value in (("PAID", 0, 2), ("SCAN", 1, 0), ("SCAN", 3, 2)):
+        stage.hear(said(code, day(at), attributes={"x": value}))
+    stage.advance(day(9))
+    assert stage.told() == [
+        ("large", what, format_instant(day(at)))
+        for what, at in (("opened", 0), ("resolved", 1), ("opened", 3), ("escalated", 5))
     ]
 
 
