@@ -18,6 +18,14 @@ from commands.main import main
 
 Json = dict[str, Any]
 
+PAID: Json = {
+    "event_id": "e1",
+    "source": "shop",
+    "order_id": "o1",
+    "status_code": "PAID",
+    "timestamp": "2026-03-01T00:00:00Z",
+}
+
 EXACT = ("orders", "alerts", "actions", "audit")
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,15 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tests.support.recording import ROOT, Json, is_conserved, lines, ordertide, replay, written
+from tests.support.recording import (
+    PAID,
+    ROOT,
+    Json,
+    is_conserved,
+    lines,
+    ordertide,
+    replay,
+    written,
+)
 
-PAID: Json = {
-    "event_id": "e1",
-    "source": "shop",
-    "order_id": "o1",
-    "status_code": "PAID",
-    "timestamp": "2026-03-01T00:00:00Z",
-}
 PACKED = gzip.compress(lines([PAID | {"event_id": str(number)} for number in range(99)]))
 
 

@@ -5,15 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recording import Json, is_conserved, replay
+from tests.support.recording import PAID, Json, is_conserved, replay
 
-PAID: Json = {
-    "event_id": "e1",
-    "source": "shop",
-    "order_id": "o1",
-    "status_code": "PAID",
-    "timestamp": "2026-03-01T00:00:00Z",
-}
 CLOUD = {"specversion": "1.0", "id": "c1", "source": "shop", "type": "PAID"}
 LINES = {
     "references without a number": (

@@ -13,16 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.recording import ROOT, Json, lines, ordertide, replay
+from tests.support.recording import PAID, ROOT, lines, ordertide, replay
 
 MEGABYTE = 1024 * 1024
-PAID: Json = {
-    "event_id": "e1",
-    "source": "shop",
-    "order_id": "o1",
-    "status_code": "PAID",
-    "timestamp": "2026-03-01T00:00:00Z",
-}
 MEASURED = """
 import resource, subprocess, sys
 code = subprocess.run([sys.executable, "run.py", "replay", *sys.argv[1:]], stdout=2).returncode
