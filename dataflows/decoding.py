@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+import msgspec
+
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.resolve import Question, Registration, question, registrations
@@ -19,6 +21,7 @@ from schemas.cloudevents import read_message
 from schemas.errors import OrdertideError, Rejected
 from schemas.event import Event, Tick, check_plausible, decode_event
 from schemas.instants import EPOCH, ONE_MS
+from schemas.sanitization import FIELDS
 
 LOGGER = logging.getLogger("ordertide.door")
 NOT_OF_A_MESSAGE = (OrdertideError, OSError, MemoryError)
@@ -148,9 +151,10 @@ class Decoder:
 
     def decoded(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
         """Decode an event; raises any exception unchanged."""
-        event = self.intake.without_placeholders(event)
+        sent, event = event, self.intake.without_placeholders(event)
         if event.personal:
-            raw = self.seal(data, event)
+            # Sealed for the numbers that count, so the bytes kept may name no others.
+            raw = self.seal(data if event is sent else with_numbers(data, event), event)
         else:
             self.link(event)
             raw = data
@@ -172,3 +176,13 @@ class Decoder:
         except Exception as error:  # noqa: BLE001 - what isn't about the message is raised again
             self.faults.rejected(error)
             return None
+
+
+def with_numbers(data: bytes, event: Event) -> bytes:
+    """The bytes of an event with the waybill and references of `event` alone."""
+    fields = FIELDS.decode(data)
+    for name, value in (("waybill", event.waybill), ("references", event.references)):
+        fields.pop(name, None)
+        if value:
+            fields[name] = msgspec.Raw(msgspec.json.encode(value))
+    return msgspec.json.encode(fields)

@@ -15,6 +15,8 @@ from dataflows.core.intake import Intake, Origin
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.rejection import dead_message
+from privacy.keys import MemoryKeyStore
+from privacy.seal import open_event, seal_event
 from schemas import topics
 from schemas.errors import Busy, Rejected, StateError
 from schemas.event import Event
@@ -215,6 +217,29 @@ def test_personal_data_in_a_header_is_sealed() -> None:
     )
     assert dead.headers == [("ce_Personal", b"sealed")]
     assert json.loads(sealed[1]).keys() == {"personal"}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"order_id": "o1", "waybill": "N/A"},
+        {"order_id": "o1", "waybill": "W1", "references": {"erp": ["-", "SO-1"], "box": "0"}},
+        {"references": {"erp": "none", "wms": "SO-1"}},
+    ],
+)
+def test_personal_data_beside_a_number_that_stands_for_none_can_be_opened(numbers: Json) -> None:
+    """It is sealed for the other numbers, by which it is found again."""
+    keystore = MemoryKeyStore()
+    decoder = Decoder(INTAKE, lambda data, event: seal_event(data, event, keystore), as_it_is)
+    event = without("order_id") | {"personal": {"name": "Li"}, **numbers}
+    for _ in range(2):
+        read, data = decoder.read(json.dumps(event).encode(), [])
+        assert isinstance(read, Event)
+        decoded = decoder.decode(read, data, AT, Origin("events", 0, 0))
+        fact = decoded.fact or (decoded.question and decoded.question.fact)
+        assert fact
+        assert open_event(fact.raw, keystore) == {"name": "Li"}
+        event = json.loads(fact.raw)  # as an archive that is replayed brings it
 
 
 def test_unusable_fields_cost_only_themselves_in_every_form_of_an_event(engine: Engine) -> None:
