@@ -147,11 +147,11 @@ def test_no_permutation_regresses_a_delivered_order(events: list[Json]) -> None:
 def test_a_delivered_order_goes_only_on_from_there(data: st.DataObject) -> None:
     """Without corrections and other parcels: a late parcel under way reopens (see below).
 
-    And without creating events, which may begin a second life, and refunds, which may be of a
-    part before the rest is shipped.
+    And without creating events, which may begin a second life, refunds, which may be of a part
+    before the rest is shipped, and cancellations, by which the shop withdraws a delivery.
     """
     left_out = {"shipment", "waybill", "references", "corrects"}
-    set_back = {"PAID", "PENDING_PAYMENT", "REFUNDED"}
+    set_back = {"PAID", "PENDING_PAYMENT", "REFUNDED", "CANCELLED"}
     events = [
         {name: value for name, value in event.items() if name not in left_out}
         for event in data.draw(plain_orders())
