@@ -555,6 +555,12 @@ class Fold:
     def last_with(self, name: str, *, ours: bool = True) -> Entry | None:
         return self.last(lambda e: name in e.fields and (ours or not e.is_ours))
 
+    def setter_of(self, name: str) -> Entry | None:
+        """The first of the last entries with one value of a field, the engine's own left out."""
+        carrying = [e for e in self.walk if name in e.fields and not (e.is_note or e.is_ours)]
+        same = takewhile(lambda e: e.fields[name] == carrying[-1].fields[name], reversed(carrying))
+        return next(iter(list(same)[::-1]), None)
+
     def value(self, name: str) -> Any:  # noqa: ANN401 - as it came
         setter = self.last_with(name)
         return None if setter is None or setter.fields[name] == WITHDRAWN else setter.fields[name]
@@ -1147,7 +1153,8 @@ def holds(rule: Json, state: Fold, subject: str | None) -> bool:
 
 def applies(rule: Json, state: Fold, subject: str | None) -> bool:
     """Return True if the rule's statuses and direction hold."""
-    is_meant = state.creator() is not None and state.status in rule.get("statuses", [state.status])
+    statuses = rule.get("statuses", ["*"])
+    is_meant = state.creator() is not None and (statuses == ["*"] or state.status in statuses)
     return is_meant and parcel_fits(rule, state, subject)
 
 
@@ -1208,7 +1215,7 @@ def find_anchor(
         return creator, first.at if first else creator.at
     if kind in ("promised_at", "ship_by", "planned"):
         name = f"planned.{names.strip()}" if kind == "planned" else kind
-        setter = state.last_with(name, ours=False)
+        setter = state.setter_of(name)
         is_there = setter is not None and setter.fields[name] != WITHDRAWN
         return (setter, setter.fields[name]) if setter and is_there else None
     if names.startswith("after "):

@@ -245,13 +245,13 @@ class Field:
     def at(self, order: Order, shipment: int) -> int:
         """The field in ms."""
         if order.flags & HAS_ENGINE:
-            found = last_carrying(order, self.table, self.name)
+            found = setting(order, self.table, self.name)
             return max(0, self.at_entry(order, found)) if found != NO_ENTRY else 0
         return int(getattr(order, self.name))
 
     def entry(self, order: Order, shipment: int) -> int:
-        """The last entry of the walk that carries the field."""
-        return last_carrying(order, self.table, self.name)
+        """The entry that set the field to its present value."""
+        return setting(order, self.table, self.name)
 
     def at_entry(self, order: Order, entry: int) -> int:
         """What this entry promised."""
@@ -275,32 +275,35 @@ class Planned:
         return self.at_entry(order, entry) if entry != NO_ENTRY else 0
 
     def entry(self, order: Order, shipment: int) -> int:
-        """The last entry of the walk that plans this milestone."""
-        return last_carrying(order, self.table, "planned", self.milestone)
+        """The entry that set the plan of this milestone to its present value."""
+        return setting(order, self.table, "planned", self.milestone)
 
     def at_entry(self, order: Order, entry: int) -> int:
         """What this entry planned."""
         return int(order.extras[entry]["planned"][self.milestone])
 
 
-def last_carrying(order: Order, table: Lifecycle, field: str, name: str | None = None) -> int:
-    """The last entry of the walk, not the engine's own, that carries `field` (with `name`).
+def setting(order: Order, table: Lifecycle, field: str, name: str | None = None) -> int:
+    """The entry that set `field` (with `name`) to its present value; NO_ENTRY if there is none.
 
-    NO_ENTRY if there is none.
+    Of the entries in the walk, the engine's own left out, that carry it: the first one since which
+    all have the same value. Many senders repeat all they know in every event.
     """
     having = {
-        e
-        for e, fields in order.extras.items()
+        number: fields[field][name] if name else fields[field]
+        for number, fields in order.extras.items()
         if field in fields and (not name or name in fields[field])
     }
     if not having:
         return NO_ENTRY
-    carrying = (
-        e.number
-        for e in reversed(walk(order, table))
-        if e.number in having and not e.marks & FROM_ENGINE
-    )
-    return next(carrying, NO_ENTRY)
+    setter = NO_ENTRY
+    for entry in reversed(walk(order, table)):
+        if entry.number not in having or entry.marks & FROM_ENGINE:
+            continue
+        if setter != NO_ENTRY and having[entry.number] != having[setter]:
+            break
+        setter = entry.number
+    return setter
 
 
 class StatusSince(EntryAnchor):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from dataflows.core.rules import parse_rules
 from schemas.instants import format_instant
 from tests.support.recording import Json, replay, written
-from tests.support.stage import Stage, day, said
+from tests.support.stage import TABLE, Stage, day, said
 
 CARRIER = "carrier:sf"
 
@@ -141,3 +142,59 @@ def test_a_note_registers_no_number(named: Json, *, is_known: bool, tmp_path: Pa
     assert results.order("o1")["status"] == ("SHIPPED" if is_known else "PAID")
     codes = [row["code"] for row in results.rows("rejected")]
     assert codes == ([] if is_known else ["unknown_reference"])
+
+
+@pytest.mark.parametrize("field", ["promised_at", "ship_by"])
+def test_a_promise_that_is_repeated_is_the_same_promise(field: str) -> None:
+    promise: Json = {field: format_instant(day(4, 0.5))}
+    events = [
+        said("PAID", day(0), **promise),
+        said("ALLOCATED", day(1), **promise),
+        said("ALLOCATED", day(3, 23), **promise),
+        said("ALLOCATED", day(4, 1), **promise),
+        said("ALLOCATED", day(4, 2), **promise),
+    ]
+    told = {"promised_at": "late_delivery", "ship_by": "late_shipping"}[field]
+    once = hear(events[0], through=day(5))
+    often = hear(*events, through=day(5))
+    assert often.told(told) == once.told(told) != []
+    assert often.acted() == once.acted()
+    anchors = {a.because.anchor_event for a in often.alerts if a.rule == told}
+    assert anchors == {a.because.anchor_event for a in once.alerts if a.rule == told}
+
+
+def test_a_promise_that_returns_to_an_earlier_value_is_a_new_one() -> None:
+    events = [
+        said(code, at, promised_at=format_instant(day(promised, 6)))
+        for code, at, promised in (
+            ("PAID", day(0), 4),
+            ("ALLOCATED", day(1), 6),
+            ("SHIPPED", day(3), 4),
+        )
+    ]
+    stage = hear(*events, through=day(4))
+    assert stage.told("late_delivery") == [
+        ("late_delivery", "opened", format_instant(day(3, 15))),
+    ], "half of the 30 hours since it was set again"
+
+
+def test_a_parcel_without_a_name_that_has_arrived_back_counts_from_then() -> None:
+    rules = """version = 1
+[[rule]]
+id = "not_refunded"
+per = "shipment"
+statuses = ["RETURNED"]
+shipment_statuses = ["RETURNED"]
+anchor = "status_since"
+after = "3d"
+severity = "warning"
+"""
+    stage = Stage(parse_rules(rules, "own.toml", TABLE))
+    events = [
+        said("PAID", day(0)),
+        said("SHIPPED", day(1)),
+        said("RETURN_TO_SENDER", day(2), source=CARRIER),
+        said("DELIVERED", day(6), source=CARRIER),
+    ]
+    stage.hear(*events, through=day(20))
+    assert stage.told() == [("not_refunded", "opened", format_instant(day(9)))]
