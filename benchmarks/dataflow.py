@@ -21,6 +21,7 @@ from benchmarks.report import Section, spread, table, verdict
 from broker.connect import Connection
 from broker.embedded import PARTITIONS, EmbeddedBroker
 from broker.topics import ensure_topics
+from deploy.installation import Tables, command_line, write_settings
 from deploy.stack.kafka import Kafka
 from schemas.instants import format_instant
 from schemas.topics import EVENTS, ORDERS_EVENTS, TOPICS, TopicSettings
@@ -32,21 +33,6 @@ REVIVED_LINES = 10_000  # wait for `track` when it comes back
 # Live orders up to which a restart has so many seconds.
 RESTART_AIMS_S = {1_000_000: 5, 5_000_000: 20}
 PLAIN_LINES = 20_000  # it keeps no state, so it is given the same ones again
-
-SETTINGS = """\
-[broker]
-bootstrap = "{bootstrap}"
-embedded = {embedded}
-[track]
-clock = "recorded"
-workers = 1
-folder = "track"
-lifecycle = "lifecycle.toml"
-[privacy]
-keys = "keys.json"
-[telemetry]
-level = "WARNING"
-"""
 
 
 class Trial(NamedTuple):
@@ -116,19 +102,29 @@ def broker_for(trial: Trial) -> Iterator[Connection]:
 
 def start(connection: Connection) -> tuple[Flow, Flow]:
     """Both processes, in the folder we are in."""
-    bootstrap = connection.bootstrap
-    embedded = str(connection.embedded).lower()
-    settings = SETTINGS.format(bootstrap=bootstrap, embedded=embedded)
-    Path("track.toml").write_text(settings, "utf-8")
-    Path("lifecycle.toml").write_text(short_lived_text(), "utf-8")
-    root = Path(plain.__file__).parent.parent
-    run_track = [sys.executable, str(root / "run.py"), "track", "--settings", "track.toml"]
     kind = ["embedded"] if connection.embedded else []
-    run_plain = [sys.executable, "-m", "benchmarks.plain", bootstrap, *kind]
+    run_plain = [sys.executable, "-m", "benchmarks.plain", connection.bootstrap, *kind]
     return (
-        Flow(TRACK, run_track, connection, root),
-        Flow(PLAIN, run_plain, connection, root),
+        Flow(TRACK, track_command(connection), connection),
+        Flow(PLAIN, run_plain, connection),
     )
+
+
+def track_command(connection: Connection, workers: int = 1) -> list[str]:
+    """The command line of `ordertide track`, with its settings in the folder we are in."""
+    Path("lifecycle.toml").write_text(short_lived_text(), "utf-8")
+    tables: Tables = {
+        "broker": {"bootstrap": connection.bootstrap, "embedded": connection.embedded},
+        "track": {
+            "clock": "recorded",
+            "workers": workers,
+            "folder": "track",
+            "lifecycle": "lifecycle.toml",
+        },
+        "privacy": {"keys": "keys.json"},
+        "telemetry": {"level": "WARNING"},
+    }
+    return command_line("track", settings=write_settings(Path("track.toml"), tables))
 
 
 def paces(trial: Trial, orders: int, track: Flow, yardstick: Flow) -> Found:

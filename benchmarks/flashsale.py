@@ -29,6 +29,7 @@ from benchmarks.scenario_site import Kind, Site, Table, site
 from broker.connect import Connection
 from broker.consume import read_all
 from commands.wiring.process import now_ms
+from deploy.installation import Process
 from deploy.stack.redis import Redis
 from loadgen.lives import SALE_FROM
 from schemas.topics import EVENTS
@@ -130,7 +131,7 @@ def follow(place: Site, sale: Sale) -> list[Moment]:
             raise RuntimeError(f"not drained: {moments[-1]}")
         time.sleep(1.0)
     if loading.returncode:
-        raise RuntimeError(place.said("load"))
+        raise RuntimeError(loading.log_tail())
     place.drain()
     return moments
 
@@ -141,7 +142,7 @@ def moment(place: Site) -> Moment:
     return Moment(now_ms(), place.lag(), behind_s, place.resident_bytes())
 
 
-def start_load(place: Site, sale: Sale) -> Any:  # noqa: ANN401 - Popen is generic only for mypy
+def start_load(place: Site, sale: Sale) -> Process:
     """`ordertide load` with the sale."""
     options = {
         "--rate": sale.rate,

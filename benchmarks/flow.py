@@ -7,7 +7,6 @@ feeder nor a pipeline that waits for its turn takes part in what is measured.
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from broker.connect import Connection
 from broker.errors import PASSING
 from broker.fetcher import BATCH_MESSAGES, Fetcher
 from broker.produce import Producer
+from deploy.installation import ROOT, Process
 
 POLL_S = 0.02
 STALLED_AFTER_S = 60.0
@@ -58,12 +58,10 @@ class Sample(NamedTuple):
 class Flow:
     """A dataflow in a process of its own."""
 
-    def __init__(
-        self, names: Names, command: Sequence[str], connection: Connection, root: Path
-    ) -> None:
-        """Create the flow; `root` is the checkout; the log goes to the working directory."""
+    def __init__(self, names: Names, command: Sequence[str], connection: Connection) -> None:
+        """The log goes to the folder we are in."""
         self.names = names
-        self.command, self.root = command, root
+        self.command = command
         self.producer = Producer(connection)
         self.log = Path(f"{names.topic}.log")
         self.fetcher = Fetcher(connection, "benchmarks")
@@ -80,16 +78,11 @@ class Flow:
         self.sent = 0
         self.process = self.start()
 
-    def start(self) -> "subprocess.Popen[bytes]":
-        """Start the process."""
-        with self.log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603  # our own modules
-                self.command,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": str(self.root)},
-                start_new_session=True,  # it may have processes of its own, held along with it
-            )
+    def start(self) -> Process:
+        """Start the process, in a session of its own: it may have others, held along with it."""
+        return Process(
+            self.command, self.log, environment={"PYTHONPATH": str(ROOT)}, has_session=True
+        )
 
     def written_before(self) -> int:
         """The offsets so far; a topic that was just made may take a moment to have leaders."""
@@ -192,21 +185,15 @@ class Flow:
         still_since_s = next(sample.at_s for sample in samples if sample.done == last.done)
         is_stalled = last.at_s - still_since_s > STALLED_AFTER_S
         if self.process.poll() is not None or is_stalled:
-            tail = self.log.read_text("utf-8", "replace")[-3_000:]
             raise RuntimeError(
                 f"{self.names.topic}: {last.done} of {self.sent} events are done and nothing moves;"
-                f" exit code {self.process.poll()}; the end of its log:\n{tail}"
+                f" exit code {self.process.poll()}; the end of its log:\n{self.process.log_tail()}"
             )
 
     def close(self) -> None:
         """Stop the process and the clients."""
         self.tell(signal.SIGCONT)
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.stop(STOP_WITHIN_S)
         self.producer.close()
         self.client.close()
 

@@ -8,7 +8,6 @@ Servers of its own: Kafka, Redis, Elasticsearch, Alertmanager (see `ordertide st
 """
 
 import os
-import subprocess
 import tempfile
 import time
 from bisect import bisect_right
@@ -26,6 +25,7 @@ from benchmarks.latency_probes import (
     watched,
 )
 from benchmarks.report import Section, machine, put_sections, table
+from deploy.installation import Process
 
 SEED = 20_161_004
 PER_S = 10.0  # probes, at most
@@ -90,13 +90,13 @@ def run(place: Place, webhook: Webhook, rate: int, pace: Pace) -> Run:
             send_probes(place, sightings, per_s_of(pace.seconds), pace.seconds)
             behind = place.lag()
         if loading.returncode:
-            raise RuntimeError((place.folder / f"L{rate}.log").read_text("utf-8")[-2_000:])
+            raise RuntimeError(loading.log_tail())
         drain(place, sightings, DRAIN_S)
     found = {where: sightings.latencies_ms(where) for where in SEEN_BY}
     return Run(rate, len(sightings.intended), behind, found, os.getloadavg()[0])
 
 
-def load(place: Place, rate: int, pace: Pace) -> "subprocess.Popen[bytes]":
+def load(place: Place, rate: int, pace: Pace) -> Process:
     """`ordertide load`, open loop; it ends when the probes do."""
     options = {
         "--rate": rate,
@@ -106,7 +106,8 @@ def load(place: Place, rate: int, pace: Pace) -> "subprocess.Popen[bytes]":
         "--seed": pace.seed,
         "--prefix": f"L{rate}",
     }
-    return place.start(*("load", *(str(word) for option in options.items() for word in option)))
+    words = (str(word) for option in options.items() for word in option)
+    return place.tools.start("load", *words)
 
 
 def drain(place: Place, sightings: Sightings, within_s: float) -> None:

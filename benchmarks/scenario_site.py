@@ -4,11 +4,6 @@ The broker is Kafka, started for the run, or the embedded one, which lives in th
 keeps 5 MiB a partition: a writer to that waits for `track` (see `Site.drain`).
 """
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,25 +11,21 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from confluent_kafka import TopicPartition
 
-from benchmarks import plain
 from broker.clients import Consumer
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.topics import ensure_topics, partition_count
 from commands.wiring.process import now_ms
+from deploy.installation import Installation, Process, metrics_at, write_settings
 from deploy.stack.kafka import Kafka
 from deploy.stack.ports import free_port
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS, TOPICS
 
-ROOT = Path(plain.__file__).parent.parent
 PARTITIONS = 8
-START_WITHIN_S = 120.0
 STALLED_AFTER_S = 120.0
 ANSWER_S = 10.0
 POLL_S = 0.1
@@ -54,77 +45,55 @@ class Site:
         self.port = free_port()
         sections: dict[str, Table] = {
             "broker": {"bootstrap": connection.bootstrap, "embedded": connection.embedded},
-            "track": {"folder": "track", **track},
-            "privacy": {"keys": "keys.json"},
+            "track": {"folder": str(folder / "track"), **track},
+            "privacy": {"keys": str(folder / "keys.json")},
             "telemetry": {"level": "WARNING", "logs": "text"},
             **more,
         }
-        path = folder / "ordertide.toml"
-        path.write_text("\n".join(section(*named) for named in sections.items()), "utf-8")
-        with_folder = {"ORDERTIDE_TRACK_FOLDER": str(folder / "track")}
-        self.settings: Settings = read_settings(path, with_folder)
+        path = write_settings(folder / "ordertide.toml", sections)
+        self.settings: Settings = read_settings(path, {})
+        self.installation = Installation(path, folder, folder=folder)
         self.group = Consumer(
             {**connection.config("consumer"), "group.id": self.settings.track.group}
         )
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.track: subprocess.Popen[bytes] | None = None
+        self.track: Process | None = None
 
-    def start(self, *words: str, port: int = 0) -> "subprocess.Popen[bytes]":
-        """Start `ordertide WORDS`, with the settings; its output goes to a log of its own."""
-        command = [sys.executable, str(ROOT / "run.py"), *words, "--settings", "ordertide.toml"]
-        with (self.folder / f"{words[0]}.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(ROOT),
-                    "ORDERTIDE_TELEMETRY_PORT": str(port),
-                },
-            )
-        self.processes.append(process)
-        return process
+    def start(self, *words: str) -> Process:
+        """`ordertide WORDS`, with the settings, in the folder."""
+        return self.installation.start(*words)
 
     def start_track(self) -> None:
-        """Run the dataflow; it resumes its state."""
-        self.track = self.start("track", port=self.port)
+        """Run the dataflow; it goes on where it was."""
+        self.track = self.installation.start("track", port=self.port)
         self.wait_until(lambda: "ordertide_epoch_seconds_count" in self.metrics(), "starts")
 
     def stop_track(self) -> int:
         """End the dataflow cleanly; the most it ever had resident, in bytes."""
         process = self.running()
         peak_bytes = self.resident_bytes("VmHWM")
-        process.send_signal(signal.SIGTERM)
-        if process.wait(ANSWER_S * 3):
-            raise RuntimeError(self.said("track"))
+        if process.stop(ANSWER_S * 3):
+            raise RuntimeError(process.log_tail())
         self.track = None
         return peak_bytes
 
-    def running(self) -> "subprocess.Popen[bytes]":
+    def running(self) -> Process:
         """The dataflow's process.
 
         Raises:
-            RuntimeError: it has ended; with the end of its log.
+            ProcessEnded: it has ended; with the end of its log.
+            RuntimeError: it was not started.
         """
-        if self.track is None or self.track.poll() is not None:
-            raise RuntimeError(f"track does not run:\n{self.said('track')}")
+        if self.track is None:
+            raise RuntimeError("track was not started")
+        self.track.check()
         return self.track
-
-    def said(self, name: str) -> str:
-        """The end of a log."""
-        return (self.folder / f"{name}.log").read_text("utf-8", "replace")[-2_000:]
 
     def metrics(self) -> dict[str, float]:
         """Values of the dataflow's /metrics, by name and labels; none before it answers."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=ANSWER_S) as answer:
-                lines = answer.read().decode().splitlines()
-        except (URLError, ConnectionError):
+            return metrics_at(self.port)
+        except OSError:
             return {}
-        samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
-        return {name: float(value) for name, value in samples}
 
     def resident_bytes(self, name: str = "VmRSS") -> int:
         """Resident memory of the dataflow now, or with `VmHWM` the most so far."""
@@ -169,31 +138,20 @@ class Site:
         """Poll until it is so.
 
         Raises:
-            RuntimeError: the dataflow has ended, or it took too long.
+            ProcessEnded: the dataflow has ended.
+            RuntimeError: it took too long.
         """
         give_up_at = time.monotonic() + STALLED_AFTER_S
         while not is_so():
-            self.running()
+            process = self.running()
             if time.monotonic() > give_up_at:
-                raise RuntimeError(f"track never {what}; its log:\n{self.said('track')}")
+                raise RuntimeError(f"track never {what}; its log:\n{process.log_tail()}")
             time.sleep(POLL_S)
 
     def close(self) -> None:
         """Leave nothing running."""
-        for process in self.processes:
-            process.terminate()  # does nothing to one that has ended
-            try:
-                process.wait(ANSWER_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self.installation.stop(ANSWER_S)
         self.group.close()
-
-
-def section(name: str, table: Table) -> str:
-    """A section of the settings; JSON's strings, numbers and booleans are TOML's."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
-    return "\n".join([f"[{name}]", *lines])
 
 
 @contextmanager

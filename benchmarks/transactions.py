@@ -9,9 +9,7 @@ barrier: documents become visible an epoch at a time.
 
 import contextlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,18 +21,17 @@ from typing import NamedTuple
 import click
 from confluent_kafka import KafkaException, TopicPartition
 
-from benchmarks import plain
 from benchmarks.report import Section, machine, put_sections, table
 from broker.connect import Connection
 from broker.errors import PASSING
 from broker.fetcher import Fetcher
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics
+from deploy.installation import RUN, Installation, Process, Tables, write_settings
 from deploy.stack.kafka import Kafka
 from schemas.instants import format_instant
 from schemas.topics import EVENTS, ORDERS_CHANGES
 
-ROOT = Path(plain.__file__).parent.parent
 PARTITIONS = 8
 SEED = 0  # nothing is drawn
 DRAIN_WITHIN_S, STOP_WITHIN_S = 300.0, 30.0
@@ -44,18 +41,6 @@ GROUP = "ordertide-track"
 ARMS = ("transactions", "none")
 # The same command, but its producers have no transactional id.
 WITHOUT = "import commands.track as t; t.transactional_id = lambda *_: None; import run; run.main()"
-SETTINGS = """\
-[broker]
-bootstrap = "{bootstrap}"
-[track]
-folder = "track"
-epoch_ms = {epoch_ms}
-[privacy]
-keys = "keys.json"
-[telemetry]
-level = "WARNING"
-logs = "text"
-"""
 
 
 class Plan(NamedTuple):
@@ -94,7 +79,7 @@ class Documents:
             for message in self.fetcher.fetch(500, 0.05):
                 self.seen.setdefault((message.key or b"").decode(), time.time())
 
-    def wait(self, count: int, prefix: str, check: "subprocess.Popen[bytes]") -> None:
+    def wait(self, count: int, prefix: str, check: Process) -> None:
         """Wait for `count` orders whose ids begin with `prefix`.
 
         Raises:
@@ -175,7 +160,7 @@ def measure(arm: str, plan: Plan) -> Found:
     return Found(pace, sorted(latencies))
 
 
-def pace_of(connection: Connection, events: int, check: "subprocess.Popen[bytes]") -> float:
+def pace_of(connection: Connection, events: int, check: Process) -> float:
     """Events a second from the first tenth on, by what the process reports as done.
 
     From its start on where one epoch does all, as in a smoke run.
@@ -211,28 +196,23 @@ def positions_of(fetcher: Fetcher, partitions: list[TopicPartition]) -> list[Top
 
 
 @contextlib.contextmanager
-def running(
-    arm: str, plan: Plan, folder: Path, bootstrap: str
-) -> Iterator["subprocess.Popen[bytes]"]:
+def running(arm: str, plan: Plan, folder: Path, bootstrap: str) -> Iterator[Process]:
     """`ordertide track`, with transactions or without."""
-    settings = SETTINGS.format(bootstrap=bootstrap, epoch_ms=plan.epoch_ms)
-    (folder / "ordertide.toml").write_text(settings, "utf-8")
-    program = ["-m", "run"] if arm == "transactions" else ["-c", WITHOUT]
-    with (folder / "track.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, *program, "track", "--settings", "ordertide.toml"],
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+    tables: Tables = {
+        "broker": {"bootstrap": bootstrap},
+        "track": {"folder": str(folder / "track"), "epoch_ms": plan.epoch_ms},
+        "privacy": {"keys": str(folder / "keys.json")},
+        "telemetry": {"level": "WARNING", "logs": "text"},
+    }
+    path = write_settings(folder / "ordertide.toml", tables)
+    program = RUN if arm == "transactions" else (sys.executable, "-c", WITHOUT)
+    process = Installation(path, folder, folder=folder, program=program).start("track")
     try:
         yield process
     except RuntimeError as failed:
-        raise RuntimeError((folder / "track.log").read_text("utf-8")[-2_000:]) from failed
+        raise RuntimeError(process.log_tail()) from failed
     finally:
-        process.terminate()
-        process.wait(STOP_WITHIN_S)
+        process.stop(STOP_WITHIN_S)
 
 
 def send_probes(connection: Connection, plan: Plan) -> dict[str, float]:

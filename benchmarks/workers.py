@@ -5,15 +5,12 @@ are not being measured are held. Brokers and processes share the cores of this m
 """
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from benchmarks import plain
-from benchmarks.core import short_lived_text
-from benchmarks.dataflow import SETTINGS, TRACK, fill_lines, in_a_folder, lines_of, ticks
+from benchmarks.dataflow import TRACK, fill_lines, in_a_folder, lines_of, ticks, track_command
 from benchmarks.events import Traffic
 from benchmarks.flow import ROUND_EVENTS, Flow, Pace
 from benchmarks.report import Section, machine, put_sections, spread, table
@@ -49,18 +46,12 @@ def workers(*, quick: bool, workers: int, orders: int, rounds: int, out: Path | 
 @contextlib.contextmanager
 def running(count: int) -> Iterator[Flow]:
     """`ordertide track` with so many workers, in a folder of its own, held."""
-    root = Path(plain.__file__).parent.parent
     folder = Path(f"workers-{count}")
     folder.mkdir()
     with EmbeddedBroker() as broker, contextlib.chdir(folder):
         for topic in TOPICS:
             broker.create(topic.name)
-        settings = SETTINGS.format(bootstrap=broker.connection.bootstrap, embedded="true")
-        settings = settings.replace("workers = 1", f"workers = {count}")
-        Path("track.toml").write_text(settings, "utf-8")
-        Path("lifecycle.toml").write_text(short_lived_text(), "utf-8")
-        command = [sys.executable, str(root / "run.py"), "track", "--settings", "track.toml"]
-        flow = Flow(TRACK, command, broker.connection, root)
+        flow = Flow(TRACK, track_command(broker.connection, count), broker.connection)
         try:
             with contextlib.chdir(".."):
                 yield flow

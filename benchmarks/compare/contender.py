@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import NamedTuple
 
 from benchmarks.compare.installing import HERE
 from benchmarks.compare.job import Ready
+from deploy.installation import ROOT, Process
 
-ROOT = HERE.parent.parent
 POLL_S = 0.02
 STALLED_AFTER_S = 120.0
 STOP_WITHIN_S = 60.0
@@ -40,10 +39,8 @@ class Contender:
         self.written = written
         self.log = folder / f"{ready.name}.log"
         path = os.pathsep.join((str(ROOT), str(HERE)))
-        with self.log.open("wb") as log, on_core(SYSTEM_CORE):
-            self.process = subprocess.Popen(  # noqa: S603  # the systems' own commands
-                ready.command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": path}
-            )
+        with on_core(SYSTEM_CORE):
+            self.process = Process(ready.command, self.log, environment={"PYTHONPATH": path})
 
     def run_until(self, outputs: int, events: int) -> Pace:
         """Let it go until so many changes are acknowledged, then hold it."""
@@ -81,12 +78,7 @@ class Contender:
     def close(self) -> None:
         """Stop it; one that doesn't end is killed."""
         self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.stop(STOP_WITHIN_S)
 
     def cpu_s(self) -> float:
         """User and system time of the process (proc(5), fields 14 and 15)."""
@@ -101,8 +93,8 @@ class Contender:
 
     def last_words(self) -> str:
         """Its exit code and the end of its log."""
-        tail = self.log.read_text("utf-8", "replace")[-2_000:].strip()
-        return f"exit code {self.process.poll()}; the end of its log: {tail or '(nothing)'}"
+        tail = self.process.log_tail() or "(nothing)"
+        return f"exit code {self.process.poll()}; the end of its log: {tail}"
 
 
 @contextlib.contextmanager

@@ -7,11 +7,11 @@ from pathlib import Path
 from benchmarks.compare.installing import HERE, classes_of, python_of
 from benchmarks.compare.job import Obstacle, Place, Ready, topics_of
 from benchmarks.core import short_lived_text
+from deploy.installation import command_line, write_settings
 from deploy.stack.errors import StackError
 from deploy.stack.programs import path_of
 from schemas.topics import ORDERS_AUDIT, ORDERS_CHANGES, ORDERS_EVENTS
 
-ROOT = HERE.parent.parent
 # A session outlasts the turns of the others. librdkafka reckons it in us, in 32 bits: 3,600,000 ms,
 # which it takes, runs out at once.
 HELD_MS = 2_000_000
@@ -22,23 +22,6 @@ OPENED = [
     for package in ("java.lang", "java.util", "java.nio", "sun.nio.ch", "java.util.concurrent")
 ]
 
-SETTINGS = """\
-[broker]
-bootstrap = "{bootstrap}"
-[broker.properties]
-"session.timeout.ms" = "{held_ms}"
-"max.poll.interval.ms" = "{held_ms}"
-[track]
-clock = "recorded"
-workers = 1
-folder = "{folder}/track"
-lifecycle = "{folder}/lifecycle.toml"
-{rules}
-[privacy]
-keys = "{folder}/keys.json"
-[telemetry]
-level = "WARNING"
-"""
 RULES = """\
 version = 1
 
@@ -57,19 +40,26 @@ stale_after = "7d"
 def ordertide(place: Place) -> Ready:
     """`ordertide track`: with the job's one rule, or with all that ship."""
     folder, trial = place.folder, place.trial
-    rules = ""
+    track: dict[str, object] = {
+        "clock": "recorded",
+        "workers": 1,
+        "folder": str(folder / "track"),
+        "lifecycle": str(folder / "lifecycle.toml"),
+    }
     if trial.rules == "like":
-        rules = f'rules = "{folder}/rules.toml"'
+        track["rules"] = str(folder / "rules.toml")
         text = RULES.format(silence_ms=trial.silence_ms)
         (folder / "rules.toml").write_text(text, "utf-8")
     (folder / "lifecycle.toml").write_text(short_lived_text(), "utf-8")
-    settings = SETTINGS.format(
-        bootstrap=place.bootstrap, folder=folder, rules=rules, held_ms=HELD_MS
-    )
-    (folder / "track.toml").write_text(settings, "utf-8")
-    command = [sys.executable, str(ROOT / "run.py"), "track", "--settings"]
-    path = str(folder / "track.toml")
-    return Ready("ordertide", [*command, path], ORDERS_EVENTS, ORDERS_CHANGES, ORDERS_AUDIT)
+    timeouts = dict.fromkeys(("session.timeout.ms", "max.poll.interval.ms"), str(HELD_MS))
+    tables: dict[str, dict[str, object]] = {
+        "broker": {"bootstrap": place.bootstrap, "properties": timeouts},
+        "track": track,
+        "privacy": {"keys": str(folder / "keys.json")},
+        "telemetry": {"level": "WARNING"},
+    }
+    command = command_line("track", settings=write_settings(folder / "track.toml", tables))
+    return Ready("ordertide", command, ORDERS_EVENTS, ORDERS_CHANGES, ORDERS_AUDIT)
 
 
 def plain(name: str, place: Place, *options: str) -> Ready:

@@ -1,7 +1,9 @@
 """`ordertide demo`: the whole engine on sample orders, with nothing but what pip installed."""
 
+import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -11,7 +13,6 @@ from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from commands.demo.feed import history, sizes
 from commands.demo.feeder import Feeder
-from commands.demo.processes import Parts
 from commands.demo.results import Outcome
 from commands.demo.settings import fresh_folder, lock_folder, write_settings
 from commands.demo.summary import look_ups, next_commands, summary
@@ -20,12 +21,15 @@ from commands.demo.view import Progress, View
 from commands.wiring.process import stop_event
 from commands.wiring.tiers import TIERS, writer_group
 from dataflows.definition_files import read_lifecycle, read_rules
+from deploy.installation import Installation
 from schemas.display import printable_lines
+from schemas.private_files import private_folder
 from schemas.settings.model import Settings
 from schemas.topics import TOPICS
 from storage_tiering.hot.embedded import EmbeddedRedis
 
 FOLDER = Path(".ordertide/demo")
+PROGRAM = (sys.executable, "-m", "commands.demo.process")
 
 
 @click.command("demo")
@@ -58,10 +62,27 @@ def command(orders: int | None, folder: Path, *, once: bool) -> None:
         for topic in TOPICS:
             broker.create(topic.name)
         path, settings = write_settings(folder, broker.bootstrap, redis.url)
-        with Parts(path, folder / "logs", TIERS) as parts:
-            Demo(console, broker.connection, settings, path, parts, stop).run(orders, once=once)
+        with running(path, folder / "logs") as processes:
+            Demo(console, broker.connection, settings, path, processes, stop).run(orders, once=once)
     if stop.is_set():
         console.print("stopped")
+
+
+@contextmanager
+def running(settings: Path, logs: Path) -> Iterator[Installation]:
+    """The dataflow and a writer per tier, with a log each, until the end of the block.
+
+    Each leads a session of its own: Ctrl-C in a terminal is for us, and we stop them.
+    """
+    private_folder(logs)
+    processes = Installation(settings, logs, program=PROGRAM, is_leashed=True)
+    try:
+        processes.start("track")
+        for tier in TIERS:
+            processes.start("write", tier)
+        yield processes
+    finally:
+        processes.stop()
 
 
 class Demo:
@@ -73,14 +94,14 @@ class Demo:
         connection: Connection,
         settings: Settings,
         path: Path,
-        parts: Parts,
+        processes: Installation,
         stop: threading.Event,
     ) -> None:
         self.console = console
         self.connection = connection
         self.settings = settings
         self.path = path
-        self.parts = parts
+        self.processes = processes
         self.stop = stop
         self.table = read_lifecycle()
         self.rules = read_rules(None, self.table)
@@ -89,7 +110,7 @@ class Demo:
         """Feed, show and sum up; without `once` continue until stopped.
 
         Raises:
-            PartDied: one of the processes ended.
+            ProcessEnded: one of the processes ended.
         """
         records = history(orders)
         sampled, generated, total = sizes(records)
@@ -115,7 +136,7 @@ class Demo:
         with View(self.console, self.rules) as view:
             while not self.stop.is_set():
                 feeder.check()
-                self.parts.check()
+                self.processes.check()
                 outcome.look()
                 view.show(progress_of(title, outcome, total), outcome.tally)
                 if total and feeder.history_done.is_set():

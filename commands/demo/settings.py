@@ -1,13 +1,13 @@
 """Settings of the demo: its folder and the file in it that its parts and later look-ups read."""
 
-import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dataflows.state.local.lock import ProcessLock, owner
+from deploy import installation
 from schemas.errors import SettingsError, StateError
-from schemas.private_files import private_folder, private_text
+from schemas.private_files import private_folder
 from schemas.settings.model import Settings, read_settings
 
 MARK = "settings.toml"
@@ -47,7 +47,7 @@ def fresh_folder(folder: Path) -> None:
 
 def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, Settings]:
     """Write the settings file; (its path, what is in it)."""
-    tables: dict[str, dict[str, str | int | bool]] = {
+    tables: dict[str, dict[str, object]] = {
         "broker": {"bootstrap": bootstrap, "embedded": True},
         "track": {"clock": "recorded", "folder": str(folder / "track"), "epoch_ms": 100},
         "hot": {"url": redis_url},
@@ -56,16 +56,5 @@ def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, 
         "privacy": {"keys": str(folder / "keys.json")},
         "telemetry": {"logs": "text"},
     }
-    path = folder / MARK
-    with private_text(path) as file:
-        file.write("# Made by `ordertide demo`.\n" + to_toml(tables))
+    path = installation.write_settings(folder / MARK, tables, "Made by `ordertide demo`.")
     return path, read_settings(path)
-
-
-def to_toml(tables: dict[str, dict[str, str | int | bool]]) -> str:
-    """TOML of tables of strings, whole numbers and booleans, whose JSON is the same."""
-    return "\n".join(
-        "\n".join([f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())])
-        + "\n"
-        for name, table in tables.items()
-    )

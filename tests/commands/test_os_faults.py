@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from broker.embedded import EmbeddedBroker
+from deploy.installation import ROOT, Tables, write_settings
 from schemas.os_faults import REMEDIES, os_fault_text
 from schemas.topics import TOPICS
-from tests.support.engine import ROOT, toml
 from tests.support.small_disk import fill, small_disk
 
 TIMEOUT_S = 100
@@ -62,7 +62,7 @@ def refused(broker: EmbeddedBroker, tmp_path: Path) -> Run:
 
     def run(command: str, folder: Path, *, is_common: bool = False) -> str:
         settings, events = tmp_path / "ordertide.toml", tmp_path / "events.ndjson"
-        settings.write_text(settings_text(broker, folder), "utf-8")
+        write_settings(settings, settings_of(broker, folder))
         events.write_bytes(EVENT)
         words = command.format(settings=settings, events=events, folder=folder).split()
         return last_line(words, is_common=is_common)
@@ -70,8 +70,8 @@ def refused(broker: EmbeddedBroker, tmp_path: Path) -> Run:
     return run
 
 
-def settings_text(broker: EmbeddedBroker, folder: Path) -> str:
-    tables: dict[str, dict[str, object]] = {
+def settings_of(broker: EmbeddedBroker, folder: Path) -> Tables:
+    return {
         "broker": {"bootstrap": broker.bootstrap, "embedded": True},
         "track": {"folder": str(folder / "track"), "clock": "recorded"},
         "warm": {"folder": str(folder / "warm")},
@@ -80,10 +80,6 @@ def settings_text(broker: EmbeddedBroker, folder: Path) -> str:
         "telemetry": {"port": 0, "targets": str(folder / "targets"), "logs": "text"},
         "state": {"bucket": "any", "endpoint": "http://127.0.0.1:1"},
     }
-    lines = []
-    for name, table in tables.items():
-        lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
-    return "\n".join(lines)
 
 
 def give_up_privileges() -> None:

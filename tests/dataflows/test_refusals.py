@@ -31,7 +31,7 @@ def run(engine: Engine) -> None:
 
 def refusal(engine: Engine, *options: str) -> str:
     """The one line that a run ends with; log lines (the broker client's) may come before it."""
-    (engine.folder / "said").unlink(missing_ok=True)
+    (engine.folder / "track.log").unlink(missing_ok=True)
     engine.start(*options)
     assert engine.exit_code() == 2, engine.said()[-2_000:]
     lines = [line for line in engine.said().splitlines() if line.startswith("ordertide: ")]

@@ -1,16 +1,12 @@
 """`ordertide track` in a process of its own, with a broker and a folder of its own."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.request import urlopen
 
 from confluent_kafka import TopicPartition
 
@@ -19,6 +15,14 @@ from broker.embedded import PARTITIONS
 from broker.fetcher import Fetcher, Message
 from broker.produce import Producer, Record
 from dataflows.core.routing import SHARDS
+from deploy.installation import (
+    Process,
+    Tables,
+    command_line,
+    metrics_at,
+    to_toml,
+    write_settings,
+)
 from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
@@ -66,45 +70,40 @@ class Engine:
         self.state: dict[str, object] = {}
         self.environment: dict[str, str] = {}
         self.privacy = str(folder / "keys.json")
-        self.process: subprocess.Popen[bytes] | None = None
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.process: Process | None = None
+        self.started: list[Process] = []
         for topic in topics.TOPICS:
             broker.create(topic.name)
         self.producer = Producer(self.connection, linger_ms=0)
         self.tail = Tail(self.connection)
 
     def start(self, *options: str) -> None:
-        """Run the command; it resumes the state in the folder."""
-        path = self.folder / "settings.toml"
-        path.write_text(self.settings(), encoding="utf-8")
-        command = [sys.executable, "run.py", "track", "--settings", str(path), *options]
-        with (self.folder / "said").open("ab") as said:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdout=said,
-                stderr=said,
-                env={**os.environ, **SECRETS, **self.environment},
-            )
+        """Run the command; it goes on from what the folder holds."""
+        path = write_settings(self.folder / "settings.toml", self.tables())
+        self.process = Process(
+            command_line("track", *options, settings=path),
+            self.folder / "track.log",
+            folder=ROOT,
+            environment={**SECRETS, **self.environment},
+        )
         self.started.append(self.process)
 
     def settings(self) -> str:
+        """The settings file."""
+        return to_toml(self.tables())
+
+    def tables(self) -> Tables:
         connection = self.connection
         broker: dict[str, object] = {"bootstrap": connection.bootstrap}
         broker["embedded"] = connection.embedded
         broker["properties"] = {} if connection.embedded else dict(connection.properties)
-        tables: Mapping[str, Mapping[str, object]] = {
+        return {
             "broker": broker,
             "track": self.track,
             "state": self.state,
             "privacy": {"keys": self.privacy},
             "telemetry": self.telemetry,
         }
-        lines = []
-        for name, table in tables.items():
-            lines.append(f"[{name}]")
-            lines += [f"{key} = {toml(value)}" for key, value in table.items()]
-        return "\n".join(lines)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the exit code."""
@@ -132,12 +131,8 @@ class Engine:
         """Values at /metrics, by name and labels; of all workers together."""
         found = defaultdict[str, float](float)
         for worker in range(self.workers):
-            with urlopen(f"http://127.0.0.1:{self.port + worker}/metrics", timeout=10) as answer:
-                lines = answer.read().decode().splitlines()
-            for line in lines:
-                if not line.startswith("#"):
-                    name, value = line.rsplit(" ", 1)
-                    found[name.removeprefix("ordertide_")] += float(value)
+            for name, value in metrics_at(self.port + worker).items():
+                found[name.removeprefix("ordertide_")] += value
         return found
 
     @property
@@ -151,8 +146,8 @@ class Engine:
         return int(str(self.telemetry["port"]))
 
     def said(self) -> str:
-        """Its output on the terminal, in all its runs."""
-        return (self.folder / "said").read_text("utf-8")
+        """What it wrote to the terminal, in all its runs."""
+        return (self.folder / "track.log").read_text("utf-8")
 
     def feed(self, events: Iterable[Json]) -> None:
         """Write events, in this order, keyed like any sender would."""
@@ -234,13 +229,6 @@ class Tail:
 
     def close(self) -> None:
         self.fetcher.client.close()
-
-
-def toml(value: object) -> str:
-    """A value as settings have it: JSON, but for tables."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f'"{key}" = {toml(each)}' for key, each in value.items()) + "}"
-    return json.dumps(value)
 
 
 def free_ports(count: int = MOST_WORKERS) -> int:
