@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, Found, OrderRecord
 from storage_tiering.writer_ports import Unwatched
 from tests.support.tiers.log_file import busy_day
+from tests.support.waiting import wait_until
 
 ORDERS, ROUNDS = 12, 4
 MESSAGES = busy_day(ORDERS, partitions=1, rounds=ROUNDS)
@@ -65,7 +65,7 @@ class Installation:
         thread = threading.Thread(target=write, args=("archive", self.settings, stop))
         thread.start()
         try:
-            wait_until(is_done)
+            wait_until(is_done, "what is written")
         finally:
             stop.set()
             thread.join(60)
@@ -81,13 +81,6 @@ class Installation:
     def answers(self) -> dict[str, Found | None]:
         tier = self.open()
         return {name: tier.find("default", name) for name in NAMES}
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    give_up_at_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < give_up_at_s
-        time.sleep(0.05)
 
 
 def flip(path: Path) -> None:

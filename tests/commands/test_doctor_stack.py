@@ -1,7 +1,6 @@
 """The doctor on real servers: well ones are well, and provoked faults are found."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +31,7 @@ from schemas.settings.model import read_settings
 from schemas.topics import EVENTS, ORDERS_AUDIT, ORDERS_CHANGES, TOPICS
 from tests.support.servers import need
 from tests.support.stack import address, namespace
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 10.0
 NOWHERE = "127.0.0.1:1"  # no server listens on port 1
@@ -74,27 +74,20 @@ def admin(bootstrap: str) -> Iterator[AdminClient]:
     there = topics_of(client)
     for answer in client.delete_topics([*there]).values() if there else []:
         answer.result(TIMEOUT_S)
-    wait_for(lambda: not topics_of(client))
+    wait_until(lambda: not topics_of(client), "the end of all topics")
 
 
 @pytest.fixture
 def topics(bootstrap: str, admin: AdminClient) -> AdminClient:
     """The broker with the topics as `track` makes them."""
     ensure_topics(Connection(bootstrap), partitions=2)
-    wait_for(lambda: topics_of(admin) == {topic.name for topic in TOPICS})
+    # What the controller has acknowledged reaches the broker a moment later.
+    wait_until(lambda: topics_of(admin) == {topic.name for topic in TOPICS}, "the topics")
     return admin
 
 
 def topics_of(client: AdminClient) -> set[str]:
     return set(client.list_topics(timeout=TIMEOUT_S).topics)
-
-
-def wait_for(condition: Callable[[], bool], last_seen: object = "nothing happened") -> None:
-    """Wait until a change that the controller has acknowledged reaches the broker."""
-    end_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end_s, last_seen
-        time.sleep(0.05)
 
 
 def examined(bootstrap: str, *, probe: bool = False) -> dict[str, Finding]:
@@ -112,7 +105,7 @@ def found_at(bootstrap: str, topic: str, words: str) -> Finding:
         findings.append(examined(bootstrap)[f"topic {topic}"])
         return words in findings[-1].found
 
-    wait_for(is_said)
+    wait_until(is_said, words, said=lambda: findings[-1])
     return findings[-1]
 
 
@@ -134,7 +127,8 @@ def test_topics_as_track_makes_them_are_well(bootstrap: str) -> None:
         not_well[:] = [each for each in examined(bootstrap).values() if each.level != "ok"]
         return not not_well
 
-    wait_for(is_well, not_well)  # at first "Not leader for partition": the clock isn't compared
+    # At first "Not leader for partition": the clock isn't compared.
+    wait_until(is_well, "health", said=lambda: not_well)
 
 
 @pytest.mark.stack
@@ -183,7 +177,7 @@ def test_rights_that_are_lacking_are_named(bootstrap: str, topics: AdminClient) 
 @pytest.mark.stack
 def test_a_probe_measures_the_clock_and_leaves_nothing(bootstrap: str, admin: AdminClient) -> None:
     assert examined(bootstrap, probe=True)["clock"].level == "ok"
-    wait_for(lambda: not topics_of(admin))
+    wait_until(lambda: not topics_of(admin), "the end of all topics")
 
 
 # ---------------------------------------------------------------- the shared stack

@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.inner_run import ROOT
+from tests.support.waiting import wait_until
 
 # Requests have time-outs of 10 s and more: an end that waits for one is seen on a busy machine too.
 TAKEN_WITHIN_S = 5.0
@@ -108,12 +109,12 @@ def command(
             process.wait()
 
 
-def wait_until(is_so: Callable[[], bool], process: subprocess.Popen[str], folder: Path) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not is_so():
+def wait_until_connecting(process: subprocess.Popen[str], folder: Path) -> None:
+    def is_so() -> bool:
         assert process.poll() is None, (folder / "output").read_text()
-        assert time.monotonic() < give_up_at, (folder / "output").read_text()
-        time.sleep(0.05)
+        return is_connecting(process)
+
+    wait_until(is_so, "a client's thread", said=(folder / "output").read_text)
 
 
 def is_connecting(process: subprocess.Popen[str]) -> bool:
@@ -152,7 +153,7 @@ def test_a_service_that_waits_for_its_broker_ends_cleanly_at_once(
 ) -> None:
     number = NUMBERS[len(service) % 2]  # each command gets one of them, each broker both
     with BROKERS[broker]() as bootstrap, command(tmp_path, SERVICES[service], bootstrap) as process:
-        wait_until(lambda: is_connecting(process), process, tmp_path)
+        wait_until_connecting(process, tmp_path)
         assert end(process, number, tmp_path) == 0
 
 
@@ -163,7 +164,7 @@ def test_a_command_that_waits_for_an_answer_is_interrupted_at_once(
 ) -> None:
     words = QUESTIONS[question]
     with BROKERS[broker]() as bootstrap, command(tmp_path, words, bootstrap) as process:
-        wait_until(lambda: is_connecting(process), process, tmp_path)
+        wait_until_connecting(process, tmp_path)
         assert end(process, signal.SIGINT, tmp_path) == INTERRUPTED
     assert (tmp_path / "output").read_text().endswith("stopped\n")
 
@@ -175,7 +176,7 @@ def test_a_service_whose_broker_stops_answering_ends_at_once(service: str, tmp_p
         embedded_broker() as (broker, bootstrap),
         command(tmp_path, words, bootstrap, embedded=True) as process,
     ):
-        wait_until(lambda: is_connecting(process), process, tmp_path)
+        wait_until_connecting(process, tmp_path)
         time.sleep(SETTLED_S)
         broker.send_signal(signal.SIGSTOP)
         time.sleep(SETTLED_S)

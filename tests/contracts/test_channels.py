@@ -15,9 +15,10 @@ from tests.support.channel_kinds import (
     memory_kind,
     webhook_kind,
 )
-from tests.support.receiver import Receiver, receiver, wait_until
+from tests.support.receiver import Receiver, receiver
 from tests.support.servers import need
 from tests.support.stack import namespace
+from tests.support.waiting import wait_until
 
 KINDS = ["memory", "webhook", "alertmanager"]
 
@@ -63,6 +64,14 @@ def is_open(kind: ChannelKind, *notices: Notice) -> bool:
     return sorted(found, key=order_of) == sorted(wanted, key=order_of)
 
 
+def wait_until_open(kind: ChannelKind, *notices: Notice) -> None:
+    """Until these are open there, and no others."""
+    names = [told.labels for told in notices]
+    wait_until(
+        lambda: is_open(kind, *notices), f"open: {names}", said=lambda: kind.open_at(now_ms())
+    )
+
+
 def order_of(labels: Labels) -> str:
     return str(sorted(labels.items()))
 
@@ -70,43 +79,43 @@ def order_of(labels: Labels) -> str:
 def test_what_was_posted_is_open_with_every_label_as_it_was(kind: ChannelKind, tenant: str) -> None:
     told = of(tenant, '订单 "7"\\', carrier="sf")
     kind.channel.post([opened(told, now_ms())])
-    wait_until(lambda: is_open(kind, told))
+    wait_until_open(kind, told)
 
 
 def test_an_alert_posted_again_is_the_same_alert(kind: ChannelKind, tenant: str) -> None:
     told = of(tenant)
     for _ in range(3):
         kind.channel.post([opened(told, now_ms())])
-    wait_until(lambda: is_open(kind, told))
+    wait_until_open(kind, told)
 
 
 def test_what_is_over_is_no_longer_open_and_the_rest_is(kind: ChannelKind, tenant: str) -> None:
     one, other = of(tenant, "SO-1"), of(tenant, "SO-2")
     kind.channel.post([opened(one, now_ms()), opened(other, now_ms())])
     kind.channel.post([over(one, now_ms())])
-    wait_until(lambda: is_open(kind, other))
+    wait_until_open(kind, other)
 
 
 def test_an_alert_that_is_over_may_open_again(kind: ChannelKind, tenant: str) -> None:
     told = of(tenant)
     kind.channel.post([opened(told, now_ms())])
     kind.channel.post([over(told, now_ms())])
-    wait_until(lambda: is_open(kind))
+    wait_until_open(kind)
     kind.channel.post([opened(told, now_ms())])
-    wait_until(lambda: is_open(kind, told))
+    wait_until_open(kind, told)
 
 
 def test_the_end_of_an_alert_nobody_knows_changes_nothing(kind: ChannelKind, tenant: str) -> None:
     told = of(tenant)
     kind.channel.post([over(of(tenant, "SO-2"), now_ms()), opened(told, now_ms())])
-    wait_until(lambda: is_open(kind, told))
+    wait_until_open(kind, told)
 
 
 def test_an_alert_that_is_not_renewed_ends_by_itself(kind: ChannelKind, tenant: str) -> None:
     stays, goes = of(tenant, "SO-1"), of(tenant, "SO-2")
     now_at = now_ms()
     kind.channel.post([opened(stays, now_at), opened(goes, now_at, hold_ms=700)])
-    wait_until(lambda: is_open(kind, stays))
+    wait_until_open(kind, stays)
 
 
 def test_a_renewed_alert_outlives_its_first_end(kind: ChannelKind, tenant: str) -> None:
@@ -114,7 +123,7 @@ def test_a_renewed_alert_outlives_its_first_end(kind: ChannelKind, tenant: str) 
     now_at = now_ms()
     kind.channel.post([opened(told, now_at, hold_ms=700) for told in (renewed, not_renewed)])
     kind.channel.post([opened(renewed, now_at)])
-    wait_until(lambda: is_open(kind, renewed))
+    wait_until_open(kind, renewed)
 
 
 def test_escalation_is_one_alert_that_ends_and_one_that_opens(
@@ -123,7 +132,7 @@ def test_escalation_is_one_alert_that_ends_and_one_that_opens(
     warning, overdue = of(tenant, severity="warning"), of(tenant, severity="overdue")
     kind.channel.post([opened(warning, now_ms())])
     kind.channel.post([over(warning, now_ms()), opened(overdue, now_ms())])
-    wait_until(lambda: is_open(kind, overdue))
+    wait_until_open(kind, overdue)
 
 
 @pytest.mark.parametrize("years", [-8, 8], ids=["recorded history", "a clock that is ahead"])
@@ -132,15 +141,15 @@ def test_when_an_alert_opened_does_not_decide_whether_it_is_open(
 ) -> None:
     told = of(tenant)._replace(starts_at=now_ms() + years * 365 * 86_400_000)
     kind.channel.post([opened(told, now_ms())])
-    wait_until(lambda: is_open(kind, told))
+    wait_until_open(kind, told)
     kind.channel.post([over(told, now_ms())])
-    wait_until(lambda: is_open(kind))
+    wait_until_open(kind)
 
 
 def test_a_large_batch_arrives_whole(kind: ChannelKind, tenant: str) -> None:
     notices = [of(tenant, f"SO-{number}") for number in range(500)]
     kind.channel.post([opened(told, now_ms()) for told in notices])
-    wait_until(lambda: is_open(kind, *notices))
+    wait_until_open(kind, *notices)
 
 
 def test_what_can_never_be_taken_is_rejected_and_the_rest_taken_without_it(
@@ -152,7 +161,7 @@ def test_what_can_never_be_taken_is_rejected_and_the_rest_taken_without_it(
     with pytest.raises(Rejected):
         kind.channel.post([opened(bad, now_ms())])
     kind.channel.post([opened(good, now_ms())])
-    wait_until(lambda: is_open(kind, good))
+    wait_until_open(kind, good)
 
 
 @pytest.mark.parametrize("kind", KINDS[1:], indirect=True)
@@ -170,7 +179,7 @@ def test_a_receiver_that_is_away_is_busy_and_takes_the_same_when_it_is_back(
     finally:
         comes()
     kind.channel.post([opened(told, now_ms())])
-    wait_until(lambda: is_open(kind, told))
+    wait_until_open(kind, told)
 
 
 @pytest.mark.parametrize("kind", KINDS[1:], indirect=True)
@@ -184,4 +193,4 @@ def test_a_receiver_that_was_restarted_between_two_posts_is_no_outage(
     goes()
     comes()
     kind.channel.post([over(of(tenant, "SO-2"), now_ms()), opened(told, now_ms())])
-    wait_until(lambda: is_open(kind, told))
+    wait_until_open(kind, told)

@@ -3,15 +3,15 @@
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
-from tests.support.engine import PATIENCE_S, Engine, Json
+from tests.support.engine import Engine, Json
 from tests.support.outcome import assert_same, lines, of_replay, of_topics
 from tests.support.samples import END, arrival_at, some_orders, with_commands, with_parcels
+from tests.support.waiting import wait_until
 
 
 def members(engine: Engine) -> list[int]:
@@ -31,11 +31,11 @@ def stat_of(path: Path) -> str:
 
 
 def wait_for_members(engine: Engine, count: int, without: int = 0) -> list[int]:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while len(found := members(engine)) != count or without in found:
-        assert time.monotonic() < give_up_at, engine.said()
-        time.sleep(0.05)
-    return found
+    def complete() -> list[int]:
+        found = members(engine)
+        return found if len(found) == count and without not in found else []
+
+    return wait_until(complete, f"{count} workers", said=engine.said)
 
 
 def shared_out(events: list[Json], parts: int) -> list[list[Json]]:
@@ -91,10 +91,9 @@ def test_workers_end_with_whoever_watches_them(engine: Engine) -> None:
     engine.start()
     running = wait_for_members(engine, 2)
     engine.kill()
-    give_up_at = time.monotonic() + PATIENCE_S
-    while any(Path(f"/proc/{pid}").exists() for pid in running):
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in running), "the workers' end"
+    )
 
 
 def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(engine: Engine) -> None:

@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.support.kafka.topics import make
 from tests.support.outcome import assert_same, lines, of_replay, of_topics
 from tests.support.s3 import S3
 from tests.support.samples import END, some_orders, with_commands, with_parcels
+from tests.support.waiting import wait_until
 
 Hosts = list[Engine]
 
@@ -99,11 +99,7 @@ def kill_tree(host: Engine) -> None:
 
 
 def wait_for_worker(host: Engine) -> int:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not (found := members(host)):
-        assert time.monotonic() < give_up_at, host.said()
-        time.sleep(0.05)
-    return found[0]
+    return wait_until(lambda: members(host), "a worker", said=host.said)[0]
 
 
 @ON_BOTH
@@ -219,10 +215,7 @@ def test_a_worker_that_slept_through_a_take_over_changes_nothing(
     hosts[0].pass_half(events[2 * third :])
     for pid in asleep:
         os.kill(pid, signal.SIGCONT)
-    give_up_at = time.monotonic() + PATIENCE_S
-    while sleeper in members(hosts[1]):
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
+    wait_until(lambda: sleeper not in members(hosts[1]), "the sleeper's end", said=hosts[1].said)
     hosts[0].tick(END)
     hosts[0].wait_for_clock(END)
     hosts[0].stop()
@@ -233,10 +226,8 @@ def test_a_worker_that_slept_through_a_take_over_changes_nothing(
 def test_the_first_host_says_whom_it_waits_for_and_can_be_stopped(hosts: Hosts) -> None:
     hosts[0].start()
     address = str(hosts[0].track["hosts"]).split(",")[1]
-    give_up_at = time.monotonic() + PATIENCE_S
-    while f"run 1 waits for host 1 ({address})" not in hosts[0].said():
-        assert time.monotonic() < give_up_at, hosts[0].said()
-        time.sleep(0.05)
+    text = f"run 1 waits for host 1 ({address})"
+    wait_until(lambda: text in hosts[0].said(), text, said=hosts[0].said)
     hosts[0].stop()
 
 

@@ -24,6 +24,7 @@ from tests.support.engine import CLOCK, OUTPUTS, PATIENCE_S, Engine
 from tests.support.outcome import assert_same, lines, of_replay, of_topics, wait_for_markers
 from tests.support.s3 import S3
 from tests.support.samples import END, some_orders, with_commands, with_parcels
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.stack,
@@ -102,25 +103,26 @@ def stop_in_the_middle(engine: Engine, events: list[dict[str, object]]) -> None:
     before = ends(engine)
     engine.feed(events[third:])
     engine.tick(END)
-    give_up_at = time.monotonic() + PATIENCE_S
-    while ends(engine) == before:
-        assert time.monotonic() < give_up_at, engine.said()
+    wait_until(lambda: ends(engine) != before, "an output", said=engine.said, pause_s=0)
     signal_all(engine, signal.SIGSTOP)
 
 
 def take_over(engine: Engine) -> None:
     """Start a run, again and again while the broker has not missed the one before."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    said = 0
-    while True:
+
+    def is_running() -> bool:
+        said = len(engine.said()) if engine.started else 0
         engine.start()
-        while engine.process is not None and engine.process.poll() is None:
+        assert engine.process is not None
+        while engine.process.poll() is None:
             if is_serving(engine):
-                return
+                return True
             time.sleep(0.1)
-        refusal, said = engine.said()[said:], len(engine.said())
+        refusal = engine.said()[said:]
         assert "runs it; stop that run" in refusal, refusal
-        assert time.monotonic() < give_up_at, refusal
+        return False
+
+    wait_until(is_running, "the end of the lease", said=engine.said)
 
 
 def is_serving(engine: Engine) -> bool:

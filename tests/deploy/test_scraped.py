@@ -1,8 +1,7 @@
 """The stack's Prometheus scrapes a registered process, and drops it when it ends."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from deploy.stack.prometheus import Prometheus
 from deploy.stack.server import http_get
 from schemas.settings.model import TelemetrySettings
 from tests.support import stack
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 60.0
 
@@ -35,11 +35,12 @@ def asked(server: Prometheus, query: str) -> dict[str, float]:
     return {one["metric"]["process"]: float(one["value"][1]) for one in answer["data"]["result"]}
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + TIMEOUT_S
-    while not is_so():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.2)
+def wait_for(server: Prometheus, query: str, answer: dict[str, float]) -> None:
+    wait_until(
+        lambda: asked(server, query) == answer,
+        f"{query}: {answer}",
+        said=lambda: asked(server, query),
+    )
 
 
 @pytest.mark.stack
@@ -48,7 +49,7 @@ def test_a_process_is_scraped_while_it_runs(prometheus: Prometheus) -> None:
     watch = WriterWatch("archive", settings)
     watch.measured("archive", 4_711)
     up = 'up{job="ordertide"}'
-    wait_until(lambda: asked(prometheus, up) == {"write-archive": 1})
-    wait_until(lambda: asked(prometheus, "ordertide_tier_bytes") == {"write-archive": 4_711})
+    wait_for(prometheus, up, {"write-archive": 1})
+    wait_for(prometheus, "ordertide_tier_bytes", {"write-archive": 4_711})
     watch.close()
-    wait_until(lambda: asked(prometheus, up) == {})
+    wait_for(prometheus, up, {})

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from statistics import NormalDist, median
@@ -19,6 +18,7 @@ from loadgen.lives import KINDS, OF_ORDER, OF_SALE, SALE_FROM
 from loadgen.text import Text
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_instant
 from tests.support.recording import ROOT, ordertide, replay
+from tests.support.waiting import wait_until
 
 Json = dict[str, Any]
 START_AT = parse_instant("2026-01-01T00:00:00Z")
@@ -263,10 +263,7 @@ def test_ctrl_c_ends_a_live_load_with_complete_lines_and_counts(tmp_path: Path) 
     files = ["--out", str(file), "--expect", str(expect)]
     command = [sys.executable, "run.py", "load", *options, *files]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
-        give_up_at = time.monotonic() + 60
-        while not file.exists() or not file.stat().st_size:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.05)
+        wait_until(lambda: file.exists() and file.stat().st_size, "the first line")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0, process.stderr
     expected = json.loads(expect.read_text("utf-8"))

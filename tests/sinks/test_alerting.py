@@ -22,9 +22,10 @@ from schemas.topics import EVENTS
 from tests.support.alerts import order, overdue, produce
 from tests.support.channel_kinds import firing
 from tests.support.command import Command, leaving_none
-from tests.support.receiver import Receiver, wait_until
+from tests.support.receiver import Receiver
 from tests.support.servers import absent, need
 from tests.support.stack import address
+from tests.support.waiting import wait_until
 
 CONFIG = RULES.parent / "alertmanager" / "alertmanager.yaml"
 # Long enough for the order to be seen on time first, short enough to wait for.
@@ -102,7 +103,8 @@ def test_an_overdue_order_reaches_a_webhook_and_its_delivery_scan_resolves_it(
             )
             wait_until(
                 lambda: receiver.saw("firing", order_id="SO-1", alertname="late_delivery"),
-                lambda: track.said() + deliver.said(),
+                "the alert",
+                said=lambda: track.said() + deliver.said(),
             )
             feed(
                 producer,
@@ -113,7 +115,8 @@ def test_an_overdue_order_reaches_a_webhook_and_its_delivery_scan_resolves_it(
             )
             wait_until(
                 lambda: receiver.saw("resolved", order_id="SO-1", alertname="late_delivery"),
-                lambda: track.said() + deliver.said(),
+                "its end",
+                said=lambda: track.said() + deliver.said(),
             )
             assert firing(alertmanager.address["url"]) == []
     alert = receiver.heard[0]
@@ -137,14 +140,14 @@ def test_alertmanager_killed_and_back_without_memory_knows_again_what_is_open(
     with leaving_none([deliver]):
         deliver.start()
         produce(producer, overdue("SO-1"), overdue("SO-2"))
-        wait_until(lambda: open_orders() == {"SO-1", "SO-2"}, deliver.said)
+        wait_until(lambda: open_orders() == {"SO-1", "SO-2"}, "two alerts", said=deliver.said)
         alertmanager.kill()
         produce(producer, overdue("SO-3"), order("SO-2", 2))
-        wait_until(lambda: "waiting" in deliver.said(), deliver.said)
+        wait_until(lambda: "waiting" in deliver.said(), "a wait", said=deliver.said)
         alertmanager.start()
         alertmanager.wait()
-        wait_until(lambda: open_orders() == {"SO-1", "SO-3"}, deliver.said)
-    wait_until(lambda: receiver.saw("firing", order_id="SO-3"))
+        wait_until(lambda: open_orders() == {"SO-1", "SO-3"}, "two others", said=deliver.said)
+    wait_until(lambda: receiver.saw("firing", order_id="SO-3"), "the third alert")
 
 
 def embedded(broker: EmbeddedBroker, alertmanager: Alertmanager) -> dict[str, dict[str, Any]]:
@@ -175,9 +178,9 @@ def test_many_overdue_orders_reach_a_webhook_through_a_rule_on_their_number(
         orders = [f"SO-{number}" for number in range(25)]
         produce(producer, *map(overdue, orders))
         surge = {"alertname": "OrdersOverdueSurge", "rule": "late_shipping"}
-        wait_until(lambda: receiver.saw("firing", **surge), deliver.said)
+        wait_until(lambda: receiver.saw("firing", **surge), "the surge", said=deliver.said)
         produce(producer, *(order(order_id, 2) for order_id in orders))
-        wait_until(lambda: receiver.saw("resolved", **surge), deliver.said)
+        wait_until(lambda: receiver.saw("resolved", **surge), "its end", said=deliver.said)
     about_many = [alert for alert in receiver.heard if alert["labels"]["alertname"][:3] == "Ord"]
     assert about_many
     assert not any("order_id" in alert["labels"] for alert in about_many)

@@ -18,6 +18,7 @@ from sinks.delivery.delivery import Delivery, DeliveryPlan
 from sinks.delivery.metrics import Watch
 from telemetry.metrics import Metrics, total
 from tests.support.alerts import alert, order, overdue, produce, retire
+from tests.support.waiting import wait_until
 
 NOW = 1_900_000_000_000
 STEPS = 600  # of 0.2 s without messages: more than enough for any rebalance
@@ -69,12 +70,14 @@ class Stage:
 
 
 def run_until(is_so: Callable[[], bool], *deliveries: Delivery) -> None:
-    for _ in range(STEPS):
+    def has_become_so() -> bool:
         if is_so():
-            return
+            return True
         for delivery in deliveries:
             delivery.step()
-    pytest.fail("waited in vain")
+        return False
+
+    wait_until(has_become_so, "what was delivered", pause_s=0)
 
 
 @pytest.fixture

@@ -12,7 +12,13 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from tests.support.alerts import order, overdue, produce
 from tests.support.command import Command, leaving_none
-from tests.support.receiver import Receiver, wait_until
+from tests.support.receiver import Receiver
+from tests.support.waiting import wait_until
+
+
+def wait_until_open(process: Command, receiver: Receiver, orders: set[str]) -> None:
+    """Until the alerts of these orders are open at the receiver, and no others."""
+    wait_until(lambda: open_orders(receiver) == orders, f"alerts of {orders}", said=process.said)
 
 
 @pytest.fixture
@@ -50,11 +56,11 @@ def test_kill_9_at_any_moment_leaves_nothing_missing_and_nothing_doubled(
             changed = overdue(order_id, version) if wanted[order_id] else order(order_id, version)
             produce(producer, changed)
         enough = len(receiver.heard) + rng.randrange(10)
-        wait_until(partial(heard, receiver, enough), process.said)
+        wait_until(partial(heard, receiver, enough), f"{enough} alerts", said=process.said)
         process.end(signal.SIGKILL)
         process.start()
     expected = {order_id for order_id, is_open in wanted.items() if is_open}
-    wait_until(lambda: open_orders(receiver) == expected, process.said)
+    wait_until_open(process, receiver, expected)
     alerts = {labels["alert_id"] for labels in receiver.open_at(0)}
     assert len(alerts) == len(receiver.open_at(0)), "an order's alert is one alert"
 
@@ -64,7 +70,7 @@ def test_a_stopped_process_ends_cleanly_and_ends_no_alert(
 ) -> None:
     process.start()
     produce(producer, overdue("SO-1"))
-    wait_until(lambda: open_orders(receiver) == {"SO-1"}, process.said)
+    wait_until_open(process, receiver, {"SO-1"})
     assert process.end(signal.SIGTERM) == 0, process.said()
     assert open_orders(receiver) == {"SO-1"}
 
@@ -74,16 +80,16 @@ def test_it_is_not_ready_while_its_receiver_is_away_and_says_why(
 ) -> None:
     process.start()
     produce(producer, overdue("SO-1"))
-    wait_until(lambda: open_orders(receiver) == {"SO-1"}, process.said)
+    wait_until_open(process, receiver, {"SO-1"})
     assert process.get("/readyz")[0] == 200
     receiver.stop()
     produce(producer, overdue("SO-2"))
-    wait_until(lambda: process.get("/readyz")[0] == 503, process.said)
+    wait_until(lambda: process.get("/readyz")[0] == 503, "503", said=process.said)
     assert "asking again in" in process.get("/readyz")[1]
     assert 'ordertide_notices_pending{sink="webhook"} 1.0' in process.get("/metrics")[1]
     receiver.start()
-    wait_until(lambda: open_orders(receiver) == {"SO-1", "SO-2"}, process.said)
-    wait_until(lambda: process.get("/readyz")[0] == 200, process.said)
+    wait_until_open(process, receiver, {"SO-1", "SO-2"})
+    wait_until(lambda: process.get("/readyz")[0] == 200, "200", said=process.said)
 
 
 def test_alerts_that_would_run_out_before_they_are_renewed_are_refused_at_start(

@@ -6,9 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from schemas.errors import SettingsError
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server, find_server
 from storage_tiering.hot.redis import connect
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = {"on the path": shutil.which("redis-server"), "bundled": bundled_server()}
@@ -34,15 +33,6 @@ process_id = Redis.from_url(servers[0].url).info()["process_id"]
 print(process_id, servers[0].folder, flush=True)
 time.sleep(60)
 """
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Wait for something that happens soon."""
-    for _ in range(3_000):
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def is_running(process_id: int) -> bool:
@@ -83,8 +73,8 @@ def test_it_ends_with_its_parent_however_that_ends(binary: str, how: signal.Sign
         process_id, folder = parent.stdout.readline().split()
         assert is_running(int(process_id))
         parent.send_signal(how)
-    assert until(lambda: not is_running(int(process_id)))
-    assert until(lambda: not Path(folder).exists())
+    wait_until(lambda: not is_running(int(process_id)), "the end of the server")
+    wait_until(lambda: not Path(folder).exists(), "the end of its folder")
 
 
 def test_the_server_on_the_path_goes_before_the_bundled_one(

@@ -8,7 +8,8 @@ import pytest
 from schemas.errors import Busy
 from storage_tiering.archive.hdfs import HdfsFiles
 from tests.support import stack
-from tests.support.tiers.hdfs_servers import Pair, patiently, read
+from tests.support.tiers.hdfs_servers import Pair, read
+from tests.support.waiting import patiently
 
 pytestmark = [
     pytest.mark.stack,

@@ -4,7 +4,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from tests.support.tiers.hdfs_servers import (
     PATIENCE_S,
     Own,
     own_hdfs,
-    patiently,
     read,
     unsealed,
 )
 from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
 from tests.support.tiers.orders import Log, LogMessage, document
+from tests.support.waiting import patiently, wait_until
 
 pytestmark = [
     pytest.mark.stack,
@@ -156,10 +155,12 @@ def test_an_upload_that_was_killed_is_no_file_of_the_archive(own: Own) -> None:
 
 def wait_for_upload(place: HdfsPlace, process: subprocess.Popen[bytes]) -> None:
     """Until a file is being uploaded."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not unsealed(place):
+
+    def is_uploading() -> bool:
         assert process.poll() is None, "it ended"
-        assert time.monotonic() < give_up_at, "nothing was uploaded"
+        return bool(unsealed(place))
+
+    wait_until(is_uploading, "an upload", PATIENCE_S, pause_s=0)
 
 
 class Saboteur(LogReader):

@@ -22,11 +22,10 @@ from tests.support.tiers.redis_servers import (
     hash_slots,
     move_keys,
     node_id,
-    patiently,
     running,
     running_cluster,
-    until,
 )
+from tests.support.waiting import patiently, wait_until
 
 NAMES = [f"order-{n}" for n in range(300)]
 
@@ -199,7 +198,7 @@ def test_a_failover_loses_nothing_that_a_replica_had_to_have(
         victim.kill()
         assert_all_there(tier, 3)
         survivor = next(node for node in six if node is not victim)
-        until(lambda: f"{taken_over} " in failed(survivor))
+        wait_until(lambda: f"{taken_over} " in failed(survivor), "the take-over")
         tier.close()
 
 

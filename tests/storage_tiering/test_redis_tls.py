@@ -12,7 +12,8 @@ from schemas.errors import Busy, OrdertideError, SettingsError
 from storage_tiering.hot.redis import Access, RedisTier, connect, connect_cluster
 from tests.support.tiers.certificates import Authority
 from tests.support.tiers.orders import Log, document
-from tests.support.tiers.redis_servers import cli, need_redis, running, until
+from tests.support.tiers.redis_servers import cli, need_redis, running
+from tests.support.waiting import wait_until
 
 
 class Secure(NamedTuple):
@@ -148,6 +149,6 @@ def test_a_cluster_speaks_tls_too(tmp_path: Path) -> None:
     }
     with running(tmp_path / "node", options) as node:
         cli(node, "cluster", "addslotsrange", "0", "16383")
-        until(lambda: "cluster_state:ok" in cli(node, "cluster", "info"))
+        wait_until(lambda: "cluster_state:ok" in cli(node, "cluster", "info"), "the cluster")
         cluster = connect_cluster(f"rediss://127.0.0.1:{port}", Access(ca=authority.ca))
         write_and_find(RedisTier(cluster))

@@ -10,7 +10,8 @@ from deploy.stack.redis import Redis
 from schemas.errors import Busy
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
 from tests.support.tiers.orders import START, Log, accepted, document
-from tests.support.tiers.redis_servers import SAFE, cli, patiently, running, until
+from tests.support.tiers.redis_servers import SAFE, cli, running
+from tests.support.waiting import patiently, wait_until
 
 # Also for replicas: one that writes its first append-only file ignores SIGTERM.
 MEMORY_ONLY = {**SAFE, "appendonly": "no"}
@@ -73,7 +74,7 @@ def test_a_replica_is_read_from_and_busy_for_writes_until_it_is_made_primary(
     with running(tmp_path, MEMORY_ONLY) as second:
         cli(second, "replicaof", "127.0.0.1", str(server.ports["port"]))
         replica = tier_on(second)
-        until(lambda: patiently(lambda: version_in(replica)) == 1)
+        wait_until(lambda: patiently(lambda: version_in(replica)) == 1, "the replica")
         with pytest.raises(Busy, match="replica"):
             write(replica, 2)
         cli(second, "replicaof", "no", "one")

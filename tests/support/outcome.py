@@ -1,9 +1,9 @@
 """Outcome of a run: from the topics, and from `ordertide replay` over the same events."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +16,11 @@ from commands.replay_output import ORDER_FIELDS
 from schemas import topics
 from schemas.topics import HEADER_CODE, HEADER_VERSION
 from tests.support.engine import OUTPUTS
+from tests.support.waiting import wait_until
 
 Json = dict[str, Any]
 Said = tuple[str, str, str]  # alert_id, state, at
 
-MARKERS_WITHIN_S = 60.0
 STATE_RANK = {"opened": 0, "escalated": 1, "resolved": 2}
 
 
@@ -72,15 +72,18 @@ def wait_for_markers(connection: Connection) -> None:
     """Until no transaction is open: a commit is answered before its markers are everywhere."""
     if connection.embedded:
         return
-    give_up_at_s = time.monotonic() + MARKERS_WITHIN_S
     with EndOffsets(connection) as ends, Fetcher(connection, "any") as fetcher:
         for topic in OUTPUTS:
-            while any(
-                ends.get(topic, number) > committed
-                for number, (_, committed) in held_offsets(fetcher, topic).items()
-            ):
-                assert time.monotonic() < give_up_at_s, f"{topic}: a transaction stays open"
-                time.sleep(0.1)
+            is_over = partial(is_committed, ends, fetcher, topic)
+            wait_until(is_over, f"the end of a transaction in {topic}")
+
+
+def is_committed(ends: EndOffsets, fetcher: Fetcher, topic: str) -> bool:
+    """Whether no transaction is open in a topic."""
+    return all(
+        ends.get(topic, number) <= committed
+        for number, (_, committed) in held_offsets(fetcher, topic).items()
+    )
 
 
 def of_topics(connection: Connection) -> Outcome:

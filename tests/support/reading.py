@@ -1,10 +1,10 @@
 """Reading until something is there, with an end to patience."""
 
-import time
 from collections.abc import Callable
 from typing import Protocol
 
 from broker.consume import Message
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 30.0
 
@@ -24,9 +24,12 @@ def read_until(
     is_done: Callable[[], bool], reader: Reader, messages: list[Message] | None = None
 ) -> None:
     """Read (into `messages`) until `is_done`, or fail."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not is_done():
-        assert time.monotonic() < give_up_at, "nothing more came"
-        found = reader.read(timeout_s=0.1)
-        if messages is not None:
-            messages += found
+    found: list[Message] = [] if messages is None else messages
+
+    def has_come() -> bool:
+        if is_done():
+            return True
+        found.extend(reader.read(timeout_s=0.1))
+        return False
+
+    wait_until(has_come, "messages", PATIENCE_S, progress=lambda: len(found), pause_s=0)

@@ -2,9 +2,8 @@
 
 import json
 import re
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,14 +115,6 @@ class Receiver:
 
 def instant(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def wait_until(is_so: Callable[[], bool], why: Callable[[], object] = lambda: "") -> None:
-    """Wait for a condition, and fail after half a minute."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < give_up_at, f"waited in vain {why()}"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from schemas.alert import AlertTransition
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent
 from schemas.settings.model import PrivacySettings, Settings, TelemetrySettings, TrackSettings
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 60.0
 read_accepted = msgspec.json.Decoder(AcceptedEvent).decode
@@ -137,11 +138,13 @@ class Threaded:
             raise self.failure
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
-        give_up_at = time.monotonic() + PATIENCE_S
-        while not is_so():
+        """Until it is so, while the dataflow runs."""
+
+        def has_become_so() -> bool:
             assert self.thread.is_alive(), self.failure
-            assert time.monotonic() < give_up_at, "waited in vain"
-            time.sleep(0.02)
+            return is_so()
+
+        wait_until(has_become_so, "what the dataflow does")
 
     def wait_for_clock(self, at: int) -> None:
         """Until every shard's clock is at `at` or later."""

@@ -15,10 +15,11 @@ from deploy.stack.kafka import Kafka
 from schemas import topics
 from schemas.topics import CLOCK
 from tests.support.host_clock import HostClock as WrongClock
-from tests.support.kafka.flowing import PATIENCE_S, wall_clock
+from tests.support.kafka.flowing import wall_clock
 from tests.support.kafka.topics import leader_of, make, make_anew
 from tests.support.kafka.track_runs import TrackRuns
 from tests.support.stack import namespace
+from tests.support.waiting import wait_until
 
 TWO_DAYS_S = 2 * 86_400
 ORDERS = [range(8), range(10, 14), range(20, 24)]
@@ -27,13 +28,6 @@ ORDERS = [range(8), range(10, 14), range(20, 24)]
 def beating(kafka: Connection, time_: BrokerTime) -> Heartbeats:
     host = HostClock(wall_clock, wall_clock, lambda: None, lambda: None)
     return Heartbeats(kafka, time_, host, every_s=0.1)
-
-
-def until(is_so: bool, time_: BrokerTime) -> None:  # noqa: FBT001 - proven or not
-    give_up_at = time.monotonic() + PATIENCE_S
-    while (time_.proven() is not None) is not is_so:
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_append_times_of_heartbeats_are_the_time_that_is_proven(kafka: Connection) -> None:
@@ -54,7 +48,7 @@ def test_the_leaders_death_ends_no_proof_for_longer_than_an_election(
         leader.kill()
         try:
             time.sleep(12)
-            until(True, known)
+            wait_until(lambda: known.proven() is not None, "a proof")
             assert known.proven() == pytest.approx(wall_clock(), abs=2_000)
         finally:
             leader.start()

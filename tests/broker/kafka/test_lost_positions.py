@@ -1,7 +1,7 @@
 """A position that the topic no longer has, or that belongs to another topic, is a clear error."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +29,7 @@ from tests.support.kafka.topics import (
 )
 from tests.support.reading import read_count, read_until
 from tests.support.tiers.orders import document
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.05)
+from tests.support.waiting import wait_until
 
 
 def test_retention_that_overtook_a_stored_position_is_an_error(
@@ -87,8 +81,8 @@ def test_a_topic_made_anew_under_its_name_is_told_by_its_id(
     assert before
     check_topic_id(topic, before, watch.now().topic_id)
     make_anew(kafka, TopicSettings(topic))
-    wait_until(lambda: watch.now().topic_id != before)
-    with pytest.raises(OffsetLost, match=f"topic {topic}: was deleted and recreated"):
+    wait_until(lambda: watch.now().topic_id != before, "the new topic's id")
+    with pytest.raises(OffsetLost, match=f"topic {topic}: was deleted and made anew"):
         check_topic_id(topic, before, watch.now().topic_id)
 
 
@@ -97,7 +91,7 @@ def test_a_topic_that_is_deleted_while_it_is_watched_is_missing(
 ) -> None:
     delete(kafka, topic)
     with pytest.raises(TopicMissing, match=topic):
-        wait_until(lambda: watch.now().partitions == 0)
+        wait_until(lambda: watch.now().partitions == 0, "the end of the topic")
     with pytest.raises(TopicMissing, match=topic):
         LayoutWatch(kafka, topic)
 
@@ -105,7 +99,7 @@ def test_a_topic_that_is_deleted_while_it_is_watched_is_missing(
 def test_added_partitions_are_found(kafka: Connection, topic: str, watch: LayoutWatch) -> None:
     assert watch.now().partitions == 1
     grow(kafka, topic, 3)
-    wait_until(lambda: watch.now().partitions == 3)
+    wait_until(lambda: watch.now().partitions == 3, "three partitions")
 
 
 def test_a_reader_of_a_group_goes_where_it_is_told_whatever_the_group_has_committed(

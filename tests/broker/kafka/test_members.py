@@ -2,15 +2,15 @@
 
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 from broker.connect import Connection
 from broker.consume import GroupReader
 from schemas.topics import TopicSettings
-from tests.support.kafka.topics import PATIENCE_S, make, write
+from tests.support.kafka.topics import make, write
 from tests.support.stack import namespace
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 PARTITIONS = 6
@@ -51,17 +51,20 @@ class Members:
         reader.close()
 
     def work_until_done(self, numbers: range) -> None:
-        give_up_at = time.monotonic() + PATIENCE_S
-        while not all(self.done[n] for n in numbers):
-            assert time.monotonic() < give_up_at, "not everything came"
+        def is_done() -> bool:
             self.work()
+            return all(self.done[n] for n in numbers)
+
+        wait_until(is_done, "every message", progress=self.done.total, pause_s=0)
 
     def work_until_shared(self, *shares: int) -> None:
         """Until the members have so many partitions."""
-        give_up_at = time.monotonic() + PATIENCE_S
-        while sorted(len(reader.partitions) for reader in self.readers) != sorted(shares):
-            assert time.monotonic() < give_up_at, "the partitions were not shared"
+
+        def is_shared() -> bool:
             self.work()
+            return sorted(len(reader.partitions) for reader in self.readers) == sorted(shares)
+
+        wait_until(is_shared, f"shares of {shares} partitions", pause_s=0)
 
     def work(self) -> None:
         for reader in self.readers:

@@ -1,8 +1,7 @@
 """A topic with a lower max.message.bytes: the sink queries the limit and never sends more."""
 
 import os
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,8 +24,9 @@ from dataflows.state.local.sqlite import SqliteShardStore
 from schemas import topics
 from schemas.settings.model import TelemetrySettings
 from schemas.topics import TopicSettings
-from tests.support.kafka.topics import PATIENCE_S, admin, done, make
+from tests.support.kafka.topics import admin, done, make
 from tests.support.stack import namespace
+from tests.support.waiting import wait_until
 
 LIMIT = 20_000
 
@@ -43,22 +43,19 @@ def lowered(kafka: Connection) -> str:
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
     client = admin(kafka)  # it answers only while it is held
     done(client.incremental_alter_configs([resource]))
-    for address in kafka.bootstrap.split(","):  # each broker answers by its own metadata
-        wait_until(lambda a=address: MessageLimits(Connection(a), [name]).of(name) == LIMIT)  # type: ignore[misc]  # a lambda with a default
+    for address in kafka.bootstrap.split(","):  # each broker answers by what it has heard so far
+        wait_until(partial(has_limit, Connection(address), name), f"the limit at {address}")
     return name
+
+
+def has_limit(kafka: Connection, topic: str) -> bool:
+    return MessageLimits(kafka, [topic]).of(topic) == LIMIT
 
 
 def letters_of(kafka: Connection, topic: str) -> list[dict[str, bytes | None]]:
     """The headers of the dead letters of a topic's outputs."""
     found = [dict(letter.headers) for letter in read_all(kafka, topics.EVENTS_REJECTED)]
     return [headers for headers in found if headers.get(topics.HEADER_TOPIC) == topic.encode()]
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("is_transactional", [False, True])
@@ -81,7 +78,9 @@ def test_what_the_topic_does_not_take_is_a_letter_and_all_else_arrives(
     store.close()
     expected = {b"clock", *(b"%d" % n for n in range(1, 20))}
     # A commit is answered before its markers are in all partitions.
-    wait_until(lambda: {message.key for message in read_all(kafka, lowered)} == expected)
-    wait_until(lambda: len(letters_of(kafka, lowered)) == 10)
+    wait_until(
+        lambda: {message.key for message in read_all(kafka, lowered)} == expected, "all that fits"
+    )
+    wait_until(lambda: len(letters_of(kafka, lowered)) == 10, "ten dead letters")
     letters = letters_of(kafka, lowered)
     assert b"at most 20000" in (letters[0][topics.HEADER_REASON] or b"")

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from schemas.errors import Busy
 from schemas.topics import LEASE
 from tests.support.kafka.topics import PATIENCE_S, admin, make
 from tests.support.stack import namespace
+from tests.support.waiting import patiently, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 SESSION_S = 2.0
@@ -81,16 +82,9 @@ def lease(kafka: Connection, flow: str, more: Mapping[str, str] | None = None) -
 
 def verify_patiently(held: RunLease) -> int:
     """As the sink does; how often the broker had no answer."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    unanswered = 0
-    while True:
-        assert time.monotonic() < give_up_at
-        try:
-            held.verify()
-        except Busy:
-            unanswered += 1
-        else:
-            return unanswered
+    unanswered: list[Busy] = []
+    patiently(held.verify, unanswered)
+    return len(unanswered)
 
 
 def test_a_second_run_is_refused_by_name_and_the_first_goes_on(
@@ -243,10 +237,7 @@ def member(kafka: Connection, flow: str, instance: str) -> Consumer:
     found = Consumer({**kafka.config("consumer"), **config, **strategy})
     joined: list[object] = []
     found.subscribe([LEASE.name], on_assign=lambda _, parts: joined.append(parts))
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not joined:
-        assert time.monotonic() < give_up_at
-        found.poll(0.1)
+    wait_until(lambda: joined or found.poll(0.1), "the join", pause_s=0)
     return found
 
 
@@ -338,12 +329,7 @@ def test_a_fence_whose_broker_is_silent_is_busy_and_then_verifies(
                 fence.verify()
         finally:
             judge.send(signal.SIGCONT)
-        give_up_at = time.monotonic() + PATIENCE_S
-        while True:
-            assert time.monotonic() < give_up_at
-            with suppress(Busy):
-                fence.verify()
-                break
+        patiently(fence.verify)
 
 
 def test_a_number_whose_commit_was_not_answered_is_recognised_as_its_own(

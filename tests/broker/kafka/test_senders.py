@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,10 @@ from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.event import Event
 from schemas.topics import TopicSettings
-from tests.support.kafka.topics import PATIENCE_S, grow, kafka_tool, make
+from tests.support.kafka.topics import grow, kafka_tool, make
 from tests.support.reading import read_count
 from tests.support.stack import namespace
+from tests.support.waiting import wait_until
 
 EVENTS = [
     {
@@ -89,8 +89,6 @@ def test_a_partition_that_is_added_is_counted_and_written_to(
     with Producer(kafka) as producer:
         assert producer.partition_count(topic.name) == 2
         grow(kafka, topic.name, 3)
-        give_up_at = time.monotonic() + PATIENCE_S
-        while producer.partition_count(topic.name) == 2:
-            assert time.monotonic() < give_up_at
+        wait_until(lambda: producer.partition_count(topic.name) != 2, "a third partition")
         producer.send(topic.name, b"key", b"value", partition=2)
     assert [m.partition for m in read_all(kafka, topic.name)] == [2]

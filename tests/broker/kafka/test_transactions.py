@@ -22,6 +22,7 @@ from schemas.errors import Busy
 from schemas.topics import TopicSettings
 from tests.support.kafka.topics import PATIENCE_S, kafka_tool, make
 from tests.support.stack import namespace
+from tests.support.waiting import patiently, wait_until
 
 COORDINATOR_LOOKS_EVERY_S = 10.0  # for transactions that are open for too long
 
@@ -49,24 +50,12 @@ def values(kafka: Connection, topic: str) -> list[bytes | None]:
 
 def assert_seen(kafka: Connection, topic: str, *expected: bytes) -> None:
     """A commit returns once it is decided; its markers follow within milliseconds."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while len(found := values(kafka, topic)) < len(expected):
-        assert time.monotonic() < give_up_at, found
-        time.sleep(0.05)
-    assert found == [*expected]
-
-
-def patiently(flush: Producer) -> int:
-    """Flush as the sink does; how often the broker had no answer."""
-    give_up_at, unanswered = time.monotonic() + PATIENCE_S, 0
-    while True:
-        assert time.monotonic() < give_up_at
-        try:
-            flush.flush(1.0)
-        except Busy:
-            unanswered += 1
-        else:
-            return unanswered
+    wait_until(
+        lambda: len(values(kafka, topic)) >= len(expected),
+        f"{len(expected)} messages",
+        said=lambda: values(kafka, topic),
+    )
+    assert values(kafka, topic) == [*expected]
 
 
 def uncommitted(kafka: Connection, topic: str) -> list[bytes]:
@@ -161,14 +150,18 @@ def test_a_reader_at_the_end_has_no_lag_though_markers_follow_the_last_message(
 ) -> None:
     with writer(kafka, flow) as producer, closing(GroupReader(kafka, flow, [topic])) as reader:
         read: list[bytes | None] = []
-        give_up_at = time.monotonic() + PATIENCE_S
         for number in range(3):
             producer.send(topic, b"k", b"%d" % number)
             producer.flush()
-        while sum(reader.lag().values()) > 0 or shown_lag(kafka, tmp_path, flow) != "0":
-            assert time.monotonic() < give_up_at
-            read += [message.value for message in reader.read()]
+
+        def has_no_lag() -> bool:
+            if not sum(reader.lag().values()) and shown_lag(kafka, tmp_path, flow) == "0":
+                return True
+            read.extend(message.value for message in reader.read())
             reader.commit()
+            return False
+
+        wait_until(has_no_lag, "a lag of 0", pause_s=0)
         assert read == [b"0", b"1", b"2"]
 
 
@@ -184,11 +177,15 @@ def test_a_partition_that_ends_in_an_aborted_transaction_is_read_to_its_end(
     with writer(kafka, flow):
         pass
     with closing(GroupReader(kafka, flow, [topic])) as reader:
-        give_up_at = time.monotonic() + PATIENCE_S
         read: list[bytes | None] = []
-        while not read or sum(reader.lag().values()) > 0:
-            assert time.monotonic() < give_up_at
-            read += [message.value for message in reader.read()]
+
+        def is_at_end() -> bool:
+            if read and not sum(reader.lag().values()):
+                return True
+            read.extend(message.value for message in reader.read())
+            return False
+
+        wait_until(is_at_end, "the end of the partition", pause_s=0)
     assert read == [b"seen"]
     assert_seen(kafka, topic, b"seen")
 
@@ -249,7 +246,7 @@ def test_a_transaction_outlives_the_death_of_brokers(
             producer.send(topic, b"k", b"b%d" % number)
             later = threading.Timer(3.0, broker.start)
             later.start()
-            patiently(producer)
+            patiently(lambda: producer.flush(1.0))
             later.join()
             broker.wait(60)
     expected = [b"%c%d" % (letter, n) for n in range(len(cluster)) for letter in b"ab"]

@@ -10,6 +10,7 @@ from broker.connect import Connection
 from broker.consume import Message, PartitionReader
 from broker.end_offsets import EndOffsets
 from broker.produce import Producer
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 60.0
 
@@ -70,10 +71,13 @@ class Watched:
         self.proof.step(self.reader.position)
 
     def step_until(self, is_so: Callable[[], bool]) -> None:
-        give_up_at = time.monotonic() + PATIENCE_S
-        while not is_so():
-            assert time.monotonic() < give_up_at, "waited in vain"
+        def has_become_so() -> bool:
+            if is_so():
+                return True
             self.step()
+            return False
+
+        wait_until(has_become_so, "what is watched for", pause_s=0)
 
     def step_for(self, time_s: float) -> None:
         until = time.monotonic() + time_s

@@ -1,9 +1,9 @@
 """Topics on real brokers: made, looked at, grown, cut off and deleted."""
 
 import subprocess
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from deploy.stack.java import java
 from deploy.stack.kafka import LOGGING, Kafka
 from deploy.stack.library import POMS, copy_jars, installed
 from schemas.topics import TopicSettings
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 60.0
 TOOLS = "kafka-tools"
@@ -30,11 +31,12 @@ def make(kafka: Connection, *topics: TopicSettings, partitions: int = 1) -> None
 def settle(kafka: Connection, *topics: TopicSettings) -> None:
     """Wait until every broker knows the topics; one that was just started learns late."""
     names = {topic.name for topic in topics}
-    give_up_at = time.monotonic() + PATIENCE_S
     for address in kafka.bootstrap.split(","):
-        while not names <= set(admin(Connection(address)).list_topics(timeout=PATIENCE_S).topics):
-            assert time.monotonic() < give_up_at, f"{address} doesn't know {names}"
-            time.sleep(0.05)
+        wait_until(partial(are_known, Connection(address), names), f"{names} at {address}")
+
+
+def are_known(kafka: Connection, names: set[str]) -> bool:
+    return names <= set(admin(kafka).list_topics(timeout=PATIENCE_S).topics)
 
 
 def make_anew(kafka: Connection, *topics: TopicSettings, partitions: int = 1) -> None:
@@ -78,11 +80,13 @@ def cut_off(kafka: Connection, topic: str, before: int, partition: int = 0) -> N
 def grow(kafka: Connection, topic: str, partitions: int) -> None:
     client = admin(kafka)
     done(client.create_partitions([NewPartitions(topic, partitions)]))
-    give_up_at = time.monotonic() + PATIENCE_S
-    for address in kafka.bootstrap.split(","):  # a broker without the metadata refuses messages
-        while partitions_of(Connection(address), topic) != partitions:
-            assert time.monotonic() < give_up_at, f"{address} doesn't know of them"
-            time.sleep(0.05)
+    for address in kafka.bootstrap.split(","):  # a broker that was not told yet refuses messages
+        has_grown = partial(has_partitions, Connection(address), topic, partitions)
+        wait_until(has_grown, f"{partitions} partitions at {address}")
+
+
+def has_partitions(kafka: Connection, topic: str, count: int) -> bool:
+    return partitions_of(kafka, topic) == count
 
 
 def partitions_of(kafka: Connection, topic: str) -> int:

@@ -1,9 +1,8 @@
 """HDFS servers of a test's own, to be broken: one NameNode, or two with one active."""
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +11,11 @@ from hdfs import InsecureClient
 from deploy.stack.errors import StackError
 from deploy.stack.hdfs import DataNode, NameNode
 from deploy.stack.library import run
-from schemas.errors import Busy
 from storage_tiering.archive.files import UNSEALED
 from storage_tiering.archive.hdfs import HdfsFiles, HdfsPlace
 from tests.support import stack
 from tests.support.tiers.hdfs_places import place_on
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 90.0
 POLL_S = 0.1
@@ -60,18 +59,6 @@ def own_hdfs(folder: Path) -> Iterator[Own]:
         yield running
     finally:
         running.stop()
-
-
-def patiently(call: Callable[[], Answer]) -> Answer:
-    """Retry while the answer is `Busy`, as a writer does."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return call()
-        except Busy:
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(POLL_S)
 
 
 def read(files: HdfsFiles, name: str) -> bytes:
@@ -123,14 +110,15 @@ class Pair:
         """Make a NameNode the active one, as soon as it answers; the other may be dead."""
         node = self.nodes[name]
         tool = [*node.command()[:-1], "org.apache.hadoop.hdfs.tools.DFSHAAdmin", "-ns", SERVICE]
-        give_up_at = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                command = [*tool, "-transitionToActive", "--forceactive", name]
-                return run(command, f"making {name} active", node.environment())
-            except StackError:
-                if time.monotonic() > give_up_at:
-                    raise
+        command = [*tool, "-transitionToActive", "--forceactive", name]
+
+        def is_active() -> bool:
+            with suppress(StackError):  # it can't be asked yet
+                run(command, f"making {name} active", node.environment())
+                return True
+            return False
+
+        wait_until(is_active, f"NameNode {name}", PATIENCE_S)
 
     def place(self, *order: str) -> HdfsPlace:
         """A new folder, with the NameNodes' addresses in this order."""

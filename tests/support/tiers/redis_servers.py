@@ -4,8 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -14,9 +13,9 @@ import pytest
 
 from deploy.stack.ports import HOST, free_port
 from deploy.stack.redis import Redis
-from schemas.errors import Busy
 from storage_tiering.hot.keys import SLOTS, SlotKeys
 from tests.support.stack import REQUIRE_VARIABLE
+from tests.support.waiting import wait_until
 
 Answer = TypeVar("Answer")
 PATIENCE_S = 60.0
@@ -82,7 +81,10 @@ def running_cluster(
         addresses = [f"{HOST}:{node.ports['port']}" for node in nodes]
         create = ["create", *addresses, "--cluster-replicas", str(int(has_replicas))]
         cluster_cli(*create, "--cluster-yes")
-        until(lambda: all("cluster_state:ok" in cli(node, "cluster", "info") for node in nodes))
+        wait_until(
+            lambda: all("cluster_state:ok" in cli(node, "cluster", "info") for node in nodes),
+            "the cluster",
+        )
         yield nodes
 
 
@@ -100,28 +102,6 @@ def cli(server: Redis, *arguments: str) -> str:
 
 def node_id(server: Redis) -> str:
     return cli(server, "cluster", "myid").strip()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what will happen."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it didn't happen"
-        time.sleep(0.02)
-
-
-def patiently(call: Callable[[], Answer], busy: list[Busy] | None = None) -> Answer:
-    """Retry while it is `Busy`, as a writer does; records each refusal."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return call()
-        except Busy as error:
-            if time.monotonic() > deadline_s:
-                raise
-            if busy is not None:
-                busy.append(error)
-            time.sleep(0.02)
 
 
 def hash_slots(prefix: str, server: Redis) -> list[str]:
