@@ -12,8 +12,9 @@ import pytest
 from broker.consume import read_all
 from schemas import topics
 from schemas.instants import format_instant
-from tests.support.engine import PATIENCE_S, Engine, Json
+from tests.support.engine import Engine, Json
 from tests.support.host_clock import HostClock
+from tests.support.waiting import wait_until
 
 TWO_DAYS_S = 2 * 86_400
 THREE_HOURS_S = 3 * 3_600
@@ -45,10 +46,12 @@ def accepted(engine: Engine) -> int:
 
 
 def wait_for_orders(engine: Engine, count: int) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while accepted(engine) < count:
-        assert time.monotonic() < give_up_at, f"{accepted(engine)} of {count}\n{engine.said()}"
-        time.sleep(0.1)
+    wait_until(
+        lambda: accepted(engine) >= count,
+        f"{count} events",
+        said=engine.said,
+        progress=lambda: accepted(engine),
+    )
     assert accepted(engine) == count
 
 
@@ -63,10 +66,7 @@ def jumps(engine: Engine) -> int:
 
 
 def wait_for_jumps(engine: Engine, count: int) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while jumps(engine) < count:
-        assert time.monotonic() < give_up_at, engine.said()
-        time.sleep(0.1)
+    wait_until(lambda: jumps(engine) >= count, f"{count} jumps", said=engine.said)
 
 
 def carry_through(engine: Engine, host: HostClock, wrong_s: int) -> None:

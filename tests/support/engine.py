@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
 from tests.support.samples import arrival_at
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
@@ -189,17 +189,19 @@ class Engine:
     def wait_for_barrier(self) -> None:
         """Until an epoch has ended after now."""
         before = self.metrics()["epoch_seconds_count"]
-        give_up_at = time.monotonic() + PATIENCE_S
-        while self.metrics()["epoch_seconds_count"] < before + 2 * self.workers:
-            assert time.monotonic() < give_up_at, self.said()
-            time.sleep(0.05)
+        enough = before + 2 * self.workers
+        wait_until(
+            lambda: self.metrics()["epoch_seconds_count"] >= enough, "a barrier", said=self.said
+        )
 
     def wait_until(self, is_it: Callable[[Message], bool]) -> None:
         """Until a message of an output topic, among those not looked at yet, is it."""
-        give_up_at = time.monotonic() + PATIENCE_S
-        while not any(is_it(message) for message in self.tail.read()):
+
+        def has_come() -> bool:
             assert self.process is None or self.process.poll() is None, self.said()
-            assert time.monotonic() < give_up_at, f"waited in vain\n{self.said()}"
+            return any(is_it(message) for message in self.tail.read())
+
+        wait_until(has_come, "a message", said=self.said, pause_s=0)
 
     def hear(self, timeout_s: float) -> int:
         """Number of messages emitted since the last call, heartbeats apart."""

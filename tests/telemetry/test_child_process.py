@@ -4,16 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from telemetry.child_process import close_input, end_program, start_child, start_program
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30.0
 CHILD = """
 import os, time
 from telemetry.child_process import end_with_parent
@@ -53,13 +51,6 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    give_up_at_s = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < give_up_at_s
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_children_end_with_their_parent_however_that_ends(
     tmp_path: Path, how: signal.Signals
@@ -70,14 +61,14 @@ def test_children_end_with_their_parent_however_that_ends(
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        wait_until((folder / "pid").exists)
+        wait_until((folder / "pid").exists, "the program's pid")
         program = int((folder / "pid").read_text())
         assert is_running(child)
         assert is_running(program)
         parent.send_signal(how)
-    wait_until(lambda: not is_running(child))
-    wait_until(lambda: not is_running(program))
-    wait_until(lambda: not folder.exists())
+    wait_until(lambda: not is_running(child), "the child's end")
+    wait_until(lambda: not is_running(program), "the program's end")
+    wait_until(lambda: not folder.exists(), "the end of its folder")
 
 
 def test_a_program_is_terminated_and_its_folder_removed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from schemas.settings.model import BrokerSettings, DeliverySettings, Settings, W
 from tests.support.kafka.topics import PATIENCE_S, admin, delete, grow, kafka_tool, make_anew
 from tests.support.kafka.track_runs import TrackRuns
 from tests.support.stack import namespace
+from tests.support.waiting import wait_until
 
 OLD, NEW = range(20), range(100, 120)
 BURST = 300
@@ -214,10 +215,7 @@ def test_a_writer_and_the_delivery_wait_for_the_topics_that_track_makes(
     assert all(run.is_alive() for run in runs)
     make_anew(kafka, *topics.TOPICS, partitions=2)
     groups = {writer_group("warm"), "ordertide-deliver-alertmanager"}
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not groups <= members_of(kafka, groups):
-        assert time.monotonic() < give_up_at
-        time.sleep(0.2)
+    wait_until(lambda: groups <= members_of(kafka, groups), f"members of {groups}")
     stop.set()
     for run in runs:
         run.join(PATIENCE_S)

@@ -1,16 +1,9 @@
 """A whole installation on real servers: dataflow, three writers, delivery, each a process."""
 
 import json
-import math
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from confluent_kafka import KafkaException, TopicPartition
 
@@ -19,17 +12,27 @@ from broker.connect import Connection
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics, partition_count
 from commands.wiring.tiers import TIERS, writer_group
+from deploy.installation import (
+    PORT_VARIABLE,
+    ROOT,
+    Process,
+    Tables,
+    command_line,
+    metrics_at,
+    write_settings,
+)
 from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
 from schemas.settings.model import Settings, read_settings
 from storage_tiering.tier import Tier
-from tests.support.engine import ROOT, Json, record
+from tests.support.engine import Json, record
+from tests.support.waiting import wait_until
 
 PARTITIONS = 8
 PATIENCE_S = 120.0
+POLL_S = 0.2
 ASK_TIMEOUT_S = 10.0
-Tables = Mapping[str, Mapping[str, object]]
 
 
 class Installation:
@@ -37,10 +40,9 @@ class Installation:
 
     def __init__(self, folder: Path, bootstrap: str, tables: Tables) -> None:
         self.folder = folder
-        self.path = folder / "ordertide.toml"
-        self.path.write_text(toml(whole(folder, bootstrap, tables)), "utf-8")
+        self.path = write_settings(folder / "ordertide.toml", whole(folder, bootstrap, tables))
         self.connection = Connection(bootstrap)
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.running: dict[str, Process] = {}
         self.ports = dict.fromkeys(["track", *TIERS, "deliver"], 0)
         ensure_topics(self.connection, PARTITIONS)
         self.producer = Producer(self.connection, linger_ms=0)
@@ -52,17 +54,14 @@ class Installation:
     def start(self, *parts: str) -> None:
         """Run `track`, `deliver`, or the writer of a tier."""
         for part in parts:
-            command = ["write", part] if part in TIERS else [part]
-            command = [sys.executable, "run.py", *command, "--settings", str(self.path)]
+            words = ["write", part] if part in TIERS else [part]
             self.ports[part] = free_port()
-            with (self.folder / f"{part}.log").open("ab") as said:
-                self.running[part] = subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    stdout=said,
-                    stderr=said,
-                    env={**os.environ, "ORDERTIDE_TELEMETRY_PORT": str(self.ports[part])},
-                )
+            self.running[part] = Process(
+                command_line(*words, settings=self.path),
+                self.folder / f"{part}.log",
+                folder=ROOT,
+                environment={PORT_VARIABLE: str(self.ports[part])},
+            )
 
     def end(self, part: str, number: int = signal.SIGTERM) -> None:
         """Send a signal and wait; a polite one has to be answered with exit code 0."""
@@ -76,17 +75,15 @@ class Installation:
         return (self.folder / f"{part}.log").read_text("utf-8")[-4_000:]
 
     def metrics(self, part: str) -> dict[str, float]:
-        """Values of a running part at /metrics, by name and labels."""
-        with urlopen(f"http://127.0.0.1:{self.ports[part]}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        samples = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
-        return {name.removeprefix("ordertide_"): float(value) for name, value in samples}
+        """What a running part shows at /metrics, by name and labels."""
+        samples = metrics_at(self.ports[part])
+        return {name.removeprefix("ordertide_"): value for name, value in samples.items()}
 
     def is_up(self, part: str) -> bool:
         """Return True once the part serves its metrics; until then it may need its broker."""
         try:
             return bool(self.metrics(part))
-        except URLError:
+        except OSError:
             return False
 
     def feed(self, events: Iterable[Json]) -> None:
@@ -102,19 +99,19 @@ class Installation:
         self.producer.flush(PATIENCE_S)
 
     def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
-        """Poll until it is so; a part that has ended will never make it so."""
-        give_up_at = time.monotonic() + PATIENCE_S
-        while not is_so():
+        """Ask until it is so; a part that has ended will never make it so."""
+
+        def has_become_so() -> bool:
             self.assert_runs()
-            assert time.monotonic() < give_up_at, f"waited in vain: {what}\n{self.last_lines}"
-            time.sleep(0.2)
+            return is_so()
+
+        wait_until(has_become_so, what, PATIENCE_S, self.last_lines, pause_s=POLL_S)
 
     def assert_runs(self) -> None:
         """No part has ended by itself."""
         for part, process in self.running.items():
             assert process.poll() is None, f"{part} ended\n{self.said(part)}"
 
-    @property
     def last_lines(self) -> str:
         """Last log lines of each running part."""
         return "\n".join(self.said(part)[-600:] for part in self.running)
@@ -127,13 +124,18 @@ class Installation:
 
     def wait_for_group(self, group: str, names: list[str]) -> None:
         """Until a group has committed all messages; patience counts from its last progress."""
-        least, give_up_at = math.inf, time.monotonic() + PATIENCE_S
-        while left := self.behind(group, names):
-            if 0 < left < least:
-                least, give_up_at = left, time.monotonic() + PATIENCE_S
+        lags: list[int] = []
+
+        def is_done() -> bool:
             self.assert_runs()
-            assert time.monotonic() < give_up_at, f"{group} stays {left} behind\n{self.last_lines}"
-            time.sleep(0.2)
+            lags.append(self.behind(group, names))
+            return lags[-1] == 0
+
+        def least() -> int:
+            return min((lag for lag in lags if lag > 0), default=-1)
+
+        what = f"{group} has read all"
+        wait_until(is_done, what, PATIENCE_S, self.last_lines, progress=least, pause_s=POLL_S)
 
     def behind(self, group: str, names: list[str]) -> int:
         """Messages that a group has not committed yet; -1 while the broker doesn't answer."""
@@ -175,11 +177,3 @@ def whole(folder: Path, bootstrap: str, tables: Tables) -> Tables:
         "telemetry": {"level": "WARNING", "logs": "text"},
         **tables,
     }
-
-
-def toml(tables: Tables) -> str:
-    """Tables as TOML; JSON's values are TOML's."""
-    return "\n".join(
-        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
-        for name, table in tables.items()
-    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.support.endtoend.installation import Tables
+from deploy.installation import Tables
 from tests.support.stack import namespace
 
 

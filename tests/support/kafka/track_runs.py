@@ -1,10 +1,7 @@
 """`ordertide track` over real brokers, in processes of its own."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,11 +10,11 @@ from typing import Any
 from broker.connect import Connection
 from broker.consume import read_all
 from broker.produce import Producer, Record
+from deploy.installation import ROOT, Process, Tables, command_line, write_settings
 from schemas import topics
 from schemas.instants import format_instant
 from tests.support.kafka.topics import PATIENCE_S
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.waiting import wait_until
 
 
 class TrackRuns:
@@ -33,30 +30,31 @@ class TrackRuns:
         self.workers = workers
         self.environment: dict[str, str] = {}
         self.properties = {"session.timeout.ms": "2000"}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     def start(self) -> None:
-        """Run it until `stop` or `kill`; its output goes to a file."""
-        properties = ", ".join(f'"{name}" = "{value}"' for name, value in self.properties.items())
-        settings = self.folder / "settings.toml"
-        settings.write_text(
-            f"[broker]\nbootstrap = {json.dumps(self.kafka.bootstrap)}\n"
-            f"properties = {{{properties}}}\n"
-            f"[track]\nfolder = {json.dumps(str(self.folder / 'track'))}\n"
-            f"group = {json.dumps(self.group)}\nepoch_ms = 20\nworkers = {self.workers}\n"
-            f"[privacy]\nkeys = {json.dumps(str(self.folder / 'keys.json'))}\n"
-            '[telemetry]\nlogs = "text"\n',
-            encoding="utf-8",
+        """Run it until `stop` or `kill`; what it says goes to a file."""
+        tables: Tables = {
+            "broker": {"bootstrap": self.kafka.bootstrap, "properties": self.properties},
+            "track": {
+                "folder": str(self.folder / "track"),
+                "group": self.group,
+                "epoch_ms": 20,
+                "workers": self.workers,
+            },
+            "privacy": {"keys": str(self.folder / "keys.json")},
+            "telemetry": {"logs": "text"},
+        }
+        settings = write_settings(self.folder / "settings.toml", tables)
+        self.process = Process(
+            command_line("track", settings=settings),
+            self.folder / "track.log",
+            folder=ROOT,
+            environment=self.environment,
         )
-        command = [sys.executable, "run.py", "track", "--settings", str(settings)]
-        with (self.folder / "said").open("ab") as said:
-            environment = {**os.environ, **self.environment}
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, stdout=said, stderr=said, env=environment
-            )
 
     def said(self) -> str:
-        return (self.folder / "said").read_text("utf-8")
+        return (self.folder / "track.log").read_text("utf-8")
 
     def stop(self) -> None:
         assert self.process is not None
@@ -92,12 +90,12 @@ class TrackRuns:
         return self.accepted()
 
     def wait_until(self, is_so: Callable[[], bool], pause_s: float = 0.1) -> None:
-        give_up_at = time.monotonic() + PATIENCE_S
-        while not is_so():
+        def has_become_so() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.said()
-            assert time.monotonic() < give_up_at, self.said()
-            time.sleep(pause_s)
+            return is_so()
+
+        wait_until(has_become_so, "what the runs do", said=self.said, pause_s=pause_s)
 
 
 def event(number: int) -> bytes:
