@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from broker.consume import GroupReader
+from broker.consume import GroupReader, Headers
 from broker.produce import Producer
 from broker.reach import reach
 from broker.topic_ids import TopicIds
@@ -13,17 +13,19 @@ from broker.topic_settings import retention_ms
 from broker.topics import wait_for_topics
 from commands.track import connection_of
 from commands.wiring.archive_audit import ArchiveAudit
-from commands.wiring.dead_letters import RejectedTopic
 from commands.wiring.process import stop_event
 from commands.wiring.serving import patience
 from commands.wiring.tiers import TIERS, writer_group
 from commands.wiring.write_metrics import WriterWatch
+from schemas import topics
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.dead_letters import Letters
+from storage_tiering.records import Message
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.writer import Writer
+from storage_tiering.writer_ports import DeadLetters
 from telemetry.log import configure
 
 
@@ -83,3 +85,21 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     finally:
         watch.close()
         tier.close()
+
+
+class RejectedTopic(DeadLetters):
+    """Writes to events.rejected; every letter is in the broker's log before `put` returns."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+
+    def put(self, message: Message, code: str, reason: str) -> None:
+        headers: Headers = [
+            (topics.HEADER_CODE, code.encode()),
+            (topics.HEADER_REASON, reason.encode(errors="replace")),
+            (topics.HEADER_TOPIC, message.topic.encode()),
+            (topics.HEADER_PARTITION, b"%d" % message.partition),
+            (topics.HEADER_OFFSET, b"%d" % message.offset),
+        ]
+        self.producer.send(topics.EVENTS_REJECTED, message.key, message.value, headers)
+        self.producer.flush()

@@ -3,8 +3,8 @@
 from bytewax.inputs import FixedPartitionedSource
 
 from dataflows.exchange import Batch
-from dataflows.max_watermark import Furthest
 from dataflows.slot import Slot, SourceSettings
+from dataflows.watermarks import Furthest
 
 # Stored with the state: a slot that is no longer listed can't be resumed. Never change it.
 SLOTS = 8

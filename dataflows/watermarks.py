@@ -1,4 +1,6 @@
-"""A shard's clock: the minimum over the slots that feed it."""
+"""A shard's clock: the minimum over the slots that feed it; and what all slots share."""
+
+from broker.clock import NOTHING_READ
 
 NO_PARTITIONS = 1 << 60  # a slot without partitions doesn't hold the watermark
 NO_CLAIM = -2  # of a piece that isn't a slot's
@@ -43,3 +45,25 @@ class Claims:
         """The earliest of the other slots in ms; -1 while nothing is known of one of them."""
         others = [self.by_slot.get(other, -1) for other in range(slots) if other != slot]
         return min(others, default=NO_PARTITIONS)
+
+
+class Furthest:
+    """Shared by the slots of a process, on several threads; no shard's clock is ahead of it.
+
+    A partition that is found while others have been read brings events whose append times the
+    shards' clocks may have passed. They arrive when they are found: after everything said so far.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has been said."""
+        self.by_slot: dict[int, int] = {}
+
+    def say(self, slot: int, through: int) -> None:
+        """A slot's clock has come this far."""
+        if through != NO_PARTITIONS:
+            self.by_slot[slot] = through
+
+    @property
+    def through(self) -> int:
+        """An instant in ms; -1 before the first."""
+        return max(list(self.by_slot.values()), default=NOTHING_READ)

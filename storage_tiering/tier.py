@@ -4,8 +4,8 @@ Every implementation passes `tests/contracts/test_tiers.py`; `storage_tiering/me
 to read first.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -233,3 +233,16 @@ def by_time(events: Sequence[AcceptedEvent]) -> list[AcceptedEvent]:
 
 def _time_order(event: AcceptedEvent) -> tuple[int, int, str]:
     return parse_instant(event.at), parse_instant(event.arrival_at), event.event_hash
+
+
+@runtime_checkable
+class Customers(Protocol):
+    """A tier with the documents of orders beyond what the topics still hold."""
+
+    def orders_of(self, tenant: str, customer_id: str) -> Iterable[str]:
+        """The ids of the orders whose document names the customer.
+
+        Raises:
+            Busy: not now; ask again.
+        """
+        ...

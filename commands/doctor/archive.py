@@ -1,13 +1,29 @@
-"""The doctor on the archive: HDFS, where the settings name it."""
+"""The doctor on the archive; of HDFS: which NameNode is active, safe mode, room, rights, clock."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
-from commands.doctor import hdfs as doctor_hdfs
-from commands.doctor.findings import Finding, Visit, ok, problem
-from commands.doctor.http import Site
+from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.http import Answer, Site, Unanswered
 from commands.doctor.vouching import doubts
 from commands.wiring.tiers import archive_files, listed
 from schemas.errors import SettingsError
+
+BEANS = "/jmx?qry=Hadoop:service=NameNode,name={}"
+LOW = 0.1
+TOO_LOW = 0.02
+NOT_FOUND = 404
+
+
+class NameNode(NamedTuple):
+    """The active NameNode; its beans NameNodeInfo (`info`) and FSNamesystemState (`state`)."""
+
+    site: Site
+    info: dict[str, Any]
+    state: dict[str, Any]
+    clock: Finding
 
 
 def examine(visit: Visit) -> Iterator[Finding]:
@@ -26,5 +42,129 @@ def examine(visit: Visit) -> Iterator[Finding]:
         Site(f"http://{address}", "[archive] webhdfs", visit.timeout_s)
         for address in listed(archive.webhdfs or "")
     ]
-    yield from doctor_hdfs.look_at(sites, archive.folder, archive.user)
+    yield from look_at(sites, archive.folder, archive.user)
     yield from doubts(visit, "archive")
+
+
+def look_at(sites: list[Site], folder: str, user: str) -> Iterator[Finding]:
+    """Each address of a NameNode; and if one is active, everything else."""
+    active = []
+    for site in sites:
+        try:
+            state = state_of(site)
+        except Unanswered as error:
+            if len(sites) == 1:
+                yield error.finding
+                return
+            yield standing_by(error.finding)
+            continue
+        yield ok("reachable", f"{site.shown}: {state}")
+        active += [site] if state == "active" else []
+    if not active:
+        yield problem("active", "no active NameNode", "start one, or see why none takes over")
+        return
+    try:
+        node = node_at(active[0])
+        for check in CHECKS:
+            yield from check(node)
+        yield from rights(node, folder, user)
+    except Unanswered as error:
+        yield error.finding
+
+
+def state_of(site: Site) -> str:
+    """`active`, `standby`, or that it is none."""
+    return str(bean(site.get(BEANS.format("NameNodeStatus"))).get("State", "no NameNode"))
+
+
+def standing_by(finding: Finding) -> Finding:
+    """One of several may be away: only without an active one it is a problem, said separately."""
+    return warning(finding.subject, finding.found, finding.advice)
+
+
+def node_at(site: Site) -> NameNode:
+    """Ask the active NameNode how it is."""
+    answer = site.get(BEANS.format("NameNodeInfo"))
+    state = bean(site.get(BEANS.format("FSNamesystemState")))
+    return NameNode(site, bean(answer), state, answer.clock)
+
+
+def bean(answer: Answer) -> dict[str, Any]:
+    """The one bean that was asked for; empty where there is none."""
+    match answer.data:
+        case {"beans": [dict(found), *_]}:
+            return found
+        case _:
+            return {}
+
+
+def version(node: NameNode) -> Iterator[Finding]:
+    """As it says."""
+    yield ok("version", str(node.info.get("SoftwareVersion", "unknown")))
+
+
+def safe_mode(node: NameNode) -> Iterator[Finding]:
+    """In safe mode nothing is written."""
+    if text := node.info.get("Safemode"):
+        advice = "wait until enough DataNodes have reported, or 'hdfs dfsadmin -safemode leave'"
+        yield problem("safe mode", str(text).strip(), advice)
+    else:
+        yield ok("safe mode", "off")
+
+
+def data_nodes(node: NameNode) -> Iterator[Finding]:
+    """Who holds the blocks, and whether some are lost."""
+    live = int(node.state.get("NumLiveDataNodes", 0))
+    dead = int(node.state.get("NumDeadDataNodes", 0))
+    found = f"{live} live, {dead} dead"
+    if not live:
+        yield problem("DataNodes", found, "start them: nothing can be written or read")
+    elif dead:
+        yield warning("DataNodes", found, "bring them back, or take them out")
+    else:
+        yield ok("DataNodes", found)
+    if missing := int(node.info.get("NumberOfMissingBlocks", 0)):
+        found = f"{missing} are missing"
+        yield problem("blocks", found, "bring DataNodes back; 'hdfs fsck /' names the files")
+
+
+def room(node: NameNode) -> Iterator[Finding]:
+    """What df says."""
+    total = int(node.state.get("CapacityTotal", 0))
+    free = int(node.state.get("CapacityRemaining", 0))
+    if not total:
+        return
+    found = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    advice = "add DataNodes or disks: the archive grows for ever"
+    if free < total * TOO_LOW:
+        yield problem("room", found, advice)
+    elif free < total * LOW:
+        yield warning("room", found, advice)
+    else:
+        yield ok("room", found)
+
+
+def clock(node: NameNode) -> Iterator[Finding]:
+    """The Date header of an answer."""
+    yield node.clock
+
+
+def rights(node: NameNode, folder: str, user: str) -> Iterator[Finding]:
+    """May we write into the archive's folder, or make it?"""
+    path = PurePosixPath("/") / folder
+    for there in (path, *path.parents):
+        question = urlencode({"op": "CHECKACCESS", "fsaction": "rwx", "user.name": user})
+        try:
+            node.site.get(f"/webhdfs/v1{quote(str(there))}?{question}")
+        except Unanswered as error:
+            if error.status == NOT_FOUND and there != PurePosixPath("/"):
+                continue
+            found = f"{user} may not write to {there}: {error}"
+            yield problem("authorised", found, f"hdfs dfs -chown {user} {path}")
+            return
+        will = "" if there == path else f"; {path} will be made"
+        yield ok("authorised", f"{user} may write to {there}{will}")
+        return
+
+
+CHECKS = (version, safe_mode, data_nodes, room, clock)

@@ -28,8 +28,7 @@ from schemas.keys import split_order_key
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.settings.model import Settings
 from schemas.settings.secrets import masked_text
-from storage_tiering.customers import Customers
-from storage_tiering.tier import Tier
+from storage_tiering.tier import Customers, Tier
 
 DOCUMENT = msgspec.json.Decoder(OrderDocument)
 ACCEPTED = msgspec.json.Decoder(AcceptedEvent)

@@ -20,8 +20,8 @@ from confluent_kafka.admin import (
 from broker.connect import Connection
 from broker.topics import ensure_topics
 from commands.doctor import alerting as doctor_alerting
+from commands.doctor import archive as doctor_archive
 from commands.doctor import elasticsearch as doctor_elasticsearch
-from commands.doctor import hdfs as doctor_hdfs
 from commands.doctor import kafka as doctor_kafka
 from commands.doctor.findings import Finding, Level, Visit
 from commands.doctor.http import Site, Unanswered
@@ -228,7 +228,7 @@ def test_the_stack_s_elasticsearch_is_well() -> None:
 def hdfs(folder: str, user: str, *more: str) -> dict[str, Level]:
     urls = [address("hdfs")["web"], *more]
     sites = [Site(url, "[archive] web", TIMEOUT_S) for url in urls]
-    return levels(doctor_hdfs.look_at(sites, folder, user))
+    return levels(doctor_archive.look_at(sites, folder, user))
 
 
 @pytest.mark.stack
@@ -256,14 +256,14 @@ def test_a_namenode_that_waits_for_its_datanodes_is_in_safe_mode(tmp_path: Path)
     lonely = NameNode(tmp_path, properties={"dfs.namenode.safemode.min.datanodes": "1"})
     with lonely:
         site = Site(lonely.address["web"], "[archive] web", TIMEOUT_S)
-        found = levels(doctor_hdfs.look_at([site], "/", lonely.address["user"]))
+        found = levels(doctor_archive.look_at([site], "/", lonely.address["user"]))
     assert found["reachable"] == "ok"
     assert found["safe mode"] == found["DataNodes"] == "problem"
 
 
 def test_no_namenode_at_all_is_a_problem() -> None:
     sites = [Site(f"http://{NOWHERE}", "[archive] web", TIMEOUT_S)]
-    found = levels(doctor_hdfs.look_at(sites, "/", "ordertide"))
+    found = levels(doctor_archive.look_at(sites, "/", "ordertide"))
     assert found == {"reachable": "problem"}
 
 

@@ -9,9 +9,16 @@ import pytest
 from deploy.stack.redis import Redis
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
-from storage_tiering.customers import Customers
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
-from storage_tiering.tier import Doubt, EventRecord, Found, OrderRecord, Stale, WritesLost
+from storage_tiering.tier import (
+    Customers,
+    Doubt,
+    EventRecord,
+    Found,
+    OrderRecord,
+    Stale,
+    WritesLost,
+)
 from tests.support import stack
 from tests.support.tier_kinds import (
     OpenTier,
