@@ -59,7 +59,7 @@ class Flow:
     """A dataflow in a process of its own."""
 
     def __init__(self, names: Names, command: Sequence[str], connection: Connection) -> None:
-        """The log goes to the folder we are in."""
+        """Create the flow; the log goes to the working directory."""
         self.names = names
         self.command = command
         self.producer = Producer(connection)

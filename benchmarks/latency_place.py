@@ -36,7 +36,7 @@ class Place(NamedTuple):
     tools: Installation  # commands that end by themselves
 
     def check(self) -> None:
-        """See that all processes run; raises `ProcessEnded`."""
+        """Check that all processes run; raises `ProcessEnded`."""
         self.installation.check()
 
     def lag(self) -> int:

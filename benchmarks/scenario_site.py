@@ -59,11 +59,11 @@ class Site:
         self.track: Process | None = None
 
     def start(self, *words: str) -> Process:
-        """`ordertide WORDS`, with the settings, in the folder."""
+        """Start `ordertide WORDS`, with the settings, in the folder."""
         return self.installation.start(*words)
 
     def start_track(self) -> None:
-        """Run the dataflow; it goes on where it was."""
+        """Run the dataflow; it resumes its state."""
         self.track = self.installation.start("track", port=self.port)
         self.wait_until(lambda: "ordertide_epoch_seconds_count" in self.metrics(), "starts")
 

@@ -48,14 +48,14 @@ class Claims:
 
 
 class Furthest:
-    """Shared by the slots of a process, on several threads; no shard's clock is ahead of it.
+    """Maximum of the watermarks of a process's slots, thread-safe; no shard's is ahead of it.
 
-    A partition that is found while others have been read brings events whose append times the
-    shards' clocks may have passed. They arrive when they are found: after everything said so far.
+    A newly found partition may bring events whose append times the shards' watermarks have passed.
+    They arrive when they are found: after everything emitted so far.
     """
 
     def __init__(self) -> None:
-        """Nothing has been said."""
+        """Create a maximum without a value."""
         self.by_slot: dict[int, int] = {}
 
     def say(self, slot: int, through: int) -> None:

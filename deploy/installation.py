@@ -114,7 +114,7 @@ class Process(subprocess.Popen[bytes]):
             )
 
     def check(self) -> None:
-        """See that it runs.
+        """Check that it runs.
 
         Raises:
             ProcessEnded: with the exit code and the end of its log.
@@ -126,7 +126,7 @@ class Process(subprocess.Popen[bytes]):
             )
 
     def stop(self, timeout_s: float = STOP_WITHIN_S) -> int:
-        """Ask it to end, and kill it where it does not in time; the exit code."""
+        """Signal it to end, and kill it where it does not in time; the exit code."""
         self.terminate()  # does nothing to one that has ended
         return self.wait_or_kill(timeout_s)
 
@@ -142,7 +142,7 @@ class Process(subprocess.Popen[bytes]):
         return self.returncode
 
     def log_text(self) -> str:
-        """All that it printed, in this run and those before."""
+        """Output of this run and those before."""
         return self.log.read_text("utf-8", "replace")
 
     def log_tail(self, lines: int = TAIL_LINES) -> str:
@@ -239,12 +239,12 @@ class Installation:
         return process
 
     def check(self) -> None:
-        """See that all of them run; raises `ProcessEnded`."""
+        """Check that all of them run; raises `ProcessEnded`."""
         for process in self.processes:
             process.check()
 
     def stop(self, timeout_s: float = STOP_WITHIN_S) -> None:
-        """Ask all of them to end, in the order of their starts; kill those that do not in time."""
+        """Signal all of them to end, in the order of their starts; kill those that are late."""
         for process in self.processes:
             process.terminate()  # does nothing to one that has ended
         for process in self.processes:

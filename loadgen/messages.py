@@ -17,7 +17,7 @@ CUSTOMERS = 2_000_000
 SOURCES = {"user": "user:web"}
 ORDER = '"order_id":"{order}",'
 COLD = ',"attributes":{"cold_chain":true,"temperature_max_c":8.0}'
-# Where parcels are scanned (WGS 84).
+# Places where parcels are scanned (WGS 84).
 PLACES = tuple(
     b'{"name":"%s","lat":%.2f,"lon":%.2f}' % place
     for place in (

@@ -243,6 +243,6 @@ class Customers(Protocol):
         """The ids of the orders whose document names the customer.
 
         Raises:
-            Busy: not now; ask again.
+            Busy: temporarily unavailable; retry.
         """
         ...

@@ -78,19 +78,19 @@ def state_of(site: Site) -> str:
 
 
 def standing_by(finding: Finding) -> Finding:
-    """One of several may be away: only without an active one it is a problem, said separately."""
+    """Downgrade the finding of one of several: a missing active node is a problem of its own."""
     return warning(finding.subject, finding.found, finding.advice)
 
 
 def node_at(site: Site) -> NameNode:
-    """Ask the active NameNode how it is."""
+    """Query the state of the active NameNode."""
     answer = site.get(BEANS.format("NameNodeInfo"))
     state = bean(site.get(BEANS.format("FSNamesystemState")))
     return NameNode(site, bean(answer), state, answer.clock)
 
 
 def bean(answer: Answer) -> dict[str, Any]:
-    """The one bean that was asked for; empty where there is none."""
+    """The one requested bean; empty where there is none."""
     match answer.data:
         case {"beans": [dict(found), *_]}:
             return found
@@ -99,7 +99,7 @@ def bean(answer: Answer) -> dict[str, Any]:
 
 
 def version(node: NameNode) -> Iterator[Finding]:
-    """As it says."""
+    """Report its version."""
     yield ok("version", str(node.info.get("SoftwareVersion", "unknown")))
 
 
@@ -113,7 +113,7 @@ def safe_mode(node: NameNode) -> Iterator[Finding]:
 
 
 def data_nodes(node: NameNode) -> Iterator[Finding]:
-    """Who holds the blocks, and whether some are lost."""
+    """Check the DataNodes, and for lost blocks."""
     live = int(node.state.get("NumLiveDataNodes", 0))
     dead = int(node.state.get("NumDeadDataNodes", 0))
     found = f"{live} live, {dead} dead"
@@ -129,7 +129,7 @@ def data_nodes(node: NameNode) -> Iterator[Finding]:
 
 
 def room(node: NameNode) -> Iterator[Finding]:
-    """What df says."""
+    """Check the free capacity."""
     total = int(node.state.get("CapacityTotal", 0))
     free = int(node.state.get("CapacityRemaining", 0))
     if not total:

@@ -78,7 +78,7 @@ class Engine:
         self.tail = Tail(self.connection)
 
     def start(self, *options: str) -> None:
-        """Run the command; it goes on from what the folder holds."""
+        """Run the command; it resumes the state in the folder."""
         path = write_settings(self.folder / "settings.toml", self.tables())
         self.process = Process(
             command_line("track", *options, settings=path),
@@ -146,7 +146,7 @@ class Engine:
         return int(str(self.telemetry["port"]))
 
     def said(self) -> str:
-        """What it wrote to the terminal, in all its runs."""
+        """Output of all its runs."""
         return (self.folder / "track.log").read_text("utf-8")
 
     def feed(self, events: Iterable[Json]) -> None:

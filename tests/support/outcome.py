@@ -79,7 +79,7 @@ def wait_for_markers(connection: Connection) -> None:
 
 
 def is_committed(ends: EndOffsets, fetcher: Fetcher, topic: str) -> bool:
-    """Whether no transaction is open in a topic."""
+    """Return True if no transaction is open in a topic."""
     return all(
         ends.get(topic, number) <= committed
         for number, (_, committed) in held_offsets(fetcher, topic).items()

@@ -82,7 +82,7 @@ def test_a_topic_made_anew_under_its_name_is_told_by_its_id(
     check_topic_id(topic, before, watch.now().topic_id)
     make_anew(kafka, TopicSettings(topic))
     wait_until(lambda: watch.now().topic_id != before, "the new topic's id")
-    with pytest.raises(OffsetLost, match=f"topic {topic}: was deleted and made anew"):
+    with pytest.raises(OffsetLost, match=f"topic {topic}: was deleted and recreated"):
         check_topic_id(topic, before, watch.now().topic_id)
 
 

@@ -43,7 +43,7 @@ def lowered(kafka: Connection) -> str:
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
     client = admin(kafka)  # it answers only while it is held
     done(client.incremental_alter_configs([resource]))
-    for address in kafka.bootstrap.split(","):  # each broker answers by what it has heard so far
+    for address in kafka.bootstrap.split(","):  # each broker answers by its own metadata
         wait_until(partial(has_limit, Connection(address), name), f"the limit at {address}")
     return name
 

@@ -75,7 +75,7 @@ class Installation:
         return (self.folder / f"{part}.log").read_text("utf-8")[-4_000:]
 
     def metrics(self, part: str) -> dict[str, float]:
-        """What a running part shows at /metrics, by name and labels."""
+        """Samples of a running part's /metrics, by name and labels."""
         samples = metrics_at(self.ports[part])
         return {name.removeprefix("ordertide_"): value for name, value in samples.items()}
 

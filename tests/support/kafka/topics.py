@@ -80,7 +80,7 @@ def cut_off(kafka: Connection, topic: str, before: int, partition: int = 0) -> N
 def grow(kafka: Connection, topic: str, partitions: int) -> None:
     client = admin(kafka)
     done(client.create_partitions([NewPartitions(topic, partitions)]))
-    for address in kafka.bootstrap.split(","):  # a broker that was not told yet refuses messages
+    for address in kafka.bootstrap.split(","):  # a broker without the metadata refuses messages
         has_grown = partial(has_partitions, Connection(address), topic, partitions)
         wait_until(has_grown, f"{partitions} partitions at {address}")
 

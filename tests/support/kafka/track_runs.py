@@ -33,7 +33,7 @@ class TrackRuns:
         self.process: Process | None = None
 
     def start(self) -> None:
-        """Run it until `stop` or `kill`; what it says goes to a file."""
+        """Run it until `stop` or `kill`; its output goes to a file."""
         tables: Tables = {
             "broker": {"bootstrap": self.kafka.bootstrap, "properties": self.properties},
             "track": {
