@@ -34,7 +34,7 @@ def test_ten_kills_change_nothing(
         if kill % 3 == 2:
             feed_and_kill_after_a_while(engine, part, rng)
         else:
-            feed_until_killed(engine, part, rng)
+            engine.feed_until_killed(part, rng)
         assert_prefix(transitions(engine.connection), whole)
     engine.start()
     engine.feed(events[KILLS * size :])
@@ -42,19 +42,6 @@ def test_ten_kills_change_nothing(
     engine.wait_for_clock(END)
     engine.stop()
     assert_same(of_topics(engine.connection), whole)
-
-
-def feed_until_killed(engine: Engine, part: list[Json], rng: random.Random) -> None:
-    """Kill once a drawn number of messages came out, while events go in; feed the rest after."""
-    wanted = rng.randint(1, len(part))
-    fed = seen = 0
-    while seen < wanted and fed < len(part):
-        step = rng.randint(1, 10)
-        engine.feed(part[fed : fed + step])
-        fed += step
-        seen += engine.hear(rng.uniform(0, 0.05))
-    engine.kill()
-    engine.feed(part[fed:])
 
 
 def feed_and_kill_after_a_while(engine: Engine, part: list[Json], rng: random.Random) -> None:

@@ -34,7 +34,7 @@ def test_kills_with_a_move_to_another_host_change_nothing(
     for kill in range(KILLS):
         hosted.track["folder"] = str(tmp_path / f"host-{kill % hosts}")
         hosted.start()
-        feed_until_killed(hosted, events[kill * size : (kill + 1) * size], rng)
+        hosted.feed_until_killed(events[kill * size : (kill + 1) * size], rng)
         assert_prefix(transitions(hosted.connection), whole)
     hosted.track["folder"] = str(tmp_path / "last")
     hosted.start()
@@ -64,19 +64,6 @@ def test_another_host_goes_on_where_the_first_was_and_reads_nothing_from_the_beg
     hosted.stop()
     assert read < len(events) - 300
     assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))
-
-
-def feed_until_killed(engine: Engine, part: list[Json], rng: random.Random) -> None:
-    """Kill once a drawn number of messages came out, while events go in; feed the rest after."""
-    wanted = rng.randint(1, len(part))
-    fed = seen = 0
-    while seen < wanted and fed < len(part):
-        step = rng.randint(1, 10)
-        engine.feed(part[fed : fed + step])
-        fed += step
-        seen += engine.hear(rng.uniform(0, 0.05))
-    engine.kill()
-    engine.feed(part[fed:])
 
 
 def assert_runs(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """`ordertide track` in a process of its own, with a broker and a folder of its own."""
 
 import json
+import random
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -153,6 +154,18 @@ class Engine:
         """Write events, in this order, keyed like any sender would."""
         self.producer.send_many(topics.EVENTS, map(record, events))
         self.producer.flush()
+
+    def feed_until_killed(self, part: Sequence[Json], rng: random.Random) -> None:
+        """Feed, kill once a drawn number of messages came out, and feed the rest after."""
+        wanted = rng.randint(1, len(part))
+        fed = seen = 0
+        while seen < wanted and fed < len(part):
+            step = rng.randint(1, 10)
+            self.feed(part[fed : fed + step])
+            fed += step
+            seen += self.hear(rng.uniform(0, 0.05))
+        self.kill()
+        self.feed(part[fed:])
 
     def feed_raw(self, value: bytes, headers: list[tuple[str, bytes | None]] | None = None) -> None:
         """Write any bytes."""
