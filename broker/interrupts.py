@@ -50,7 +50,7 @@ class Waiting:
         now_s = time.monotonic()
         self._stopping_since_s = self._stopping_since_s or now_s
         if now_s - self._stopping_since_s >= GRACE_S:
-            raise Stopped("stopped while a broker gave no answer")
+            raise Stopped("stopped while a broker was unavailable")
 
 
 def answer_of(request: Callable[[], T]) -> T:

@@ -252,7 +252,7 @@ class RunLease:
 
     def _joins_again(self) -> Busy:
         """With a new client, as nothing can be done with one that was fenced."""
-        LOGGER.warning("flow %s: the run lease's member was fenced; it joins again", self._flow)
+        LOGGER.warning("flow %s: the run lease's member was fenced; rejoining", self._flow)
         self._leave()
         self._is_member = False
         self._client = self._new_client()

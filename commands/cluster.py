@@ -203,7 +203,7 @@ def supervise(run: Callable[[], Ended], stopping: threading.Event) -> None:
         if ended.code == 0 or time.monotonic() - began_s > RAN_WELL_S:
             backoff.reset()
         pause_s = backoff.next_s()
-        LOGGER.error("track: %s; all are started again in %.1f s", ended.reason, pause_s)
+        LOGGER.error("track: %s; restarting all workers in %.1f s", ended.reason, pause_s)
         stopping.wait(pause_s)
 
 

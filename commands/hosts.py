@@ -93,7 +93,8 @@ def hosts_of(settings: Settings) -> list[str]:
         raise SettingsError('track.hosts needs the state in a bucket: set state.store = "s3"')
     if track.host >= len(hosts):
         raise SettingsError(
-            f"track.host = {track.host}, and track.hosts names {len(hosts)}: they count from 0"
+            f"track.host is {track.host}, but track.hosts lists {len(hosts)} hosts; "
+            f"use a value from 0 to {len(hosts) - 1}"
         )
     if len(hosts) * track.workers > MEMBERS:
         raise SettingsError(

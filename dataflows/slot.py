@@ -231,7 +231,7 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         try:
             self.find_partitions(max(self.state.furthest, self.furthest.through, self.present()))
         except Busy as busy:
-            LOGGER.warning("new partitions: not looked for, %s", busy)
+            LOGGER.warning("new partitions: not queried, %s", busy)
 
     def present(self) -> int:
         """Now, where slots of other processes may be further than any of this one.

@@ -60,7 +60,7 @@ def prometheus(visit: Visit) -> Iterator[Finding]:
     """Is it there, does it scrape us, and are our rules loaded?"""
     url = visit.settings.telemetry.prometheus
     if url is None:
-        yield ok("address", "[telemetry] prometheus is not set; not looked at")
+        yield ok("address", "[telemetry] prometheus is not set; not checked")
         return
     site = Site(url, "[telemetry] prometheus", visit.timeout_s)
     try:

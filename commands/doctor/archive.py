@@ -61,7 +61,7 @@ def look_at(sites: list[Site], folder: str, user: str) -> Iterator[Finding]:
         yield ok("reachable", f"{site.shown}: {state}")
         active += [site] if state == "active" else []
     if not active:
-        yield problem("active", "no active NameNode", "start one, or see why none takes over")
+        yield problem("active", "no active NameNode", "start one, or check why none takes over")
         return
     try:
         node = node_at(active[0])

@@ -61,7 +61,7 @@ def erase_command(
     Searches the state, the topics and the tiers for the customer's orders and for what was sealed
     under the key of an order or a waybill only. The customer stays erased: what is read of this
     person later, or again, is not kept. This can't be undone. Running it again does no harm, and
-    completes it where a place gave no answer: then the exit code is 1.
+    completes it where a place was unavailable: then the exit code is 1.
 
     \b
     ordertide privacy erase C-1017 --settings ordertide.toml

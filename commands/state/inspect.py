@@ -184,8 +184,8 @@ def head(view: StateView) -> list[str]:
         f"blobs and rows by version: {counted(view.blob_versions)}",
     ]
     if view.live is None:
-        return [*lines, f"{view.cold:,} cold orders"]
-    orders = f"{view.live:,} live orders, {view.cold:,} cold"
+        return [*lines, f"{view.cold:,} retired orders"]
+    orders = f"{view.live:,} live orders, {view.cold:,} retired"
     return [
         *lines,
         f"orders by format: {counted(view.order_formats or {})}",

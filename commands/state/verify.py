@@ -43,7 +43,7 @@ class Verified(msgspec.Struct):
         """For people."""
         read = (
             f"{self.path}: {self.blobs:,} blobs ({self.blob_bytes / 1e6:,.1f} MB), "
-            f"{self.cold_rows:,} rows of the cold, {self.orders:,} orders, "
+            f"{self.cold_rows:,} rows of retired orders, {self.orders:,} orders, "
             f"{self.pointers:,} pointers read"
         )
         end = f"{len(self.faults)} faults" if self.faults else "no fault"
@@ -171,7 +171,7 @@ def verify_cold(files: StateFiles, shard: str, table: Lifecycle | None, found: V
         except StateError as error:
             found.fault(str(error))
         else:
-            where = f"shard {shard}, cold row of blob {row.sequence}"
+            where = f"shard {shard}, retired row of blob {row.sequence}"
             verify_order(where, row.key, data, table, found)
 
 

@@ -44,7 +44,7 @@ class WriterWatch(Watch):
         self.metrics.sink_seconds.labels(tier).observe(seconds)
 
     def waiting(self, tier: str, reason: str, wait_s: float) -> None:
-        self.busy = f"{reason}; asking again in {wait_s:.1f} s"
+        self.busy = f"{reason}; retrying in {wait_s:.1f} s"
         self.metrics.sink_busy.labels(tier).inc()
 
     def without_topics(self, reason: str) -> None:

@@ -52,7 +52,7 @@ class Watch:
 
     def waiting(self, reason: str, wait_s: float) -> None:
         """The channel or the broker is busy."""
-        self.reason = f"{reason}; asking again in {wait_s:.1f} s"
+        self.reason = f"{reason}; retrying in {wait_s:.1f} s"
         self.metrics.sink_busy.labels(self.sink).inc()
 
     def unreadable(self, code: str) -> None:

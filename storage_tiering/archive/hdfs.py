@@ -103,7 +103,7 @@ class HdfsFiles(ArchiveFiles):
         except HdfsError as error:
             if error.exception == "FileNotFoundException":
                 # The client retries at the other NameNode where the first one's answer got lost.
-                reason = f"archive {target}: what was uploaded is gone, perhaps sealed; looking"
+                reason = f"archive {target}: the upload is gone, perhaps sealed; checking"
                 raise Busy(reason, RETRY_AFTER_S) from error
             if error.exception != "FileAlreadyExistsException":
                 raise

@@ -101,7 +101,7 @@ def _refusal(error: Exception) -> SettingsError | None:
         text = str(cause)
         if isinstance(cause, REFUSING_CLASSES) or REFUSING_WORDS.search(text):
             return SettingsError(
-                f"Redis refuses us: {text}; check the user and password of the hot tier, "
+                f"Redis refuses the client: {text}; check the user and password of the hot tier, "
                 "and the user's rights (docs/operations.md has the ACL rule)"
             )
         if NOT_A_CLUSTER in text:

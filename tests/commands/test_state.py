@@ -103,7 +103,7 @@ def test_inspect_counts_what_the_flow_said(left: Left, store: Path) -> None:
 def test_inspect_tells_people_the_same(store: Path) -> None:
     said = run(store, "inspect").output
     found = json.loads(run(store, "inspect", "--json").output)
-    assert f"{found['live']} live orders, {found['cold']} cold" in said
+    assert f"{found['live']} live orders, {found['cold']} retired" in said
     assert "not in use" in said
     assert f"rules-lifecycle {found['digests'][0]}" in said
     assert len(said.splitlines()) > 128
@@ -142,7 +142,7 @@ def test_a_damaged_blob_is_named_with_what_to_do(store: Path) -> None:
 def test_a_damaged_row_of_the_cold_is_named(store: Path) -> None:
     change(store, "UPDATE cold SET stored = x'050000000000' WHERE key = (SELECT key FROM cold)")
     [fault] = faults(store)
-    assert ", cold row " in fault
+    assert ", retired row " in fault
     assert "checksum differs" in fault
 
 

@@ -82,7 +82,7 @@ def test_a_worker_that_is_killed_is_followed_by_all_being_started_again(
     engine.tick(END)
     engine.wait_for_clock(END)
     engine.stop()
-    assert engine.said().count("was killed (SIGKILL); all are started again in") == 3
+    assert engine.said().count("was killed (SIGKILL); restarting all workers in") == 3
     assert_same(of_topics(engine.connection), of_replay(lines(events), tmp_path / "replay", END))
 
 

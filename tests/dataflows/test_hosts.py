@@ -234,7 +234,7 @@ def test_the_first_host_says_whom_it_waits_for_and_can_be_stopped(hosts: Hosts) 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"host": 2}, "they count from 0"),
+        ({"host": 2}, "use a value from 0 to 1"),
         ({"workers": 9}, "are more than 16"),
         ({"hosts": "a,b"}, "is no host:port"),
     ],

@@ -180,5 +180,5 @@ def test_a_worker_with_a_bucket_that_is_killed_is_followed_by_all_being_started_
     hosted.tick(END)
     hosted.wait_for_clock(END)
     hosted.stop()
-    assert hosted.said().count("was killed (SIGKILL); all are started again in") == 3
+    assert hosted.said().count("was killed (SIGKILL); restarting all workers in") == 3
     assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))

@@ -85,7 +85,7 @@ def test_it_is_not_ready_while_its_receiver_is_away_and_says_why(
     receiver.stop()
     produce(producer, overdue("SO-2"))
     wait_until(lambda: process.get("/readyz")[0] == 503, "503", said=process.said)
-    assert "asking again in" in process.get("/readyz")[1]
+    assert "retrying in" in process.get("/readyz")[1]
     assert 'ordertide_notices_pending{sink="webhook"} 1.0' in process.get("/metrics")[1]
     receiver.start()
     wait_until_open(process, receiver, {"SO-1", "SO-2"})

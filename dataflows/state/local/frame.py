@@ -60,7 +60,7 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         if self.is_cold:
-            return f"shard {self.shard}, cold row {self.name} of blob {self.sequence}"
+            return f"shard {self.shard}, retired row {self.name} of blob {self.sequence}"
         return f"shard {self.shard}, blob {self.sequence}"
 
 

@@ -95,8 +95,8 @@ def judged(fault: Fault) -> OrdertideError:
         return busy(fault)
     if fault.status in REFUSED:
         return SettingsError(
-            f"Elasticsearch refuses us: {fault.reason}; check the API key or password of the warm "
-            "tier, and its rights (docs/operations.md lists them)"
+            f"Elasticsearch refuses the client: {fault.reason}; check the API key or password of "
+            "the warm tier, and its rights (docs/operations.md lists them)"
         )
     if fault.status == TOO_LARGE:
         return Rejected("too_large", "Elasticsearch (or a proxy) takes no request of this size")

@@ -114,7 +114,7 @@ def test_a_damaged_row_of_the_cold_is_named(written: tuple[Path, Pointer]) -> No
     store = SqliteShardStore(path, 64)
     store.open("s07", pointer)
     assert store.cold("s07", "order-2") == b"two"
-    with pytest.raises(StateError, match="shard s07, cold row order-1 of blob 1: checksum differs"):
+    with pytest.raises(StateError, match="s07, retired row order-1 of blob 1: checksum differs"):
         store.cold("s07", "order-1")
     store.close()
 
