@@ -102,7 +102,8 @@ def hurried() -> str:
     """The lifecycle that ships, but orders retire and numbers are forgotten sooner."""
     text = (files("dataflows") / "core" / "lifecycle.toml").read_text("utf-8")
     text = re.sub(r'(?m)^retire_after = ".*"', f'retire_after = "{RETIRE}"', text)
-    return re.sub(r'(?m)^forget_numbers_after = ".*"', f'forget_numbers_after = "{FORGET}"', text)
+    keys = r'(?m)^(forget_numbers_after|forget_unused_numbers_after) = ".*"'
+    return re.sub(keys, rf'\1 = "{FORGET}"', text)
 
 
 def recorded(place: Site, month: Month) -> Recording:

@@ -26,7 +26,7 @@ from commands.wiring.process import now_ms, stop_event
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.output import Output
-from dataflows.core.resolve import Answers
+from dataflows.core.questions import Answers
 from dataflows.core.set_aside import Fault
 from dataflows.decoding import Decoded, Decoder
 from dataflows.definition_files import read_rules

@@ -11,7 +11,8 @@ from benchmarks.core import Core, short_lived
 from benchmarks.events import LIVE_EVENTS, START_AT, Traffic, order_id
 from dataflows.core.numbers import hash_of
 from dataflows.core.packing import ENTRY_BYTES, HASH_AT, unpack
-from dataflows.core.resolve import Answers, Registration, Resolver, number_key
+from dataflows.core.questions import Answers, Registration, number_key
+from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
 from dataflows.definition_files import read_rules

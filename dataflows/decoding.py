@@ -15,7 +15,7 @@ import msgspec
 
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
-from dataflows.core.resolve import Question, Registration, question, registrations
+from dataflows.core.questions import Question, Registration, question, registrations
 from dataflows.core.set_aside import INTERNAL_FAULT
 from schemas.cloudevents import read_message
 from schemas.errors import OrdertideError, Rejected

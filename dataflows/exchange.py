@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataflows.core.fact import Fact
-from dataflows.core.resolve import Question, Registration
+from dataflows.core.questions import Question, Registration
 from dataflows.watermarks import NO_CLAIM
 from schemas.errors import Rejected
 
@@ -39,6 +39,8 @@ class Dead(msgspec.Struct, array_like=True):
 class OrderPiece(msgspec.Struct, array_like=True):
     """Piece for an order shard: facts, and the watermark of a slot (-1: none).
 
+    Up to it the questions of the slot are resolved, and their facts have come.
+
     `claimed` is the watermark that its partitions claim (`broker.recorded_clock`).
     """
 
@@ -54,7 +56,7 @@ class OrderPiece(msgspec.Struct, array_like=True):
 
 
 class NumberPiece(msgspec.Struct, array_like=True):
-    """For a resolver shard: registrations before questions, and the clock of a slot."""
+    """For a resolver shard: registrations, questions, and the clock of a slot."""
 
     shard: str
     slot: int
@@ -81,7 +83,11 @@ def number_piece(data: bytes) -> NumberPiece:
 
 
 class Batch(NamedTuple):
-    """Batch of a slot in one epoch. `through` holds for everything read in the epochs before."""
+    """Batch of a slot in one epoch. `through` holds for everything read in the epochs before.
+
+    `answered` is the `through` that the resolvers had when the epoch before ended: the questions
+    that arrived by then are resolved, and their facts with the orders.
+    """
 
     slot: int
     through: int
@@ -90,6 +96,7 @@ class Batch(NamedTuple):
     questions: list[Question]
     dead: list[Dead]
     claimed: int = NO_CLAIM
+    answered: int = -1
 
 
 def dead_fact(fact: Fact, reason: Rejected) -> Dead:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from dataflows.core.output import Output
-from dataflows.core.resolve import Answers
+from dataflows.core.questions import Answers
 from dataflows.core.set_aside import Fault
 
 

@@ -3,7 +3,9 @@
 Partition p belongs to slot p mod SLOTS, for ever: bytewax stores state per slot, so new partitions
 need no new slot. bytewax calls `next_batch` once an epoch (the epoch interval is 1 ms; `next_awake`
 paces on a wall-clock grid that all workers share): so a batch is an epoch, and the clock that a
-batch brings holds for everything read in the epochs before it.
+batch brings to the resolvers holds for everything read in the epochs before it. They answer what
+it has passed. So the orders get it an epoch later: then the answers are with them, whatever way
+they took. (Batches that follow one another within a ms are one epoch: `snapshot` is its end.)
 """
 
 import logging
@@ -204,6 +206,7 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         self.is_busy = False
         self.epochs = 0
         self.through = -1
+        self.sent = self.answered = -1  # `through` of the last batch, and of the last epoch's
         self.claimed = NO_CLAIM
         self.partitions = 0
         self.find_partitions(self.state.furthest)
@@ -252,7 +255,8 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
             lane.report()  # bytewax requests an epoch once the barrier of the one before is passed
         if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
             self.look_for_partitions()
-        batch = Batch(self.number, self.through, [], [], [], [], self.claimed)
+        batch = Batch(self.number, self.through, [], [], [], [], self.claimed, self.answered)
+        self.sent = self.through
         with self.settings.decoder.together():
             read = sum([self.read(lane, batch) for lane in lanes])
         self.confirm()
@@ -338,6 +342,7 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
 
     def snapshot(self) -> bytes:
         """Positions, clocks and counts, at the end of an epoch."""
+        self.answered = self.sent
         self.state.partitions.update({p: lane.state() for p, lane in self.lanes.items()})
         self.state.furthest = max(self.state.furthest, self.furthest.through)
         for lane in self.lanes.values():

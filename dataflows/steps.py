@@ -10,8 +10,9 @@ from bytewax.operators import StatefulBatchLogic
 
 from dataflows.core.lifecycle import Lifecycle, NumberRules
 from dataflows.core.output import Output
+from dataflows.core.questions import Answers
 from dataflows.core.reevaluation import reevaluate
-from dataflows.core.resolve import Answers, ResolverSnapshot, resolver_of
+from dataflows.core.resolve import ResolverSnapshot, resolver_of
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import SetAsides
@@ -97,16 +98,13 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         watch.restored(self.resolver.waiting_count)
 
     def on_batch(self, values: list[NumberPiece]) -> tuple[list[tuple[str, OrderPiece]], bool]:
-        """Register numbers, resolve questions, and emit the pieces of resolved events."""
+        """Take registrations and questions, advance the watermark, emit what is resolved."""
         answers = Answers()
         self.batches += len(values)
         for piece in values:
             self.step.named(piece.shard)
             self.step.clocks.move(piece.slot, piece.through)
-            for registration in piece.registrations:
-                self.resolver.register(registration, answers)
-            for question in piece.questions:
-                self.resolver.ask(question, answers)
+            self.resolver.offer(piece.registrations, piece.questions)
         self.resolver.advance(self.step.clocks.through, answers)
         self.step.is_dirty |= self.resolver.has_changed
         self.watch.resolved(self.step.name, answers, self.resolver.waiting_count)

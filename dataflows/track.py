@@ -61,9 +61,12 @@ def build(track: Track) -> Dataflow:
 
 
 def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
-    """A piece for every order shard, facts or not: each brings the clock."""
-    slot, through, claimed = batch.slot, batch.through, batch.claimed
-    pieces = [OrderPiece(name, slot, through, [], [], claimed) for name in SHARDS]
+    """A piece for every order shard, facts or not: each brings the clock.
+
+    It follows the resolvers' by an epoch: what they answered when theirs moved is there by then.
+    """
+    slot, answered, claimed = batch.slot, batch.answered, batch.claimed
+    pieces = [OrderPiece(name, slot, answered, [], [], claimed) for name in SHARDS]
     for fact in batch.facts:
         pieces[shard_of(fact.key)].facts.append(fact)
     for dead in batch.dead:

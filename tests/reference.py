@@ -212,63 +212,12 @@ def without(event: Json, field_name: str) -> Json:
     return {name: value for name, value in event.items() if name != field_name}
 
 
-def numbers_named(event: Json) -> list[tuple[str, str]]:
-    """(kind, number) of all that an event names, its waybill first, each once."""
-    found = [("waybill", event["waybill"])] if event.get("waybill") else []
-    for kind, numbers in sorted((event.get("references") or {}).items()):
-        found += [(kind, number) for number in numbers]
-    return list(dict.fromkeys(found))
-
-
-def answers_to_questions(lifecycle_table: Json, events: Iterable[Json]) -> dict[str, list[str]]:
-    """For each event without an order id, by its id: its orders, or the code of its refusal.
-
-    Read in the order of arrival; events happen when they arrive, and carriers play no part.
-    """
-    most = lifecycle_table.get("max_orders_per_number", 50)
-    waybills = int(lifecycle_table["forget_numbers_after"].removesuffix("d"))
-    others = int(lifecycle_table["forget_references_after"].removesuffix("d"))
-    shared_ms = parse_duration(lifecycle_table["number_shared_within"])
-    known: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
-    found: dict[str, list[str]] = {}
-    for event in sorted(events, key=arrival_of):
-        cleaned, day = without_placeholders(event, lifecycle_table), arrival_of(event) // DAY_MS
-        numbers = numbers_named(cleaned)
-        if "order_id" in event:
-            for number in numbers:
-                keeps = waybills if number[0] == "waybill" else others
-                order, at = event["order_id"], arrival_of(event)
-                since, last = known[number].get(order, (at, day))
-                known[number][order] = (since if day - last <= keeps else at, day)
-        elif not numbers:
-            found[event["event_id"]] = ["placeholder_reference"]
-        else:
-            keeps = waybills if numbers[0][0] == "waybill" else others
-            heard = known[numbers[0]]
-            alive = {order: since for order, (since, last) in heard.items() if day - last <= keeps}
-            if len(alive) > most:
-                found[event["event_id"]] = ["ambiguous_reference"]
-                continue
-            orders = sharing(alive, shared_ms)
-            found[event["event_id"]] = orders
-            heard.update({order: (heard[order][0], day) for order in orders})
-    return found
-
-
-def sharing(registered: dict[str, int], shared_ms: int) -> list[str]:
-    """Of orders with the time of their registration those that share the number at the end."""
-    group: list[tuple[int, str]] = []
-    for since, order in sorted((since, order) for order, since in registered.items()):
-        is_shared = bool(group) and since - group[0][0] <= shared_ms
-        group = [*group, (since, order)] if is_shared else [(since, order)]
-    return sorted(order for _, order in group)
-
-
 def read_entry(event: Json, lifecycle: Lifecycle, readings: set[str], content: int) -> Entry:
     source, corrects = event["source"], event.get("corrects")
     sensed = {k: v for k, v in (event.get("attributes") or {}).items() if k in readings}
     numbers = {k: v for k, v in sensed.items() if type(v) in (int, float)}
-    via = event.get("via")  # of these tests: the number by which the event came to its order
+    # Of these tests: the number by which the event came to its order, and the event as sent.
+    via, raw = event.get("via"), event.get("raw", event)
     sent_at, arrival = parse_instant(event["timestamp"]), arrival_of(event)
     return Entry(
         source=source,
@@ -276,7 +225,7 @@ def read_entry(event: Json, lifecycle: Lifecycle, readings: set[str], content: i
         hash=event_hash(source, event["event_id"]),
         content=content,
         sent_at=sent_at,
-        at=arrival if sent_at < MISSING_BEFORE else sent_at,
+        at=arrival_of(raw) if sent_at < MISSING_BEFORE else sent_at,
         arrival=arrival,
         status=status_of(event, lifecycle),
         shipment=event.get("shipment") or "",
@@ -344,6 +293,9 @@ def parse_deadline(text: str, zone: str | None, default: str) -> int:
 
 
 def arrival_of(event: Json) -> int:
+    """When it reached us, or its order if that was later (`tests.reference_numbers`)."""
+    if "given_at" in event:
+        return int(event["given_at"])
     return parse_instant(event.get("recorded_at") or event["timestamp"])
 
 
@@ -1522,7 +1474,10 @@ class Outcome:
 def evaluate(
     lifecycle_table: Json, rules_table: Json, events: Iterable[Json], through: int
 ) -> Outcome:
-    """All that follows from the events with arrival <= `through`; every event has an order_id."""
+    """All that follows from the events with arrival <= `through`; every event has an order_id.
+
+    `tests.reference_numbers` gives one to those that came without.
+    """
     lifecycle = read_lifecycle(lifecycle_table)
     declared = rules_table.get("attributes", {})
     readings = {name for name, row in declared.items() if row.get("reading")}
@@ -1538,7 +1493,8 @@ def evaluate(
         else:
             key = order_key(event.get("tenant", DEFAULT_TENANT), event["order_id"])
             cleaned = without_placeholders(event, lifecycle_table)
-            entry = read_entry(cleaned, lifecycle, readings, content_hash(event))
+            content = content_hash(event.get("raw", event))
+            entry = read_entry(cleaned, lifecycle, readings, content)
             by_order[key].append(entry)
     calendars = read_calendars(rules_table)
     for key, entries in by_order.items():

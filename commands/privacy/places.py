@@ -181,7 +181,7 @@ class Looker:
             self.search.order(document.tenant, document.customer_id, document.order_id)
 
     def records_in_state(self) -> None:
-        """The state's records: documents, and events that wait for a number."""
+        """The state's records: documents, and events that wait for a number or the watermark."""
         for document in self.documents():
             self.document("state", document)
         for data in self.waiting():
@@ -207,7 +207,7 @@ class Looker:
                         yield document_of(stored, desk)
 
     def waiting(self) -> Iterator[bytes]:
-        """The events that wait for a number, as they are kept."""
+        """The events of the resolver that wait, as they are kept."""
         if not self.has_state():
             return
         with open_files(self.settings, None) as files:
@@ -215,7 +215,7 @@ class Looker:
                 links = files.resumed(shard)
                 if from_last_base(links):
                     for part in parts(files.reader, shard, links, decode_resolver):
-                        for _, questions in part.waiting:
+                        for questions in (*(some for _, some in part.waiting), part.questions):
                             yield from (asked.fact.raw for asked in questions)
 
     def has_state(self) -> bool:

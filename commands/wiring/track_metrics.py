@@ -11,7 +11,7 @@ from typing import Self
 from commands.wiring.serving import health_server
 from dataflows.core.calendar_ends import calendar_ends
 from dataflows.core.output import Output
-from dataflows.core.resolve import Answers
+from dataflows.core.questions import Answers
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import INTERNAL_FAULT, Fault
 from dataflows.unsendable import OUTPUTS

@@ -17,7 +17,7 @@ MAX_STATUSES = 254
 FORGET_NUMBERS_AFTER = "180d"
 ORDER_FIELDS_BYTES = 250_000
 MAX_ORDERS_PER_NUMBER = 50
-FORGET_REFERENCES_AFTER = "1096d"
+FORGET_UNUSED_NUMBERS_AFTER = "1096d"
 NUMBER_SHARED_WITHIN = "3d"
 NEVER_AGAIN_MS = 1 << 60  # no order has a second life
 
@@ -81,7 +81,7 @@ class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_fields_bytes: Annotated[int, Meta(ge=1_000, le=400_000)] = ORDER_FIELDS_BYTES
     max_orders_per_number: Annotated[int, Meta(ge=1, le=1_000)] = MAX_ORDERS_PER_NUMBER
     placeholders: list[str] = []
-    forget_references_after: str = FORGET_REFERENCES_AFTER
+    forget_unused_numbers_after: str = FORGET_UNUSED_NUMBERS_AFTER
     number_shared_within: str = NUMBER_SHARED_WITHIN
     second_life_after: str | None = None
     zone: str = "UTC"
@@ -92,7 +92,7 @@ class NumberRules(NamedTuple):
     """What holds for waybills and foreign numbers: see the top of lifecycle.toml; times in ms."""
 
     forget_after_ms: int
-    forget_references_after_ms: int
+    forget_unused_after_ms: int
     shared_within_ms: int
     max_orders: int
     placeholders: frozenset[str]
@@ -104,10 +104,10 @@ class NumberRules(NamedTuple):
 
 def number_rules(file: LifecycleFile) -> NumberRules:
     """What a lifecycle file says of numbers."""
-    references_after = file.forget_references_after
+    unused_after = file.forget_unused_numbers_after
     return NumberRules(
         parse_duration(file.forget_numbers_after, of="forget_numbers_after"),
-        parse_duration(references_after, of="forget_references_after"),
+        parse_duration(unused_after, of="forget_unused_numbers_after"),
         parse_duration(file.number_shared_within, of="number_shared_within"),
         file.max_orders_per_number,
         frozenset(each.strip().casefold() for each in file.placeholders),
@@ -272,7 +272,7 @@ def check(rows: list[StatusRow]) -> list[str]:
 def top_faults(table: LifecycleFile) -> list[str]:
     """What is wrong with the keys at the top of the file."""
     faults = []
-    for name in ("forget_numbers_after", "forget_references_after"):
+    for name in ("forget_numbers_after", "forget_unused_numbers_after"):
         after_ms, fault = duration_of(table, name)
         is_whole = after_ms and after_ms % DAY_MS == 0
         if fault or not is_whole:

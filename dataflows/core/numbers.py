@@ -1,9 +1,9 @@
 """The numbers that lead to orders: what is kept of one, and for how long.
 
-A number counts until `forget_after` has passed, in whole days (UTC), since its last event arrived.
-That is a matter of arrivals alone: whether the record is really gone by then matters to nobody. So
-records leave when there is time for it, some at each step of the clock, and never all of a midnight
-at once.
+A number counts until `forget_after` has passed, in whole days (UTC), since its last event arrived;
+longer where no event has come to the order by it yet (`forget_unused_after`). That is a matter of
+arrivals alone: whether the record is really gone by then matters to nobody. So records leave when
+there is time for it, some at each step of the clock, and never all of a midnight at once.
 """
 
 from array import array
@@ -18,7 +18,7 @@ from dataflows.core.number_table import HASH_BYTES, NumberTable, place_of
 from schemas.instants import DAY_MS
 
 MAPPING = Struct("<qqHHHH")
-LASTING = 0x8000  # beside the length of the carrier
+UNUSED = 0x8000  # beside the length of the carrier
 # So many are looked at when the clock moves, and two for each that came since: 64 shards at five
 # moves a second look at 32,000 a second, 6 us each; at 1M orders a day 24 leave in a second.
 LOOKED_AT_ONCE = 100
@@ -31,8 +31,7 @@ class Mapping(msgspec.Struct, array_like=True, gc=False):
 
     `valid_from` (ms) is the earliest event that registered it, `arrival_at` (ms) the first of their
     arrivals; `used_day` and `heard_day` are the days since 1970 of the latest event of the number
-    and of its latest arrival. `is_lasting`: it is no waybill, which
-    carriers use again, and is kept for longer.
+    and of its latest arrival. `is_unused`: no event has come to the order by it.
     """
 
     order_id: str
@@ -41,7 +40,7 @@ class Mapping(msgspec.Struct, array_like=True, gc=False):
     arrival_at: int
     used_day: int
     heard_day: int
-    is_lasting: bool = False
+    is_unused: bool = True
 
     def covers(self, other: "Mapping") -> bool:
         """Whether another mapping says nothing that this doesn't; most scans' say nothing."""
@@ -51,6 +50,7 @@ class Mapping(msgspec.Struct, array_like=True, gc=False):
             and self.arrival_at <= other.arrival_at
             and self.used_day >= other.used_day
             and self.heard_day >= other.heard_day
+            and self.is_unused <= other.is_unused
             and bool(self.carrier or not other.carrier)
         )
 
@@ -79,7 +79,7 @@ def pack_one(mapping: Mapping) -> bytes:
             mapping.used_day,
             mapping.heard_day,
             len(order),
-            len(carrier) | LASTING * mapping.is_lasting,
+            len(carrier) | UNUSED * mapping.is_unused,
         )
         + order
         + carrier
@@ -97,7 +97,7 @@ def unpack(record: bytes) -> list[Mapping]:
         valid_from, arrival_at, used_day, heard_day, order, carrier = MAPPING.unpack_from(
             record, at
         )
-        carrier, is_lasting = carrier & ~LASTING, bool(carrier & LASTING)
+        carrier, is_unused = carrier & ~UNUSED, bool(carrier & UNUSED)
         middle = at + MAPPING.size + order
         at, order_id = middle + carrier, record[middle - order : middle].decode()
         if at > len(record):
@@ -111,7 +111,7 @@ def unpack(record: bytes) -> list[Mapping]:
                 arrival_at,
                 used_day,
                 heard_day,
-                is_lasting,
+                is_unused,
             )
         )
     return found
@@ -152,10 +152,10 @@ def in_order(mappings: list[Mapping]) -> list[Mapping]:
 class Numbers:
     """The numbers of one shard, and the days on which to look whether one is to be forgotten."""
 
-    def __init__(self, forget_after_ms: int, forget_references_after_ms: int) -> None:
+    def __init__(self, forget_after_ms: int, forget_unused_after_ms: int) -> None:
         """Create an empty set; see `Resolver` for the times."""
         self.forget_after_days = forget_after_ms // DAY_MS
-        self.forget_references_after_days = forget_references_after_ms // DAY_MS
+        self.forget_unused_after_days = forget_unused_after_ms // DAY_MS
         self.table = NumberTable()
         self.changed: set[bytes] = set()
         # {day: places of numbers that count until it or longer}. A number stands here
@@ -246,8 +246,8 @@ class Numbers:
 
     def last_day(self, mapping: Mapping) -> int:
         """The last day of arrival on which a mapping counts."""
-        lasting, other = self.forget_references_after_days, self.forget_after_days
-        return mapping.heard_day + (lasting if mapping.is_lasting else other)
+        unused, used = self.forget_unused_after_days, self.forget_after_days
+        return mapping.heard_day + (unused if mapping.is_unused else used)
 
     def put(self, key: bytes, mappings: list[Mapping]) -> None:
         """Keep the orders of a number, none to forget it."""
@@ -261,10 +261,17 @@ class Numbers:
             self.came += 1
             self.look_into(key, record)
 
-    def note(self, place: int, mappings: list[Mapping]) -> None:
+    def note(self, place: int, mappings: list[Mapping], today: int = 0) -> None:
         """Note when the first of a number's orders may have to be forgotten."""
-        day = min(self.last_day(mapping) for mapping in mappings)
+        day = min(self.look_on(mapping, today) for mapping in mappings)
         self.heard_on.setdefault(day, array("I")).append(place)
+
+    def look_on(self, mapping: Mapping, today: int) -> int:
+        """The last day on which a mapping counts, or might if it is used from today on."""
+        if not mapping.is_unused:
+            return self.last_day(mapping)
+        if_used = max(mapping.heard_day, today) + self.forget_after_days
+        return min(self.last_day(mapping), if_used)
 
     def forget(self, through: int) -> bool:
         """Look at some numbers whose day has come; whether any was looked at."""
@@ -310,7 +317,7 @@ class Numbers:
         if len(kept) < len(mappings):
             self.put(key, kept)
         if kept:
-            self.note(place_of(key), kept)
+            self.note(place_of(key), kept, before)
 
     def days(self) -> dict[int, bytes]:
         """What stands on each day, as bytes."""
@@ -331,5 +338,5 @@ def both(one: Mapping, other: Mapping) -> Mapping:
         min(one.arrival_at, other.arrival_at),
         max(one.used_day, other.used_day),
         max(one.heard_day, other.heard_day),
-        one.is_lasting or other.is_lasting,
+        one.is_unused and other.is_unused,
     )

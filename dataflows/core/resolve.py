@@ -6,27 +6,27 @@ and is forgotten when as long has passed since the last event of it arrived. A p
 orders gives its event to each. An event whose number nobody knows yet waits, bounded per number, in
 total and in stream time, and is applied when its order has registered the number.
 
-What counts is decided by days and arrivals, whenever the clock moves: if a use of a number comes
-late and closes a gap between two others, it is as if it had come in time.
+Registrations and questions are held until the watermark has passed their arrivals, and taken in the
+order of arrival (`dataflows.core.questions`): so whose an event is doesn't depend on who read what
+first, nor on how often the clock moves, and is never revised.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from enum import Enum, auto
 
 import msgspec
 
 from dataflows.core.fact import Fact
 from dataflows.core.lifecycle import NumberRules
 from dataflows.core.numbers import Mapping, Numbers, hash_of
-from dataflows.core.set_aside import INTERNAL_FAULT, UNBLAMED, Fault, fault_of
+from dataflows.core.questions import Answers, Question, Queue, Registration, Unresolved
+from dataflows.core.set_aside import INTERNAL_FAULT, UNBLAMED, fault_of
 from schemas.errors import Rejected
-from schemas.event import Event
 from schemas.instants import DAY_MS
 from schemas.keys import SEPARATOR, order_key
-from schemas.numbers import WAYBILL_KINDS, as_kind
 
 FORGET_AFTER_MS = 180 * DAY_MS  # as lifecycle.toml has it, and these
-FORGET_REFERENCES_AFTER_MS = 1_096 * DAY_MS
+FORGET_UNUSED_AFTER_MS = 1_096 * DAY_MS
 SHARED_WITHIN_MS = 3 * DAY_MS
 MAX_ORDERS_PER_NUMBER = 50
 WAITS_AT_MOST_MS = 7 * DAY_MS
@@ -37,49 +37,13 @@ MAX_WAITING_BYTES = 32 * 1024 * 1024
 NOBODY_WAITS = 1 << 60
 
 
-class Registration(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """An order says that a number is its own."""
-
-    number: str
-    order_id: str
-    carrier: str
-    at: int
-    arrival_at: int
-
-
-class Question(msgspec.Struct, array_like=True, gc=False):
-    """A fact (its key still empty) that is to be given to the orders of a number."""
-
-    number: str
-    tenant: str
-    carrier: str
-    fact: Fact
-
-
-class Unresolved(NamedTuple):
-    """A fact that is given up, and why."""
-
-    fact: Fact
-    reason: Rejected
-
-
-class Answers:
-    """What came of some registrations and questions."""
-
-    def __init__(self) -> None:
-        """Nothing yet."""
-        self.facts: list[Fact] = []
-        self.rejected: list[Unresolved] = []
-        self.faults: list[Fault] = []  # of numbers; the key is the number's
-        self.duplicates = 0
-
-
 class ResolverSnapshot(msgspec.Struct, array_like=True):
     """What changed in a resolver, or everything: a base.
 
     Of a base: the pages and days of `Numbers`, and how many numbers the pages hold. `changed` are
     (hash, packed mappings), none for a number that was forgotten; `waiting` the events that wait
     for a number now, none where they don't any more. With `is_all_waiting` nothing waits besides.
+    `registrations` and `questions` are all that the watermark has not passed.
     """
 
     through: int
@@ -89,37 +53,16 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
     changed: list[tuple[bytes, bytes]]
     waiting: list[tuple[str, list[Question]]]
     is_all_waiting: bool
+    registrations: list[Registration] = []
+    questions: list[Question] = []
 
 
-def number_key(tenant: str, kind: str, number: str) -> str:
-    """The key of a number in its normal form: kind `waybill`, `erp`, …; a return's is a waybill."""
-    known = "waybill" if kind in WAYBILL_KINDS else kind
-    return f"{tenant}{SEPARATOR}{known}{SEPARATOR}{as_kind(kind, number)}"
+class Fate(Enum):
+    """What came of a question; with NEWS the number can mean more than before."""
 
-
-def numbers_of(event: Event) -> list[str]:
-    """The keys of all numbers that an event names, its waybill first."""
-    keys = [number_key(event.tenant, "waybill", event.waybill)] if event.waybill else []
-    for kind, numbers in sorted((event.references or {}).items()):
-        listed = [numbers] if isinstance(numbers, str) else numbers
-        keys += [number_key(event.tenant, kind, number) for number in listed]
-    return list(dict.fromkeys(keys))
-
-
-def registrations(event: Event, at: int, arrival_at: int) -> list[Registration]:
-    """What an event with an order id registers; `at` is its time, the arrival where it has none."""
-    return [
-        Registration(key, event.order_id or "", event.carrier or "", at, arrival_at)
-        for key in numbers_of(event)
-    ]
-
-
-def question(event: Event, fact: Fact) -> Question:
-    """What an event without an order id asks: by its waybill, else by its first number."""
-    number = numbers_of(event)[0]
-    _, kind, normal = number.split(SEPARATOR)
-    fact.via = (kind, normal)
-    return Question(number, event.tenant, event.carrier or "", fact)
+    WAITS = auto()
+    SETTLED = auto()
+    NEWS = auto()
 
 
 class Resolver:
@@ -129,21 +72,23 @@ class Resolver:
         self,
         forget_after_ms: int = FORGET_AFTER_MS,
         max_orders: int = MAX_ORDERS_PER_NUMBER,
-        forget_references_after_ms: int = FORGET_REFERENCES_AFTER_MS,
+        forget_unused_after_ms: int = FORGET_UNUSED_AFTER_MS,
         shared_within_ms: int = SHARED_WITHIN_MS,
     ) -> None:
         """Create an empty one.
 
-        A waybill is forgotten `forget_after_ms` after its last event, in whole days, any other
-        number `forget_references_after_ms`. Orders that register one within `shared_within_ms` of
-        event time share it; a question that more than `max_orders` could be meant by is refused.
+        A number is forgotten `forget_after_ms` after its last event, in whole days; one by which
+        no event has come to the order yet, `forget_unused_after_ms` after it. Orders that register
+        one within `shared_within_ms` of event time share it; a question that more than `max_orders`
+        could be meant by is refused.
         """
         self.forget_after_ms = forget_after_ms
         self.shared_within_ms = shared_within_ms
         self.max_orders = max_orders
-        self.numbers = Numbers(forget_after_ms, forget_references_after_ms)
+        self.numbers = Numbers(forget_after_ms, forget_unused_after_ms)
+        self.queue = Queue()
         self.waiting: dict[str, list[Question]] = {}
-        self.waiting_count = self.waiting_bytes = 0
+        self.parked_count = self.waiting_bytes = 0
         self.most_waiting = 0  # for a number, since the start
         self.waiting_changed: set[str] = set()
         self.waiting_since = NOBODY_WAITS  # nobody that waits arrived before
@@ -152,43 +97,96 @@ class Resolver:
     @property
     def has_changed(self) -> bool:
         """Whether there is anything for a snapshot."""
-        return bool(self.numbers.changed or self.waiting_changed)
+        return bool(self.numbers.changed or self.waiting_changed or self.queue.has_changed)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many events wait: for their number, or for the watermark."""
+        return self.parked_count + len(self.queue.questions)
 
     def bounds(self) -> dict[str, float]:
         """How full each bound is, by name; 1 is full. A number's orders may be more: see `ask`."""
         return {
-            "waiting_events": self.waiting_count / MAX_WAITING,
+            "waiting_events": self.parked_count / MAX_WAITING,
             "waiting_bytes": self.waiting_bytes / MAX_WAITING_BYTES,
             "waiting_events_of_a_number": self.most_waiting / MAX_WAITING_PER_NUMBER,
             "orders_of_a_number": self.numbers.most_orders / self.max_orders,
         }
 
+    def offer(self, registrations: list[Registration], questions: list[Question]) -> None:
+        """Hold what was read until the watermark has passed its arrival."""
+        self.queue.put(registrations, questions)
+
+    def advance(self, through: int, answers: Answers) -> None:
+        """Move the clock: take what it has reached, give up what waited too long, forget numbers.
+
+        It never moves back.
+        """
+        self.through = max(self.through, through)
+        for at, registrations, questions in self.queue.take(self.through):
+            self.give_up_before(at - WAITS_AT_MOST_MS, answers)
+            for registration in registrations:
+                self.register(registration, answers)
+            for number in dict.fromkeys(each.number for each in registrations):
+                self.ask_again(number, at, answers)
+            for question in questions:
+                self.ask(question, answers)
+        self.give_up_before(self.through - WAITS_AT_MOST_MS, answers)
+        self.numbers.forget(self.through)
+        for key, error in self.numbers.take_unreadable():
+            answers.faults.append(fault_of(key.hex(), error))
+
     def register(self, said: Registration, answers: Answers) -> None:
-        """Take a registration, and answer what waited for it.
+        """Note a registration.
 
         Where that raises, the number stays unregistered by this event, which is reported; the event
         itself goes to its order.
         """
         try:
-            self.enter(said, answers)
+            self.numbers.add(hash_of(said.number), mapping_of(said))
         except UNBLAMED:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this number alone
             answers.faults.append(fault_of(said.number, error))
 
-    def enter(self, said: Registration, answers: Answers) -> None:
-        """Note a registration, and ask again what waits for its number."""
-        self.numbers.add(hash_of(said.number), mapping_of(said))
-        self.ask_again(said.number, said.arrival_at, answers)
+    def ask(self, asked: Question, answers: Answers) -> None:
+        """Answer a question at its arrival, or let it wait."""
+        at = asked.fact.arrival_at
+        fate = self.try_answer(asked, at, answers)
+        if fate is Fate.WAITS:
+            self.wait(asked, answers)
+        elif fate is Fate.NEWS:
+            self.ask_again(asked.number, at, answers)
 
-    def ask(self, asked: Question, answers: Answers, news_at: int = 0) -> None:
-        """Answer a question, or let it wait; `news_at` is when what it waited for arrived.
+    def ask_again(self, number: str, at: int, answers: Answers) -> None:
+        """Ask what waits for a number of which there is news at an instant, in order of arrival.
+
+        Each answer may be news for those before.
+        """
+        waiting = self.waiting.get(number)
+        if not waiting:
+            return
+        left, place = list(waiting), 0
+        while place < len(left):
+            fate = self.try_answer(left[place], at, answers)
+            if fate is Fate.WAITS:
+                place += 1
+                continue
+            del left[place]
+            if fate is Fate.NEWS:
+                place = 0
+        if len(left) < len(waiting):
+            self.set_waiting(number, left)
+            self.waiting_changed.add(number)
+
+    def try_answer(self, asked: Question, at: int, answers: Answers) -> Fate:
+        """Answer a question at an instant, if its number leads to orders by then.
 
         Where that raises, the question is rejected: `internal_fault`.
         """
         given = len(answers.facts)
         try:
-            self.answer(asked, answers, news_at)
+            return self.answer(asked, at, answers)
         except UNBLAMED:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this question alone
@@ -197,30 +195,31 @@ class Resolver:
             answers.faults.append(fault)
             reason = Rejected(INTERNAL_FAULT, f"its number could not be resolved: {fault.reason}")
             answers.rejected.append(Unresolved(asked.fact, reason))
+            return Fate.SETTLED
 
-    def answer(self, asked: Question, answers: Answers, news_at: int) -> None:
-        """Give a fact to the orders of its number, or let it wait."""
+    def answer(self, asked: Question, at: int, answers: Answers) -> Fate:
+        """Give a fact to the orders of its number, at which it arrives at that instant."""
         key = hash_of(asked.number)
         if self.is_ambiguous(key, asked):
             answers.rejected.append(self.ambiguous(asked))
-            return
+            return Fate.SETTLED
         known = self.numbers.get(key)
         found = self.find(known, asked)
         if not found:
-            self.wait(asked, answers)
-            return
+            return Fate.WAITS
         for index, mapping in enumerate(found):
             copy = msgspec.structs.replace(
                 asked.fact,
                 key=order_key(asked.tenant, mapping.order_id),
-                arrival_at=max(asked.fact.arrival_at, mapping.arrival_at),
+                arrival_at=at,
                 counted=index == 0,
             )
             answers.facts.append(copy)
-        now = self.used(known, found, asked.fact)
-        if now != known:
-            self.numbers.put(key, now)
-            self.ask_again(asked.number, max(asked.fact.arrival_at, news_at), answers)
+        now = self.used(known, found, asked.fact.at, at)
+        if now == known:
+            return Fate.SETTLED
+        self.numbers.put(key, now)
+        return Fate.NEWS
 
     def is_ambiguous(self, key: bytes, asked: Question) -> bool:
         """Whether more orders have the number at the question's arrival than it may mean.
@@ -239,27 +238,27 @@ class Resolver:
         )
         return Unresolved(asked.fact, Rejected("ambiguous_reference", reason))
 
-    def used(self, known: list[Mapping], found: list[Mapping], fact: Fact) -> list[Mapping]:
-        """The orders of a number once `found` among them have been given a fact."""
-        used_day, heard_day = fact.at // DAY_MS, fact.arrival_at // DAY_MS
+    def used(
+        self, known: list[Mapping], found: list[Mapping], at: int, given_at: int
+    ) -> list[Mapping]:
+        """The orders of a number once `found` among them are given an event of a time."""
         for mapping in found:
-            if mapping.used_day < used_day or mapping.heard_day < heard_day:
+            later = msgspec.structs.replace(
+                mapping,
+                used_day=max(mapping.used_day, at // DAY_MS),
+                heard_day=max(mapping.heard_day, given_at // DAY_MS),
+                is_unused=False,
+            )
+            if later != mapping:
                 others = [other for other in known if other is not mapping]
-                later = msgspec.structs.replace(
-                    mapping,
-                    used_day=max(mapping.used_day, used_day),
-                    heard_day=max(mapping.heard_day, heard_day),
-                )
                 known = self.numbers.joined(others, later)
         return known
 
     def find(self, known: list[Mapping], asked: Question) -> list[Mapping]:
         """The orders that the number meant at the time of the event, by order id.
 
-        A registration that arrived after the event had waited its time doesn't count, whether or
-        not the clock has given the event up by then; and a number that was to be forgotten when
-        the event arrived doesn't, whether or not it has been: so it matters to nobody how often
-        the clock moves.
+        A number that was to be forgotten when the event arrived doesn't count, whether or not it
+        has been: so it matters to nobody how often the clock moves.
         """
         meant: dict[str, Mapping] = {}
         for mapping in known:
@@ -292,26 +291,8 @@ class Resolver:
         return (
             mapping.valid_from - self.forget_after_ms <= fact.at
             and fact.at // DAY_MS <= mapping.used_day + last_day - mapping.heard_day
-            and mapping.arrival_at <= fact.arrival_at + WAITS_AT_MOST_MS
             and fact.arrival_at // DAY_MS <= last_day
         )
-
-    def ask_again(self, number: str, arrival_at: int, answers: Answers) -> None:
-        """Ask what waits for a number, of which there is news.
-
-        But not what had waited its time when the news arrived: that is given up as soon as the
-        clock gets there.
-        """
-        waiting = self.waiting.get(number)
-        if not waiting:
-            return
-        since = arrival_at - WAITS_AT_MOST_MS
-        in_time = [asked for asked in waiting if asked.fact.arrival_at >= since]
-        if in_time:
-            self.set_waiting(number, [asked for asked in waiting if asked.fact.arrival_at < since])
-            self.waiting_changed.add(number)
-            for asked in in_time:
-                self.ask(asked, answers, arrival_at)
 
     def wait(self, asked: Question, answers: Answers) -> None:
         """Keep a question until its number is registered."""
@@ -321,8 +302,8 @@ class Resolver:
         elif self.waiting_bytes + len(asked.fact.raw) > MAX_WAITING_BYTES:
             reason = f"{self.waiting_bytes} bytes of events wait in its shard already"
             answers.rejected.append(Unresolved(asked.fact, Rejected("waiting_full", reason)))
-        elif len(questions) >= MAX_WAITING_PER_NUMBER or self.waiting_count >= MAX_WAITING:
-            reason = f"{len(questions)} events wait for it already, {self.waiting_count} in all"
+        elif len(questions) >= MAX_WAITING_PER_NUMBER or self.parked_count >= MAX_WAITING:
+            reason = f"{len(questions)} events wait for it already, {self.parked_count} in all"
             answers.rejected.append(Unresolved(asked.fact, Rejected("too_many_waiting", reason)))
         else:
             self.set_waiting(asked.number, [*questions, asked])
@@ -331,7 +312,7 @@ class Resolver:
     def set_waiting(self, number: str, questions: list[Question]) -> None:
         """Let these, and only these, wait for a number."""
         before = self.waiting.pop(number, ())
-        self.waiting_count += len(questions) - len(before)
+        self.parked_count += len(questions) - len(before)
         self.waiting_bytes += size_of(questions) - size_of(before)
         self.most_waiting = max(self.most_waiting, len(questions))
         if questions:
@@ -339,13 +320,8 @@ class Resolver:
             since = min(asked.fact.arrival_at for asked in questions)
             self.waiting_since = min(self.waiting_since, since)
 
-    def advance(self, through: int, answers: Answers) -> None:
-        """Move the clock: give up what waited too long, forget numbers of long ago."""
-        self.through = through
-        self.numbers.forget(through)
-        for key, error in self.numbers.take_unreadable():
-            answers.faults.append(fault_of(key.hex(), error))
-        before = through - WAITS_AT_MOST_MS
+    def give_up_before(self, before: int, answers: Answers) -> None:
+        """Reject what waits since before an instant."""
         if self.waiting_since < before:
             self.waiting_since = NOBODY_WAITS
             for number, questions in list(self.waiting.items()):
@@ -377,8 +353,10 @@ class Resolver:
             changed=[] if base else [(key, numbers.table.get(key)) for key in numbers.changed],
             waiting=[(name, self.waiting.get(name, [])) for name in names],
             is_all_waiting=base,
+            registrations=list(self.queue.registrations),
+            questions=list(self.queue.questions),
         )
-        numbers.changed, self.waiting_changed = set(), set()
+        numbers.changed, self.waiting_changed, self.queue.has_changed = set(), set(), False
         return found
 
     def restore(self, snapshots: Iterable[ResolverSnapshot]) -> None:
@@ -389,19 +367,17 @@ class Resolver:
             for key, record in part.changed:
                 self.numbers.take(key, record)
             if part.is_all_waiting:
-                self.waiting, self.waiting_count, self.waiting_bytes = {}, 0, 0
+                self.waiting, self.parked_count, self.waiting_bytes = {}, 0, 0
             for number, questions in part.waiting:
                 self.set_waiting(number, questions)
             self.through = part.through
+            self.queue = Queue(part.registrations, part.questions)
 
 
 def mapping_of(said: Registration) -> Mapping:
     """What a registration alone says."""
     used_day, heard_day = said.at // DAY_MS, said.arrival_at // DAY_MS
-    is_lasting = said.number.split(SEPARATOR)[1] != "waybill"
-    return Mapping(
-        said.order_id, said.carrier, said.at, said.arrival_at, used_day, heard_day, is_lasting
-    )
+    return Mapping(said.order_id, said.carrier, said.at, said.arrival_at, used_day, heard_day)
 
 
 def size_of(questions: Iterable[Question]) -> int:
@@ -414,6 +390,6 @@ def resolver_of(rules: NumberRules) -> Resolver:
     return Resolver(
         rules.forget_after_ms,
         rules.max_orders,
-        rules.forget_references_after_ms,
+        rules.forget_unused_after_ms,
         rules.shared_within_ms,
     )

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from dataflows.core.intake import Origin
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.resolve import Answers, resolver_of
+from dataflows.core.questions import Answers
+from dataflows.core.resolve import resolver_of
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.replay.event_files import Line, read_events
 from dataflows.replay.external_sort import Record, Sorter
@@ -141,9 +142,8 @@ class Recording:
             answers = Answers()
             for record in batch:
                 self.take(record, answers)
-            last = batch[-1]
-            last_at = last.arrival_at
-            through = last_at - (0 if last.is_tick else 1)
+            last_at = batch[-1].arrival_at
+            through = last_at - 1  # more of that ms may follow, also behind a tick
             self.resolver.advance(through, answers)
             yield self.settled(answers, through)
         answers = Answers()
@@ -214,10 +214,8 @@ class Recording:
             self.counts.unknown_code(event.source, event.status_code)
         if decoded.fact is not None:
             answers.facts.append(decoded.fact)
-        for registration in decoded.registrations:
-            self.resolver.register(registration, answers)
-        if decoded.question is not None:
-            self.resolver.ask(decoded.question, answers)
+        questions = [] if decoded.question is None else [decoded.question]
+        self.resolver.offer(decoded.registrations, questions)
 
     def place(self, file: str) -> int:
         """A number for a file, so that facts needn't carry its name twice."""

@@ -14,16 +14,20 @@ from dataflows.core.documents import document
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import unpack
+from dataflows.core.questions import Answers
+from dataflows.core.resolve import ResolverSnapshot, resolver_of
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
+from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Rejected
 from schemas.event import Event, read_event
-from schemas.instants import parse_instant
+from schemas.instants import DAY_MS, parse_instant
 from schemas.keys import DEFAULT_TENANT, order_key
 from schemas.numbers import as_kind
 from schemas.order import OrderDocument
-from tests import reference
+from tests import reference, reference_numbers
+from tests.reference_door import as_kept
 from tests.support import generators
 
 CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
@@ -32,6 +36,9 @@ RULES = read_rules(None, TABLE)
 LIFECYCLE_FILE = tomllib.loads((CORE / "lifecycle.toml").read_text("utf-8"))
 RULES_FILE = tomllib.loads((CORE / "rules.toml").read_text("utf-8"))
 INTAKE = Intake(TABLE, RULES)
+DECODER = Decoder(INTAKE, lambda data, _: data, lambda data, _: data)
+PLACEHOLDER = "placeholder_reference"  # refused at the door
+RARELY = st.sampled_from((False, False, False, True))
 
 
 class Run:
@@ -134,7 +141,9 @@ def rivalries(events: list[dict[str, Any]]) -> set[str]:
     return found
 
 
-def compare(run: Run, expected: reference.Outcome, rivals: set[str]) -> None:
+def compare(
+    run: Run, expected: reference.Outcome, rivals: set[str], *, has_counts: bool = True
+) -> None:
     assert sorted(run.transitions, key=lambda t: (t[0], t[1], reference.STATES.index(t[4]))) == [
         (t.at, t.alert_id, t.rule, t.severity, t.state) for t in expected.transitions
     ]
@@ -148,6 +157,8 @@ def compare(run: Run, expected: reference.Outcome, rivals: set[str]) -> None:
         assert view(orders[key]) == plain(wanted)
         if key not in rivals:
             assert view(run.documents[key]) == plain(wanted), "what was published last"
+    if not has_counts:
+        return
     for name, count in run.counts.items():
         assert count == expected.counts[name]
     assert run.rejected == expected.counts["rejected"]
@@ -270,3 +281,99 @@ def test_one_step_at_the_end_says_the_same_as_many(data: st.DataObject) -> None:
         run.offer(event)
     run.advance(through)
     compare(run, reference.evaluate(LIFECYCLE_FILE, RULES_FILE, events, through), rivalries(events))
+
+
+class Engine(Run):
+    """A run with a resolver: events without an order id reach their orders through it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resolver = resolver_of(TABLE.numbers)
+        self.numbers: list[ResolverSnapshot] = []
+        self.letters: list[str] = []  # what became of questions that no order was given
+
+    def read(self, event: dict[str, Any]) -> None:
+        try:
+            decoded, raw = DECODER.read(json.dumps(event).encode(), [])
+            assert isinstance(decoded, Event)
+            found = DECODER.decode(decoded, raw, generators.arrival_of(event), Origin("t", 0, 0))
+        except Rejected:
+            self.rejected += 1
+            return
+        self.shard.offer([found.fact] if found.fact else [])
+        self.resolver.offer(found.registrations, [found.question] if found.question else [])
+
+    def resolve(self, through: int) -> None:
+        answers = Answers()
+        self.resolver.advance(through, answers)
+        assert all(fact.arrival_at > self.shard.through for fact in answers.facts), "overtaken"
+        self.shard.offer(answers.facts)
+        self.letters += [given_up.reason.code for given_up in answers.rejected]
+        self.letters += ["duplicate"] * answers.duplicates
+
+    def restart(self) -> None:
+        super().restart()
+        self.numbers.append(self.resolver.snapshot(base=not self.numbers))
+        self.resolver = resolver_of(TABLE.numbers)
+        self.resolver.restore(self.numbers)
+
+
+@st.composite
+def with_questions(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """The events of some orders, of which some that name a number don't name the order."""
+    found = []
+    for index, event in enumerate(draw(generators.event_sets())):
+        each = {name: value for name, value in event.items() if name != "via"}
+        names_number = each.get("waybill") or each.get("references")
+        if names_number and each.get("kind") != "command" and draw(st.booleans()):
+            del each["order_id"]
+            each["event_id"] += draw(st.sampled_from(("", f"-{index}")))
+        found.append(each)
+    return found
+
+
+def partitioned(events: list[dict[str, Any]], draw: Any) -> list[list[dict[str, Any]]]:  # noqa: ANN401 - hypothesis' own draw
+    """Three partitions, in each of which events lie in the order of their arrival."""
+    found: list[list[dict[str, Any]]] = [[], [], []]
+    for event in sorted(events, key=generators.arrival_of):
+        found[draw(st.integers(0, 2))].append(event)
+    return found
+
+
+@settings(max_examples=int(os.environ.get("ORDERTIDE_EXAMPLES", "100")))
+@given(with_questions(), st.data())
+def test_whose_a_scan_is_depends_on_arrivals_and_not_on_the_order_of_reading(
+    events: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Partitions are read in turns as they come; the orders' watermark follows the resolver's."""
+    engine, partitions = Engine(), partitioned(events, data.draw)
+    end = max(map(generators.arrival_of, events)) + data.draw(
+        st.sampled_from((0, *generators.DURATIONS_MS))
+    )
+    behind = st.sampled_from((0, 0, 1, DAY_MS, 9 * DAY_MS))
+    while left := [number for number, partition in enumerate(partitions) if partition]:
+        engine.read(partitions[data.draw(st.sampled_from(left))].pop(0))
+        to_come = [partition[0] for partition in partitions if partition]
+        proven = min(map(generators.arrival_of, to_come), default=end + 1) - 1
+        if data.draw(st.booleans()):
+            engine.resolve(proven - data.draw(behind))
+        if data.draw(st.booleans()):
+            engine.advance(engine.resolver.through - data.draw(behind))
+        if data.draw(RARELY):
+            engine.restart()
+    engine.resolve(end)
+    engine.advance(end)
+    kept = [as_kept(event, RULES_FILE["attributes"]) for event in events]
+    asked = reference_numbers.resolved(LIFECYCLE_FILE, kept, end)
+    given = reference_numbers.given_out(asked)
+    refused = [each.refused for each in asked if each.refused not in ("", PLACEHOLDER)]
+    assert sorted(engine.letters) == sorted(refused)
+    assert engine.resolver.waiting_count == sum(question.is_open for question in asked)
+    own = [event for event in kept if "order_id" in event]
+    engine.has_rivals = True
+    compare(
+        engine,
+        reference.evaluate(LIFECYCLE_FILE, RULES_FILE, [*own, *given], end),
+        rivalries([*own, *(each["raw"] | {"order_id": each["order_id"]} for each in given)]),
+        has_counts=False,
+    )

@@ -1,7 +1,10 @@
-"""A number is forgotten 180 days after its last event: by days and arrivals, not by the clock."""
+"""A used number is forgotten 180 days after its last event, another after three years: by days and
+arrivals, not by the clock.
+"""
 
 import random
 from collections.abc import Sequence
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -9,46 +12,63 @@ from hypothesis import strategies as st
 
 from dataflows.core.fact import Fact
 from dataflows.core.numbers import LOOKED_AT_ONCE
+from dataflows.core.questions import Answers, Question, Registration, number_key
 from dataflows.core.resolve import (
     FORGET_AFTER_MS,
+    FORGET_UNUSED_AFTER_MS,
     WAITS_AT_MOST_MS,
-    Answers,
-    Question,
-    Registration,
     Resolver,
     ResolverSnapshot,
-    number_key,
 )
 from schemas.instants import DAY_MS
+from schemas.keys import event_hash
 from tests.support.stage import START_AT
 
 FORGET_DAYS = FORGET_AFTER_MS // DAY_MS
+UNUSED_DAYS = FORGET_UNUSED_AFTER_MS // DAY_MS
 Said = Registration | Question
 
 
-def registered(day: float, order_id: str = "o1", number: str = "W1", lag_days: float = 0) -> Said:
+def registered(
+    day: float,
+    order_id: str = "o1",
+    number: str = "W1",
+    lag_days: float = 0,
+    *,
+    kind: str = "waybill",
+    carrier: str = "",
+) -> Said:
     at = START_AT + round(day * DAY_MS)
     arrival_at = at + round(lag_days * DAY_MS)
-    return Registration(number_key("default", "waybill", number), order_id, "", at, arrival_at)
+    return Registration(number_key("default", kind, number), order_id, carrier, at, arrival_at)
 
 
-def scanned(day: float, number: str = "W1", lag_days: float = 0) -> Said:
+def scanned(
+    day: float,
+    number: str = "W1",
+    lag_days: float = 0,
+    *,
+    kind: str = "waybill",
+    carrier: str = "",
+) -> Said:
     at = START_AT + round(day * DAY_MS)
     name = f"{number}@{day}+{lag_days}"
     arrival_at = at + round(lag_days * DAY_MS)
-    fact = Fact("", arrival_at, at, 6, number, "carrier:sf", name, hash(name), b"{}")
-    return Question(number_key("default", "waybill", number), "default", "", fact)
+    fact = Fact(
+        "", arrival_at, at, 6, number, "carrier:sf", name, event_hash("carrier:sf", name), b"{}"
+    )
+    return Question(number_key("default", kind, number), "default", carrier, fact)
 
 
 def arrival_of(said: Said) -> int:
     return said.arrival_at if isinstance(said, Registration) else said.fact.arrival_at
 
 
-def tell(resolver: Resolver, said: Said, answers: Answers) -> None:
+def read(resolver: Resolver, said: Said) -> None:
     if isinstance(said, Registration):
-        resolver.register(said, answers)
+        resolver.offer([said], [])
     else:
-        resolver.ask(said, answers)
+        resolver.offer([], [said])
 
 
 def told(
@@ -56,10 +76,10 @@ def told(
     clocks: Sequence[int | None] = (),
     forget_after_ms: int = FORGET_AFTER_MS,
 ) -> Answers:
-    """Answers to events applied one after another, the watermark advanced after some of them."""
+    """Answers to events read one after another, the watermark advanced after some of them."""
     resolver, answers = Resolver(forget_after_ms), Answers()
     for index, each in enumerate(said):
-        tell(resolver, each, answers)
+        read(resolver, each)
         clock = clocks[index] if index < len(clocks) else None
         if clock is not None:
             resolver.advance(clock, answers)
@@ -96,21 +116,63 @@ def test_events_of_long_ago_that_come_late_meet_a_number_only_while_it_is_known(
 
 def test_a_number_registered_anew_after_it_was_forgotten_begins_anew() -> None:
     """Also where the clock had no time to forget it: an old scan doesn't mean it any more."""
-    said = [registered(0), registered(200), scanned(5, lag_days=201), scanned(199, lag_days=8)]
-    for clocks in ([], [None, START_AT + 200 * DAY_MS - 1], [START_AT + 190 * DAY_MS]):
-        assert [fact.at for fact in told(said, clocks).facts] == [START_AT + 199 * DAY_MS]
+    first, use, again = registered(0), scanned(10), registered(200)
+    said = [first, use, again, scanned(5, lag_days=201), scanned(199, lag_days=8)]
+    for clocks in ([], [None, None, START_AT + 200 * DAY_MS - 1], [None, START_AT + 195 * DAY_MS]):
+        found = [fact.at for fact in told(said, clocks).facts]
+        assert found == [START_AT + 10 * DAY_MS, START_AT + 199 * DAY_MS]
+
+
+@pytest.mark.parametrize("kind", ["waybill", "erp"])
+@pytest.mark.parametrize("clock_first", [False, True])
+@pytest.mark.parametrize("days", [UNUSED_DAYS, UNUSED_DAYS + 1])
+def test_a_number_that_no_event_has_come_by_is_kept_for_three_years(
+    days: int, kind: str, *, clock_first: bool
+) -> None:
+    said = [registered(0, kind=kind), scanned(days, kind=kind)]
+    clock = START_AT + days * DAY_MS - 1 if clock_first else None
+    facts, given_up = outcome(told(said, [clock]))
+    assert (len(facts), len(given_up)) == ((1, 0) if days == UNUSED_DAYS else (0, 1))
+
+
+@pytest.mark.parametrize("kind", ["waybill", "erp"])
+def test_a_number_is_kept_for_180_days_from_its_first_use_on(kind: str) -> None:
+    said = [registered(0, kind=kind), scanned(900, kind=kind)]
+    for after, count in ((FORGET_DAYS, 2), (FORGET_DAYS + 1, 1)):
+        later = [*said, scanned(900 + after, kind=kind)]
+        assert len(told(later, [None, START_AT + 901 * DAY_MS]).facts) == count
+
+
+def test_of_orders_that_share_a_number_those_it_was_used_for_are_forgotten_first() -> None:
+    """The number comes again with carrier sf, whose order had it; then without one."""
+    both = [registered(0, "o1", carrier="sf"), registered(0, "o2", carrier="sto")]
+    said = [*both, scanned(1, carrier="sf"), scanned(182)]
+    assert [fact.key for fact in told(said).facts] == ["o1", "o2"]
+
+
+def test_a_used_number_leaves_memory_180_days_after_its_use() -> None:
+    resolver, answers = Resolver(), Answers()
+    for number in range(3):
+        read(resolver, registered(0, f"o{number}", f"W{number}"))
+    for day in range(0, 500, 20):
+        resolver.advance(START_AT + day * DAY_MS, answers)
+    read(resolver, scanned(490, "W1"))
+    resolver.advance(START_AT + (490 + FORGET_DAYS + 1) * DAY_MS - 1, answers)
+    assert len(resolver.numbers) == 3
+    resolver.advance(START_AT + (490 + FORGET_DAYS + 1) * DAY_MS, answers)
+    assert len(resolver.numbers) == 2
+    for day in range(700, 1_098, 20):
+        resolver.advance(START_AT + day * DAY_MS, answers)
+    assert len(resolver.numbers) == 2
+    resolver.advance(START_AT + 1_098 * DAY_MS, answers)
+    assert len(resolver.numbers) == 0
 
 
 def test_a_use_that_comes_late_closes_the_gap_it_would_have_closed() -> None:
     in_time = [registered(0), scanned(150), registered(300), scanned(10, lag_days=300)]
     expected = outcome(told(in_time))
     assert len(expected[0]) == 2
-    first, scan, again, late = in_time
-    for order in (
-        [first, again, scan, late],
-        [first, late, again, scan],
-        [again, first, scan, late],
-    ):
+    for order in permutations(in_time):
         assert outcome(told(order)) == expected
 
 
@@ -122,18 +184,23 @@ def test_a_scan_that_waits_is_asked_again_when_a_use_closes_the_gap() -> None:
 
 def test_news_of_a_number_does_not_answer_what_has_waited_its_time() -> None:
     """A scan after the number's last use waits, and its order names the number 13 days later."""
-    said = [registered(0, lag_days=100), scanned(181), registered(187, lag_days=7)]
-    for clocks in ([], [None, START_AT + 194 * DAY_MS - 1]):
+    used = [registered(0, lag_days=100), scanned(0, lag_days=101)]
+    said = [*used, scanned(181), registered(187, lag_days=7)]
+    for clocks in ([], [None, None, START_AT + 194 * DAY_MS - 1]):
         facts, given_up = outcome(told(said, clocks))
-        assert (len(facts), len(given_up)) == (0, 1)
+        assert (len(facts), given_up) == (1, ["W1@181+0"])
 
 
 def test_an_answer_after_a_wait_does_not_answer_what_had_waited_its_time_by_then() -> None:
     """The news of day 189 answers the scan of 188, but not by it that of 181, over since 188."""
-    said = [registered(0, lag_days=100), scanned(181), scanned(188), registered(8, lag_days=181)]
-    for clocks in ([], [None, None, START_AT + 189 * DAY_MS - 1]):
+    used = [registered(0, lag_days=100), scanned(0, lag_days=101)]
+    said = [*used, scanned(181), scanned(188), registered(8, lag_days=181)]
+    for clocks in ([], [None, None, None, START_AT + 189 * DAY_MS - 1]):
         facts, given_up = outcome(told(said, clocks))
-        assert [event_id for _, event_id, _, _ in facts] == ["W1@188+0"]
+        assert [(f[1], f[2]) for f in facts] == [
+            ("W1@0+101", START_AT + 101 * DAY_MS),
+            ("W1@188+0", START_AT + 189 * DAY_MS),
+        ]
         assert given_up == ["W1@181+0"]
 
 
@@ -156,23 +223,31 @@ def test_how_often_the_clock_moves_changes_nothing(said: list[Said], data: st.Da
     assert outcome(told(in_time, proven)) == outcome(told(in_time))
 
 
-@given(st.lists(st.builds(scanned, DAYS), max_size=9), st.data())
-def test_scans_of_a_number_are_given_out_alike_in_whatever_sequence_partitions_are_read(
-    scans: list[Said], data: st.DataObject
+@given(st.lists(EVENTS, max_size=9), st.data())
+def test_answers_are_the_same_in_whatever_sequence_partitions_are_read(
+    said: list[Said], data: st.DataObject
 ) -> None:
-    mixed = data.draw(st.permutations(scans))
-    found, expected = (
-        outcome(told([registered(0), *order])) for order in (mixed, sorted(scans, key=arrival_of))
-    )
-    assert set(found[0]) == set(expected[0])
-    assert set(found[1]) == set(expected[1])
+    """The watermark stands before what is still to be read, and moves as it likes."""
+    expected = outcome(told(sorted(said, key=arrival_of)))
+    resolver, answers = Resolver(), Answers()
+    left = data.draw(st.permutations(said))
+    while left:
+        read(resolver, left[0])
+        left = left[1:]
+        if data.draw(st.booleans()):
+            earliest = min(map(arrival_of, left), default=START_AT + 900 * DAY_MS)
+            resolver.advance(earliest - data.draw(st.sampled_from([1, 1, DAY_MS])), answers)
+        if data.draw(st.booleans()):
+            resolver = restored([resolver.snapshot(base=True)])
+    resolver.advance(START_AT + 10_000 * DAY_MS, answers)
+    assert outcome(answers) == expected
 
 
 def test_numbers_leave_memory_some_at_each_step_of_the_clock(rng: random.Random) -> None:
-    resolver, answers = Resolver(), Answers()
+    resolver, answers = Resolver(forget_unused_after_ms=FORGET_AFTER_MS), Answers()
     count = 5 * LOOKED_AT_ONCE
     for number in range(count):
-        tell(resolver, registered(rng.random(), f"o{number}", f"W{number}"), answers)
+        read(resolver, registered(rng.random(), f"o{number}", f"W{number}"))
     resolver.advance(START_AT + (FORGET_DAYS + 1) * DAY_MS - 1, answers)
     assert len(resolver.numbers) == count
     over_at = START_AT + (FORGET_DAYS + 1) * DAY_MS
@@ -182,7 +257,7 @@ def test_numbers_leave_memory_some_at_each_step_of_the_clock(rng: random.Random)
         lengths.append(len(resolver.numbers))
     assert lengths == [4 * LOOKED_AT_ONCE, 3 * LOOKED_AT_ONCE, 2 * LOOKED_AT_ONCE]
     for number in range(LOOKED_AT_ONCE // 2):  # for each that comes two more are looked at
-        tell(resolver, registered(FORGET_DAYS + 1, "new", f"N{number}"), answers)
+        read(resolver, registered(FORGET_DAYS + 1, "new", f"N{number}"))
     resolver.advance(over_at + 3, answers)
     assert len(resolver.numbers) == LOOKED_AT_ONCE // 2
     assert list(resolver.numbers.heard_on) == [over_at // DAY_MS + FORGET_DAYS]
@@ -194,8 +269,12 @@ def restored(snapshots: list[ResolverSnapshot]) -> Resolver:
     return resolver
 
 
-def held(resolver: Resolver) -> tuple[dict[bytes, bytes], dict[str, list[Question]], int]:
-    return dict(resolver.numbers.table), resolver.waiting, resolver.waiting_count
+Held = tuple[dict[bytes, bytes], dict[str, list[Question]], list[Said], int]
+
+
+def held(resolver: Resolver) -> Held:
+    queue: list[Said] = [*resolver.queue.registrations, *resolver.queue.questions]
+    return dict(resolver.numbers.table), resolver.waiting, queue, resolver.waiting_count
 
 
 @given(st.lists(EVENTS, max_size=14), st.data())
@@ -205,7 +284,7 @@ def test_a_base_and_what_changed_since_is_the_resolver(
     resolver, answers = Resolver(), Answers()
     snapshots: list[ResolverSnapshot] = []
     for each in sorted(said, key=arrival_of):
-        tell(resolver, each, answers)
+        read(resolver, each)
         if data.draw(st.booleans()):
             resolver.advance(arrival_of(each) - 1, answers)
         if data.draw(st.booleans()):
@@ -218,31 +297,48 @@ def test_a_base_and_what_changed_since_is_the_resolver(
         for one in (resolver, again):
             for _ in range(20):
                 one.advance(START_AT + 10_000 * DAY_MS, Answers())
-        assert held(again) == held(resolver) == ({}, {}, 0)
+        assert held(again) == held(resolver) == ({}, {}, [], 0)
 
 
 def test_a_snapshot_has_what_changed_and_not_all_that_waits() -> None:
     resolver, answers = Resolver(), Answers()
     for number in range(50):
-        tell(resolver, scanned(1, f"X{number}"), answers)
-        tell(resolver, registered(1, f"o{number}", f"W{number}"), answers)
+        read(resolver, scanned(1, f"X{number}"))
+        read(resolver, registered(1, f"o{number}", f"W{number}"))
+    resolver.advance(START_AT + DAY_MS, answers)
     base = resolver.snapshot(base=True)
-    assert (base.count, len(base.waiting)) == (50, 50)
-    tell(resolver, registered(1.2, "o7", "W7"), answers)
-    assert not resolver.has_changed, "the same day, the same order: nothing new"
-    tell(resolver, scanned(2, "X3"), answers)
-    tell(resolver, registered(2, "o8", "W8"), answers)
-    tell(resolver, registered(2, "o9", "X9"), answers)
+    assert (base.count, len(base.waiting), base.questions) == (50, 50, [])
+    read(resolver, registered(1.2, "o7", "W7"))
+    resolver.advance(START_AT + 2 * DAY_MS - 1, answers)
+    nothing = resolver.snapshot(base=False)
+    assert not nothing.changed, "the same day, the same order: nothing new"
+    for each in (scanned(2, "X3"), registered(2, "o8", "W8"), registered(2, "o9", "X9")):
+        read(resolver, each)
+    resolver.advance(START_AT + 2 * DAY_MS, answers)
+    read(resolver, scanned(3, "X3"))
     delta = resolver.snapshot(base=False)
     assert len(delta.changed) == 2
     assert [(number[-2:], len(asked)) for number, asked in delta.waiting] == [("X3", 2), ("X9", 0)]
-    assert held(restored([base, delta])) == held(resolver)
+    assert [asked.fact.at for asked in delta.questions] == [START_AT + 3 * DAY_MS]
+    assert held(restored([base, nothing, delta])) == held(resolver)
+
+
+def test_a_snapshot_is_not_changed_by_what_is_read_after_it() -> None:
+    resolver = Resolver()
+    read(resolver, scanned(1))
+    base = resolver.snapshot(base=True)
+    again = restored([base])
+    read(resolver, scanned(2))
+    read(again, registered(2))
+    assert (len(base.questions), base.registrations) == (1, [])
 
 
 def test_a_waiting_event_that_is_given_up_leaves_the_next_snapshot() -> None:
     resolver, answers = Resolver(), Answers()
-    tell(resolver, scanned(1), answers)
+    read(resolver, scanned(1))
+    resolver.advance(START_AT + DAY_MS, answers)
     base = resolver.snapshot(base=True)
+    assert not resolver.has_changed
     resolver.advance(START_AT + DAY_MS + WAITS_AT_MOST_MS + 1, answers)
     assert resolver.has_changed
-    assert held(restored([base, resolver.snapshot(base=False)])) == ({}, {}, 0)
+    assert held(restored([base, resolver.snapshot(base=False)])) == ({}, {}, [], 0)

@@ -11,7 +11,7 @@ from dataflows.core.lifecycle import (
     check,
     parse_lifecycle,
 )
-from dataflows.core.resolve import FORGET_AFTER_MS
+from dataflows.core.resolve import FORGET_AFTER_MS, FORGET_UNUSED_AFTER_MS
 from dataflows.definition_files import read_lifecycle
 from schemas.errors import SettingsError
 
@@ -130,12 +130,15 @@ def test_a_file_that_is_no_lifecycle_is_refused_with_its_name(text: str, reason:
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["forget_numbers_after", "forget_unused_numbers_after"])
 @pytest.mark.parametrize("after", ["36h", "0d", "0s", "soon"])
-def test_numbers_are_forgotten_after_whole_days(after: str) -> None:
+def test_numbers_are_forgotten_after_whole_days(after: str, name: str) -> None:
     table = text_of(NEW) + text_of(DONE)
-    assert parse_lifecycle(HEAD + table, "own.toml").numbers.forget_after_ms == FORGET_AFTER_MS
-    own = f'{HEAD}forget_numbers_after = "{after}"\n{table}'
-    with pytest.raises(SettingsError, match=r"^own\.toml: forget_numbers_after: "):
+    numbers = parse_lifecycle(HEAD + table, "own.toml").numbers
+    assert numbers.forget_after_ms == FORGET_AFTER_MS
+    assert numbers.forget_unused_after_ms == FORGET_UNUSED_AFTER_MS
+    own = f'{HEAD}{name} = "{after}"\n{table}'
+    with pytest.raises(SettingsError, match=rf"^own\.toml: {name}: "):
         parse_lifecycle(own, "own.toml")
 
 

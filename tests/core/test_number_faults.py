@@ -6,14 +6,8 @@ from hypothesis import strategies as st
 
 from dataflows.core.fact import Fact
 from dataflows.core.numbers import hash_of
-from dataflows.core.resolve import (
-    Answers,
-    Question,
-    Registration,
-    Resolver,
-    ResolverSnapshot,
-    number_key,
-)
+from dataflows.core.questions import Answers, Question, Registration, number_key
+from dataflows.core.resolve import Resolver, ResolverSnapshot
 from schemas.instants import DAY_MS
 from tests.support.stage import START_AT, day
 
@@ -24,7 +18,8 @@ RECORDS = [b"\x01", b"\xff" * 24, b"\0" * 20 + b"\x04\0\0\0" + b"\xff\xfe\xfd\xf
 
 def broken_by(record: bytes, *, forget_after_days: int = 180) -> Resolver:
     """A resolver that was restored with a number whose record can't be read."""
-    resolver = Resolver(forget_after_days * DAY_MS)
+    after_ms = forget_after_days * DAY_MS
+    resolver = Resolver(after_ms, forget_unused_after_ms=after_ms)
     changed = [(hash_of(BROKEN), record)]
     resolver.restore([ResolverSnapshot(START_AT, [], 0, {}, changed, [], is_all_waiting=True)])
     return resolver
@@ -45,9 +40,8 @@ def test_a_question_about_a_broken_number_is_a_dead_letter_and_others_are_answer
 ) -> None:
     resolver, answers = broken_by(record), Answers()
     whole = number_key("default", "waybill", "WHOLE")
-    resolver.register(registration(whole, "o1", day(0)), answers)
-    resolver.ask(question(BROKEN, day(1)), answers)
-    resolver.ask(question(whole, day(1)), answers)
+    asked = [question(BROKEN, day(1)), question(whole, day(1))]
+    resolver.offer([registration(whole, "o1", day(0))], asked)
     resolver.advance(day(1), answers)
     assert [fact.key for fact in answers.facts] == ["o1"]
     [letter] = answers.rejected
@@ -61,8 +55,9 @@ def test_a_registration_of_a_broken_number_is_reported_and_others_are_taken(reco
     resolver, answers = broken_by(record), Answers()
     resolver.advance(day(0), answers)  # it was noticed at the restart
     noticed = len(answers.faults)
-    resolver.register(registration(BROKEN, "o1", day(0)), answers)
-    resolver.register(registration(number_key("default", "erp", "SO-1"), "o1", day(0)), answers)
+    numbers = (BROKEN, number_key("default", "erp", "SO-1"))
+    resolver.offer([registration(number, "o1", day(1)) for number in numbers], [])
+    resolver.advance(day(1), answers)
     assert len(answers.faults) == noticed + 1
     assert answers.faults[-1].key == BROKEN
     assert "Traceback" in answers.faults[-1].trace
@@ -76,9 +71,13 @@ def test_what_waits_for_a_number_is_answered_one_by_one() -> None:
     poison = question(number, day(1))
     poison.fact.at = "noon"  # type: ignore[assignment]  # what no message can make
     resolver.waiting[number] = [question(number, day(0, 1)), poison, question(number, day(0, 2))]
-    resolver.waiting_count = 3
-    resolver.register(registration(number, "o1", day(0)), answers)
-    assert [fact.arrival_at for fact in answers.facts] == [day(0, 1), day(0, 2)]
+    resolver.parked_count = 3
+    resolver.offer([registration(number, "o1", day(0, 3))], [])
+    resolver.advance(day(0, 3), answers)
+    assert [fact.event_id for fact in answers.facts] == [
+        f"{number}@{day(0, 1)}",
+        f"{number}@{day(0, 2)}",
+    ]
     assert [letter.reason.code for letter in answers.rejected] == ["internal_fault"]
     assert resolver.waiting_count == 0
 
@@ -87,7 +86,7 @@ def test_a_broken_number_is_not_looked_at_for_ever() -> None:
     resolver, answers = broken_by(RECORDS[0], forget_after_days=1), Answers()
     for number in range(9):
         key = number_key("default", "waybill", f"W{number}")
-        resolver.register(registration(key, "o1", day(0)), answers)
+        resolver.offer([registration(key, "o1", day(0))], [])
     for later in range(1, 6):
         resolver.advance(day(later), answers)
     assert len(resolver.numbers) == 1, "the others are forgotten, this one is kept"
@@ -104,13 +103,13 @@ def test_whatever_a_record_holds_the_other_numbers_are_resolved(
     for at, step in enumerate(steps):
         for resolver, answers in ((alone, expected), (beside, found)):
             if step == 0:
-                resolver.register(registration(whole, "o1", day(at)), answers)
+                resolver.offer([registration(whole, "o1", day(at))], [])
             elif step == 1:
-                resolver.ask(question(whole, day(at)), answers)
+                resolver.offer([], [question(whole, day(at))])
             elif step == 2 and resolver is beside:
-                resolver.ask(question(BROKEN, day(at)), answers)
+                resolver.offer([], [question(BROKEN, day(at))])
             elif step == 3 and resolver is beside:
-                resolver.register(registration(BROKEN, "o2", day(at)), answers)
+                resolver.offer([registration(BROKEN, "o2", day(at))], [])
             resolver.advance(day(at), answers)
     of_whole = [fact for fact in found.facts if fact.event_id.startswith(whole)]
     assert of_whole == expected.facts

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from dataflows.core import numbers
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import parse_lifecycle
-from dataflows.core.resolve import Answers, Resolver, question, registrations
+from dataflows.core.questions import Answers, question, registrations
+from dataflows.core.resolve import Resolver
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_rules
 from schemas.errors import Rejected
 from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS
-from tests import reference
+from tests import reference, reference_numbers
 from tests.support.generators import arrival_of
 from tests.support.stage import Json, day, json_of, said
 
@@ -39,6 +40,7 @@ class Desk:
         self.kept: list[Any] = []
         self.answers = Answers()
         self.refused: dict[str, list[str]] = {}
+        self.latest_at = 0
 
     @staticmethod
     def new() -> Resolver:
@@ -47,23 +49,26 @@ class Desk:
     def read(self, event: Json) -> None:
         decoded = decode_event(json_of(event))
         assert isinstance(decoded, Event)
+        self.latest_at = max(self.latest_at, arrival_of(event))
         try:
             found = DECODER.decode(decoded, b"", arrival_of(event), Origin("t", 0, 0))
         except Rejected as reason:
             self.refused[event["event_id"]] = [reason.code]
             return
-        for registration in found.registrations:
-            self.resolver.register(registration, self.answers)
-        if found.question is not None:
-            self.resolver.ask(found.question, self.answers)
+        self.resolver.offer(found.registrations, [found.question] if found.question else [])
 
     def restart(self) -> None:
         self.kept.append(self.resolver.snapshot(base=not self.kept))
         self.resolver = self.new()
         self.resolver.restore(self.kept)
 
+    def reach(self) -> None:
+        """Let the watermark reach everything that was read."""
+        self.resolver.advance(self.latest_at, self.answers)
+
     def found(self) -> dict[str, list[str]]:
-        """As `reference.answers_to_questions` has it, but for what waits."""
+        """By event its orders, or the code of its refusal; without what waits."""
+        self.reach()
         found = dict(self.refused)
         found |= {each.fact.event_id: [each.reason.code] for each in self.answers.rejected}
         for fact in self.answers.facts:
@@ -76,7 +81,8 @@ def order(name: str, at: int, number: str) -> Json:
 
 
 def asks(at: int, number: str, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
-    event = said("PAID", at, references={"erp": number}, event_id=f"question@{at}", **fields)
+    event_id = f"{fields.get('source', 'question')}@{at}"
+    event = said("PAID", at, references={"erp": number}, event_id=event_id, **fields)
     return reference.without(event, "order_id")
 
 
@@ -87,28 +93,32 @@ STEPS = st.lists(st.tuples(DAYS, NAMES | st.none(), NUMBERS, st.booleans()), max
 
 
 @pytest.mark.parametrize("crowd_bytes", [0, numbers.CROWD_BYTES])
-@given(steps=STEPS)
+@given(steps=STEPS, data=st.data())
 def test_what_a_question_leads_to_is_what_the_reference_says(
-    crowd_bytes: int, steps: list[tuple[int, str | None, str, bool]]
+    crowd_bytes: int, steps: list[tuple[int, str | None, str, bool]], data: st.DataObject
 ) -> None:
-    # In the order of arrival, each at an instant of its own.
-    steps = sorted(steps, key=lambda step: step[0])
-    events, desk = [], Desk()
+    events = [
+        order(name, day(on) + index % 3, number)
+        if name
+        else asks(day(on) + index % 3, number, source=f"erp{index}")
+        for index, (on, name, number, _) in enumerate(steps)
+    ]
+    desk = Desk()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numbers, "CROWD_BYTES", crowd_bytes)
-        for index, (on, name, number, is_last) in enumerate(steps):
-            at = day(on) + index
-            events.append(order(name, at, number) if name else asks(at, number))
-            desk.resolver.advance(at - 1, Answers())
-            desk.read(events[-1])
+        left = data.draw(st.permutations(events))
+        for _, _, _, is_last in steps:
+            desk.read(left.pop())
+            earliest = min(map(arrival_of, left), default=day(400))
+            desk.resolver.advance(earliest - 1, desk.answers)
             if is_last:
                 desk.restart()
-    expected = reference.answers_to_questions(tomllib.loads(TEXT), events)
-    # An unregistered number waits, and its registration answers it: no question here.
-    decided = {name for name, orders in expected.items() if orders}
-    assert {k: v for k, v in desk.found().items() if k in decided} == {
-        name: expected[name] for name in decided
-    }
+        desk.resolver.advance(day(400), desk.answers)
+        found = desk.found()
+    expected: dict[str, list[str]] = {}
+    for asked in reference_numbers.resolved(tomllib.loads(TEXT), events, day(400)):
+        expected[asked.event["event_id"]] = asked.given or [asked.refused]
+    assert found == expected
 
 
 @given(st.permutations([f"o{number}" for number in range(MOST + 2)]), st.integers(0, MOST + 2))
@@ -139,6 +149,7 @@ def test_a_registration_is_never_refused_and_the_order_takes_its_own_events() ->
     desk = Desk()
     for number in range(MOST * 3):
         desk.read(order(f"o{number}", day(1), "SO-1"))
+    desk.reach()
     assert not desk.answers.rejected
     assert not desk.refused
 
@@ -148,6 +159,7 @@ def test_a_number_of_too_many_orders_is_named_with_the_remedy() -> None:
     for number in range(MOST + 1):
         desk.read(order(f"o{number}", day(1), "CONSTANT"))
     desk.read(asks(day(2), "CONSTANT"))
+    desk.reach()
     (refused,) = desk.answers.rejected
     assert refused.reason.code == "ambiguous_reference"
     assert "'CONSTANT' is a number of over 3 orders" in refused.reason.reason
@@ -178,7 +190,8 @@ def test_events_that_wait_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyP
         event = decode_event(json_of(asks(day(1) + number, f"SO-{number}")))
         assert isinstance(event, Event)
         fact = DECODER.intake.fact(event, "", b"x" * 400, day(1), Origin("t", 0, number))
-        resolver.ask(question(event, fact), answers)
+        resolver.offer([], [question(event, fact)])
+    resolver.advance(day(1), answers)
     assert (resolver.waiting_count, resolver.waiting_bytes) == (2, 800)
     assert {each.reason.code for each in answers.rejected} == {"waiting_full"}
     again = Resolver()
@@ -193,7 +206,9 @@ def test_a_crowded_number_outlives_a_restart_with_all_its_orders() -> None:
     for number in range(200):
         desk.read(order(f"o{number}", day(1) + number, "SO-1"))
         if number % 50 == 0:
+            desk.reach()
             desk.restart()
+    desk.reach()
     desk.restart()
     event = decode_event(json_of(order("o0", day(1), "SO-1")))
     assert isinstance(event, Event)

@@ -1,24 +1,29 @@
 """Resolving: numbers lead to orders, at the time they meant them, and unknown numbers wait."""
 
+import os
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dataflows.core.questions import Answers, number_key, numbers_of, question, registrations
 from dataflows.core.resolve import (
     FORGET_AFTER_MS,
     MAX_WAITING_PER_NUMBER,
     WAITS_AT_MOST_MS,
-    Answers,
     Resolver,
-    number_key,
-    numbers_of,
-    question,
-    registrations,
 )
 from schemas.event import Event, decode_event
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, format_instant
+from tests import reference_numbers
 from tests.support.generators import arrival_of
 from tests.support.stage import Json, day, fact_of, json_of, said
+
+CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
+LIFECYCLE = tomllib.loads((CORE / "lifecycle.toml").read_text("utf-8"))
 
 
 class Desk:
@@ -27,21 +32,28 @@ class Desk:
     def __init__(self) -> None:
         self.resolver = Resolver()
         self.answers = Answers()
+        self.latest_at = 0
 
-    def hear(self, event: Json) -> None:
-        """Apply an event: with an order id it registers its numbers, without one it is resolved."""
-        decoded = decode_event(json_of(event))
-        assert isinstance(decoded, Event)
-        if decoded.order_id is None:
-            self.resolver.ask(question(decoded, fact_of(event)), self.answers)
-        for said_of_it in (
-            registrations(decoded, decoded.at, arrival_of(event)) if decoded.order_id else []
-        ):
-            self.resolver.register(said_of_it, self.answers)
+    def hear(self, *events: Json) -> None:
+        """Read events: with an order id one registers its numbers, without it asks."""
+        for event in events:
+            decoded = decode_event(json_of(event))
+            assert isinstance(decoded, Event)
+            self.latest_at = max(self.latest_at, arrival_of(event))
+            if decoded.order_id is None:
+                self.resolver.offer([], [question(decoded, fact_of(event))])
+            else:
+                said_of_it = registrations(decoded, decoded.at, arrival_of(event))
+                self.resolver.offer(said_of_it, [])
+
+    def reach(self) -> Answers:
+        """Let the watermark reach everything that was read; all answers so far."""
+        self.resolver.advance(self.latest_at, self.answers)
+        return self.answers
 
     def given(self) -> list[tuple[str, str, int]]:
         """(order, event, arrival) of every fact handed on."""
-        return [(fact.key, fact.event_id, fact.arrival_at) for fact in self.answers.facts]
+        return [(fact.key, fact.event_id, fact.arrival_at) for fact in self.reach().facts]
 
     def restart(self) -> None:
         """Begin again from a snapshot."""
@@ -71,7 +83,7 @@ def test_a_parcel_with_several_orders_gives_its_event_to_each_and_counts_once() 
     desk.hear(order("o2", day(0), "W1"))
     desk.hear(order("o1", day(0), "W1"))
     desk.hear(scan("W1", day(1)))
-    assert [fact.key for fact in desk.answers.facts] == ["o1", "o2"]
+    assert [fact.key for fact in desk.reach().facts] == ["o1", "o2"]
     assert [fact.counted for fact in desk.answers.facts] == [True, False]
 
 
@@ -102,7 +114,7 @@ def test_a_waiting_duplicate_waits_once() -> None:
     desk = Desk()
     desk.hear(scan("W1", day(1)))
     desk.hear(scan("W1", day(1)))
-    assert (desk.resolver.waiting_count, desk.answers.duplicates) == (1, 1)
+    assert (desk.reach().duplicates, desk.resolver.waiting_count) == (1, 1)
 
 
 def test_what_waits_too_long_is_given_up_with_its_number() -> None:
@@ -123,9 +135,11 @@ def test_a_number_holds_a_bounded_queue() -> None:
     desk = Desk()
     for n in range(MAX_WAITING_PER_NUMBER + 1):
         desk.hear(scan("W1", day(1) + n))
+    desk.reach()
     assert desk.resolver.waiting_count == MAX_WAITING_PER_NUMBER
     assert [one.reason.code for one in desk.answers.rejected] == ["too_many_waiting"]
-    desk.hear(scan("W2", day(1)))
+    desk.hear(scan("W2", day(2)))
+    desk.reach()
     assert desk.resolver.waiting_count == MAX_WAITING_PER_NUMBER + 1
 
 
@@ -134,6 +148,7 @@ def test_all_numbers_together_hold_a_bounded_queue(monkeypatch: pytest.MonkeyPat
     desk = Desk()
     for n in range(4):
         desk.hear(scan(f"W{n}", day(1)))
+    desk.reach()
     assert desk.resolver.waiting_count == 3
     assert [one.reason.code for one in desk.answers.rejected] == ["too_many_waiting"]
 
@@ -260,3 +275,116 @@ def test_a_number_of_the_erp_leads_to_its_order_for_years() -> None:
     del event["order_id"]
     desk.hear(event)
     assert len(desk.given()) == 1
+
+
+def test_registrations_of_one_instant_count_before_its_questions_whatever_their_names() -> None:
+    desk = Desk()
+    desk.hear(scan("W1", day(1)) | {"event_id": "a", "source": "aaa"})
+    desk.hear(order("o2", day(1), "W1", source="zzz"), order("o1", day(1), "W1", source="zzz"))
+    assert desk.given() == [("o1", "a", day(1)), ("o2", "a", day(1))]
+
+
+def test_what_waits_goes_to_all_orders_that_register_its_number_at_one_instant() -> None:
+    desk = Desk()
+    desk.hear(scan("W1", day(1)))
+    desk.reach()
+    desk.hear(order("o2", day(2), "W1"), order("o1", day(2), "W1"))
+    assert [(key, at) for key, _, at in desk.given()] == [("o1", day(2)), ("o2", day(2))]
+
+
+def test_a_registration_that_arrives_later_revises_no_answer() -> None:
+    """Also one that says that the number was its order's before the scan."""
+    desk = Desk()
+    desk.hear(order("old", day(0), "W1"))
+    desk.hear(scan("W1", day(9), arrival_at=day(10)))
+    desk.hear(order("new", day(8), "W1", arrival_at=day(11)))
+    desk.hear(scan("W1", day(9), arrival_at=day(11), event_id="again"))
+    given = [("old", f"SCAN@{day(9)}", day(10)), ("new", "again", day(11))]
+    assert desk.given() == given
+
+
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_a_registration_counts_for_the_scans_behind_it_in_another_partition(
+    *, is_read_first: bool
+) -> None:
+    """`new` takes the number over; its registration arrived before the scan and is read after."""
+    desk = Desk()
+    desk.hear(order("old", day(0), "W1"))
+    read = [order("new", day(9), "W1"), scan("W1", day(10))]
+    desk.hear(*(read if is_read_first else reversed(read)))
+    assert [key for key, _, _ in desk.given()] == ["new"]
+
+
+def test_a_question_is_held_until_the_watermark_has_passed_its_arrival() -> None:
+    desk = Desk()
+    desk.hear(order("o1", day(0), "W1"), scan("W1", day(1)))
+    desk.resolver.advance(day(1) - 1, desk.answers)
+    assert (desk.answers.facts, desk.resolver.waiting_count) == ([], 1)
+    desk.restart()
+    assert desk.resolver.waiting_count == 1
+    desk.resolver.advance(day(1), desk.answers)
+    assert [fact.key for fact in desk.answers.facts] == ["o1"]
+    assert desk.resolver.waiting_count == 0
+
+
+def test_what_has_waited_its_time_takes_no_room_from_what_arrives_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though the watermark passes both at once."""
+    monkeypatch.setattr("dataflows.core.resolve.MAX_WAITING", 1)
+    desk = Desk()
+    desk.hear(scan("W1", day(1)), scan("W2", day(9)))
+    codes = [given_up.reason.code for given_up in desk.reach().rejected]
+    assert (codes, desk.resolver.waiting_count) == (["unknown_reference"], 1)
+
+
+DAYS = st.sampled_from((0, 1, 3, 4, 8, 100, 179, 180, 181, 188, 195, 300, 1_096, 1_097, 1_280))
+LAG_DAYS = st.sampled_from((0, 0, 0, 0, 0.5, 3, 7, 100, 181))
+NUMBERS = st.sampled_from(("W1", "W1", "w-1", "W2", "SO-1"))
+CARRIERS = st.sampled_from((None, None, "sf", "sto"))
+ORDERS = st.sampled_from(("o1", "o2", "o3", None, None, None))
+
+
+@st.composite
+def numbered(draw: st.DrawFn) -> list[Json]:
+    """Events that name a number, with an order id or without; some come twice."""
+    events: list[Json] = []
+    for index in range(draw(st.integers(1, 14))):
+        number, order_id, carrier = draw(NUMBERS), draw(ORDERS), draw(CARRIERS)
+        at = day(draw(DAYS)) + draw(st.integers(0, 1))
+        arrival_at = at + round(draw(LAG_DAYS) * DAY_MS)
+        names = {"references": {"erp": number}} if number == "SO-1" else {"waybill": number}
+        event = said("SCAN", at, arrival_at, event_id=f"e{index}", source="carrier:x", **names)
+        del event["order_id"]
+        event |= {"order_id": order_id} if order_id else {}
+        event |= {"carrier": carrier} if carrier else {}
+        events.append(event)
+    for event in draw(st.lists(st.sampled_from(events), max_size=2)):
+        arrival_at = arrival_of(event) + draw(st.sampled_from((0, 1, 3 * DAY_MS)))
+        events.append(event | {"recorded_at": format_instant(arrival_at)})
+    return events
+
+
+@settings(max_examples=int(os.environ.get("ORDERTIDE_EXAMPLES", "150")))
+@given(numbered(), st.data())
+def test_answers_are_those_of_the_reference_whatever_is_read_first(
+    events: list[Json], data: st.DataObject
+) -> None:
+    desk, left, end = Desk(), list(data.draw(st.permutations(events))), day(1_500)
+    while left:
+        desk.hear(left.pop())
+        if data.draw(st.booleans()):
+            desk.resolver.advance(min(map(arrival_of, left), default=end) - 1, desk.answers)
+        if data.draw(st.booleans()):
+            desk.restart()
+    desk.resolver.advance(end, desk.answers)
+    asked = reference_numbers.resolved(LIFECYCLE, events, end)
+    assert sorted(desk.given()) == sorted(
+        (order_id, question.event["event_id"], question.given_at)
+        for question in asked
+        for order_id in question.given
+    )
+    refused = [(each.fact.event_id, each.reason.code) for each in desk.answers.rejected]
+    expected = [(each.event["event_id"], each.refused) for each in asked if each.refused]
+    assert sorted(refused) == sorted(each for each in expected if each[1] != "duplicate")
+    assert desk.answers.duplicates == len(expected) - len(refused)

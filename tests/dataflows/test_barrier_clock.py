@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from broker.embedded import EmbeddedBroker
 from dataflows.exchange import OrderPiece
+from dataflows.track import share_numbers, share_orders
 from dataflows.watermarks import NO_PARTITIONS, Clocks
 from schemas.settings.model import TrackSettings
+from tests.fuzz.pipeline import Pipeline
 from tests.support.engine import Engine
 from tests.support.outcome import assert_same, lines, of_replay, of_topics
 from tests.support.samples import END, some_orders, with_parcels
@@ -82,6 +84,22 @@ def test_a_resolvers_piece_says_nothing_about_the_clock() -> None:
     clocks = Clocks(1, {0: 5})
     clocks.move(piece.slot, piece.through)
     assert clocks.through == 5
+
+
+def test_orders_get_a_clock_when_the_epoch_in_which_resolvers_got_it_has_ended(
+    broker: EmbeddedBroker,
+) -> None:
+    """Several batches may be one epoch; a snapshot is its end."""
+    with Pipeline(broker.connection) as pipeline:
+        slot = pipeline.slot
+        [first], [second] = slot.next_batch(), slot.next_batch()
+        assert (first.through, second.through) == (-1, NO_PARTITIONS)
+        assert (first.answered, second.answered) == (-1, -1)
+        slot.snapshot()
+        [third] = slot.next_batch()
+        assert third.answered == NO_PARTITIONS
+        assert {piece.through for _, piece in share_orders(third)} == {third.answered}
+        assert {piece.through for _, piece in share_numbers(third)} == {third.through}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from broker.consume import read_all
 from schemas import topics
-from schemas.instants import DAY_MS
-from tests.support.engine import Engine
+from schemas.instants import DAY_MS, format_instant
+from tests.support.engine import PATIENCE_S, Engine, Json
 from tests.support.outcome import assert_same, lines, of_replay, of_topics
 from tests.support.samples import (
     END,
@@ -103,6 +104,71 @@ def test_numbers_forgotten_long_after_their_last_scan_are_those_of_a_replay(
     assert_same(of_topics(engine.connection), replayed)
     assert {code for code, _ in replayed.rejected} == {"unknown_reference"}
     assert 0 < replayed.rejected.total() < len(events) - len(scanned)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_number_registered_in_a_partition_that_lags_leads_where_a_replay_says(
+    workers: int, engine: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    """Scans are read first, then who took their numbers over, at last who had them before."""
+    scans, later, earlier = taken_over(40, rng)
+    events = [*scans, *later, *earlier]
+    end = max(map(arrival_at, events)) + DAY_MS
+    engine.track["workers"] = workers
+    fed = 0
+    for partition, part in enumerate((scans, later, earlier)):
+        engine.start()
+        engine.feed(part, partition)
+        fed += len(part)
+        wait_for_waiting(engine, fed)
+        engine.wait_for_barrier()
+        engine.kill() if partition == 1 else engine.stop()
+    engine.start()
+    engine.tick(end)
+    engine.wait_for_clock(end)
+    engine.wait_for_barrier()
+    counted = engine.metrics()
+    assert_accounted(counted)
+    assert counted["waiting"] == 0
+    engine.stop()
+    replayed = of_replay(lines(events), tmp_path / "replay", end)
+    assert_same(of_topics(engine.connection), replayed)
+    assert all(order["shipments"] for order in replayed.orders.values()), "each has scans"
+
+
+def wait_for_waiting(engine: Engine, count: int) -> None:
+    """Until so many events wait for the clock."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not is_waiting(engine, count):
+        assert time.monotonic() < give_up_at, engine.said()
+        time.sleep(0.05)
+
+
+def is_waiting(engine: Engine, count: int) -> bool:
+    try:
+        return engine.metrics()["waiting"] == count
+    except OSError:  # it has only just been started
+        return False
+
+
+def taken_over(count: int, rng: random.Random) -> tuple[list[Json], list[Json], list[Json]]:
+    """(scans, those who took their numbers over, those who had them), each as it arrived."""
+    scans, later, earlier = list[Json](), list[Json](), list[Json]()
+    for number in range(count):
+        begin = END - 30 * DAY_MS + rng.randint(0, DAY_MS)
+        waybill = {"waybill": f"W{number}"}
+        taken_at = begin + 9 * DAY_MS
+        for into, name, at in ((earlier, "had", begin), (later, "took", taken_at)):
+            order = {"order_id": f"{name}{number}", "references": waybill, "source": "shop"}
+            into.append(dated(f"{name}{number}", "PAID", at) | order)
+        for at in (begin + rng.randint(1, 8) * DAY_MS, taken_at, taken_at + 1, taken_at - 1):
+            source = {"source": "carrier:sf"}
+            scans.append(dated(f"W{number}@{at}", "IN_TRANSIT", at) | waybill | source)
+    return in_time(scans), in_time(later), in_time(earlier)
+
+
+def dated(event_id: str, status: str, at: int) -> Json:
+    return {"event_id": event_id, "status_code": status, "timestamp": format_instant(at)}
 
 
 def assert_accounted(counted: Mapping[str, float]) -> None:

@@ -178,6 +178,29 @@ def test_nothing_of_an_erased_customer_opens_wherever_it_lies(
         engine.close()
 
 
+def test_an_event_that_waits_for_the_clock_is_found_in_the_state(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    engine = Engine(broker, tmp_path)
+    try:
+        engine.start()
+        engine.feed([HERS[0] | {"references": {"waybill": "SF1"}}])
+        engine.tick(LATER)
+        engine.wait_for_clock(LATER)
+        for number, waiting in enumerate(("SF1", "SF2")):  # known to be hers, and not
+            engine.feed([event(f"s{number}", source="carrier:sf", waybill=waiting, personal=ANN)])
+        engine.wait_for_barrier()
+        engine.wait_for_barrier()
+        assert engine.metrics()["waiting"] == 2
+        report = json.loads(erase(engine, "ann", "--json").stdout)
+        [state] = [place for place in report["places"] if place["place"] == "state"]
+        assert state["records"] == 2, "her order, and the event of her parcel"
+        assert (state["sealed"], state["still_opens"]) == (1, 0)
+        engine.stop()
+    finally:
+        engine.close()
+
+
 def test_a_flow_that_reads_the_topic_again_seals_nothing_of_an_erased_customer(
     broker: EmbeddedBroker, tmp_path: Path
 ) -> None:

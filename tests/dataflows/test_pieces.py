@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflows.core.fact import Fact
-from dataflows.core.resolve import Question, Registration
+from dataflows.core.questions import Question, Registration
 from dataflows.exchange import Dead, NumberPiece, OrderPiece
 
 INSTANTS = st.integers(-1, 2**53)

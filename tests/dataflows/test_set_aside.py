@@ -14,7 +14,7 @@ from broker.consume import read_all
 from commands.state.command import command
 from dataflows.core.number_table import NumberTable
 from dataflows.core.numbers import hash_of
-from dataflows.core.resolve import number_key
+from dataflows.core.questions import number_key
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.state.local.frame import Place, frame, squeeze, unframe
 from dataflows.state.local.reader import StateReader

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dataflows.carriers.installed import open_carrier
-from schemas.instants import DAY_MS, format_instant, parse_instant
-from tests import reference
+from schemas.instants import format_instant, parse_instant
+from tests import reference, reference_numbers
 from tests.support.carrier_samples import SAMPLES
 from tests.support.recording import ROOT, Json, Results
 
@@ -22,7 +22,6 @@ CARRIERS = {".json": "kuaidi100", ".txt": "sf"}
 CORE = ROOT / "dataflows" / "core"
 # The evaluator folds an order again at each arrival; pings are thinned from 500 on.
 MOST_EVALUATED = 600
-SHARED_WITHIN_MS = 3 * DAY_MS
 
 
 class Case:
@@ -125,8 +124,10 @@ def by_reference(case: Case, events: list[Json]) -> reference.Outcome:
     rules = case.folder / "rules.toml"
     rules_text = (rules if rules.exists() else CORE / "rules.toml").read_text("utf-8")
     lifecycle = tomllib.loads((CORE / "lifecycle.toml").read_text("utf-8"))
-    given = answered([without_blanks(event) for event in events])
+    read = [without_blanks(event) for event in events]
     until = parse_instant(case.expected["until"])
+    given = reference_numbers.given_out(reference_numbers.resolved(lifecycle, read, until))
+    given += [event for event in read if "order_id" in event]
     return reference.evaluate(lifecycle, tomllib.loads(rules_text), given, until)
 
 
@@ -143,51 +144,6 @@ def without_blanks(event: Json) -> Json:
         if kept not in ("", None):
             found[name] = kept
     return found
-
-
-def answered(events: list[Json]) -> list[Json]:
-    """Events without an order id, given to the orders whose number it is."""
-    registered: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for event in events:
-        if "order_id" in event:
-            at = parse_instant(event["timestamp"])
-            for each in numbers_of(event):
-                registered.setdefault(each, []).append((at, event["order_id"]))
-    found: list[Json] = []
-    for event in events:
-        if "order_id" in event:
-            found.append(event)
-            continue
-        first = numbers_of(event)[0]
-        at = parse_instant(event["timestamp"])
-        orders = holders(registered[first], at)
-        kind, number = reference.numbers_named(event)[0]
-        found += [event | {"order_id": order, "via": [kind, number]} for order in orders]
-    return found
-
-
-def numbers_of(event: Json) -> list[tuple[str, str]]:
-    """The numbers of an event in the normal form; a return waybill is a waybill."""
-    listed = {
-        kind: [numbers] if isinstance(numbers, str) else numbers
-        for kind, numbers in (event.get("references") or {}).items()
-    }
-    return [
-        ("waybill" if kind == "return_waybill" else kind, reference.normal_number(kind, number))
-        for kind, number in reference.numbers_named(event | {"references": listed})
-    ]
-
-
-def holders(registrations: list[tuple[int, str]], at: int) -> list[str]:
-    """The orders that share a number at an instant: the latest group begun by then."""
-    groups: list[tuple[int, set[str]]] = []
-    for begun, order in sorted(registrations):
-        if groups and begun - groups[-1][0] <= SHARED_WITHIN_MS:
-            groups[-1][1].add(order)
-        else:
-            groups.append((begun, {order}))
-    by_then = [orders for begun, orders in groups if begun <= at]
-    return sorted(by_then[-1] if by_then else groups[0][1])
 
 
 def outcome_of(outcome: reference.Outcome) -> Json:

@@ -9,7 +9,8 @@ from broker.connect import Connection
 from broker.consume import Message
 from dataflows.core.intake import Intake
 from dataflows.core.output import Output
-from dataflows.core.resolve import Answers, ResolverSnapshot, resolver_of
+from dataflows.core.questions import Answers
+from dataflows.core.resolve import ResolverSnapshot, resolver_of
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.decoding import Decoder
@@ -88,10 +89,7 @@ class Pipeline:
     def apply(self, batch: Batch, through: int) -> None:
         """Resolve and judge what the door let in."""
         answers = Answers()
-        for registration in batch.registrations:
-            self.resolver.register(registration, answers)
-        for question in batch.questions:
-            self.resolver.ask(question, answers)
+        self.resolver.offer(batch.registrations, batch.questions)
         self.resolver.advance(through, answers)
         self.duplicates += answers.duplicates
         self.rejected += len(answers.rejected)

@@ -150,9 +150,10 @@ class Engine:
         """Output of all its runs."""
         return (self.folder / "track.log").read_text("utf-8")
 
-    def feed(self, events: Iterable[Json]) -> None:
-        """Write events, in this order, keyed like any sender would."""
-        self.producer.send_many(topics.EVENTS, map(record, events))
+    def feed(self, events: Iterable[Json], partition: int | None = None) -> None:
+        """Write events, in this order, keyed like any sender would, or into one partition."""
+        records = [each._replace(partition=partition) for each in map(record, events)]
+        self.producer.send_many(topics.EVENTS, records)
         self.producer.flush()
 
     def feed_until_killed(self, part: Sequence[Json], rng: random.Random) -> None:

@@ -16,7 +16,7 @@ from broker.produce import Producer
 from commands.track import assemble
 from commands.wiring.track_metrics import TrackWatch
 from dataflows.core.output import Output
-from dataflows.core.resolve import Answers
+from dataflows.core.questions import Answers
 from dataflows.core.routing import SHARDS
 from dataflows.output_messages import encode
 from dataflows.state.local.sqlite import SqliteShardStore
