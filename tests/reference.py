@@ -878,7 +878,7 @@ class History:
     is_full: bool
     counts: Counter[str]
     rejected: list[tuple[str, str, str]]
-    is_order_full: bool = False
+    full_since: int | None = None  # the arrival at which fields were lost first
 
 
 def read_history(lifecycle: Lifecycle, entries: list[Entry], limit_bytes: int) -> History:
@@ -889,7 +889,7 @@ def read_history(lifecycle: Lifecycle, entries: list[Entry], limit_bytes: int) -
     winners.sort(key=lambda e: (e.arrival, e.source, e.event_id))
     held, over = within_limits(winners)
     full = [entry for late in over for entry in groups[late.hash]]
-    accepted, is_order_full = within_limit(judge(lifecycle, held), limit_bytes)
+    accepted, full_since = within_limit(judge(lifecycle, held), limit_bytes)
     applied, refused = len(accepted), len(held) - len(accepted)
     duplicates = len(entries) - len(full) - len(held)
     return History(
@@ -899,24 +899,25 @@ def read_history(lifecycle: Lifecycle, entries: list[Entry], limit_bytes: int) -
         bool(over),
         Counter(applied=applied, refused=refused, duplicate=duplicates, rejected=len(full)),
         [(entry.source, entry.event_id, "order_history_full") for entry in full],
-        is_order_full=is_order_full,
+        full_since=full_since,
     )
 
 
-def within_limit(accepted: list[Entry], limit_bytes: int) -> tuple[list[Entry], bool]:
+def within_limit(accepted: list[Entry], limit_bytes: int) -> tuple[list[Entry], int | None]:
     """The entries without what doesn't fit, in the order of arrival, and what comes after that."""
-    left, is_full, kept = limit_bytes, False, list[Entry]()
+    left, full_since, kept = limit_bytes, None, list[Entry]()
     for entry in sorted(accepted, key=lambda e: (e.arrival, e.is_command, e.source, e.event_id)):
         fields: Json = {}
         for name, part, size in parts(entry.fields):
-            is_full = is_full or (size is not None and size > left)
+            if full_since is None and size is not None and size > left:
+                full_since = entry.arrival
             if size is None:
                 fields[name] = part
-            elif not is_full:
+            elif full_since is None:
                 left -= size
                 fields[name] = fields.get(name, set()) | part if isinstance(part, set) else part
         kept.append(replace(entry, fields=fields))
-    return kept, is_full
+    return kept, full_since
 
 
 def parts(fields: Json) -> list[tuple[str, Any, int | None]]:
@@ -1434,7 +1435,8 @@ def follow(
         arrived = (entry for entry in history.accepted if entry.arrival <= arrival)
         states.append((arrival, fold(lifecycle, arrived)))
         watches.look(states)
-        rest_ms = None if history.is_full else states[-1][1].retire_after_ms
+        is_cut = history.full_since is not None and history.full_since <= arrival
+        rest_ms = None if history.is_full or is_cut else states[-1][1].retire_after_ms
         arrivals_told = [e.arrival for e in history.held if e.arrival <= arrival and not e.is_note]
         latest = max(arrivals_told, default=arrival)
         retires_at = end if rest_ms is None else min(max(latest + rest_ms, arrival), end)
@@ -1516,7 +1518,7 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
     conflicting = {"conflicting_duplicate"} if history.is_conflicting else set()
     missed = {"missed_deadline"} if journal.missed else set()
     full = {"history_full"} if history.is_full else set()
-    full |= {"order_full"} if history.is_order_full else set()
+    full |= {"order_full"} if history.full_since is not None else set()
     flapping = {"flapping"} if any(w.is_flapping for w in watches.all.values()) else set()
     outside = {"outside_calendar"} if any(w.is_outside for w in watches.all.values()) else set()
     plain = {name: state.value(name) for name in (*DATED_FIELDS, *PLAIN_FIELDS)}

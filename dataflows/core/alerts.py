@@ -23,6 +23,7 @@ from dataflows.core.packing import (
     HISTORY_FULL,
     MISSED,
     NO_ENTRY,
+    ORDER_FULL,
     OpenEntry,
     Order,
 )
@@ -103,7 +104,7 @@ class Desk:
 
     def retires_at(self, order: Order) -> int:
         """When the order leaves memory if nothing more is heard of it."""
-        if order.flags & HISTORY_FULL:
+        if order.flags & (HISTORY_FULL | ORDER_FULL):  # it may lack what would keep it open
             return NEVER
         latest_at = order.latest_arrival_of(self.table.is_note)
         if order.flags & EMBRYO:

@@ -121,10 +121,15 @@ def check_room(order: Order, fact: Fact, table: Lifecycle) -> None:
     """
     if order.entries < MAX_ENTRIES or has_room(order, table, fact):
         return
+    mark_full(order)
+    raise Rejected("order_history_full", f"the order has {MAX_ENTRIES} events already")
+
+
+def mark_full(order: Order) -> None:
+    """Flag an order of which an event is refused, as it is over a limit."""
     if not order.flags & HISTORY_FULL:
         order.flags |= HISTORY_FULL
         order.version += 1  # what is published changes, so its version has to
-    raise Rejected("order_history_full", f"the order has {MAX_ENTRIES} events already")
 
 
 def has_room(order: Order, table: Lifecycle, fact: Fact) -> bool:
@@ -198,7 +203,7 @@ def nearest(number: int, new: dict[int, int]) -> int:
 
 
 def check_shipments(order: Order, fact: Fact) -> None:
-    """Refuse a fact that names or announces more parcels than an order can number.
+    """Refuse a fact that names or announces more parcels than an order can number; flag it then.
 
     Raises:
         Rejected: `too_many_shipments`.
@@ -211,6 +216,7 @@ def check_shipments(order: Order, fact: Fact) -> None:
     parcels |= {parcel.name for parcel in order.parcels}
     count = max(len(parcels), len(names))
     if count > MAX_SHIPMENTS:
+        mark_full(order)
         reason = f"the order would have {count} parcels; at most {MAX_SHIPMENTS} are taken"
         raise Rejected("too_many_shipments", reason)
 

@@ -238,6 +238,24 @@ def test_an_order_has_at_most_250_parcels_named_or_announced() -> None:
     assert [reason.code for reason in stage.rejected] == ["too_many_shipments"] * 2
     assert stage.counts["applied"] == 2
     assert len(stage.order().shipments) == MAX_SHIPMENTS - 1
+    assert (stage.order().flags, stage.order().version) == (["history_full"], 3)
+
+
+@pytest.mark.parametrize(
+    "too_much",
+    [
+        {"references": {"waybill": [f"W{n}" for n in range(MAX_SHIPMENTS + 1)]}},
+        {"attributes": {f"name{n}": "x" * 4_000 for n in range(70)}},
+    ],
+    ids=["parcels", "fields"],
+)
+def test_an_order_over_a_limit_is_flagged_and_never_retires(too_much: Json) -> None:
+    events = [said("PAID", day(0)), said("CANCELLED", day(1))]
+    whole, cut = Stage(NO_RULES), Stage(NO_RULES)
+    whole.hear(*events, through=day(100))
+    cut.hear(*events, said("PAID", day(0), event_id="much", **too_much), through=day(100))
+    assert (whole.is_live(), cut.is_live()) == (False, True)
+    assert cut.order().flags in (["history_full"], ["order_full"])
 
 
 # ---------------------------------------------------------------- embryos and retirement
