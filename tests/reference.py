@@ -140,6 +140,7 @@ class Entry:
     fields: Json
     readings: dict[str, float]
     carries: bool  # whether it came with fields, kept or lost
+    is_placed: bool  # whether it came with a usable location
 
     @property
     def name(self) -> str:
@@ -237,7 +238,13 @@ def read_entry(event: Json, lifecycle: Lifecycle, readings: set[str], content: i
         fields=(fields := order_fields(event, lifecycle, readings)),
         readings=numbers,
         carries=bool(fields),
+        is_placed=is_placed(event.get("location")),
     )
+
+
+def is_placed(location: Any) -> bool:  # noqa: ANN401 - as it came
+    """Return True if a location has a name; generators draw no usable point."""
+    return isinstance(location, dict) and bool(location.get("name"))
 
 
 def status_of(event: Json, lifecycle: Lifecycle) -> Status:
@@ -1565,7 +1572,10 @@ def shipments(state: Fold) -> Json:
     names = {name for name in {*state.parcels, *sensed} if name}
     is_alone = not names and state.last_update("") is not None
     unnamed = state.parcels.get("")
-    if is_alone or (unnamed and unnamed.status is not None) or "" in sensed:
+    is_named = any(state.parcel_name(e) == "" for e in state.walk if not e.is_note)
+    placed = {state.parcel_name(e) for e in state.sensed if e.is_placed}
+    is_known = is_alone or (unnamed and unnamed.status is not None) or "" in sensed
+    if is_known or (is_named and "" in placed):
         names.add("")
     return {state.spelling(name): shipment(state, name) for name in sorted(names)}
 
