@@ -22,7 +22,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 SENT = msgspec.json.Decoder(Sent)
-ASKED = {"found": "found", "unknown": "not there", "busy": "not reachable", "stale": "stale"}
+ASKED = {"found": "found", "unknown": "missing", "busy": "unavailable", "stale": "stale"}
 
 
 def text_of(answer: Answer, rules: Rules, table: Lifecycle) -> str:
