@@ -95,5 +95,7 @@ class Elasticsearch(Server):
             "transport.port": str(self.ports["transport"]),
             "node.name": self.folder.name,
             "cluster.name": "ordertide",
+            # From 90 % of the disk on it would take no new index, whatever is free.
+            "cluster.routing.allocation.disk.threshold_enabled": "false",
             **({"discovery.type": "single-node"} if single else {}),
         }
