@@ -17,9 +17,9 @@ from elasticsearch import ApiError
 
 from benchmarks.latency_place import Place
 from broker.produce import Producer
-from commands.wiring.tiers import open_hot
 from schemas.instants import format_instant
 from schemas.topics import EVENTS
+from storage_tiering.hot.opening import open_hot
 from storage_tiering.warm.elastic.access import connect
 
 REDIS_EVERY_S, ELASTICSEARCH_EVERY_S = 0.01, 0.1

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from benchmarks.due_orders import Lateness
 from benchmarks.scenario_site import Site
-from commands.wiring.tiers import open_hot
 from schemas.keys import DEFAULT_TENANT
+from storage_tiering.hot.opening import open_hot
 
 PER_S = 50
 WAIT_S = 0.1

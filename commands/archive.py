@@ -12,6 +12,7 @@ from commands.wiring.tiers import open_archive, writer_group
 from schemas.errors import Busy
 from schemas.settings.model import Settings, read_settings
 from storage_tiering.archive.manifest import Damage
+from storage_tiering.archive.opening import open_archive
 from storage_tiering.archive.parquet import ParquetTier
 from telemetry.screen import show
 

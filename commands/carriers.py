@@ -9,12 +9,14 @@ import click
 import msgspec
 
 from broker.produce import Producer
+from commands.list_plugins import plugin_lines
 from commands.track import connection_of
 from dataflows.carriers.carrier import Carrier, PushContents
-from dataflows.carriers.installed import describe, installed_carriers, load_carrier, open_carrier
+from dataflows.carriers.installed import load_carrier, open_carrier
 from schemas import topics
 from schemas.display import printable
 from schemas.errors import Rejected, SettingsError
+from schemas.plugins import CARRIERS
 from schemas.settings.model import read_settings
 from telemetry.screen import show, show_json
 
@@ -53,13 +55,8 @@ def list_carriers() -> None:
     \b
     ordertide carriers list
     """
-    for point in installed_carriers().values():
-        try:
-            load_carrier(point)
-        except SettingsError as error:
-            show(printable(str(error)))
-        else:
-            show(printable(f"{point.name:<20} {describe(point)}"))
+    for line in plugin_lines(CARRIERS, load_carrier):
+        show(line)
 
 
 @command.command("test")
@@ -136,7 +133,7 @@ def open_for_files(name: str, settings: dict[str, object]) -> Carrier:
     Raises:
         SettingsError: as `open_carrier`.
     """
-    points = installed_carriers()
+    points = CARRIERS.installed()
     if name in points:
         for field in msgspec.structs.fields(load_carrier(points[name]).Config):
             if field.required:

@@ -10,13 +10,15 @@ from commands.track import path_of
 from commands.wiring.calendars import MARGIN_MS
 from commands.wiring.local_folders import local_folders
 from commands.wiring.process import now_ms
-from commands.wiring.tiers import archive_files
 from dataflows.core.calendar_ends import ending_calendars
 from dataflows.core.trials import trial_faults
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
+from schemas.plugins import CHANNELS
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES
+from storage_tiering.archive.opening import archive_files
+from storage_tiering.installed import lookup_tiers
 from telemetry.log import LEVELS
 
 
@@ -78,9 +80,21 @@ def level_faults(settings: Settings) -> Iterator[str]:
 
 
 def delivery_faults(settings: Settings) -> Iterator[str]:
-    """Alerts that would run out before they are renewed."""
+    """Alerts that would run out before they are renewed, or a channel that isn't installed."""
     try:
         plan_of(settings.delivery, ORDERS_CHANGES)
+    except SettingsError as error:
+        yield str(error)
+    try:
+        CHANNELS.named(settings.delivery.channel)
+    except SettingsError as error:
+        yield f"delivery.channel: {error}"
+
+
+def tier_faults(settings: Settings) -> Iterator[str]:
+    """Tiers for look-ups that aren't installed."""
+    try:
+        lookup_tiers(settings)
     except SettingsError as error:
         yield str(error)
 
@@ -101,4 +115,5 @@ CHECKS: tuple[Check, ...] = (
     archive_faults,
     level_faults,
     delivery_faults,
+    tier_faults,
 )

@@ -1,7 +1,6 @@
 """`ordertide deliver`: order alerts to a channel, as a member of its consumer group."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,25 +13,19 @@ from schemas.errors import SettingsError
 from schemas.instants import parse_duration
 from schemas.settings.model import DeliverySettings, Settings, read_settings
 from schemas.topics import ORDERS_CHANGES
-from sinks.channels.alertmanager import AlertmanagerChannel
-from sinks.channels.channel import Channel
-from sinks.channels.webhook import WebhookChannel
+from sinks.channels.installed import open_channel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
 from sinks.delivery.metrics import Watch
 from telemetry.log import configure
 from telemetry.metrics import Metrics
 
-CHANNELS: dict[str, Callable[[DeliverySettings], Channel]] = {
-    "alertmanager": lambda s: AlertmanagerChannel(s.url, token=s.token, ca_file=ca_file(s)),
-    "webhook": lambda s: WebhookChannel(s.url, token=s.token, ca_file=ca_file(s)),
-}
 FEWEST_TRIES = 3
 
 
 @click.command("deliver")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 def command(path: Path | None) -> None:
-    """Deliver the orders' alerts, as long as they are open, to Alertmanager or a webhook.
+    """Deliver the orders' open alerts to Alertmanager, a webhook or the channel of a plug-in.
 
     Ends cleanly on SIGTERM and Ctrl-C. Several processes of a group share its partitions.
 
@@ -54,7 +47,7 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     """
     plan = plan_of(settings.delivery, topic)
     connection = connection_of(settings.broker)
-    channel = CHANNELS[settings.delivery.channel](settings.delivery)
+    channel = open_channel(settings.delivery)
     metrics = Metrics()
     # Two receivers of one kind have a group each, and all alerts each: separate in the metrics.
     watch = Watch(metrics, settings.delivery.group or channel.name)
@@ -91,8 +84,3 @@ def plan_of(settings: DeliverySettings, topic: str) -> DeliveryPlan:
     return DeliveryPlan(
         group=group, topic=topic, renew_ms=renew_ms, hold_ms=hold_ms, link=settings.link
     )
-
-
-def ca_file(settings: DeliverySettings) -> Path | None:
-    """The certificates that the receiver's is checked against; None: the system's."""
-    return Path(settings.ca_file) if settings.ca_file else None

@@ -1,26 +1,29 @@
 """`ordertide list`: what is installed and built in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import click
 
 from commands.track import path_of
-from commands.wiring.tiers import TIERS
-from dataflows.carriers.installed import describe, installed_carriers, load_carrier
+from dataflows.carriers.installed import load_carrier
 from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
 from dataflows.definition_files import read_lifecycle, read_rules
+from schemas.display import printable
 from schemas.errors import SettingsError
+from schemas.plugins import CARRIERS, CHANNELS, TIERS, PluginKind, describe
 from schemas.settings.model import read_settings
+from sinks.channels.installed import load_channel
+from storage_tiering.installed import load_tier
 from telemetry.screen import show
 
 
 @click.command("list")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 def command(path: Path | None) -> None:
-    """List carriers, tiers, rules and lifecycle statuses.
+    """List carriers, tiers, channels, rules and lifecycle statuses.
 
     Rules and statuses are those that the settings name, else the shipped ones.
 
@@ -31,8 +34,9 @@ def command(path: Path | None) -> None:
     table = read_lifecycle(path_of(settings.track.lifecycle))
     rules = read_rules(path_of(settings.track.rules), table)
     blocks = {
-        "carriers": [carrier_line(point) for point in installed_carriers().values()],
-        "tiers": [*TIERS],
+        "carriers": [*plugin_lines(CARRIERS, load_carrier)],
+        "tiers": [*plugin_lines(TIERS, load_tier)],
+        "channels": [*plugin_lines(CHANNELS, load_channel)],
         "rules": [*rule_lines(rules)],
         "statuses": [*status_lines(table)],
     }
@@ -40,13 +44,15 @@ def command(path: Path | None) -> None:
         show("\n".join([name, *(f"  {line}" for line in lines or ["none"])]))
 
 
-def carrier_line(point: EntryPoint) -> str:
-    """A carrier plug-in and where it comes from; a broken one with the reason."""
-    try:
-        load_carrier(point)
-    except SettingsError as error:
-        return str(error)
-    return f"{point.name:<20} {describe(point)}"
+def plugin_lines(kind: PluginKind, load: Callable[[EntryPoint], object]) -> Iterator[str]:
+    """Each plug-in of a kind and where it comes from; a broken one with the reason."""
+    for point in kind.installed().values():
+        try:
+            load(point)
+        except SettingsError as error:
+            yield printable(str(error))
+        else:
+            yield printable(f"{point.name:<20} {describe(point)}")
 
 
 def rule_lines(rules: Rules) -> Iterator[str]:

@@ -15,6 +15,7 @@ from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import Settings, read_settings
 from schemas.versions import generation_of
 from storage_tiering.find import Answer, find
+from storage_tiering.installed import lookup_tiers
 from telemetry.screen import show, show_error, show_json
 
 NOT_FOUND = 1  # exit code
@@ -26,7 +27,7 @@ NOT_FOUND = 1  # exit code
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 @click.option("--json", "as_json", is_flag=True, help="as one JSON document")
 def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> None:
-    """Find ORDER: in the hot tier, else the warm one, else the archive.
+    """Find ORDER: in the hot tier, else the warm one, else the archive (as `tiers.lookup` says).
 
     Exit code 1 if no tier has it.
 
@@ -54,7 +55,7 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
     Raises:
         UnknownOrder: no tier has it. Busy: some tier that might have it can't be reached.
     """
-    tiers = written_tiers(settings)
+    tiers = written_tiers(settings, lookup_tiers(settings))
     try:
         return find([*tiers.values()], tenant, order_id)
     finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.stack_progress import size_text
-from commands.wiring.tiers import TIERS, open_elastic, written_tiers
+from commands.wiring.tiers import written_tiers
 from commands.wiring.wording import shown_ms
 from schemas.display import printable
 from schemas.errors import Busy, SettingsError, StateError
@@ -17,7 +17,9 @@ from schemas.settings.model import Settings, read_settings
 from schemas.settings.secrets import masked_text
 from storage_tiering import rebuild as rebuilding
 from storage_tiering.archive.parquet import ParquetTier
+from storage_tiering.installed import open_tier
 from storage_tiering.tier import Tier
+from storage_tiering.warm.opening import open_elastic
 from telemetry.screen import Column, show, show_table
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def init(path: Path | None) -> None:
 
 
 @command.command("status")
-@click.argument("tiers", nargs=-1, type=click.Choice([*TIERS]))
+@click.argument("tiers", nargs=-1)
 @settings_option
 def status(tiers: tuple[str, ...], path: Path | None) -> None:
     """Show whether TIERS (the warm one unless named) can be vouched for.
@@ -134,7 +136,7 @@ def rebuild(name: str, path: Path | None, *, from_topics: bool) -> None:
     ordertide tier rebuild hot --settings ordertide.toml
     """
     settings = read_settings(path)
-    tier = TIERS[name](settings)
+    tier = open_tier(name, settings)
     try:
         if from_topics or name == "hot":
             rebuilding.from_topics(tier)

@@ -15,13 +15,14 @@ from commands.track import connection_of
 from commands.wiring.archive_audit import ArchiveAudit
 from commands.wiring.process import stop_event
 from commands.wiring.serving import patience
-from commands.wiring.tiers import TIERS, writer_group
+from commands.wiring.tiers import writer_group
 from commands.wiring.write_metrics import WriterWatch
 from schemas import topics
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.dead_letters import Letters
+from storage_tiering.installed import open_tier
 from storage_tiering.records import Message
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.writer import Writer
@@ -30,10 +31,10 @@ from telemetry.log import configure
 
 
 @click.command("write")
-@click.argument("tier", type=click.Choice([*TIERS]))
+@click.argument("tier")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
 def command(tier: str, path: Path | None) -> None:
-    """Write orders.changes and orders.events into one TIER: hot, warm or archive.
+    """Write orders.changes and orders.events into one TIER: hot, warm, archive or a plug-in.
 
     Ends cleanly on SIGTERM and Ctrl-C. Several writers of a tier share its partitions.
 
@@ -53,7 +54,7 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     Raises:
         OrdertideError: the settings, the tier's state or the broker can't be used.
     """
-    tier = TIERS[name](settings)
+    tier = open_tier(name, settings)
     clock = StreamClock()
     connection = connection_of(settings.broker)
     reach(connection)

@@ -5,18 +5,48 @@ from dataflows.carriers.datum import to_wgs84
 from dataflows.carriers.reading import checked, decode, form_field, parse_zone, rfc3339, scan_id
 from schemas.errors import Busy, OrdertideError, Rejected, SettingsError
 from schemas.event import Event, Location, decode_event
+from schemas.order import AcceptedEvent, OrderDocument
+from schemas.settings.model import DeliverySettings, Settings
+from sinks.channels.alert_message import Posting
+from sinks.channels.channel import Channel
+from storage_tiering.tier import (
+    Counts,
+    Doubt,
+    EventRecord,
+    Found,
+    OrderRecord,
+    Place,
+    Stale,
+    Tier,
+    WritesLost,
+)
 
 __all__ = [
     "CALLBACK_TOKEN",
+    "AcceptedEvent",
     "Acknowledgement",
     "Busy",
     "Carrier",
     "CarrierConfig",
+    "Channel",
+    "Counts",
+    "DeliverySettings",
+    "Doubt",
     "Event",
+    "EventRecord",
+    "Found",
     "Location",
+    "OrderDocument",
+    "OrderRecord",
     "OrdertideError",
+    "Place",
+    "Posting",
     "Rejected",
+    "Settings",
     "SettingsError",
+    "Stale",
+    "Tier",
+    "WritesLost",
     "checked",
     "decode",
     "decode_event",

@@ -19,7 +19,7 @@ from commands.demo.summary import look_ups, next_commands, summary
 from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
 from commands.wiring.process import stop_event
-from commands.wiring.tiers import TIERS, writer_group
+from commands.wiring.tiers import BUILT_IN, writer_group
 from dataflows.definition_files import read_lifecycle, read_rules
 from deploy.installation import Installation
 from schemas.display import printable_lines
@@ -78,7 +78,7 @@ def running(settings: Path, logs: Path) -> Iterator[Installation]:
     processes = Installation(settings, logs, program=PROGRAM, is_leashed=True)
     try:
         processes.start("track")
-        for tier in TIERS:
+        for tier in BUILT_IN:
             processes.start("write", tier)
         yield processes
     finally:
@@ -117,7 +117,7 @@ class Demo:
         self.say(f"{sampled:,} events of Olist orders, and {generated:,} of generated ones: the")
         self.say("sample ends in September 2018, the stream's clock at the end of that year")
         track = self.settings.track.group
-        writers = [writer_group(tier) for tier in TIERS]
+        writers = [writer_group(tier) for tier in BUILT_IN]
         with Outcome(self.connection, track, writers) as outcome:
             feeder = Feeder(self.connection, track, records, outcome)
             feeder.start()

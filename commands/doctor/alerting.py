@@ -1,6 +1,6 @@
 """The doctor on where alerts go, and on Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from commands.deliver import plan_of
@@ -20,9 +20,11 @@ def receiver(visit: Visit) -> Iterator[Finding]:
     except SettingsError as error:
         yield problem("settings", str(error), "correct the settings under [delivery]")
     site = Site(delivery.url, "[delivery] url", visit.timeout_s, delivery.token, delivery.ca_file)
-    ask = alertmanager if delivery.channel == "alertmanager" else webhook
+    if delivery.channel not in ASKED:
+        yield ok("channel", f"{delivery.channel} is a plug-in's; its receiver is not looked at")
+        return
     try:
-        yield from ask(site)
+        yield from ASKED[delivery.channel](site)
     except Unanswered as error:
         yield error.finding
 
@@ -54,6 +56,12 @@ def webhook(site: Site) -> Iterator[Finding]:
         if error.status not in {404, 405}:
             raise
         yield ok("reachable", f"{site.shown} (GET is refused, as it may be)")
+
+
+ASKED: dict[str, Callable[[Site], Iterator[Finding]]] = {
+    "alertmanager": alertmanager,
+    "webhook": webhook,
+}
 
 
 def prometheus(visit: Visit) -> Iterator[Finding]:

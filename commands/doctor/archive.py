@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.doctor.http import Answer, Site, Unanswered
 from commands.doctor.vouching import doubts
-from commands.wiring.tiers import archive_files, listed
 from schemas.errors import SettingsError
+from storage_tiering.archive.opening import archive_files, listed
 
 BEANS = "/jmx?qry=Hadoop:service=NameNode,name={}"
 LOW = 0.1

@@ -10,11 +10,11 @@ from commands.doctor.clock import clock_finding
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.doctor.vouching import doubts
 from commands.wiring.process import now_ms
-from commands.wiring.tiers import hot_servers
 from schemas.instants import SECOND_MS
 from schemas.settings.model import HotSettings
 from schemas.settings.secrets import masked_text
 from storage_tiering.hot.config_warnings import cautions_of
+from storage_tiering.hot.opening import hot_servers
 from storage_tiering.hot.servers import Cluster
 
 OLDEST = (6, 2)

@@ -8,8 +8,8 @@ from commands.doctor import elasticsearch as doctor_elasticsearch
 from commands.doctor.findings import Finding, Visit, ok, problem
 from commands.doctor.http import Site, Unanswered
 from commands.doctor.vouching import doubts
-from commands.wiring.tiers import open_elastic
 from schemas.errors import OrdertideError
+from storage_tiering.warm.opening import open_elastic
 
 
 def examine(visit: Visit) -> Iterator[Finding]:

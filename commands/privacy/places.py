@@ -15,7 +15,7 @@ from commands.state.contents import from_last_base, holds_numbers, parts, read_o
 from commands.state.export import desk_of, document_of, stored_orders
 from commands.state.files import STORE, open_files
 from commands.track import connection_of, path_of
-from commands.wiring.tiers import written_tiers
+from commands.wiring.tiers import all_tiers, written_tiers
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.steps import decode_resolver
 from privacy.search import Search
@@ -75,7 +75,7 @@ class Looker:
     def tiers(self) -> dict[str, Tier]:
         """The tiers; one that can't be opened is an unavailable place."""
         try:
-            return written_tiers(self.settings)
+            return written_tiers(self.settings, all_tiers(self.settings))
         except OrdertideError as error:
             self.search.at("tiers").fault = printable(masked_text(str(error)))
             return {}

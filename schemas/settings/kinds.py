@@ -24,12 +24,15 @@ Url = Annotated[str, Meta(extra={"kind": "url"}, extra_json_schema={"format": "u
 Addresses = Annotated[str, Meta(extra={"kind": "addresses"})]
 Folder = Annotated[str, Meta(extra={"kind": "folder"}, min_length=1)]
 File = Annotated[str, Meta(extra={"kind": "file"}, min_length=1)]
+Name = Annotated[str, Meta(extra={"kind": "name"}, min_length=1)]
+Names = Annotated[str, Meta(extra={"kind": "names"}, min_length=1)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Workers = Annotated[int, Meta(ge=1, le=16)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=LAST_PORT)]
 
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})")
+NAME = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
 
 
 def fault_of(kind: str | None, text: str) -> str | None:
@@ -68,8 +71,28 @@ def fault_of_addresses(text: str) -> str | None:
     return None
 
 
+def fault_of_names(text: str) -> str | None:
+    """None for `hot`, or several with commas, each once."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if fault := fault_of_name(name):
+            return fault
+    if len({*names}) < len(names):
+        return f"{text!r} names one twice; take it out"
+    return None
+
+
+def fault_of_name(text: str) -> str | None:
+    """None for a plug-in's name, like `hot`."""
+    if not NAME.fullmatch(text):
+        return f"{text!r} is no name; write letters, digits, - and _, like hot"
+    return None
+
+
 CHECKS: dict[str, Callable[[str], str | None]] = {
     "duration": fault_of_duration,
     "url": fault_of_url,
     "addresses": fault_of_addresses,
+    "name": fault_of_name,
+    "names": fault_of_names,
 }

@@ -24,6 +24,8 @@ from schemas.settings.kinds import (
     Duration,
     File,
     Folder,
+    Name,
+    Names,
     NotNegative,
     Port,
     Url,
@@ -156,10 +158,17 @@ class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal_after: Duration = "60s"
 
 
+class TiersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tiers together: those that look-ups ask, hottest first, and the options of plug-ins."""
+
+    lookup: Names = "hot,warm,archive"
+    options: dict[str, str] = {}
+
+
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Order alerts to a channel; an open one stands there for `hold`, renewed every `renew`."""
 
-    channel: Literal["alertmanager", "webhook"] = "alertmanager"
+    channel: Name = "alertmanager"
     url: Url = "http://127.0.0.1:9093"
     token: str | None = None
     ca_file: File | None = None
@@ -167,6 +176,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     renew: Duration = "1m"
     hold: Duration = "5m"
     link: str = ""
+    options: dict[str, str] = {}
 
 
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -199,6 +209,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hot: HotSettings = HotSettings()
     warm: WarmSettings = WarmSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    tiers: TiersSettings = TiersSettings()
     delivery: DeliverySettings = DeliverySettings()
     privacy: PrivacySettings = PrivacySettings()
     telemetry: TelemetrySettings = TelemetrySettings()

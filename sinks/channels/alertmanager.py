@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import msgspec
 
 from schemas.instants import format_instant
+from schemas.settings.model import DeliverySettings
 from sinks.channels.alert_message import Labels, Posting
+from sinks.channels.channel import Channel
 from sinks.channels.http_channel import HttpChannel
 
 PATH = "/api/v2/alerts"
@@ -38,6 +40,11 @@ def postable(posting: Posting) -> PostableAlert:
         ends_at=format_instant(posting.ends_at),
         generator_url=notice.link or None,
     )
+
+
+def open_channel(settings: DeliverySettings) -> Channel:
+    """The Alertmanager that the settings name."""
+    return AlertmanagerChannel.from_settings(settings)
 
 
 class AlertmanagerChannel(HttpChannel):

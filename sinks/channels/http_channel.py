@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from schemas.errors import Busy, Rejected
+from schemas.settings.model import DeliverySettings
 from telemetry.http_client import HttpClient, HttpFailed
 
 RETRY_AFTER_S = 0.5
@@ -28,6 +30,12 @@ class HttpChannel:
             ca_file=ca_file,
             headers={"Content-Type": "application/json"},
         )
+
+    @classmethod
+    def from_settings(cls, settings: DeliverySettings) -> Self:
+        """Create the channel that the settings describe."""
+        ca_file = Path(settings.ca_file) if settings.ca_file else None
+        return cls(settings.url, token=settings.token, ca_file=ca_file)
 
     def send(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """POST to `path` under the URL.

@@ -13,8 +13,10 @@ from typing import Literal
 import msgspec
 
 from schemas.keys import content_id
+from schemas.settings.model import DeliverySettings
 from sinks.channels.alert_message import Posting
 from sinks.channels.alertmanager import PostableAlert, postable
+from sinks.channels.channel import Channel
 from sinks.channels.http_channel import HttpChannel
 
 
@@ -35,6 +37,11 @@ def spoken(posting: Posting) -> Spoken:
     """A posting with its status."""
     fields = msgspec.structs.asdict(postable(posting))
     return Spoken(**fields, status="resolved" if posting.resolved else "firing")
+
+
+def open_channel(settings: DeliverySettings) -> Channel:
+    """The webhook that the settings name."""
+    return WebhookChannel.from_settings(settings)
 
 
 class WebhookChannel(HttpChannel):

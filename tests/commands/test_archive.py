@@ -12,10 +12,10 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from commands.main import cli
 from commands.wiring.archive_audit import ArchiveAudit
-from commands.wiring.tiers import open_archive
 from commands.write import write
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.archive.opening import open_archive
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, Found, OrderRecord

@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.main import cli
-from commands.wiring.tiers import open_warm, written_tiers
+from commands.wiring.tiers import BUILT_IN, written_tiers
 from schemas.errors import SettingsError
 from schemas.settings.model import read_settings
 from storage_tiering.warm.elastic.tier import ElasticTier
+from storage_tiering.warm.opening import open_warm
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.support import stack
 from tests.support.tiers.elastic_places import clear
@@ -88,7 +89,7 @@ def test_without_a_url_the_warm_tier_is_sqlite_and_needs_no_init(tmp_path: Path)
 
 def test_elasticsearch_is_read_from_although_no_folder_was_made(tmp_path: Path) -> None:
     path = settings_file(tmp_path, f'url = "http://host:9200"\nfolder = "{tmp_path / "none"}"')
-    tiers = written_tiers(read_settings(path, {"ORDERTIDE_WARM_API_KEY": SECRET}))
+    tiers = written_tiers(read_settings(path, {"ORDERTIDE_WARM_API_KEY": SECRET}), BUILT_IN)
     assert isinstance(tiers["warm"], ElasticTier)
     for tier in tiers.values():
         tier.close()

@@ -11,12 +11,14 @@ from commands.doctor import archive as doctor_archive
 from commands.doctor import warm as doctor_warm
 from commands.doctor.findings import Finding, Visit
 from commands.main import cli
-from commands.wiring.tiers import open_archive, open_hot, open_warm
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from storage_tiering.archive.opening import open_archive
 from storage_tiering.hot.embedded import EmbeddedRedis
+from storage_tiering.hot.opening import open_hot
 from storage_tiering.tier import Doubt, Tier, WritesLost
+from storage_tiering.warm.opening import open_warm
 from tests.support.tiers.orders import START, Log, accepted, document
 
 LASTING = Doubt(reason="", lasting="retired orders are missing: run 'ordertide tier rebuild warm'")

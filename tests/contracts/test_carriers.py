@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataflows.carriers.carrier import Carrier
-from dataflows.carriers.installed import installed_carriers, open_carrier
+from dataflows.carriers.installed import open_carrier
 from dataflows.carriers.wording import canonical_carrier
 from dataflows.definition_files import read_lifecycle
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, decode_event
+from schemas.plugins import CARRIERS
 from tests.support.carrier_samples import SAMPLES, Sample
 
 CODES = set(read_lifecycle().codes)
@@ -68,7 +69,7 @@ def decoded(events: list[dict[str, Any]]) -> list[Event]:
 
 
 def test_every_carrier_that_ordertide_brings_is_under_contract() -> None:
-    points = installed_carriers().values()
+    points = CARRIERS.installed().values()
     ours = {point.name for point in points if point.dist and point.dist.name == "ordertide"}
     assert ours == set(SAMPLES)
 

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from broker.consume import read_all
-from commands.wiring.tiers import TIERS
+from commands.wiring.tiers import BUILT_IN
 from schemas import topics
 from tests.support.endtoend.answers import assert_hot_tier_is_current, assert_lasting_tiers_answer
 from tests.support.endtoend.installation import Installation
@@ -137,7 +137,7 @@ def assert_tiers_agree(installation: Installation, orders: int) -> None:
     accepted = {m.value for m in read_all(installation.connection, topics.ORDERS_EVENTS)}
     assert set(installation.running) == set(PROCESSES)
     for name in ("warm", "archive"):
-        assert name in TIERS
+        assert name in BUILT_IN
         counts = installation.tier(name).counts()
         assert (name, counts.orders, counts.events) == (name, orders, len(accepted))
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import pytest
 
-from commands.wiring.tiers import open_elastic
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, WarmSettings
 from storage_tiering.warm.elastic.access import Access, connect
 from storage_tiering.warm.elastic.tier import ElasticTier
+from storage_tiering.warm.opening import open_elastic
 from tests.support.tiers.certificates import Authority
 from tests.support.tiers.elastic_places import shared_place
 from tests.support.tiers.orders import Log, accepted, document

@@ -1,13 +1,14 @@
 """Plug-ins are found by their entry points; a broken one is named with its reason."""
 
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from dataflows.carriers.installed import GROUP, installed_carriers, load_carrier, open_carrier
+from dataflows.carriers.installed import load_carrier, open_carrier
 from dataflows.carriers.kuaidi100 import Kuaidi100
 from schemas.errors import SettingsError
+from schemas.plugins import CARRIERS
+from tests.support.plugin_site import install, point
 
 PLUGIN = """
 from ordertide import Acknowledgement, Carrier, CarrierConfig
@@ -40,14 +41,6 @@ def function(): pass
 """
 
 
-def install(folder: Path, package: str, name: str, value: str) -> None:
-    """A package with one carrier plug-in, as pip would lay it out."""
-    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {value}\n")
-
-
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of installed packages, with the module of a plug-in."""
@@ -57,7 +50,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_built_in_carriers_are_installed() -> None:
-    assert {"kuaidi100", "sf"} <= set(installed_carriers())
+    assert {"kuaidi100", "sf"} <= set(CARRIERS.installed())
 
 
 def test_a_carrier_is_opened_with_its_settings() -> None:
@@ -65,7 +58,7 @@ def test_a_carrier_is_opened_with_its_settings() -> None:
 
 
 def test_a_plug_in_of_another_package_is_found(site: Path) -> None:
-    install(site, "pigeon-post", "pigeon", "pigeon_post:Pigeon")
+    install(site, "pigeon-post", CARRIERS, "pigeon", "pigeon_post:Pigeon")
     carrier = open_carrier("pigeon", {"statuses": {"coo": "DELIVERED"}})
     assert carrier.acknowledge(None).body == b"coo"
 
@@ -106,18 +99,18 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], reason: str) -> N
 @pytest.mark.usefixtures("site")
 def test_a_broken_plug_in_is_named_with_its_reason(value: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=f"carrier pigeon: {value}: {reason}.*; repair or"):
-        load_carrier(EntryPoint("pigeon", value, GROUP))
+        load_carrier(point(CARRIERS, "pigeon", value))
 
 
 def test_a_broken_plug_in_does_not_stop_the_others(site: Path) -> None:
-    install(site, "pigeon-post", "pigeon", "no_such_module:Pigeon")
+    install(site, "pigeon-post", CARRIERS, "pigeon", "no_such_module:Pigeon")
     assert isinstance(open_carrier("kuaidi100", {"salt": "salt"}), Kuaidi100)
     with pytest.raises(SettingsError, match=r"no_such_module:Pigeon of pigeon-post 1.0: "):
         open_carrier("pigeon", {})
 
 
 def test_two_packages_with_the_same_carrier_are_refused(site: Path) -> None:
-    install(site, "pigeon-post", "pigeon", "pigeon_post:Pigeon")
-    install(site, "pigeon-fork", "pigeon", "pigeon_post:Other")
+    install(site, "pigeon-post", CARRIERS, "pigeon", "pigeon_post:Pigeon")
+    install(site, "pigeon-fork", CARRIERS, "pigeon", "pigeon_post:Other")
     with pytest.raises(SettingsError, match=r"carrier pigeon: both .* and .*; uninstall one"):
-        installed_carriers()
+        CARRIERS.installed()

@@ -11,7 +11,7 @@ from broker.clients import Consumer
 from broker.connect import Connection
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics, partition_count
-from commands.wiring.tiers import TIERS, writer_group
+from commands.wiring.tiers import BUILT_IN, writer_group
 from deploy.installation import (
     PORT_VARIABLE,
     ROOT,
@@ -25,6 +25,7 @@ from deploy.stack.ports import free_port
 from schemas import topics
 from schemas.instants import format_instant
 from schemas.settings.model import Settings, read_settings
+from storage_tiering.installed import open_tier
 from storage_tiering.tier import Tier
 from tests.support.engine import Json, record
 from tests.support.waiting import wait_until
@@ -43,7 +44,7 @@ class Installation:
         self.path = write_settings(folder / "ordertide.toml", whole(folder, bootstrap, tables))
         self.connection = Connection(bootstrap)
         self.running: dict[str, Process] = {}
-        self.ports = dict.fromkeys(["track", *TIERS, "deliver"], 0)
+        self.ports = dict.fromkeys(["track", *BUILT_IN, "deliver"], 0)
         ensure_topics(self.connection, PARTITIONS)
         self.producer = Producer(self.connection, linger_ms=0)
 
@@ -54,7 +55,7 @@ class Installation:
     def start(self, *parts: str) -> None:
         """Run `track`, `deliver`, or the writer of a tier."""
         for part in parts:
-            words = ["write", part] if part in TIERS else [part]
+            words = ["write", part] if part in BUILT_IN else [part]
             self.ports[part] = free_port()
             self.running[part] = Process(
                 command_line(*words, settings=self.path),
@@ -119,7 +120,7 @@ class Installation:
     def wait_for_all(self) -> None:
         """Wait until everything fed has been evaluated, and all outputs are in every tier."""
         self.wait_for_group(self.settings.track.group, [topics.EVENTS])
-        for tier in TIERS:
+        for tier in BUILT_IN:
             self.wait_for_group(writer_group(tier), [topics.ORDERS_CHANGES, topics.ORDERS_EVENTS])
 
     def wait_for_group(self, group: str, names: list[str]) -> None:
@@ -158,7 +159,7 @@ class Installation:
 
     def tier(self, name: str) -> Tier:
         """A tier, opened for reading."""
-        return TIERS[name](self.settings)
+        return open_tier(name, self.settings)
 
     def close(self) -> None:
         """Leave nothing running."""

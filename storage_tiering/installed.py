@@ -1,0 +1,57 @@
+"""Installed tier plug-ins, opened by the settings.
+
+The entry point of a tier is a function of the settings that returns a `Tier`, without asking
+anything of its store yet. The built-in ones are `open_hot`, `open_warm` and `open_archive`.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+
+from schemas.errors import SettingsError
+from schemas.plugins import TIERS, missing_members
+from schemas.settings.model import Settings
+from storage_tiering.tier import Tier
+
+OpenTier = Callable[[Settings], Tier]
+
+
+def open_tier(name: str, settings: Settings) -> Tier:
+    """The tier `name`; nothing is asked of its store yet.
+
+    Raises:
+        SettingsError: it isn't installed, the plug-in is broken, or a setting is wrong.
+    """
+    point = TIERS.named(name)
+    tier = load_tier(point)(settings)
+    if missing := missing_members(tier, Tier):
+        raise TIERS.broken(point, f"its tier doesn't implement {', '.join(missing)}")
+    if tier.name != name:
+        raise TIERS.broken(point, f"is registered as {name} but its tier is called {tier.name}")
+    return tier
+
+
+def load_tier(point: EntryPoint) -> OpenTier:
+    """Import the function that opens a tier.
+
+    Raises:
+        SettingsError: names the plug-in, the package it came with, the reason and the remedy.
+    """
+    loaded = TIERS.load(point)
+    if not callable(loaded):
+        raise TIERS.broken(point, "is no function that takes Settings and returns a tier")
+    return loaded
+
+
+def lookup_tiers(settings: Settings) -> list[str]:
+    """The names of the tiers that look-ups ask, in their order.
+
+    Raises:
+        SettingsError: one is named that isn't installed.
+    """
+    names = [name.strip() for name in settings.tiers.lookup.split(",")]
+    for name in names:
+        try:
+            TIERS.named(name)
+        except SettingsError as error:
+            raise SettingsError(f"tiers.lookup: {error}") from error
+    return names
