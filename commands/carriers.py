@@ -10,7 +10,7 @@ import msgspec
 
 from broker.produce import Producer
 from commands.list_plugins import plugin_lines
-from commands.track import connection_of
+from commands.wiring.broker import connection_of
 from dataflows.carriers.carrier import Carrier, PushContents
 from dataflows.carriers.installed import load_carrier, open_carrier
 from schemas import topics

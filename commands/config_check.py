@@ -6,13 +6,12 @@ from pathlib import Path
 
 from commands.deliver import plan_of
 from commands.hosts import hosts_of
-from commands.track import path_of
 from commands.wiring.calendars import MARGIN_MS
+from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.local_folders import local_folders
 from commands.wiring.process import now_ms
 from dataflows.core.calendar_ends import ending_calendars
 from dataflows.core.trials import trial_faults
-from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import SettingsError
 from schemas.plugins import CHANNELS
 from schemas.settings.model import Settings, read_settings
@@ -34,12 +33,12 @@ def config_faults(path: Path) -> list[str]:
 def table_faults(settings: Settings) -> Iterator[str]:
     """The lifecycle, and the rules over it."""
     try:
-        table = read_lifecycle(path_of(settings.track.lifecycle))
+        table = lifecycle_of(settings)
     except SettingsError as error:
         yield f"track.lifecycle: {error}"
         return
     try:
-        rules = read_rules(path_of(settings.track.rules), table)
+        rules = rules_of(settings, table)
     except SettingsError as error:
         yield f"track.rules: {error}"
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from broker.topics import wait_for_topics
-from commands.track import connection_of
+from commands.wiring.broker import connection_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.serving import health_server, patience
 from schemas.errors import SettingsError

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from commands.track import path_of
+from commands.wiring.definitions import lifecycle_of, rules_of
 from dataflows.carriers.installed import load_carrier
 from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
-from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.plugins import CARRIERS, CHANNELS, TIERS, PluginKind, describe
@@ -31,8 +30,8 @@ def command(path: Path | None) -> None:
     ordertide list
     """
     settings = read_settings(path)
-    table = read_lifecycle(path_of(settings.track.lifecycle))
-    rules = read_rules(path_of(settings.track.rules), table)
+    table = lifecycle_of(settings)
+    rules = rules_of(settings, table)
     blocks = {
         "carriers": [*plugin_lines(CARRIERS, load_carrier)],
         "tiers": [*plugin_lines(TIERS, load_tier)],

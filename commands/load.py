@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from broker.reach import reach
-from commands.track import connection_of
+from commands.wiring.broker import connection_of
 from commands.wiring.process import now_ms, temporary_stop_event
 from loadgen.options import Amount, Times, plan_of
 from loadgen.output import FileOutput, Output, TopicOutput

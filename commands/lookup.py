@@ -7,9 +7,8 @@ import click
 import msgspec
 
 from commands.lookup_text import text_of
-from commands.track import path_of
+from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.tiers import written_tiers
-from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Busy, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import Settings, read_settings
@@ -44,8 +43,8 @@ def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> Non
     if as_json:
         show_json(json_of(answer))
         return
-    table = read_lifecycle(path_of(settings.track.lifecycle))
-    rules = read_rules(path_of(settings.track.rules), table)
+    table = lifecycle_of(settings)
+    rules = rules_of(settings, table)
     show(text_of(answer, rules, table))
 
 

@@ -10,7 +10,7 @@ import click
 from broker.consume import Headers, Message, read_all
 from broker.errors import TopicMissing
 from broker.produce import Producer
-from commands.track import connection_of
+from commands.wiring.broker import connection_of
 from privacy.keys import FileKeyStore, KeyErased
 from privacy.originals import SEALED_WHOLE, open_rejected
 from schemas import topics

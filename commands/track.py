@@ -14,7 +14,6 @@ from bytewax.testing import cluster_main
 
 from broker.broker_time import BrokerTime
 from broker.connect import Connection
-from broker.embedded import embedded_connection
 from broker.errors import EpochAborted, Fenced
 from broker.fence import Fence, fence_writers, settled
 from broker.heartbeats import Heartbeats
@@ -22,7 +21,6 @@ from broker.lease import RunLease
 from broker.message_limits import MessageLimits
 from broker.produce import Producer
 from broker.reach import reach
-from broker.security import security_properties
 from broker.topic_identity import LayoutWatch
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
@@ -33,14 +31,15 @@ from commands.hosts import on_hosts
 from commands.track_clock import BEGIN_ANEW, end_member, start_again, watched
 from commands.track_faults import fault_of
 from commands.track_store import STORE, Waits, lock_of, open_store
+from commands.wiring.broker import connection_of
 from commands.wiring.calendars import check_calendars
+from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
 from commands.wiring.track_metrics import TrackWatch
 from commands.workers import together
 from dataflows.core.intake import Intake
 from dataflows.decoding import Decoder
-from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, slot_key
 from dataflows.state.local.lock import ProcessLock
@@ -55,7 +54,7 @@ from privacy.seal import seal_event
 from schemas import topics
 from schemas.instants import parse_duration
 from schemas.private_files import private_folder
-from schemas.settings.model import BrokerSettings, Settings, TelemetrySettings, read_settings
+from schemas.settings.model import Settings, TelemetrySettings, read_settings
 from telemetry.child_process import end_with_parent
 from telemetry.log import configure
 from telemetry.screen import show_error
@@ -107,13 +106,6 @@ def command(
     members = [sys.executable, "-m", "run", "track", *options]
     part = msgspec.json.decode(member, type=Member) if member else None
     run(settings, members, part, begin_anew=begin_anew)
-
-
-def connection_of(settings: BrokerSettings) -> Connection:
-    """Connection to the broker of the settings."""
-    if settings.embedded:
-        return embedded_connection(settings.bootstrap)
-    return Connection(settings.bootstrap, {**security_properties(settings), **settings.properties})
 
 
 def run(
@@ -296,8 +288,8 @@ def assemble(
     closes what is opened here.
     """
     time = time or BrokerTime()
-    table = read_lifecycle(path_of(settings.track.lifecycle))
-    rules = read_rules(path_of(settings.track.rules), table)
+    table = lifecycle_of(settings)
+    rules = rules_of(settings, table)
     if settings.track.clock == "broker":
         check_calendars(rules, now_ms())
     watch.follow_rules(rules)
@@ -341,8 +333,3 @@ def assemble(
         watch=watch,
         releases=read_releases(Path(settings.track.folder)),
     )
-
-
-def path_of(text: str | None) -> Path | None:
-    """A path that may not be set."""
-    return Path(text) if text else None

@@ -14,7 +14,7 @@ from broker.interrupts import answer_of
 from broker.topic_settings import check_topics
 from commands.doctor.findings import Finding, Visit, ok, problem, warning
 from commands.doctor.kafka_clock import clock
-from commands.track import connection_of
+from commands.wiring.broker import connection_of
 from schemas.errors import OrdertideError
 from schemas.topics import EVENTS, TOPICS
 

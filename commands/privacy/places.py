@@ -14,9 +14,10 @@ from broker.errors import TopicMissing
 from commands.state.contents import from_last_base, holds_numbers, parts, read_orders
 from commands.state.export import desk_of, document_of, stored_orders
 from commands.state.files import STORE, open_files
-from commands.track import connection_of, path_of
+from commands.track import connection_of
+from commands.wiring.broker import connection_of
+from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.tiers import all_tiers, written_tiers
-from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.steps import decode_resolver
 from privacy.search import Search
 from schemas import topics
@@ -191,8 +192,8 @@ class Looker:
         """The orders of the state, live and retired, that may be the customer's."""
         if not self.has_state():
             return
-        table = read_lifecycle(path_of(self.settings.track.lifecycle))
-        rules = read_rules(path_of(self.settings.track.rules), table)
+        table = lifecycle_of(self.settings)
+        rules = rules_of(self.settings, table)
         name, orders = self.search.customer.encode(), self.search.orders
         with open_files(self.settings, None) as files:
             for shard in files.reader.shards():

@@ -13,9 +13,8 @@ from commands.state import set_aside
 from commands.state.export import Form, export
 from commands.state.files import STORE, open_files
 from commands.state.verify import verify
-from commands.track import path_of
 from commands.track_store import journal_of, place_of
-from dataflows.definition_files import read_lifecycle, read_rules
+from commands.wiring.definitions import lifecycle_of, rules_of
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
 from schemas.display import printable
@@ -90,7 +89,7 @@ def verify_command(settings: Path | None, store: Path | None, *, as_json: bool) 
     ordertide state verify --store backup/shards.sqlite
     """
     used = read_settings(settings)
-    table = read_lifecycle(path_of(used.track.lifecycle))
+    table = lifecycle_of(used)
     with open_files(used, store) as files:
         found = verify(files, table)
     show_json(msgspec.json.encode(found)) if as_json else show(found.text())
@@ -126,8 +125,8 @@ def export_command(
     ordertide state export --store backup/shards.sqlite --form packed | gzip > orders.ndjson.gz
     """
     used = read_settings(settings)
-    table = read_lifecycle(path_of(used.track.lifecycle))
-    rules = read_rules(path_of(used.track.rules), table)
+    table = lifecycle_of(used)
+    rules = rules_of(used, table)
     with open_files(used, store) as files:
         written = export(files, table, rules, form, out, only_cold=only_cold)
     show(f"{written} orders written", err=True)
@@ -169,8 +168,8 @@ def release_command(settings: Path | None, store: Path | None, tenant: str, orde
     ordertide state release --settings ordertide.toml A-1001
     """
     used = read_settings(settings)
-    table = read_lifecycle(path_of(used.track.lifecycle))
-    rules = read_rules(path_of(used.track.rules), table)
+    table = lifecycle_of(used)
+    rules = rules_of(used, table)
     with open_files(used, store) as files:
         trial = set_aside.release(files, table, rules, tenant, order_id)
         used_by = files.in_use_by

@@ -27,7 +27,7 @@ from broker.errors import BrokerFailed, DeliveryFailed, EpochAborted
 from broker.produce import Producer
 from broker.reach import reach
 from broker.transactions import transactional_id
-from commands.track import connection_of
+from commands.wiring.broker import connection_of
 from deploy.stack.errors import StackError
 from deploy.stack.kafka import Kafka
 from deploy.stack.ports import HOST, free_port

@@ -1,0 +1,13 @@
+"""The broker that the settings name."""
+
+from broker.connect import Connection
+from broker.embedded import embedded_connection
+from broker.security import security_properties
+from schemas.settings.model import BrokerSettings
+
+
+def connection_of(settings: BrokerSettings) -> Connection:
+    """How to reach the broker."""
+    if settings.embedded:
+        return embedded_connection(settings.bootstrap)
+    return Connection(settings.bootstrap, {**security_properties(settings), **settings.properties})
