@@ -8,17 +8,15 @@ which is refused.
 
 import logging
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from broker.connect import Connection
 from broker.generations import (
     UNKNOWN,
     GenerationRecord,
-    offsets_text,
     read_published,
     read_traces,
     record_generation,
@@ -26,16 +24,12 @@ from broker.generations import (
     retire_published,
 )
 from broker.produce import Producer
-from commands.state.files import open_files
-from commands.state.inspect import inspect
 from dataflows.core.routing import SHARDS
-from dataflows.slot import SlotState
 from dataflows.state.local.place import Place, remove
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.pointers import check_files
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Origin, fetch_state, last_origin
-from dataflows.state.states import EVENTS
 from schemas.errors import StateError
 from schemas.instants import format_instant
 from schemas.settings.model import Settings
@@ -50,6 +44,7 @@ ASK = "or rebuild it from the messages still in the topic: `ordertide track --be
 class Start(NamedTuple):
     """Start of a flow: its settings, its broker, the proof that no other run is live, and the time.
 
+    `describe` is the state in a file as a sentence; it raises StateError where it can't be read.
     `begin_anew` discards the state that there is.
     """
 
@@ -57,12 +52,34 @@ class Start(NamedTuple):
     connection: Connection
     verify: Callable[[], None]
     now: Callable[[], int]
+    describe: Callable[[Path], str]
     begin_anew: bool = False
 
     @property
     def group(self) -> str:
         """Consumer group of the flow, which names it."""
         return self.settings.track.group
+
+
+class Launch(NamedTuple):
+    """Everything that a flow of several processes is run with.
+
+    `stop` is set when it is told to stop; `command` runs a worker once its own options are added.
+    """
+
+    settings: Settings
+    connection: Connection
+    stop: threading.Event
+    command: Sequence[str]
+    now: Callable[[], int]
+    describe: Callable[[Path], str]
+    begin_anew: bool = False
+
+    def start(self, verify: Callable[[], None]) -> Start:
+        """The start under a lease that `verify` confirms."""
+        return Start(
+            self.settings, self.connection, verify, self.now, self.describe, self.begin_anew
+        )
 
 
 def prepare_folder(start: Start, place: Place) -> None:
@@ -196,30 +213,9 @@ def discarded_in(start: Start, place: Place) -> str:
     if not place.path.exists():
         return f"no state ({place.path} is missing)"
     try:
-        return described(start, place)
+        return start.describe(place.path)
     except StateError as error:
         return f"a state that can't be read ({error})"
-
-
-def described(start: Start, place: Place) -> str:
-    """As `discarded_in`.
-
-    Raises:
-        StateError: the files can't be read.
-    """
-    with open_files(start.settings, place.path) as files:
-        view, meta = inspect(files, is_quick=False), files.reader.meta
-        rows = files.recovery.taken if files.recovery else []
-    slots = [
-        msgspec.msgpack.decode(r.state, type=SlotState) for r in rows if r.step == EVENTS if r.state
-    ]
-    positions = {p: at.position for slot in slots for p, at in slot.partitions.items()}
-    since = f" since {format_instant(meta.begun_at)}" if meta.begun_at else ""
-    read = f"read up to {offsets_text(positions)}" if positions else "no positions"
-    return (
-        f"generation {max(meta.generation, 0)} in {place.path}, kept{since}: {view.live or 0:,} "
-        f"live and {view.cold:,} retired orders, {read}"
-    )
 
 
 def discard(place: Place) -> None:

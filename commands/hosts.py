@@ -11,20 +11,17 @@ others wait for the next run, and the first one waits for a host that has left.
 """
 
 import logging
-import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from broker.connect import Connection
 from broker.lease import RunLease
-from commands.begin_anew import Start, prepare_bucket
+from commands.begin_anew import Launch, prepare_bucket
 from commands.cluster import lock_state, new_token, supervise
 from commands.joining import follow
 from commands.leading import lead
 from commands.taking_part import Part
 from commands.track_store import STORE, Waits, journal_of, place_of
-from commands.wiring.process import now_ms
 from dataflows.state.local.sqlite import MEMBERS
 from dataflows.state.remote.run_start import Plan
 from schemas.errors import SettingsError
@@ -35,21 +32,15 @@ from schemas.settings.model import Settings
 LOGGER = logging.getLogger("ordertide.track")
 
 
-def on_hosts(
-    settings: Settings,
-    connection: Connection,
-    stop: threading.Event,
-    command: Sequence[str],
-    *,
-    begin_anew: bool = False,
-) -> None:
-    """Take part in runs until stopped.
+def on_hosts(launch: Launch) -> None:
+    """Take part in runs until told to stop.
 
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
     """
+    settings, connection, stop = launch.settings, launch.connection, launch.stop
     hosts = hosts_of(settings)
-    if begin_anew and settings.track.host:
+    if launch.begin_anew and settings.track.host:
         raise SettingsError(
             f"--begin-anew: this is host {settings.track.host}; give it to host 0, which begins "
             "the runs, and start this one without it"
@@ -64,15 +55,15 @@ def on_hosts(
     )
     lock = lock_state(path, stop.is_set)
     track = settings.track
-    part = Part(track.host, command, journal, place_of(path), lock, stop)
+    part = Part(track.host, launch.command, journal, place_of(path), lock, stop)
     try:
         if track.host:
             follow(part)
             return
         with RunLease(connection, track.group, stopping=stop.is_set) as lease:
             plan = plan_of(hosts, track.workers)
-            start = Start(settings, connection, lease.verify, now_ms, begin_anew)
-            origins = iter([prepare_bucket(start, journal, part.place)])  # for the first run alone
+            origin = prepare_bucket(launch.start(lease.verify), journal, part.place)
+            origins = iter([origin])  # for the first run alone
             token = partial(new_token, lease, connection, track.group, stop)
             supervise(lambda: lead(part, plan, token, lease, next(origins, None)), stop)
     finally:

@@ -25,9 +25,10 @@ from broker.topic_identity import LayoutWatch
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
 from broker.transactions import transactional_id
-from commands.begin_anew import Start
+from commands.begin_anew import Launch, Start
 from commands.cluster import FENCED, RUN_AGAIN, Ended, Member, lock_state, supervise
 from commands.hosts import on_hosts
+from commands.state.description import describe
 from commands.track_clock import BEGIN_ANEW, end_member, start_again, watched
 from commands.track_faults import fault_of
 from commands.track_store import STORE, Waits, lock_of, open_store
@@ -126,13 +127,15 @@ def run(
     stop = stop_event()
     if member:
         run_member(settings, stop, member)
-    elif settings.track.hosts:
-        on_hosts(settings, prepared(settings), stop, command, begin_anew=begin_anew)
+        return
+    about = partial(describe, settings)
+    launch = Launch(settings, prepared(settings), stop, command, now_ms, about, begin_anew)
+    if settings.track.hosts:
+        on_hosts(launch)
     elif settings.track.workers == 1:
-        prepared(settings)
         alone(settings, stop, begin_anew=begin_anew)
     else:
-        together(settings, prepared(settings), stop, command, begin_anew=begin_anew)
+        together(launch)
 
 
 def alone(settings: Settings, stop: threading.Event, *, begin_anew: bool) -> None:
@@ -198,13 +201,15 @@ def flow(
             name = lock if is_local else None
             verify = stack.enter_context(lease_of(settings, connection, stop, member, name))
             waits = Waits()
-            start = Start(settings, connection, verify, now_ms, begin_anew)
+            about = partial(describe, settings)
+            start = Start(settings, connection, verify, now_ms, about, begin_anew)
             store = open_store(start, stop.is_set, waits, member)
             stack.callback(store.close)
             telemetry = of_member(settings.telemetry, member.worker if member else 0)
             time = BrokerTime()
             now = now_ms if settings.track.clock == "recorded" else time.now
-            watch = waits.watch = TrackWatch(telemetry, now, folder / STORE)
+            watch = TrackWatch(telemetry, now, folder / STORE)
+            waits.on_wait = watch.store_away
             if settings.track.clock == "broker":
                 set_back = end_member if member else start_again
                 host = watched(lambda: now_ms(), time, watch, set_back)  # noqa: PLW0108 - looked up at each call: trials set it wrong

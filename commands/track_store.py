@@ -6,7 +6,6 @@ from pathlib import Path
 
 from commands.begin_anew import Start, prepare_bucket, prepare_folder
 from commands.cluster import Member
-from commands.wiring.track_metrics import TrackWatch
 from dataflows.core.routing import SHARDS
 from dataflows.state.local.disk_space import explained_room
 from dataflows.state.local.lock import ProcessLock
@@ -23,17 +22,18 @@ LOGGER = logging.getLogger("ordertide.track")
 
 
 class Waits:
-    """Observer of an unavailable bucket; `watch` once there is one."""
+    """Logs that the bucket gave no answer, and calls `on_wait` each time.
 
-    def __init__(self) -> None:
-        """Create it with the log alone: a store is opened before the metrics exist."""
-        self.watch: TrackWatch | None = None
+    `on_wait` does nothing until it is set: a store is opened before there are metrics.
+    """
+
+    def __init__(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        self.on_wait = on_wait
 
     def __call__(self, reason: str) -> None:
         """Report another try."""
         LOGGER.warning("%s; waiting for it", reason)
-        if self.watch:
-            self.watch.store_away()
+        self.on_wait()
 
 
 def open_store(

@@ -6,9 +6,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from broker.connect import Connection
 from broker.lease import RunLease
-from commands.begin_anew import Start, prepare_bucket, prepare_folder
+from commands.begin_anew import Launch, Start, prepare_bucket, prepare_folder
 from commands.cluster import (
     Ended,
     Member,
@@ -21,27 +20,19 @@ from commands.cluster import (
     supervise,
 )
 from commands.track_store import STORE, Waits, journal_of, place_of
-from commands.wiring.process import now_ms
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.track import recovery
 from schemas.private_files import private_folder
-from schemas.settings.model import Settings
 
 
-def together(
-    settings: Settings,
-    connection: Connection,
-    stop: threading.Event,
-    command: Sequence[str],
-    *,
-    begin_anew: bool = False,
-) -> None:
+def together(launch: Launch) -> None:
     """Run the dataflow in several processes, and watch them.
 
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
     """
+    settings, connection, stop = launch.settings, launch.connection, launch.stop
     folder = Path(settings.track.folder)
     private_folder(folder)
     lock = lock_state(folder / STORE, stop.is_set)
@@ -53,10 +44,10 @@ def together(
             group = settings.track.group
             lease = RunLease(connection, group, instance=name, stopping=stop.is_set)
             verify = stack.enter_context(lease).verify
-            begun = begin(Start(settings, connection, verify, now_ms, begin_anew), stop, lock)
+            begun = begin(launch.start(verify), stop, lock)
             token = partial(new_token, lease, connection, group, stop)
             silent = partial(is_silent, connection)
-            supervise(lambda: one_run(command, begun, token, lease, stop, silent), stop)
+            supervise(lambda: one_run(launch.command, begun, token, lease, stop, silent), stop)
     finally:
         lock.release()
 
