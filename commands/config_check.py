@@ -5,11 +5,11 @@ from itertools import combinations
 from pathlib import Path
 
 from commands.deliver import plan_of
-from commands.hosts import hosts_of
 from commands.wiring.calendars import MARGIN_MS
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.local_folders import local_folders
 from commands.wiring.process import now_ms
+from dataflows.cluster.multi_host import hosts_of
 from dataflows.core.calendar_ends import ending_calendars
 from dataflows.core.trials import trial_faults
 from schemas.errors import SettingsError

@@ -25,20 +25,27 @@ from broker.topic_identity import LayoutWatch
 from broker.topic_settings import check_topics
 from broker.topics import ensure_topics
 from broker.transactions import transactional_id
-from commands.begin_anew import Launch, Start
-from commands.cluster import FENCED, RUN_AGAIN, Ended, Member, lock_state, supervise
-from commands.hosts import on_hosts
 from commands.state.description import describe
 from commands.track_clock import BEGIN_ANEW, end_member, start_again, watched
 from commands.track_faults import fault_of
-from commands.track_store import STORE, Waits, lock_of, open_store
 from commands.wiring.broker import connection_of
 from commands.wiring.calendars import check_calendars
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
 from commands.wiring.track_metrics import TrackWatch
-from commands.workers import together
+from dataflows.cluster.begin_anew import Launch, Start
+from dataflows.cluster.multi_host import on_hosts
+from dataflows.cluster.open_store import STORE, Waits, lock_of, open_store
+from dataflows.cluster.single_host import together
+from dataflows.cluster.supervisor import (
+    FENCED,
+    RUN_AGAIN,
+    Ended,
+    Member,
+    lock_state,
+    supervise,
+)
 from dataflows.core.intake import Intake
 from dataflows.decoding import Decoder
 from dataflows.slot import SourceSettings

@@ -13,8 +13,8 @@ from commands.state import set_aside
 from commands.state.export import Form, export
 from commands.state.files import STORE, open_files
 from commands.state.verify import verify
-from commands.track_store import journal_of, place_of
 from commands.wiring.definitions import lifecycle_of, rules_of
+from dataflows.cluster.open_store import journal_of, place_of
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
 from schemas.display import printable

@@ -6,7 +6,7 @@
     full/000007/02/000000016-TOKEN/000000   all that member 2 has, as it was after commit 16, in
     full/000007/02/000000016-TOKEN/end      parts; `end` is there once all parts are
     full/000001/base/NUMBER-TOKEN/…   what there was before the first run
-    news/000007/…              messages between the hosts of a run
+    news/000007/…              signals between the hosts of a run (dataflows/cluster/rendezvous.py)
 
 An object is 4 bytes of CRC-32 (of its name and what follows) and msgpack. Blobs and rows in it are
 framed (dataflows/state/local/frame.py), with a checksum and a version of their own.

@@ -3,9 +3,9 @@
 import logging
 from contextlib import closing
 
-from commands.cluster import OUR_ERROR, ClusterEnded, Ended
-from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting, joined
-from commands.taking_part import Part, take_part
+from dataflows.cluster.host_workers import Part, take_part
+from dataflows.cluster.rendezvous import ASK_EVERY_S, OVER, Ear, Meeting, joined
+from dataflows.cluster.supervisor import OUR_ERROR, ClusterEnded, Ended
 from dataflows.state.remote.records import STARTED, Run
 from dataflows.state.remote.run_start import join_run
 from schemas.errors import StateError

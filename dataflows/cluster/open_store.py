@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from commands.begin_anew import Start, prepare_bucket, prepare_folder
-from commands.cluster import Member
+from dataflows.cluster.begin_anew import Start, prepare_bucket, prepare_folder
+from dataflows.cluster.supervisor import Member
 from dataflows.core.routing import SHARDS
 from dataflows.state.local.disk_space import explained_room
 from dataflows.state.local.lock import ProcessLock

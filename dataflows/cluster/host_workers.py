@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from commands.cluster import END_WITHIN_S, Cluster, Ended, Member
-from commands.meeting import OVER, Ear, Meeting
+from dataflows.cluster.rendezvous import OVER, Ear, Meeting
+from dataflows.cluster.supervisor import END_WITHIN_S, Cluster, Ended, Member
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.place import Place
 from dataflows.state.remote.log import Journal

@@ -1,9 +1,9 @@
 """`ordertide track --hosts`: one run on many hosts, with its state in a bucket.
 
-Every host has a process that supervises its workers. The first one's has the run lease: it begins
-the runs, and starts its workers once all hosts have joined. The others wait for a run, make their
-files ready and join it. A run has a fencing token, which each worker verifies before it flushes.
-The hosts' messages to each other lie in the bucket (commands/meeting.py).
+Every host has a process that watches its workers. The first one's has the run lease: it begins the
+runs, and starts its workers once all hosts have joined. The others wait for a run, make their files
+ready and join it. A run has a fencing token, which each worker verifies before it flushes. What the
+hosts tell each other lies in the bucket (dataflows/cluster/rendezvous.py).
 
 When any process ends, bytewax ends its peers, and all hosts start again with the next run. When
 any host is stopped, all end cleanly with the epoch they are in; the first host ends with that, the
@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 
 from broker.lease import RunLease
-from commands.begin_anew import Launch, prepare_bucket
-from commands.cluster import lock_state, new_token, supervise
-from commands.joining import follow
-from commands.leading import lead
-from commands.taking_part import Part
-from commands.track_store import STORE, Waits, journal_of, place_of
+from dataflows.cluster.begin_anew import Launch, prepare_bucket
+from dataflows.cluster.coordinator import lead
+from dataflows.cluster.host_workers import Part
+from dataflows.cluster.open_store import STORE, Waits, journal_of, place_of
+from dataflows.cluster.participant import follow
+from dataflows.cluster.supervisor import lock_state, new_token, supervise
 from dataflows.state.local.sqlite import MEMBERS
 from dataflows.state.remote.run_start import Plan
 from schemas.errors import SettingsError

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import closing
 
 from broker.lease import RunLease
-from commands.cluster import LOOK_EVERY_S, OUR_ERROR, Ended, confirm
-from commands.meeting import ASK_EVERY_S, OVER, Ear, Meeting
-from commands.taking_part import Part, first_of, take_part
+from dataflows.cluster.host_workers import Part, first_of, take_part
+from dataflows.cluster.rendezvous import ASK_EVERY_S, OVER, Ear, Meeting
+from dataflows.cluster.supervisor import LOOK_EVERY_S, OUR_ERROR, Ended, confirm
 from dataflows.state.remote.records import STARTED
 from dataflows.state.remote.run_start import Origin, Plan, begin_run
 

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from broker.lease import RunLease
-from commands.begin_anew import Launch, Start, prepare_bucket, prepare_folder
-from commands.cluster import (
+from dataflows.cluster.begin_anew import Launch, Start, prepare_bucket, prepare_folder
+from dataflows.cluster.open_store import STORE, Waits, journal_of, place_of
+from dataflows.cluster.supervisor import (
     Ended,
     Member,
     confirm,
@@ -19,7 +20,6 @@ from commands.cluster import (
     new_token,
     supervise,
 )
-from commands.track_store import STORE, Waits, journal_of, place_of
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.track import recovery
