@@ -223,12 +223,7 @@ def flow(
                 stack.enter_context(Heartbeats(connection, time, host))
             writer = transactional_id(settings.track.group, index)
             limits = MessageLimits(connection, OUTPUTS)
-            producer = Producer(
-                connection,
-                before_flush=verify,
-                transactional_id=writer,
-                batch_size=min(limits.smallest or PRODUCER_BYTES, PRODUCER_BYTES),
-            )
+            producer = producer_of(connection, verify, writer, limits)
             stack.enter_context(settled(connection, writer, verify))
             stack.enter_context(producer)
             producer.init_transactions(stop.is_set)
@@ -246,6 +241,14 @@ def flow(
         if fault := fault_of(error, folder):
             raise fault from error
         raise
+
+
+def producer_of(
+    connection: Connection, verify: Callable[[], None], writer: str, limits: MessageLimits
+) -> Producer:
+    """The transactional producer of a worker; `verify` is called before each flush."""
+    batch_size = min(limits.smallest or PRODUCER_BYTES, PRODUCER_BYTES)
+    return Producer(connection, before_flush=verify, transactional_id=writer, batch_size=batch_size)
 
 
 @contextmanager

@@ -1,1 +1,6 @@
-"""Real servers and how the engine is deployed with them."""
+"""Deployment: images, manifests, rules and dashboards, and real servers on one machine.
+
+Doors: `compose.yaml`, `k8s/`, `prometheus/`, and `stack/` behind `ordertide stack`.
+May import schemas alone: it starts servers and knows nothing of the engine.
+Begin reading with docs/operations.md, then `stack/stack.py`.
+"""

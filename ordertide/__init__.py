@@ -1,4 +1,10 @@
-"""The names that plug-ins may import, and nothing else: what is here stays."""
+"""ordertide: the names that plug-ins may import, and nothing else; what is here stays.
+
+Carriers extend `Carrier`, tiers implement `Tier`, channels `Channel`; each is registered as an
+entry point (docs/architecture.md, What is added where). May import dataflows, sinks,
+storage_tiering and schemas; the built-in parts don't import it. Begin reading with
+`dataflows/carriers/sf.py`.
+"""
 
 from dataflows.carriers.carrier import CALLBACK_TOKEN, Acknowledgement, Carrier, CarrierConfig
 from dataflows.carriers.datum import to_wgs84

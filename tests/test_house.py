@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES = 400
 MIN_FILE_LINES = 40
 MAX_FUNCTION_LINES = 60
+MIN_ROOM_LINES = 3
 
 # Longer or shorter with a reason: path, or path:function → why it is one piece.
 LONG_FILES: dict[str, str] = {}
@@ -145,20 +146,16 @@ def public_names_are_documented(source: Source) -> Iterator[str]:
             yield f"{source.at(definition)}: {definition.name} has no docstring"
 
 
-def docstrings_open_with_the_term(source: Source) -> Iterator[str]:
-    """CONTRIBUTING.md, English, rules 1 and 5."""
-    if source.lies_in(*REWRITTEN):
+def rooms_are_introduced(source: Source) -> Iterator[str]:
+    path = PurePosixPath(source.path)
+    if path.name != "__init__.py" or source.lies_in("tests", "benchmarks"):
         return
-    for node in ast.walk(source.tree):
-        if not isinstance(node, ast.Module | Definition):
-            continue
-        docstring = ast.get_docstring(node) or ""
-        if PARAPHRASE.match(docstring):
-            opening = docstring.splitlines()[0]
-            yield f"{source.at(node)}: '{opening}'; open with the term or 'Return True if'"
-        is_constructor = isinstance(node, Function) and node.name == "__init__"
-        if is_constructor and docstring and docstring.split()[0] not in CREATES:
-            yield f"{source.at(node)}: say what the constructor creates: 'Create an empty …'"
+    lines = len((ast.get_docstring(source.tree) or "").splitlines())
+    if lines < MIN_ROOM_LINES:
+        yield (
+            f"{source.path}: say what the room is, its door, what it may import and where to begin "
+            f"reading, in {MIN_ROOM_LINES} lines or more"
+        )
 
 
 def no_exception_vanishes(source: Source) -> Iterator[str]:
@@ -272,7 +269,7 @@ PYTHON_CHECKS: tuple[Check, ...] = (
     files_are_no_slices,
     functions_are_short,
     public_names_are_documented,
-    docstrings_open_with_the_term,
+    rooms_are_introduced,
     no_exception_vanishes,
     the_core_reads_no_clock,
     the_core_opens_nothing,
@@ -401,6 +398,8 @@ DOT = "."
 CAUGHT = "try:\n    f()\nexcept KafkaException as error:\n    "
 
 BAD: list[tuple[Check, str, str]] = [
+    (rooms_are_introduced, "sinks/__init__.py", DOC),
+    (rooms_are_introduced, "sinks/x/__init__.py", ""),
     (kafka_clients_are_opened_in_one_place, "sinks/x.py", "from confluent_kafka import Consumer\n"),
     (kafka_clients_are_opened_in_one_place, "tests/x.py", "x = confluent_kafka.Producer({})\n"),
     (kafka_errors_are_worded, "sinks/x.py", CAUGHT + "raise X(f'no answer: {error}')\n"),
@@ -486,11 +485,8 @@ GOOD: list[tuple[Check, str, str]] = [
     (public_names_are_documented, "sinks/x.py", f"{DOC}def _f(): ...\nclass _C: ...\n"),
     (public_names_are_documented, "sinks/x.py", f"{DOC}class C:\n    {DOC}    def f(s): ...\n"),
     (public_names_are_documented, "tests/test_x.py", "def test_x(): ...\n"),
-    (docstrings_open_with_the_term, "sinks/x.py", '"""Whatever a sink holds. What for?"""\n'),
-    (docstrings_open_with_the_term, "x.py", 'def f():\n    """Return True if it is so."""\n'),
-    (docstrings_open_with_the_term, "x.py", 'class C:\n def __init__(s):\n  """Create it."""\n'),
-    (docstrings_open_with_the_term, "x.py", "class C:\n def __init__(s): ...\n"),
-    (docstrings_open_with_the_term, "dataflows/core/x.py", '"""What waits for issue 7."""\n'),
+    (rooms_are_introduced, "sinks/__init__.py", '"""Sinks.\n\nDoor: `x.py`.\n"""\n'),
+    (rooms_are_introduced, "tests/__init__.py", DOC),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept KeyError:\n    pass\n"),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept Exception:\n    raise X\n"),
     (the_core_reads_no_clock, "dataflows/track.py", "import time\nx = datetime.now(UTC)\n"),
@@ -531,3 +527,18 @@ def test_every_check_has_a_bad_and_a_good_sample() -> None:
     checks = {*PYTHON_CHECKS, *TEXT_CHECKS}
     assert {check for check, _, _ in BAD} == checks
     assert {check for check, _, _ in GOOD} == checks
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    roots = {path.split("/")[0] for path in _paths()} | {"core", "state"}
+    named = {
+        name for name in re.findall(r"`([\w.-]+/[\w./-]*)`", page) if name.split("/")[0] in roots
+    }
+    missing = sorted(
+        name
+        for name in named
+        if not ((ROOT / name).exists() or (ROOT / "dataflows" / name).exists())
+    )
+    assert len(named) > 40
+    assert not missing, f"docs/architecture.md names what isn't there: {', '.join(missing)}"

@@ -32,8 +32,8 @@ def open_elastic(settings: Settings, *, timeout_s: float = 30.0) -> "ElasticTier
     if not warm.url:
         raise SettingsError("warm.url is not set: the warm tier is SQLite and needs nothing")
     try:  # 0.65 s: only where it is used
-        from storage_tiering.warm.elastic import access as elastic_access  # noqa: PLC0415
-        from storage_tiering.warm.elastic import tier as elastic  # noqa: PLC0415 - both optional
+        from storage_tiering.warm.elastic import access as elastic_access  # noqa: PLC0415 - an extra
+        from storage_tiering.warm.elastic import tier as elastic  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError(f"warm.url: {error}; pip install 'ordertide[stack]'") from error
     access = elastic_access.Access(
