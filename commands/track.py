@@ -48,6 +48,7 @@ from dataflows.cluster.supervisor import (
 )
 from dataflows.core.intake import Intake
 from dataflows.decoding import Decoder
+from dataflows.sink import Worker
 from dataflows.slot import SourceSettings
 from dataflows.source import SLOTS, slot_key
 from dataflows.state.local.lock import ProcessLock
@@ -347,4 +348,5 @@ def assemble(
         limits=limits or MessageLimits(connection, OUTPUTS),
         watch=watch,
         releases=read_releases(Path(settings.track.folder)),
+        worker=Worker(member.index, len(member.addresses)) if member else Worker(),
     )

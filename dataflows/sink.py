@@ -6,12 +6,11 @@ producer and then commits the blobs of the epoch: an output that was not acknowl
 that is not on the disk, is never counted as done. (bytewax's own KafkaSink drops delivery errors.)
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from bytewax.inputs import DynamicSource, StatelessSourcePartition
+import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from broker.message_limits import MessageLimits, record_bytes
@@ -28,41 +27,19 @@ SINKS = 16
 FLUSH_TIMEOUT_S = 30.0
 
 
-class Workers:
-    """Which worker each thread is; `threading.local` doesn't survive bytewax's callbacks."""
+class Worker(msgspec.Struct, frozen=True):
+    """One worker of a run: its index, and the number of them. Each is a process with one flow."""
 
-    def __init__(self) -> None:
-        """Create an empty table."""
-        self.by_thread: dict[int, tuple[int, int]] = {}
-
-    def here(self) -> tuple[int, int]:
-        """(index, count) of the calling worker."""
-        return self.by_thread[threading.get_ident()]
+    index: int = 0
+    count: int = 1
 
     def sink_key(self) -> str:
-        """Key of the sink partition on the calling worker."""
-        return f"w{self.here()[0]:02d}"
+        """The key of its own sink partition."""
+        return f"w{self.index:02d}"
 
-
-class Nothing(StatelessSourcePartition[None]):
-    """A source that ends at once."""
-
-    def next_batch(self) -> Iterable[None]:
-        """Nothing."""
-        raise StopIteration
-
-
-class RollCall(DynamicSource[None]):
-    """First step of the flow: registers each worker's thread."""
-
-    def __init__(self, workers: Workers) -> None:
-        """Create the step; `workers` takes the registrations."""
-        self.workers = workers
-
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> Nothing:
-        """Called on the worker's own thread."""
-        self.workers.by_thread[threading.get_ident()] = (worker_index, worker_count)
-        return Nothing()
+    def sink_parts(self) -> list[str]:
+        """The keys of the sink partitions that lie on it; without items but for its own."""
+        return [f"w{number:02d}" for number in range(SINKS) if number % self.count == self.index]
 
 
 class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
@@ -156,15 +133,14 @@ def beaten(shard: int, partitions: int) -> Sequence[int]:
 class KafkaSink(FixedPartitionedSink[list[Outgoing], None]):
     """A sink partition on each worker, for that worker's outputs."""
 
-    def __init__(self, workers: Workers, build: Callable[[], KafkaSinkPart]) -> None:
-        """Create the sink; `build` makes a partition."""
-        self.workers = workers
+    def __init__(self, worker: Worker, build: Callable[[], KafkaSinkPart]) -> None:
+        """The sink of `worker`; `build` makes a partition."""
+        self.worker = worker
         self.build = build
 
     def list_parts(self) -> list[str]:
-        """Called on each worker's own thread: the partitions that belong on it."""
-        index, count = self.workers.here()
-        return [f"w{number:02d}" for number in range(SINKS) if number % count == index]
+        """The partitions that lie on this worker."""
+        return self.worker.sink_parts()
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> KafkaSinkPart:
         """Open a partition."""

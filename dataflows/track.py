@@ -17,7 +17,7 @@ from dataflows.core.rules import Rules
 from dataflows.exchange import Batch, NumberPiece, OrderPiece
 from dataflows.observer import Watch
 from dataflows.output_messages import Outgoing
-from dataflows.sink import KafkaSink, KafkaSinkPart, RollCall, Workers
+from dataflows.sink import KafkaSink, KafkaSinkPart, Worker
 from dataflows.slot import SourceSettings
 from dataflows.source import EventsSource
 from dataflows.state.store import ShardStore
@@ -41,13 +41,12 @@ class Track(msgspec.Struct, frozen=True):
     limits: MessageLimits
     watch: Watch
     releases: Releases = {}
+    worker: Worker = Worker()
 
 
 def build(track: Track) -> Dataflow:
     """The dataflow. Step names are part of the stored state: they never change."""
     flow = Dataflow("track")
-    workers = Workers()
-    op.input("roll_call", flow, RollCall(workers))
     batches = op.input("events", flow, EventsSource(track.source))
     direct = op.flat_map("share_orders", batches, share_orders)
     numbers = op.flat_map("share_numbers", batches, share_numbers)
@@ -55,8 +54,8 @@ def build(track: Track) -> Dataflow:
     resolved = op.map("to_owner", answers, to_owner)
     pieces = op.merge("facts", direct, resolved)
     said = op.stateful_batch("track", pieces, orders(track))
-    outgoing = op.map("to_local_sink", said, to_local_sink(workers))
-    op.output("kafka", outgoing, KafkaSink(workers, sink_part(track)))
+    outgoing = op.map("to_local_sink", said, to_local_sink(track.worker))
+    op.output("kafka", outgoing, KafkaSink(track.worker, sink_part(track)))
     return flow
 
 
@@ -111,10 +110,11 @@ def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
 
 
 def to_local_sink(
-    workers: Workers,
+    worker: Worker,
 ) -> Callable[[tuple[str, list[Outgoing]]], tuple[str, list[Outgoing]]]:
     """To the sink partition on the worker where the shard lives."""
-    return lambda said: (workers.sink_key(), said[1])
+    key = worker.sink_key()
+    return lambda item: (key, item[1])
 
 
 def sink_part(track: Track) -> Callable[[], KafkaSinkPart]:

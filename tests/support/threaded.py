@@ -15,6 +15,7 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from commands.track import assemble
 from commands.wiring.track_metrics import TrackWatch
+from dataflows.cluster.supervisor import Member, free_addresses
 from dataflows.core.output import Output
 from dataflows.core.questions import Answers
 from dataflows.core.routing import SHARDS
@@ -75,8 +76,22 @@ class Witness(TrackWatch):
         self.barriers += 1
 
 
+class WorkerParts:
+    """What a worker process would have for itself, in a thread."""
+
+    def __init__(self, connection: Connection, store: Path, member: Member) -> None:
+        self.member = member
+        alone = len(member.addresses) < 2
+        self.store = SqliteShardStore(store, len(SHARDS), member=None if alone else member.index)
+        self.producer = Producer(connection)
+
+    def close(self) -> None:
+        self.producer.close()
+        self.store.close()
+
+
 class Threaded:
-    """The dataflow between `with` and its end."""
+    """The dataflow between `with` and its end: a flow and a thread for each worker."""
 
     def __init__(
         self,
@@ -94,46 +109,60 @@ class Threaded:
         self.present = Present()
         self.stop = threading.Event()
         self.failure: Exception | None = None
-        self.store = SqliteShardStore(folder / "shards.sqlite", len(SHARDS))
-        self.producer = Producer(broker.connection)
         self.witness = Witness(self.present, folder / "shards.sqlite", detour)
         self.stack = ExitStack()
-        self.flow = self.track(broker.connection)
-        self.thread = threading.Thread(target=self.run, name="track")
+        recovery(folder / "recovery")
+        addresses = free_addresses(track.workers) if track.workers > 1 else []
+        self.workers = [
+            WorkerParts(broker.connection, folder / "shards.sqlite", Member(n, addresses, 0))
+            for n in range(track.workers)
+        ]
+        flows = [self.track(broker.connection, parts) for parts in self.workers]
+        self.threads = [
+            threading.Thread(target=self.run, args=(flow, parts.member), name="track")
+            for flow, parts in zip(flows, self.workers, strict=True)
+        ]
 
-    def track(self, connection: Connection) -> Track:
+    @property
+    def producer(self) -> Producer:
+        return self.workers[0].producer
+
+    def track(self, connection: Connection, parts: WorkerParts) -> Track:
         """The parts that the command would use, but for the present."""
+        member = parts.member if parts.member.addresses else None
         track = assemble(
-            *(self.settings, connection, self.producer, self.store, self.witness, self.stop),
+            *(self.settings, connection, parts.producer, parts.store, self.witness, self.stop),
+            member,
             stack=self.stack,
         )
         source = msgspec.structs.replace(track.source, now=self.present, proven=self.present)
         return msgspec.structs.replace(track, source=source)
 
-    def run(self) -> None:
+    def run(self, flow: Track, member: Member) -> None:
         try:
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
-                build(self.flow),
-                [],
-                0,
+                build(flow),
+                member.addresses,
+                member.index,
                 epoch_interval=EPOCH,
-                worker_count_per_proc=self.settings.track.workers,
                 recovery_config=recovery(self.folder / "recovery"),
             )
         except Exception as error:  # noqa: BLE001 - handed to the test's own thread
             self.failure = error
 
     def __enter__(self) -> Self:
-        self.thread.start()
+        for thread in self.threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(PATIENCE_S)
+        for thread in self.threads:
+            thread.join(PATIENCE_S)
         self.witness.server.server.server_close()
         self.stack.close()
-        self.producer.close()
-        self.store.close()
+        for parts in self.workers:
+            parts.close()
         if self.failure is not None:
             raise self.failure
 
@@ -141,7 +170,7 @@ class Threaded:
         """Until it is so, while the dataflow runs."""
 
         def has_become_so() -> bool:
-            assert self.thread.is_alive(), self.failure
+            assert all(thread.is_alive() for thread in self.threads), self.failure
             return is_so()
 
         wait_until(has_become_so, "what the dataflow does")
