@@ -28,6 +28,7 @@ from dataflows.core.routing import SHARDS
 from dataflows.state.local.place import Place, remove
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.pointers import check_files
+from dataflows.state.remote.import_local import refuse_older
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Origin, fetch_state, last_origin
 from schemas.errors import StateError
@@ -111,7 +112,7 @@ def prepare_bucket(start: Start, journal: Journal, place: Place) -> Origin | Non
     Raises:
         StateError: it can't be resumed, or would begin over traces of an earlier state.
     """
-    last = last_origin(journal, place)
+    last = resumable(start, journal, place)
     if start.begin_anew:
         if journal.owner():
             fetch_quietly(journal, place)
@@ -125,6 +126,24 @@ def prepare_bucket(start: Start, journal: Journal, place: Place) -> Origin | Non
         return None
     refuse_traces(start, journal.bucket.name)
     return Origin(0, start.now())
+
+
+def resumable(start: Start, journal: Journal, place: Place) -> Origin | None:
+    """Origin of the state that the next run would resume; None without one.
+
+    Raises:
+        StateError: it can't be read, or is of an older version and not to be discarded.
+    """
+    if not start.begin_anew:
+        refuse_older(journal)
+        return last_origin(journal, place)
+    try:
+        return last_origin(journal, place)
+    except StateError as error:
+        # Nobody can tell which workers would have to be fenced there.
+        raise StateError(
+            f"{error}; to begin anew all the same, set another state.prefix"
+        ) from error
 
 
 def fetch_quietly(journal: Journal, place: Place) -> None:

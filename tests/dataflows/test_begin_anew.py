@@ -13,6 +13,8 @@ from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.generations import read_traces, recorded_generation
 from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.remote.bucket import Bucket
+from dataflows.state.remote.records import FORMAT
 from deploy.stack.kafka import RECIPE, Kafka
 from deploy.stack.library import is_installed
 from schemas import topics
@@ -32,9 +34,11 @@ from tests.dataflows.test_hosts import RealBroker
 from tests.dataflows.test_refusals import refusal
 from tests.support.engine import Engine, Json, free_ports
 from tests.support.outcome import lines, of_replay
+from tests.support.s3 import S3
 
 AT = "2018-01-31T10:15:00Z"
 BEGAN = parse_instant(AT)
+READS = f"this version reads format {FORMAT}"
 LATER = BEGAN + 10 * MINUTE_MS
 
 
@@ -252,6 +256,27 @@ def test_a_crash_in_the_first_epoch_is_no_lost_state(engine: Engine) -> None:
     engine.kill()
     run(engine, [], LATER)
     assert {d.version for d in documents(engine).values()} == {1}
+
+
+@pytest.mark.parametrize("stored", STORES[2:], indirect=True)
+def test_a_bucket_of_an_older_version_is_refused_and_begun_anew_when_asked_to(
+    stored: Engine, s3: S3
+) -> None:
+    bucket = Bucket(s3.settings(), "000")
+    bucket.create("store", b"of an older version")
+    assert f"holds state of an older version (object `store`), {READS}" in refusal(stored)
+    run(stored, ORDERS, LATER, "--begin-anew")
+    assert len(documents(stored)) == len(ORDERS)
+    assert "store" not in bucket.names("")
+
+
+@pytest.mark.parametrize("stored", STORES[2:], indirect=True)
+def test_a_bucket_that_nobody_can_read_is_not_begun_anew(stored: Engine, s3: S3) -> None:
+    run(stored, ORDERS)
+    bucket = Bucket(s3.settings(), "000")
+    bucket.remove(["runs/000001"])
+    bucket.create("runs/000001", b"damaged")
+    assert "set another state.prefix" in refusal(stored, "--begin-anew")
 
 
 def test_another_host_is_not_the_one_to_begin_anew(hosted: Engine) -> None:

@@ -1,33 +1,31 @@
-"""A store begins in a bucket: with what an older version left there, or this host's files hold."""
+"""Beginning of a store in an empty bucket, with what this host's files hold, if anything."""
 
 from dataflows.state.bytewax_recovery import read_recovery
-from dataflows.state.local.place import Place, make_file, remove
+from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.pointers import check_files, states_in
 from dataflows.state.remote.checkpoints import Upload
 from dataflows.state.remote.log import OWNER, Journal, TakenOver
-from dataflows.state.remote.one_log import (
-    OldLog,
-    drop_log,
-    end_log,
-    keep_older_away,
-    old_owner,
-    read_log,
-)
 from dataflows.state.remote.records import FORMAT, Owner, sealed
 from dataflows.state.states import States, packed
+from schemas.errors import StateError
+
+# Objects of the format before this one: one log, for one process.
+OLDER_OBJECT, OLDER_FOLDERS = "store", ("log/", "copies/")
 
 
-def publish(journal: Journal, place: Place) -> Owner:
-    """Begin a store in the bucket, with what it holds in format 1 or what the file holds already.
+def publish(journal: Journal, place: Place, *, discard_older: bool = False) -> Owner:
+    """Begin a store in the bucket, with what the file holds already.
 
     Raises:
-        StateError: another process has just done so; or the file has no recovery folder.
+        StateError: the bucket holds state of an older version, and it is not to be discarded; or
+            the file has no recovery folder.
+        TakenOver: another process has just done so.
     """
-    old = old_owner(journal)
-    log = end_log(journal, old) if old else None
-    if old and log:
-        fill_from_old(journal, place, old.store, old.shards, log)
+    older = older_objects(journal)
+    if older and not discard_older:
+        raise refused(journal)
     store = SqliteShardStore(place.path, place.shards, member=0)
     try:
         meta = store.meta
@@ -40,23 +38,34 @@ def publish(journal: Journal, place: Place) -> Owner:
     owner = Owner(FORMAT, meta.store, meta.shards, base, max(meta.generation, 0))
     if not journal.create(OWNER, sealed(OWNER, owner)):
         raise TakenOver(f"{journal.bucket.name}: another process has just begun it")
-    if log:
-        drop_log(journal, log)
-    else:
-        keep_older_away(journal, meta.store, meta.shards)
+    journal.remove(older)
     return owner
 
 
-def fill_from_old(journal: Journal, place: Place, store: str, shards: int, log: OldLog) -> OldLog:
-    """Make the files of a log of format 1; what this host had goes, it is in the log."""
-    remove(place.path)
-    make_file(place.path, store, shards)
-    file = SqliteShardStore(place.path, shards, member=0)
-    try:
-        read_log(journal, log, file, place.recovery)
-    finally:
-        file.close()
-    return log
+def refuse_older(journal: Journal) -> None:
+    """Check that the bucket holds no state of an older version.
+
+    Raises:
+        StateError: it does.
+    """
+    if older_objects(journal):
+        raise refused(journal)
+
+
+def older_objects(journal: Journal) -> list[str]:
+    """The names of the objects that an older version has left; none in a store of this one."""
+    if journal.owner():
+        return []
+    names = journal.names("")
+    return [name for name in names if name == OLDER_OBJECT or name.startswith(OLDER_FOLDERS)]
+
+
+def refused(journal: Journal) -> StateError:
+    """The error for a bucket with state of an older version."""
+    return StateError(
+        f"{journal.bucket.name}: holds state of an older version (object `{OLDER_OBJECT}`), this "
+        f"version reads format {FORMAT}; use the version that wrote it, or {WAY_OUT}"
+    )
 
 
 def recovered(place: Place, store: SqliteShardStore) -> States:

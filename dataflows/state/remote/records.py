@@ -10,8 +10,6 @@
 
 An object is 4 bytes of CRC-32 (of its name and what follows) and msgpack. Blobs and rows in it are
 framed (dataflows/state/local/frame.py), with a checksum and a version of their own.
-
-Format 1 had one log (dataflows/state/remote/one_log.py), so that only one process could write.
 """
 
 from typing import TypeVar
@@ -194,5 +192,8 @@ def unsealed(name: str, found: bytes | None, kind: type[Content]) -> Content:
         raise StateError(f"{name}: {error}; use the version that wrote it") from error
     written = getattr(content, "format", FORMAT)  # the parts of a copy have none of their own
     if written != FORMAT:
-        raise StateError(f"{name}: format {written}, this version reads {FORMAT}")
+        raise StateError(
+            f"{name}: format {written}, this version reads format {FORMAT}; use the version that "
+            f"wrote it, or {WAY_OUT}"
+        )
     return content

@@ -17,9 +17,8 @@ from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.remote.follower import Chapter, Follower
 from dataflows.state.remote.garbage_collection import is_whole, whole_from
-from dataflows.state.remote.import_local import fill_from_old, publish
+from dataflows.state.remote.import_local import publish, refuse_older
 from dataflows.state.remote.log import Journal, TakenOver
-from dataflows.state.remote.one_log import look, old_owner
 from dataflows.state.remote.records import (
     FORMAT,
     End,
@@ -74,7 +73,7 @@ def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = 
     """
     claimant = Claimant(secrets.token_hex(4), socket.gethostname())
     found = journal.owner()
-    owner = found or publish(journal, place)
+    owner = found or publish(journal, place, discard_older=anew is not None)
     numbers = journal.runs()
     with following(journal, place, owner) as follower:
         if numbers:
@@ -127,7 +126,9 @@ def fetch_state(journal: Journal, place: Place) -> int:
     owner = journal.owner()
     numbers = journal.runs() if owner else []
     if owner is None or not numbers:
-        return fetch_old(journal, place)
+        refuse_older(journal)
+        name = journal.bucket.name
+        raise StateError(f"{name}: holds no state; correct state.bucket or state.prefix")
     last = journal.run(numbers[-1])
     point = point_after(journal, last, [unfenced(journal, last, m) for m in range(last.members)])
     with following(journal, place, owner) as follower:
@@ -151,8 +152,6 @@ def last_origin(journal: Journal, place: Place) -> Origin | None:
     owner = journal.owner()
     if owner and owner.base:
         return Origin(owner.generation, 0)
-    if old_owner(journal):
-        return Origin(0, 0)
     if owner or not place.path.exists():
         return None
     store = SqliteShardStore(place.path, place.shards, member=0)
@@ -161,15 +160,6 @@ def last_origin(journal: Journal, place: Place) -> Origin | None:
         return Origin(store.generation, store.meta.begun_at) if is_begun else None
     finally:
         store.close()
-
-
-def fetch_old(journal: Journal, place: Place) -> int:
-    """The same from a bucket of format 1."""
-    old = old_owner(journal)
-    if old is None:
-        name = journal.bucket.name
-        raise StateError(f"{name}: holds no state; correct state.bucket or state.prefix")
-    return fill_from_old(journal, place, old.store, old.shards, look(journal)).last
 
 
 @contextmanager

@@ -12,12 +12,13 @@ import pytest
 from dataflows.state.remote import checkpoints as copying
 from dataflows.state.remote.bucket import Bucket
 from dataflows.state.remote.log import TakenOver
-from dataflows.state.remote.run_start import create_run
+from dataflows.state.remote.records import FORMAT, Owner, sealed
+from dataflows.state.remote.run_start import Origin, Plan, begin_run, create_run, fetch_state
 from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
 from schemas.errors import Busy, SettingsError, StateError
 from schemas.settings.model import StateSettings
-from tests.support.disks import journal_of, object_store
+from tests.support.disks import journal_of, object_store, place_in
 from tests.support.s3 import S3
 
 Host = Callable[[str], ObjectShardStore]
@@ -167,6 +168,37 @@ def test_a_damaged_object_is_refused(host: Host, settings: StateSettings) -> Non
     bucket.remove([name])
     bucket.create(name, content[:-1] + b"!")
     with pytest.raises(StateError, match=f"{name}: checksum differs"):
+        host("two")
+
+
+@pytest.mark.parametrize("older", ["store", "log/000000000001", "copies/000000000016-a/000"])
+def test_a_bucket_of_an_older_version_is_refused(
+    older: str, host: Host, settings: StateSettings, tmp_path: Path
+) -> None:
+    Bucket(settings, "000").create(older, b"of an older version")
+    with pytest.raises(StateError, match=r"older version .* `ordertide track --begin-anew`"):
+        host("one")
+    with pytest.raises(StateError, match=r"older version .* `ordertide track --begin-anew`"):
+        fetch_state(journal_of(settings), place_in(tmp_path / "fetched"))
+    assert names(settings) == [older], "refused without a change"
+
+
+def test_state_of_an_older_version_is_discarded_when_asked_to(
+    host: Host, settings: StateSettings, tmp_path: Path
+) -> None:
+    Bucket(settings, "000").create("store", b"of an older version")
+    Bucket(settings, "000").create("log/000000000001", b"of an older version")
+    begin_run(journal_of(settings), place_in(tmp_path / "one"), Plan(1), Origin(1, 1_000))
+    assert {name.split("/")[0] for name in names(settings)} == {"owner", "runs"}
+    assert host("one").in_run.number == 2
+
+
+def test_an_object_of_another_format_is_refused(host: Host, settings: StateSettings) -> None:
+    begun(host("one"))
+    bucket = Bucket(settings, "000")
+    bucket.remove(["owner"])
+    bucket.create("owner", sealed("owner", Owner(FORMAT + 1, "s", 4)))
+    with pytest.raises(StateError, match=f"owner: format {FORMAT + 1}, .*--begin-anew"):
         host("two")
 
 
