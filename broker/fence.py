@@ -1,9 +1,36 @@
-"""Fencing token: a worker verifies for itself that its run still holds the lease.
+"""Fencing token: a worker verifies for itself that its run is still the latest.
 
-The token is the run number that the lease's holder commits as the group's offset (broker.lease).
-Every run takes the next one before it touches the state. A worker reads the offset back without
-being a member of the group, so no process has to vouch for another, and no clocks are compared.
-What a paused worker's client has queued is refused by the broker: `fence_writers`.
+Theory of operation: the fence
+------------------------------
+No two runs of a flow may write. Three mechanisms, each for what the others can't do:
+
+1. The *lease* (broker/lease.py) chooses one run: it is the member of a consumer group that owns the
+   one partition of `ordertide.lease`. A second run waits for it and then gives up.
+2. The *fencing token* ends a run that was replaced. It is the number of the run, which the holder
+   of the lease commits as the group's offset: each run commits the next number before it touches
+   the state. `Fence.verify` reads the offset back, without being a member of the group, so no
+   process has to vouch for another and no clocks of two hosts are compared. A worker calls it
+   before its barrier, at most once a second: a greater number ends it before it flushes or commits
+   state.
+3. *Transactional ids* stop what a replaced worker has handed to its client. It may be paused
+   between `verify` and the flush, or librdkafka may send in the background. `fence_writers` calls
+   `init_transactions` for all ids of the flow before the workers of the new run start: the broker
+   aborts what was open under them, and refuses what still comes.
+
+The order is the point: token, then ids, then state. A worker of the run before that verified just
+before the token grew can't commit its transaction after the ids were taken, and it stores no state
+without its transaction. The bucket has a fence of its own, for a state that is shared by hosts
+(dataflows/state/remote/log.py); a state folder has a file lock.
+
+    a replaced worker is paused         what stops it once it continues
+    before `verify`                     2: it ends with exit code 3
+    between `verify` and the flush      3: its transaction is refused, so it stores no state
+    between the flush and its state     the fence record in its log in the bucket; a folder's lock
+                                        lets no run begin while it lives. The new run resumes before
+                                        that epoch and emits it again: same ids, same versions
+
+While the broker is unavailable nobody can confirm the token: `verify` raises Busy, nothing is
+flushed, and nobody can take over either.
 """
 
 import time

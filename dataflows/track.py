@@ -1,4 +1,38 @@
-"""The main dataflow: events in; orders, alerts and actions out."""
+"""The main dataflow: events in; orders, alerts and actions out.
+
+Theory of operation: the life of an epoch
+-----------------------------------------
+An epoch is one batch of each of the eight source tasks, its processing, and the barrier at its end.
+bytewax begins no epoch before all workers have ended the one before.
+
+    1  source   each task (slot.py) reads its partitions, decodes, seals personal data, and makes
+                one batch: facts, registrations, lookups, dead letters, and the watermark of the
+                epochs before
+    2  share    a piece of the batch goes to every order shard and every resolver shard: also an
+                empty one, since it brings the watermark
+    3  resolve  the resolver shard of a number gives events that only carry a number to the orders
+                that registered it, or lets them wait (steps.ResolveStep)
+    4  track    the order shard adds the facts to its pending ones and advances to the watermark:
+                fold, deadlines, alerts, documents (steps.OrderStep, core/shard.py)
+    5  stage    at the end of the epoch bytewax calls `snapshot` of every step that was active: it
+                stages the changed orders as one blob in the store, and returns a pointer to it
+    6  barrier  bytewax then calls `snapshot` of the sink: verify the fencing token, flush, commit
+                the outputs' transaction, commit what was staged (sink.py, store.commit)
+    7  record   bytewax writes the pointers, and the positions of the source tasks, to its recovery
+                store, and counts the epoch as done
+
+Everything moves forward in this order only: outputs, blobs, pointers. So whatever pointer bytewax
+returns after a crash, its blobs are there and its outputs are out. A crash leaves:
+
+    before the transaction is committed   a transaction that the next run aborts
+    between the two commits of 6          outputs without state: emitted again with the same ids
+    between 6 and 7                       blobs without a pointer: dropped when the shard opens at
+                                          the pointer before; the epoch is read again
+    on one worker, others are done        all workers resume from the last epoch that all had ended
+
+A worker is a process. Its sink partition takes what its own shards emit, so that each worker has
+one producer, one transaction and one commit an epoch.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta

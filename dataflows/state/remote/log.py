@@ -1,12 +1,45 @@
-"""Log: the objects of a shard store in a bucket: runs, the commits of their members, and copies.
+"""Commit log of the remote state: runs, a log of commits for each member, and full copies.
 
-Numbers in a log have no gaps, and an object is created only where there is none: of two processes
-that write commit 17 of a log, one fails and stops. So a log is one line whatever writes it, without
-leases or clocks. A run that takes over first adds a fence record to every log of the run before:
-from then on its members can add nothing.
+Theory of operation: the commit protocol
+----------------------------------------
+The bucket is the truth. A host's SQLite file is a working copy of it, never ahead of it, and can be
+rebuilt from it at any time. The protocol needs one guarantee of the object store: of several writes
+that create an object of one name, one succeeds and the others are refused (If-None-Match).
+`check_create` verifies that at the start of every run.
 
-Fence records are never deleted. A member that was paused during the takeover will try to write the
-fence record's number and fail, no matter how late.
+A log is in one of three states. *Open*: its last object is a commit, and its member may append the
+next number. *Fenced*: its last object is a fence record, written by the run that takes over.
+Whoever else tries to create that number is refused, stops, and can't have written anything.
+*Dropped*: copies hold everything, and only the fence record is left. Fence records are never
+deleted: a member that was paused during the takeover tries to write the fence record's number, no
+matter how late, and fails.
+
+Who writes what, and in which order:
+
+    1  run start     a fence record in each log of the run before (runs.py)
+    2  run start     `runs/N`: the next run, and where it resumes: the newest epoch that all members
+                     had committed, with the states that bytewax resumes from (run_start.py)
+    3  every host    its file, from what it has, the copies and the logs (follower.py)
+    4  every epoch   each member `logs/N/MEMBER/NUMBER`: blobs, retired orders, states (store.py)
+    5  every epoch   each member the same as one transaction of its file
+    6  seldom        each member `full/N/MEMBER/…`: a copy in parts, `end` last; then the log before
+                     it is deleted, but for three commits (checkpoints.py)
+
+A crash leaves, and the next run does:
+
+    between 1 and 2   fenced logs without a next run: that run finds the fence records, adds none,
+                      and resumes from the same epoch
+    during 2          `runs/N` exists or not; of two hosts that create it, one is refused and stops
+    during 3          a file behind the bucket: it catches up from where it is
+    during 4          the commit exists or not; without an answer, the member reads it back. An
+                      epoch that some members committed and others didn't: the next run resumes from
+                      the epoch before, and the surplus is dropped from the files
+    between 4 and 5   a file behind the bucket by one commit: it is read back from the log
+    during 6          a copy without `end`: it counts for nothing, and the next copy deletes it.
+                      With `end` and a log that is not deleted yet: both give the same file
+
+The outputs of an epoch are committed before step 4 (broker/transactions.py), so that after a crash
+between the two they are emitted again, with the same ids and versions.
 """
 
 from collections.abc import Callable, Iterator
