@@ -35,14 +35,14 @@ from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
 from commands.wiring.track_metrics import TrackWatch
 from dataflows.cluster.begin_anew import Launch, Start
-from dataflows.cluster.multi_host import on_hosts
+from dataflows.cluster.multi_host import run_multi_host
 from dataflows.cluster.open_store import STORE, Waits, lock_of, open_store
-from dataflows.cluster.single_host import together
+from dataflows.cluster.single_host import run_local_workers
 from dataflows.cluster.supervisor import (
     FENCED,
     RUN_AGAIN,
-    Ended,
     Member,
+    RunResult,
     lock_state,
     supervise,
 )
@@ -139,24 +139,24 @@ def run(
     about = partial(describe, settings)
     launch = Launch(settings, prepared(settings), stop, command, now_ms, about, begin_anew)
     if settings.track.hosts:
-        on_hosts(launch)
+        run_multi_host(launch)
     elif settings.track.workers == 1:
         alone(settings, stop, begin_anew=begin_anew)
     else:
-        together(launch)
+        run_local_workers(launch)
 
 
 def alone(settings: Settings, stop: threading.Event, *, begin_anew: bool) -> None:
     """Run the dataflow in this process; an epoch that was aborted is run again."""
     anew = iter([begin_anew])  # for the first start alone
 
-    def once() -> Ended:
+    def once() -> RunResult:
         try:
             flow(settings, stop, begin_anew=next(anew, False))
         except EpochAborted as aborted:
-            return Ended(RUN_AGAIN, str(aborted))
+            return RunResult(RUN_AGAIN, str(aborted))
         stop.set()  # its sources end for no other reason
-        return Ended(0, "")
+        return RunResult(0, "")
 
     supervise(once, stop)
 

@@ -1,8 +1,8 @@
-"""Rendezvous of the hosts of a run: objects in the bucket of its state.
+"""Rendezvous of the hosts of a run: signals as objects in the bucket of its state.
 
 joined-01   host 1 has its files ready
-started     all have
-over        the run is over on one host, and so for all: cleanly, or not
+started     all hosts have joined
+ended       the run has ended on one host, and so for all: cleanly, or not
 (runs/NNN   the next run: a host of an earlier one stops at once)
 """
 
@@ -11,40 +11,40 @@ import threading
 import time
 
 from dataflows.state.remote.log import Journal
-from dataflows.state.remote.records import FORMAT, News, Run, news_name, run_name, sealed
+from dataflows.state.remote.records import FORMAT, Run, RunSignal, run_name, sealed, signal_name
 from schemas.errors import Busy, OrdertideError
 
 LOGGER = logging.getLogger("ordertide.track")
-OVER = "over"
-ASK_EVERY_S = 1.0
+ENDED = "ended"
+READ_EVERY_S = 1.0
 LOOK_EVERY_S = 0.1
 
 
-class Meeting:
-    """Messages between the hosts of one run; every call is one request."""
+class Rendezvous:
+    """Signals between the hosts of one run; each call is one request."""
 
     def __init__(self, journal: Journal, run: Run, host: int) -> None:
-        """Create it for `host`."""
+        """Create the view of `host`."""
         self.journal = journal
         self.run = run
         self.host = host
 
-    def say(self, what: str, reason: str = "", *, is_clean: bool = True) -> None:
-        """Publish a message to the others, unless another host was faster."""
-        name = news_name(self.run.number, what)
-        self.journal.create(name, sealed(name, News(FORMAT, self.host, is_clean, reason)))
+    def signal(self, what: str, reason: str = "", *, is_clean: bool = True) -> None:
+        """Send a signal to the other hosts, unless one of them was faster."""
+        name = signal_name(self.run.number, what)
+        self.journal.create(name, sealed(name, RunSignal(FORMAT, self.host, is_clean, reason)))
 
-    def heard(self, what: str) -> News | None:
-        """The published message."""
-        return self.journal.find(news_name(self.run.number, what), News)
+    def get(self, what: str) -> RunSignal | None:
+        """The signal, if it was sent."""
+        return self.journal.find(signal_name(self.run.number, what), RunSignal)
 
     def join(self) -> None:
-        """This host is ready."""
-        self.say(joined(self.host))
+        """Signal that this host is ready."""
+        self.signal(joined(self.host))
 
     def missing(self) -> list[int]:
-        """The hosts that are not ready, except the first, which calls this."""
-        return [host for host in range(1, self.run.hosts) if not self.heard(joined(host))]
+        """The hosts that are not ready, except the first, which waits for them."""
+        return [host for host in range(1, self.run.hosts) if not self.get(joined(host))]
 
     def is_superseded(self) -> bool:
         """Return True once there is a next run."""
@@ -52,58 +52,58 @@ class Meeting:
 
 
 def joined(host: int) -> str:
-    """The name under which a host reports that it is ready."""
+    """The name of the signal that a host is ready."""
     return f"joined-{host:02}"
 
 
-class Ear:
-    """Monitor of a run's messages in a thread of its own: the bucket may be slow.
+class RunMonitor:
+    """Polls the signals of the other hosts during a run, in a thread: the bucket may be slow.
 
     `is_superseded`: there is a next run, so workers that wait for a peer of this one end. `failed`
-    is the error that ended the monitor.
+    is why it can't poll any more.
     """
 
-    def __init__(self, meeting: Meeting, stopping: threading.Event) -> None:
-        """Create it; once `stopping` is set, it signals the others that this run ends cleanly."""
-        self.meeting = meeting
+    def __init__(self, rendezvous: Rendezvous, stopping: threading.Event) -> None:
+        """Start polling; once `stopping` is set, signal that this run ends cleanly."""
+        self.rendezvous = rendezvous
         self.stopping = stopping
-        self.over: News | None = None
+        self.ended: RunSignal | None = None
         self.is_superseded = False
         self.failed: OrdertideError | None = None
         self.closing = threading.Event()
-        self.thread = threading.Thread(target=self.listen, name="meeting", daemon=True)
+        self.thread = threading.Thread(target=self.poll, name="rendezvous", daemon=True)
         self.thread.start()
 
-    def listen(self) -> None:
-        """Query the messages again and again."""
-        has_told = False
+    def poll(self) -> None:
+        """Poll until closed."""
+        has_signalled = False
         while not self.closing.wait(LOOK_EVERY_S):
             try:
-                if self.stopping.is_set() and not has_told:
-                    self.meeting.say(OVER, f"host {self.meeting.host} was stopped")
-                    has_told = True
-                self.ask()
-            except Busy as busy:  # stopping, and the bucket is unavailable
+                if self.stopping.is_set() and not has_signalled:
+                    self.rendezvous.signal(ENDED, f"host {self.rendezvous.host} was told to stop")
+                    has_signalled = True
+                self.read()
+            except Busy as busy:  # told to stop while the bucket is unavailable
                 LOGGER.debug("%s", busy)
             except OrdertideError as failed:
                 self.failed = failed
                 return
             self.pause()
 
-    def ask(self) -> None:
-        """One round of questions."""
-        self.is_superseded = self.is_superseded or self.meeting.is_superseded()
-        self.over = self.over or self.meeting.heard(OVER)
+    def read(self) -> None:
+        """Read the signals once."""
+        self.is_superseded = self.is_superseded or self.rendezvous.is_superseded()
+        self.ended = self.ended or self.rendezvous.get(ENDED)
 
     def pause(self) -> None:
-        """Wait until the next query, or until this host stops."""
-        again_at_s = time.monotonic() + ASK_EVERY_S
+        """Wait until it is time to read again, or to signal that this host stops."""
+        read_at_s = time.monotonic() + READ_EVERY_S
         was_stopping = self.stopping.is_set()
-        while time.monotonic() < again_at_s and self.stopping.is_set() == was_stopping:
+        while time.monotonic() < read_at_s and self.stopping.is_set() == was_stopping:
             if self.closing.wait(LOOK_EVERY_S):
                 return
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop polling."""
         self.closing.set()
-        self.thread.join(ASK_EVERY_S)
+        self.thread.join(READ_EVERY_S)

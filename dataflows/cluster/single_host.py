@@ -10,8 +10,8 @@ from broker.lease import RunLease
 from dataflows.cluster.begin_anew import Launch, Start, prepare_bucket, prepare_folder
 from dataflows.cluster.open_store import STORE, Waits, journal_of, place_of
 from dataflows.cluster.supervisor import (
-    Ended,
     Member,
+    RunResult,
     confirm,
     is_silent,
     local_members,
@@ -26,7 +26,7 @@ from dataflows.track import recovery
 from schemas.private_files import private_folder
 
 
-def together(launch: Launch) -> None:
+def run_local_workers(launch: Launch) -> None:
     """Run the dataflow in several processes, and watch them.
 
     Raises:
@@ -37,7 +37,7 @@ def together(launch: Launch) -> None:
     private_folder(folder)
     lock = lock_state(folder / STORE, stop.is_set)
     try:
-        begin = in_folder if settings.state.store == "folder" else in_bucket
+        begin = prepare_folder_state if settings.state.store == "folder" else prepare_bucket_state
         with ExitStack() as stack:
             # With a bucket another host may resume: there a run that ends has to leave.
             name = lock.name if settings.state.store == "folder" else None
@@ -59,15 +59,17 @@ def one_run(
     lease: RunLease,
     stop: threading.Event,
     silent: Callable[[], bool],
-) -> Ended:
+) -> RunResult:
     """Begin a run under a fencing token of its own, and watch it until it ends."""
     token = next_token()
     if token is None:
-        return Ended(0, "stopped")
+        return RunResult(0, "told to stop")
     return local_run(command, begun(token), stop, lambda: confirm(lease), silent)
 
 
-def in_folder(start: Start, _: threading.Event, lock: ProcessLock) -> Callable[[int], list[Member]]:
+def prepare_folder_state(
+    start: Start, _: threading.Event, lock: ProcessLock
+) -> Callable[[int], list[Member]]:
     """Members that share the state file of this host."""
     track = start.settings.track
     place = place_of(Path(track.folder) / STORE)
@@ -76,7 +78,7 @@ def in_folder(start: Start, _: threading.Event, lock: ProcessLock) -> Callable[[
     return lambda token: local_members(track.workers, lock, token)
 
 
-def in_bucket(
+def prepare_bucket_state(
     start: Start, stop: threading.Event, lock: ProcessLock
 ) -> Callable[[int], list[Member]]:
     """Members of a new run in the bucket."""

@@ -68,8 +68,8 @@ class Member(msgspec.Struct, frozen=True):
     token: int = 0
 
 
-class Ended(NamedTuple):
-    """Result of a run of the cluster: the exit code, and a sentence."""
+class RunResult(NamedTuple):
+    """How a run of the cluster ended: the exit code, and a sentence."""
 
     code: int
     reason: str
@@ -83,7 +83,7 @@ class Cluster:
         self.command = command
         self.numbers: list[int] = []
         self.members: list[subprocess.Popen[bytes]] = []
-        self.last_words: list[LastWords] = []
+        self.stderr_tails: list[StderrTail] = []
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +101,7 @@ class Cluster:
             )
             self.numbers.append(member.index)
             self.members.append(process)
-            self.last_words.append(LastWords(process))
+            self.stderr_tails.append(StderrTail(process))
 
     def tell(self, number: int) -> None:
         """Send a signal to all that run."""
@@ -112,7 +112,7 @@ class Cluster:
         """Those that have not ended."""
         return [member for member in self.members if member.poll() is None]
 
-    def wait(self, watch: Callable[[], None]) -> Ended:
+    def wait(self, watch: Callable[[], None]) -> RunResult:
         """Until the first has ended, and the others with it; `watch` is called in between."""
         while len(self.running()) == len(self.members):
             watch()
@@ -123,25 +123,27 @@ class Cluster:
             if is_clean:
                 watch()  # the last epoch is flushed under the lease as well
             time.sleep(LOOK_EVERY_S)
-        ended = self.judged()
+        ended = self.result()
         self.kill()
         return ended
 
-    def judged(self) -> Ended:
-        """Result of the run by the members that have ended by themselves."""
+    def result(self) -> RunResult:
+        """What the members that have ended by themselves say of the run."""
         codes = {index: member.poll() for index, member in enumerate(self.members)}
         failed = {index: code for index, code in codes.items() if code}
         if not failed:
             left = [self.numbers[index] for index, code in codes.items() if code is None]
             reason = f"member {left[0]} did not end with the others" if left else ""
-            return Ended(int(bool(left)), reason)
-        # A killed member is the cause; those that broke off for want of it are effects.
+            return RunResult(int(bool(left)), reason)
+        # A member that was killed says more than those that broke off for want of it.
         index = min(failed, key=lambda each: (rank_of(failed[each]), each))
         code, number = failed[index], self.numbers[index]
         if code < 0:
-            return Ended(1, f"member {number} was killed ({signal.Signals(-code).name})")
-        said = self.last_words[index].said()
-        return Ended(code, f"member {number} exited with code {code}; last output: {said}")
+            return RunResult(1, f"member {number} was killed ({signal.Signals(-code).name})")
+        said = self.stderr_tails[index].said()
+        return RunResult(
+            code, f"member {number} ended with exit code {code}, and last said: {said}"
+        )
 
     def kill(self) -> None:
         """Leave nothing running."""
@@ -157,7 +159,7 @@ def rank_of(code: int) -> int:
     return 2 if code < 0 else 3
 
 
-class LastWords:
+class StderrTail:
     """Hands on what a process writes to its standard error, and keeps the last lines."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -166,7 +168,7 @@ class LastWords:
             raise AssertionError("a member is started with a pipe")
         self.source = process.stderr
         self.lines: deque[str] = deque(maxlen=LAST_LINES)
-        self.thread = threading.Thread(target=self.listen, name="last words", daemon=True)
+        self.thread = threading.Thread(target=self.listen, name="stderr tail", daemon=True)
         self.thread.start()
 
     def listen(self) -> None:
@@ -185,8 +187,8 @@ class LastWords:
         return " | ".join(self.lines) or "nothing"
 
 
-def supervise(run: Callable[[], Ended], stopping: threading.Event) -> None:
-    """Run again and again until stopped, with growing pauses where it fails.
+def supervise(run: Callable[[], RunResult], stopping: threading.Event) -> None:
+    """Run again and again until told to stop, with growing pauses where it fails.
 
     Raises:
         ClusterEnded: for a reason that a restart doesn't mend.
@@ -213,8 +215,8 @@ def local_run(
     stopping: threading.Event,
     watch: Callable[[], None],
     is_silent: Callable[[], bool] = lambda: False,
-) -> Ended:
-    """Run members that are all on this host, until they end or are stopped.
+) -> RunResult:
+    """Run members that are all on this host, until they end or are told to stop.
 
     `watch` is called ten times a second; what it raises ends the cluster at once. Members that
     don't stop are killed where `is_silent` finds the broker unavailable.

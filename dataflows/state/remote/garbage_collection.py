@@ -55,7 +55,7 @@ def drop_runs_before(journal: Journal, run: Run) -> None:
             [
                 *ends_first(journal.names(f"full/{number:06}")),
                 *(name for name in logs if name not in claims.values()),
-                *journal.names(f"news/{number:06}"),
+                *journal.names(f"signals/{number:06}"),
                 run_name(number),
             ]
         )

@@ -6,7 +6,7 @@
     full/000007/02/000000016-TOKEN/000000   all that member 2 has, as it was after commit 16, in
     full/000007/02/000000016-TOKEN/end      parts; `end` is there once all parts are
     full/000001/base/NUMBER-TOKEN/…   what there was before the first run
-    news/000007/…              signals between the hosts of a run (dataflows/cluster/rendezvous.py)
+    signals/000007/…           between the hosts of a run (dataflows/cluster/rendezvous.py)
 
 An object is 4 bytes of CRC-32 (of its name and what follows) and msgpack. Blobs and rows in it are
 framed (dataflows/state/local/frame.py), with a checksum and a version of their own.
@@ -126,8 +126,8 @@ class Owner(msgspec.Struct, array_like=True):
     generation: int = 0
 
 
-class News(msgspec.Struct, array_like=True):
-    """Message of a host to the others of its run."""
+class RunSignal(msgspec.Struct, array_like=True):
+    """What a host tells the others of its run."""
 
     format: int
     host: int
@@ -159,9 +159,9 @@ def copy_folder(run: int, member: int) -> str:
     return f"full/{run:06}/{member:02}"
 
 
-def news_name(run: int, what: str) -> str:
-    """The object of a host's message to the others of a run."""
-    return f"news/{run:06}/{what}"
+def signal_name(run: int, what: str) -> str:
+    """The object of something that a host tells the others of a run."""
+    return f"signals/{run:06}/{what}"
 
 
 def number_of(name: str) -> int:

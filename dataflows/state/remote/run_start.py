@@ -97,7 +97,7 @@ def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = 
         follower.enter(run)
     write_recovery(place.recovery, point.states)
     if numbers:
-        journal.remove(journal.names(f"news/{numbers[-1]:06}"))
+        journal.remove(journal.names(f"signals/{numbers[-1]:06}"))
     return run
 
 
