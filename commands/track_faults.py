@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dataflows.state.local.disk_space import free_bytes, no_room
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.schema import LITTLE_BYTES
 from schemas.errors import OrdertideError, StateError
 
@@ -72,5 +72,5 @@ def recovery_fault(error: BaseException, folder: Path) -> StateError | None:
     detail = texts[0][texts[0].index(SQLITE) :].splitlines()[0]
     return StateError(
         f"{folder / 'recovery'}: bytewax can't use it, {detail}; check its disk and its rights, "
-        f"else {WAY_OUT}"
+        f"else {REMEDY}"
     )

@@ -7,7 +7,7 @@ import msgspec
 
 from dataflows.core.resolve import Resolver, ResolverSnapshot
 from dataflows.core.snapshots import Snapshot
-from dataflows.state.local.chain import Link
+from dataflows.state.local.chain import BlobInfo
 from dataflows.state.local.reader import StateReader
 from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.track import NUMBER_SHARDS
@@ -36,14 +36,14 @@ def holds_numbers(shard: str) -> bool:
     return shard in NUMBER_SHARDS
 
 
-def from_last_base(links: Sequence[Link]) -> Sequence[Link]:
+def from_last_base(links: Sequence[BlobInfo]) -> Sequence[BlobInfo]:
     """The links that a resume at the last one reads; none without a base."""
     bases = [index for index, link in enumerate(links) if link.base]
     return links[bases[-1] :] if bases else []
 
 
-def read_orders(reader: StateReader, shard: str, links: Sequence[Link]) -> Orders:
-    """Orders of a shard resumed at the last of `links`, at least one.
+def read_orders(reader: StateReader, shard: str, links: Sequence[BlobInfo]) -> Orders:
+    """What a resume at the last of `links`, at least one, gives an order shard.
 
     Raises:
         StateError: a blob is damaged.
@@ -58,8 +58,8 @@ def read_orders(reader: StateReader, shard: str, links: Sequence[Link]) -> Order
     return Orders(orders, last)
 
 
-def read_numbers(reader: StateReader, shard: str, links: Sequence[Link]) -> Numbers:
-    """Numbers of a resolver shard resumed at the last of `links`, at least one.
+def read_numbers(reader: StateReader, shard: str, links: Sequence[BlobInfo]) -> Numbers:
+    """What a resume at the last of `links`, at least one, gives a resolver shard.
 
     Raises:
         StateError: a blob is damaged.
@@ -70,7 +70,7 @@ def read_numbers(reader: StateReader, shard: str, links: Sequence[Link]) -> Numb
 
 
 def parts(
-    reader: StateReader, shard: str, links: Sequence[Link], decode: Callable[[bytes], Part]
+    reader: StateReader, shard: str, links: Sequence[BlobInfo], decode: Callable[[bytes], Part]
 ) -> Iterator[Part]:
     """The blobs of a chain, decoded one by one.
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import click
 
 from dataflows.state.bytewax_recovery import Recovery, read_recovery
-from dataflows.state.local.chain import Link
+from dataflows.state.local.chain import BlobInfo
 from dataflows.state.local.lock import owner
 from dataflows.state.local.reader import StateReader
 from dataflows.state.states import SHARDED, StepState, decode_state
@@ -37,7 +37,7 @@ class StateFiles(NamedTuple):
         """States that bytewax would give back to each shard, by the shard's name."""
         return states_of(self.recovery)
 
-    def resumed(self, shard: str) -> Sequence[Link]:
+    def resumed(self, shard: str) -> Sequence[BlobInfo]:
         """The links of a shard up to its pointer, all of them without one."""
         state = self.states().get(shard)
         held = self.reader.held(shard).links

@@ -9,7 +9,7 @@ from commands.state.contents import from_last_base, holds_numbers, read_numbers,
 from commands.state.files import StateFiles, shown
 from commands.wiring.wording import shown_ms
 from dataflows.source import SLOTS
-from dataflows.state.local.chain import Link
+from dataflows.state.local.chain import BlobInfo
 from dataflows.state.local.reader import Held
 from dataflows.state.states import StepState
 from dataflows.watermarks import Clocks
@@ -153,8 +153,8 @@ def oldest(held: Held) -> int:
     return next((link.sequence for link in held.links if link.sequence >= held.floor), 0)
 
 
-def inside_of(files: StateFiles, shard: str, links: Sequence[Link]) -> Inside | None:
-    """Content of the blobs; None without any."""
+def inside_of(files: StateFiles, shard: str, links: Sequence[BlobInfo]) -> Inside | None:
+    """What is in the blobs; None without any."""
     if not from_last_base(links):
         return None
     if holds_numbers(shard):

@@ -7,14 +7,14 @@ import msgspec
 from dataflows.core.fold import refold
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import ENTRY_BYTES, Order, pack, unpack
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from schemas.errors import StateError
 
 FOLDED = (
     "status", "flags", "latest", "created_at", "promised_at", "ship_by", "derived", "firsts",
     "course", "parcels", "parcel_of",
 )  # fmt: skip
-REEVALUATE = f"{WAY_OUT}; if the code was changed since, report it with this order's packed export"
+REEVALUATE = f"{REMEDY}; if the code was changed since, report it with this order's packed export"
 
 
 def fault_of(key: str, data: bytes, table: Lifecycle | None) -> str | None:
@@ -28,9 +28,9 @@ def fault_of(key: str, data: bytes, table: Lifecycle | None) -> str | None:
     except StateError as error:
         return str(error)
     except (struct.error, msgspec.DecodeError, UnicodeDecodeError) as error:
-        return f"can't be unpacked, {error}; {WAY_OUT}"
+        return f"can't be unpacked, {error}; {REMEDY}"
     if broken or not order.history:
-        return f"its history has {len(order.history)} bytes, not {ENTRY_BYTES} an entry; {WAY_OUT}"
+        return f"its history has {len(order.history)} bytes, not {ENTRY_BYTES} an entry; {REMEDY}"
     return None if table is None else misfolded(order, data, table)
 
 
@@ -39,7 +39,7 @@ def misfolded(order: Order, data: bytes, table: Lifecycle) -> str | None:
     try:
         refold(order, table)
     except IndexError as error:
-        return f"its history can't be folded, {error}; {WAY_OUT}"
+        return f"its history can't be folded, {error}; {REMEDY}"
     before = unpack(order.key, data)
     if pack(order) == pack(before):
         return None

@@ -15,7 +15,7 @@ from dataflows.core.set_aside import SetAside
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.output_messages import messages
-from dataflows.state.local.chain import Link
+from dataflows.state.local.chain import BlobInfo
 from dataflows.steps import decode_snapshot
 from schemas.errors import StateError
 from schemas.instants import format_instant
@@ -151,7 +151,7 @@ def snapshots_of(files: StateFiles, shard: str) -> list[Snapshot]:
     return list(parts(files.reader, shard, links, decode_snapshot)) if links else []
 
 
-def resumed_links(files: StateFiles, shard: str) -> Sequence[Link]:
+def resumed_links(files: StateFiles, shard: str) -> Sequence[BlobInfo]:
     """The blobs that a resume reads."""
     return from_last_base(files.resumed(shard))
 

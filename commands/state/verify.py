@@ -9,8 +9,8 @@ from commands.state.files import StateFiles, shown
 from commands.state.packed_order import fault_of
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.snapshots import Snapshot, check_statuses
-from dataflows.state.local.chain import Link, links_to
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.chain import BlobInfo, links_to
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.reader import Held, StateReader
 from dataflows.state.store import Pointer, check_store
 from schemas.display import printable
@@ -75,7 +75,7 @@ def verify(files: StateFiles, table: Lifecycle) -> Verified:
 def damage_of(reader: StateReader) -> list[str]:
     """Damage of the file as a database."""
     try:
-        return [f"{reader.path}: SQLite reports {said}; {WAY_OUT}" for said in reader.damage()]
+        return [f"{reader.path}: SQLite says {said}; {REMEDY}" for said in reader.damage()]
     except StateError as error:
         return [str(error)]
 
@@ -93,7 +93,7 @@ def verify_shard(
         verify_contents(files, shard, links, table, found)
 
 
-def verify_blob(files: StateFiles, shard: str, link: Link, found: Verified) -> None:
+def verify_blob(files: StateFiles, shard: str, link: BlobInfo, found: Verified) -> None:
     """One blob: checksum, version, compressed form."""
     found.blobs += 1
     found.blob_bytes += link.size_bytes
@@ -105,7 +105,7 @@ def verify_blob(files: StateFiles, shard: str, link: Link, found: Verified) -> N
 
 def resumed(
     files: StateFiles, shard: str, held: Held, pointer: Pointer | None, found: Verified
-) -> Sequence[Link]:
+) -> Sequence[BlobInfo]:
     """The links up to where bytewax would resume, else up to the last; checks every pointer."""
     for fault in chain_faults(shard, held):
         found.fault(fault)
@@ -126,13 +126,13 @@ def chain_faults(shard: str, held: Held) -> Iterator[str]:
     for link in held.links:
         has_base = has_base or link.base
         if link.sequence >= held.floor and not has_base:
-            yield f"shard {shard}, blob {link.sequence}: there is no base before it; {WAY_OUT}"
+            yield f"shard {shard}, blob {link.sequence}: there is no base before it; {REMEDY}"
     if held.links and held.links[-1].sequence < held.floor:
-        yield f"shard {shard}: nothing is left that a resume may name; {WAY_OUT}"
+        yield f"shard {shard}: nothing is left that a resume may name; {REMEDY}"
 
 
 def verify_contents(
-    files: StateFiles, shard: str, links: Sequence[Link], table: Lifecycle, found: Verified
+    files: StateFiles, shard: str, links: Sequence[BlobInfo], table: Lifecycle, found: Verified
 ) -> None:
     """Check that everything in the blobs decodes, and that each order matches its history."""
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataflows.state.local.disk_space import free_bytes, no_room
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.schema import LITTLE_BYTES
 from schemas.errors import StateError
 
@@ -56,7 +56,7 @@ def read_recovery(folder: Path) -> Recovery:
     if not files:
         raise StateError(
             f"{folder}: no recovery folder of bytewax (part-0.sqlite3 is missing), so the pointers "
-            f"into the shard store are lost; {WAY_OUT}"
+            f"into the shard store are lost; {REMEDY}"
         )
     check_parts(folder, files)
     executions, fronts, rows = dict[int, tuple[int, int]](), dict[tuple[int, int], int](), []
@@ -86,14 +86,14 @@ def check_parts(folder: Path, files: Sequence[Path]) -> None:
     for file in files:
         damage = [text for (text,) in query(file, "PRAGMA quick_check(1)") if text != "ok"]
         if damage:
-            raise StateError(f"{file}: damaged, {damage[0]}; {WAY_OUT}")
+            raise StateError(f"{file}: damaged, {damage[0]}; {REMEDY}")
         for index, count in query(file, "SELECT part_index, part_count FROM parts"):
             indices.add(index)
             counts.add(count)
     missing = sorted(set(range(max(counts, default=1))) - indices)
     if missing or len(counts) > 1:
         reason = f"part-{missing[0]}.sqlite3 is missing" if missing else "parts of two folders"
-        raise StateError(f"{folder}: incomplete, {reason}; {WAY_OUT}")
+        raise StateError(f"{folder}: incomplete, {reason}; {REMEDY}")
 
 
 def by_epoch(row: Row) -> int:
@@ -123,7 +123,7 @@ def query(file: Path, statement: str) -> Iterator[tuple[Any, ...]]:
     except sqlite3.Error as error:
         if free_bytes(file.parent) < LITTLE_BYTES:
             raise no_room(file.parent, f"{file.name}: {error}") from error
-        raise StateError(f"{file}: can't be read as bytewax's, {error}; {WAY_OUT}") from error
+        raise StateError(f"{file}: can't be read as bytewax's, {error}; {REMEDY}") from error
 
 
 def row_of(file: Path, step: str, key: str, epoch: int, pickled: bytes | None) -> Row:
@@ -138,6 +138,6 @@ def row_of(file: Path, step: str, key: str, epoch: int, pickled: bytes | None) -
         state = BytesOnly(io.BytesIO(pickled)).load()
     except Exception as error:  # damaged pickles raise nearly anything
         raise StateError(
-            f"{file}: {step} {key}: state can't be unpickled, {error}; {WAY_OUT}"
+            f"{file}: {step} {key}: state can't be unpickled, {error}; {REMEDY}"
         ) from error
     return Row(step, key, epoch, state if isinstance(state, bytes) else None)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dataflows.state.bytewax_recovery import Recovery, read_recovery
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.place import Place
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import SqliteShardStore
@@ -45,8 +45,8 @@ def check_pointers(
     if lost:
         raise StateError(
             f"{recovery}: has no pointer for {len(lost)} of {len(held)} shards that {store.path} "
-            f"holds, so their orders would be deleted; "
-            f"{WAY_OUT}"
+            f"holds, so their orders would be deleted; was it recreated, or a file of it lost? "
+            f"{REMEDY}"
         )
 
 
@@ -64,7 +64,7 @@ def check_files(store: SqliteShardStore, place: Place) -> None:
         elif store.tables.shards():
             raise StateError(
                 f"{place.recovery}: missing, while {place.path} holds orders; put the folder "
-                f"back: {WAY_OUT}"
+                f"back: {REMEDY}"
             )
 
 
@@ -78,5 +78,5 @@ def check_owner(store: SqliteShardStore, pointers: Mapping[str, Pointer], place:
     if foreign:
         raise StateError(
             f"{place.recovery}: its state lies in store {min(foreign)}, and {place.path} is store "
-            f"{store.meta.store}; {WAY_OUT}"
+            f"{store.meta.store}; {REMEDY}"
         )

@@ -23,7 +23,7 @@ from storage_tiering.archive.sealed_segment import content_of
 from storage_tiering.archive.survey import Listing, Survey, survey_of
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
-WAY_OUT = "restore the former topic, or give the archive another folder ([archive] folder)"
+REMEDY = "restore the former topic, or give the archive another folder ([archive] folder)"
 
 
 def no_id(_: str) -> str:
@@ -85,7 +85,7 @@ class Chains:
         found = self.survey(topic)
         chain = [m for m in found.manifests if m.content.partition == partition]
         if chain:
-            check_topic_id(topic, chain[-1].content.topic_id, self.topic_id(topic), WAY_OUT)
+            check_topic_id(topic, chain[-1].content.topic_id, self.topic_id(topic), REMEDY)
         for damage in found.damages:
             if damage.kind == "lost end" and damage.span and damage.span.partition == partition:
                 LOGGER.error("%s; they are written again as far as the topic has them", damage)

@@ -12,7 +12,7 @@ from bytewax.recovery import init_db_dir
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.generations import read_traces, recorded_generation
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.remote.bucket import Bucket
 from dataflows.state.remote.records import FORMAT
 from deploy.stack.kafka import RECIPE, Kafka
@@ -102,7 +102,7 @@ def test_a_recovery_folder_made_anew_is_refused_and_deletes_no_order(stored: Eng
     init_db_dir(recovery(stored), 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
     said = refusal(stored)
     assert "has no pointer for" in said
-    assert WAY_OUT in said
+    assert REMEDY in said
     assert held_shards(stored) > 0
 
 

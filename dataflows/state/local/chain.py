@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from dataflows.state.local.base_scheduler import BaseTurns
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.store import Pointer
 from schemas.errors import StateError
 
@@ -19,7 +19,7 @@ ROW_BYTES = 128  # what a delta costs beside its bytes, in the file and on resum
 MAX_DELTAS = 4_000  # resuming reads them one by one: 64 shards with this many take about a second
 
 
-class Link(NamedTuple):
+class BlobInfo(NamedTuple):
     """One blob; `committed` is the number of the commit that it came with."""
 
     sequence: int
@@ -29,7 +29,7 @@ class Link(NamedTuple):
     size_bytes: int
 
 
-class Outlook(NamedTuple):
+class Retention(NamedTuple):
     """A chain after a commit: the first sequence of each commit that is kept, and its bases."""
 
     commits: list[int]
@@ -49,15 +49,15 @@ class Outlook(NamedTuple):
 class Chain:
     """The chain of one shard, with what is staged on top of it. Not thread-safe."""
 
-    def __init__(self, links: Sequence[Link] = (), floor: int = 0) -> None:
-        """Create the chain of committed `links`, in order; those before `floor` are only read."""
+    def __init__(self, links: Sequence[BlobInfo] = (), floor: int = 0) -> None:
+        """The chain of committed `links`, in order, of which those before `floor` are only read."""
         self.has_base = False
         self.base_bytes = 0
         self.delta_bytes = 0
         self.deltas = 0
         first_of = {link.committed: link.sequence for link in reversed(links)}
         commits = sorted(sequence for sequence in first_of.values() if sequence >= floor)
-        self.kept = Outlook(commits, [link.sequence for link in links if link.base])
+        self.kept = Retention(commits, [link.sequence for link in links if link.base])
         for link in links:
             self.grow(link.size_bytes, base=link.base)
 
@@ -97,13 +97,13 @@ class Chain:
         outgrown = self.delta_bytes > max(self.base_bytes, SMALL_BYTES) * share
         return outgrown or self.deltas >= MAX_DELTAS * share
 
-    def after(self, staged: Sequence[tuple[int, bool]]) -> Outlook:
+    def after(self, staged: Sequence[tuple[int, bool]]) -> Retention:
         """The chain once `staged`, (sequence, is base) of at least one blob, is committed."""
         commits = [*self.kept.commits, staged[0][0]][-KEPT_COMMITS:]
         bases = [*self.kept.bases, *(sequence for sequence, base in staged if base)]
         while len(bases) > 1 and bases[1] <= commits[0]:
             del bases[0]
-        return Outlook(commits, bases)
+        return Retention(commits, bases)
 
 
 def stagger(shard: str) -> float:
@@ -111,7 +111,7 @@ def stagger(shard: str) -> float:
     return 0.5 + crc32(shard.encode()) % 1024 / 1024
 
 
-def links_to(pointer: Pointer, links: Sequence[Link], floor: int, shard: str) -> list[Link]:
+def links_to(pointer: Pointer, links: Sequence[BlobInfo], floor: int, shard: str) -> list[BlobInfo]:
     """The links of a shard up to the one that `pointer` names.
 
     Raises:
@@ -126,4 +126,4 @@ def links_to(pointer: Pointer, links: Sequence[Link], floor: int, shard: str) ->
             return list(links[: index + 1])
     last = f"the last is {links[-1].sequence}" if links else "it holds nothing of this shard"
     reason = f"the store doesn't hold it as written by run {pointer.run} ({last})"
-    raise StateError(f"{name}: {reason}; {WAY_OUT}")
+    raise StateError(f"{name}: {reason}; is one of state and recovery folder a copy? {REMEDY}")

@@ -38,7 +38,7 @@ WORTH_IT = 0.9  # a blob that stays larger than this share of itself is kept as 
 
 HELD = threading.local()
 
-WAY_OUT = (
+REMEDY = (
     "restore the state and the recovery folder of the same moment from a backup, "
     "or rebuild the state from the events with `ordertide track --begin-anew`"
 )
@@ -73,7 +73,7 @@ Upgrade = Callable[[Place, bytes], bytes]
 UPGRADES: Mapping[int, Upgrade] = {}
 
 
-def squeeze(blob: bytes) -> tuple[int, bytes]:
+def compress(blob: bytes) -> tuple[int, bytes]:
     """(codec, payload) of a blob: the smaller of it and its compressed form."""
     if len(blob) >= SHORT_BYTES:
         # A compressor isn't thread-safe; a new one costs 40 us, holding a lock would cost more.
@@ -100,14 +100,14 @@ def unframe(
         DamagedState: the bytes are damaged, or of an unknown version.
     """
     if len(stored) < HEADER.size:
-        raise DamagedState(f"{place}: cut off after {len(stored)} bytes; {WAY_OUT}")
+        raise DamagedState(f"{place}: cut off after {len(stored)} bytes; {REMEDY}")
     version, codec, said = HEADER.unpack_from(stored)
     payload = memoryview(stored)[HEADER.size :]
     if version != version_wanted:
         check_version(version, place, upgrades, version_wanted)
     if checksum(version, codec, payload, place) != said:
-        raise DamagedState(f"{place}: checksum differs; {WAY_OUT}")
-    blob = unsqueeze(codec, payload, place)
+        raise DamagedState(f"{place}: checksum differs; {REMEDY}")
+    blob = decompress(codec, payload, place)
     for step in range(version, version_wanted):
         blob = upgrades[step](place, blob)
     return blob
@@ -126,10 +126,10 @@ def check_version(
     ):
         return
     reason = f"stored in format {version}, this version reads format {version_wanted}"
-    raise DamagedState(f"{place}: {reason}; use the version that wrote it, or {WAY_OUT}")
+    raise DamagedState(f"{place}: {reason}; use the version that wrote it, or {REMEDY}")
 
 
-def unsqueeze(codec: int, payload: memoryview, place: Place) -> bytes:
+def decompress(codec: int, payload: memoryview, place: Place) -> bytes:
     """The blob of a payload whose checksum is right.
 
     Raises:
@@ -138,11 +138,11 @@ def unsqueeze(codec: int, payload: memoryview, place: Place) -> bytes:
     if codec == PLAIN:
         return bytes(payload)
     if codec != ZSTD:
-        raise DamagedState(f"{place}: unknown codec {codec}; {WAY_OUT}")
+        raise DamagedState(f"{place}: unknown codec {codec}; {REMEDY}")
     try:
         return decompressor().decompress(payload)
     except zstandard.ZstdError as error:
-        raise DamagedState(f"{place}: {error}; {WAY_OUT}") from error
+        raise DamagedState(f"{place}: {error}; {REMEDY}") from error
 
 
 def decompressor() -> zstandard.ZstdDecompressor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import RLock
 
 from dataflows.state.local.base_scheduler import BaseTurns
-from dataflows.state.local.chain import Chain, Link, Outlook, links_to
+from dataflows.state.local.chain import BlobInfo, Chain, Retention, links_to
 from dataflows.state.local.write_batch import Staged, StagedBlob, StagedRow
 from dataflows.state.store import Pointer, ShardSummary, Summary, check_store
 from schemas.errors import StateError
@@ -16,7 +16,7 @@ from schemas.errors import StateError
 class Held:
     """Committed blobs of one shard. `cold` has the rows of a key in the order they came."""
 
-    links: list[Link] = field(default_factory=list)
+    links: list[BlobInfo] = field(default_factory=list)
     blobs: dict[int, bytes] = field(default_factory=dict)
     cold: dict[str, list[StagedRow]] = field(default_factory=dict)
     floor: int = 0
@@ -33,8 +33,8 @@ class Held:
             floor=self.floor,
         )
 
-    def prune(self, outlook: Outlook, keys: set[str]) -> None:
-        """Drop blobs that no resume needs, and such rows of retired orders under `keys`."""
+    def prune(self, outlook: Retention, keys: set[str]) -> None:
+        """Let go of blobs that no resume needs, and of such rows of the cold under `keys`."""
         self.floor = outlook.floor
         self.links = [link for link in self.links if link.sequence >= outlook.first]
         self.blobs = {link.sequence: self.blobs[link.sequence] for link in self.links}
@@ -148,7 +148,9 @@ class MemoryShardStore:
         held, chain = self.held[shard], self.chains[shard]
         for blob in blobs:
             size_bytes = len(blob.stored)
-            held.links.append(Link(blob.sequence, self.run, self.commits, blob.base, size_bytes))
+            held.links.append(
+                BlobInfo(blob.sequence, self.run, self.commits, blob.base, size_bytes)
+            )
             held.blobs[blob.sequence] = blob.stored
         for row in rows:
             held.cold.setdefault(row.key, []).append(row)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dataflows.state.local.chain import Link
+from dataflows.state.local.chain import BlobInfo
 from dataflows.state.local.frame import Place, unframe
 from dataflows.state.local.schema import Meta, explained, read_meta
 from dataflows.state.local.tables import Tables
@@ -34,7 +34,7 @@ COLD_ORDERS = """
 class Held(NamedTuple):
     """A shard's blobs, and the oldest sequence that a resume may name."""
 
-    links: list[Link]
+    links: list[BlobInfo]
     floor: int
 
 
@@ -84,7 +84,7 @@ class StateReader:
         with explained(self.path):
             return self.tables.floor(shard)
 
-    def blob(self, shard: str, link: Link) -> bytes:
+    def blob(self, shard: str, link: BlobInfo) -> bytes:
         """A blob, checked.
 
         Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from dataflows.state.local.disk_space import free_bytes, no_room
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from schemas.errors import StateError
 
 LAYOUT = 1
@@ -77,8 +77,8 @@ def explained(path: Path) -> Iterator[None]:
         if code == sqlite3.SQLITE_FULL or is_out_of_room:
             raise no_room(path.parent, str(error)) from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise StateError(f"{path}: damaged, {error}; {WAY_OUT}") from error
-        reason = f"{error}; check the disk, its quota and the limit on file sizes"
+            raise StateError(f"{path}: damaged, {error}; {REMEDY}") from error
+        reason = f"{error}; is the disk well, and no quota or limit on file sizes used up?"
         raise StateError(f"{path}: can't be used, {reason}") from error
 
 
@@ -133,7 +133,7 @@ def read_meta(database: sqlite3.Connection, path: Path) -> Meta:
     if said.get("layout") != LAYOUT:
         raise StateError(
             f"{path}: has layout {said.get('layout')}, this version reads layout {LAYOUT}; "
-            f"use the version that wrote it, or {WAY_OUT}"
+            f"use the version that wrote it, or {REMEDY}"
         )
     return msgspec.convert(said, Meta)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import RLock
 
 from dataflows.state.local.base_scheduler import BaseTurns
-from dataflows.state.local.chain import KEPT_COMMITS, Chain, Link, Outlook, links_to
+from dataflows.state.local.chain import KEPT_COMMITS, BlobInfo, Chain, Retention, links_to
 from dataflows.state.local.disk_space import check_room, explained_room
-from dataflows.state.local.frame import Place, frame, squeeze, unframe
+from dataflows.state.local.frame import Place, compress, frame, unframe
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.schema import connect, explained, prepare, set_limit
 from dataflows.state.local.tables import Tables
@@ -117,7 +117,7 @@ class SqliteShardStore:
             self.chains[shard] = Chain(links, floor)
             return blobs
 
-    def _blobs(self, shard: str, links: Sequence[Link]) -> list[bytes]:
+    def _blobs(self, shard: str, links: Sequence[BlobInfo]) -> list[bytes]:
         """The bytes of the latest base among `links` and of what follows it."""
         base = max(link.sequence for link in links if link.base)
         return [
@@ -149,7 +149,7 @@ class SqliteShardStore:
         base: bool,
         cold: Sequence[tuple[str, bytes | None]] = (),
     ) -> Pointer:
-        codec, payload = squeeze(blob)  # outside the lock: zstd lets other threads run
+        codec, payload = compress(blob)  # outside the lock: zstd lets other threads run
         with self.lock:
             self._chain(shard).check_base(shard, base=base)
             self.sequence += self.step
@@ -172,7 +172,7 @@ class SqliteShardStore:
         if value is None:
             return StagedRow(key, self.sequence, None)
         place = Place(self.meta.store, shard, self.sequence, key, is_cold=True)
-        return StagedRow(key, self.sequence, frame(*squeeze(value), place))
+        return StagedRow(key, self.sequence, frame(*compress(value), place))
 
     def wants_base(self, shard: str) -> bool:
         with self.lock:
@@ -237,8 +237,8 @@ class SqliteShardStore:
             self.tables.confirm()
             self.meta.confirmed = 1
 
-    def _write(self, kept: Mapping[str, Outlook], committed: int) -> None:
-        """Write a commit, inside its transaction."""
+    def _write(self, kept: Mapping[str, Retention], committed: int) -> None:
+        """What a commit writes, inside its transaction."""
         self.tables.write(self.staged, self.run, committed)
         self.tables.count(self.sequence, committed)
         self.tables.prune(

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from dataflows.state.local.chain import Link, Outlook
+from dataflows.state.local.chain import BlobInfo, Retention
 from dataflows.state.local.write_batch import Staged, StagedRow
 from dataflows.state.store import ShardSummary
 
@@ -59,9 +59,9 @@ class Tables:
         """Wrap the tables of an open, prepared file."""
         self.database = database
 
-    def links(self, shard: str) -> list[Link]:
+    def links(self, shard: str) -> list[BlobInfo]:
         """All blobs of a shard, in order."""
-        return [Link(*row) for row in self.database.execute(LINKS, (shard,))]
+        return [BlobInfo(*row) for row in self.database.execute(LINKS, (shard,))]
 
     def floor(self, shard: str) -> int:
         """The oldest sequence that a resume of the shard may name; 0 for a new shard."""
@@ -162,7 +162,7 @@ class Tables:
         """Store how many commits of a member the file has."""
         self.database.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (member, number))
 
-    def prune(self, changes: Iterable[tuple[str, Outlook, Outlook]]) -> None:
+    def prune(self, changes: Iterable[tuple[str, Retention, Retention]]) -> None:
         """Remove what no resume needs, now that a shard's outlook has become another.
 
         Each change is (shard, before, after). Few have a row of a retired order in the stretch that

@@ -1,4 +1,4 @@
-"""Copies of a member's shards in a bucket, made beside the running flow."""
+"""Checkpoints of a member's shards in a bucket, made beside the running flow."""
 
 import logging
 import secrets
@@ -31,11 +31,11 @@ TABLES = {
 ROW_BYTES = 64  # about what a row takes beside what is stored in it
 
 
-class Copies:
-    """Schedule of copies: each is made when due, in a thread of its own, one at a time."""
+class Checkpoints:
+    """Knows when a copy is due, and makes it in a thread of its own, one at a time."""
 
     def __init__(self, journal: Journal, path: Path, run: Run, member: int) -> None:
-        """Create the schedule for the data of `member` of `run` in the file `path`."""
+        """Checkpoints of what `member` of `run` has in the file `path`."""
         self.upload = Upload(journal, path)
         self.run = run
         self.member = member

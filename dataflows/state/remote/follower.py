@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dataflows.state.local.chain import Chain
 from dataflows.state.local.disk_space import check_room
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.local.tables import Tables
@@ -18,11 +18,11 @@ from dataflows.state.states import pointed, unpacked
 from schemas.errors import StateError
 
 
-class Chapter(NamedTuple):
-    """A run, and how many commits of each member count; `ends` is empty where it only begins."""
+class ReplaySegment(NamedTuple):
+    """A run, and how many commits of each member count; none are given where it only begins."""
 
     run: Run
-    ends: Sequence[int]
+    committed_lengths: Sequence[int]
 
 
 class Follower:
@@ -33,15 +33,15 @@ class Follower:
         self.store = store
         self.journal = journal
 
-    def catch_up(self, chapters: Sequence[Chapter], base: str) -> None:
-        """Bring the file to the end of the last chapter, by logs, by copies where they are gone.
+    def catch_up(self, segments: Sequence[ReplaySegment], base: str) -> None:
+        """Bring the file to the end of the last segment, by logs, by copies where they are gone.
 
         `base` is the copy of what there was before run 1.
 
         Raises:
             StateError: an object is missing, damaged or another store's.
         """
-        for number, (run, ends) in enumerate(chapters):
+        for number, (run, lengths) in enumerate(segments):
             at = self.store.tables.bucket_run()
             if run.number > at:
                 if number == 0:
@@ -49,7 +49,7 @@ class Follower:
                 self.enter(run)
                 if number == 0 and is_whole(self.journal, run):
                     self.restore_members(run)
-            for member, end in enumerate(ends):
+            for member, end in enumerate(lengths):
                 self.follow(run, member, end)
 
     def restore_before(self, run: Run, base: str) -> None:
@@ -91,7 +91,7 @@ class Follower:
         copy = self.journal.copy(run.number, member)
         if copy is None:
             name = f"{self.journal.bucket.name}/{log_name(run.number, member, 1)}"
-            raise StateError(f"{name}: missing, and there is no copy instead of it; {WAY_OUT}")
+            raise StateError(f"{name}: missing, and there is no copy instead of it; {REMEDY}")
         self.restore(copy)
         with self.transaction() as tables:
             tables.note_position(member, copy.number)
@@ -116,8 +116,8 @@ class Follower:
                 tables.insert(part.blobs, part.cold, part.floors)
 
     def check(self, entry: Entry, run: Run) -> None:
-        """Check that an entry is one of this store."""
-        if entry.store != run.store or entry.run != run.number or entry.is_claim:
+        """See that an entry is one of this store."""
+        if entry.store != run.store or entry.run != run.number or entry.is_fence:
             name = log_name(run.number, entry.member, entry.number)
             raise StateError(
                 f"{self.journal.bucket.name}: {name} is no commit of run {run.number} of store "

@@ -1,7 +1,6 @@
-"""Garbage collection of remote state.
+"""Garbage collection of the remote state: what a new checkpoint makes obsolete.
 
-Fence records are never deleted (dataflows/state/remote/log.py gives the reason): one small object
-a member and run.
+Fence records stay for ever (log.py says why): one small object for each member and run.
 """
 
 from collections.abc import Sequence
@@ -50,11 +49,11 @@ def drop_runs_before(journal: Journal, run: Run) -> None:
         if number >= run.number:
             return
         logs = journal.names(f"logs/{number:06}")
-        claims = {name.rpartition("/")[0]: name for name in logs}  # the last of each folder
+        fences = {name.rpartition("/")[0]: name for name in logs}  # the last of each folder
         journal.remove(
             [
                 *ends_first(journal.names(f"full/{number:06}")),
-                *(name for name in logs if name not in claims.values()),
+                *(name for name in logs if name not in fences.values()),
                 *journal.names(f"signals/{number:06}"),
                 run_name(number),
             ]

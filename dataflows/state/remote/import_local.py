@@ -1,7 +1,7 @@
 """Beginning of a store in an empty bucket, with what this host's files hold, if anything."""
 
 from dataflows.state.bytewax_recovery import read_recovery
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.pointers import check_files, states_in
@@ -64,7 +64,7 @@ def refused(journal: Journal) -> StateError:
     """The error for a bucket with state of an older version."""
     return StateError(
         f"{journal.bucket.name}: holds state of an older version (object `{OLDER_OBJECT}`), this "
-        f"version reads format {FORMAT}; use the version that wrote it, or {WAY_OUT}"
+        f"version reads format {FORMAT}; use the version that wrote it, or {REMEDY}"
     )
 
 

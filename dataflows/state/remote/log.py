@@ -145,7 +145,7 @@ class Journal:
         return self.read(run_name(number), Run)
 
     def numbers(self, run: int, member: int) -> list[int]:
-        """The commits that are kept of a member, in order, its claim included."""
+        """The commits that are kept of a member, in order, its fence record included."""
         return [number_of(name) for name in self.names(log_folder(run, member))]
 
     def entries(self, run: int, member: int, first: int, last: int) -> Iterator[Entry]:

@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from dataflows.state.local.frame import WAY_OUT
+from dataflows.state.local.frame import REMEDY
 from schemas.errors import StateError
 
 FORMAT = 2
@@ -40,12 +40,12 @@ class Change(msgspec.Struct, array_like=True):
 class Run(msgspec.Struct, array_like=True, kw_only=True):
     """Run: processes that work together, each with a log of its own, from one start to one end.
 
-    It resumes at `states` (dataflows/state/states.py); of the logs of the run before, one for each
-    of its members, the first `ends` commits count. `sequence` and `commits` are the last numbers
-    that were given before it. `addresses` are those of all members, host by host, where they are on
-    several `hosts`. `behind` is how many commits of earlier runs a new host would have to read.
-    `fencing_token` is what its workers verify before they flush (broker.fence). `generation` is the
-    state's, which began at `begun_at` (ms).
+    It goes on at `states` (dataflows/state/states.py); of the logs of the run before, one for each
+    of its members, the first `committed_lengths` commits count. `sequence` and `commits` are the
+    last numbers that were given before it. `addresses` are those of all members, host by host,
+    where they are on several `hosts`. `behind` is how many commits of earlier runs a new host would
+    have to read. `fencing_token` is what its workers verify before they flush (broker.fence).
+    `generation` is the state's, which began at `begun_at` (ms).
     """
 
     format: int
@@ -54,7 +54,7 @@ class Run(msgspec.Struct, array_like=True, kw_only=True):
     token: str
     host: str
     members: int
-    ends: list[int]
+    committed_lengths: list[int]
     sequence: int
     commits: int
     states: bytes
@@ -70,7 +70,7 @@ class Entry(msgspec.Struct, array_like=True, kw_only=True):
     """Commit of a member: the changes of its shards in an epoch, and the states of its steps.
 
     `epoch` is the same for all members at the end of one epoch, and grows. `token` is the writer's.
-    A claim is a fence record: another run has taken over; it is the last of its log.
+    A fence record (`is_fence`) says that another run has taken over: it is the last of its log.
     """
 
     format: int
@@ -84,7 +84,7 @@ class Entry(msgspec.Struct, array_like=True, kw_only=True):
     sequence: int
     changes: list[Change]
     states: bytes
-    is_claim: bool = False
+    is_fence: bool = False
 
 
 class Part(msgspec.Struct, array_like=True):
@@ -182,10 +182,10 @@ def unsealed(name: str, found: bytes | None, kind: type[Content]) -> Content:
         StateError: it is missing, damaged or of another version.
     """
     if found is None:
-        raise StateError(f"{name}: missing in the bucket; {WAY_OUT}")
+        raise StateError(f"{name}: missing in the bucket; {REMEDY}")
     body = memoryview(found)[CRC_BYTES:]
     if crc32(body, crc32(name.encode())).to_bytes(CRC_BYTES) != found[:CRC_BYTES]:
-        raise StateError(f"{name}: checksum differs; {WAY_OUT}")
+        raise StateError(f"{name}: checksum differs; {REMEDY}")
     try:
         content = msgspec.msgpack.decode(body, type=kind)
     except msgspec.DecodeError as error:
@@ -194,6 +194,6 @@ def unsealed(name: str, found: bytes | None, kind: type[Content]) -> Content:
     if written != FORMAT:
         raise StateError(
             f"{name}: format {written}, this version reads format {FORMAT}; use the version that "
-            f"wrote it, or {WAY_OUT}"
+            f"wrote it, or {REMEDY}"
         )
     return content

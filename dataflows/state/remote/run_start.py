@@ -15,7 +15,7 @@ from dataflows.state.local.disk_space import explained_room
 from dataflows.state.local.place import Place, make_file
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import SqliteShardStore
-from dataflows.state.remote.follower import Chapter, Follower
+from dataflows.state.remote.follower import Follower, ReplaySegment
 from dataflows.state.remote.garbage_collection import is_whole, whole_from
 from dataflows.state.remote.import_local import publish, refuse_older
 from dataflows.state.remote.log import Journal, TakenOver
@@ -27,7 +27,7 @@ from dataflows.state.remote.records import (
     run_name,
     sealed,
 )
-from dataflows.state.remote.runs import Claimant, Point, fence, point_after, unfenced
+from dataflows.state.remote.runs import ResumePoint, Successor, fence, resume_point_after, unfenced
 from dataflows.state.states import packed, unpacked
 from schemas.errors import StateError
 from schemas.private_files import private_folder
@@ -71,28 +71,28 @@ def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = 
         SettingsError: the bucket can't be used with these settings.
         Busy: the object store is unavailable.
     """
-    claimant = Claimant(secrets.token_hex(4), socket.gethostname())
+    successor = Successor(secrets.token_hex(4), socket.gethostname())
     found = journal.owner()
     owner = found or publish(journal, place, discard_older=anew is not None)
     numbers = journal.runs()
     with following(journal, place, owner) as follower:
         if numbers:
             last = journal.run(numbers[-1])
-            lasts = [fence(journal, last, member, claimant) for member in range(last.members)]
-            point = point_after(journal, last, lasts)
+            lasts = [fence(journal, last, member, successor) for member in range(last.members)]
+            point = resume_point_after(journal, last, lasts)
             check_not_ahead(follower, last, lasts, point)
-            ends = point.ends
-            follower.catch_up(chapters(journal, numbers, follower, ends), owner.base)
+            ends = point.committed_lengths
+            follower.catch_up(segments(journal, numbers, follower, ends), owner.base)
             origin = Origin(last.generation, last.begun_at)
             before = Before(last.number, behind_of(journal, last), origin)
         else:
             origin = Origin(owner.generation, follower.store.meta.begun_at)
-            point, before = first_point(journal, owner), Before(0, 0, origin)
+            point, before = first_resume_point(journal, owner), Before(0, 0, origin)
             if found and owner.base:
                 follower.restore_base(owner.base)
         if anew:
             point, before = point._replace(states={}), before._replace(origin=anew)
-        run = new_run(owner, claimant, plan, point, before)
+        run = new_run(owner, successor, plan, point, before)
         create_run(journal, run)
         follower.enter(run)
     write_recovery(place.recovery, point.states)
@@ -112,7 +112,7 @@ def join_run(journal: Journal, place: Place, run: Run) -> None:
         raise StateError(f"{journal.bucket.name}: holds a run and no owner; restore its objects")
     numbers = [number for number in journal.runs() if number <= run.number]
     with following(journal, place, owner) as follower:
-        follower.catch_up(chapters(journal, numbers, follower, ()), owner.base)
+        follower.catch_up(segments(journal, numbers, follower, ()), owner.base)
     write_recovery(place.recovery, unpacked(run.states))
 
 
@@ -130,11 +130,13 @@ def fetch_state(journal: Journal, place: Place) -> int:
         name = journal.bucket.name
         raise StateError(f"{name}: holds no state; correct state.bucket or state.prefix")
     last = journal.run(numbers[-1])
-    point = point_after(journal, last, [unfenced(journal, last, m) for m in range(last.members)])
+    point = resume_point_after(
+        journal, last, [unfenced(journal, last, m) for m in range(last.members)]
+    )
     with following(journal, place, owner) as follower:
-        follower.catch_up(chapters(journal, numbers, follower, point.ends), owner.base)
+        follower.catch_up(segments(journal, numbers, follower, point.committed_lengths), owner.base)
     write_recovery(place.recovery, point.states)
-    return last.commits + max(point.ends)
+    return last.commits + max(point.committed_lengths)
 
 
 def last_origin(journal: Journal, place: Place) -> Origin | None:
@@ -186,20 +188,25 @@ def following(journal: Journal, place: Place, owner: Owner) -> Iterator[Follower
         store.close()
 
 
-def chapters(
-    journal: Journal, numbers: Sequence[int], follower: Follower, ends: Sequence[int]
-) -> list[Chapter]:
-    """Segments that a file may replay: from its own run, or the newest that needs no other."""
+def segments(
+    journal: Journal, numbers: Sequence[int], follower: Follower, committed_lengths: Sequence[int]
+) -> list[ReplaySegment]:
+    """What a file may have to follow: from its own run, or from the newest that needs no other."""
     first = whole_from(journal, numbers)
     at = follower.store.tables.bucket_run()
     if at in numbers:
         first = max(at, first)
     runs = [*journal.read_all([run_name(n) for n in numbers if n >= first], Run)]
-    return [*(Chapter(one, two.ends) for one, two in pairwise(runs)), Chapter(runs[-1], ends)]
+    return [
+        *(ReplaySegment(one, two.committed_lengths) for one, two in pairwise(runs)),
+        ReplaySegment(runs[-1], committed_lengths),
+    ]
 
 
-def check_not_ahead(follower: Follower, last: Run, lasts: Sequence[int], point: Point) -> None:
-    """Check that the file isn't ahead of the bucket.
+def check_not_ahead(
+    follower: Follower, last: Run, lasts: Sequence[int], point: ResumePoint
+) -> None:
+    """See that the file doesn't know more than the bucket.
 
     Raises:
         StateError: it is.
@@ -218,12 +225,12 @@ def check_not_ahead(follower: Follower, last: Run, lasts: Sequence[int], point: 
         )
 
 
-def first_point(journal: Journal, owner: Owner) -> Point:
-    """Resume point of the first run."""
+def first_resume_point(journal: Journal, owner: Owner) -> ResumePoint:
+    """Where the first run goes on."""
     if not owner.base:
-        return Point([], {}, commits=0, sequence=0)
+        return ResumePoint([], {}, commits=0, sequence=0)
     base = journal.read(f"{owner.base}/end", End)
-    return Point([], unpacked(base.states), base.commits, base.sequence)
+    return ResumePoint([], unpacked(base.states), base.commits, base.sequence)
 
 
 def behind_of(journal: Journal, run: Run) -> int:
@@ -232,16 +239,18 @@ def behind_of(journal: Journal, run: Run) -> int:
     return kept + RUN_ENTRIES + (0 if is_whole(journal, run) else run.behind)
 
 
-def new_run(owner: Owner, claimant: Claimant, plan: Plan, point: Point, before: Before) -> Run:
+def new_run(
+    owner: Owner, successor: Successor, plan: Plan, point: ResumePoint, before: Before
+) -> Run:
     """The object of the next run."""
     return Run(
         format=FORMAT,
         store=owner.store,
         number=before.run + 1,
-        token=claimant.token,
-        host=claimant.host,
+        token=successor.token,
+        host=successor.host,
         members=plan.members,
-        ends=point.ends,
+        committed_lengths=point.committed_lengths,
         sequence=point.sequence,
         commits=point.commits,
         states=packed(point.states),

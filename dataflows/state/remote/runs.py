@@ -16,57 +16,57 @@ from dataflows.state.states import States, unpacked
 BEGINNING = 0  # the epoch before the first
 
 
-class Point(NamedTuple):
-    """Resume point of a run: see `Run`."""
+class ResumePoint(NamedTuple):
+    """Where a run goes on: see `Run`."""
 
-    ends: list[int]
+    committed_lengths: list[int]
     states: States
     commits: int
     sequence: int
 
 
-class Claimant(NamedTuple):
-    """The host and token that take over."""
+class Successor(NamedTuple):
+    """Who takes over."""
 
     token: str
     host: str
 
 
-def fence(journal: Journal, run: Run, member: int, claimant: Claimant) -> int:
-    """Fence a member of a run; return the number of commits in its log."""
+def fence(journal: Journal, run: Run, member: int, successor: Successor) -> int:
+    """See that a member of a run adds nothing any more; how many commits its log has."""
     last = max(journal.numbers(run.number, member), default=0)
     while True:
-        if last and journal.read(log_name(run.number, member, last), Entry).is_claim:
+        if last and journal.read(log_name(run.number, member, last), Entry).is_fence:
             return last - 1
-        claim = Entry(
+        record = Entry(
             format=FORMAT,
             store=run.store,
             run=run.number,
             member=member,
             number=last + 1,
             epoch=BEGINNING,
-            token=claimant.token,
-            host=claimant.host,
+            token=successor.token,
+            host=successor.host,
             sequence=run.sequence,
             changes=[],
             states=b"",
-            is_claim=True,
+            is_fence=True,
         )
-        name = log_name(run.number, member, claim.number)
-        if journal.create(name, sealed(name, claim)):
+        name = log_name(run.number, member, record.number)
+        if journal.create(name, sealed(name, record)):
             return last
-        last += 1  # it was writing still, or another process has claimed it
+        last += 1  # its member was still writing, or another process has fenced it
 
 
 def unfenced(journal: Journal, run: Run, member: int) -> int:
     """Number of commits in the log of a member, without a fence record."""
     last = max(journal.numbers(run.number, member), default=0)
-    is_claim = last and journal.read(log_name(run.number, member, last), Entry).is_claim
-    return last - 1 if is_claim else last
+    is_fence = last and journal.read(log_name(run.number, member, last), Entry).is_fence
+    return last - 1 if is_fence else last
 
 
-def point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> Point:
-    """Resume point after a run whose logs have `lasts` commits.
+def resume_point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> ResumePoint:
+    """Where to go on after a run whose logs have `lasts` commits.
 
     Raises:
         StateError: an object is missing or damaged.
@@ -80,8 +80,8 @@ def point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> Point:
     states = unpacked(run.states)
     for entry in common:
         states.update(unpacked(entry.states) if entry else {})
-    return Point(
-        ends=[entry.number if entry else 0 for entry in common],
+    return ResumePoint(
+        committed_lengths=[entry.number if entry else 0 for entry in common],
         states=states,
         commits=run.commits + max(lasts),
         sequence=max([run.sequence, *(entry.sequence for entry in newest if entry)]),

@@ -8,8 +8,8 @@ host without one, or with an old one, makes it from copies and the logs after th
     a run        one object; its processes, on one host or several, are its members
     a commit     one PUT a member, only if there is none of its number: blobs, cold rows, states
     a copy       all shards of a member in parts, beside the flow, when its log has outgrown it
-    a restart    a claim in each log of the run before; a file reads what it lacks, its own host's
-                 commits it has; one object for the next run
+    a restart    a fence record in each log of the run before; a file reads what it lacks, its own
+                 host's commits it has; one object for the next run
     a take-over  the same with the newest copies and the logs after them, at most about twice what
                  there is
 
@@ -25,11 +25,11 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from dataflows.state.local.chain import Outlook
+from dataflows.state.local.chain import Retention
 from dataflows.state.local.disk_space import check_room
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
-from dataflows.state.remote.checkpoints import Copies
+from dataflows.state.remote.checkpoints import Checkpoints
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.records import FORMAT, Change, Entry, Run
 from dataflows.state.states import States, packed
@@ -66,7 +66,7 @@ class ObjectShardStore(SqliteShardStore):
         self.meta.commits = run.commits
         self.step = 1 if run.members == 1 else MEMBERS
         self.sequence = run.sequence + (member - run.sequence) % self.step
-        self.copies = Copies(journal, path, run, member)
+        self.checkpoints = Checkpoints(journal, path, run, member)
 
     def note(self, step: str, key: str, state: bytes, batches: int = 0) -> None:
         with self.lock:
@@ -92,7 +92,7 @@ class ObjectShardStore(SqliteShardStore):
             size_bytes = self.journal.append(self.entry())
             super().commit()
             self.previous.update(latest)
-            self.copies.committed(size_bytes, list(self.chains))
+            self.checkpoints.committed(size_bytes, list(self.chains))
 
     def entry(self) -> Entry:
         """The staged changes as the next entry of the log."""
@@ -120,11 +120,11 @@ class ObjectShardStore(SqliteShardStore):
             [(row.key, row.sequence, row.stored) for row in rows],
         )
 
-    def _write(self, kept: Mapping[str, Outlook], committed: int) -> None:
+    def _write(self, kept: Mapping[str, Retention], committed: int) -> None:
         super()._write(kept, committed)
         self.tables.note_position(self.member, self.number)
 
     def close(self) -> None:
-        if hasattr(self, "copies"):
-            self.copies.close()
+        if hasattr(self, "checkpoints"):
+            self.checkpoints.close()
         super().close()

@@ -3,7 +3,7 @@
 import pytest
 
 from dataflows.core.routing import SHARDS
-from dataflows.state.local.frame import FORMAT, Place, Upgrade, frame, squeeze, unframe
+from dataflows.state.local.frame import FORMAT, Place, Upgrade, compress, frame, unframe
 from schemas.errors import StateError
 
 SHARD = SHARDS[7]
@@ -13,7 +13,7 @@ LONG, SHORT = b"order " * 1_000, b"an order"
 
 @pytest.mark.parametrize("blob", [LONG, SHORT])
 def test_every_flipped_bit_is_seen(blob: bytes) -> None:
-    stored = frame(*squeeze(blob), PLACE)
+    stored = frame(*compress(blob), PLACE)
     assert unframe(stored, PLACE) == blob
     for bit in range(8 * len(stored)):
         flipped = bytearray(stored)
@@ -33,7 +33,7 @@ def test_every_flipped_bit_is_seen(blob: bytes) -> None:
 )
 def test_a_whole_blob_in_a_wrong_place_is_damage(other: Place) -> None:
     with pytest.raises(StateError, match="checksum differs"):
-        unframe(frame(*squeeze(LONG), PLACE), other)
+        unframe(frame(*compress(LONG), PLACE), other)
 
 
 def test_versions_are_brought_up_one_by_one() -> None:
@@ -41,18 +41,20 @@ def test_versions_are_brought_up_one_by_one() -> None:
         return lambda _, blob: blob + text
 
     upgrades = {FORMAT: said(b", then"), FORMAT + 1: said(b", at last")}
-    stored = frame(*squeeze(SHORT), PLACE)
+    stored = frame(*compress(SHORT), PLACE)
     found = unframe(stored, PLACE, upgrades, FORMAT + 2)
     assert found == SHORT + b", then, at last"
 
 
 @pytest.mark.parametrize("version", [0, FORMAT + 1, 255])
 def test_a_version_from_nowhere_is_refused_with_the_way_out(version: int) -> None:
-    stored = bytes((version,)) + frame(*squeeze(LONG), PLACE)[1:]
+    stored = bytes((version,)) + frame(*compress(LONG), PLACE)[1:]
     with pytest.raises(StateError, match=f"stored in format {version}, .* use the version that"):
         unframe(stored, PLACE)
 
 
 def test_a_version_with_a_gap_behind_it_is_refused() -> None:
     with pytest.raises(StateError, match=f"this version reads format {FORMAT + 2}"):
-        unframe(frame(*squeeze(LONG), PLACE), PLACE, {FORMAT + 1: lambda _, blob: blob}, FORMAT + 2)
+        unframe(
+            frame(*compress(LONG), PLACE), PLACE, {FORMAT + 1: lambda _, blob: blob}, FORMAT + 2
+        )

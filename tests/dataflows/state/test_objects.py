@@ -77,7 +77,7 @@ def test_one_that_slept_until_its_number_was_free_again_damages_nothing(
     store = host("two")
     store.open("a", pointer)
     last = [written(store, blob) for blob in (b"one", b"two", b"three")][-1]
-    store.copies.make(["a"])
+    store.checkpoints.make(["a"])
     assert names(settings, "runs") == ["runs/000002"], "all before the copy is removed"
     with pytest.raises(TakenOver):
         written(zombie, b"late")
@@ -93,7 +93,7 @@ def test_one_that_slept_before_it_began_a_run_begins_none_later(
     store = host("three")
     store.open("a", None)
     written(store, b"base", base=True)
-    store.copies.make(["a"])
+    store.checkpoints.make(["a"])
     assert names(settings, "runs") == ["runs/000003"]
     with pytest.raises(TakenOver, match="run 2 or a later one"):
         create_run(journal_of(settings), sleeper)
@@ -119,7 +119,7 @@ def test_a_copy_lets_the_log_before_it_go_and_holds_all_there_was(
     store = host("one")
     begun(store)
     pointers = [written(store, b"delta %d" % number) for number in range(40)]
-    store.copies.wait()
+    store.checkpoints.wait()
     log = [name for name in names(settings) if name.startswith("logs/")]
     assert len(log) < 30
     ends = [name for name in names(settings) if name.endswith("/end")]
@@ -137,7 +137,7 @@ def test_an_old_file_of_a_host_is_made_anew_from_the_copy(host: Host) -> None:
     store = host("two")
     store.open("a", pointer)
     last = [written(store, b"%d" % number) for number in range(5)][-1]
-    store.copies.make(["a"])
+    store.checkpoints.make(["a"])
     store.close()
     assert host("one").open("a", last) == [b"base", *(b"%d" % number for number in range(5))]
 

@@ -35,7 +35,7 @@ EPOCHS = st.lists(
 )
 
 
-class Point(NamedTuple):
+class ResumePoint(NamedTuple):
     """A committed pointer, and what a resume at it has to give."""
 
     pointer: Pointer
@@ -49,8 +49,8 @@ class Flow:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.store = SqliteShardStore(path, 64)
-        self.points: dict[str, deque[Point]] = {shard: deque(maxlen=3) for shard in SHARDS}
-        self.staged: dict[str, Point] = {}
+        self.points: dict[str, deque[ResumePoint]] = {shard: deque(maxlen=3) for shard in SHARDS}
+        self.staged: dict[str, ResumePoint] = {}
         self.number = 0
         for shard in SHARDS:
             self.store.open(shard, None)
@@ -64,7 +64,7 @@ class Flow:
         before = last.blobs if last and not base else []
         rows = {**(last.cold if last else {}), **cold}
         kept = {key: value for key, value in rows.items() if value is not None}
-        self.staged[shard] = Point(pointer, [*before, blob], kept)
+        self.staged[shard] = ResumePoint(pointer, [*before, blob], kept)
 
     def commit(self) -> None:
         self.store.commit()

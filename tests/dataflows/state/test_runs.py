@@ -87,7 +87,7 @@ def test_a_run_goes_on_from_the_last_epoch_that_all_have_committed(
     first, _ = two(hosts)
     epoch(first, b"beyond")
     run = hosts.begin(next_host, 1)
-    assert run.ends == [2, 2]
+    assert run.committed_lengths == [2, 2]
     assert hosts.held(next_host, 2) == [[b"base", b"one"]] * 2
     store = hosts.member(next_host, run, 0)
     assert store.cold("0", "one") == b"one"
@@ -98,7 +98,7 @@ def test_before_a_common_epoch_a_run_goes_on_from_the_beginning(hosts: Hosts) ->
     run = hosts.begin("a", 2)
     epoch(hosts.member("a", run, 0), b"base", base=True)
     run = hosts.begin("b", 1)
-    assert run.ends == [0, 0]
+    assert run.committed_lengths == [0, 0]
     assert hosts.pointers("b") == {}
     assert hosts.held("b", 2) == [[], []]
 
@@ -146,11 +146,11 @@ def test_once_all_members_have_copies_nothing_before_their_run_is_needed(
         for store in stores:
             epoch(store, b"%d" % number)
             if number == 5:
-                store.copies.make([str(store.member)])
+                store.checkpoints.make([str(store.member)])
     assert hosts.journal.runs() == [2]
     assert hosts.journal.numbers(2, 0) == [4, 5, 6, 7, 8]
     run = hosts.begin(next_host, 1)
-    assert run.ends == [8, 8]
+    assert run.committed_lengths == [8, 8]
     deltas = [b"%d" % number for number in range(8)]
     assert hosts.held(next_host, 2) == [[b"base", b"one", *deltas]] * 2
 
@@ -160,7 +160,7 @@ def test_one_copy_of_two_lets_only_its_own_log_go(hosts: Hosts) -> None:
     for number in range(6):
         epoch(first, b"%d" % number)
         epoch(second, b"%d" % number)
-    first.copies.make(["0"])
+    first.checkpoints.make(["0"])
     assert hosts.journal.numbers(1, 0) == [6, 7, 8]
     assert len(hosts.journal.numbers(1, 1)) == 8
     hosts.begin("c", 1)

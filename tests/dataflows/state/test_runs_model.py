@@ -110,7 +110,7 @@ class Flow:
             self.epoch(stores, epoch, len(stores))
             if epoch.copied_by is not None and epoch.copied_by < len(stores):
                 store = stores[epoch.copied_by]
-                store.copies.make(list(store.chains))
+                store.checkpoints.make(list(store.chains))
         everything = Epoch(dict.fromkeys(NAMES, False), None)
         self.epoch(stores, everything, min(life.beyond, len(stores) - 1))
         for store in stores:
