@@ -15,7 +15,7 @@ from schemas.settings.model import DeliverySettings, Settings, read_settings
 from schemas.topics import ORDERS_CHANGES
 from sinks.channels.installed import open_channel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
-from sinks.delivery.metrics import Watch
+from sinks.delivery.metrics import DeliveryMetrics
 from telemetry.log import configure
 from telemetry.metrics import Metrics
 
@@ -49,8 +49,8 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     connection = connection_of(settings.broker)
     channel = open_channel(settings.delivery)
     metrics = Metrics()
-    # Two receivers of one kind have a group each, and all alerts each: separate in the metrics.
-    watch = Watch(metrics, settings.delivery.group or channel.name)
+    # Two receivers of one kind have a group each, and all alerts each: told apart in the metrics.
+    watch = DeliveryMetrics(metrics, settings.delivery.group or channel.name)
     checks = {channel.name: watch.is_delivering}
     telemetry = settings.telemetry
     server = health_server(metrics, checks, telemetry, "deliver")

@@ -33,7 +33,7 @@ from commands.wiring.calendars import check_calendars
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
-from commands.wiring.track_metrics import TrackWatch
+from commands.wiring.track_metrics import TrackMetrics
 from dataflows.cluster.begin_anew import Launch, Start
 from dataflows.cluster.multi_host import run_multi_host
 from dataflows.cluster.open_store import STORE, Waits, lock_of, open_store
@@ -216,7 +216,7 @@ def flow(
             telemetry = of_member(settings.telemetry, member.worker if member else 0)
             time = BrokerTime()
             now = now_ms if settings.track.clock == "recorded" else time.now
-            watch = TrackWatch(telemetry, now, folder / STORE)
+            watch = TrackMetrics(telemetry, now, folder / STORE)
             waits.on_wait = watch.store_away
             if settings.track.clock == "broker":
                 set_back = end_member if member else start_again
@@ -290,7 +290,7 @@ def assemble(
     connection: Connection,
     producer: Producer,
     store: SqliteShardStore,
-    watch: TrackWatch,
+    watch: TrackMetrics,
     stop: threading.Event,
     member: Member | None = None,
     *,

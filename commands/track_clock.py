@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from broker.broker_time import BrokerTime, HostClock
-from commands.wiring.track_metrics import TrackWatch
+from commands.wiring.track_metrics import TrackMetrics
 
 LOGGER = logging.getLogger("ordertide.track")
 # sysexits.h, EX_TEMPFAIL: another start mends it. Code 2 would end the other workers for good.
@@ -15,7 +15,7 @@ BEGIN_ANEW = "--begin-anew"
 
 
 def watched(
-    wall: Callable[[], int], broker: BrokerTime, watch: TrackWatch, set_back: Callable[[], None]
+    wall: Callable[[], int], broker: BrokerTime, watch: TrackMetrics, set_back: Callable[[], None]
 ) -> HostClock:
     """The wall clock of this host, on the metrics of `watch`."""
     host = HostClock(wall, broker.now, watch.host_clock_jumped, set_back)

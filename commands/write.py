@@ -17,7 +17,7 @@ from commands.wiring.dead_letters import RejectedTopic
 from commands.wiring.process import stop_event
 from commands.wiring.serving import patience
 from commands.wiring.tiers import writer_group
-from commands.wiring.write_metrics import WriterWatch
+from commands.wiring.write_metrics import TierMetrics
 from schemas import topics
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
@@ -62,7 +62,7 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     source = [ORDERS_CHANGES, ORDERS_EVENTS]
     if isinstance(tier, Letters):
         source.append(EVENTS_REJECTED)
-    watch = WriterWatch(name, settings.telemetry)
+    watch = TierMetrics(name, settings.telemetry)
     try:
         if not wait_for_topics(connection, source, patience(stop, watch.without_topics)):
             return

@@ -16,7 +16,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from broker.message_limits import MessageLimits, record_bytes
 from broker.produce import Producer
 from dataflows.core.routing import SHARDS
-from dataflows.observer import Watch
+from dataflows.metrics import DataflowMetrics
 from dataflows.output_messages import Outgoing
 from dataflows.state.store import ShardStore
 from dataflows.unsendable import excess_of, letter_of, reason_in
@@ -51,7 +51,7 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         limits: MessageLimits,
         store: ShardStore,
         stopping: Callable[[], bool],
-        watch: Watch,
+        watch: DataflowMetrics,
     ) -> None:
         """Create the part; one producer and one store a process."""
         self.producer = producer

@@ -27,7 +27,8 @@ from broker.topic_identity import check_topic_id, no_topic_id
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.exchange import Batch
-from dataflows.observer import Watch
+from dataflows.max_watermark import Furthest
+from dataflows.metrics import DataflowMetrics
 from dataflows.rejection import dead_message
 from dataflows.watermarks import NO_CLAIM, NO_PARTITIONS, Claims, Furthest
 from schemas.errors import Busy, Rejected
@@ -83,7 +84,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     stopping: Callable[[], bool]
     count_partitions: Callable[[], int]
     decoder: Decoder
-    watch: Watch
+    watch: DataflowMetrics
     topic_id: Callable[[], str] = no_topic_id
     is_alone: bool = True
     note: Callable[[int, bytes], None] = lambda _slot, _state: None

@@ -19,7 +19,7 @@ from dataflows.core.set_aside import SetAsides
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.exchange import Dead, NumberPiece, OrderPiece, dead_fact
-from dataflows.observer import Watch
+from dataflows.metrics import DataflowMetrics
 from dataflows.output_messages import Outgoing, messages
 from dataflows.state.states import (
     RESOLVE,
@@ -85,7 +85,7 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         rules: NumberRules,
         store: ShardStore,
         slots: int,
-        watch: Watch,
+        watch: DataflowMetrics,
         resume: bytes | None,
     ) -> None:
         """Create the step, resumed or new; `rules` are the lifecycle file's."""
@@ -190,7 +190,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         rules: Rules,
         store: ShardStore,
         slots: int,
-        watch: Watch,
+        watch: DataflowMetrics,
         resume: bytes | None,
         releases: Releases | None = None,
     ) -> None:

@@ -49,7 +49,7 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.exchange import Batch, NumberPiece, OrderPiece
-from dataflows.observer import Watch
+from dataflows.metrics import DataflowMetrics
 from dataflows.output_messages import Outgoing
 from dataflows.sink import KafkaSink, KafkaSinkPart, Worker
 from dataflows.slot import SourceSettings
@@ -73,7 +73,7 @@ class Track(msgspec.Struct, frozen=True):
     store: ShardStore
     producer: Producer
     limits: MessageLimits
-    watch: Watch
+    watch: DataflowMetrics
     releases: Releases = {}
     worker: Worker = Worker()
 

@@ -24,7 +24,7 @@ from storage_tiering.tier import (
     partition_name,
     partition_of,
 )
-from storage_tiering.writer_ports import Reader, Rewinds, Watch
+from storage_tiering.writer_ports import Reader, Rewinds, WriterMetrics
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 Answer = TypeVar("Answer")
@@ -49,7 +49,7 @@ class Refill:
         self,
         tier: Tier,
         reader: Reader,
-        watch: Watch,
+        watch: WriterMetrics,
         patiently: Patiently,
         drop: Callable[[Iterable[Partition]], None],
     ) -> None:

@@ -22,10 +22,10 @@ from storage_tiering.tier import EventRecord, OrderRecord, Partition, Tier, Writ
 from storage_tiering.writer_ports import (
     Audit,
     DeadLetters,
+    NoMetrics,
     Reader,
     Rewinds,
-    Unwatched,
-    Watch,
+    WriterMetrics,
     nothing,
 )
 
@@ -63,12 +63,12 @@ class Writer:
         stop: Flag,
         clock: StreamClock | None = None,
         settings: WriterSettings | None = None,
-        watch: Watch | None = None,
+        watch: WriterMetrics | None = None,
     ) -> None:
         self.tier = tier
         self.dead_letters = dead_letters
         self.settings = settings or WriterSettings()
-        self.watch = watch or Unwatched()
+        self.watch = watch or NoMetrics()
         self.clock = clock or StreamClock()
         self._expired_through: int | None = None
         self._since_ms: dict[str, int] = {}  # by topic, of what isn't committed

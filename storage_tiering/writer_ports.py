@@ -52,8 +52,8 @@ class DeadLetters(Protocol):
         ...
 
 
-class Watch(Protocol):
-    """Metrics of a writer; every method returns at once."""
+class WriterMetrics(Protocol):
+    """Receives what a writer does; every method returns at once."""
 
     def written(self, tier: str, orders: int, events: int) -> None:
         """So many changes and events were written."""
@@ -92,7 +92,7 @@ class Watch(Protocol):
         ...
 
 
-class Unwatched(Watch):
+class NoMetrics(WriterMetrics):
     """For writers without metrics."""
 
     def written(self, tier: str, orders: int, events: int) -> None:

@@ -11,7 +11,7 @@ from schemas.topics import CLOCK_KEY
 from storage_tiering.archive.manifest import REPAIR, Damage, Span
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import Message
-from storage_tiering.writer_ports import Watch
+from storage_tiering.writer_ports import WriterMetrics
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 
@@ -19,8 +19,8 @@ LOGGER = logging.getLogger("ordertide.storage_tiering")
 class ArchiveAudit:
     """Compares manifests with files for a writer, and repairs what the topics have."""
 
-    def __init__(self, tier: ParquetTier, connection: Connection, watch: Watch) -> None:
-        """Create the audit; nothing is compared yet."""
+    def __init__(self, tier: ParquetTier, connection: Connection, watch: WriterMetrics) -> None:
+        """Compare nothing yet."""
         self.tier = tier
         self.watch = watch
         self._repair = tier.repair(SpanReader(connection))

@@ -31,7 +31,7 @@ STALLED_AFTER_S = 60.0
 TRACES_AT_MOST = 200  # of a process; a reason can hold content of an event
 
 
-class TrackWatch:
+class TrackMetrics:
     """Counts what the dataflow does; serves /metrics, /healthz and /readyz."""
 
     def __init__(self, settings: TelemetrySettings, now_ms: Callable[[], int], store: Path) -> None:

@@ -8,12 +8,12 @@ from commands.wiring.serving import health_server
 from schemas.errors import Busy
 from schemas.settings.model import TelemetrySettings
 from schemas.topics import ORDERS_EVENTS
-from storage_tiering.writer_ports import Watch
+from storage_tiering.writer_ports import WriterMetrics
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
 
-class WriterWatch(Watch):
+class TierMetrics(WriterMetrics):
     """Counts what a writer does; serves /metrics, /healthz and /readyz until `close`."""
 
     def __init__(self, tier: str, settings: TelemetrySettings) -> None:

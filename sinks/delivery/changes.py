@@ -10,7 +10,7 @@ from schemas.order import Lane
 from schemas.topics import CLOCK_KEY, HEADER_VERSION, number_in
 from sinks.channels.alert_message import Notice, notices_of, read_order
 from sinks.delivery.entry import Place
-from sinks.delivery.metrics import Watch
+from sinks.delivery.metrics import DeliveryMetrics
 
 LOGGER = logging.getLogger("ordertide.delivery")
 CLOCK = CLOCK_KEY.encode()
@@ -31,7 +31,7 @@ class Change(NamedTuple):
     is_tombstone: bool = False
 
 
-def changes_in(messages: Iterable[Message], link: str, watch: Watch) -> Iterator[Change]:
+def changes_in(messages: Iterable[Message], link: str, watch: DeliveryMetrics) -> Iterator[Change]:
     """The changes, heartbeats left out; what can't be read is counted, logged and passed over.
 
     It goes to no topic for rejected messages: the writers of the tiers read the same one and do.

@@ -25,7 +25,7 @@ from schemas.topics import ORDERS_CHANGES
 from sinks.channels.channel import Channel
 from sinks.delivery.changes import Change, changes_in
 from sinks.delivery.ledger import Ledger
-from sinks.delivery.metrics import Watch
+from sinks.delivery.metrics import DeliveryMetrics
 from sinks.delivery.rebuild import dealt_with
 from sinks.delivery.sender import MAX_WAIT_S, Postman
 from sinks.delivery.versions import Versions
@@ -58,7 +58,7 @@ class Delivery:
         connection: Connection,
         plan: DeliveryPlan,
         channel: Channel,
-        watch: Watch,
+        watch: DeliveryMetrics,
         *,
         stop: Flag,
         now: Callable[[], int],

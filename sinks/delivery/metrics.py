@@ -12,7 +12,7 @@ from telemetry.metrics import Metrics
 LANES: tuple[Lane, ...] = ("warning", "overdue")
 
 
-class Watch:
+class DeliveryMetrics:
     """Fills the metrics of the channel `sink`."""
 
     def __init__(self, metrics: Metrics, sink: str) -> None:

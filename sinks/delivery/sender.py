@@ -9,7 +9,7 @@ from schemas.errors import Busy, Rejected
 from sinks.channels.channel import Channel
 from sinks.delivery.entry import Entry
 from sinks.delivery.ledger import Ledger
-from sinks.delivery.metrics import Watch
+from sinks.delivery.metrics import DeliveryMetrics
 
 LOGGER = logging.getLogger("ordertide.delivery")
 
@@ -28,7 +28,7 @@ class Postman:
     """
 
     def __init__(
-        self, ledger: Ledger, channel: Channel, watch: Watch, now: Callable[[], int]
+        self, ledger: Ledger, channel: Channel, watch: DeliveryMetrics, now: Callable[[], int]
     ) -> None:
         """Create a sender; `now` gives the wall clock in ms."""
         self.ledger = ledger

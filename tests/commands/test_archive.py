@@ -19,7 +19,7 @@ from storage_tiering.archive.opening import open_archive
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, Found, OrderRecord
-from storage_tiering.writer_ports import Unwatched
+from storage_tiering.writer_ports import NoMetrics
 from tests.support.tiers.log_file import busy_day
 from tests.support.waiting import wait_until
 
@@ -200,7 +200,7 @@ def test_a_writer_writes_lost_files_again_by_itself(place: Installation) -> None
 
 
 def test_the_audit_of_a_writer_says_what_is_left(place: Installation) -> None:
-    class Seen(Unwatched):
+    class Seen(NoMetrics):
         """Remembers the doubts."""
 
         doubts: list[str | None]

@@ -9,7 +9,7 @@ from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.message_limits import MessageLimits
 from broker.produce import Producer
-from commands.wiring.track_metrics import TrackWatch
+from commands.wiring.track_metrics import TrackMetrics
 from dataflows.core.routing import SHARDS
 from dataflows.output_messages import Outgoing
 from dataflows.sink import KafkaSinkPart
@@ -23,13 +23,13 @@ LARGE = b"{" + b"x" * 1_200_000 + b"}"
 
 
 @pytest.fixture
-def watch(tmp_path: Path) -> Iterator[TrackWatch]:
-    with TrackWatch(TelemetrySettings(port=0), lambda: 0, tmp_path / "shards.sqlite") as running:
+def watch(tmp_path: Path) -> Iterator[TrackMetrics]:
+    with TrackMetrics(TelemetrySettings(port=0), lambda: 0, tmp_path / "shards.sqlite") as running:
         yield running
 
 
 @pytest.fixture
-def part(tmp_path: Path, watch: TrackWatch) -> Iterator[tuple[KafkaSinkPart, EmbeddedBroker]]:
+def part(tmp_path: Path, watch: TrackMetrics) -> Iterator[tuple[KafkaSinkPart, EmbeddedBroker]]:
     with EmbeddedBroker() as broker:
         for topic in topics.TOPICS:
             broker.create(topic.name)
@@ -46,7 +46,7 @@ def part(tmp_path: Path, watch: TrackWatch) -> Iterator[tuple[KafkaSinkPart, Emb
 )
 def test_an_output_over_the_producers_limit_is_a_dead_letter_that_says_so(
     part: tuple[KafkaSinkPart, EmbeddedBroker],
-    watch: TrackWatch,
+    watch: TrackMetrics,
     topic: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from commands.wiring.write_metrics import WriterWatch
+from commands.wiring.write_metrics import TierMetrics
 from deploy.stack.programs import path_of
 from deploy.stack.prometheus import Prometheus
 from deploy.stack.server import http_get
@@ -46,7 +46,7 @@ def wait_for(server: Prometheus, query: str, answer: dict[str, float]) -> None:
 @pytest.mark.stack
 def test_a_process_is_scraped_while_it_runs(prometheus: Prometheus) -> None:
     settings = TelemetrySettings(targets=prometheus.address["targets"])
-    watch = WriterWatch("archive", settings)
+    watch = TierMetrics("archive", settings)
     watch.measured("archive", 4_711)
     up = 'up{job="ordertide"}'
     wait_for(prometheus, up, {"write-archive": 1})

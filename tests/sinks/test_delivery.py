@@ -15,7 +15,7 @@ from sinks.channels.alert_message import Posting
 from sinks.channels.channel import Channel
 from sinks.channels.memory import MemoryChannel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
-from sinks.delivery.metrics import Watch
+from sinks.delivery.metrics import DeliveryMetrics
 from telemetry.metrics import Metrics, total
 from tests.support.alerts import alert, order, overdue, produce, retire
 from tests.support.waiting import wait_until
@@ -54,7 +54,7 @@ class Stage:
     @contextmanager
     def delivery(self, group: str = "test-deliver") -> Iterator[Delivery]:
         """A member of the group; at the end of the block it is gone like a killed one."""
-        watch = Watch(self.metrics, self.channel.name)
+        watch = DeliveryMetrics(self.metrics, self.channel.name)
         delivery = Delivery(
             self.broker.connection,
             DeliveryPlan(group=group),

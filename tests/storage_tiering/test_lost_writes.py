@@ -22,7 +22,7 @@ from storage_tiering.warm.elastic.periods import names_with
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Writer, WriterSettings
-from storage_tiering.writer_ports import Unwatched
+from storage_tiering.writer_ports import NoMetrics
 from tests.support.tiers.elastic_places import shared_place
 from tests.support.tiers.group_log import GroupLog, GroupLogReader
 from tests.support.tiers.log_file import LetterBox
@@ -43,7 +43,7 @@ RETIRED = "retired"
 DOUBT = Doubt(reason="restored")
 
 
-class Seen(Unwatched):
+class Seen(NoMetrics):
     """Remembers what the writer reported of a doubt."""
 
     def __init__(self) -> None:

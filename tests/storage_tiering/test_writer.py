@@ -16,7 +16,7 @@ from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import EventRecord, OrderRecord, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from storage_tiering.writer import Writer, WriterSettings
-from storage_tiering.writer_ports import Unwatched
+from storage_tiering.writer_ports import NoMetrics
 from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
 from tests.support.tiers.orders import (
     HOT_KEEP_MS,
@@ -44,8 +44,8 @@ class BusyTier(MemoryTier):
         super().write_orders(batch)
 
 
-class Seen(Unwatched):
-    """Metrics that record the writer's calls."""
+class Seen(NoMetrics):
+    """Remembers what the writer told."""
 
     def __init__(self) -> None:
         self.waits: list[str] = []

@@ -14,7 +14,7 @@ from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from commands.track import assemble
-from commands.wiring.track_metrics import TrackWatch
+from commands.wiring.track_metrics import TrackMetrics
 from dataflows.cluster.supervisor import Member, free_addresses
 from dataflows.core.output import Output
 from dataflows.core.questions import Answers
@@ -42,8 +42,8 @@ class Present:
         return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
-class Witness(TrackWatch):
-    """Metrics that also record alerts, and every event overtaken by its shard's watermark.
+class Witness(TrackMetrics):
+    """Also notes alerts, and every event that its shard's clock had overtaken.
 
     `detour` is called whenever a resolver shard has answered, before the answer is passed on.
     """

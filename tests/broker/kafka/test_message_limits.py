@@ -16,7 +16,7 @@ from broker.connect import Connection
 from broker.consume import read_all
 from broker.message_limits import MessageLimits
 from broker.produce import Producer
-from commands.wiring.track_metrics import TrackWatch
+from commands.wiring.track_metrics import TrackMetrics
 from dataflows.core.routing import SHARDS
 from dataflows.output_messages import Outgoing
 from dataflows.sink import KafkaSinkPart
@@ -65,7 +65,7 @@ def test_what_the_topic_does_not_take_is_a_letter_and_all_else_arrives(
     limits = MessageLimits(kafka, [lowered, topics.EVENTS_REJECTED])
     assert limits.smallest == limits.of(lowered) == LIMIT
     store = SqliteShardStore(tmp_path / "shards.sqlite", len(SHARDS))
-    watch = TrackWatch(TelemetrySettings(port=0), lambda: 0, tmp_path / "shards.sqlite")
+    watch = TrackMetrics(TelemetrySettings(port=0), lambda: 0, tmp_path / "shards.sqlite")
     writer = namespace() if is_transactional else None
     with watch, Producer(kafka, transactional_id=writer, batch_size=LIMIT) as producer:
         producer.init_transactions()

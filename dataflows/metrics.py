@@ -1,4 +1,4 @@
-"""Observer of the dataflow."""
+"""Metrics of the dataflow, as a port: `commands/wiring/track_metrics.py` fills them."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,8 +8,8 @@ from dataflows.core.questions import Answers
 from dataflows.core.set_aside import Fault
 
 
-class Watch(Protocol):
-    """Metrics of the dataflow."""
+class DataflowMetrics(Protocol):
+    """Receives what the dataflow does; every method returns at once."""
 
     def restored(self, waiting: int) -> None:
         """A shard was restored with events that an earlier run had read and that still wait."""
