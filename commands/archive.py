@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 
 from broker.topic_ids import TopicIds
-from commands.track import connection_of
 from commands.wiring.archive_audit import SpanReader, lost_ends
 from commands.wiring.broker import connection_of
-from commands.wiring.tiers import open_archive, writer_group
+from commands.wiring.tiers import writer_group
 from schemas.errors import Busy
 from schemas.settings.model import Settings, read_settings
 from storage_tiering.archive.manifest import Damage

@@ -13,7 +13,6 @@ from broker.topic_settings import retention_ms
 from broker.topics import wait_for_topics
 from commands.wiring.archive_audit import ArchiveAudit
 from commands.wiring.broker import connection_of
-from commands.wiring.dead_letters import RejectedTopic
 from commands.wiring.process import stop_event
 from commands.wiring.serving import patience
 from commands.wiring.tiers import writer_group

@@ -134,7 +134,7 @@ class KafkaSink(FixedPartitionedSink[list[Outgoing], None]):
     """A sink partition on each worker, for that worker's outputs."""
 
     def __init__(self, worker: Worker, build: Callable[[], KafkaSinkPart]) -> None:
-        """The sink of `worker`; `build` makes a partition."""
+        """Create the sink of `worker`; `build` makes a partition."""
         self.worker = worker
         self.build = build
 

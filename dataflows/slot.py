@@ -27,7 +27,6 @@ from broker.topic_identity import check_topic_id, no_topic_id
 from dataflows.core.intake import Origin
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.exchange import Batch
-from dataflows.max_watermark import Furthest
 from dataflows.metrics import DataflowMetrics
 from dataflows.rejection import dead_message
 from dataflows.watermarks import NO_CLAIM, NO_PARTITIONS, Claims, Furthest

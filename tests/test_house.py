@@ -32,8 +32,12 @@ SHORT_FILES: dict[str, str] = {
     "commands/bench.py": "a command is a file",
     "commands/demo/process.py": "an entry point: `python -m`",
     "commands/doctor/vouching.py": "asked of each tier by the doctor's file on it",
+    "commands/state/description.py": "handed to the cluster, which must not import commands",
+    "commands/wiring/broker.py": "most commands load it, and must not load track",
     "commands/wiring/calendars.py": "asked by track and by config check",
+    "commands/wiring/definitions.py": "most commands load it, and must not load track",
     "commands/wiring/local_folders.py": "config check loads it, and must not load the tiers",
+    "commands/wiring/tiers.py": "one list of tiers, of every command on tiers",
     "dataflows/core/reevaluation.py": "the core is rewritten as a whole, and this with it",
     "dataflows/core/symbols.py": "the core is rewritten as a whole, and this with it",
     "dataflows/source.py": "what the state depends on: the number of slots and their keys",
@@ -49,6 +53,7 @@ SHORT_FILES: dict[str, str] = {
     "schemas/versions.py": "a format, and all that defines it",
     "sinks/channels/channel.py": "a Protocol",
     "sinks/channels/memory.py": "the shortest example of a channel",
+    "storage_tiering/hot/opening.py": "the entry point of a tier, as the others have one",
     "storage_tiering/archive/key_filter.py": "one algorithm, with its sources",
     "telemetry/bounded_labels.py": "one class that any metric may use",
     "telemetry/collector.py": "one setting of Python, with its measurement",
@@ -144,6 +149,22 @@ def public_names_are_documented(source: Source) -> Iterator[str]:
     for definition in _public_definitions(source.tree):
         if not ast.get_docstring(definition):
             yield f"{source.at(definition)}: {definition.name} has no docstring"
+
+
+def docstrings_open_with_the_term(source: Source) -> Iterator[str]:
+    """CONTRIBUTING.md, English, rules 1 and 5."""
+    if source.lies_in(*REWRITTEN):
+        return
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Module | Definition):
+            continue
+        docstring = ast.get_docstring(node) or ""
+        if PARAPHRASE.match(docstring):
+            opening = docstring.splitlines()[0]
+            yield f"{source.at(node)}: '{opening}'; open with the term or 'Return True if'"
+        is_constructor = isinstance(node, Function) and node.name == "__init__"
+        if is_constructor and docstring and docstring.split()[0] not in CREATES:
+            yield f"{source.at(node)}: say what the constructor creates: 'Create an empty …'"
 
 
 def rooms_are_introduced(source: Source) -> Iterator[str]:
@@ -269,6 +290,7 @@ PYTHON_CHECKS: tuple[Check, ...] = (
     files_are_no_slices,
     functions_are_short,
     public_names_are_documented,
+    docstrings_open_with_the_term,
     rooms_are_introduced,
     no_exception_vanishes,
     the_core_reads_no_clock,
@@ -470,6 +492,8 @@ BAD: list[tuple[Check, str, str]] = [
 ]
 
 GOOD: list[tuple[Check, str, str]] = [
+    (rooms_are_introduced, "sinks/__init__.py", '"""Sinks.\n\nDoor: `x.py`.\n"""\n'),
+    (rooms_are_introduced, "tests/__init__.py", DOC),
     (kafka_clients_are_opened_in_one_place, "sinks/x.py", "from broker.clients import Consumer\n"),
     (kafka_clients_are_opened_in_one_place, "broker/clients.py", "x = confluent_kafka.Consumer\n"),
     (kafka_errors_are_worded, "sinks/x.py", CAUGHT + "raise X(f'no answer: {worded(error)}')\n"),
@@ -485,8 +509,11 @@ GOOD: list[tuple[Check, str, str]] = [
     (public_names_are_documented, "sinks/x.py", f"{DOC}def _f(): ...\nclass _C: ...\n"),
     (public_names_are_documented, "sinks/x.py", f"{DOC}class C:\n    {DOC}    def f(s): ...\n"),
     (public_names_are_documented, "tests/test_x.py", "def test_x(): ...\n"),
-    (rooms_are_introduced, "sinks/__init__.py", '"""Sinks.\n\nDoor: `x.py`.\n"""\n'),
-    (rooms_are_introduced, "tests/__init__.py", DOC),
+    (docstrings_open_with_the_term, "sinks/x.py", '"""Whatever a sink holds. What for?"""\n'),
+    (docstrings_open_with_the_term, "x.py", 'def f():\n    """Return True if it is so."""\n'),
+    (docstrings_open_with_the_term, "x.py", 'class C:\n def __init__(s):\n  """Create it."""\n'),
+    (docstrings_open_with_the_term, "x.py", "class C:\n def __init__(s): ...\n"),
+    (docstrings_open_with_the_term, "dataflows/core/x.py", '"""What waits for issue 7."""\n'),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept KeyError:\n    pass\n"),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept Exception:\n    raise X\n"),
     (the_core_reads_no_clock, "dataflows/track.py", "import time\nx = datetime.now(UTC)\n"),

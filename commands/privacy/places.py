@@ -14,7 +14,6 @@ from broker.errors import TopicMissing
 from commands.state.contents import from_last_base, holds_numbers, parts, read_orders
 from commands.state.export import desk_of, document_of, stored_orders
 from commands.state.files import STORE, open_files
-from commands.track import connection_of
 from commands.wiring.broker import connection_of
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.tiers import all_tiers, written_tiers

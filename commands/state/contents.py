@@ -43,7 +43,7 @@ def from_last_base(links: Sequence[BlobInfo]) -> Sequence[BlobInfo]:
 
 
 def read_orders(reader: StateReader, shard: str, links: Sequence[BlobInfo]) -> Orders:
-    """What a resume at the last of `links`, at least one, gives an order shard.
+    """Orders of a shard resumed at the last of `links`, at least one.
 
     Raises:
         StateError: a blob is damaged.
@@ -59,7 +59,7 @@ def read_orders(reader: StateReader, shard: str, links: Sequence[BlobInfo]) -> O
 
 
 def read_numbers(reader: StateReader, shard: str, links: Sequence[BlobInfo]) -> Numbers:
-    """What a resume at the last of `links`, at least one, gives a resolver shard.
+    """Numbers of a resolver shard resumed at the last of `links`, at least one.
 
     Raises:
         StateError: a blob is damaged.

@@ -154,7 +154,7 @@ def oldest(held: Held) -> int:
 
 
 def inside_of(files: StateFiles, shard: str, links: Sequence[BlobInfo]) -> Inside | None:
-    """What is in the blobs; None without any."""
+    """Content of the blobs; None without any."""
     if not from_last_base(links):
         return None
     if holds_numbers(shard):

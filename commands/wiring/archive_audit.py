@@ -20,7 +20,7 @@ class ArchiveAudit:
     """Compares manifests with files for a writer, and repairs what the topics have."""
 
     def __init__(self, tier: ParquetTier, connection: Connection, watch: WriterMetrics) -> None:
-        """Compare nothing yet."""
+        """Create the audit; nothing is compared yet."""
         self.tier = tier
         self.watch = watch
         self._repair = tier.repair(SpanReader(connection))

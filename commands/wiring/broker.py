@@ -7,7 +7,7 @@ from schemas.settings.model import BrokerSettings
 
 
 def connection_of(settings: BrokerSettings) -> Connection:
-    """How to reach the broker."""
+    """Connection to the broker of the settings."""
     if settings.embedded:
         return embedded_connection(settings.bootstrap)
     return Connection(settings.bootstrap, {**security_properties(settings), **settings.properties})

@@ -21,7 +21,7 @@ def all_tiers(settings: Settings) -> list[str]:
 
 
 def written_tiers(settings: Settings, names: Iterable[str]) -> dict[str, Tier]:
-    """The tiers for reading. One whose folder was never made is left out: asking makes nothing."""
+    """The tiers for reading. One whose folder is missing is left out: reading creates nothing."""
     folders = {}
     if not settings.warm.url:
         folders["warm"] = settings.warm.folder

@@ -5,9 +5,9 @@ lease, begins the runs, and starts its workers once all hosts have joined. The o
 they wait for a run, make their files ready and join it. A run has a fencing token, which each
 worker verifies before it flushes. The hosts signal through the bucket (rendezvous.py).
 
-When any process ends, bytewax ends its peers, and all hosts begin again with the next run. Told to
-stop, whichever host it is, all end cleanly with the epoch they are in; the first host ends with
-that, the others wait for the next run, and the first one waits for a host that has left.
+When any process ends, bytewax ends its peers, and all hosts start again with the next run. When
+any host is stopped, all end cleanly with the epoch they are in; the first host ends with that, the
+others wait for the next run, and the first one waits for a host that has left.
 
 The hosts gather before any worker starts, and not by bytewax's own connecting: a worker that waits
 for a peer there takes no signal, so that it could only be killed.
@@ -61,7 +61,7 @@ class RunOver(OrdertideError):
 
 
 class HostContext(NamedTuple):
-    """What a host brings to its runs. `stop` is set when it is told to stop."""
+    """A host's part in its runs. `stop` is set when it is stopped."""
 
     host: int
     command: Sequence[str]
@@ -72,7 +72,7 @@ class HostContext(NamedTuple):
 
 
 def run_multi_host(launch: Launch) -> None:
-    """Take part in runs until told to stop.
+    """Take part in runs until stopped.
 
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
@@ -165,13 +165,13 @@ def coordinate(
     """
     token = next_token()
     if token is None:
-        return RunResult(0, "told to stop")
+        return RunResult(0, "stopped")
     run = begin_run(context.journal, context.place, plan._replace(token=token), anew)
     rendezvous = Rendezvous(context.journal, run, context.host)
     with closing(RunMonitor(rendezvous, context.stop)) as monitor:
         if not wait_for_hosts(context, rendezvous, monitor, lease):
-            rendezvous.signal(ENDED, "host 0 was told to stop")
-            return RunResult(0, monitor.ended.reason if monitor.ended else "told to stop")
+            rendezvous.signal(ENDED, "host 0 was stopped")
+            return RunResult(0, monitor.ended.reason if monitor.ended else "stopped")
         rendezvous.signal(STARTED)
         LOGGER.info("track: run %d begins on %d hosts", run.number, run.hosts)
         result = run_host_workers(context, rendezvous, monitor, lambda: confirm(lease))
@@ -216,7 +216,7 @@ def sleep_while_leading(
 
 # ---------------------------------------------------------------- the other hosts
 def participate(context: HostContext) -> None:
-    """Take part in run after run that the first host begins, until told to stop.
+    """Take part in run after run of the first host, until stopped.
 
     Raises:
         ClusterEnded: a worker ended for a reason that a new run doesn't mend.
@@ -238,7 +238,7 @@ def participate(context: HostContext) -> None:
 
 
 def next_run(context: HostContext, known: int) -> Run | None:
-    """The newest run after `known`, once there is one that is not over; None if told to stop."""
+    """The newest run after `known`, once there is one that is not over; None if stopped."""
     while not context.stop.is_set():
         newest = max(context.journal.runs(), default=0)
         if newest > known:
@@ -261,7 +261,7 @@ def join(context: HostContext, rendezvous: Rendezvous) -> RunResult:
         while not rendezvous.get(STARTED):
             if context.stop.wait(READ_EVERY_S) or monitor.ended or monitor.is_superseded:
                 if context.stop.is_set():
-                    rendezvous.signal(ENDED, f"host {context.host} was told to stop")
+                    rendezvous.signal(ENDED, f"host {context.host} was stopped")
                 return RunResult(0, "it did not begin")
         return run_host_workers(context, rendezvous, monitor)
 
@@ -279,7 +279,7 @@ def run_host_workers(
 ) -> RunResult:
     """Run this host's workers to the end of the run, and signal the result to the other hosts.
 
-    `watch` is called ten times a second; what it raises ends them at once.
+    `watch` is called ten times a second; what it raises ends the workers at once.
     """
     try:
         with Cluster(context.command) as cluster:
@@ -302,7 +302,7 @@ class WorkerTick:
     def __init__(
         self, context: HostContext, cluster: Cluster, monitor: RunMonitor, watch: Callable[[], None]
     ) -> None:
-        """See `run_host_workers`."""
+        """Create the tick of `run_host_workers`."""
         self.context = context
         self.cluster = cluster
         self.monitor = monitor

@@ -80,7 +80,7 @@ class RunMonitor:
         while not self.closing.wait(LOOK_EVERY_S):
             try:
                 if self.stopping.is_set() and not has_signalled:
-                    self.rendezvous.signal(ENDED, f"host {self.rendezvous.host} was told to stop")
+                    self.rendezvous.signal(ENDED, f"host {self.rendezvous.host} was stopped")
                     has_signalled = True
                 self.read()
             except Busy as busy:  # told to stop while the bucket is unavailable

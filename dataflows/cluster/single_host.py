@@ -63,7 +63,7 @@ def one_run(
     """Begin a run under a fencing token of its own, and watch it until it ends."""
     token = next_token()
     if token is None:
-        return RunResult(0, "told to stop")
+        return RunResult(0, "stopped")
     return local_run(command, begun(token), stop, lambda: confirm(lease), silent)
 
 

@@ -69,7 +69,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class RunResult(NamedTuple):
-    """How a run of the cluster ended: the exit code, and a sentence."""
+    """Result of a run of the cluster: the exit code, and a sentence."""
 
     code: int
     reason: str
@@ -128,14 +128,14 @@ class Cluster:
         return ended
 
     def result(self) -> RunResult:
-        """What the members that have ended by themselves say of the run."""
+        """Result of the run by the members that have ended by themselves."""
         codes = {index: member.poll() for index, member in enumerate(self.members)}
         failed = {index: code for index, code in codes.items() if code}
         if not failed:
             left = [self.numbers[index] for index, code in codes.items() if code is None]
             reason = f"member {left[0]} did not end with the others" if left else ""
             return RunResult(int(bool(left)), reason)
-        # A member that was killed says more than those that broke off for want of it.
+        # A killed member is the cause; those that broke off for want of it are effects.
         index = min(failed, key=lambda each: (rank_of(failed[each]), each))
         code, number = failed[index], self.numbers[index]
         if code < 0:
@@ -188,7 +188,7 @@ class StderrTail:
 
 
 def supervise(run: Callable[[], RunResult], stopping: threading.Event) -> None:
-    """Run again and again until told to stop, with growing pauses where it fails.
+    """Run again and again until stopped, with growing pauses where it fails.
 
     Raises:
         ClusterEnded: for a reason that a restart doesn't mend.
@@ -216,7 +216,7 @@ def local_run(
     watch: Callable[[], None],
     is_silent: Callable[[], bool] = lambda: False,
 ) -> RunResult:
-    """Run members that are all on this host, until they end or are told to stop.
+    """Run members that are all on this host, until they end or are stopped.
 
     `watch` is called ten times a second; what it raises ends the cluster at once. Members that
     don't stop are killed where `is_silent` finds the broker unavailable.

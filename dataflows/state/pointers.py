@@ -45,7 +45,7 @@ def check_pointers(
     if lost:
         raise StateError(
             f"{recovery}: has no pointer for {len(lost)} of {len(held)} shards that {store.path} "
-            f"holds, so their orders would be deleted; was it recreated, or a file of it lost? "
+            f"holds, so their orders would be deleted; "
             f"{REMEDY}"
         )
 

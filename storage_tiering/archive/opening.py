@@ -10,14 +10,14 @@ from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 
 
 def open_archive(settings: Settings) -> ParquetTier:
-    """A folder of Parquet files, here or on HDFS; nothing is asked of it yet."""
+    """A folder of Parquet files, here or on HDFS; nothing is queried yet."""
     seal_age_s = parse_duration(settings.archive.seal_after, of="archive.seal_after") / SECOND_MS
     archive = ArchiveSettings(seal_rows=settings.archive.seal_rows, seal_age_s=seal_age_s)
     return ParquetTier(archive_files(settings), archive)
 
 
 def archive_files(settings: Settings) -> ArchiveFiles:
-    """Where the archive's files lie.
+    """Files of the archive.
 
     Raises:
         SettingsError: HDFS without its client, or named by half.

@@ -10,7 +10,7 @@ from storage_tiering.tier import Tier
 
 
 def open_hot(settings: Settings) -> Tier:
-    """Redis; nothing is asked of it yet."""
+    """Redis; nothing is queried yet."""
     keep_ms = parse_duration(settings.hot.keep, of="hot.keep")
     # The clock of recorded history has nothing to do with the one by which Redis would expire.
     ttl_ms = None if settings.track.clock == "recorded" else HotSettings().safety_ttl_ms

@@ -23,7 +23,7 @@ def open_warm(settings: Settings) -> Tier:
 
 
 def open_elastic(settings: Settings, *, timeout_s: float = 30.0) -> "ElasticTier":
-    """The warm tier on Elasticsearch; nothing is asked of it yet.
+    """The warm tier on Elasticsearch; nothing is queried yet.
 
     Raises:
         SettingsError: no URL, one that can't be used, or its client is not installed.

@@ -45,7 +45,7 @@ class BusyTier(MemoryTier):
 
 
 class Seen(NoMetrics):
-    """Remembers what the writer told."""
+    """Metrics that record the writer's calls."""
 
     def __init__(self) -> None:
         self.waits: list[str] = []

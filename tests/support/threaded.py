@@ -43,7 +43,7 @@ class Present:
 
 
 class Witness(TrackMetrics):
-    """Also notes alerts, and every event that its shard's clock had overtaken.
+    """Metrics that also record alerts, and every event overtaken by its shard's watermark.
 
     `detour` is called whenever a resolver shard has answered, before the answer is passed on.
     """
@@ -77,7 +77,7 @@ class Witness(TrackMetrics):
 
 
 class WorkerParts:
-    """What a worker process would have for itself, in a thread."""
+    """Parts that a worker process would have for itself, in a thread."""
 
     def __init__(self, connection: Connection, store: Path, member: Member) -> None:
         self.member = member

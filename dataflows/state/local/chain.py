@@ -50,7 +50,7 @@ class Chain:
     """The chain of one shard, with what is staged on top of it. Not thread-safe."""
 
     def __init__(self, links: Sequence[BlobInfo] = (), floor: int = 0) -> None:
-        """The chain of committed `links`, in order, of which those before `floor` are only read."""
+        """Create the chain of committed `links`, in order; those before `floor` are only read."""
         self.has_base = False
         self.base_bytes = 0
         self.delta_bytes = 0

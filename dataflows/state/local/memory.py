@@ -34,7 +34,7 @@ class Held:
         )
 
     def prune(self, outlook: Retention, keys: set[str]) -> None:
-        """Let go of blobs that no resume needs, and of such rows of the cold under `keys`."""
+        """Drop blobs that no resume needs, and such rows of retired orders under `keys`."""
         self.floor = outlook.floor
         self.links = [link for link in self.links if link.sequence >= outlook.first]
         self.blobs = {link.sequence: self.blobs[link.sequence] for link in self.links}

@@ -78,7 +78,7 @@ def explained(path: Path) -> Iterator[None]:
             raise no_room(path.parent, str(error)) from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise StateError(f"{path}: damaged, {error}; {REMEDY}") from error
-        reason = f"{error}; is the disk well, and no quota or limit on file sizes used up?"
+        reason = f"{error}; check the disk, its quota and the limit on file sizes"
         raise StateError(f"{path}: can't be used, {reason}") from error
 
 

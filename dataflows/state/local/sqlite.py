@@ -238,7 +238,7 @@ class SqliteShardStore:
             self.meta.confirmed = 1
 
     def _write(self, kept: Mapping[str, Retention], committed: int) -> None:
-        """What a commit writes, inside its transaction."""
+        """Write a commit, inside its transaction."""
         self.tables.write(self.staged, self.run, committed)
         self.tables.count(self.sequence, committed)
         self.tables.prune(

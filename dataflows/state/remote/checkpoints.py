@@ -32,10 +32,10 @@ ROW_BYTES = 64  # about what a row takes beside what is stored in it
 
 
 class Checkpoints:
-    """Knows when a copy is due, and makes it in a thread of its own, one at a time."""
+    """Schedule of copies: each is made when due, in a thread of its own, one at a time."""
 
     def __init__(self, journal: Journal, path: Path, run: Run, member: int) -> None:
-        """Checkpoints of what `member` of `run` has in the file `path`."""
+        """Create the schedule for `member` of `run`, which has its shards in the file `path`."""
         self.upload = Upload(journal, path)
         self.run = run
         self.member = member

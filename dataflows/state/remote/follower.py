@@ -116,7 +116,7 @@ class Follower:
                 tables.insert(part.blobs, part.cold, part.floors)
 
     def check(self, entry: Entry, run: Run) -> None:
-        """See that an entry is one of this store."""
+        """Check that an entry is one of this store."""
         if entry.store != run.store or entry.run != run.number or entry.is_fence:
             name = log_name(run.number, entry.member, entry.number)
             raise StateError(

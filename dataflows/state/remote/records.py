@@ -40,7 +40,7 @@ class Change(msgspec.Struct, array_like=True):
 class Run(msgspec.Struct, array_like=True, kw_only=True):
     """Run: processes that work together, each with a log of its own, from one start to one end.
 
-    It goes on at `states` (dataflows/state/states.py); of the logs of the run before, one for each
+    It resumes at `states` (dataflows/state/states.py); of the logs of the run before, one for each
     of its members, the first `committed_lengths` commits count. `sequence` and `commits` are the
     last numbers that were given before it. `addresses` are those of all members, host by host,
     where they are on several `hosts`. `behind` is how many commits of earlier runs a new host would
@@ -127,7 +127,7 @@ class Owner(msgspec.Struct, array_like=True):
 
 
 class RunSignal(msgspec.Struct, array_like=True):
-    """What a host tells the others of its run."""
+    """Message of a host to the others of its run."""
 
     format: int
     host: int
@@ -160,7 +160,7 @@ def copy_folder(run: int, member: int) -> str:
 
 
 def signal_name(run: int, what: str) -> str:
-    """The object of something that a host tells the others of a run."""
+    """The object of a host's message to the others of a run."""
     return f"signals/{run:06}/{what}"
 
 

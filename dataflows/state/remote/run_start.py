@@ -191,7 +191,7 @@ def following(journal: Journal, place: Place, owner: Owner) -> Iterator[Follower
 def segments(
     journal: Journal, numbers: Sequence[int], follower: Follower, committed_lengths: Sequence[int]
 ) -> list[ReplaySegment]:
-    """What a file may have to follow: from its own run, or from the newest that needs no other."""
+    """Segments that a file may replay: from its own run, or the newest that needs no other."""
     first = whole_from(journal, numbers)
     at = follower.store.tables.bucket_run()
     if at in numbers:
@@ -206,7 +206,7 @@ def segments(
 def check_not_ahead(
     follower: Follower, last: Run, lasts: Sequence[int], point: ResumePoint
 ) -> None:
-    """See that the file doesn't know more than the bucket.
+    """Check that the file isn't ahead of the bucket.
 
     Raises:
         StateError: it is.
@@ -226,7 +226,7 @@ def check_not_ahead(
 
 
 def first_resume_point(journal: Journal, owner: Owner) -> ResumePoint:
-    """Where the first run goes on."""
+    """Resume point of the first run."""
     if not owner.base:
         return ResumePoint([], {}, commits=0, sequence=0)
     base = journal.read(f"{owner.base}/end", End)

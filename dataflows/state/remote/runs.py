@@ -17,7 +17,7 @@ BEGINNING = 0  # the epoch before the first
 
 
 class ResumePoint(NamedTuple):
-    """Where a run goes on: see `Run`."""
+    """Resume point of a run: see `Run`."""
 
     committed_lengths: list[int]
     states: States
@@ -26,14 +26,14 @@ class ResumePoint(NamedTuple):
 
 
 class Successor(NamedTuple):
-    """Who takes over."""
+    """The host and token that take over."""
 
     token: str
     host: str
 
 
 def fence(journal: Journal, run: Run, member: int, successor: Successor) -> int:
-    """See that a member of a run adds nothing any more; how many commits its log has."""
+    """Fence a member of a run; return the number of commits in its log."""
     last = max(journal.numbers(run.number, member), default=0)
     while True:
         if last and journal.read(log_name(run.number, member, last), Entry).is_fence:
@@ -66,7 +66,7 @@ def unfenced(journal: Journal, run: Run, member: int) -> int:
 
 
 def resume_point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> ResumePoint:
-    """Where to go on after a run whose logs have `lasts` commits.
+    """Resume point after a run whose logs have `lasts` commits.
 
     Raises:
         StateError: an object is missing or damaged.

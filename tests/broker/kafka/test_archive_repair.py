@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from broker.connect import Connection
 from broker.produce import Producer
 from commands.main import cli
-from commands.wiring.tiers import open_archive
 from schemas.settings.model import read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS, TOPICS
+from storage_tiering.archive.opening import open_archive
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, OrderRecord
 from tests.support.kafka.topics import make_anew
