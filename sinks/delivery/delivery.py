@@ -27,7 +27,7 @@ from sinks.delivery.changes import Change, changes_in
 from sinks.delivery.ledger import Ledger
 from sinks.delivery.metrics import DeliveryMetrics
 from sinks.delivery.rebuild import dealt_with
-from sinks.delivery.sender import MAX_WAIT_S, Postman
+from sinks.delivery.sender import MAX_WAIT_S, AlertSender
 from sinks.delivery.versions import Versions
 
 LOGGER = logging.getLogger("ordertide.delivery")
@@ -70,7 +70,7 @@ class Delivery:
         self.now = now
         self.ledger = Ledger(plan.renew_ms, plan.hold_ms)
         self.versions = Versions()
-        self.postman = Postman(self.ledger, channel, watch, now)
+        self.sender = AlertSender(self.ledger, channel, watch, now)
         self.reader = GroupReader(connection, plan.group, [plan.topic], self._revoked)
         self.loop = ConsumerLoop(self.reader, self, stop, SETTINGS)
         self._ends = EndOffsets(connection)
@@ -102,7 +102,7 @@ class Delivery:
         """Take down what a batch changes, and post what is due."""
         self._learn_all()
         self._take(batch)
-        self.postman.post_due()
+        self.sender.post_due()
         return len(batch)
 
     def committable(self, *, force: bool) -> bool:
@@ -162,7 +162,7 @@ class Delivery:
         end = self._ends.get(plan.topic, partition)  # the owner before read no further
         for messages in dealt_with(self.connection, plan.group, plan.topic, partition):
             for change in self._current(messages):
-                self.ledger.know(change.place, change.lane, change.notices)
+                self.ledger.load_delivered(change.place, change.lane, change.notices)
             self.loop.keep_membership()
             if partition not in self._owned() or self.stop.is_set():
                 return
@@ -173,7 +173,7 @@ class Delivery:
         ours = [message for message in messages if message.partition in self._known]
         for change in self._current(ours):
             offered = change.offset < self._known[change.place.partition]
-            self.ledger.want(
+            self.ledger.set_desired(
                 change.place, change.lane, change.notices, change.came_at, offered=offered
             )
         if ours:

@@ -24,14 +24,14 @@ class Entry:
     """One notice of one order. Instants are ms of the wall clock.
 
     `came_at`: when its document was written; None if it was loaded at the start.
-    `wanted`: the alert is open. `offered`: the receiver may have it. `settled`: the receiver has
+    `desired`: the alert is open. `offered`: the receiver may have it. `settled`: the receiver has
     the current state. `due_at`: when to post it; None while it is in flight or refused.
     """
 
     notice: Notice
     place: Place
     came_at: int | None = None
-    wanted: bool = True
+    desired: bool = True
     offered: bool = False
     settled: bool = False
     due_at: int | None = None

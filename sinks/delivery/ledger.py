@@ -31,13 +31,13 @@ class Ledger:
         """Number of notices whose opening or end has not been delivered."""
         return len(self._unsettled)
 
-    def know(self, place: Place, lane: Lane, notices: Iterable[Notice]) -> None:
+    def load_delivered(self, place: Place, lane: Lane, notices: Iterable[Notice]) -> None:
         """Load an order as delivered before this process: its alerts only need renewals."""
         self._forget(place)
         for notice in notices:
             self._add(Entry(notice, place, offered=True, settled=True), lane)
 
-    def want(
+    def set_desired(
         self,
         place: Place,
         lane: Lane,
@@ -50,19 +50,19 @@ class Ledger:
 
         `offered`: another process may have posted as much already.
         """
-        wanted = {notice.identity: notice for notice in notices}
+        desired = {notice.identity: notice for notice in notices}
         held = self._orders.get(place)
         if held is not None:
             self._change_lane(held, lane)
-            for identity in [*held.entries.keys() - wanted.keys()]:
+            for identity in [*held.entries.keys() - desired.keys()]:
                 self._end(held.entries[identity], came_at)
-        for identity, notice in wanted.items():
+        for identity, notice in desired.items():
             self._open(lane, identity, Entry(notice, place, came_at, offered=offered))
 
     def due(self, now_at: int, limit: int) -> list[Entry]:
         """The entries to be posted now, at most `limit`: changes before renewals, the oldest first.
 
-        Each has to be passed to `settle`, `refuse` or `give_back`.
+        Each has to be passed to `settle`, `refuse` or `requeue`.
         """
         entries = [*self._queue.take(now_at, limit)]
         for entry in entries:
@@ -71,14 +71,14 @@ class Ledger:
 
     def posting(self, entry: Entry, now_at: int) -> Posting:
         """The entry as it is to be posted now."""
-        return Posting(entry.notice, now_at, now_at + self.hold_ms if entry.wanted else now_at)
+        return Posting(entry.notice, now_at, now_at + self.hold_ms if entry.desired else now_at)
 
     def settle(self, entries: Iterable[Entry], now_at: int) -> None:
         """The receiver has them."""
         for entry in entries:
             self._unsettled.discard(entry)
             entry.settled = True
-            if entry.wanted:
+            if entry.desired:
                 self._queue.put(entry, now_at + self.renew_ms)
             else:
                 self._remove(entry)
@@ -87,15 +87,15 @@ class Ledger:
         """The receiver will never take it: not offered again, nor ended, as it was never there."""
         self._unsettled.discard(entry)
         entry.offered = False
-        if not entry.wanted:
+        if not entry.desired:
             self._remove(entry)
 
-    def give_back(self, entries: Iterable[Entry]) -> None:
+    def requeue(self, entries: Iterable[Entry]) -> None:
         """They didn't get through: at once again."""
         for entry in entries:
             self._queue.put(entry, AT_ONCE)
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """The receiver was away and may have forgotten all: renew whatever is open, at once."""
         for held in self._orders.values():
             for entry in held.entries.values():
@@ -115,9 +115,9 @@ class Ledger:
             return
         entry.notice = new.notice  # newer annotations go with the next renewal
         entry.offered |= new.offered
-        if not entry.wanted:
+        if not entry.desired:
             self.open_alerts[entry.kind] += 1
-            self._unsettle(entry, new.came_at, wanted=True)
+            self._unsettle(entry, new.came_at, desired=True)
 
     def _add(self, entry: Entry, lane: Lane) -> None:
         held = self._orders.get(entry.place)
@@ -131,17 +131,17 @@ class Ledger:
         self._queue.put(entry, AT_ONCE)
 
     def _end(self, entry: Entry, came_at: int) -> None:
-        if not entry.wanted:
+        if not entry.desired:
             return
         self.open_alerts[entry.kind] -= 1
         if entry.offered:
-            self._unsettle(entry, came_at, wanted=False)
+            self._unsettle(entry, came_at, desired=False)
         else:  # it was never offered
-            entry.wanted = False
+            entry.desired = False
             self._remove(entry)
 
-    def _unsettle(self, entry: Entry, came_at: int | None, *, wanted: bool) -> None:
-        entry.wanted, entry.settled, entry.came_at = wanted, False, came_at
+    def _unsettle(self, entry: Entry, came_at: int | None, *, desired: bool) -> None:
+        entry.desired, entry.settled, entry.came_at = desired, False, came_at
         self._unsettled.add(entry)
         self._queue.put(entry, AT_ONCE)
 
@@ -163,6 +163,6 @@ class Ledger:
     def _forget(self, place: Place) -> None:
         held = self._orders.get(place)
         for entry in [*held.entries.values()] if held else ():
-            if entry.wanted:
+            if entry.desired:
                 self.open_alerts[entry.kind] -= 1
             self._remove(entry)

@@ -75,6 +75,6 @@ class DeliveryMetrics:
 
 def state_of(entry: Entry) -> str:
     """State that a post of the entry reports to the receiver."""
-    if not entry.wanted:
+    if not entry.desired:
         return "resolved"
     return "renewed" if entry.settled else "opened"

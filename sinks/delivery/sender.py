@@ -20,7 +20,7 @@ BATCHES_A_ROUND = 20
 MAX_WAIT_S = 30.0
 
 
-class Postman:
+class AlertSender:
     """Sender: posts the entries due in the ledger; returns early while the channel is busy.
 
     Reading continues meanwhile: an alert that opened and ended while the receiver was unavailable
@@ -54,7 +54,7 @@ class Postman:
         try:
             self.channel.post([self.ledger.posting(entry, now_at) for entry in entries])
         except Busy as busy:
-            self.ledger.give_back(entries)
+            self.ledger.requeue(entries)
             self._wait(busy)
             return False
         except Rejected as rejected:
@@ -71,7 +71,7 @@ class Postman:
             return True
         half = len(entries) // 2
         if not self._got_through(entries[:half]):
-            self.ledger.give_back(entries[half:])
+            self.ledger.requeue(entries[half:])
             return False
         return self._got_through(entries[half:])
 
@@ -94,5 +94,5 @@ class Postman:
     def _answered(self) -> None:
         if self._backoff.is_failing:
             # Alertmanager keeps alerts in memory: after an outage it may have none.
-            self.ledger.doubt()
+            self.ledger.invalidate()
             self._backoff.reset()

@@ -20,11 +20,11 @@ class Desk:
         self.ledger = Ledger(RENEW_MS, HOLD_MS)
         self.channel = MemoryChannel()
 
-    def want(self, order_id: str, *notices: Notice, partition: int = 0) -> None:
-        self.ledger.want(Place(partition, order_id), "overdue", notices, NOW)
+    def set_desired(self, order_id: str, *notices: Notice, partition: int = 0) -> None:
+        self.ledger.set_desired(Place(partition, order_id), "overdue", notices, NOW)
 
-    def know(self, order_id: str, *notices: Notice, partition: int = 0) -> None:
-        self.ledger.know(Place(partition, order_id), "overdue", notices)
+    def load_delivered(self, order_id: str, *notices: Notice, partition: int = 0) -> None:
+        self.ledger.load_delivered(Place(partition, order_id), "overdue", notices)
 
     def post(self, now_at: int) -> list[tuple[str, bool]]:
         """Post all that is due; (order id, is it over) of each."""
@@ -40,16 +40,16 @@ class Desk:
 
 def test_an_alert_is_posted_when_it_opens_and_when_it_ends() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1", notice("SO-1"))
     assert desk.post(NOW) == [("SO-1", False)]
-    desk.want("SO-1")
+    desk.set_desired("SO-1")
     assert desk.post(NOW) == [("SO-1", True)]
     assert desk.post(NOW + HOLD_MS) == []
 
 
 def test_an_open_alert_is_renewed_long_before_it_runs_out() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1", notice("SO-1"))
     posted = [at for at in range(NOW, NOW + 10 * HOLD_MS, 1_000) if desk.post(at)]
     gaps = {later - earlier for earlier, later in pairwise(posted)}
     assert gaps == {RENEW_MS}
@@ -58,86 +58,86 @@ def test_an_open_alert_is_renewed_long_before_it_runs_out() -> None:
 
 def test_a_change_that_leaves_the_alert_open_posts_nothing() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1", notice("SO-1"))
     desk.post(NOW)
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1", notice("SO-1"))
     assert desk.post(NOW) == []
 
 
 def test_an_alert_that_opened_and_ended_before_it_was_ever_posted_is_never_posted() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
-    desk.want("SO-1")
+    desk.set_desired("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1")
     assert desk.ledger.pending == 0
     assert desk.post(NOW) == []
 
 
 def test_an_alert_that_may_have_arrived_is_ended_by_name() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
-    desk.ledger.give_back(desk.ledger.due(NOW, 10))  # no answer: delivered or not
-    desk.want("SO-1")
+    desk.set_desired("SO-1", notice("SO-1"))
+    desk.ledger.requeue(desk.ledger.due(NOW, 10))  # no answer: delivered or not
+    desk.set_desired("SO-1")
     assert desk.post(NOW) == [("SO-1", True)]
 
 
 def test_an_alert_that_opens_again_before_its_end_was_posted_stays_open() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1", notice("SO-1"))
     desk.post(NOW)
-    desk.want("SO-1")
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1")
+    desk.set_desired("SO-1", notice("SO-1"))
     assert desk.post(NOW) == [("SO-1", False)]
     assert desk.ledger.open_alerts == {("late_shipping", "overdue"): 1}
 
 
 def test_what_was_known_is_renewed_at_once_and_ended_when_it_is_over() -> None:
     desk = Desk()
-    desk.know("SO-1", notice("SO-1"))
-    desk.know("SO-2", notice("SO-2"))
+    desk.load_delivered("SO-1", notice("SO-1"))
+    desk.load_delivered("SO-2", notice("SO-2"))
     assert desk.ledger.pending == 0, "the process before has seen to it"
-    desk.want("SO-2")
+    desk.set_desired("SO-2")
     assert desk.post(NOW) == [("SO-1", False), ("SO-2", True)]
 
 
 def test_of_what_is_known_of_an_order_the_last_counts() -> None:
     desk = Desk()
-    desk.know("SO-1", notice("SO-1"))
-    desk.know("SO-1")
+    desk.load_delivered("SO-1", notice("SO-1"))
+    desk.load_delivered("SO-1")
     assert desk.post(NOW) == []
     assert not +desk.ledger.lanes
 
 
 def test_news_goes_before_renewals() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1", notice("SO-1"))
     desk.post(NOW)
-    desk.want("SO-2", notice("SO-2"))
+    desk.set_desired("SO-2", notice("SO-2"))
     assert desk.post(NOW + RENEW_MS) == [("SO-2", False), ("SO-1", False)]
 
 
 def test_a_refused_alert_is_neither_offered_again_nor_ended() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
+    desk.set_desired("SO-1", notice("SO-1"))
     desk.ledger.refuse(desk.ledger.due(NOW, 1)[0])
     assert desk.ledger.pending == 0
-    desk.ledger.doubt()
-    desk.want("SO-1")
+    desk.ledger.invalidate()
+    desk.set_desired("SO-1")
     assert desk.post(NOW + HOLD_MS) == []
 
 
 def test_after_an_outage_all_that_is_open_is_renewed_at_once() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"))
-    desk.want("SO-2", notice("SO-2"))
+    desk.set_desired("SO-1", notice("SO-1"))
+    desk.set_desired("SO-2", notice("SO-2"))
     desk.post(NOW)
-    desk.ledger.doubt()
+    desk.ledger.invalidate()
     assert sorted(desk.post(NOW)) == [("SO-1", False), ("SO-2", False)]
 
 
 def test_a_partition_that_went_elsewhere_is_forgotten_without_a_word() -> None:
     desk = Desk()
-    desk.want("SO-1", notice("SO-1"), partition=1)
-    desk.want("SO-2", notice("SO-2"), partition=2)
+    desk.set_desired("SO-1", notice("SO-1"), partition=1)
+    desk.set_desired("SO-2", notice("SO-2"), partition=2)
     desk.post(NOW)
     desk.ledger.drop(1)
     assert desk.post(NOW + RENEW_MS) == [("SO-2", False)]
@@ -149,14 +149,14 @@ def test_whatever_happens_the_receiver_ends_up_with_what_is_open(rng: random.Ran
     for _ in range(3_000):
         order_id = f"SO-{rng.randrange(20)}"
         wanted[order_id] = rng.random() < 0.5
-        desk.want(order_id, *[notice(order_id)] * wanted[order_id])
+        desk.set_desired(order_id, *[notice(order_id)] * wanted[order_id])
         match rng.randrange(4):
             case 0:
                 desk.post(now_at)
             case 1:
-                desk.ledger.give_back(desk.ledger.due(now_at, rng.randrange(5)))
+                desk.ledger.requeue(desk.ledger.due(now_at, rng.randrange(5)))
             case 2:
-                desk.ledger.doubt()
+                desk.ledger.invalidate()
         now_at += rng.randrange(5_000)
     desk.post(now_at)
     expected = {order_id for order_id, is_open in wanted.items() if is_open}
