@@ -31,7 +31,7 @@ def no_id(_: str) -> str:
     return ""
 
 
-class Chains:
+class SegmentChains:
     """All manifests, each read once: a sealed file never changes.
 
     `topic_id` gives the id of a topic as it is now.

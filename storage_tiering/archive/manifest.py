@@ -64,8 +64,8 @@ class Damage(StateError):
         self.span = span
 
 
-class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """Content of a file: the records of one partition in `first_offset` <= offset < `next_offset`.
+class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One sealed segment: the records of a partition in `first_offset` <= offset < `next_offset`.
 
     Repeated records, tombstones and heartbeats leave no row. `min_at` and `max_at` (ms) span the
     arrivals of events, or the last changes of orders. `through`: everything up to this instant of
@@ -107,14 +107,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     empty `manifest_checksum`.
     """
 
-    content: Content
+    content: SegmentInfo
     size_bytes: int
     checksum: str
     blocks: list[str] = []
     manifest_checksum: str = ""
 
     @classmethod
-    def of(cls, content: Content, data: bytes) -> Self:
+    def of(cls, content: SegmentInfo, data: bytes) -> Self:
         """The manifest of a file with this content and these bytes."""
         blocks = [block_checksum(block) for block in blocks_of(data)]
         bare = cls(content=content, size_bytes=len(data), checksum=checksum_of(data), blocks=blocks)

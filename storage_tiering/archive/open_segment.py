@@ -5,17 +5,17 @@ from typing import Generic
 
 import msgspec
 
-from storage_tiering.archive.chain import Chains
+from storage_tiering.archive.chain import SegmentChains
 from storage_tiering.archive.dataset import Dataset, Identity, Record
 from storage_tiering.archive.key_filter import make_filter
-from storage_tiering.archive.manifest import Content, Damage, Manifest, Span
+from storage_tiering.archive.manifest import Damage, Manifest, SegmentInfo, Span
 from storage_tiering.archive.sealed_segment import columns_of, parquet_bytes
 from storage_tiering.tier import Place
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 
 
-class Unsealed(Generic[Record]):
+class OpenSegment(Generic[Record]):
     """Open segment: the rows of the next file of a partition.
 
     It begins where the last sealed file ends, whatever offset the consumer group is at: records
@@ -27,7 +27,7 @@ class Unsealed(Generic[Record]):
     def __init__(
         self,
         dataset: Dataset[Record],
-        chains: Chains,
+        chains: SegmentChains,
         topic: str,
         partition: int,
         first_offset: int | None = None,
@@ -129,10 +129,10 @@ class Unsealed(Generic[Record]):
             key=lambda record: (record.key, dataset.at(record), dataset.identity(record)),
         )
 
-    def _content(self, through: int | None) -> Content:
+    def _content(self, through: int | None) -> SegmentInfo:
         keys = {record.key for record in self._rows.values()}
         least, greatest = self._span()
-        return Content(
+        return SegmentInfo(
             topic=self.topic,
             partition=self.partition,
             first_offset=self._first_offset,

@@ -8,12 +8,12 @@ import msgspec
 
 from schemas.keys import order_key
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
-from storage_tiering.archive.chain import Chains
+from storage_tiering.archive.chain import SegmentChains
 from storage_tiering.archive.columns import EVENT_COLUMNS, event_of
 from storage_tiering.archive.dataset import EVENTS, ORDERS
 from storage_tiering.archive.files import ArchiveFiles
-from storage_tiering.archive.manifest import Content, Damage
-from storage_tiering.archive.open_segment import Unsealed
+from storage_tiering.archive.manifest import Damage, SegmentInfo
+from storage_tiering.archive.open_segment import OpenSegment
 from storage_tiering.archive.repair import ReadSpan, Repair
 from storage_tiering.archive.sealed_segment import columns_of, rows_of
 from storage_tiering.archive.survey import Survey
@@ -63,9 +63,9 @@ class ParquetTier(Tier):
     ) -> None:
         self.settings = settings or ArchiveSettings()
         self._now_s = now_s
-        self._chains = Chains(files)
-        self._orders: dict[tuple[str, int], Unsealed[OrderRecord]] = {}
-        self._events: dict[tuple[str, int], Unsealed[EventRecord]] = {}
+        self._chains = SegmentChains(files)
+        self._orders: dict[tuple[str, int], OpenSegment[OrderRecord]] = {}
+        self._events: dict[tuple[str, int], OpenSegment[EventRecord]] = {}
         self._through: int | None = None
         self._since: tuple[float, int | None] | None = None  # wall and stream time of the first row
 
@@ -73,7 +73,7 @@ class ParquetTier(Tier):
         for record in batch:
             place = record.place.topic, record.place.partition
             if place not in self._orders:
-                self._orders[place] = Unsealed(ORDERS, self._chains, *place)
+                self._orders[place] = OpenSegment(ORDERS, self._chains, *place)
             if record.document is None:
                 self._orders[place].skip(record.place)
             else:
@@ -84,7 +84,7 @@ class ParquetTier(Tier):
         for record in batch:
             place = record.place.topic, record.place.partition
             if place not in self._events:
-                self._events[place] = Unsealed(EVENTS, self._chains, *place)
+                self._events[place] = OpenSegment(EVENTS, self._chains, *place)
             self._events[place].take(record)
         self._note_age()
 
@@ -265,7 +265,7 @@ class ParquetTier(Tier):
                 for values in columns_of(self._chains.files, manifest, names):
                     yield place, values
 
-    def _rows(self, survey: Survey, key: str) -> list[tuple[dict[str, Any], Content]]:
+    def _rows(self, survey: Survey, key: str) -> list[tuple[dict[str, Any], SegmentInfo]]:
         """The rows of an order, with what their files hold.
 
         Raises:

@@ -7,10 +7,10 @@ from typing import Literal
 import msgspec
 
 from schemas.errors import Busy, OrdertideError, Rejected
-from storage_tiering.archive.chain import Chains
+from storage_tiering.archive.chain import SegmentChains
 from storage_tiering.archive.dataset import EVENTS, ORDERS, Record
 from storage_tiering.archive.manifest import DATA, MANIFEST, Damage, Manifest, Span
-from storage_tiering.archive.open_segment import Unsealed
+from storage_tiering.archive.open_segment import OpenSegment
 from storage_tiering.records import Message, decode
 from storage_tiering.tier import EventRecord, OrderRecord
 
@@ -33,7 +33,7 @@ class Repaired(msgspec.Struct, frozen=True):
 class Repair:
     """Repairs the chains of a topic of orders and one of events. `read` gives the messages."""
 
-    def __init__(self, chains: Chains, changes_topic: str, read: ReadSpan) -> None:
+    def __init__(self, chains: SegmentChains, changes_topic: str, read: ReadSpan) -> None:
         """Create a repair; nothing is read or changed yet."""
         self.chains = chains
         self._changes_topic = changes_topic
@@ -105,11 +105,11 @@ class Repair:
         messages = list(self._read(span))
         first = span.first_offset
         if span.topic != self._changes_topic:
-            events = Unsealed(EVENTS, self.chains, span.topic, span.partition, first)
+            events = OpenSegment(EVENTS, self.chains, span.topic, span.partition, first)
             for event in _records(messages, EventRecord):
                 events.take(event)
             return events.sealed_as(span)
-        orders = Unsealed(ORDERS, self.chains, span.topic, span.partition, first)
+        orders = OpenSegment(ORDERS, self.chains, span.topic, span.partition, first)
         for order in _records(messages, OrderRecord):
             if order.document is not None:
                 orders.take(order)

@@ -17,9 +17,9 @@ from storage_tiering.archive.files import ArchiveFiles
 from storage_tiering.archive.manifest import (
     FOOTER_KEY,
     REPAIR,
-    Content,
     Damage,
     Manifest,
+    SegmentInfo,
     checksum_of,
     span_in,
 )
@@ -34,7 +34,7 @@ NO_CHECKSUM = b"0" * 32
 CHECKSUM = re.compile(re.escape(CHECKSUM_KEY) + rb"[^0-9a-f]{1,4}([0-9a-f]{32})", re.DOTALL)
 
 
-def parquet_bytes(table: pa.Table, content: Content) -> bytes:
+def parquet_bytes(table: pa.Table, content: SegmentInfo) -> bytes:
     """The file of `table`, with `content` and the file's own checksum in its footer.
 
     The checksum is taken over the file with zeros in the place of the checksum. By it a manifest
@@ -76,7 +76,7 @@ def _repeating(table: pa.Table) -> list[str]:
     return [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
 
 
-def content_of(name: str, data: bytes) -> Content:
+def content_of(name: str, data: bytes) -> SegmentInfo:
     """Decode the content of a data file from its footer.
 
     Raises:
@@ -89,7 +89,7 @@ def content_of(name: str, data: bytes) -> Content:
             "damaged file", span_in(stem), f"archive file {name}: {problem}; move it away, {REPAIR}"
         )
     footer = pq.read_metadata(io.BytesIO(data)).metadata or {}
-    content = msgspec.json.decode(footer[FOOTER_KEY], type=Content)
+    content = msgspec.json.decode(footer[FOOTER_KEY], type=SegmentInfo)
     if content.name != stem:
         raise Damage(
             "surplus file",

@@ -89,7 +89,7 @@ def survey_of(listing: Listing, manifests: dict[str, Manifest], damages: list[Da
         by_partition[span.topic, span.partition].append(span)
     found = damages + [manifest.file_missing() for manifest in missing]
     for place, chain in sorted(by_partition.items()):
-        found += _breaks(place, chain, listing.ends.get(place, 0))
+        found += _gaps(place, chain, listing.ends.get(place, 0))
     bounds = {
         place: [*(span.first_offset for span in chain), listing.ends.get(place, 0)]
         for place, chain in by_partition.items()
@@ -101,7 +101,7 @@ def _place(manifest: Manifest) -> tuple[int, int]:
     return manifest.content.partition, manifest.content.first_offset
 
 
-def _breaks(place: tuple[str, int], chain: list[Span], end: int) -> list[Damage]:
+def _gaps(place: tuple[str, int], chain: list[Span], end: int) -> list[Damage]:
     """Gaps, files that overlap, and an end marker that lies behind the last file."""
     damages: list[Damage] = []
     next_offset: int | None = 0

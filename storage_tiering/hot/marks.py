@@ -16,7 +16,7 @@ import msgspec
 from storage_tiering.hot.errors import execute
 from storage_tiering.hot.keys import DOUBT_SCORE, OFFSET_MEMBER, Call, SlotKeys
 from storage_tiering.hot.servers import Servers
-from storage_tiering.hot.writing import Replicas, asking, evaluation, send
+from storage_tiering.hot.writing import Replicas, evaluation, redis_errors, send
 from storage_tiering.tier import Doubt, Partition, WritesLost, partition_name, partition_of
 
 NOTE = files("storage_tiering.hot").joinpath("note.lua").read_text()
@@ -64,7 +64,7 @@ class Marks:
 
     def held(self) -> dict[Partition, int]:
         """The least offset that the slots hold of each partition."""
-        with asking(self._servers), self._servers.pipeline() as pipe:
+        with redis_errors(self._servers), self._servers.pipeline() as pipe:
             for slot in self._slots:
                 pipe.zrange(slot.progress, 0, -1, withscores=True)
             answered = execute(pipe)
@@ -82,7 +82,7 @@ class Marks:
 
     def doubt(self) -> Doubt | None:
         """The doubt of the first slot that has one."""
-        with asking(self._servers), self._servers.pipeline() as pipe:
+        with redis_errors(self._servers), self._servers.pipeline() as pipe:
             for slot in self._slots:
                 pipe.zrangebyscore(slot.progress, DOUBT_SCORE, DOUBT_SCORE)
             answered = execute(pipe)

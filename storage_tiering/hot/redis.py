@@ -27,7 +27,7 @@ from storage_tiering.hot.keys import (
 )
 from storage_tiering.hot.marks import Marks, doubt_in
 from storage_tiering.hot.servers import Cluster, Single
-from storage_tiering.hot.writing import Replicas, asking, evaluation, send, sweeps
+from storage_tiering.hot.writing import Replicas, evaluation, redis_errors, send, sweeps
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import (
     Counts,
@@ -95,7 +95,7 @@ class RedisTier(Tier):
     def find(self, tenant: str, order_id: str) -> Found | None:
         key = order_key(tenant, order_id)
         slot = self._slots[slot_of(key)]
-        with asking(self.servers), self.servers.pipeline() as pipe:
+        with redis_errors(self.servers), self.servers.pipeline() as pipe:
             # Both before the order, so that they never claim too much.
             pipe.zscore(slot.progress, PROGRESS_MEMBER)
             pipe.zrangebyscore(slot.progress, DOUBT_SCORE, DOUBT_SCORE)
@@ -134,7 +134,7 @@ class RedisTier(Tier):
     def expire(self, through_ms: int) -> None:
         limit_ms = through_ms - self.settings.keep_ms
         indexes = [(slot, index) for slot in self._slots for index in (slot.changed, slot.loose)]
-        with asking(self.servers), self.servers.pipeline() as pipe:
+        with redis_errors(self.servers), self.servers.pipeline() as pipe:
             for slot, index in indexes:
                 pipe.zscore(slot.progress, PROGRESS_MEMBER)
                 pipe.zrangebyscore(index, "-inf", limit_ms)
@@ -155,7 +155,7 @@ class RedisTier(Tier):
         return Counts(orders=orders, events=events, size_bytes=size_bytes)
 
     def size_bytes(self) -> int:
-        with asking(self.servers):
+        with redis_errors(self.servers):
             used = [server.info("memory")["used_memory"] for server in self.servers.primaries()]
         return sum(used)
 
@@ -188,7 +188,7 @@ class RedisTier(Tier):
     def _look_once(self) -> None:
         """Warn, before the first write, of what may lose orders."""
         if not self._is_looked_at:
-            with asking(self.servers):
+            with redis_errors(self.servers):
                 for caution in cautions(self.servers.primaries()):
                     LOGGER.warning("%s", caution)
             self._is_looked_at = True
@@ -204,7 +204,7 @@ class RedisTier(Tier):
 
     def _measure(self, slot: SlotKeys) -> Iterator[tuple[bool, int, int]]:
         """(has a document, number of fields, bytes) of every order of a slot."""
-        with asking(self.servers), self.servers.pipeline() as pipe:
+        with redis_errors(self.servers), self.servers.pipeline() as pipe:
             pipe.zrange(slot.changed, 0, -1)
             pipe.zrange(slot.loose, 0, -1)
             changed, loose = execute(pipe)

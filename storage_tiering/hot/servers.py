@@ -23,7 +23,7 @@ class Servers(Protocol):
         """For reading, wherever the keys are."""
         ...
 
-    def by_node(self, calls: Sequence[Call]) -> list[ForNode]:
+    def group_by_node(self, calls: Sequence[Call]) -> list[ForNode]:
         """The calls that each server gets, on one connection each."""
         ...
 
@@ -31,11 +31,11 @@ class Servers(Protocol):
         """A client of each server that is written to."""
         ...
 
-    def moved(self, error: AskError) -> OrdertideError:
+    def redirect_error(self, error: AskError) -> OrdertideError:
         """The error for a redirect to another server."""
         ...
 
-    def doubt(self) -> None:
+    def invalidate_slots(self) -> None:
         """Drop the slot map after an error; it is queried again before the next request."""
         ...
 
@@ -53,19 +53,19 @@ class Single(Servers):
     def pipeline(self) -> "Pipeline":
         return self.client.pipeline(transaction=False)
 
-    def by_node(self, calls: Sequence[Call]) -> list[ForNode]:
+    def group_by_node(self, calls: Sequence[Call]) -> list[ForNode]:
         return [(self.client, [*calls])] if calls else []
 
     def primaries(self) -> list["Redis"]:
         return [self.client]
 
-    def moved(self, error: AskError) -> OrdertideError:
+    def redirect_error(self, error: AskError) -> OrdertideError:
         """We aren't where we think we are."""
         return SettingsError(
             f"this is a node of a Redis Cluster ({error}): set [hot] cluster = true"
         )
 
-    def doubt(self) -> None:
+    def invalidate_slots(self) -> None:
         """No slot map to drop: there is only one server."""
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Cluster(Servers):
         pipe: ClusterPipeline = self._cluster().pipeline(transaction=False)  # type: ignore[no-untyped-call]  # as said
         return pipe
 
-    def by_node(self, calls: Sequence[Call]) -> list[ForNode]:
+    def group_by_node(self, calls: Sequence[Call]) -> list[ForNode]:
         cluster = self._cluster()
         of_node: dict[str, list[Call]] = defaultdict(list)
         nodes = {}
@@ -105,10 +105,10 @@ class Cluster(Servers):
         nodes = cluster.get_primaries()  # type: ignore[no-untyped-call]  # as said
         return [cluster.get_redis_connection(node) for node in nodes]
 
-    def moved(self, error: AskError) -> OrdertideError:
+    def redirect_error(self, error: AskError) -> OrdertideError:
         return Busy(f"Redis: keys are moving to another node: {error}", RETRY_AFTER_S)
 
-    def doubt(self) -> None:
+    def invalidate_slots(self) -> None:
         self._is_outdated = True
 
     def close(self) -> None:

@@ -16,21 +16,21 @@ from storage_tiering.hot.servers import Servers
 class Replicas(NamedTuple):
     """Number of replicas of each server that must have a write, and the time they get for it."""
 
-    wanted: int
+    required: int
     timeout_ms: int
 
 
 @contextmanager
-def asking(servers: Servers) -> Iterator[None]:
+def redis_errors(servers: Servers) -> Iterator[None]:
     """Raise Redis's errors in our words; after one, a cluster's map of nodes is not trusted."""
     try:
         with answers():
             try:
                 yield
             except AskError as error:  # MovedError is one, too
-                raise servers.moved(error) from error
+                raise servers.redirect_error(error) from error
     except OrdertideError:
-        servers.doubt()
+        servers.invalidate_slots()
         raise
 
 
@@ -43,8 +43,8 @@ def send(servers: Servers, calls: Iterable[Call], replicas: Replicas) -> list[An
         Busy: some of it may have been written; do it all again. And as for `answers`.
     """
     answered: list[Any] = []
-    with asking(servers):
-        for node, of_node in servers.by_node([*calls]):
+    with redis_errors(servers):
+        for node, of_node in servers.group_by_node([*calls]):
             answered += send_to(node, of_node, replicas)
     return answered
 
@@ -60,11 +60,11 @@ def send_to(node: "Redis", calls: Sequence[Call], replicas: Replicas) -> list[An
     with node.pipeline(transaction=False) as pipe:
         for call in calls:
             pipe.execute_command(*call.command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        if replicas.wanted:
-            pipe.wait(replicas.wanted, replicas.timeout_ms)
+        if replicas.required:
+            pipe.wait(replicas.required, replicas.timeout_ms)
         answered = execute(pipe)
-    if replicas.wanted and answered[-1] < replicas.wanted:
-        reason = f"Redis: {answered[-1]} of {replicas.wanted} replicas have the batch"
+    if replicas.required and answered[-1] < replicas.required:
+        reason = f"Redis: {answered[-1]} of {replicas.required} replicas have the batch"
         raise Busy(f"{reason}; the failing ones hold up the hot tier", RETRY_AFTER_S)
     return answered[: len(calls)]
 
