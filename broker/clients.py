@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any, ParamSpec, Protocol, Self
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaException
@@ -35,6 +35,7 @@ from broker.connect import LOGGER
 from broker.interrupts import GIVEN_UP, STOPPING, is_request_left
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 # librdkafka 2.16 may never return from closing a member that lost its session while a rebalance was
 # queued (seen once in 20 tries; two of its threads wait for each other).
@@ -117,11 +118,15 @@ class Producer(Closed, confluent_kafka.Producer):
 class Admin(Closed):
     """An administration client. confluent-kafka's own has no `close`: it ends with its memory.
 
-    Hence `client` is to be used and never stored: after `close` nothing else refers to it.
+    Hence `client` is to be used and never stored: after `close` nothing else refers to it. A
+    callback of a request runs in the client's own thread, and uses `request`: with the last
+    reference gone there, librdkafka aborts the process ("rd_kafka_destroy() called from librdkafka
+    owned thread").
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._client: AdminClient | None = AdminClient(config)
+        self._requesting = threading.Lock()
         register(self)
 
     @property
@@ -135,12 +140,26 @@ class Admin(Closed):
             raise RuntimeError("administration client: is closed; open another")
         return self._client
 
+    def request(self, send: Callable[[AdminClient], T]) -> T:
+        """Return what `send` returns of the client, which is not closed meanwhile.
+
+        `send` must not wait for an answer.
+
+        Raises:
+            RuntimeError: it is closed.
+        """
+        with self._requesting:
+            return send(self.client)
+
     def close(self) -> None:
         """End the connection."""
         close_within(self._destroy, self)
 
     def _destroy(self) -> None:
-        self._client = None
+        with self._requesting:
+            client, self._client = self._client, None
+        # Outside the lock: it waits for the client's own thread, which may be waiting for the lock.
+        del client
 
 
 def weakly(method: Callable[P, None]) -> Callable[P, None]:

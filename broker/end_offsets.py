@@ -92,7 +92,14 @@ class EndOffsets:
         use: Callable[[int], None],
     ) -> None:
         """Send the request, and pass the offset to `use`; an error goes to `end`."""
-        asked = self._admin.client.list_offsets({where: what}, request_timeout=timeout_s)
+        question = {where: what}
+        try:
+            asked = self._admin.request(
+                lambda client: client.list_offsets(question, request_timeout=timeout_s)
+            )
+        except RuntimeError:  # closed between two steps of a question
+            end.set_exception(KafkaException(KafkaError(KafkaError._DESTROY)))  # noqa: SLF001 - its public name
+            return
         asked[where].add_done_callback(lambda answer: hand_over(answer, end, use))
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -160,6 +161,59 @@ def test_an_owner_that_can_t_be_made_leaves_no_client_open(
     with pytest.raises(TopicMissing):
         fails(broker.connection)
     assert opened() == before
+
+
+# The first answer's callback sends the next request, and the client is closed meanwhile.
+CLOSED_BY_ANOTHER_THREAD = """
+import threading
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import OffsetSpec
+from broker.clients import Admin
+
+admin = Admin({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+sending, closing = threading.Event(), threading.Event()
+
+def ask(client):
+    return client.list_offsets({TopicPartition("orders", 0): OffsetSpec.latest()},
+                               request_timeout=0.2)
+
+def send(client):
+    sending.set()
+    closing.wait(1)  # with the lock that `close` waits for
+    return ask(client)
+
+def answered(_):
+    NEXT
+    print("sent")
+
+for answer in ask(admin.client).values():
+    answer.add_done_callback(answered)
+del answer
+sending.wait(10)
+admin.close()
+print("closed")
+"""
+
+
+def test_a_client_closed_while_its_own_thread_sends_a_request_is_ended_by_who_closes_it() -> None:
+    ended = python(CLOSED_BY_ANOTHER_THREAD.replace("NEXT", "admin.request(send)"))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["sent", "closed"]
+
+
+def test_a_client_whose_last_reference_ends_in_its_own_thread_aborts_the_process() -> None:
+    """The fault itself. When this fails, `Admin.request` may go."""
+    script = CLOSED_BY_ANOTHER_THREAD.replace("NEXT", "send(admin.client)")
+    ended = python(script.replace("admin.close()", "admin._client = None; closing.wait(3)"))
+    assert ended.returncode == -signal.SIGABRT
+    assert "librdkafka owned thread" in ended.stderr
+
+
+def test_a_question_after_the_close_fails(broker: EmbeddedBroker) -> None:
+    with EndOffsets(broker.connection) as ends:
+        assert ends.ask("orders", 0).result(10) == 0
+    with pytest.raises(KafkaException, match="_DESTROY"):
+        ends.ask("orders", 0).result(10)
 
 
 def test_a_client_left_open_at_the_end_of_a_process_is_logged_and_an_exit_code_in_tests() -> None:
