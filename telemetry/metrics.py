@@ -127,7 +127,7 @@ class Metrics:
             "Evaluations of a rule whose deadline, outside its calendar's years, is never due.",
             "rule",
         )
-        self.calendar_end = self._gauge(
+        self.calendar_end_timestamp_seconds = self._gauge(
             "calendar_end_timestamp_seconds",
             "From when on a calendar's years are too short for a deadline of its rules.",
             "calendar",

@@ -80,8 +80,9 @@ class TrackMetrics:
                 self.metrics.condition_faults.labels(rule.id)
             if rule.working:
                 self.metrics.deadlines_outside_calendar.labels(rule.id)
+        gauge = self.metrics.calendar_end_timestamp_seconds
         for calendar, ends_at in calendar_ends(rules).items():
-            self.metrics.calendar_end.labels(calendar).set(ends_at / 1000)
+            gauge.labels(calendar).set(ends_at / 1000)
 
     def compare(self, offset_ms: Callable[[], int]) -> None:
         """Show how far the host's clock is ahead of broker time, once the dataflow runs."""

@@ -114,7 +114,7 @@ def test_what_starting_again_does_not_mend_is_said_once(engine: Engine) -> None:
     (engine.folder / "rules.toml").write_text("version = 1\n[[rule]]\nid = 7\n", "utf-8")
     engine.start()
     assert engine.exit_code() == 2
-    assert "started again" not in engine.said()
+    assert "restarting" not in engine.said()
     assert "rules.toml" in engine.said()
 
 

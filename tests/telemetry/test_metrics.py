@@ -6,8 +6,8 @@ from telemetry.metrics import Metrics, total
 
 # Permitted labels. Each has few values; an id has no place among them.
 LABELS = {
-    "bound", "carrier", "code", "field", "kind", "lane", "partition", "rule", "severity", "sink",
-    "state", "tier", "topic",
+    "bound", "calendar", "carrier", "code", "field", "kind", "lane", "partition", "rule",
+    "severity", "sink", "state", "tier", "topic",
 }  # fmt: skip
 
 PROMISED = {

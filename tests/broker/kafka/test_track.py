@@ -162,7 +162,7 @@ def test_a_run_whose_transaction_the_broker_timed_out_starts_again_by_itself(
     runs.wait_for_orders(len(OLD) + len(NEW) + fed)
     runs.wait_until(lambda: "longer than transaction.timeout.ms" in runs.said())
     runs.stop()
-    assert "are started again" in runs.said()
+    assert "restarting all workers" in runs.said()
     assert len(runs.accepted()) == len(OLD) + len(NEW) + fed, "each once"
 
 

@@ -60,6 +60,7 @@ def test_neither_rejected_lines_nor_a_long_line_are_held_in_memory(tmp_path: Pat
     assert max(taken.values()) < taken["small.ndjson"] + 100, taken
 
 
+@pytest.mark.timeout(300)  # 120 MB of JSON
 def test_facts_that_a_shard_rejects_are_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "full.ndjson.gz"
     with gzip.open(path, "wb", 1) as file:
