@@ -177,7 +177,7 @@ def first_heartbeat(connection: Connection) -> tuple[int, int]:
     """
     partition_count(connection, CLOCK.name)  # makes the topic
     with EndOffsets(connection) as ends:
-        is_first = ends.get(CLOCK.name, 0) == 0
+        is_first = ends.get(CLOCK.name, 0, ANSWER_TIMEOUT_S) == 0
     if is_first:
         with Producer(connection) as producer:
             producer.send(CLOCK.name, None, b"%d" % steady_ms(), partition=0)
