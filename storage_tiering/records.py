@@ -111,8 +111,9 @@ def _decode_change(message: Message, key: str, place: Place) -> OrderRecord:
         return tombstone(key, place, number_in(message.headers, HEADER_VERSION))
     try:
         document = DOCUMENT.decode(message.value)
-        if document.updated_at is not None:
-            parse_instant(document.updated_at)
+        for at in (document.updated_at, *(alert.opened_at for alert in document.open_alerts)):
+            if at is not None:
+                parse_instant(at)
     except (ValueError, RecursionError) as error:
         raise Rejected("unreadable_value", f"no order document: {error}") from error
     _check_key(key, document.tenant, document.order_id)

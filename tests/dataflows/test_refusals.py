@@ -94,7 +94,7 @@ def test_a_broken_rules_file_is_refused(engine: Engine, tmp_path: Path) -> None:
 
 def test_a_broker_that_does_not_answer_is_refused(engine: Engine, broker: EmbeddedBroker) -> None:
     broker.go_down()
-    assert "no answer" in refusal(engine)
+    assert "the broker is unavailable" in refusal(engine)
 
 
 def test_a_position_that_the_broker_no_longer_holds_is_refused(used: Engine) -> None:

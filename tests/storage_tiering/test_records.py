@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from schemas.errors import Rejected
+from schemas.instants import DAY_MS, format_instant
 from storage_tiering.records import clock_of, decode
 from storage_tiering.tier import EventRecord, OrderRecord
 from tests.support.tiers.orders import (
@@ -90,6 +91,34 @@ def test_an_instant_without_offset_is_refused() -> None:
 
 
 def test_an_alert_long_after_the_last_event_counts_as_a_change() -> None:
-    record = Log().changes(document(updated_at=START))[0]
-    alerted = msgspec.structs.replace(record, clock_at=START + 9_000_000)
-    assert (record.changed_at, alerted.changed_at) == (START, START + 9_000_000)
+    record = Log().changes(document(updated_at=START, open_alerts=[alert(START + 9_000_000)]))[0]
+    assert record.changed_at == START + 9_000_000
+
+
+def test_an_old_order_that_is_caught_up_with_did_not_change_now() -> None:
+    """What a dataflow that was behind says of it comes with a clock far after its last change."""
+    record = Log().changes(document(updated_at=START, open_alerts=[alert(START + 9_000_000)]))[0]
+    late = msgspec.structs.replace(record, clock_at=START + 400 * DAY_MS)
+    assert late.changed_at == START + 9_000_000
+
+
+def test_an_alert_opened_at_no_time_is_refused() -> None:
+    opened = alert(START) | {"opened_at": "yesterday"}
+    data = msgspec.json.encode(document(open_alerts=[opened]))
+    with pytest.raises(Rejected, match="no order document"):
+        decode(msgspec.structs.replace(change(), value=data))
+
+
+def alert(opened_at: int) -> dict[str, object]:
+    at = format_instant(opened_at)
+    because = {
+        "anchor": "last_update",
+        "anchor_event": "b77bbb5d59dbdfd6",
+        "anchor_at": at,
+        "limit": "2d",
+        "due_at": at,
+        "last_event": "PAID",
+        "last_event_at": at,
+    }
+    opened = {"alert_id": "cdc45907", "rule": "carrier_silent", "severity": "warning"}
+    return opened | {"opened_at": at, "because": because}
