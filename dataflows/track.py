@@ -34,6 +34,7 @@ A worker is a process. Its sink partition takes what its own shards emit, so tha
 one producer, one transaction and one commit an epoch.
 """
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -162,6 +163,7 @@ def recovery(folder: Path) -> RecoveryConfig:
     """Bytewax's own recovery store in `folder`, made if it isn't there; it holds pointers only."""
     if not folder.exists():
         fresh = folder.with_name(folder.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed here
         private_folder(fresh)
         init_db_dir(fresh, 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
         make_private(fresh)

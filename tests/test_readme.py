@@ -72,6 +72,7 @@ def pasted(commands: str, folder: Path) -> str:
     finally:
         with suppress(ProcessLookupError):  # all have ended, as they should
             os.killpg(shell.pid, signal.SIGKILL)
+        shell.communicate()
     assert shell.returncode == 0, said[-5_000:]
     return said
 

@@ -1,6 +1,5 @@
 """A folder or file that can't be used ends a command with one line that names it, and code 2."""
 
-import ctypes
 import errno
 import os
 import subprocess
@@ -18,8 +17,15 @@ from tests.support.small_disk import fill, small_disk
 
 TIMEOUT_S = 100
 NOBODY = 65_534  # a user id
+# Drop CAP_CHOWN to CAP_FOWNER, with which root may write anywhere, and become the command. A
+# program of its own, as a preexec_fn can wait for ever for a lock that another thread held.
+COMMON = """
+import ctypes, os, sys
 PR_CAPBSET_DROP = 24  # prctl(2)
-CAPABILITIES = range(4)  # CAP_CHOWN to CAP_FOWNER: with which root may write anywhere
+for capability in range(4):
+    assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 EVENT = (
     b'{"event_id":"e1","source":"shop","order_id":"o1","status_code":"PAID",'
     b'"timestamp":"2018-01-31T10:15:00Z"}\n'
@@ -82,21 +88,14 @@ def settings_of(broker: EmbeddedBroker, folder: Path) -> Tables:
     }
 
 
-def give_up_privileges() -> None:
-    """Let this process, once it has become another program, write only where its user may."""
-    for capability in CAPABILITIES:
-        assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
-
-
 def last_line(words: Sequence[str], *, is_common: bool) -> str:
     done = subprocess.run(
-        [sys.executable, "run.py", *words],
+        [sys.executable, *(["-c", COMMON] if is_common else []), "run.py", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=TIMEOUT_S,
-        preexec_fn=give_up_privileges if is_common else None,
     )
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

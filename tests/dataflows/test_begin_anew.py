@@ -258,6 +258,16 @@ def test_a_crash_in_the_first_epoch_is_no_lost_state(engine: Engine) -> None:
     assert {d.version for d in documents(engine).values()} == {1}
 
 
+def test_a_recovery_folder_whose_making_was_cut_off_is_made_again(engine: Engine) -> None:
+    """Killed in its first second, a run leaves it half made beside its place."""
+    unfinished = recovery(engine).with_name("recovery.new")
+    unfinished.mkdir(parents=True)
+    init_db_dir(unfinished, 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
+    run(engine, ORDERS, LATER)
+    assert {d.version for d in documents(engine).values()} == {1}
+    assert not unfinished.exists()
+
+
 @pytest.mark.parametrize("stored", STORES[2:], indirect=True)
 def test_a_bucket_of_an_older_version_is_refused_and_begun_anew_when_asked_to(
     stored: Engine, s3: S3

@@ -47,9 +47,10 @@ def test_positions_are_reported_once_the_barrier_of_their_epoch_is_passed(
     settings = TrackSettings(clock="recorded", epoch_ms=50, workers=2)
     positions = Positions(broker)
     with Threaded(broker, tmp_path, settings, detour) as flow:
-        engine.feed(events)
+        engine.feed(events[:40])
         assert in_the_middle.wait(PATIENCE_S)
-        # Epochs before this one may have read something; this one, on both workers, isn't done.
+        # Epochs before this one may have read all of that; this one, on both workers, isn't done.
+        engine.feed(events[40:])
         held = positions.reported()
         until = time.monotonic() + WATCHED_S
         while time.monotonic() < until:
