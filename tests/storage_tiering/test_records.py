@@ -96,7 +96,7 @@ def test_an_alert_long_after_the_last_event_counts_as_a_change() -> None:
 
 
 def test_an_old_order_that_is_caught_up_with_did_not_change_now() -> None:
-    """What a dataflow that was behind says of it comes with a clock far after its last change."""
+    """Documents of a dataflow that was behind carry a clock far after the last change."""
     record = Log().changes(document(updated_at=START, open_alerts=[alert(START + 9_000_000)]))[0]
     late = msgspec.structs.replace(record, clock_at=START + 400 * DAY_MS)
     assert late.changed_at == START + 9_000_000
