@@ -71,6 +71,7 @@ class Writer:
         self.watch = watch or NoMetrics()
         self.clock = clock or StreamClock()
         self._expired_through: int | None = None
+        self._has_written = False  # since it expired
         self._since_ms: dict[str, int] = {}  # by topic, of what isn't committed
         self._measured_at_s = -math.inf
         self.audit: Audit = nothing
@@ -125,6 +126,7 @@ class Writer:
         self._put(self.tier.write_orders, orders)
         self._put(self.tier.write_events, events)
         self.watch.written(self.tier.name, len(orders), len(events))
+        self._has_written = self._has_written or bool(orders or events)
         self._offsets |= {(m.topic, m.partition): m.offset + 1 for m in messages}
         with self._refilling():
             self.refill.wrote_orders(record for _, record in orders)
@@ -260,9 +262,12 @@ class Writer:
         if through is None or self.refill.is_running:  # it may not be called fresh meanwhile
             return
         last = self._expired_through
-        if last is None or through - last >= self.settings.expire_every_ms:
+        # Once more when all is written: events don't hold the clock, and may come after the changes
+        # of years that it has passed.
+        is_at_rest = self._has_written and not self._batch
+        if last is None or is_at_rest or through - last >= self.settings.expire_every_ms:
             self.loop.retry(lambda: self.tier.expire(through))
-            self._expired_through = through
+            self._expired_through, self._has_written = through, False
             self.watch.through(self.tier.name, through)
 
     def _is_durable(self, *, force: bool) -> bool:

@@ -123,7 +123,8 @@ def test_a_file_where_a_folder_should_be(name: str, refused: Run, tmp_path: Path
 def test_a_folder_that_another_user_owns(name: str, refused: Run, tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("only root can give a folder to another user")
-    (tmp_path / "theirs").mkdir(mode=0o755)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs").chmod(0o755)  # whatever the umask
     os.chown(tmp_path / "theirs", NOBODY, NOBODY)
     line = refused(COMMANDS[name], tmp_path / "theirs", is_common=True)
     assert str(tmp_path / "theirs") in line

@@ -48,6 +48,14 @@ with EmbeddedBroker() as broker:
 """
 
 
+# A program of its own: a preexec_fn can wait for ever for a lock that another thread held.
+TAKES_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, "-X", "faulthandler", *sys.argv[1:]])
+"""
+
+
 @contextmanager
 def refusing() -> Iterator[str]:
     """An address without a listener."""
@@ -94,13 +102,12 @@ def command(
     }
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", str(ROOT / "run.py"), *words],
+            [sys.executable, "-c", TAKES_CTRL_C, str(ROOT / "run.py"), *words],
             cwd=folder,
             env=environment,
             stdout=output,
             stderr=output,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
         )
         try:
             yield process

@@ -272,7 +272,7 @@ def test_a_recovery_folder_whose_making_was_cut_off_is_made_again(engine: Engine
 def test_a_bucket_of_an_older_version_is_refused_and_begun_anew_when_asked_to(
     stored: Engine, s3: S3
 ) -> None:
-    bucket = Bucket(s3.settings(), "000")
+    bucket = Bucket(s3.settings(str(stored.state["bucket"])), "000")
     bucket.create("store", b"of an older version")
     assert f"holds state of an older version (object `store`), {READS}" in refusal(stored)
     run(stored, ORDERS, LATER, "--begin-anew")
@@ -283,7 +283,7 @@ def test_a_bucket_of_an_older_version_is_refused_and_begun_anew_when_asked_to(
 @pytest.mark.parametrize("stored", STORES[2:], indirect=True)
 def test_a_bucket_that_nobody_can_read_is_not_begun_anew(stored: Engine, s3: S3) -> None:
     run(stored, ORDERS)
-    bucket = Bucket(s3.settings(), "000")
+    bucket = Bucket(s3.settings(str(stored.state["bucket"])), "000")
     bucket.remove(["runs/000001"])
     bucket.create("runs/000001", b"damaged")
     assert "set another state.prefix" in refusal(stored, "--begin-anew")

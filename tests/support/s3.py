@@ -6,12 +6,18 @@ from threading import Thread
 from urllib.request import Request, urlopen
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from dataflows.state.remote.bucket import Bucket, Patience
 from schemas.settings.model import StateSettings
 
 BUCKETS = itertools.count(1)
+
+
+class OneRequest(WSGIRequestHandler):
+    """A connection for each request: one that is kept would be served after the stop."""
+
+    protocol_version = "HTTP/1.0"
 
 
 class S3:
@@ -45,7 +51,9 @@ class S3:
         )
 
     def start(self) -> None:
-        self.server = make_server("127.0.0.1", self.port, self.application, threaded=True)
+        self.server = make_server(
+            "127.0.0.1", self.port, self.application, threaded=True, request_handler=OneRequest
+        )
         self.thread = Thread(target=self.server.serve_forever, name="moto", daemon=True)
         self.thread.start()
 

@@ -151,6 +151,7 @@ class Threaded:
             self.failure = error
 
     def __enter__(self) -> Self:
+        recovery(self.folder / "recovery")  # made once; the threads find it
         for thread in self.threads:
             thread.start()
         return self
