@@ -146,7 +146,7 @@ def test_a_flow_that_waits_for_the_bucket_can_be_stopped(
     counts = ("messages_read_total", "state_store_waits_total")
     while any(engine.metrics()[count] == before[count] for count in counts):
         assert_runs(engine)
-    assert engine.end() == 2
+    assert engine.end() == 0  # stopped as asked, what was read is read again
     assert "check state.endpoint" in engine.said()
 
 
