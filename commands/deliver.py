@@ -56,6 +56,7 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     server = health_server(metrics, checks, telemetry, "deliver")
     server.start()
     try:
+        watch.starts(f"not yet at the broker, {settings.broker.bootstrap}")
         if not wait_for_topics(connection, [topic], patience(stop, watch.starts)):
             return
         watch.starts(None)

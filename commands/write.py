@@ -63,8 +63,9 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
         source.append(EVENTS_REJECTED)
     watch = TierMetrics(name, settings.telemetry)
     try:
-        if not wait_for_topics(connection, source, patience(stop, watch.without_topics)):
+        if not wait_for_topics(connection, source, patience(stop, watch.starts)):
             return
+        watch.starts(None)
         with (
             TopicIds(connection) as topic_ids,
             Producer(connection) as producer,

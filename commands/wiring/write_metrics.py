@@ -47,9 +47,9 @@ class TierMetrics(WriterMetrics):
         self.busy = f"{reason}; retrying in {wait_s:.1f} s"
         self.metrics.sink_busy.labels(tier).inc()
 
-    def without_topics(self, reason: str) -> None:
-        """There is nothing to read from yet."""
-        self.busy = reason
+    def starts(self, missing: str | None) -> None:
+        """There is nothing to read from yet, and why; None once there is."""
+        self.busy = missing
 
     def starting(self, busy: Busy | None) -> None:
         """It isn't known where to begin with a partition, as the tier doesn't answer; or it is."""

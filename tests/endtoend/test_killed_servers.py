@@ -120,7 +120,7 @@ def revive(installation: Installation, servers: Servers, victim: str) -> None:
         again(servers[victim])
     else:
         installation.start(victim)
-        installation.wait_until(lambda: installation.is_up(victim), f"{victim}'s metrics")
+        installation.wait_until_ready(victim)
 
 
 def alerts_raised(installation: Installation) -> int:

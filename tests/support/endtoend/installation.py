@@ -62,6 +62,7 @@ class Installation:
                 self.folder / f"{part}.log",
                 folder=ROOT,
                 environment={PORT_VARIABLE: str(self.ports[part])},
+                port=self.ports[part],
             )
 
     def end(self, part: str, number: int = signal.SIGTERM) -> None:
@@ -80,12 +81,9 @@ class Installation:
         samples = metrics_at(self.ports[part])
         return {name.removeprefix("ordertide_"): value for name, value in samples.items()}
 
-    def is_up(self, part: str) -> bool:
-        """Return True once the part serves its metrics; until then it may need its broker."""
-        try:
-            return bool(self.metrics(part))
-        except OSError:
-            return False
+    def wait_until_ready(self, part: str) -> None:
+        """Wait until its /readyz says so; until then it may need its broker."""
+        self.running[part].wait_until_ready(PATIENCE_S)
 
     def feed(self, events: Iterable[Json]) -> None:
         """Write events as any sender would."""
