@@ -141,12 +141,11 @@ def test_a_flow_that_waits_for_the_bucket_can_be_stopped(
     engine.start()
     feed_until_heard(engine, some_orders(5, rng))
     server.stop()
-    before = engine.metrics()  # a busy machine may have had to wait for the bucket already
+    waits = engine.metrics()["state_store_waits_total"]  # a busy machine may have had some before
     engine.feed(some_orders(5, rng))
-    counts = ("messages_read_total", "state_store_waits_total")
-    while any(engine.metrics()[count] == before[count] for count in counts):
+    while engine.metrics()["state_store_waits_total"] == waits:
         assert_runs(engine)
-    assert engine.end() == 0  # stopped as asked, what was read is read again
+    assert engine.end() == 0  # stopped as asked: the next run reads its last epoch again
     assert "check state.endpoint" in engine.said()
 
 

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 from confluent_kafka import TopicPartition
@@ -27,6 +28,9 @@ class Positions:
         config = {**broker.connection.config("consumer"), "group.id": TrackSettings().group}
         self.client = Consumer(config)
 
+    def close(self) -> None:
+        self.client.close()
+
     def reported(self) -> list[int]:
         return [max(at.offset, 0) for at in self.client.committed(PLACES, timeout=10)]
 
@@ -45,12 +49,14 @@ def test_positions_are_reported_once_the_barrier_of_their_epoch_is_passed(
         go_on.wait(PATIENCE_S)
 
     settings = TrackSettings(clock="recorded", epoch_ms=50, workers=2)
-    positions = Positions(broker)
-    with Threaded(broker, tmp_path, settings, detour) as flow:
-        engine.feed(events[:40])
+    with (
+        closing(Positions(broker)) as positions,
+        Threaded(broker, tmp_path, settings, detour) as flow,
+    ):
+        engine.feed(events[:-40])
         assert in_the_middle.wait(PATIENCE_S)
         # Epochs before this one may have read all of that; this one, on both workers, isn't done.
-        engine.feed(events[40:])
+        engine.feed(events[-40:])
         held = positions.reported()
         until = time.monotonic() + WATCHED_S
         while time.monotonic() < until:
@@ -60,4 +66,3 @@ def test_positions_are_reported_once_the_barrier_of_their_epoch_is_passed(
         engine.tick(END)
         flow.wait_for_clock(END)
         flow.wait_until(lambda: positions.reported() == positions.ends())
-    positions.client.close()

@@ -242,6 +242,19 @@ def test_a_quiet_events_topic_does_not_hold_stream_time(tmp_path: Path) -> None:
     assert setting.seen.throughs == [START + 60_000]
 
 
+def test_what_is_too_old_already_when_it_comes_goes_once_all_is_written(tmp_path: Path) -> None:
+    log, late = Log(), START + 2 * HOT_KEEP_MS
+    setting = Setting(MemoryTier(), [heartbeat(log, late)], tmp_path)
+    setting.write_all()
+    setting.reader.log = [*setting.reader.log, *changes(log, "a", clock=late)]
+    setting.write_all()
+    assert setting.tier.counts().orders == 1, "the clock has not moved since it expired"
+    for _ in range(3):  # rounds without a message
+        setting.writer.step()
+    assert setting.tier.counts().orders == 0
+    assert setting.seen.throughs == [late, late]
+
+
 def test_a_revoked_partition_does_not_hold_stream_time(tmp_path: Path) -> None:
     kept, lost = Log(partition=0), Log(partition=1)
     beats = [heartbeat(kept, START), heartbeat(lost, START)]
