@@ -85,7 +85,7 @@ class Core:
         self.intake = Intake(self.table, self.rules)
         self.cold: dict[str, bytes | None] = {}
         self.shards = [Shard(self.table, self.rules, self.cold) for _ in SHARDS]
-        self.through = 0
+        self.watermark = 0
 
     def fill(self, traffic: Traffic) -> None:
         """Apply the first rounds; not measured, so the detour over JSON is spared."""
@@ -101,7 +101,7 @@ class Core:
     def set_mode(self, mode: Mode) -> None:
         """Catch up with pending facts, and continue in another mode."""
         for shard in self.shards:
-            shard.advance(self.through)
+            shard.advance(self.watermark)
             shard.publishing = mode != "judge"
 
     def run(self, lines: Sequence[bytes], mode: Mode) -> Stages:
@@ -123,13 +123,13 @@ class Core:
         decoded = time.process_time()
         facts = [self.fact(event, raw, offset) for offset, (event, raw) in enumerate(events)]
         made = time.process_time()
-        before = self.through
-        self.through = facts[-1].arrival_at
-        outs = self.advance(facts, before if mode == "track" else self.through)
+        before = self.watermark
+        self.watermark = facts[-1].arrival_at
+        outs = self.advance(facts, before if mode == "track" else self.watermark)
         judged = time.process_time()
         if mode != "judge":
             for out in outs:
-                messages(out, [], self.through)
+                messages(out, [], self.watermark)
         encoded = time.process_time()
         if mode == "track":
             for shard in self.shards:
@@ -150,7 +150,7 @@ class Core:
         place = Origin("events", 0, offset)
         return self.intake.fact(event, event.order_id or "", raw, recorded_at(event), place)
 
-    def advance(self, facts: list[Fact], through: int) -> list[Output]:
+    def advance(self, facts: list[Fact], watermark: int) -> list[Output]:
         """Share facts out to their shards and move the clock of all."""
         shares: list[list[Fact]] = [[] for _ in self.shards]
         for fact in facts:
@@ -158,8 +158,8 @@ class Core:
         outs = []
         for shard, share in zip(self.shards, shares, strict=True):
             shard.offer(share)
-            outs.append(shard.advance(through))
-        self.through = max(self.through, through)
+            outs.append(shard.advance(watermark))
+        self.watermark = max(self.watermark, watermark)
         return outs
 
     def forget_changes(self) -> None:

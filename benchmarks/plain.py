@@ -31,8 +31,8 @@ from dataflows.core.set_aside import Fault
 from dataflows.decoding import Decoded, Decoder
 from dataflows.definition_files import read_rules
 from dataflows.exchange import Batch
-from dataflows.slot import SourceSettings
-from dataflows.source import SLOTS, EventsSource
+from dataflows.source import SOURCE_TASKS, EventsSource
+from dataflows.source_task import SourceSettings
 from schemas.event import Event
 from telemetry.collector import collect_seldom
 
@@ -65,12 +65,12 @@ class Nobody:
 
     def refuted(self, messages: int) -> None: ...
 
-    def claiming(self, slot: int, partitions: int) -> None: ...
+    def claiming(self, task: int, partitions: int) -> None: ...
 
     def lag(self, topic: str, partition: int, messages: int) -> None: ...
 
     def advanced(
-        self, shard: str, out: Output, through: int, orders: int, waiting: int
+        self, shard: str, out: Output, watermark: int, orders: int, waiting: int
     ) -> None: ...
 
     def set_aside(self, shard: str, count: int, faults: list[Fault]) -> None: ...
@@ -137,7 +137,7 @@ def settings_of(connection: Connection, stop: threading.Event) -> SourceSettings
         clock="recorded",
         margin_ms=500,
         epoch_ms=200,
-        slots=SLOTS,
+        tasks=SOURCE_TASKS,
         now=now_ms,
         proven=now_ms,
         stopping=stop.is_set,

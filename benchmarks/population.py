@@ -61,7 +61,7 @@ class Population:
             parts[shard_of(key)].append((key, self.own(templates[serial % len(templates)])))
             self.register(serial)
         for shard, part, like in zip(self.shards, parts, grown.shards, strict=True):
-            shard.through, shard.sources, shard.desk = grown.through, like.sources, like.desk
+            shard.watermark, shard.sources, shard.desk = grown.watermark, like.sources, like.desk
             shard.held.restore([part])
         self.keys = [list(shard.held.orders) for shard in self.shards]
         self.orders = orders

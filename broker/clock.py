@@ -52,7 +52,7 @@ ClockKind = Literal["broker", "recorded"]
 Now = Callable[[], int]
 Proven = Callable[[], int | None]
 
-NOTHING_READ = -1
+NO_WATERMARK = -1
 AHEAD_MS = 10_000
 MARGIN_MS = 500
 ASK_EVERY_MS = 500
@@ -67,9 +67,9 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ClockState(msgspec.Struct, frozen=True):
-    """Snapshot of a watermark: `through`, an instant in ms; -1 before the first event."""
+    """Snapshot of a watermark: `watermark`, an instant in ms; -1 before the first event."""
 
-    through: int = NOTHING_READ
+    watermark: int = NO_WATERMARK
     claims: tuple[Claim, ...] = ()
 
 
@@ -84,24 +84,24 @@ class PartitionClock:
     def __init__(self, kind: ClockKind, now: Now, state: ClockState | None = None) -> None:
         self.kind: ClockKind = kind
         self._now = now
-        self._through = (state or ClockState()).through
+        self._watermark = (state or ClockState()).watermark
         # Append times up to here are plausible; broker time is read only for a later one.
-        self._believable_until = NOTHING_READ
+        self._believable_until = NO_WATERMARK
 
     @property
-    def through(self) -> int:
+    def watermark(self) -> int:
         """Every event with arrival up to this instant has been read; -1: nothing is known."""
-        return self._through
+        return self._watermark
 
     @property
     def state(self) -> ClockState:
         """For a snapshot."""
-        return ClockState(self._through)
+        return ClockState(self._watermark)
 
     @property
     def claimed(self) -> int:
         """The same, with what `broker.recorded_clock` waits to see confirmed."""
-        return self._through
+        return self._watermark
 
     def saw(self, arrival_at: int) -> int:
         """Take note of an event that was read; gives its arrival as it counts.
@@ -111,11 +111,11 @@ class PartitionClock:
         ms, so it proves no more than the ms before. A time more than 10 s ahead of now comes from
         a broken clock: the event arrives now and moves nothing.
         """
-        earliest = self._through + 1
+        earliest = self._watermark + 1
         if self.kind == "broker" and self._is_ahead(arrival_at):
             return max(self._now(), earliest)
         counted_at = max(arrival_at, earliest)
-        self._through = counted_at - 1
+        self._watermark = counted_at - 1
         return counted_at
 
     def tick(self, at: int) -> None:
@@ -124,7 +124,7 @@ class PartitionClock:
         A tick never advances a watermark of kind `broker`.
         """
         if self.kind == "recorded":
-            self._through = max(self._through, at)
+            self._watermark = max(self._watermark, at)
 
     def proved(
         self, request_at: int, position: int, end_offset: int, margin_ms: int = MARGIN_MS
@@ -135,7 +135,7 @@ class PartitionClock:
         is for skew between the brokers' clocks. Recorded history knows no such proof.
         """
         if self.kind == "broker" and position >= end_offset:
-            self._through = max(self._through, request_at - 1 - margin_ms)
+            self._watermark = max(self._watermark, request_at - 1 - margin_ms)
 
     def _is_ahead(self, arrival_at: int) -> bool:
         if arrival_at <= self._believable_until:
@@ -144,7 +144,7 @@ class PartitionClock:
         return arrival_at > self._believable_until
 
 
-class EndProof:
+class IdleAdvance:
     """Idle advance: moves the watermark of a partition at its end, by one request at a time.
 
     `ask` is `EndOffsets.ask` for the partition, `name` its name in messages. `now` gives broker

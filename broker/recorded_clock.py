@@ -31,12 +31,12 @@ class RecordedClock(PartitionClock):
     @property
     def state(self) -> ClockState:
         """For a snapshot."""
-        return ClockState(self._through, tuple(self._claims))
+        return ClockState(self._watermark, tuple(self._claims))
 
     @property
     def claimed(self) -> int:
         """Watermark of the partition if all its claims hold."""
-        return self._claims[-1].end if self._claims else self._through
+        return self._claims[-1].end if self._claims else self._watermark
 
     @property
     def is_claiming(self) -> bool:
@@ -63,7 +63,7 @@ class RecordedClock(PartitionClock):
         `others` is how far the others have come, the earliest of them; None: there is no other.
         """
         while self._claims and self._is_confirmed(self._claims[0], others):
-            self._through = max(self._through, self._claims.pop(0).end)
+            self._watermark = max(self._watermark, self._claims.pop(0).end)
 
     def _is_confirmed(self, claim: Claim, others: int | None) -> bool:
         if others is None:
@@ -74,12 +74,12 @@ class RecordedClock(PartitionClock):
         while self._claims and at < self._claims[-1].begin - self._ahead_ms:
             self.refuted += self._claims.pop().messages
 
-    def _take(self, through: int) -> None:
-        """Advance to `through`, as a message claims."""
-        if through > self.claimed + self._ahead_ms:
-            self._claims.append(Claim(through, through, 1))
+    def _take(self, watermark: int) -> None:
+        """Advance to `watermark`, as a message claims."""
+        if watermark > self.claimed + self._ahead_ms:
+            self._claims.append(Claim(watermark, watermark, 1))
         elif self._claims:
             last = self._claims[-1]
-            self._claims[-1] = Claim(last.begin, max(last.end, through), last.messages + 1)
+            self._claims[-1] = Claim(last.begin, max(last.end, watermark), last.messages + 1)
         else:
-            self._through = max(self._through, through)
+            self._watermark = max(self._watermark, watermark)

@@ -63,13 +63,13 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
 
 
 def json_of(answer: Answer) -> bytes:
-    """The answer as JSON: tier, asked, through, generation, order, timeline."""
+    """The answer as JSON: tier, asked, watermark, generation, order, timeline."""
     found = answer.found
     return msgspec.json.encode(
         {
             "tier": answer.tier,
             "asked": answer.asked,
-            "through_ms": found.through,
+            "watermark_ms": found.watermark,
             "generation": generation_of(found.document.version),
             "stale": found.stale,
             "order": found.document,

@@ -45,7 +45,7 @@ def freshness(found: Found) -> str:
     """Instant up to which the answer is complete, or the reason why it isn't known."""
     if found.stale:
         return f"  NOT FRESH    it may be outdated or incomplete: {found.stale}"
-    return f"  fresh up to  {shown_ms(found.through)} of the stream"
+    return f"  fresh up to  {shown_ms(found.watermark)} of the stream"
 
 
 def headline(order: OrderDocument, table: Lifecycle) -> str:

@@ -123,7 +123,7 @@ def replay(
         recording = Recording(table, counts, until, rejected.add, decoder)
         with progress(counts.read - rejected.count) as advance:
             steps = (
-                (step.answers.facts, step.through)
+                (step.answers.facts, step.watermark)
                 for step in recording.steps(advance(sorter.sorted()))
             )
             results = judge(steps, rules, lifecycle, workers, generation)

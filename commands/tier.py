@@ -92,7 +92,7 @@ def show_elastic(settings: Settings) -> bool:
         trouble = template_trouble(tier)
         states = [
             ("templates", masked_text(trouble or "as they should be")),
-            ("written", f"through {shown_ms(tier.progress.through())}"),
+            ("written", f"through {shown_ms(tier.progress.watermark())}"),
         ]
         show_table(STATES, states)
         periods = [
@@ -157,7 +157,7 @@ def copy_archive(tier: Tier, settings: Settings) -> None:
         )
     try:
         keep_ms = parse_duration(settings.warm.keep, of="warm.keep") + PERIOD_MS
-        since_ms = (archive.through() or 0) - keep_ms
+        since_ms = (archive.watermark() or 0) - keep_ms
         changes, events = rebuilding.from_archive(tier, archive, since_ms)
     finally:
         archive.close()

@@ -49,8 +49,8 @@ from dataflows.cluster.supervisor import (
 from dataflows.core.intake import Intake
 from dataflows.decoding import Decoder
 from dataflows.sink import Worker
-from dataflows.slot import SourceSettings
-from dataflows.source import SLOTS, slot_key
+from dataflows.source import SOURCE_TASKS, task_key
+from dataflows.source_task import SourceSettings
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.states import EVENTS
@@ -326,7 +326,7 @@ def assemble(
         clock=settings.track.clock,
         margin_ms=settings.track.margin_ms,
         epoch_ms=settings.track.epoch_ms,
-        slots=SLOTS,
+        tasks=SOURCE_TASKS,
         now=time.now,
         proven=time.proven,
         recorded_ahead_ms=parse_duration(settings.track.recorded_ahead, of="track.recorded_ahead"),
@@ -336,7 +336,7 @@ def assemble(
         watch=watch,
         topic_id=lambda: layout.now().topic_id,
         is_alone=member is None,
-        note=lambda slot, state: store.note(EVENTS, slot_key(slot), state),
+        note=lambda task, state: store.note(EVENTS, task_key(task), state),
         closing=stack.callback,
     )
     return Track(

@@ -2,6 +2,6 @@
 
 Door: `track.py`, the dataflow as a sentence. May import broker, privacy, telemetry and schemas, and
 neither sinks nor storage_tiering. Begin reading with `track.py`, then along the way of an event:
-`source.py`, `slot.py`, `decoding.py`, `steps.py`, `output_messages.py`, `sink.py` (the barrier).
+`source.py`, `source_task.py`, `decoding.py`, `steps.py`, `output_messages.py`, `sink.py`.
 Rooms: `core/` (pure), `state/` (the shard store), `cluster/`, `carriers/`, `replay/`.
 """

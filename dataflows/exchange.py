@@ -37,16 +37,16 @@ class Dead(msgspec.Struct, array_like=True):
 
 
 class OrderPiece(msgspec.Struct, array_like=True):
-    """Piece for an order shard: facts, and the watermark of a slot (-1: none).
+    """Piece for an order shard: facts, and the watermark of a task (-1: none).
 
-    Up to it the questions of the slot are resolved, and their facts have come.
+    Up to it the questions of the task are resolved, and their facts have come.
 
     `claimed` is the watermark that its partitions claim (`broker.recorded_clock`).
     """
 
     shard: str
-    slot: int
-    through: int
+    task: int
+    watermark: int
     facts: list[Fact]
     dead: list[Dead]
     claimed: int = NO_CLAIM
@@ -56,11 +56,11 @@ class OrderPiece(msgspec.Struct, array_like=True):
 
 
 class NumberPiece(msgspec.Struct, array_like=True):
-    """For a resolver shard: registrations, questions, and the clock of a slot."""
+    """For a resolver shard: registrations, questions, and the watermark of a task."""
 
     shard: str
-    slot: int
-    through: int
+    task: int
+    watermark: int
     registrations: list[Registration]
     questions: list[Question]
 
@@ -83,14 +83,14 @@ def number_piece(data: bytes) -> NumberPiece:
 
 
 class Batch(NamedTuple):
-    """Batch of a slot in one epoch. `through` holds for everything read in the epochs before.
+    """Batch of a task in one epoch. `watermark` holds for everything read in the epochs before.
 
-    `answered` is the `through` that the resolvers had when the epoch before ended: the questions
+    `answered` is the `watermark` that the resolvers had when the epoch before ended: the questions
     that arrived by then are resolved, and their facts with the orders.
     """
 
-    slot: int
-    through: int
+    task: int
+    watermark: int
     facts: list[Fact]
     registrations: list[Registration]
     questions: list[Question]

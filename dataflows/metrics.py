@@ -15,7 +15,7 @@ class DataflowMetrics(Protocol):
         """A shard was restored with events that an earlier run had read and that still wait."""
 
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
-        """A slot read messages; those rejected by code."""
+        """A source task read messages; those rejected by code."""
 
     def dropped(self, names: list[str]) -> None:
         """These fields (`carrier`, `location.lat`) were left out of an event that was taken."""
@@ -26,13 +26,13 @@ class DataflowMetrics(Protocol):
     def refuted(self, messages: int) -> None:
         """Messages of recorded history were far ahead of what followed: they wait."""
 
-    def claiming(self, slot: int, partitions: int) -> None:
-        """So many partitions of a slot have read recorded times that nothing confirms yet."""
+    def claiming(self, task: int, partitions: int) -> None:
+        """So many partitions of a task have read recorded times that nothing confirms yet."""
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition are still to be read."""
 
-    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
+    def advanced(self, shard: str, out: Output, watermark: int, orders: int, waiting: int) -> None:
         """An order shard's clock moved; so many orders live, so many facts wait for it."""
 
     def set_aside(self, shard: str, count: int, faults: list[Fault]) -> None:

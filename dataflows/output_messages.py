@@ -30,9 +30,9 @@ class Outgoing(NamedTuple):
     beat_of: int | None = None
 
 
-def messages(out: Output, dead: list[Dead], through: int) -> list[Outgoing]:
+def messages(out: Output, dead: list[Dead], watermark: int) -> list[Outgoing]:
     """Everything of one advance: facts before what follows from them."""
-    clock = (topics.HEADER_CLOCK, b"%d" % through)
+    clock = (topics.HEADER_CLOCK, b"%d" % watermark)
     found = [
         Outgoing(topics.ORDERS_EVENTS, key.encode(), encode(event), [clock])
         for key, event in out.accepted

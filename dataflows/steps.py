@@ -1,4 +1,4 @@
-"""The two steps with state, resolve and track: shards that live in the store, clocked by the slots.
+"""The two steps with state, resolve and track: shards that live in the store, clocked by the tasks.
 
 bytewax keeps only a small state for each: the shard's name, a pointer into the store, the clocks.
 """
@@ -29,7 +29,7 @@ from dataflows.state.states import (
     encode_state,
 )
 from dataflows.state.store import ShardStore
-from dataflows.watermarks import Claims, Clocks
+from dataflows.watermarks import Claims, Watermarks
 from schemas import topics
 from schemas.errors import DamagedState, StateError, StoreUnavailable
 from schemas.instants import MINUTE_MS
@@ -45,14 +45,14 @@ decode_resolver = msgspec.msgpack.Decoder(ResolverSnapshot).decode
 class Step:
     """Common part of both steps."""
 
-    def __init__(self, step: str, store: ShardStore, slots: int, resume: bytes | None) -> None:
+    def __init__(self, step: str, store: ShardStore, tasks: int, resume: bytes | None) -> None:
         """Create the step, resumed, or new with the name in its first piece."""
         self.step = step
         state = decode_state(resume) if resume else None
         self.store = store
         self.name = state.name if state else ""
         self.pointer = state.pointer if state else None
-        self.clocks = Clocks(slots, state.clocks if state else None)
+        self.clocks = Watermarks(tasks, state.clocks if state else None)
         self.is_dirty = False
         self.blobs = store.open(self.name, self.pointer) if state else []
 
@@ -67,7 +67,7 @@ class Step:
         if self.pointer is None:
             message = f"shard {self.name or '?'}: snapshot before anything was staged"
             raise RuntimeError(message)
-        state = encode_state(StepState(self.name, self.pointer, self.clocks.by_slot))
+        state = encode_state(StepState(self.name, self.pointer, self.clocks.by_task))
         self.store.note(self.step, key_of(self.name), state, batches)
         return state
 
@@ -84,12 +84,12 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         self,
         rules: NumberRules,
         store: ShardStore,
-        slots: int,
+        tasks: int,
         watch: DataflowMetrics,
         resume: bytes | None,
     ) -> None:
         """Create the step, resumed or new; `rules` are the lifecycle file's."""
-        self.step = Step(RESOLVE, store, slots, resume)
+        self.step = Step(RESOLVE, store, tasks, resume)
         self.batches = 0  # since the run began; each brings one piece for every shard
         self.watch = watch
         self.resolver = resolver_of(rules)
@@ -103,9 +103,9 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
         self.batches += len(values)
         for piece in values:
             self.step.named(piece.shard)
-            self.step.clocks.move(piece.slot, piece.through)
+            self.step.clocks.move(piece.task, piece.watermark)
             self.resolver.offer(piece.registrations, piece.questions)
-        self.resolver.advance(self.step.clocks.through, answers)
+        self.resolver.advance(self.step.clocks.watermark, answers)
         self.step.is_dirty |= self.resolver.has_changed
         self.watch.resolved(self.step.name, answers, self.resolver.waiting_count)
         self.watch.filled(self.step.name, self.resolver.bounds())
@@ -146,7 +146,7 @@ def order_pieces(answers: Answers) -> list[tuple[str, OrderPiece]]:
 
 
 def piece_of(by_shard: dict[int, OrderPiece], number: int) -> OrderPiece:
-    """The piece for an order shard; its clock comes with the slots' own pieces."""
+    """The piece for an order shard; its watermark comes with the tasks' own."""
     return by_shard.setdefault(number, OrderPiece(SHARDS[number], 0, -1, [], []))
 
 
@@ -189,14 +189,14 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         table: Lifecycle,
         rules: Rules,
         store: ShardStore,
-        slots: int,
+        tasks: int,
         watch: DataflowMetrics,
         resume: bytes | None,
         releases: Releases | None = None,
     ) -> None:
         """Create the step, resumed or new; `releases` are the orders to release from set aside."""
-        self.claims = Claims()  # of the slots of all workers; `dataflows.track` puts the process's
-        self.step = Step(TRACK, store, slots, resume)
+        self.claims = Claims()  # of the tasks of all workers; `dataflows.track` puts the process's
+        self.step = Step(TRACK, store, tasks, resume)
         self.watch = watch
         self.outgoing: list[Outgoing] = []
         self.shard = Shard(table, rules, ShardCold(self.step), store.generation, self.publish)
@@ -212,29 +212,31 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
 
     def publish(self, out: Output) -> None:
         """Encode what one order has to publish; all of it or nothing."""
-        self.outgoing += messages(out, [], self.shard.through)
+        self.outgoing += messages(out, [], self.shard.watermark)
 
     def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
         """Apply facts, advance the watermark, emit outcomes; always one item, it wakes the sink."""
         dead: list[Dead] = []
         for piece in values:
             self.step.named(piece.shard)
-            self.step.clocks.move(piece.slot, piece.through)
-            self.claims.note(piece.slot, piece.claimed)
+            self.step.clocks.move(piece.task, piece.watermark)
+            self.claims.note(piece.task, piece.claimed)
             self.shard.offer(piece.facts)
             dead += piece.dead
             self.step.is_dirty |= bool(piece.facts)
         outs = [reevaluate(self.shard)] if self.has_new_rules else []
         self.has_new_rules = False
-        outs.append(self.shard.advance(self.step.clocks.through))
+        outs.append(self.shard.advance(self.step.clocks.watermark))
         held, set_aside = self.shard.held, self.shard.set_aside
         self.step.is_dirty |= bool(held.changed or held.cold_rows or set_aside.changed)
         found, self.outgoing = self.outgoing, []
-        found += messages(Output(self.shard.desk), dead, self.shard.through) if dead else []
+        found += messages(Output(self.shard.desk), dead, self.shard.watermark) if dead else []
         found += self.heartbeat()
         waiting = self.shard.waiting_count
         for out in outs:
-            self.watch.advanced(self.step.name, out, self.shard.through, len(held.orders), waiting)
+            self.watch.advanced(
+                self.step.name, out, self.shard.watermark, len(held.orders), waiting
+            )
         faults = [fault for out in outs for fault in out.faults]
         self.watch.filled(self.step.name, self.shard.bounds())
         self.watch.set_aside(self.step.name, len(set_aside.orders), faults)
@@ -242,12 +244,12 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
 
     def heartbeat(self) -> list[Outgoing]:
         """The watermark, for tiers without changes of orders, once a minute of stream time."""
-        through = self.shard.through
-        if through < self.beat_at + MINUTE_MS:
+        watermark = self.shard.watermark
+        if watermark < self.beat_at + MINUTE_MS:
             return []
-        self.beat_at = through
+        self.beat_at = watermark
         key = f"{topics.CLOCK_KEY}-{self.step.name}".encode()
-        clock = (topics.HEADER_CLOCK, b"%d" % through)
+        clock = (topics.HEADER_CLOCK, b"%d" % watermark)
         shard = SHARDS.index(self.step.name)
         return [Outgoing(topics.ORDERS_CHANGES, key, None, [clock], shard)]
 

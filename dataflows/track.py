@@ -5,9 +5,9 @@ Theory of operation: the life of an epoch
 An epoch is one batch of each of the eight source tasks, its processing, and the barrier at its end.
 bytewax begins no epoch before all workers have ended the one before.
 
-    1  source   each task (slot.py) reads its partitions, decodes, seals personal data, and makes
-                one batch: facts, registrations, lookups, dead letters, and the watermark of the
-                epochs before
+    1  source   each task (source_task.py) reads its partitions, decodes, seals personal data, and
+                makes one batch: facts, registrations, lookups, dead letters, and the watermark of
+                the epochs before
     2  share    a piece of the batch goes to every order shard and every resolver shard: also an
                 empty one, since it brings the watermark
     3  resolve  the resolver shard of a number gives events that only carry a number to the orders
@@ -53,15 +53,15 @@ from dataflows.exchange import Batch, NumberPiece, OrderPiece
 from dataflows.metrics import DataflowMetrics
 from dataflows.output_messages import Outgoing
 from dataflows.sink import KafkaSink, KafkaSinkPart, Worker
-from dataflows.slot import SourceSettings
 from dataflows.source import EventsSource
+from dataflows.source_task import SourceSettings
 from dataflows.state.store import ShardStore
 from dataflows.steps import OrderStep, Releases, ResolveStep
 from schemas.private_files import make_private, private_folder
 
 # Resolver shards lie in the same store as order shards, under names of their own.
 NUMBER_SHARDS = [f"n{name[1:]}" for name in SHARDS]
-# One epoch is one batch; see dataflows.slot.
+# One epoch is one batch; see dataflows.source_task.
 EPOCH = timedelta(milliseconds=1)
 
 
@@ -99,8 +99,8 @@ def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
 
     It follows the resolvers' by an epoch: what they answered when theirs moved is there by then.
     """
-    slot, answered, claimed = batch.slot, batch.answered, batch.claimed
-    pieces = [OrderPiece(name, slot, answered, [], [], claimed) for name in SHARDS]
+    task, answered, claimed = batch.task, batch.answered, batch.claimed
+    pieces = [OrderPiece(name, task, answered, [], [], claimed) for name in SHARDS]
     for fact in batch.facts:
         pieces[shard_of(fact.key)].facts.append(fact)
     for dead in batch.dead:
@@ -110,7 +110,7 @@ def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
 
 def share_numbers(batch: Batch) -> list[tuple[str, NumberPiece]]:
     """A piece for every resolver shard."""
-    pieces = [NumberPiece(name, batch.slot, batch.through, [], []) for name in NUMBER_SHARDS]
+    pieces = [NumberPiece(name, batch.task, batch.watermark, [], []) for name in NUMBER_SHARDS]
     for registration in batch.registrations:
         pieces[shard_of(registration.number)].registrations.append(registration)
     for question in batch.questions:
@@ -126,7 +126,7 @@ def to_owner(answer: tuple[str, tuple[str, OrderPiece]]) -> tuple[str, OrderPiec
 def resolver(track: Track) -> Callable[[bytes | None], ResolveStep]:
     """Builder of a resolver shard: new, or from bytewax's state."""
     rules = track.table.numbers
-    return lambda resume: ResolveStep(rules, track.store, track.source.slots, track.watch, resume)
+    return lambda resume: ResolveStep(rules, track.store, track.source.tasks, track.watch, resume)
 
 
 def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
@@ -135,7 +135,7 @@ def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
     def build_step(resume: bytes | None) -> OrderStep:
         source = track.source
         step = OrderStep(
-            *(track.table, track.rules, track.store, source.slots, track.watch, resume),
+            *(track.table, track.rules, track.store, source.tasks, track.watch, resume),
             track.releases,
         )
         step.claims = source.claims

@@ -43,7 +43,7 @@ class MemoryTier(Tier):
     def __init__(self, name: str = "memory", keep_ms: int = 72 * HOUR_MS) -> None:
         self.name = name
         self.keep_ms = keep_ms
-        self.through: int | None = None
+        self.watermark: int | None = None
         self.orders: dict[str, HeldOrder] = {}
         self.held_offsets: dict[Partition, int] = {}
         self.held_doubt: Doubt | None = None
@@ -83,8 +83,8 @@ class MemoryTier(Tier):
                 raise Stale(stale)
             return None
         timeline = by_time(list(held.events.values()))
-        through = None if stale else self.through
-        return Found(document=held.document, timeline=timeline, through=through, stale=stale)
+        watermark = None if stale else self.watermark
+        return Found(document=held.document, timeline=timeline, watermark=watermark, stale=stale)
 
     def offsets(self) -> Mapping[Partition, int]:
         self._noted = dict(self.held_offsets)
@@ -116,9 +116,9 @@ class MemoryTier(Tier):
         documents = [held.document for held in self.orders.values() if held.document]
         return [d.order_id for d in documents if (d.tenant, d.customer_id) == (tenant, customer_id)]
 
-    def expire(self, through_ms: int) -> None:
-        self.through = max(through_ms, self.through or 0)
-        limit = self.through - self.keep_ms
+    def expire(self, watermark_ms: int) -> None:
+        self.watermark = max(watermark_ms, self.watermark or 0)
+        limit = self.watermark - self.keep_ms
         self.orders = {key: held for key, held in self.orders.items() if held.changed_at > limit}
 
     def counts(self) -> Counts:

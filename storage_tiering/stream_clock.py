@@ -45,7 +45,7 @@ class StreamClock:
             self._silent.discard(partition)
 
     @property
-    def through(self) -> int | None:
+    def watermark(self) -> int | None:
         """Everything up to this instant (ms) was read; None while that isn't known."""
         if self._silent:
             return None

@@ -104,15 +104,15 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An order as one tier holds it.
 
-    `timeline` holds the events in the tier, by time. `through` is the freshness of the answer:
+    `timeline` holds the events in the tier, by time. `watermark` is the freshness of the answer:
     it includes everything in the stream up to this instant (ms, stream time); None before the
-    tier's first note. `stale`: why the answer may be outdated or incomplete, and then `through` is
-    None; None where the tier vouches for it.
+    tier's first note. `stale`: why the answer may be outdated or incomplete (then `watermark` is
+    None); None where the tier vouches for it.
     """
 
     document: OrderDocument
     timeline: list[AcceptedEvent]
-    through: int | None
+    watermark: int | None
     stale: str | None = None
 
 
@@ -202,8 +202,8 @@ class Tier(Protocol):
         """Keep the doubt in the tier, in the place of the one before; None takes it away."""
         ...
 
-    def expire(self, through_ms: int) -> None:
-        """Drop what is too old at stream time `through_ms`; everything up to it was written."""
+    def expire(self, watermark_ms: int) -> None:
+        """Drop what is too old at stream time `watermark_ms`; everything up to it was written."""
         ...
 
     def counts(self) -> Counts:

@@ -70,7 +70,7 @@ class Writer:
         self.settings = settings or WriterSettings()
         self.watch = watch or NoMetrics()
         self.clock = clock or StreamClock()
-        self._expired_through: int | None = None
+        self._expired_to: int | None = None
         self._has_written = False  # since it expired
         self._since_ms: dict[str, int] = {}  # by topic, of what isn't committed
         self._measured_at_s = -math.inf
@@ -258,17 +258,17 @@ class Writer:
         self.watch.rejected(self.tier.name, code)
 
     def _expire(self) -> None:
-        through = self.clock.through
-        if through is None or self.refill.is_running:  # it may not be called fresh meanwhile
+        watermark = self.clock.watermark
+        if watermark is None or self.refill.is_running:  # it may not be called fresh meanwhile
             return
-        last = self._expired_through
+        last = self._expired_to
         # Once more when all is written: events don't hold the clock, and may come after the changes
         # of years that it has passed.
         is_at_rest = self._has_written and not self._batch
-        if last is None or is_at_rest or through - last >= self.settings.expire_every_ms:
-            self.loop.retry(lambda: self.tier.expire(through))
-            self._expired_through, self._has_written = through, False
-            self.watch.through(self.tier.name, through)
+        if last is None or is_at_rest or watermark - last >= self.settings.expire_every_ms:
+            self.loop.retry(lambda: self.tier.expire(watermark))
+            self._expired_to, self._has_written = watermark, False
+            self.watch.watermark(self.tier.name, watermark)
 
     def _is_durable(self, *, force: bool) -> bool:
         is_flushed = self.loop.retry(lambda: self.tier.flush(force=force))

@@ -71,7 +71,7 @@ class WriterMetrics(Protocol):
         """A message became a dead letter."""
         ...
 
-    def through(self, tier: str, through_ms: int) -> None:
+    def watermark(self, tier: str, watermark_ms: int) -> None:
         """The tier has been written up to this instant of stream time."""
         ...
 
@@ -107,7 +107,7 @@ class NoMetrics(WriterMetrics):
     def rejected(self, tier: str, code: str) -> None:
         pass
 
-    def through(self, tier: str, through_ms: int) -> None:
+    def watermark(self, tier: str, watermark_ms: int) -> None:
         pass
 
     def uncommitted(self, tier: str, since_ms: Mapping[str, int]) -> None:

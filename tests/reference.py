@@ -1431,12 +1431,12 @@ def follow(
     rules: list[Json],
     calendars: Calendars,
     history: History,
-    through: int,
+    watermark: int,
 ) -> Watches:
     """The arrivals of an order in order, one state after the other."""
     watches = Watches(key, rules, calendars)
     arrivals = sorted({entry.arrival for entry in history.held})
-    ends = [*arrivals[1:], through + 1]
+    ends = [*arrivals[1:], watermark + 1]
     states: States = []
     for arrival, end in zip(arrivals, ends, strict=True):
         arrived = (entry for entry in history.accepted if entry.arrival <= arrival)
@@ -1459,7 +1459,7 @@ def follow(
 
 @dataclass
 class Outcome:
-    """Everything about all orders at `through`; lists are sorted as `replay` writes them."""
+    """Everything about all orders at `watermark`; lists are sorted as `replay` writes them."""
 
     orders: dict[str, Json] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
@@ -1481,9 +1481,9 @@ class Outcome:
 
 
 def evaluate(
-    lifecycle_table: Json, rules_table: Json, events: Iterable[Json], through: int
+    lifecycle_table: Json, rules_table: Json, events: Iterable[Json], watermark: int
 ) -> Outcome:
-    """All that follows from the events with arrival <= `through`; every event has an order_id.
+    """All that follows from the events with arrival <= `watermark`; every event has an order_id.
 
     `tests.reference_numbers` gives one to those that came without.
     """
@@ -1494,7 +1494,7 @@ def evaluate(
     by_order: dict[str, list[Entry]] = defaultdict(list)
     for event in (as_kept(sent, declared) for sent in events):
         code = objection(event, lifecycle)
-        if arrival_of(event) > through:
+        if arrival_of(event) > watermark:
             outcome.counts["waiting"] += 1
         elif code is not None:
             outcome.counts["rejected"] += 1
@@ -1509,7 +1509,7 @@ def evaluate(
     for key, entries in by_order.items():
         limit_bytes = lifecycle_table.get("order_fields_bytes", 250_000)
         history = read_history(lifecycle, entries, limit_bytes)
-        watches = follow(key, lifecycle, rules_table["rule"], calendars, history, through)
+        watches = follow(key, lifecycle, rules_table["rule"], calendars, history, watermark)
         outcome.counts += history.counts
         outcome.rejected += history.rejected
         outcome.take(watches.journal)

@@ -182,22 +182,22 @@ class Numbers:
         begun = [group for group in groups if group[0].since <= time]
         return begun[-1] if begun else next(iter(groups), [])
 
-    def give_up(self, through: int) -> None:
+    def give_up(self, watermark: int) -> None:
         for number, waiting in self.waiting.items():
             for question in waiting:
-                if through - arrival_of(question.event) > WAITS_AT_MOST_MS:
+                if watermark - arrival_of(question.event) > WAITS_AT_MOST_MS:
                     question.refused = "unknown_reference"
             self.waiting[number] = [question for question in waiting if question.is_open]
 
 
-def resolved(lifecycle_table: Json, events: Iterable[Json], through: int) -> list[Question]:
+def resolved(lifecycle_table: Json, events: Iterable[Json], watermark: int) -> list[Question]:
     """Questions, each with its orders or refusal; the open ones wait. `events` as kept."""
     numbers = Numbers(lifecycle_table)
     read = [event for event in events if objection(event, numbers.lifecycle) is None]
-    reached = sorted((e for e in read if arrival_of(e) <= through), key=arrival_of)
+    reached = sorted((e for e in read if arrival_of(e) <= watermark), key=arrival_of)
     for at, group in groupby(reached, key=arrival_of):
         numbers.take(at, list(group))
-    numbers.give_up(through)
+    numbers.give_up(watermark)
     return numbers.questions
 
 

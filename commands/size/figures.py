@@ -45,7 +45,7 @@ FIGURES: dict[str, Figure] = {
     "number_bytes": Figure(158, "bytes", "measured: Resolver with 1,000,000 numbers, resident"),
     "worker_memory_gb": Figure(64, "GB", f"{ASSUMED}: most that a worker may have"),
     "workers_per_flow": Figure(16, "workers", "dataflows/core/routing.py: loaded evenly up to it"),
-    "slots": Figure(8, "slots", "dataflows/source.py: partitions are a multiple"),
+    "source_tasks": Figure(8, "source tasks", "dataflows/source.py: partitions are a multiple"),
     # Kafka. Packed: lz4, a hundred messages together.
     "event_bytes": Figure(245, "bytes", BYTES),
     "event_packed_bytes": Figure(58, "bytes", BYTES),

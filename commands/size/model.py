@@ -85,10 +85,12 @@ def dataflow(orders_per_day: float, given: Figures) -> Iterator[Need]:
     yield Need("track", "workers", workers, "", "the larger of the two")
     yield Need("track", "flows", flows, "", "workers / workers_per_flow: orders split by tenant")
     yield Need("track", "memory a worker", memory / workers, "B", "memory / workers")
-    slots = given.slots
-    wanted = max(workers, slots * flows)
-    partitions = math.ceil(wanted / slots) * slots
-    yield Need("track", "partitions", partitions, "", "a worker has one or more; multiple of slots")
+    tasks = given.source_tasks
+    wanted = max(workers, tasks * flows)
+    partitions = math.ceil(wanted / tasks) * tasks
+    yield Need(
+        "track", "partitions", partitions, "", "a worker has one or more; multiple of source tasks"
+    )
 
 
 def packed_out_bytes(given: Figures) -> float:

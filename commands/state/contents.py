@@ -28,7 +28,7 @@ class Numbers(NamedTuple):
 
     held: int
     waiting: int
-    through: int
+    watermark: int
 
 
 def holds_numbers(shard: str) -> bool:
@@ -66,7 +66,7 @@ def read_numbers(reader: StateReader, shard: str, links: Sequence[BlobInfo]) -> 
     """
     resolver = Resolver()
     resolver.restore(parts(reader, shard, links, decode_resolver))
-    return Numbers(len(resolver.numbers), resolver.waiting_count, resolver.through)
+    return Numbers(len(resolver.numbers), resolver.waiting_count, resolver.watermark)
 
 
 def parts(

@@ -7,7 +7,7 @@ import msgspec
 from broker.generations import offsets_text
 from commands.state.files import open_files
 from commands.state.inspect import inspect
-from dataflows.slot import SlotState
+from dataflows.source_task import SourceTaskState
 from dataflows.state.states import EVENTS
 from schemas.instants import format_instant
 from schemas.settings.model import Settings
@@ -22,10 +22,13 @@ def describe(settings: Settings, path: Path) -> str:
     with open_files(settings, path) as files:
         view, meta = inspect(files, is_quick=False), files.reader.meta
         rows = files.recovery.taken if files.recovery else []
-    slots = [
-        msgspec.msgpack.decode(r.state, type=SlotState) for r in rows if r.step == EVENTS if r.state
+    tasks = [
+        msgspec.msgpack.decode(r.state, type=SourceTaskState)
+        for r in rows
+        if r.step == EVENTS
+        if r.state
     ]
-    positions = {p: at.position for slot in slots for p, at in slot.partitions.items()}
+    positions = {p: at.position for task in tasks for p, at in task.partitions.items()}
     since = f" since {format_instant(meta.begun_at)}" if meta.begun_at else ""
     read = f"read up to {offsets_text(positions)}" if positions else "no positions"
     return (

@@ -8,11 +8,11 @@ import msgspec
 from commands.state.contents import from_last_base, holds_numbers, read_numbers, read_orders
 from commands.state.files import StateFiles, shown
 from commands.wiring.wording import shown_ms
-from dataflows.source import SLOTS
+from dataflows.source import SOURCE_TASKS
 from dataflows.state.local.chain import BlobInfo
 from dataflows.state.local.reader import Held
 from dataflows.state.states import StepState
-from dataflows.watermarks import Clocks
+from dataflows.watermarks import Watermarks
 from telemetry.screen import Column
 
 COLUMNS = [
@@ -136,7 +136,7 @@ def shard_view(
         oldest=oldest(held),
         latest=links[-1].sequence if links else 0,
         pointer=pointer,
-        clock_ms=Clocks(SLOTS, state.clocks).through if state else 0,
+        clock_ms=Watermarks(SOURCE_TASKS, state.clocks).watermark if state else 0,
         blobs=len(links),
         bases=len(bases),
         base_bytes=sum(link.size_bytes for link in bases),

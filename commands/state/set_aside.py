@@ -135,7 +135,7 @@ def tried(
     copy.restore(list(snapshots))
     out = Output(copy.desk)
     waiting = len(copy.set_aside.orders[key].facts)
-    copy.release(key, copy.through, out)
+    copy.release(key, copy.watermark, out)
     again = copy.set_aside.orders.get(key)
     return Trial(waiting, again.reason if again else None)
 

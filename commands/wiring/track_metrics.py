@@ -40,7 +40,7 @@ class TrackMetrics:
         self.metrics.rejected.labels(INTERNAL_FAULT)  # at 0, or the first one is no increase
         for topic in OUTPUTS:
             self.metrics.outputs_unsendable.labels(topic)
-        self.through: dict[str, int] = {}
+        self.watermark: dict[str, int] = {}
         self.unsendable_topics: set[str] = set()
         self.orders: dict[str, int] = {}
         self.waiting: dict[str, int] = {}
@@ -54,7 +54,7 @@ class TrackMetrics:
         checks = {"dataflow": self.is_moving}
         self.server = health_server(self.metrics, checks, settings, "track")
         behind = self.metrics.stream_clock_behind_seconds
-        behind.set_function(lambda: (now_ms() - self.clock()) / 1000 if self.through else 0.0)
+        behind.set_function(lambda: (now_ms() - self.clock()) / 1000 if self.watermark else 0.0)
         self.metrics.live_orders.set_function(lambda: float(sum(self.orders.values())))
         self.metrics.orders_set_aside.set_function(
             lambda: float(sum(self.orders_set_aside.values()))
@@ -95,7 +95,7 @@ class TrackMetrics:
 
     def clock(self) -> int:
         """The stream clock: of the shard that is furthest behind."""
-        return min(list(self.through.values()), default=0)
+        return min(list(self.watermark.values()), default=0)
 
     def is_moving(self) -> Finding:
         """Ready once a barrier has been passed, and as long as barriers are passed."""
@@ -111,7 +111,7 @@ class TrackMetrics:
         self.metrics.messages_restored.inc(waiting)
 
     def seen(self, read: int, ticks: int, rejected: dict[str, int]) -> None:
-        """A slot read messages."""
+        """A source task read messages."""
         self.metrics.messages_read.inc(read)
         self.metrics.ticks.inc(ticks)
         for code, count in rejected.items():
@@ -131,17 +131,17 @@ class TrackMetrics:
         """Messages of recorded history were far ahead of what followed: they wait."""
         self.metrics.recorded_ahead.inc(messages)
 
-    def claiming(self, slot: int, partitions: int) -> None:
-        """So many partitions of a slot have read recorded times that nothing confirms yet."""
-        self.claims[slot] = partitions
+    def claiming(self, task: int, partitions: int) -> None:
+        """So many partitions of a task have read recorded times that nothing confirms yet."""
+        self.claims[task] = partitions
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition are still to be read."""
         self.metrics.partition_lag.labels(topic, str(partition)).set(messages)
 
-    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
+    def advanced(self, shard: str, out: Output, watermark: int, orders: int, waiting: int) -> None:
         """An order shard's clock moved."""
-        self.through[shard] = through
+        self.watermark[shard] = watermark
         self.orders[shard] = orders
         self.waiting[shard] = waiting
         metrics = self.metrics

@@ -58,10 +58,10 @@ class TierMetrics(WriterMetrics):
     def rejected(self, tier: str, code: str) -> None:
         self.metrics.rejected.labels(code).inc()
 
-    def through(self, tier: str, through_ms: int) -> None:
+    def watermark(self, tier: str, watermark_ms: int) -> None:
         # Evaluated when it is scraped: a writer that hangs must not stand still on the board.
         behind = self.metrics.tier_behind_seconds.labels(tier)
-        behind.set_function(lambda: time.time() - through_ms / 1000)
+        behind.set_function(lambda: time.time() - watermark_ms / 1000)
 
     def uncommitted(self, tier: str, since_ms: Mapping[str, int]) -> None:
         self.since_ms = since_ms.get(ORDERS_EVENTS)

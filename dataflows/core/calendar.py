@@ -45,14 +45,14 @@ class Spans:
         self.order = list(self.keys)
         heapify(self.order)
 
-    def have_begun(self, through: int) -> bool:
-        """Whether some span has begun by `through`."""
-        return bool(self.order) and self.order[0] * self.width_ms <= through
+    def have_begun(self, watermark: int) -> bool:
+        """Whether some span has begun by `watermark`."""
+        return bool(self.order) and self.order[0] * self.width_ms <= watermark
 
-    def begun(self, through: int) -> list[tuple[int, list[str]]]:
-        """Take out the spans that have begun by `through`: (span, its keys)."""
+    def begun(self, watermark: int) -> list[tuple[int, list[str]]]:
+        """Take out the spans that have begun by `watermark`: (span, its keys)."""
         found = []
-        while self.have_begun(through):
+        while self.have_begun(watermark):
             span = heappop(self.order)
             found.append((span, self.keys.pop(span)))
         return found
@@ -79,25 +79,25 @@ class Calendar:
         """Note many at once, into an empty calendar."""
         self.hours.fill(due)
 
-    def has_come(self, through: int) -> bool:
-        """Whether some hour or minute has begun by `through`."""
-        return self.minutes.have_begun(through) or self.hours.have_begun(through)
+    def has_come(self, watermark: int) -> bool:
+        """Whether some hour or minute has begun by `watermark`."""
+        return self.minutes.have_begun(watermark) or self.hours.have_begun(watermark)
 
-    def due(self, through: int) -> list[str]:
-        """Take out the keys that are due by `through`, soonest first, each once."""
-        for hour, keys in self.hours.begun(through):
+    def due(self, watermark: int) -> list[str]:
+        """Take out the keys that are due by `watermark`, soonest first, each once."""
+        for hour, keys in self.hours.begun(watermark):
             self.begun_at = (hour + 1) * HOUR_MS - 1
             for key in keys:
                 at = self.armed_at(key)
                 if at // HOUR_MS == hour:  # else it was armed for another time meanwhile
                     self.minutes.add(at, key)
         found: dict[str, None] = {}
-        for minute, keys in self.minutes.begun(through):
+        for minute, keys in self.minutes.begun(watermark):
             for key in keys:
                 at = self.armed_at(key)
                 if at // MINUTE_MS != minute:
                     continue
-                if at <= through:
+                if at <= watermark:
                     found[key] = None
                 else:
                     self.minutes.add(at, key)

@@ -57,7 +57,7 @@ class Holding:
         else:
             self.cold_rows.pop(key, None)
 
-    def put(self, order: Order, next_at: int, through: int, *, retired: bool) -> None:
+    def put(self, order: Order, next_at: int, watermark: int, *, retired: bool) -> None:
         """Store an order, in memory with its next deadline armed, or in the cold."""
         self.most_entries = max(self.most_entries, order.entries)
         key = order.key
@@ -72,7 +72,7 @@ class Holding:
             elif self.cold_of(key) != data:
                 self.cold_rows[key] = data
             return
-        order.armed_at = self.arm(key, order.armed_at, next_at, through)
+        order.armed_at = self.arm(key, order.armed_at, next_at, watermark)
         self.orders[key] = pack(order)
         self.changed.add(key)
         if not was_live:
@@ -92,13 +92,13 @@ class Holding:
         if self.cold_of(key) is not None:
             self.cold_rows[key] = None
 
-    def arm(self, key: str, armed_at: int, next_at: int, through: int) -> int:
+    def arm(self, key: str, armed_at: int, next_at: int, watermark: int) -> int:
         """Note an order's deadline; a later one than is noted re-arms when that one comes."""
         if next_at == armed_at:
             return armed_at
         if next_at == NEVER:
-            return armed_at if armed_at > through else 0
-        if through < armed_at < next_at:
+            return armed_at if armed_at > watermark else 0
+        if watermark < armed_at < next_at:
             return armed_at
         # One string for both, the dict's and the calendar's: 80 bytes an order.
         self.orders.pop(key, None)

@@ -273,9 +273,9 @@ class Numbers:
         if_used = max(mapping.heard_day, today) + self.forget_after_days
         return min(self.last_day(mapping), if_used)
 
-    def forget(self, through: int) -> bool:
+    def forget(self, watermark: int) -> bool:
         """Look at some numbers whose day has come; whether any was looked at."""
-        before = through // DAY_MS
+        before = watermark // DAY_MS
         places = list(self.due(before, LOOKED_AT_ONCE + 2 * self.came))
         self.came = 0
         if places:

@@ -89,20 +89,20 @@ class Queue:
         self.earliest_at = min(self.earliest_at, earliest(registrations, questions))
         self.has_changed = True
 
-    def take(self, through: int) -> Iterator[Instant]:
-        """Take out what arrived up to `through` ms, instant by instant."""
-        if through < self.earliest_at:
+    def take(self, watermark: int) -> Iterator[Instant]:
+        """Take out what arrived up to `watermark` ms, instant by instant."""
+        if watermark < self.earliest_at:
             return
         registered: dict[int, list[Registration]] = {}
         asked: dict[int, list[Question]] = {}
         for arrival_at, said in groupby(self.registrations, registered_at):
-            if arrival_at <= through:
+            if arrival_at <= watermark:
                 registered.setdefault(arrival_at, []).extend(said)
         for arrival_at, questions in groupby(self.questions, asked_at):
-            if arrival_at <= through:
+            if arrival_at <= watermark:
                 asked.setdefault(arrival_at, []).extend(questions)
-        self.registrations = [each for each in self.registrations if each.arrival_at > through]
-        self.questions = [each for each in self.questions if each.fact.arrival_at > through]
+        self.registrations = [each for each in self.registrations if each.arrival_at > watermark]
+        self.questions = [each for each in self.questions if each.fact.arrival_at > watermark]
         self.earliest_at = earliest(self.registrations, self.questions)
         self.has_changed = True
         for at in sorted({*registered, *asked}):

@@ -46,7 +46,7 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
     `registrations` and `questions` are all that the watermark has not passed.
     """
 
-    through: int
+    watermark: int
     pages: list[bytes]
     count: int
     days: dict[int, bytes]
@@ -92,7 +92,7 @@ class Resolver:
         self.most_waiting = 0  # for a number, since the start
         self.waiting_changed: set[str] = set()
         self.waiting_since = NOBODY_WAITS  # nobody that waits arrived before
-        self.through = 0
+        self.watermark = 0
 
     @property
     def has_changed(self) -> bool:
@@ -117,13 +117,13 @@ class Resolver:
         """Hold what was read until the watermark has passed its arrival."""
         self.queue.put(registrations, questions)
 
-    def advance(self, through: int, answers: Answers) -> None:
+    def advance(self, watermark: int, answers: Answers) -> None:
         """Move the clock: take what it has reached, give up what waited too long, forget numbers.
 
         It never moves back.
         """
-        self.through = max(self.through, through)
-        for at, registrations, questions in self.queue.take(self.through):
+        self.watermark = max(self.watermark, watermark)
+        for at, registrations, questions in self.queue.take(self.watermark):
             self.give_up_before(at - WAITS_AT_MOST_MS, answers)
             for registration in registrations:
                 self.register(registration, answers)
@@ -131,8 +131,8 @@ class Resolver:
                 self.ask_again(number, at, answers)
             for question in questions:
                 self.ask(question, answers)
-        self.give_up_before(self.through - WAITS_AT_MOST_MS, answers)
-        self.numbers.forget(self.through)
+        self.give_up_before(self.watermark - WAITS_AT_MOST_MS, answers)
+        self.numbers.forget(self.watermark)
         for key, error in self.numbers.take_unreadable():
             answers.faults.append(fault_of(key.hex(), error))
 
@@ -346,7 +346,7 @@ class Resolver:
         numbers.settle()
         names = list(self.waiting) if base else sorted(self.waiting_changed)
         found = ResolverSnapshot(
-            through=self.through,
+            watermark=self.watermark,
             pages=list(numbers.table.pages) if base else [],
             count=len(numbers) if base else 0,
             days=numbers.days() if base else {},
@@ -370,7 +370,7 @@ class Resolver:
                 self.waiting, self.parked_count, self.waiting_bytes = {}, 0, 0
             for number, questions in part.waiting:
                 self.set_waiting(number, questions)
-            self.through = part.through
+            self.watermark = part.watermark
             self.queue = Queue(part.registrations, part.questions)
 
 

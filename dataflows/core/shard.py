@@ -61,7 +61,7 @@ class Shard:
         self.accept = accept
         self.set_aside = SetAsides()
         self.releasing: list[str] = []
-        self.through = 0
+        self.watermark = 0
         self.publishing = True  # a replay asks for the documents once, at the end
 
     def bounds(self) -> dict[str, float]:
@@ -83,18 +83,18 @@ class Shard:
             self.fresh[fact.key] = None
             self.previews.pop(fact.key, None)
 
-    def advance(self, through: int) -> Output:
-        """Move the clock to `through` ms and say everything that follows; never moves back."""
+    def advance(self, watermark: int) -> Output:
+        """Move the clock to `watermark` ms and say everything that follows; never moves back."""
         out = Output(self.desk)
-        self.through = through = max(self.through, through)
+        self.watermark = watermark = max(self.watermark, watermark)
         for key, error in self.held.unreadable.items():
-            self.put_aside(key, through, fault_of(key, error), [], out)
+            self.put_aside(key, watermark, fault_of(key, error), [], out)
         self.held.unreadable = {}
         for key in self.releasing:
-            self.release(key, through, out)
+            self.release(key, watermark, out)
         self.releasing = []
-        for key in self.due(through):
-            self.evaluate(key, through, out)
+        for key in self.due(watermark):
+            self.evaluate(key, watermark, out)
         if self.publishing:
             for key in self.fresh:
                 if key in self.pending:
@@ -129,10 +129,10 @@ class Shard:
         out.add(mine)
         return None
 
-    def evaluate(self, key: str, through: int, out: Output) -> None:
+    def evaluate(self, key: str, watermark: int, out: Output) -> None:
         """Bring an order up to the watermark, or set it aside before the arrival that raises."""
-        facts = self.reached(key, through)
-        if self.attempt(key, lambda mine: self.judge(key, facts, through, mine), out) is None:
+        facts = self.reached(key, watermark)
+        if self.attempt(key, lambda mine: self.judge(key, facts, watermark, mine), out) is None:
             return
         # Again, a step at a time, so that what is kept doesn't depend on how many came at once.
         self.previews.pop(key, None)
@@ -143,8 +143,8 @@ class Shard:
                     left = [fact for _, facts in groups[number:] for fact in facts]
                     self.put_aside(key, arrival_at, fault, left, out)
                     return
-        if fault := self.attempt(key, partial(self.judge, key, [], through), out):
-            self.put_aside(key, through, fault, [], out)
+        if fault := self.attempt(key, partial(self.judge, key, [], watermark), out):
+            self.put_aside(key, watermark, fault, [], out)
 
     def put_aside(self, key: str, at: int, fault: Fault, facts: list[Fact], out: Output) -> None:
         """Set an order aside; `facts` and those that the watermark hasn't reached wait with it."""
@@ -158,20 +158,20 @@ class Shard:
         self.accept(mine)
         out.add(mine)
 
-    def release(self, key: str, through: int, out: Output) -> None:
+    def release(self, key: str, watermark: int, out: Output) -> None:
         """Evaluate an order that was set aside; if it raises again, it stays aside."""
         released = self.set_aside.release(key)
         if released.facts:
             self.pending[key] = released.facts
             self.fresh[key] = None
-        self.evaluate(key, through, out)
+        self.evaluate(key, watermark, out)
         if released.digest != self.digest and key in self.held.orders:
             self.reevaluate(key, out)
         if again := self.set_aside.orders.get(key):
             again.releases = released.releases + 1
             return
         mine = Output(self.desk)
-        mine.released(key, through)
+        mine.released(key, watermark)
         self.accept(mine)
         out.add(mine)
 
@@ -180,7 +180,7 @@ class Shard:
         if key in self.set_aside.orders:
             return
         if fault := self.attempt(key, lambda mine: self.settle_anew(key, mine), out):
-            self.put_aside(key, self.through, fault, [], out)
+            self.put_aside(key, self.watermark, fault, [], out)
 
     def settle_anew(self, key: str, out: Output) -> None:
         """Fold a live order from its history, and settle it."""
@@ -188,8 +188,8 @@ class Shard:
         version = order.version
         refold(order, self.table)
         order.armed_at = 0
-        next_at, retired = self.settle(order, self.through, self.through, out)
-        self.held.put(order, next_at, self.through, retired=retired)
+        next_at, retired = self.settle(order, self.watermark, self.watermark, out)
+        self.held.put(order, next_at, self.watermark, retired=retired)
         self.publish(order, version, retired=retired, out=out)
 
     def refuse_overflow(self, out: Output) -> None:
@@ -208,33 +208,33 @@ class Shard:
         if fault := self.attempt(key, lambda mine: self.show(key, mine), out):
             out.faults.append(msgspec.structs.replace(fault, is_preview=True))
 
-    def due(self, through: int) -> list[str]:
-        """The orders that have something to be judged by `through`."""
+    def due(self, watermark: int) -> list[str]:
+        """The orders that have something to be judged by `watermark`."""
         keys = [
             key
             for key, facts in self.pending.items()
-            if facts[0].arrival_at <= through or any(f.arrival_at <= through for f in facts)
+            if facts[0].arrival_at <= watermark or any(f.arrival_at <= watermark for f in facts)
         ]
-        if self.held.calendar.has_come(through):
+        if self.held.calendar.has_come(watermark):
             known = {*keys, *self.set_aside.orders}
-            keys += [key for key in self.held.calendar.due(through) if key not in known]
+            keys += [key for key in self.held.calendar.due(watermark) if key not in known]
         return keys
 
-    def reached(self, key: str, through: int) -> list[Fact]:
+    def reached(self, key: str, watermark: int) -> list[Fact]:
         """Take the facts of an order which the clock has reached out of the waiting ones."""
         facts = self.pending.pop(key, [])
-        waiting = [fact for fact in facts if fact.arrival_at > through]
+        waiting = [fact for fact in facts if fact.arrival_at > watermark]
         if waiting:
             self.pending[key] = waiting
             self.fresh[key] = None
-            facts = [fact for fact in facts if fact.arrival_at <= through]
+            facts = [fact for fact in facts if fact.arrival_at <= watermark]
         return facts
 
-    def judge(self, key: str, facts: list[Fact], through: int, out: Output) -> None:
+    def judge(self, key: str, facts: list[Fact], watermark: int, out: Output) -> None:
         """Bring an order up to the clock: its facts in the order of arrival, deadlines between."""
         preview = self.previews.pop(key, None)
         if preview and facts and not self.has_come_before(preview.order, facts[0].arrival_at):
-            self.arrive(preview, facts[0].arrival_at, through, out)
+            self.arrive(preview, facts[0].arrival_at, watermark, out)
             return
         order = self.open(key)
         version = order.version
@@ -245,8 +245,8 @@ class Shard:
                 next_at, retired = self.settle(order, arrival_at - 1, order.latest_arrival_at, out)
             if self.take(order, group, out):
                 next_at, retired = self.settle(order, arrival_at, arrival_at, out)
-        if not retired and next_at <= through:
-            next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
+        if not retired and next_at <= watermark:
+            next_at, retired = self.settle(order, watermark, order.latest_arrival_at, out)
         self.close(order, version, next_at, retired=retired, out=out)
 
     def open(self, key: str) -> Order:
@@ -258,15 +258,15 @@ class Shard:
         """Whether a deadline of the order comes before the arrival of its facts."""
         return 0 < order.armed_at < arrival_at and order.key in self.held.orders
 
-    def arrive(self, preview: Preview, arrival_at: int, through: int, out: Output) -> None:
+    def arrive(self, preview: Preview, arrival_at: int, watermark: int, out: Output) -> None:
         """Judge an order with the facts of one arrival that it was shown with."""
         order = preview.order
         next_at = order.armed_at or NEVER
         retired = order.key not in self.held.orders
         if preview.emit(out):
             next_at, retired = self.settle(order, arrival_at, arrival_at, out)
-        if not retired and next_at <= through:
-            next_at, retired = self.settle(order, through, order.latest_arrival_at, out)
+        if not retired and next_at <= watermark:
+            next_at, retired = self.settle(order, watermark, order.latest_arrival_at, out)
         self.close(order, preview.version, next_at, retired=retired, out=out)
 
     def close(
@@ -274,7 +274,7 @@ class Shard:
     ) -> None:
         """Store and publish an order that has been judged; `version` is what it had before."""
         if order.history:
-            self.held.put(order, next_at, self.through, retired=retired)
+            self.held.put(order, next_at, self.watermark, retired=retired)
             self.publish(order, version, retired=retired, out=out)
 
     def settle(self, order: Order, limit: int, floor: int, out: Output) -> tuple[int, bool]:
@@ -357,7 +357,7 @@ class Shard:
         """What changed since the last snapshot; everything for a base."""
         keys = self.held.orders if base else self.held.changed
         found = Snapshot(
-            through=self.through,
+            watermark=self.watermark,
             sources=self.sources.names,
             rule_ids=self.desk.symbols.names,
             statuses=self.table.codes,
@@ -378,7 +378,7 @@ class Shard:
             self.held.unreadable.pop(key, None)  # that is why it is set aside
         last = snapshots[-1]
         check_statuses(last.statuses, self.table)
-        self.through = last.through
+        self.watermark = last.watermark
         self.sources = Symbols(last.sources, of="source")
         symbols = Symbols(last.rule_ids, of="rule", limit=16_000)
         self.desk = Desk(self.rules, self.table, symbols, self.desk.generation)

@@ -28,7 +28,7 @@ class Snapshot(msgspec.Struct, array_like=True):
     `digest` names the rules and the lifecycle in force; no bytes take an order out of memory.
     """
 
-    through: int
+    watermark: int
     sources: list[str]
     rule_ids: list[str]
     statuses: list[str]

@@ -56,7 +56,7 @@ class Judges:
         self.refused = RefusedFacts()
         self.counts: Counter[str] = Counter()
 
-    def step(self, facts: list[Fact], through: int) -> None:
+    def step(self, facts: list[Fact], watermark: int) -> None:
         """Offer facts to their shards and move the clock of all."""
         by_shard: dict[int, list[Fact]] = {}
         for fact in facts:
@@ -64,7 +64,7 @@ class Judges:
         for number, batch in by_shard.items():
             self.shard(number).offer(batch)
         for number in self.shards:
-            self.advance(number, through)
+            self.advance(number, watermark)
 
     def shard(self, number: int) -> Shard:
         """The shard with this number."""
@@ -74,10 +74,10 @@ class Judges:
             self.shards[number].publishing = False
         return self.shards[number]
 
-    def advance(self, number: int, through: int) -> None:
+    def advance(self, number: int, watermark: int) -> None:
         """Advance one shard's watermark and keep its outcomes."""
         shard, result = self.shards[number], self.result
-        out = shard.advance(through)
+        out = shard.advance(watermark)
         result.alerts += [alert for _, alert in out.alerts]
         result.actions += [action for _, action in out.actions]
         result.audit += [entry for _, entry in out.audit]
@@ -116,7 +116,7 @@ class Judges:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
             if key not in shard.set_aside.orders:
                 fault, out = fault_of(key, error), Output(shard.desk)
-                shard.put_aside(key, shard.through, fault, [], out)
+                shard.put_aside(key, shard.watermark, fault, [], out)
                 self.result.set_aside.append(fault)
                 self.result.audit += [entry for _, entry in out.audit]
             return
@@ -132,8 +132,8 @@ def judge_here(
 ) -> list[Result]:
     """Judge in this process."""
     judges = Judges(rules, lifecycle, generation)
-    for facts, through in steps:
-        judges.step(facts, through)
+    for facts, watermark in steps:
+        judges.step(facts, watermark)
     return [judges.finish()]
 
 
@@ -157,12 +157,12 @@ def judge_shared(
         theirs.close()
         pipes.append(ours)
         processes.append(process)
-    for facts, through in steps:
+    for facts, watermark in steps:
         shares: list[list[Fact]] = [[] for _ in pipes]
         for fact in facts:
             shares[shard_of(fact.key) % len(pipes)].append(fact)
         for pipe, share in zip(pipes, shares, strict=True):
-            pipe.send_bytes(encode((share, through)))
+            pipe.send_bytes(encode((share, watermark)))
     for pipe in pipes:
         pipe.send_bytes(b"")
     results = [decode_result(pipe.recv_bytes()) for pipe in pipes]

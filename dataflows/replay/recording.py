@@ -110,7 +110,7 @@ class Resolved(NamedTuple):
     """A step of the replay: facts and how far the clock has come with them."""
 
     answers: Answers
-    through: int
+    watermark: int
 
 
 class Recording:
@@ -143,22 +143,22 @@ class Recording:
             for record in batch:
                 self.take(record, answers)
             last_at = batch[-1].arrival_at
-            through = last_at - 1  # more of that ms may follow, also behind a tick
-            self.resolver.advance(through, answers)
-            yield self.settled(answers, through)
+            watermark = last_at - 1  # more of that ms may follow, also behind a tick
+            self.resolver.advance(watermark, answers)
+            yield self.settled(answers, watermark)
         answers = Answers()
         end = self.until if self.until is not None else last_at
         self.resolver.advance(end, answers)
         yield self.settled(answers, end)
         self.counts.waiting += self.resolver.waiting_count
 
-    def settled(self, answers: Answers, through: int) -> Resolved:
+    def settled(self, answers: Answers, watermark: int) -> Resolved:
         """A step, what the resolver gave up counted."""
         self.counts.duplicates += answers.duplicates
         for given_up in answers.rejected:
             fact = given_up.fact
             self.bad(Bad(given_up.reason, fact.raw, self.places[fact.partition], fact.offset))
-        return Resolved(answers, through)
+        return Resolved(answers, watermark)
 
     def without_a_lone_end(self, records: Iterator[Record]) -> Iterator[Record]:
         """All but one event or tick over a year after all others, which counts as after the end.

@@ -68,7 +68,7 @@ class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One sealed segment: the records of a partition in `first_offset` <= offset < `next_offset`.
 
     Repeated records, tombstones and heartbeats leave no row. `min_at` and `max_at` (ms) span the
-    arrivals of events, or the last changes of orders. `through`: everything up to this instant of
+    arrivals of events, or the last changes of orders. `watermark`: everything up to this instant of
     stream time (ms) was sealed with this file; None if it wasn't known. `topic_id` distinguishes
     the topic from one that is recreated under its name; empty where it wasn't known.
     `lacks_compacted`: a repair wrote this file from a compacted topic, which no longer had all.
@@ -83,7 +83,7 @@ class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_key: str
     min_at: int
     max_at: int
-    through: int | None
+    watermark: int | None
     key_filter: str
     topic_id: str = ""
     lacks_compacted: bool = False

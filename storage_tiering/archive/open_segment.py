@@ -59,8 +59,8 @@ class OpenSegment(Generic[Record]):
         """This record has been dealt with and leaves no row."""
         self._next_offset = max(self._next_offset, place.offset + 1)
 
-    def seal(self, through: int | None) -> None:
-        """Make the rows a file of the archive, written up to stream time `through` (ms).
+    def seal(self, watermark: int | None) -> None:
+        """Make the rows a file of the archive, written up to stream time `watermark` (ms).
 
         The place in the chain is given away once; the loser reads the chain again and keeps what
         it still has beyond it.
@@ -70,7 +70,7 @@ class OpenSegment(Generic[Record]):
         """
         self._drop_sealed()
         while self._rows:
-            content = self._content(through)
+            content = self._content(watermark)
             data = parquet_bytes(self._dataset.table(self._sorted()), content)
             if self._chains.add(Manifest.of(content, data), data):
                 self._rows.clear()
@@ -129,7 +129,7 @@ class OpenSegment(Generic[Record]):
             key=lambda record: (record.key, dataset.at(record), dataset.identity(record)),
         )
 
-    def _content(self, through: int | None) -> SegmentInfo:
+    def _content(self, watermark: int | None) -> SegmentInfo:
         keys = {record.key for record in self._rows.values()}
         least, greatest = self._span()
         return SegmentInfo(
@@ -142,7 +142,7 @@ class OpenSegment(Generic[Record]):
             max_key=max(keys, default=""),
             min_at=least,
             max_at=greatest,
-            through=through,
+            watermark=watermark,
             key_filter=make_filter(keys),
             topic_id=self._chains.topic_id(self.topic),
         )

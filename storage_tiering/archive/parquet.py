@@ -66,7 +66,7 @@ class ParquetTier(Tier):
         self._chains = SegmentChains(files)
         self._orders: dict[tuple[str, int], OpenSegment[OrderRecord]] = {}
         self._events: dict[tuple[str, int], OpenSegment[EventRecord]] = {}
-        self._through: int | None = None
+        self._watermark: int | None = None
         self._since: tuple[float, int | None] | None = None  # wall and stream time of the first row
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
@@ -94,9 +94,9 @@ class ParquetTier(Tier):
         if not (force or self._is_due()):
             return False
         for orders in self._orders.values():
-            orders.seal(self._through)
+            orders.seal(self._watermark)
         for events in self._events.values():
-            events.seal(self._through)
+            events.seal(self._watermark)
         self._since = None
         return True
 
@@ -136,7 +136,7 @@ class ParquetTier(Tier):
         return Found(
             document=DOCUMENT.decode(document),
             timeline=by_time(list(by_hash.values())),
-            through=None if stale else changes.through(partition),
+            watermark=None if stale else changes.watermark(partition),
             stale=stale,
         )
 
@@ -184,8 +184,8 @@ class ParquetTier(Tier):
         """The topics of its two datasets."""
         return self.settings.changes_topic, self.settings.events_topic
 
-    def expire(self, through_ms: int) -> None:
-        self._through = max(through_ms, self._through or 0)
+    def expire(self, watermark_ms: int) -> None:
+        self._watermark = max(watermark_ms, self._watermark or 0)
 
     def counts(self) -> Counts:
         changes = self._chains.manifests(self.settings.changes_topic)
@@ -221,9 +221,9 @@ class ParquetTier(Tier):
         """The repair of this archive by what `read` gives."""
         return Repair(self._chains, self.settings.changes_topic, read)
 
-    def through(self) -> int | None:
+    def watermark(self) -> int | None:
         """The latest instant of stream time (ms) up to which something was sealed."""
-        return self._chains.survey(self.settings.changes_topic).through()
+        return self._chains.survey(self.settings.changes_topic).watermark()
 
     def all_orders(self, since_ms: int) -> Iterator[OrderRecord]:
         """All versions of orders in files whose newest is not older than `since_ms`.
@@ -292,7 +292,7 @@ class ParquetTier(Tier):
         if self._unsealed_rows() == 0:
             self._since = None
         elif self._since is None:
-            self._since = self._now_s(), self._through
+            self._since = self._now_s(), self._watermark
 
     def _unsealed_rows(self) -> int:
         return sum(map(len, self._orders.values())) + sum(map(len, self._events.values()))
@@ -313,9 +313,9 @@ class ParquetTier(Tier):
         )
 
     def _is_old_in_stream_time(self, limit_ms: int | None) -> bool:
-        if limit_ms is None or self._through is None or self._since is None:
+        if limit_ms is None or self._watermark is None or self._since is None:
             return False
-        return self._since[1] is None or self._through - self._since[1] >= limit_ms
+        return self._since[1] is None or self._watermark - self._since[1] >= limit_ms
 
 
 def _lacking(changes: Survey, partition: int | None = None, behind: int = -1) -> str | None:

@@ -62,12 +62,12 @@ class Survey(msgspec.Struct, frozen=True):
                 raise next(each for each in self.damages if each.span == span)
         return end
 
-    def through(self, partition: int | None = None) -> int | None:
+    def watermark(self, partition: int | None = None) -> int | None:
         """Latest instant of stream time (ms) up to which this partition, or any, was sealed."""
         known = [
-            m.content.through
+            m.content.watermark
             for m in self.manifests
-            if m.content.through is not None and partition in (None, m.content.partition)
+            if m.content.watermark is not None and partition in (None, m.content.partition)
         ]
         return max(known, default=None)
 

@@ -40,6 +40,6 @@ def losses(noted: int | None, held: Sequence[float | None]) -> Iterator[str]:
     """A sentence if the slots hold less progress than we have noted in them ourselves."""
     if noted is None:
         return
-    behind = sum(1 for through in held if through is None or through < noted)
+    behind = sum(1 for watermark in held if watermark is None or watermark < noted)
     if behind:
         yield f"Redis has lost writes in {behind} of {len(held)} slots: {ASK_AGAIN}"

@@ -17,7 +17,7 @@ SLOTS = 32
 # A script holds Redis up while it runs: 500 records take a few milliseconds.
 RECORDS_PER_SCRIPT = 500
 UNKNOWN_VERSION = -1
-PROGRESS_MEMBER = "through"
+PROGRESS_MEMBER = "watermark"
 OFFSET_MEMBER = "o:"
 DOUBT_SCORE = "-inf"
 

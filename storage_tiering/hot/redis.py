@@ -78,7 +78,7 @@ class RedisTier(Tier):
         self._replicas = Replicas(self.settings.replicas, self.settings.replicas_timeout_ms)
         self._slots = [SlotKeys(self.settings.prefix, slot) for slot in range(SLOTS)]
         self._marks = Marks(self.servers, self._slots, self._replicas)
-        self._noted_through: int | None = None
+        self._noted_watermark: int | None = None
         self._is_looked_at = False
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
@@ -100,7 +100,7 @@ class RedisTier(Tier):
             pipe.zscore(slot.progress, PROGRESS_MEMBER)
             pipe.zrangebyscore(slot.progress, DOUBT_SCORE, DOUBT_SCORE)
             pipe.hgetall(slot.order(key))
-            through, doubt, fields = execute(pipe)
+            watermark, doubt, fields = execute(pipe)
         stale = str(doubt_in(doubt[0])) if doubt else None
         if b"document" not in fields:
             if stale:
@@ -109,7 +109,7 @@ class RedisTier(Tier):
         return Found(
             document=DOCUMENT.decode(fields[b"document"]),
             timeline=by_time([ACCEPTED.decode(data) for data in events_in(fields)]),
-            through=None if through is None or stale else int(through),
+            watermark=None if watermark is None or stale else int(watermark),
             stale=stale,
         )
 
@@ -131,19 +131,19 @@ class RedisTier(Tier):
     def set_doubt(self, doubt: Doubt | None) -> None:
         self._marks.set_doubt(doubt)
 
-    def expire(self, through_ms: int) -> None:
-        limit_ms = through_ms - self.settings.keep_ms
+    def expire(self, watermark_ms: int) -> None:
+        limit_ms = watermark_ms - self.settings.keep_ms
         indexes = [(slot, index) for slot in self._slots for index in (slot.changed, slot.loose)]
         with redis_errors(self.servers), self.servers.pipeline() as pipe:
             for slot, index in indexes:
                 pipe.zscore(slot.progress, PROGRESS_MEMBER)
                 pipe.zrangebyscore(index, "-inf", limit_ms)
             answered = execute(pipe)
-        for loss in losses(self._noted_through, answered[::4]):
+        for loss in losses(self._noted_watermark, answered[::4]):
             LOGGER.error("%s", loss)
         for (slot, index), members in zip(indexes, answered[1::2], strict=True):
             send(self.servers, sweeps(SWEEP, slot, index, limit_ms, members), self._replicas)
-        self._note(through_ms)
+        self._note(watermark_ms)
 
     def counts(self) -> Counts:
         orders = events = size_bytes = 0
@@ -193,14 +193,14 @@ class RedisTier(Tier):
                     LOGGER.warning("%s", caution)
             self._is_looked_at = True
 
-    def _note(self, through_ms: int) -> None:
+    def _note(self, watermark_ms: int) -> None:
         """Raise the freshness of every slot; it never decreases."""
         notes = [
-            Call(slot.progress, ("ZADD", slot.progress, "GT", through_ms, PROGRESS_MEMBER))
+            Call(slot.progress, ("ZADD", slot.progress, "GT", watermark_ms, PROGRESS_MEMBER))
             for slot in self._slots
         ]
         send(self.servers, notes, self._replicas)
-        self._noted_through = max(through_ms, self._noted_through or through_ms)
+        self._noted_watermark = max(watermark_ms, self._noted_watermark or watermark_ms)
 
     def _measure(self, slot: SlotKeys) -> Iterator[tuple[bool, int, int]]:
         """(has a document, number of fields, bytes) of every order of a slot."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.clock import AHEAD_MS, NOTHING_READ, ClockState, EndProof, PartitionClock
+from broker.clock import AHEAD_MS, NO_WATERMARK, ClockState, IdleAdvance, PartitionClock
 from broker.consume import PartitionReader
 from broker.embedded import EmbeddedBroker
 from broker.end_offsets import EndOffsets
@@ -45,26 +45,26 @@ def apply(clock: PartitionClock, step: Step) -> int | None:
 def test_the_clock_never_goes_back(steps: list[Step], kind: str) -> None:
     clock = PartitionClock("broker" if kind == "broker" else "recorded", at_now)
     for step in steps:
-        before = clock.through
+        before = clock.watermark
         apply(clock, step)
-        assert clock.through >= before
+        assert clock.watermark >= before
 
 
 @given(STEPS, st.sampled_from(["broker", "recorded"]))
 def test_no_event_arrives_behind_the_clock(steps: list[Step], kind: str) -> None:
     clock = PartitionClock("broker" if kind == "broker" else "recorded", at_now)
     for step in steps:
-        before = clock.through
+        before = clock.watermark
         counted_at = apply(clock, step)
         if counted_at is not None:
             assert before < counted_at
-            assert clock.through < counted_at
+            assert clock.watermark < counted_at
 
 
 @given(STEPS)
 def test_a_broker_clock_says_no_more_than_arrivals_and_proofs(steps: list[Step]) -> None:
     clock = PartitionClock("broker", at_now)
-    proven = NOTHING_READ
+    proven = NO_WATERMARK
     for step in steps:
         apply(clock, step)
         match step:
@@ -72,13 +72,13 @@ def test_a_broker_clock_says_no_more_than_arrivals_and_proofs(steps: list[Step])
                 proven = max(proven, arrival_at - 1)
             case ("proved", request_at, position, end_offset) if position >= end_offset:
                 proven = max(proven, request_at - 501)
-        assert clock.through == proven
+        assert clock.watermark == proven
 
 
 @given(STEPS)
 def test_a_recorded_clock_is_moved_by_records_and_ticks_alone(steps: list[Step]) -> None:
     clock = PartitionClock("recorded", must_not_be_asked)
-    proven = NOTHING_READ
+    proven = NO_WATERMARK
     for step in steps:
         apply(clock, step)
         match step:
@@ -86,7 +86,7 @@ def test_a_recorded_clock_is_moved_by_records_and_ticks_alone(steps: list[Step])
                 proven = max(proven, arrival_at - 1)
             case ("tick", at):
                 proven = max(proven, at)
-        assert clock.through == proven
+        assert clock.watermark == proven
 
 
 def must_not_be_asked() -> int:
@@ -106,9 +106,9 @@ def test_a_clock_goes_on_from_its_snapshot(before: list[Step], after: list[Step]
 
 def test_an_arrival_proves_the_ms_before_it() -> None:
     clock = PartitionClock("broker", at_now)
-    assert clock.through == NOTHING_READ
+    assert clock.watermark == NO_WATERMARK
     assert clock.saw(NOW) == NOW
-    assert clock.through == NOW - 1
+    assert clock.watermark == NOW - 1
     assert clock.saw(NOW) == NOW  # another event of the same ms
     assert clock.saw(NOW - 5) == NOW  # create times aren't in order
 
@@ -117,7 +117,7 @@ def test_a_create_time_far_ahead_arrives_now_and_moves_nothing() -> None:
     clock = PartitionClock("broker", at_now)
     clock.saw(NOW - 1_000)
     assert clock.saw(NOW + AHEAD_MS + 1) == NOW
-    assert clock.through == NOW - 1_001
+    assert clock.watermark == NOW - 1_001
     assert clock.saw(NOW + AHEAD_MS) == NOW + AHEAD_MS
 
 
@@ -125,10 +125,10 @@ def test_what_was_ahead_counts_once_its_time_has_come() -> None:
     present = [NOW]
     clock = PartitionClock("broker", lambda: present[0])
     clock.saw(NOW + 60_000)
-    assert clock.through == NOTHING_READ
+    assert clock.watermark == NO_WATERMARK
     present[0] += 60_000
     clock.saw(NOW + 60_000)
-    assert clock.through == NOW + 59_999
+    assert clock.watermark == NOW + 59_999
 
 
 class Answers:
@@ -145,7 +145,7 @@ class Answers:
 def test_the_proof_counts_from_the_question_and_not_from_the_answer() -> None:
     present, answers = [NOW], Answers()
     clock = PartitionClock("broker", lambda: present[0])
-    proof = EndProof(
+    proof = IdleAdvance(
         *(clock, answers.ask, lambda: present[0]),
         margin_ms=500,
         every_ms=500,
@@ -155,29 +155,29 @@ def test_the_proof_counts_from_the_question_and_not_from_the_answer() -> None:
     present[0] += 3_000
     proof.step(position=7)
     assert len(answers.asked) == 1  # one question at a time
-    assert clock.through == NOTHING_READ
+    assert clock.watermark == NO_WATERMARK
     answers.asked[0].set_result(7)
     proof.step(position=7)
-    assert clock.through == NOW - 501
+    assert clock.watermark == NOW - 501
 
 
 def test_an_answer_counts_once_the_position_has_reached_it() -> None:
     present, answers = [NOW], Answers()
     clock = PartitionClock("broker", lambda: present[0])
-    proof = EndProof(clock, answers.ask, lambda: present[0])
+    proof = IdleAdvance(clock, answers.ask, lambda: present[0])
     proof.step(position=0)
     answers.asked[0].set_result(10)
     for position in range(10):
         proof.step(position)
-        assert clock.through == NOTHING_READ
+        assert clock.watermark == NO_WATERMARK
     proof.step(10)
-    assert clock.through == NOW - 501
+    assert clock.watermark == NOW - 501
 
 
 def test_questions_are_asked_about_twice_a_second_whatever_broker_time_does() -> None:
     present, steady, answers = [NOW], [5_000], Answers()
     clock = PartitionClock("broker", lambda: present[0])
-    proof = EndProof(clock, answers.ask, lambda: present[0], steady=lambda: steady[0])
+    proof = IdleAdvance(clock, answers.ask, lambda: present[0], steady=lambda: steady[0])
     proof.step(0)
     answers.asked[0].set_result(0)
     proof.step(0)
@@ -195,27 +195,29 @@ def test_nothing_is_proven_while_broker_time_is_unknown_and_the_end_is_asked_for
     steady, answers = [5_000], Answers()
     proven: list[int | None] = [None]
     clock = PartitionClock("broker", at_now)
-    proof = EndProof(clock, answers.ask, lambda: proven[0], steady=lambda: steady[0])
+    proof = IdleAdvance(clock, answers.ask, lambda: proven[0], steady=lambda: steady[0])
     proof.step(7)
     proven[0] = NOW
     answers.asked[0].set_result(7)
     proof.step(7)
-    assert clock.through == NOTHING_READ
+    assert clock.watermark == NO_WATERMARK
     steady[0] += 500
     proof.step(7)
     answers.asked[1].set_result(7)
     proof.step(7)
-    assert clock.through == NOW - 501
+    assert clock.watermark == NOW - 501
 
 
-def carried_past(at: int, clock: PartitionClock, proof: EndProof, reader: PartitionReader) -> bool:
+def carried_past(
+    at: int, clock: PartitionClock, proof: IdleAdvance, reader: PartitionReader
+) -> bool:
     """Read and prove until the clock is past `at`; False when that doesn't happen in 10 s."""
     give_up_at = time.monotonic() + 10
-    while clock.through < at and time.monotonic() < give_up_at:
+    while clock.watermark < at and time.monotonic() < give_up_at:
         for message in reader.read(timeout_s=0.01):
             clock.saw(message.timestamp_ms)
         proof.step(reader.position)
-    return clock.through >= at
+    return clock.watermark >= at
 
 
 def wall_clock() -> int:
@@ -235,7 +237,7 @@ def test_an_outage_holds_the_clock_and_its_end_carries_it_on(
         producer.send("events", b"k", b"x", partition=0)
         producer.flush()
     clock = PartitionClock("broker", wall_clock)
-    proof = EndProof(clock, question, wall_clock, margin_ms=0, every_ms=50)
+    proof = IdleAdvance(clock, question, wall_clock, margin_ms=0, every_ms=50)
     with PartitionReader(broker.connection, "events", 0, 0) as reader:
         assert carried_past(wall_clock(), clock, proof, reader)
         broker.go_down()
@@ -243,11 +245,11 @@ def test_an_outage_holds_the_clock_and_its_end_carries_it_on(
         for _ in range(100):
             reader.read(timeout_s=0.01)
             proof.step(reader.position)
-        assert clock.through < down_at
+        assert clock.watermark < down_at
         broker.come_up()
         assert carried_past(wall_clock(), clock, proof, reader)
 
 
 def test_a_snapshot_is_small() -> None:
-    assert ClockState().through == NOTHING_READ
-    assert PartitionClock("recorded", at_now, ClockState(5)).through == 5
+    assert ClockState().watermark == NO_WATERMARK
+    assert PartitionClock("recorded", at_now, ClockState(5)).watermark == 5

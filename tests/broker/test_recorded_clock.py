@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.clock import NOTHING_READ
+from broker.clock import NO_WATERMARK
 from broker.recorded_clock import RecordedClock
 from schemas.instants import DAY_MS, HOUR_MS
 
@@ -37,7 +37,7 @@ def test_events_of_a_history_with_any_gaps_arrive_when_they_did(gaps: list[int])
         # An event may share its ms with the one before, never come before it.
         assert tested.saw(at) == at
     tested.confirm(instants(gaps)[-1])
-    assert tested.through == instants(gaps)[-1] - 1
+    assert tested.watermark == instants(gaps)[-1] - 1
 
 
 @given(HISTORIES, st.lists(ODD, max_size=3), st.booleans())
@@ -56,7 +56,7 @@ def test_odd_times_in_between_change_no_other_arrival_and_not_the_clock(
         found.append(tested.saw(at))
     assert found == instants(gaps)
     tested.confirm(found[-1])
-    assert tested.through == found[-1] - 1
+    assert tested.watermark == found[-1] - 1
     assert tested.refuted == len({place for place in places if place < len(gaps)})
 
 
@@ -67,9 +67,9 @@ def test_a_gap_counts_once_the_other_partitions_have_come_near_it() -> None:
     tested.saw(JAN_1 + 31 * DAY_MS)
     for others in (JAN_1, JAN_1 + 29 * DAY_MS):
         tested.confirm(others)
-        assert tested.through == JAN_1 - 1
+        assert tested.watermark == JAN_1 - 1
     tested.confirm(JAN_1 + 30 * DAY_MS)
-    assert tested.through == JAN_1 + 31 * DAY_MS - 1
+    assert tested.watermark == JAN_1 + 31 * DAY_MS - 1
 
 
 def test_a_lone_time_of_2099_is_never_confirmed_by_others() -> None:
@@ -78,7 +78,7 @@ def test_a_lone_time_of_2099_is_never_confirmed_by_others() -> None:
     tested.confirm(JAN_1)
     tested.tick(YEAR_2099)
     tested.confirm(JAN_1 + 400 * DAY_MS)
-    assert tested.through == JAN_1
+    assert tested.watermark == JAN_1
 
 
 def test_a_partition_that_is_alone_takes_a_second_message_to_cross_a_gap() -> None:
@@ -86,13 +86,13 @@ def test_a_partition_that_is_alone_takes_a_second_message_to_cross_a_gap() -> No
     for at in (JAN_1, JAN_1):
         tested.saw(at)
     tested.confirm(None)
-    assert tested.through == JAN_1 - 1
+    assert tested.watermark == JAN_1 - 1
     tested.saw(JAN_1 + 31 * DAY_MS)
     tested.confirm(None)
-    assert tested.through == JAN_1 - 1
+    assert tested.watermark == JAN_1 - 1
     tested.tick(JAN_1 + 31 * DAY_MS)
     tested.confirm(None)
-    assert tested.through == JAN_1 + 31 * DAY_MS
+    assert tested.watermark == JAN_1 + 31 * DAY_MS
 
 
 def test_of_an_order_with_a_step_a_week_alone_each_is_confirmed_by_the_next() -> None:
@@ -100,18 +100,18 @@ def test_of_an_order_with_a_step_a_week_alone_each_is_confirmed_by_the_next() ->
     for week in range(4):
         tested.saw(JAN_1 + week * 7 * DAY_MS)
         tested.confirm(None)
-    assert tested.through == JAN_1 + 14 * DAY_MS - 1
+    assert tested.watermark == JAN_1 + 14 * DAY_MS - 1
 
 
 def test_the_first_event_of_all_waits_for_another() -> None:
     tested = clock()
     tested.saw(YEAR_2099)
     tested.confirm(None)
-    assert tested.through == NOTHING_READ
+    assert tested.watermark == NO_WATERMARK
     assert tested.saw(JAN_1) == JAN_1
     tested.saw(JAN_1 + 1)
     tested.confirm(None)
-    assert tested.through == JAN_1
+    assert tested.watermark == JAN_1
 
 
 @given(HISTORIES, st.lists(ODD, max_size=3), ODD)

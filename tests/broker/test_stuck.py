@@ -6,7 +6,7 @@ from concurrent.futures import Future
 import pytest
 from confluent_kafka import TopicPartition
 
-from broker.clock import NOTHING_READ, EndProof, PartitionClock
+from broker.clock import NO_WATERMARK, IdleAdvance, PartitionClock
 from broker.end_offsets import Unsettled
 
 NOW = 1_600_000_000_000
@@ -21,7 +21,7 @@ class Scene:
         self.is_silent = False
         self.is_unsettled = False
         self.clock = PartitionClock("broker", lambda: self.at)
-        self.proof = EndProof(
+        self.proof = IdleAdvance(
             *(self.clock, self.ask, lambda: self.at), name="events [3]", steady=lambda: self.at
         )
 
@@ -50,10 +50,10 @@ def test_a_position_that_stands_still_before_the_end_is_told_once(
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("events [3]: stands still at 5 for 6")
     assert "a transaction open" in caplog.messages[0]
-    assert scene.clock.through == NOTHING_READ
+    assert scene.clock.watermark == NO_WATERMARK
     scene.pass_time(2, position=9)
     assert caplog.messages[1:] == ["events [3]: continues, after it stood still at 5"]
-    assert scene.clock.through > NOW
+    assert scene.clock.watermark > NOW
 
 
 def test_an_outage_is_not_taken_for_a_transaction(caplog: pytest.LogCaptureFixture) -> None:
@@ -69,7 +69,7 @@ def test_an_end_with_more_to_come_proves_nothing() -> None:
     scene = Scene()
     scene.is_unsettled = True
     scene.pass_time(10, position=9)
-    assert scene.clock.through == NOTHING_READ
+    assert scene.clock.watermark == NO_WATERMARK
     scene.is_unsettled = False
     scene.pass_time(2, position=9)
-    assert scene.clock.through > NOW
+    assert scene.clock.watermark > NOW

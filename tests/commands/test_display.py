@@ -76,7 +76,7 @@ def hostile(text: str) -> OrderDocument:
 
 def answer(text: str) -> Answer:
     event = msgspec.structs.replace(accepted(), status=text, shipment=text, at=text)
-    found = Found(document=hostile(text), timeline=[event], through=START)
+    found = Found(document=hostile(text), timeline=[event], watermark=START)
     return Answer(tier="hot", found=found, asked=[Asked("hot", "found", text)])
 
 

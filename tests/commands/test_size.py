@@ -11,7 +11,7 @@ from commands.size.figures import FIGURES, Figures, figures
 from commands.size.model import Need, size
 from commands.size.table import shown
 from dataflows.definition_files import read_lifecycle
-from dataflows.source import SLOTS
+from dataflows.source import SOURCE_TASKS
 from loadgen.lives import LIVES
 from loadgen.plan import Waits, events_per_order
 from schemas import topics
@@ -77,7 +77,7 @@ def test_ten_times_the_orders_need_ten_times_the_bytes_and_no_fewer_machines() -
 @pytest.mark.parametrize("orders_per_day", [1, 1e3, 1e6, 1e8, 1e10])
 def test_every_sizing_can_be_run(orders_per_day: float) -> None:
     found = needs(orders_per_day)
-    assert found["track", "partitions"].value % SLOTS == 0
+    assert found["track", "partitions"].value % SOURCE_TASKS == 0
     workers, flows = (found["track", name].value for name in ("workers", "flows"))
     assert found["track", "partitions"].value >= workers >= 1
     assert workers <= flows * 16
@@ -105,7 +105,7 @@ def test_figures_of_the_code_are_those_in_the_code() -> None:
     assert FIGURES["topic_days"].value == kept[topics.EVENTS]
     assert FIGURES["audit_days"].value == kept[topics.ORDERS_AUDIT]
     assert f"{FIGURES['warm_days'].value:.0f}d" == Settings().warm.keep
-    assert FIGURES["slots"].value == SLOTS
+    assert FIGURES["source_tasks"].value == SOURCE_TASKS
     rests = {row.code: row.retire_after for row in read_lifecycle(None).rows}
     ends = [(life.per_mille, rests[life.steps[-1].order] or "0d") for life in LIVES]
     rest_days = sum(share / 1000 * int(rest.removesuffix("d")) for share, rest in ends)

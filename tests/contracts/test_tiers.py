@@ -332,7 +332,7 @@ def test_how_fresh_an_answer_is_never_goes_back(under_test: OpenTier, log: Log) 
     under_test.tier.expire(START + 5_000)
     under_test.tier.expire(START)
     write(under_test, log.changes(document()))
-    assert found(under_test).through == START + 5_000
+    assert found(under_test).watermark == START + 5_000
 
 
 def test_an_order_expires_by_stream_time(under_test: OpenTier, log: Log) -> None:
@@ -432,10 +432,10 @@ def test_a_doubt_is_in_every_answer_until_it_is_taken_away(under_test: OpenTier,
         under_test.reopen()
     assert under_test.tier.doubt() == DOUBT
     answer = found(under_test)
-    assert (answer.stale, answer.through) == ("restored from a backup; for ever", None)
+    assert (answer.stale, answer.watermark) == ("restored from a backup; for ever", None)
     with pytest.raises(Stale, match="restored from a backup"):
         under_test.tier.find("default", "never-seen")
     under_test.tier.set_doubt(None)
     assert under_test.tier.doubt() is None
-    assert (found(under_test).stale, found(under_test).through) == (None, START)
+    assert (found(under_test).stale, found(under_test).watermark) == (None, START)
     assert under_test.tier.find("default", "never-seen") is None

@@ -71,8 +71,8 @@ class Run:
         except Rejected:
             self.rejected += 1
 
-    def advance(self, through: int) -> None:
-        out = self.shard.advance(through)
+    def advance(self, watermark: int) -> None:
+        out = self.shard.advance(watermark)
         for _, a in out.alerts:
             self.transitions.append((parse_instant(a.at), a.alert_id, a.rule, a.severity, a.state))
         for _, action in out.actions:
@@ -235,16 +235,16 @@ def test_the_core_equals_the_reference_for_any_arrivals_and_clock_steps(
     run = Run()
     run.has_rivals = bool(rivalries(events))
     left = lines
-    for through in steps:
+    for watermark in steps:
         later = []
         for event in left:
-            waits = generators.arrival_of(event) > through and not data.draw(st.booleans())
+            waits = generators.arrival_of(event) > watermark and not data.draw(st.booleans())
             if waits:
                 later.append(event)
             else:
                 run.offer(event)
         left = later
-        run.advance(through)
+        run.advance(watermark)
         if data.draw(st.booleans()):
             run.restart()
     compare(
@@ -263,8 +263,8 @@ def test_what_does_not_fit_into_an_order_is_lost_by_arrival_alone(
     run.has_rivals = True  # the live document of a full order may show what will not have fitted
     for event in data.draw(generators.permuted(events)):
         run.offer(event)
-    for through in steps:
-        run.advance(through)
+    for watermark in steps:
+        run.advance(watermark)
         if data.draw(st.booleans()):
             run.restart()
     table = {**LIFECYCLE_FILE, "order_fields_bytes": limit_bytes}
@@ -275,12 +275,14 @@ def test_what_does_not_fit_into_an_order_is_lost_by_arrival_alone(
 @given(st.data())
 def test_one_step_at_the_end_says_the_same_as_many(data: st.DataObject) -> None:
     events = data.draw(generators.event_sets())
-    through = data.draw(generators.clock_steps(events))[-1]
+    watermark = data.draw(generators.clock_steps(events))[-1]
     run = Run()
     for event in data.draw(generators.permuted(events)):
         run.offer(event)
-    run.advance(through)
-    compare(run, reference.evaluate(LIFECYCLE_FILE, RULES_FILE, events, through), rivalries(events))
+    run.advance(watermark)
+    compare(
+        run, reference.evaluate(LIFECYCLE_FILE, RULES_FILE, events, watermark), rivalries(events)
+    )
 
 
 class Engine(Run):
@@ -303,10 +305,10 @@ class Engine(Run):
         self.shard.offer([found.fact] if found.fact else [])
         self.resolver.offer(found.registrations, [found.question] if found.question else [])
 
-    def resolve(self, through: int) -> None:
+    def resolve(self, watermark: int) -> None:
         answers = Answers()
-        self.resolver.advance(through, answers)
-        assert all(fact.arrival_at > self.shard.through for fact in answers.facts), "overtaken"
+        self.resolver.advance(watermark, answers)
+        assert all(fact.arrival_at > self.shard.watermark for fact in answers.facts), "overtaken"
         self.shard.offer(answers.facts)
         self.letters += [given_up.reason.code for given_up in answers.rejected]
         self.letters += ["duplicate"] * answers.duplicates
@@ -358,7 +360,7 @@ def test_whose_a_scan_is_depends_on_arrivals_and_not_on_the_order_of_reading(
         if data.draw(st.booleans()):
             engine.resolve(proven - data.draw(behind))
         if data.draw(st.booleans()):
-            engine.advance(engine.resolver.through - data.draw(behind))
+            engine.advance(engine.resolver.watermark - data.draw(behind))
         if data.draw(RARELY):
             engine.restart()
     engine.resolve(end)

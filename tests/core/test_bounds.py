@@ -10,7 +10,7 @@ def test_a_shard_that_has_seen_all_the_sources_it_can_number_rejects_new_ones_on
         said("PAID", day(0) + number, source=source, order_id=f"o{number}")
         for number, source in enumerate(["shop", "erp", "device-17", "shop"])
     ]
-    stage.hear(*events, through=day(1))
+    stage.hear(*events, watermark=day(1))
     assert [refusal.code for refusal in stage.rejected] == ["too_many_names"]
     assert stage.shard.bounds()["source_names"] == 1.0
     stage.restart()
@@ -19,5 +19,5 @@ def test_a_shard_that_has_seen_all_the_sources_it_can_number_rejects_new_ones_on
 
 def test_the_longest_history_of_an_order_shows() -> None:
     stage = Stage()
-    stage.hear(*[said("SCAN", day(0) + number) for number in range(20)], through=day(1))
+    stage.hear(*[said("SCAN", day(0) + number) for number in range(20)], watermark=day(1))
     assert stage.shard.bounds()["events_of_an_order"] == 20 / 2_000

@@ -23,13 +23,13 @@ def test_a_key_is_due_when_its_latest_time_has_come_and_only_then(
 ) -> None:
     armed: dict[str, int] = {}
     calendar = armed_in(armed)
-    through = 0
+    watermark = 0
     for key, ahead, step in steps:
-        armed[key] = through + 1 + ahead
+        armed[key] = watermark + 1 + ahead
         calendar.add(armed[key], key)
-        through += step
-        expected = sorted(key for key, at in armed.items() if at <= through)
-        assert sorted(calendar.due(through)) == expected
+        watermark += step
+        expected = sorted(key for key, at in armed.items() if at <= watermark)
+        assert sorted(calendar.due(watermark)) == expected
         for key_due in expected:
             del armed[key_due]
 

@@ -306,7 +306,7 @@ def test_faults_are_a_function_of_the_events(data: st.DataObject) -> None:
     ]
     at_once = Stage(rules())
     if events:
-        at_once.hear(*data.draw(st.permutations(events)), through=day(9))
+        at_once.hear(*data.draw(st.permutations(events)), watermark=day(9))
     stepwise = Stage(rules())
     for event in events:
         stepwise.hear(event)

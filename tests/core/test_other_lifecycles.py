@@ -52,8 +52,8 @@ def test_a_lifecycle_without_the_newer_columns_equals_the_reference(data: st.Dat
     run.shard = Shard(PLAIN_TABLE, PLAIN_RULES, run.cold)
     for event in data.draw(generators.permuted(events)):
         run.offer(event)
-    for through in steps:
-        run.advance(through)
+    for watermark in steps:
+        run.advance(watermark)
     expected = reference.evaluate(PLAIN, RULES_FILE, events, steps[-1])
     compare(run, expected, rivalries(events))
 

@@ -31,13 +31,13 @@ class Reader:
             except Rejected:
                 continue  # refused before a shard sees it
 
-    def advance(self, through: int) -> None:
-        out = self.shard.advance(through)
+    def advance(self, watermark: int) -> None:
+        out = self.shard.advance(watermark)
         counts = (out.applied, out.duplicates, out.refused, len(out.rejected))
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
         found = [
             (m.topic, m.key, m.value)
-            for m in messages(out, [], through)
+            for m in messages(out, [], watermark)
             if m.topic != topics.ORDERS_CHANGES
         ]
         self.sent += sorted(found, key=repr)
@@ -58,13 +58,13 @@ def check(events: list[Json], steps: list[int]) -> None:
     left, left_early = list(events), list(events)
     at_once.read(events)
     at_once.advance(0)
-    for through, ahead in zip(steps, [*steps[1:], steps[-1]], strict=True):
-        for reader, waiting, until in ((on_time, left, through), (early, left_early, ahead)):
+    for watermark, ahead in zip(steps, [*steps[1:], steps[-1]], strict=True):
+        for reader, waiting, until in ((on_time, left, watermark), (early, left_early, ahead)):
             come = [event for event in waiting if generators.arrival_of(event) <= until]
             waiting[:] = [event for event in waiting if generators.arrival_of(event) > until]
             reader.read(come)
         for reader in (on_time, early, at_once):
-            reader.advance(through)
+            reader.advance(watermark)
     assert early.result() == on_time.result()
     assert at_once.result() == on_time.result()
 

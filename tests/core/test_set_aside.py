@@ -47,14 +47,14 @@ class Run:
         return shard
 
     def publish(self, out: Output) -> None:
-        self.sent += messages(out, [], self.shard.through)
+        self.sent += messages(out, [], self.shard.watermark)
 
     def read(self, *facts: Fact) -> None:
         self.shard.offer(facts)
         self.counts["read"] += len(facts)
 
-    def advance(self, through: int) -> None:
-        out = self.shard.advance(through)
+    def advance(self, watermark: int) -> None:
+        out = self.shard.advance(watermark)
         self.faults += [fault for fault in out.faults if not fault.is_preview]
         for name in ("applied", "duplicates", "refused"):
             self.counts[name] += getattr(out, name)
@@ -257,13 +257,13 @@ def test_an_order_with_a_fault_never_affects_the_results_of_the_others(data: st.
         faulty[at] = poison(faulty[at])
     alone, together = Run(), Run()
     left = data.draw(st.permutations([*clean, *faulty]))
-    for through in steps:
-        come = [fact for fact in left if fact.arrival_at <= through]
-        left = [fact for fact in left if fact.arrival_at > through]
+    for watermark in steps:
+        come = [fact for fact in left if fact.arrival_at <= watermark]
+        left = [fact for fact in left if fact.arrival_at > watermark]
         together.read(*come)
         alone.read(*(fact for fact in come if fact.key != "faulty"))
-        alone.advance(through)
-        together.advance(through)
+        alone.advance(watermark)
+        together.advance(watermark)
         if data.draw(st.booleans()):
             alone.restart()
             together.restart()
@@ -281,10 +281,10 @@ def test_a_released_order_ends_as_if_it_had_never_been_set_aside(data: st.DataOb
     breaks_at = data.draw(st.sampled_from(steps))
     kept: dict[str, bytes] = {}
     left = data.draw(st.permutations(facts))
-    for through in steps:
-        come = [fact for fact in left if fact.arrival_at <= through]
-        left = [fact for fact in left if fact.arrival_at > through]
-        if through == breaks_at:
+    for watermark in steps:
+        come = [fact for fact in left if fact.arrival_at <= watermark]
+        left = [fact for fact in left if fact.arrival_at > watermark]
+        if watermark == breaks_at:
             kept = dict(broken.shard.held.orders)
             broken.shard.held.orders = dict.fromkeys(kept, b"broken")
             broken.shard.held.changed |= kept.keys()
@@ -292,7 +292,7 @@ def test_a_released_order_ends_as_if_it_had_never_been_set_aside(data: st.DataOb
             broken.restart()
         for run in (whole, broken):
             run.read(*come)
-            run.advance(through)
+            run.advance(watermark)
         if data.draw(st.booleans()):
             broken.restart()
     assert set(broken.aside()) <= set(kept)

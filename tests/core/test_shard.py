@@ -106,7 +106,7 @@ def test_an_event_that_arrives_exactly_when_due_is_in_time() -> None:
 
 def test_each_silence_is_told_once_with_its_own_id() -> None:
     stage = shipped()
-    stage.hear(said("SCAN", day(4)), said("SCAN", day(8)), through=day(20))
+    stage.hear(said("SCAN", day(4)), said("SCAN", day(8)), watermark=day(20))
     opened = [alert for alert in stage.alerts if alert.state == "opened"]
     silent = [alert for alert in opened if alert.rule == "carrier_silent"]
     assert [alert.at for alert in silent] == [format_instant(day(n)) for n in (3, 6, 10)]
@@ -120,7 +120,7 @@ def test_each_silence_is_told_once_with_its_own_id() -> None:
 @pytest.mark.parametrize("source", ["rule:carrier_silent", "action:contact_carrier"])
 def test_the_engine_does_not_end_a_silence_by_itself(source: str) -> None:
     stage = shipped()
-    stage.hear(said("SCAN", day(2), source=source), through=day(4))
+    stage.hear(said("SCAN", day(2), source=source), watermark=day(4))
     assert stage.told("carrier_silent") == [
         ("carrier_silent", "opened", format_instant(day(3))),
     ]
@@ -128,13 +128,13 @@ def test_the_engine_does_not_end_a_silence_by_itself(source: str) -> None:
 
 def test_an_order_without_parcels_is_not_silent_after_its_delivery() -> None:
     stage = shipped()
-    stage.hear(said("DELIVERED", day(2)), said("RETURN_REQUESTED", day(4)), through=day(12))
+    stage.hear(said("DELIVERED", day(2)), said("RETURN_REQUESTED", day(4)), watermark=day(12))
     assert stage.told("carrier_silent") == []
 
 
 def test_a_late_delivery_is_warned_of_and_then_overdue() -> None:
     stage = Stage()
-    stage.hear(said("PAID", day(0), promised_at=format_instant(day(2, 1))), through=day(3))
+    stage.hear(said("PAID", day(0), promised_at=format_instant(day(2, 1))), watermark=day(3))
     assert stage.order().lane == "overdue"
     stage.hear(said("DELIVERED", day(4)))
     assert stage.told("late_delivery") == [
@@ -156,7 +156,7 @@ def test_an_alert_carries_its_evidence() -> None:
 
 def test_customs_stop_the_clock_of_silence_but_not_for_ever() -> None:
     stage = shipped()
-    stage.hear(said("CUSTOMS_HOLD", day(2), shipment="A"), through=day(17))
+    stage.hear(said("CUSTOMS_HOLD", day(2), shipment="A"), watermark=day(17))
     assert stage.told("carrier_silent") == []
     assert stage.told("customs_stuck") == [("customs_stuck", "opened", format_instant(day(16)))]
     stage.advance(day(18))
@@ -177,7 +177,7 @@ def test_a_deadline_long_past_at_its_arrival_is_recorded_as_missed_without_actio
     stage = Stage()
     arrived_at = day(180)
     stage.hear(
-        said("PAID", day(0), arrived_at), said("SHIPPED", day(1), arrived_at), through=day(181)
+        said("PAID", day(0), arrived_at), said("SHIPPED", day(1), arrived_at), watermark=day(181)
     )
     assert (stage.alerts, stage.actions) == ([], [])
     missed = [entry.detail["rule"] for entry in stage.audit if entry.what == "deadline.missed"]
@@ -196,7 +196,7 @@ def test_a_version_counts_events_and_what_was_said() -> None:
 
 def test_what_the_clock_has_not_reached_shows_and_says_nothing() -> None:
     stage = Stage()
-    stage.hear(PAID, said("SHIPPED", day(1)), through=day(0, 12))
+    stage.hear(PAID, said("SHIPPED", day(1)), watermark=day(0, 12))
     shown = stage.changes[-1][2]
     assert isinstance(shown, OrderDocument)
     assert (shown.status, shown.version) == ("SHIPPED", 2)
@@ -252,8 +252,8 @@ def test_an_order_has_at_most_250_parcels_named_or_announced() -> None:
 def test_an_order_over_a_limit_is_flagged_and_never_retires(too_much: Json) -> None:
     events = [said("PAID", day(0)), said("CANCELLED", day(1))]
     whole, cut = Stage(NO_RULES), Stage(NO_RULES)
-    whole.hear(*events, through=day(100))
-    cut.hear(*events, said("PAID", day(0), event_id="much", **too_much), through=day(100))
+    whole.hear(*events, watermark=day(100))
+    cut.hear(*events, said("PAID", day(0), event_id="much", **too_much), watermark=day(100))
     assert (whole.is_live(), cut.is_live()) == (False, True)
     assert cut.order().flags in (["history_full"], ["order_full"])
 
@@ -261,7 +261,7 @@ def test_an_order_over_a_limit_is_flagged_and_never_retires(too_much: Json) -> N
 # ---------------------------------------------------------------- embryos and retirement
 def test_an_embryo_alerts_nobody_until_it_is_created() -> None:
     stage = Stage()
-    stage.hear(said("SHIPPED", day(1)), through=day(5))
+    stage.hear(said("SHIPPED", day(1)), watermark=day(5))
     assert (stage.alerts, stage.actions) == ([], [])
     assert stage.order().flags == ["embryo"]
     stage.hear(said("PAID", day(0), arrival_at=day(6)))
@@ -270,7 +270,7 @@ def test_an_embryo_alerts_nobody_until_it_is_created() -> None:
 
 def test_an_embryo_leaves_memory_after_30_days() -> None:
     stage = Stage()
-    stage.hear(said("SHIPPED", day(1)), through=day(31) - 1)
+    stage.hear(said("SHIPPED", day(1)), watermark=day(31) - 1)
     assert stage.is_live()
     stage.advance(day(31))
     assert not stage.is_live()
@@ -278,7 +278,7 @@ def test_an_embryo_leaves_memory_after_30_days() -> None:
 
 def delivered(rules: Rules = NO_RULES) -> Stage:
     stage = Stage(rules)
-    stage.hear(PAID, said("DELIVERED", day(1)), through=day(61) - 1)
+    stage.hear(PAID, said("DELIVERED", day(1)), watermark=day(61) - 1)
     assert stage.is_live()
     stage.advance(day(61))
     return stage
@@ -332,7 +332,7 @@ def test_an_order_with_an_open_alert_retires_when_it_ends() -> None:
         'severity = "warning"\n'
     )
     stage = Stage(rules)
-    stage.hear(PAID, said("CANCELLED", day(1)), through=day(99))
+    stage.hear(PAID, said("CANCELLED", day(1)), watermark=day(99))
     assert stage.is_live()
 
 
@@ -345,7 +345,7 @@ UNPAID = (
 
 def test_when_rules_change_every_live_order_is_judged_once_by_the_new_ones() -> None:
     stage = Stage(rules_of(UNPAID.format(id="slow", after="30d")))
-    stage.hear(said("PENDING_PAYMENT", day(0)), through=day(2))
+    stage.hear(said("PENDING_PAYMENT", day(0)), watermark=day(2))
     stage.restart(rules_of(UNPAID.format(id="fast", after="1h")))
     out = reevaluate(stage.shard)
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
@@ -359,7 +359,7 @@ def test_when_rules_change_every_live_order_is_judged_once_by_the_new_ones() -> 
 
 def test_an_alert_of_a_rule_that_has_gone_resolves_at_the_change() -> None:
     stage = Stage(rules_of(UNPAID.format(id="fast", after="1h")))
-    stage.hear(said("PENDING_PAYMENT", day(0)), through=day(2))
+    stage.hear(said("PENDING_PAYMENT", day(0)), watermark=day(2))
     stage.restart(NO_RULES)
     out = reevaluate(stage.shard)
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
@@ -370,5 +370,5 @@ def test_an_alert_of_a_rule_that_has_gone_resolves_at_the_change() -> None:
 
 def test_an_order_that_is_first_seen_and_retires_in_one_step_gets_its_tombstone() -> None:
     stage = Stage(NO_RULES)
-    stage.hear(PAID, said("DELIVERED", day(1)), through=day(200))
+    stage.hear(PAID, said("DELIVERED", day(1)), watermark=day(200))
     assert [change.document is None for change in stage.changes] == [False, True]

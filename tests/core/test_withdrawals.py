@@ -12,9 +12,9 @@ from tests.support.stage import TABLE, Stage, day, said
 CARRIER = "carrier:sf"
 
 
-def hear(*events: Json, through: int) -> Stage:
+def hear(*events: Json, watermark: int) -> Stage:
     stage = Stage()
-    stage.hear(*events, through=through)
+    stage.hear(*events, watermark=watermark)
     return stage
 
 
@@ -34,7 +34,7 @@ def test_a_return_that_the_shop_withdraws_is_watched_no_more(word: str, waybill:
         said("SHIPPED", day(1), **waybill),
         said("RETURN_TO_SENDER", day(2), source=CARRIER, **waybill),
         said(word, day(5)),
-        through=day(40),
+        watermark=day(40),
     )
     assert stage.order().status == word
     assert parcels(stage) == {waybill.get("waybill", ""): ("RETURN_TO_SENDER", True)}
@@ -51,7 +51,7 @@ def returned_after_all(*more: Json) -> Stage:
         said("COLLECTED", day(6), waybill="R1", source=CARRIER),
         said("DELIVERED", day(7)),
         *more,
-        through=day(20),
+        watermark=day(20),
     )
 
 
@@ -74,7 +74,7 @@ def test_a_shops_delivery_of_an_order_in_part_on_its_way_back_withdraws_nothing(
         *(said("COLLECTED", day(1), waybill=w, source=CARRIER, event_id=w) for w in ("A", "B")),
         said("RETURN_TO_SENDER", day(2), waybill="B", source=CARRIER),
         said("DELIVERED", day(3)),
-        through=day(12),
+        watermark=day(12),
     )
     assert parcels(stage)["B"] == ("RETURN_TO_SENDER", False)
     assert stage.told("return_silent") == [("return_silent", "opened", format_instant(day(9)))]
@@ -89,13 +89,13 @@ DELIVERED = (
 
 @pytest.mark.parametrize("before", [(), (said("COMPLETED", day(2, 1)),)])
 def test_a_shop_that_cancels_after_the_delivery_is_shown(before: tuple[Json, ...]) -> None:
-    stage = hear(*DELIVERED, *before, said("CANCELLED", day(3)), through=day(4))
+    stage = hear(*DELIVERED, *before, said("CANCELLED", day(3)), watermark=day(4))
     assert stage.order().status == "CANCELLED"
 
 
 @pytest.mark.parametrize("cancelled", [{"source": CARRIER}, {"waybill": "W1"}])
 def test_nobody_else_cancels_what_was_delivered(cancelled: Json) -> None:
-    stage = hear(*DELIVERED, said("CANCELLED", day(3), **cancelled), through=day(4))
+    stage = hear(*DELIVERED, said("CANCELLED", day(3), **cancelled), watermark=day(4))
     assert stage.order().status == "DELIVERED"
     assert stage.order().flags == ["out_of_sequence"]
 
@@ -105,7 +105,7 @@ def test_an_alert_of_a_parcel_that_became_another_one_shows_its_name_as_it_came(
         said("PAID", day(0)),
         said("SHIPPED", day(1), shipment="box 1"),
         said("LABEL_CREATED", day(5), shipment="box 1", waybill="W1"),
-        through=day(5),
+        watermark=day(5),
     )
     silent = [a for a in stage.alerts if a.rule == "carrier_silent"]
     assert [(a.state, a.because.shipment) for a in silent] == [
@@ -155,8 +155,8 @@ def test_a_promise_that_is_repeated_is_the_same_promise(field: str) -> None:
         said("ALLOCATED", day(4, 2), **promise),
     ]
     told = {"promised_at": "late_delivery", "ship_by": "late_shipping"}[field]
-    once = hear(events[0], through=day(5))
-    often = hear(*events, through=day(5))
+    once = hear(events[0], watermark=day(5))
+    often = hear(*events, watermark=day(5))
     assert often.told(told) == once.told(told) != []
     assert often.acted() == once.acted()
     anchors = {a.because.anchor_event for a in often.alerts if a.rule == told}
@@ -172,7 +172,7 @@ def test_a_promise_that_returns_to_an_earlier_value_is_a_new_one() -> None:
             ("SHIPPED", day(3), 4),
         )
     ]
-    stage = hear(*events, through=day(4))
+    stage = hear(*events, watermark=day(4))
     assert stage.told("late_delivery") == [
         ("late_delivery", "opened", format_instant(day(3, 15))),
     ], "half of the 30 hours since it was set again"
@@ -196,5 +196,5 @@ severity = "warning"
         said("RETURN_TO_SENDER", day(2), source=CARRIER),
         said("DELIVERED", day(6), source=CARRIER),
     ]
-    stage.hear(*events, through=day(20))
+    stage.hear(*events, watermark=day(20))
     assert stage.told() == [("not_refunded", "opened", format_instant(day(9)))]

@@ -246,11 +246,11 @@ def test_the_reference_flags_the_same_orders() -> None:
         said("PAID", PAID_AT, order_id="short"),
         said("PAID", PAID_AT + 9 * DAY_MS, order_id="after"),
     ]
-    through = PAID_AT + 30 * DAY_MS
+    watermark = PAID_AT + 30 * DAY_MS
     table = tomllib.loads(LIFECYCLE.read_text("utf-8"))
-    wanted = reference.evaluate(table, rules, events, through)
+    wanted = reference.evaluate(table, rules, events, watermark)
     stage = Stage(parsed(SHORT, more=OTHERS))
-    stage.hear(*events, through=through)
+    stage.hear(*events, watermark=watermark)
     for key, row in wanted.orders.items():
         assert set(stage.order(key).flags) == row["flags"]
         assert stage.order(key).version == row["version"]

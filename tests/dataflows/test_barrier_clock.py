@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from broker.embedded import EmbeddedBroker
 from dataflows.exchange import OrderPiece
 from dataflows.track import share_numbers, share_orders
-from dataflows.watermarks import NO_PARTITIONS, Clocks
+from dataflows.watermarks import NO_PARTITIONS, Watermarks
 from schemas.settings.model import TrackSettings
 from tests.fuzz.pipeline import Pipeline
 from tests.support.engine import Engine
@@ -20,70 +20,70 @@ from tests.support.outcome import assert_same, lines, of_replay, of_topics
 from tests.support.samples import END, some_orders, with_parcels
 from tests.support.threaded import Threaded
 
-SLOTS = 3
+SOURCE_TASKS = 3
 
 
 class Epoch(NamedTuple):
-    """Arrivals that a slot read in an epoch, and the watermark of the epochs before."""
+    """Arrivals that a task read in an epoch, and the watermark of the epochs before."""
 
-    slot: int
-    through: int
+    task: int
+    watermark: int
     arrivals: list[int]
 
 
 @st.composite
 def recordings(draw: st.DrawFn) -> list[list[Epoch]]:
-    """For each slot its epochs; arrivals only go forward within a slot."""
-    return [draw(epochs(slot)) for slot in range(SLOTS)]
+    """For each task its epochs; arrivals only go forward within a task."""
+    return [draw(epochs(task)) for task in range(SOURCE_TASKS)]
 
 
 @st.composite
-def epochs(draw: st.DrawFn, slot: int) -> list[Epoch]:
+def epochs(draw: st.DrawFn, task: int) -> list[Epoch]:
     steps = st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=5)
-    found, through, at = [], -1, 1
+    found, watermark, at = [], -1, 1
     for gaps in draw(steps):
         arrivals = []
         for gap in gaps:
             at += gap
             arrivals.append(at)
-        found.append(Epoch(slot, through, arrivals))
-        through = at - 1 if arrivals else through
+        found.append(Epoch(task, watermark, arrivals))
+        watermark = at - 1 if arrivals else watermark
     return found
 
 
 @given(recordings(), st.randoms(use_true_random=False))
 def test_a_shards_clock_stays_before_everything_that_is_still_to_come(
-    slots: list[list[Epoch]], lots: random.Random
+    tasks: list[list[Epoch]], lots: random.Random
 ) -> None:
-    clocks = Clocks(SLOTS)
-    left = [list(epochs) for epochs in slots]
-    before = clocks.through
+    clocks = Watermarks(SOURCE_TASKS)
+    left = [list(epochs) for epochs in tasks]
+    before = clocks.watermark
     while any(left):
         epoch = lots.choice([epochs for epochs in left if epochs]).pop(0)
-        clocks.move(epoch.slot, epoch.through)
-        assert clocks.through >= before, "a clock never goes back"
-        before = clocks.through
+        clocks.move(epoch.task, epoch.watermark)
+        assert clocks.watermark >= before, "a clock never goes back"
+        before = clocks.watermark
         to_come = [at for epochs in left for epoch in epochs for at in epoch.arrivals]
-        assert all(clocks.through < at for at in [*epoch.arrivals, *to_come])
+        assert all(clocks.watermark < at for at in [*epoch.arrivals, *to_come])
 
 
-@given(st.dictionaries(st.integers(0, SLOTS - 1), st.integers(0, 9), max_size=SLOTS))
+@given(st.dictionaries(st.integers(0, SOURCE_TASKS - 1), st.integers(0, 9), max_size=SOURCE_TASKS))
 def test_a_clock_waits_for_every_slot_and_for_none_without_partitions(said: dict[int, int]) -> None:
-    clocks = Clocks(SLOTS + 1)
-    for slot, through in said.items():
-        clocks.move(slot, through)
-    assert clocks.through == 0
-    for slot in range(SLOTS + 1):
-        clocks.move(slot, said.get(slot, NO_PARTITIONS))
-    assert clocks.through == min(said.values(), default=0)
-    assert Clocks(SLOTS + 1, clocks.by_slot).through == clocks.through
+    clocks = Watermarks(SOURCE_TASKS + 1)
+    for task, watermark in said.items():
+        clocks.move(task, watermark)
+    assert clocks.watermark == 0
+    for task in range(SOURCE_TASKS + 1):
+        clocks.move(task, said.get(task, NO_PARTITIONS))
+    assert clocks.watermark == min(said.values(), default=0)
+    assert Watermarks(SOURCE_TASKS + 1, clocks.by_task).watermark == clocks.watermark
 
 
 def test_a_resolvers_piece_says_nothing_about_the_clock() -> None:
     piece = OrderPiece("s00", 0, -1, [], [])
-    clocks = Clocks(1, {0: 5})
-    clocks.move(piece.slot, piece.through)
-    assert clocks.through == 5
+    clocks = Watermarks(1, {0: 5})
+    clocks.move(piece.task, piece.watermark)
+    assert clocks.watermark == 5
 
 
 def test_orders_get_a_clock_when_the_epoch_in_which_resolvers_got_it_has_ended(
@@ -91,15 +91,15 @@ def test_orders_get_a_clock_when_the_epoch_in_which_resolvers_got_it_has_ended(
 ) -> None:
     """Several batches may be one epoch; a snapshot is its end."""
     with Pipeline(broker.connection) as pipeline:
-        slot = pipeline.slot
-        [first], [second] = slot.next_batch(), slot.next_batch()
-        assert (first.through, second.through) == (-1, NO_PARTITIONS)
+        task = pipeline.task
+        [first], [second] = task.next_batch(), task.next_batch()
+        assert (first.watermark, second.watermark) == (-1, NO_PARTITIONS)
         assert (first.answered, second.answered) == (-1, -1)
-        slot.snapshot()
-        [third] = slot.next_batch()
+        task.snapshot()
+        [third] = task.next_batch()
         assert third.answered == NO_PARTITIONS
-        assert {piece.through for _, piece in share_orders(third)} == {third.answered}
-        assert {piece.through for _, piece in share_numbers(third)} == {third.through}
+        assert {piece.watermark for _, piece in share_orders(third)} == {third.answered}
+        assert {piece.watermark for _, piece in share_numbers(third)} == {third.watermark}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

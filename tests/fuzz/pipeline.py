@@ -1,4 +1,4 @@
-"""The flow without bytewax: the real slot, resolver, shard and output messages in one process."""
+"""The flow without bytewax: the real task, resolver, shard and output messages in one process."""
 
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.exchange import Batch, dead_fact
 from dataflows.output_messages import Outgoing, dead_letter, messages
-from dataflows.slot import Slot, SourceSettings
+from dataflows.source_task import SourceSettings, SourceTask
 from privacy.keys import MemoryKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
@@ -37,7 +37,7 @@ class Nobody:
 
 
 class Pipeline:
-    """One slot without partitions, one resolver and one shard; everything they emit is kept."""
+    """One task without partitions, one resolver and one shard; everything they emit is kept."""
 
     def __init__(self, connection: Connection, kind: ClockKind = "recorded") -> None:
         keystore = MemoryKeyStore()
@@ -46,7 +46,7 @@ class Pipeline:
             lambda data, event: seal_event(data, event, keystore),
             lambda data, headers: seal_rejected(data, keystore, headers),
         )
-        self.slot = Slot(
+        self.task = SourceTask(
             0,
             None,
             SourceSettings(
@@ -56,7 +56,7 @@ class Pipeline:
                 clock=kind,
                 margin_ms=0,
                 epoch_ms=1,
-                slots=1,
+                tasks=1,
                 now=lambda: NOW_AT,
                 proven=lambda: NOW_AT,
                 stopping=lambda: False,
@@ -75,27 +75,27 @@ class Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.slot.close()
+        self.task.close()
 
     def take(self, received: list[Message]) -> Batch:
         """Read an epoch's messages at the door."""
-        batch = Batch(0, self.clock.through, [], [], [], [])
+        batch = Batch(0, self.clock.watermark, [], [], [], [])
         self.read += len(received)
-        self.ticks += sum([self.slot.take(message, self.clock, batch) for message in received])
+        self.ticks += sum([self.task.take(message, self.clock, batch) for message in received])
         self.rejected += len(batch.dead)
         self.sent += map(dead_letter, batch.dead)
         return batch
 
-    def apply(self, batch: Batch, through: int) -> None:
+    def apply(self, batch: Batch, watermark: int) -> None:
         """Resolve and judge what the door let in."""
         answers = Answers()
         self.resolver.offer(batch.registrations, batch.questions)
-        self.resolver.advance(through, answers)
+        self.resolver.advance(watermark, answers)
         self.duplicates += answers.duplicates
         self.rejected += len(answers.rejected)
         self.sent += [dead_letter(dead_fact(one.fact, one.reason)) for one in answers.rejected]
         self.shard.offer([*batch.facts, *answers.facts])
-        self.emit(self.shard.advance(through))
+        self.emit(self.shard.advance(watermark))
 
     def emit(self, out: Output) -> None:
         """Count and keep what a shard emits."""
@@ -103,7 +103,7 @@ class Pipeline:
         self.duplicates += out.duplicates
         self.refused += out.refused
         self.rejected += sum(refusal.fact.counted for refusal in out.rejected)
-        self.sent += messages(out, [], self.shard.through)
+        self.sent += messages(out, [], self.shard.watermark)
 
     def restart(self) -> None:
         """Begin again from snapshots, through the bytes that the store would hold."""

@@ -46,7 +46,7 @@ def test_nothing_stops_and_every_message_has_one_fate(
 ) -> None:
     with Pipeline(broker.connection, kind) as pipeline:
         for part in (received[:cut], received[cut:]):
-            pipeline.apply(pipeline.take(part), pipeline.clock.through)
+            pipeline.apply(pipeline.take(part), pipeline.clock.watermark)
             pipeline.check_conservation()
             pipeline.restart()
         pipeline.apply(pipeline.take([]), NOW_AT)

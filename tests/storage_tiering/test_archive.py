@@ -54,7 +54,7 @@ def test_a_file_says_where_its_rows_are_from(tmp_path: Path) -> None:
     assert (content.topic, content.partition) == (ORDERS_EVENTS, 5)
     assert (content.first_offset, content.next_offset, content.rows) == (0, 3, 3)
     assert (content.min_key, content.max_key) == ("a", "订单")
-    assert content.through == START + 60_000
+    assert content.watermark == START + 60_000
 
 
 def test_rows_are_plain_columns_sorted_by_order(tmp_path: Path) -> None:

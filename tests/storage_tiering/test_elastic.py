@@ -140,9 +140,9 @@ def test_freshness_is_said_only_of_what_can_be_searched(
     assert writer.flush()
     writer.write_orders(log.changes(document()))
     writer.expire(START)
-    assert tier.progress.through() is None
+    assert tier.progress.watermark() is None
     assert writer.flush(force=True)
-    assert tier.progress.through() == START
+    assert tier.progress.watermark() == START
     writer.close()
 
 
@@ -150,10 +150,10 @@ def test_of_two_writers_the_one_behind_takes_nothing_back(
     place: tuple[str, str], tier: ElasticTier
 ) -> None:
     behind = ElasticTier(connect(place[0]), place[1])
-    for writer, through in ((tier, START + 5), (behind, START + 1)):
-        writer.expire(through)
+    for writer, watermark in ((tier, START + 5), (behind, START + 1)):
+        writer.expire(watermark)
         assert writer.flush(force=True)
-    assert tier.progress.through() == START + 5
+    assert tier.progress.watermark() == START + 5
     behind.close()
 
 

@@ -34,7 +34,7 @@ def test_the_hottest_tier_that_has_it_answers() -> None:
     answer = find(tiers, "default", "a")
     assert answer.tier == "warm"
     assert answer.found.document == document("a")
-    assert answer.found.through == START
+    assert answer.found.watermark == START
     assert answer.asked == [Asked("hot", "unknown"), Asked("warm", "found")]
 
 

@@ -122,7 +122,7 @@ class Run:
             found = self.found(name)
             assert (found.document.version, len(found.timeline)) == (version, version)
             assert found.stale is None
-            assert found.through == START + version * MINUTE_MS
+            assert found.watermark == START + version * MINUTE_MS
 
 
 class Place:
@@ -262,7 +262,7 @@ def test_a_loss_is_noticed_and_refilled(place: Place, loss: str, *, running: boo
     doubt = run.tier.doubt()
     assert doubt is not None
     assert "being written again" in str(doubt)
-    assert all(answer.through is None for answer in answers(run.tier))
+    assert all(answer.watermark is None for answer in answers(run.tier))
     run.step_until_done()
     run.assert_whole(4)
     assert run.tier.doubt() is None
@@ -296,7 +296,7 @@ def test_a_refill_that_was_killed_is_continued_by_the_next_writer(place: Place) 
     run.writer.step()
     assert run.seen.rewinds == 0, "what was committed meanwhile is there"
     assert run.tier.doubt() is not None
-    assert all(answer.through is None for answer in answers(run.tier))
+    assert all(answer.watermark is None for answer in answers(run.tier))
     run.step_until_done()
     run.assert_whole(4)
     assert run.tier.doubt() is None
@@ -346,7 +346,7 @@ def test_what_the_topics_no_longer_have_stays_a_doubt_with_the_command(tmp_path:
     assert found.stale is not None
     assert "orders.events reaches back to offset 5 of [1]" in found.stale
     assert "ordertide tier rebuild warm" in found.stale
-    assert found.through is None
+    assert found.watermark is None
 
 
 def retired_before(feed: Feed) -> GroupLog:
@@ -500,7 +500,7 @@ def test_a_node_of_a_cluster_that_comes_back_empty_is_refilled(tmp_path: Path) -
         run.writer.step()
         assert run.seen.rewinds == 1
         assert run.tier.doubt() is not None
-        assert all(answer.through is None for answer in answers(run.tier))
+        assert all(answer.watermark is None for answer in answers(run.tier))
         run.step_until_done()
         run.assert_whole(2)
         run.tier.close()
@@ -520,10 +520,10 @@ def test_an_index_that_was_deleted_is_missed_and_refilled(lost: str) -> None:
         client.indices.delete(index=every if lost == "all" else [f"{prefix}-{lost}"])
         reader = ElasticTier(connect_elasticsearch(url), prefix)
         if lost not in ("progress", "all"):
-            assert all(answer.through is None for answer in answers(reader))
+            assert all(answer.watermark is None for answer in answers(reader))
         run.writer.step()
         assert run.seen.rewinds == 1
-        assert all(answer.through is None for answer in answers(reader))
+        assert all(answer.watermark is None for answer in answers(reader))
         run.step_until_done()
         run.assert_whole(2)
         assert run.tier.doubt() is None

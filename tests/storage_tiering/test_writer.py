@@ -50,7 +50,7 @@ class Seen(NoMetrics):
     def __init__(self) -> None:
         self.waits: list[str] = []
         self.codes: list[str] = []
-        self.throughs: list[int] = []
+        self.watermarks: list[int] = []
         self.since_ms: list[dict[str, int]] = []
         self.sizes: list[int] = []
 
@@ -60,8 +60,8 @@ class Seen(NoMetrics):
     def rejected(self, tier: str, code: str) -> None:
         self.codes.append(code)
 
-    def through(self, tier: str, through_ms: int) -> None:
-        self.throughs.append(through_ms)
+    def watermark(self, tier: str, watermark_ms: int) -> None:
+        self.watermarks.append(watermark_ms)
 
     def uncommitted(self, tier: str, since_ms: Mapping[str, int]) -> None:
         self.since_ms.append(dict(since_ms))
@@ -119,7 +119,7 @@ def test_a_heartbeat_is_never_stored(tmp_path: Path) -> None:
     setting = Setting(MemoryTier(), [heartbeat(Log(), START)], tmp_path)
     setting.write_all()
     assert setting.tier.counts().orders == 0
-    assert setting.seen.throughs == [START]
+    assert setting.seen.watermarks == [START]
 
 
 def test_a_busy_tier_gets_the_same_batch_again(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_stream_time_is_that_of_the_partition_that_is_behind(tmp_path: Path) -> 
     assert setting.tier.counts().orders == 2, "the partition behind holds stream time"
     setting.write_all()
     assert setting.tier.counts().orders == 0
-    assert setting.seen.throughs == [START, late]
+    assert setting.seen.watermarks == [START, late]
 
 
 def test_a_quiet_events_topic_does_not_hold_stream_time(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_quiet_events_topic_does_not_hold_stream_time(tmp_path: Path) -> None:
     event = message(log.events(accepted("a"))[0], clock=START)
     setting = Setting(MemoryTier(), [event, heartbeat(log, START + 60_000)], tmp_path)
     setting.write_all()
-    assert setting.seen.throughs == [START + 60_000]
+    assert setting.seen.watermarks == [START + 60_000]
 
 
 def test_what_is_too_old_already_when_it_comes_goes_once_all_is_written(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_what_is_too_old_already_when_it_comes_goes_once_all_is_written(tmp_path
     for _ in range(3):  # rounds without a message
         setting.writer.step()
     assert setting.tier.counts().orders == 0
-    assert setting.seen.throughs == [late, late]
+    assert setting.seen.watermarks == [late, late]
 
 
 def test_a_revoked_partition_does_not_hold_stream_time(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_revoked_partition_does_not_hold_stream_time(tmp_path: Path) -> None:
     setting.writer.clock.revoked([("orders.changes", 1)])
     setting.reader.log = [*beats, heartbeat(kept, START + 60_000)]
     setting.write_all()
-    assert setting.seen.throughs == [START, START + 60_000]
+    assert setting.seen.watermarks == [START, START + 60_000]
 
 
 def test_a_commit_that_the_broker_does_not_take_is_made_with_the_next(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def arrival_of(event: Json) -> int:
 
 @st.composite
 def clock_steps(draw: st.DrawFn, events: Events, max_steps: int = 6) -> list[int]:
-    """Rising values of `through`, ending at or after the last arrival.
+    """Rising values of `watermark`, ending at or after the last arrival.
 
     Some are an arrival or a time of `events`, alone or with a rule's duration behind it, or the ms
     beside that. Values before the first arrival occur too.

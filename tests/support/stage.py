@@ -81,14 +81,14 @@ class Stage:
         self.rejected: list[Rejected] = []
         self.counts = {"applied": 0, "duplicates": 0, "refused": 0}
 
-    def hear(self, *events: Json, through: int | None = None) -> None:
-        """Take events and move the clock, without `through` to the last of their arrivals."""
+    def hear(self, *events: Json, watermark: int | None = None) -> None:
+        """Take events and move the clock, without `watermark` to the last of their arrivals."""
         self.shard.offer([fact_of(event) for event in events])
-        self.advance(through or max(map(arrival_of, events)))
+        self.advance(watermark or max(map(arrival_of, events)))
 
-    def advance(self, through: int) -> None:
+    def advance(self, watermark: int) -> None:
         """Move the clock."""
-        out = self.shard.advance(through)
+        out = self.shard.advance(watermark)
         self.alerts += [alert for _, alert in out.alerts]
         self.actions += [action for _, action in out.actions]
         self.audit += [entry for _, entry in out.audit]

@@ -56,14 +56,14 @@ class Witness(TrackMetrics):
         self.barriers = 0
         self.detour = detour
 
-    def advanced(self, shard: str, out: Output, through: int, orders: int, waiting: int) -> None:
-        before = self.through.get(shard, -1)
+    def advanced(self, shard: str, out: Output, watermark: int, orders: int, waiting: int) -> None:
+        before = self.watermark.get(shard, -1)
         for key, said in out.accepted:
             event = read_accepted(encode(said))
             if parse_instant(event.arrival_at) <= before:
                 self.overtaken.append(f"{key}: {event.status} of {event.arrival_at}")
         self.alerts += [alert for _, alert in out.alerts]
-        super().advanced(shard, out, through, orders, waiting)
+        super().advanced(shard, out, watermark, orders, waiting)
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
         self.resolved_count += len(answers.facts)
@@ -178,8 +178,10 @@ class Threaded:
 
     def wait_for_clock(self, at: int) -> None:
         """Until every shard's clock is at `at` or later."""
-        through = self.witness.through
-        self.wait_until(lambda: len(through) == len(SHARDS) and min(list(through.values())) >= at)
+        watermark = self.witness.watermark
+        self.wait_until(
+            lambda: len(watermark) == len(SHARDS) and min(list(watermark.values())) >= at
+        )
 
     def wait_for_barriers(self, count: int) -> None:
         """Until so many more epochs have ended."""

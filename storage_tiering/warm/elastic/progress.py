@@ -23,7 +23,7 @@ class Progress:
         self._periods = periods
         self._noted: int | None = None
 
-    def through(self) -> int | None:
+    def watermark(self) -> int | None:
         """Everything up to this instant (ms) is in the tier; None before the first note.
 
         A get by id sees what was written last, refreshed or not.
@@ -39,9 +39,9 @@ class Progress:
         """Note it again even if it is the same: the index may have gone."""
         self._noted = None
 
-    def note(self, through_ms: int) -> None:
+    def note(self, watermark_ms: int) -> None:
         """Note that everything up to this instant is in the tier."""
-        if through_ms == self._noted:
+        if watermark_ms == self._noted:
             return
         self._periods.ensure([self.names.progress])
         with answers():
@@ -49,8 +49,8 @@ class Progress:
             self.client.options(ignore_status=CONFLICT).index(
                 index=self.names.progress,
                 id=STREAM,
-                version=through_ms,
+                version=watermark_ms,
                 version_type="external",
-                document={"through_at": format_instant(through_ms)},
+                document={"watermark_at": format_instant(watermark_ms)},
             )
-        self._noted = through_ms
+        self._noted = watermark_ms

@@ -82,7 +82,7 @@ class ElasticTier(Tier, Letters):
         self.marks = Marks(client, self.names, self.periods)
         self.periods.on_drop = self.letter_periods.on_drop = self.marks.dropped
         self.searches = Searches(client, self.names)
-        self._through: int | None = None  # of `expire`; noted once all before it can be searched
+        self._watermark: int | None = None  # of `expire`; noted once all before it can be searched
         self._dropped_before = ""  # the period before which all were dropped
         self._letters_kept_from = ""
         self._unseen: set[str] = set()  # indices that hold what searches don't see yet
@@ -112,14 +112,14 @@ class ElasticTier(Tier, Letters):
         if force or time.monotonic() >= self._refresh_due_s:
             self.periods.refresh(self._unseen)
             self._unseen.clear()
-            if self._through is not None:
+            if self._watermark is not None:
                 self._check_indices()
-                self.progress.note(self._through)
+                self.progress.note(self._watermark)
             self._refresh_due_s = time.monotonic() + self.refresh_every_s
         return not self._unseen
 
     def find(self, tenant: str, order_id: str) -> Found | None:
-        through = self.progress.through()  # first, so that it never claims too much
+        watermark = self.progress.watermark()  # first, so that it never claims too much
         key = order_key(tenant, order_id)
         documents, events = self.searches.order(key, tenant, order_id)
         stale = self._stale()
@@ -131,7 +131,7 @@ class ElasticTier(Tier, Letters):
         return Found(
             document=max(map(document_in, documents), key=lambda document: document.version),
             timeline=by_time(list(by_hash.values())),
-            through=None if stale else through,
+            watermark=None if stale else watermark,
             stale=stale,
         )
 
@@ -177,8 +177,8 @@ class ElasticTier(Tier, Letters):
         found = self.searches.newest(wanted, None, MOST_HITS)
         return [document_in(source).order_id for source in found]
 
-    def expire(self, through_ms: int) -> None:
-        self._through = max(through_ms, self._through or through_ms)
+    def expire(self, watermark_ms: int) -> None:
+        self._watermark = max(watermark_ms, self._watermark or watermark_ms)
         if self._kept_from != self._dropped_before:  # the first call, or a period's end has passed
             self.periods.drop_before(self._kept_from)
             self._dropped_before = self._kept_from
@@ -196,8 +196,8 @@ class ElasticTier(Tier, Letters):
         self.client.close()
 
     def _write(self, actions: Sequence[Action]) -> None:
-        if self._through is None:
-            self._through = self.progress.through()
+        if self._watermark is None:
+            self._watermark = self.progress.watermark()
         kept_from = self._kept_from
         taken = [each for each in actions if period_in(each.target) >= kept_from]
         indices = {action.target for action in taken}
@@ -231,4 +231,4 @@ class ElasticTier(Tier, Letters):
     @property
     def _kept_from(self) -> str:
         """The oldest period that is kept: all before it ended `keep_ms` ago or earlier."""
-        return "" if self._through is None else month_of(self._through - self.keep_ms)
+        return "" if self._watermark is None else month_of(self._watermark - self.keep_ms)

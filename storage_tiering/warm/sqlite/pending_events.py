@@ -14,11 +14,11 @@ CREATE TABLE IF NOT EXISTS unplaced (
     key TEXT, event_hash TEXT, at INTEGER, arrival_at INTEGER, status TEXT, shipment TEXT, doc BLOB,
     PRIMARY KEY (key, event_hash));
 CREATE INDEX IF NOT EXISTS unplaced_by_arrival ON unplaced (arrival_at);
-CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), through INTEGER);
+CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), watermark INTEGER);
 """
 ADVANCE = """
 INSERT INTO progress VALUES (1, ?)
-ON CONFLICT (one) DO UPDATE SET through = max(through, excluded.through)
+ON CONFLICT (one) DO UPDATE SET watermark = max(watermark, excluded.watermark)
 """
 
 
@@ -48,13 +48,13 @@ class Unplaced:
         """Drop what arrived by `limit_ms`: its order will not come, or its period has gone."""
         self.database.write("DELETE FROM unplaced WHERE arrival_at <= ?", [(limit_ms,)])
 
-    def advance(self, through_ms: int) -> None:
-        """Note that everything up to `through_ms` was written; it never goes back."""
-        self.database.write(ADVANCE, [(through_ms,)])
+    def advance(self, watermark_ms: int) -> None:
+        """Note that everything up to `watermark_ms` was written; it never goes back."""
+        self.database.write(ADVANCE, [(watermark_ms,)])
 
-    def through(self) -> int | None:
+    def watermark(self) -> int | None:
         """Freshness of the tier, in ms of stream time; None before the first note."""
-        rows = self.database.read("SELECT through FROM progress")
+        rows = self.database.read("SELECT watermark FROM progress")
         return rows[0][0] if rows else None
 
     def count(self) -> int:

@@ -83,7 +83,7 @@ class SqliteTier(Tier):
 
     def find(self, tenant: str, order_id: str) -> Found | None:
         key = order_key(tenant, order_id)
-        through = self._unplaced.through()  # first, so that it never claims too much
+        watermark = self._unplaced.watermark()  # first, so that it never claims too much
         found = [(*held, file) for file in self._files() if (held := file.find(key))]
         stale = self._stale()
         if not found:
@@ -97,7 +97,7 @@ class SqliteTier(Tier):
         return Found(
             document=DOCUMENT.decode(document),
             timeline=by_time(list(by_hash.values())),
-            through=None if stale else through,
+            watermark=None if stale else watermark,
             stale=stale,
         )
 
@@ -146,13 +146,13 @@ class SqliteTier(Tier):
             if (document.tenant, document.customer_id) == (tenant, customer_id)
         ]
 
-    def expire(self, through_ms: int) -> None:
-        self._unplaced.advance(through_ms)
+    def expire(self, watermark_ms: int) -> None:
+        self._unplaced.advance(watermark_ms)
         for file in self._files():
-            if period_end(file.period) + self.keep_ms <= through_ms:
+            if period_end(file.period) + self.keep_ms <= watermark_ms:
                 self._marks.dropped(file.period)  # first, or it would be missing
                 self._open.pop(file.period).database.remove()
-        self._unplaced.expire(through_ms - self.keep_ms)
+        self._unplaced.expire(watermark_ms - self.keep_ms)
 
     def counts(self) -> Counts:
         files = self._files()
@@ -185,13 +185,13 @@ class SqliteTier(Tier):
         return f"{', '.join(missing)}; its writer reads the topics again" if missing else None
 
     def _by_period(self, batch: Sequence[OrderRecord]) -> dict[str, list[OrderRecord]]:
-        through = self._unplaced.through() or 0
+        watermark = self._unplaced.watermark() or 0
         by_period: dict[str, list[OrderRecord]] = defaultdict(list)
         for record in batch:
             if record.document is not None:
                 period = record.document.warm_period
                 check_period(period)
-                if period_end(period) + self.keep_ms > through:
+                if period_end(period) + self.keep_ms > watermark:
                     by_period[period].append(record)
         return by_period
 

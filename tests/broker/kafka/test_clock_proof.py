@@ -74,7 +74,7 @@ def test_a_partition_without_a_leader_proves_nothing(
     leader.kill()
     killed_at = wall_clock()
     watched.step_for(4.0)  # questions time out after one second
-    assert watched.clock.through < killed_at
+    assert watched.clock.watermark < killed_at
     leader.start()
     leader.wait(60)
     watched.carry_to(wall_clock())
@@ -91,7 +91,7 @@ def test_an_open_transaction_holds_the_clock_until_it_ends(
     opened_at = wall_clock()
     watched.step_for(1.0)
     assert watched.numbers() == [1], "what follows waits for the transaction as well"
-    assert watched.clock.through < opened_at
+    assert watched.clock.watermark < opened_at
     sender.commit_transaction(30)
     watched.carry_to(wall_clock())
     assert watched.numbers() == [1, 2, 3]

@@ -68,7 +68,7 @@ def test_partitions_that_are_added_while_it_runs_are_read_and_their_events_arriv
     runs.start()
     runs.feed(OLD, partition=0)
     before = runs.wait_for_orders(len(OLD))
-    grow(kafka, topics.EVENTS, 4)  # the new ones belong to slots that had none
+    grow(kafka, topics.EVENTS, 4)  # the new ones belong to tasks that had none
     runs.feed(NEW, partition=3)
     found = runs.wait_for_orders(len(OLD) + len(NEW))
     late = {f"o-{number}" for number in NEW}

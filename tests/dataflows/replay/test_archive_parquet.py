@@ -87,13 +87,13 @@ def accepted_of(recording: Path) -> Iterator[AcceptedEvent]:
     sort_files([str(recording)], sorter, Counts(), _refuse, decoder)
     judged = Recording(table, Counts(), None, _refuse, decoder)
     shards: dict[int, Shard] = {}
-    for answers, through in judged.steps(sorter.sorted()):
+    for answers, watermark in judged.steps(sorter.sorted()):
         for fact in answers.facts:
             number = shard_of(fact.key)
             shard = shards.setdefault(number, Shard(table, rules, {}))
             shard.offer([fact])
         for shard in shards.values():
-            yield from (unrecorded(event) for _, event in shard.advance(through).accepted)
+            yield from (unrecorded(event) for _, event in shard.advance(watermark).accepted)
 
 
 def unrecorded(event: AcceptedEvent) -> AcceptedEvent:

@@ -107,7 +107,7 @@ def test_an_epoch_in_which_a_member_changes_nothing_counts_all_the_same(hosts: H
     first, second = two(hosts)
     for number in range(5):
         epoch(first, b"%d" % number)
-        second.note(EVENTS, "slot-00", b"", first.batches)
+        second.note(EVENTS, "task-00", b"", first.batches)
         second.commit()
     hosts.begin("c", 1)
     deltas = [b"%d" % number for number in range(5)]

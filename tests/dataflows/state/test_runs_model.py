@@ -94,7 +94,7 @@ class Flow:
         """An epoch that the first `committing` members commit; it counts if that is all."""
         found = dict(self.held)
         for store in stores:
-            store.note(EVENTS, f"slot-{store.member:02}", b"", store.batches + 1)
+            store.note(EVENTS, f"task-{store.member:02}", b"", store.batches + 1)
             for name in shards_of(store.member, len(stores)):
                 if name in epoch.changes:
                     found[name] = self.stage(store, name, base=epoch.changes[name])

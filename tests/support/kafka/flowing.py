@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from broker.clock import EndProof, PartitionClock
+from broker.clock import IdleAdvance, PartitionClock
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
 from broker.end_offsets import EndOffsets
@@ -52,7 +52,7 @@ class Watched:
         self.reader = PartitionReader(kafka, topic, 0, None)
         self.clock = PartitionClock("broker", wall_clock)
         self._ends = EndOffsets(kafka)
-        self.proof = EndProof(
+        self.proof = IdleAdvance(
             self.clock,
             lambda: self._ends.ask(topic, 0, timeout_s=1.0),
             wall_clock,
@@ -64,8 +64,8 @@ class Watched:
 
     def step(self) -> None:
         for message in self.reader.read(timeout_s=0.005):
-            if message.timestamp_ms <= self.clock.through:
-                self.overtaken.append((message.offset, self.clock.through - message.timestamp_ms))
+            if message.timestamp_ms <= self.clock.watermark:
+                self.overtaken.append((message.offset, self.clock.watermark - message.timestamp_ms))
             self.clock.saw(message.timestamp_ms)
             self.seen.append(message)
         self.proof.step(self.reader.position)
@@ -85,7 +85,7 @@ class Watched:
 
     def carry_to(self, at: int) -> None:
         """Until the clock is at `at` or later."""
-        self.step_until(lambda: self.clock.through >= at)
+        self.step_until(lambda: self.clock.watermark >= at)
 
     def numbers(self) -> list[int]:
         return [int(message.value or b"") for message in self.seen]

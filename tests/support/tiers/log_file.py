@@ -80,8 +80,8 @@ def busy_day(orders: int = 40, partitions: int = 3, rounds: int = 5) -> list[Log
             changed = document(f"订单-{number}", version, at)
             messages.append(message(log.events(event)[0], at))
             messages.append(message(log.changes(changed)[0], at))
-        through = START + version * orders * MINUTE_MS
-        messages += [heartbeat(log, through) for log in logs]
+        watermark = START + version * orders * MINUTE_MS
+        messages += [heartbeat(log, watermark) for log in logs]
     return messages
 
 

@@ -1,11 +1,12 @@
-"""A slot of the source: some partitions of `events`, read, decoded and clocked together.
+"""A source task: some partitions of `events`, read, decoded and clocked together.
 
-Partition p belongs to slot p mod SLOTS, for ever: bytewax stores state per slot, so new partitions
-need no new slot. bytewax calls `next_batch` once an epoch (the epoch interval is 1 ms; `next_awake`
-paces on a wall-clock grid that all workers share): so a batch is an epoch, and the clock that a
-batch brings to the resolvers holds for everything read in the epochs before it. They answer what
-it has passed. So the orders get it an epoch later: then the answers are with them, whatever way
-they took. (Batches that follow one another within a ms are one epoch: `snapshot` is its end.)
+Partition p belongs to task p mod SOURCE_TASKS, for ever: bytewax stores state per task, so new
+partitions need no new task. bytewax calls `next_batch` once an epoch (the epoch interval is 1 ms;
+`next_awake` paces on a wall-clock grid that all workers share): so a batch is an epoch, and the
+watermark that a batch brings to the resolvers holds for everything read in the epochs before it.
+They answer what it has passed. So the orders get it an epoch later: then the answers are with them,
+whatever way they took. (Batches that follow one another within a ms are one epoch: `snapshot` is
+its end.)
 """
 
 import logging
@@ -18,7 +19,7 @@ from datetime import UTC, datetime
 import msgspec
 from bytewax.inputs import StatefulSourcePartition
 
-from broker.clock import NOTHING_READ, ClockKind, ClockState, EndProof, PartitionClock
+from broker.clock import NO_WATERMARK, ClockKind, ClockState, IdleAdvance, PartitionClock
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
 from broker.end_offsets import EndOffsets, Unsettled
@@ -47,8 +48,8 @@ class PartitionState(msgspec.Struct, array_like=True):
     clock: ClockState
 
 
-class SlotState(msgspec.Struct, array_like=True):
-    """Snapshot of a slot: its partitions, and the counts of what it has read.
+class SourceTaskState(msgspec.Struct, array_like=True):
+    """Snapshot of a task: its partitions, and the counts of what it has read.
 
     `topic_id` is the topic's that the positions belong to; `furthest` the maximum of `Furthest`.
     """
@@ -58,16 +59,16 @@ class SlotState(msgspec.Struct, array_like=True):
     ticks: int = 0
     rejected: int = 0
     topic_id: str = ""
-    furthest: int = NOTHING_READ
+    furthest: int = NO_WATERMARK
 
 
 class SourceSettings(msgspec.Struct, frozen=True):
-    """Settings of all slots. `now` gives broker time in ms, `proven` also, None while unproven.
+    """Settings of all tasks. `now` gives broker time in ms, `proven` also, None while unproven.
 
-    `topic_id` is empty where the broker has none. `is_alone`: no other process has slots of this
-    flow. `note` is called with the number of a slot and its state at the end of an epoch. Recorded
+    `topic_id` is empty where the broker has none. `is_alone`: no other process has tasks of this
+    flow. `note` is called with the number of a task and its state at the end of an epoch. Recorded
     times over `recorded_ahead_ms` ahead of all others advance no watermark; `claims` are those of
-    the process. `closing` takes each slot's `close`, to be called when the flow has ended: bytewax
+    the process. `closing` takes each task's `close`, to be called when the flow has ended: bytewax
     doesn't where a step fails.
     """
 
@@ -77,7 +78,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     clock: ClockKind
     margin_ms: int
     epoch_ms: int
-    slots: int
+    tasks: int
     now: Callable[[], int]
     proven: Callable[[], int | None]
     stopping: Callable[[], bool]
@@ -86,7 +87,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     watch: DataflowMetrics
     topic_id: Callable[[], str] = no_topic_id
     is_alone: bool = True
-    note: Callable[[int, bytes], None] = lambda _slot, _state: None
+    note: Callable[[int, bytes], None] = lambda _task, _state: None
     recorded_ahead_ms: int = DAY_MS
     claims: Claims = msgspec.field(default_factory=Claims)
     closing: Callable[[Callable[[], None]], object] = lambda _close: None
@@ -121,8 +122,8 @@ class PartitionEnd:
             self.offset = failed.end_offset
 
 
-class Lane:
-    """One partition: its reader, its clock and the proof that carries the clock on."""
+class PartitionSource:
+    """One partition: its reader, its clock and the idle advance that carries it on."""
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class Lane:
         state: PartitionState | None,
         settings: SourceSettings,
         ends: EndOffsets,
-        came: int = NOTHING_READ,
+        came: int = NO_WATERMARK,
     ) -> None:
         """Create a reader that resumes at `state`, else begins with the watermark `came`."""
         self.partition = partition
@@ -142,7 +143,7 @@ class Lane:
             settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
         )
         self.end = PartitionEnd(ends, settings.topic, partition)
-        self.proof = EndProof(
+        self.idle_advance = IdleAdvance(
             *(self.clock, self.end.ask, settings.proven, settings.margin_ms),
             name=f"{settings.topic} [{partition}]",
         )
@@ -185,7 +186,7 @@ def clock_of(settings: SourceSettings, state: ClockState) -> PartitionClock:
     return PartitionClock(settings.clock, settings.now, state)
 
 
-class Slot(StatefulSourcePartition[Batch, bytes]):
+class SourceTask(StatefulSourcePartition[Batch, bytes]):
     """Reads its partitions; one batch an epoch."""
 
     def __init__(
@@ -195,24 +196,26 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         settings: SourceSettings,
         furthest: Furthest | None = None,
     ) -> None:
-        """Create a slot, resumed or new. `furthest` is shared by the slots of a process."""
+        """Create a task, resumed or new. `furthest` is shared by the tasks of a process."""
         self.number = number
         self.furthest = furthest or Furthest()
         self.settings = settings
-        self.state = msgspec.msgpack.decode(resume, type=SlotState) if resume else SlotState({})
+        self.state = (
+            msgspec.msgpack.decode(resume, type=SourceTaskState) if resume else SourceTaskState({})
+        )
         self.ends = EndOffsets(settings.connection)
-        self.lanes: dict[int, Lane] = {}
+        self.sources: dict[int, PartitionSource] = {}
         settings.closing(self.close)
         self.is_busy = False
         self.epochs = 0
-        self.through = -1
-        self.sent = self.answered = -1  # `through` of the last batch, and of the last epoch's
+        self.watermark = -1
+        self.sent = self.answered = -1  # `watermark` of the last batch, and of the last epoch's
         self.claimed = NO_CLAIM
         self.partitions = 0
         self.find_partitions(self.state.furthest)
 
     def find_partitions(self, came: int) -> None:
-        """Open partitions of this slot that are not read yet.
+        """Open partitions of this task that are not read yet.
 
         A partition missing in the snapshot was added when the watermark had come to `came`: its
         messages arrive after that.
@@ -224,45 +227,47 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         check_topic_id(self.settings.topic, self.state.topic_id, topic_id)
         self.state.topic_id = topic_id
         self.partitions = self.settings.count_partitions()
-        for partition in range(self.number, self.partitions, self.settings.slots):
-            if partition not in self.lanes:
+        for partition in range(self.number, self.partitions, self.settings.tasks):
+            if partition not in self.sources:
                 state = self.state.partitions.get(partition)
-                self.lanes[partition] = Lane(partition, state, self.settings, self.ends, came)
+                self.sources[partition] = PartitionSource(
+                    partition, state, self.settings, self.ends, came
+                )
 
     def look_for_partitions(self) -> None:
         """Open partitions that were added while running; a broker that is away has added none."""
         try:
-            self.find_partitions(max(self.state.furthest, self.furthest.through, self.present()))
+            self.find_partitions(max(self.state.furthest, self.furthest.watermark, self.present()))
         except Busy as busy:
             LOGGER.warning("new partitions: not queried, %s", busy)
 
     def present(self) -> int:
-        """Now, where slots of other processes may be further than any of this one.
+        """Now, where tasks of other processes may be further than any of this one.
 
         No clock is ahead of the broker's time, but recorded history has nothing to do with it.
         """
         settings = self.settings
         is_known = settings.is_alone or settings.clock == "recorded"
-        return NOTHING_READ if is_known else settings.now()
+        return NO_WATERMARK if is_known else settings.now()
 
     def next_batch(self) -> list[Batch]:
         """Return the messages since the last epoch, with the watermark of the epochs before."""
         if self.settings.stopping():
             raise StopIteration
         self.epochs += 1
-        lanes = self.lanes.values()
-        for lane in lanes:
-            lane.report()  # bytewax requests an epoch once the barrier of the one before is passed
+        sources = self.sources.values()
+        for source in sources:
+            source.report()  # bytewax asks for an epoch once the barrier of the last is passed
         if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
             self.look_for_partitions()
-        batch = Batch(self.number, self.through, [], [], [], [], self.claimed, self.answered)
-        self.sent = self.through
+        batch = Batch(self.number, self.watermark, [], [], [], [], self.claimed, self.answered)
+        self.sent = self.watermark
         with self.settings.decoder.together():
-            read = sum([self.read(lane, batch) for lane in lanes])
+            read = sum([self.read(source, batch) for source in sources])
         self.confirm()
-        self.through = self.slot_through()
-        self.claimed = min((lane.clock.claimed for lane in lanes), default=NO_PARTITIONS)
-        self.furthest.say(self.number, self.through)
+        self.watermark = self.task_watermark()
+        self.claimed = min((source.clock.claimed for source in sources), default=NO_PARTITIONS)
+        self.furthest.say(self.number, self.watermark)
         self.is_busy = read >= BATCH_MESSAGES // 4
         return [batch]
 
@@ -270,25 +275,27 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
         """Let the partitions' clocks move over claims that all others confirm."""
         if self.settings.clock != "recorded":
             return
-        elsewhere = self.settings.claims.others(self.number, self.settings.slots)
-        claimed = {lane.partition: lane.clock.claimed for lane in self.lanes.values()}
+        elsewhere = self.settings.claims.others(self.number, self.settings.tasks)
+        claimed = {source.partition: source.clock.claimed for source in self.sources.values()}
         waiting = 0
-        for partition, lane in self.lanes.items():
+        for partition, source in self.sources.items():
             beside = [at for other, at in claimed.items() if other != partition]
             others = None if self.partitions == 1 else min([elsewhere, *beside])
-            waiting += lane.confirm(others)
+            waiting += source.confirm(others)
         self.settings.watch.claiming(self.number, waiting)
 
-    def slot_through(self) -> int:
-        """The clock of the slot: the earliest of its partitions."""
-        return min((lane.clock.through for lane in self.lanes.values()), default=NO_PARTITIONS)
+    def task_watermark(self) -> int:
+        """The watermark of the task: the earliest of its partitions."""
+        return min(
+            (source.clock.watermark for source in self.sources.values()), default=NO_PARTITIONS
+        )
 
-    def read(self, lane: Lane, batch: Batch) -> int:
+    def read(self, source: PartitionSource, batch: Batch) -> int:
         """Read a partition into the batch; how many messages there were."""
-        messages = lane.reader.read(BATCH_MESSAGES // len(self.lanes))
+        messages = source.reader.read(BATCH_MESSAGES // len(self.sources))
         dead_before = len(batch.dead)
-        ticks = sum([self.take(message, lane.clock, batch) for message in messages])
-        lane.proof.step(lane.reader.position)
+        ticks = sum([self.take(message, source.clock, batch) for message in messages])
+        source.idle_advance.step(source.reader.position)
         self.state.read += len(messages)
         self.state.ticks += ticks
         rejected = Counter(dead.code for dead in batch.dead[dead_before:])
@@ -343,17 +350,17 @@ class Slot(StatefulSourcePartition[Batch, bytes]):
     def snapshot(self) -> bytes:
         """Positions, clocks and counts, at the end of an epoch."""
         self.answered = self.sent
-        self.state.partitions.update({p: lane.state() for p, lane in self.lanes.items()})
-        self.state.furthest = max(self.state.furthest, self.furthest.through)
-        for lane in self.lanes.values():
-            lag = max(0, lane.end.offset - lane.reader.position)
-            self.settings.watch.lag(self.settings.topic, lane.partition, lag)
+        self.state.partitions.update({p: source.state() for p, source in self.sources.items()})
+        self.state.furthest = max(self.state.furthest, self.furthest.watermark)
+        for source in self.sources.values():
+            lag = max(0, source.end.offset - source.reader.position)
+            self.settings.watch.lag(self.settings.topic, source.partition, lag)
         state = msgspec.msgpack.encode(self.state)
         self.settings.note(self.number, state)
         return state
 
     def close(self) -> None:
         """Leave the broker."""
-        for lane in self.lanes.values():
-            lane.reader.close()
+        for source in self.sources.values():
+            source.reader.close()
         self.ends.close()
