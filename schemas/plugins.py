@@ -1,7 +1,8 @@
 """Plug-ins: carriers, tiers and channels that packages bring as entry points."""
 
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.errors import SettingsError
 
@@ -54,6 +55,30 @@ class PluginKind(NamedTuple):
         except Exception as error:
             raise self.broken(point, f"{type(error).__name__}: {error}") from error
         return loaded
+
+    def load_function(self, point: EntryPoint, takes: str) -> Callable[..., Any]:
+        """Import the function that opens a plug-in from the settings that it `takes`.
+
+        Raises:
+            SettingsError: it can't be imported, or is none.
+        """
+        loaded = self.load(point)
+        if not callable(loaded):
+            raise self.broken(point, f"is no function that takes {takes} and returns a {self.noun}")
+        return loaded
+
+    def check(self, point: EntryPoint, plugin: object, protocol: type) -> None:
+        """Check what such a function has opened.
+
+        Raises:
+            SettingsError: it lacks a member of the Protocol, or has another name.
+        """
+        if missing := missing_members(plugin, protocol):
+            raise self.broken(point, f"its {self.noun} doesn't implement {', '.join(missing)}")
+        name = getattr(plugin, "name", None)
+        if name != point.name:
+            reason = f"is registered as {point.name} but its {self.noun} is called {name}"
+            raise self.broken(point, reason)
 
     def broken(self, point: EntryPoint, reason: str) -> SettingsError:
         """The error for a plug-in that can't be used."""

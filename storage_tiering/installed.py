@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
 from schemas.errors import SettingsError
-from schemas.plugins import TIERS, missing_members
+from schemas.plugins import TIERS
 from schemas.settings.model import Settings
 from storage_tiering.tier import Tier
 
@@ -23,10 +23,7 @@ def open_tier(name: str, settings: Settings) -> Tier:
     """
     point = TIERS.named(name)
     tier = load_tier(point)(settings)
-    if missing := missing_members(tier, Tier):
-        raise TIERS.broken(point, f"its tier doesn't implement {', '.join(missing)}")
-    if tier.name != name:
-        raise TIERS.broken(point, f"is registered as {name} but its tier is called {tier.name}")
+    TIERS.check(point, tier, Tier)
     return tier
 
 
@@ -36,10 +33,7 @@ def load_tier(point: EntryPoint) -> OpenTier:
     Raises:
         SettingsError: names the plug-in, the package it came with, the reason and the remedy.
     """
-    loaded = TIERS.load(point)
-    if not callable(loaded):
-        raise TIERS.broken(point, "is no function that takes Settings and returns a tier")
-    return loaded
+    return TIERS.load_function(point, "Settings")
 
 
 def lookup_tiers(settings: Settings) -> list[str]:

@@ -7,7 +7,7 @@ The entry point of a channel is a function of the settings under `[delivery]` th
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
-from schemas.plugins import CHANNELS, missing_members
+from schemas.plugins import CHANNELS
 from schemas.settings.model import DeliverySettings
 from sinks.channels.channel import Channel
 
@@ -22,12 +22,7 @@ def open_channel(settings: DeliverySettings) -> Channel:
     """
     point = CHANNELS.named(settings.channel)
     channel = load_channel(point)(settings)
-    if missing := missing_members(channel, Channel):
-        raise CHANNELS.broken(point, f"its channel doesn't implement {', '.join(missing)}")
-    if channel.name != point.name:
-        raise CHANNELS.broken(
-            point, f"is registered as {point.name} but its channel is called {channel.name}"
-        )
+    CHANNELS.check(point, channel, Channel)
     return channel
 
 
@@ -37,7 +32,4 @@ def load_channel(point: EntryPoint) -> OpenChannel:
     Raises:
         SettingsError: names the plug-in, the package it came with, the reason and the remedy.
     """
-    loaded = CHANNELS.load(point)
-    if not callable(loaded):
-        raise CHANNELS.broken(point, "is no function that takes settings and returns a channel")
-    return loaded
+    return CHANNELS.load_function(point, "settings")
