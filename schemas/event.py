@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import Rejected
-from schemas.instants import DAY_MS, EARLIEST_AT, EPOCH, LATEST_AT, ONE_MS, format_instant
+from schemas.instants import DAY_MS, EPOCH, LATEST_AT, ONE_MS, format_instant, is_plausible
 from schemas.keys import DEFAULT_TENANT
 from schemas.optional_fields import OptionalFields, is_sound
 from schemas.sanitization import sanitize
@@ -255,7 +255,7 @@ def check_plausible(field: str, at: int) -> None:
     Raises:
         Rejected: `implausible_time`.
     """
-    if not EARLIEST_AT <= at < LATEST_AT:
+    if not is_plausible(at):
         raise Rejected("implausible_time", f"{field}: not between 1970 and 2100")
 
 

@@ -28,6 +28,11 @@ LEAP_SECOND = re.compile(r"(:[0-5]\d):60(?!\d)(?:[.,]\d+)?")
 DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
 
 
+def is_plausible(at: int) -> bool:
+    """Return True if an instant lies between 1970 and 2100: others only a broken clock writes."""
+    return EARLIEST_AT <= at < LATEST_AT
+
+
 def to_instant(moment: datetime) -> int:
     """Milliseconds since the epoch of an aware datetime, rounded down."""
     return (moment - EPOCH) // ONE_MS

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from schemas.errors import Rejected
-from schemas.instants import EARLIEST_AT, LATEST_AT, to_instant
+from schemas.instants import is_plausible, to_instant
 from schemas.promises import WITHDRAWN_TEXT, is_zone, promise
 from schemas.sanitization import (
     DROPPED,
@@ -251,11 +251,6 @@ def is_promise(text: str, zone: str | None) -> bool:
         return text == WITHDRAWN_TEXT or is_plausible(promise(text, zone))
     except ValueError:
         return False
-
-
-def is_plausible(at: int) -> bool:
-    """Return True if an instant lies between 1970 and 2100."""
-    return EARLIEST_AT <= at < LATEST_AT
 
 
 def is_sound(event: "Event", data: bytes) -> bool:
