@@ -1403,8 +1403,17 @@ class Watches:
             watch.openings.append(at)
             watch.open_anchor, watch.severity = anchor.hash, rule["severity"]
             self.journal.say(watch, anchor.hash, "opened", at)
-        if wanted.overdue is not None and max(wanted.overdue, watch.since) < before:
-            self.escalate(watch, watch.open_anchor, max(wanted.overdue, watch.since))
+        overdue = self.overdue_of(watch, wanted)
+        if overdue is not None and max(overdue, watch.since) < before:
+            self.escalate(watch, watch.open_anchor, max(overdue, watch.since))
+
+    def overdue_of(self, watch: Watch, wanted: Want) -> int | None:
+        """A condition's escalation counts from the opening."""
+        rule = watch.rule
+        if wanted.overdue is None or rule.get("anchor") != "condition":
+            return wanted.overdue
+        calendar = self.calendars.get(rule.get("calendar", ""))
+        return due_at(watch.openings[-1], rule["escalate"], wanted.anchor, None, calendar)
 
     def escalate(self, watch: Watch, anchor: int, at: int) -> None:
         escalation = watch.rule["escalate"]

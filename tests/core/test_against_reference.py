@@ -16,13 +16,14 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import unpack
 from dataflows.core.questions import Answers
 from dataflows.core.resolve import ResolverSnapshot, resolver_of
+from dataflows.core.rules import Rules
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Rejected
 from schemas.event import Event, read_event
-from schemas.instants import DAY_MS, parse_instant
+from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from schemas.keys import DEFAULT_TENANT, order_key
 from schemas.numbers import as_kind
 from schemas.order import OrderDocument
@@ -34,7 +35,8 @@ CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
 TABLE = read_lifecycle()
 RULES = read_rules(None, TABLE)
 LIFECYCLE_FILE = tomllib.loads((CORE / "lifecycle.toml").read_text("utf-8"))
-RULES_FILE = tomllib.loads((CORE / "rules.toml").read_text("utf-8"))
+RULES_TEXT = (CORE / "rules.toml").read_text("utf-8")
+RULES_FILE = tomllib.loads(RULES_TEXT)
 INTAKE = Intake(TABLE, RULES)
 DECODER = Decoder(INTAKE, lambda data, _: data, lambda data, _: data)
 PLACEHOLDER = "placeholder_reference"  # refused at the door
@@ -44,10 +46,11 @@ RARELY = st.sampled_from((False, False, False, True))
 class Run:
     """A shard and all its outcomes; restarted from its snapshot on request."""
 
-    def __init__(self, table: Lifecycle = TABLE) -> None:
+    def __init__(self, table: Lifecycle = TABLE, rules: Rules = RULES) -> None:
         self.table = table
+        self.rules = rules
         self.cold: dict[str, bytes] = {}
-        self.shard = Shard(self.table, RULES, self.cold)
+        self.shard = Shard(self.table, rules, self.cold)
         self.base: list[Snapshot] = []
         self.transitions: list[tuple[Any, ...]] = []
         self.actions: list[tuple[Any, ...]] = []
@@ -115,7 +118,7 @@ class Run:
 
     def restart(self) -> None:
         self.base.append(self.shard.snapshot(base=not self.base))
-        self.shard = Shard(self.table, RULES, self.cold)
+        self.shard = Shard(self.table, self.rules, self.cold)
         self.shard.restore(self.base)
 
     def orders(self) -> dict[str, Any]:
@@ -283,6 +286,48 @@ def test_one_step_at_the_end_says_the_same_as_many(data: st.DataObject) -> None:
     compare(
         run, reference.evaluate(LIFECYCLE_FILE, RULES_FILE, events, watermark), rivalries(events)
     )
+
+
+def test_a_condition_escalates_counted_from_the_opening_of_its_alert(tmp_path: Path) -> None:
+    """It holds for three hours before the rule's status comes."""
+    text = escalating(RULES_TEXT)
+    path = tmp_path / "rules.toml"
+    path.write_text(text, "utf-8")
+    run = Run(rules=read_rules(path, TABLE))
+    readings = {"temperature_max_c": 8.0, "temperature_c": 9.0}
+    events = [
+        at_hour(0, "PAID"),
+        at_hour(1, "SCAN", shipment="A", attributes=readings),
+        at_hour(4, "SHIPPED", shipment="A"),
+        at_hour(9, "SCAN", shipment="A"),
+    ]
+    for event in events:
+        run.offer(event)
+    until = generators.arrival_of(events[-1])
+    run.advance(until)
+    judged = reference.evaluate(LIFECYCLE_FILE, tomllib.loads(text), events, until)
+    compare(run, judged, rivalries(events))
+    cold_chain = [(at, state) for at, _, rule, _, state in run.transitions if rule == "cold_chain"]
+    opened_at = generators.arrival_of(events[2])
+    assert cold_chain == [(opened_at, "opened"), (opened_at + 2 * HOUR_MS, "escalated")]
+
+
+def at_hour(hour: int, status: str, **fields: object) -> dict[str, Any]:
+    """An event of one order, that many hours after the beginning."""
+    at = format_instant(generators.START_AT + hour * HOUR_MS)
+    given = {"event_id": f"{hour}", "source": "wms", "order_id": "o", "status_code": status}
+    return {**given, "timestamp": at, "recorded_at": at, **fields}
+
+
+def escalating(rules: str) -> str:
+    """The rules, whose cold chain warns first, and in fewer statuses than its condition holds."""
+    head, mark, cold_chain = rules.partition('id = "cold_chain"')
+    assert 'severity = "overdue"' in cold_chain
+    warning = 'severity = "warning"\nescalate = {severity = "overdue", after = "2h"}'
+    cold_chain = cold_chain.replace('severity = "overdue"', warning, 1)
+    before = 'statuses = ["PAID", "ALLOCATED", "SHIPPED"]'
+    assert before in cold_chain
+    return head + mark + cold_chain.replace(before, 'statuses = ["SHIPPED"]', 1)
 
 
 class Engine(Run):
