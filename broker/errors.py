@@ -20,6 +20,8 @@ class OffsetLost(OrdertideError):
 class TopicMissing(OrdertideError):
     """The topic or partition doesn't exist."""
 
+    names_settings = True
+
 
 class Fenced(OrdertideError):
     """Another run has taken over: what this one has not flushed is not its to write.
@@ -34,6 +36,8 @@ class Fenced(OrdertideError):
 
 class BrokerFailed(OrdertideError):
     """The broker refused for good: not authorised, fenced, a wrong setting, a damaged message."""
+
+    names_settings = True
 
 
 # By librdkafka's names of its error codes. These are temporary: the client reconnects, retries

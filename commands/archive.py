@@ -8,6 +8,7 @@ import click
 from broker.topic_ids import TopicIds
 from commands.wiring.archive_audit import SpanReader, lost_ends
 from commands.wiring.broker import connection_of
+from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import writer_group
 from schemas.errors import Busy
 from schemas.settings.model import Settings, read_settings
@@ -30,7 +31,7 @@ def command() -> None:
 
 
 @command.command("verify")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option("--repair", is_flag=True, help="write lost and damaged files again from the topics")
 @click.option("--offline", is_flag=True, help="don't query the broker for committed offsets")
 def verify(path: Path | None, *, repair: bool, offline: bool) -> None:

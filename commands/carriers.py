@@ -11,6 +11,7 @@ import msgspec
 from broker.produce import Producer
 from commands.list_plugins import plugin_lines
 from commands.wiring.broker import connection_of
+from commands.wiring.settings_file import settings_option
 from dataflows.carriers.carrier import Carrier, PushContents
 from dataflows.carriers.installed import load_carrier, open_carrier
 from schemas import topics
@@ -84,7 +85,7 @@ def test_payload(name: str, path: Path, assignments: tuple[str, ...]) -> None:
 @FILE
 @SET
 @click.option("--topic", is_flag=True, help=f"write into the topic {topics.EVENTS}")
-@click.option("--settings", type=click.Path(path_type=Path), help="settings file (TOML) of --topic")
+@settings_option("settings")
 def events(
     name: str, path: Path, assignments: tuple[str, ...], settings: Path | None, *, topic: bool
 ) -> None:

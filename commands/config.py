@@ -7,6 +7,7 @@ import click
 
 from commands.config_check import config_faults
 from commands.config_show import effective_settings
+from commands.wiring.settings_file import NONE, settings_option
 from schemas.settings.model import read_sourced
 from schemas.settings.page import settings_schema
 from telemetry.screen import show
@@ -24,23 +25,25 @@ def command() -> None:
 
 
 @command.command("check")
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-def check(path: Path) -> None:
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@settings_option()
+def check(file: Path | None, path: Path | None) -> None:
     """Check FILE, the environment over it, and the rules and lifecycle files that it names.
 
-    Connects to no server (`ordertide doctor` does). Prints every fault; exit code 2 if there is
-    one.
+    Without FILE: the settings file of the other commands. Connects to no server (`ordertide doctor`
+    does). Prints every fault; exit code 2 if there is one.
     """
+    path = file or path
     faults = config_faults(path)
     for fault in faults:
         show(fault, err=True)
     if faults:
         raise SystemExit(2)
-    show(f"{path}: ok")
+    show(f"{path}: ok" if path else f"the defaults are ok: {NONE}")
 
 
 @command.command("show")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 def show_settings(path: Path | None) -> None:
     """Print the effective settings as TOML, each with where it came from; secrets masked."""
     show(effective_settings(read_sourced(path)), nl=False)

@@ -21,13 +21,13 @@ from storage_tiering.installed import lookup_tiers
 from telemetry.log import LEVELS
 
 
-def config_faults(path: Path) -> list[str]:
+def config_faults(path: Path | None) -> list[str]:
     """Each fault as a line that names the file."""
     try:
         settings = read_settings(path)
     except SettingsError as error:
         return str(error).splitlines()
-    return [f"{path}: {fault}" for check in CHECKS for fault in check(settings)]
+    return [f"{path or 'settings'}: {fault}" for check in CHECKS for fault in check(settings)]
 
 
 def table_faults(settings: Settings) -> Iterator[str]:

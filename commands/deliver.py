@@ -9,6 +9,7 @@ from broker.topics import wait_for_topics
 from commands.wiring.broker import connection_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.serving import health_server, patience
+from commands.wiring.settings_file import settings_option
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
 from schemas.settings.model import DeliverySettings, Settings, read_settings
@@ -23,7 +24,7 @@ FEWEST_TRIES = 3
 
 
 @click.command("deliver")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 def command(path: Path | None) -> None:
     """Deliver the orders' open alerts to Alertmanager, a webhook or the channel of a plug-in.
 

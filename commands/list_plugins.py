@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from commands.wiring.definitions import lifecycle_of, rules_of
+from commands.wiring.settings_file import settings_option
 from dataflows.carriers.installed import load_carrier
 from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
@@ -20,7 +21,7 @@ from telemetry.screen import show
 
 
 @click.command("list")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 def command(path: Path | None) -> None:
     """List carriers, tiers, channels, rules and lifecycle statuses.
 

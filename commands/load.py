@@ -9,6 +9,7 @@ import click
 from broker.reach import reach
 from commands.wiring.broker import connection_of
 from commands.wiring.process import now_ms, temporary_stop_event
+from commands.wiring.settings_file import settings_option
 from loadgen.options import Amount, Times, plan_of
 from loadgen.output import FileOutput, Output, TopicOutput
 from loadgen.pace import Live, Pace, Recorded
@@ -32,7 +33,7 @@ ABOVE_ONE = click.FloatRange(1, min_open=True)
 @click.option("--duration", default="1h", show_default=True, help="of the stream: 90s, 10m, 7d")
 @click.option("--seed", type=int, default=1, show_default=True, help="same seed, same bytes")
 @click.option("--out", help="FILE.ndjson, .ndjson.gz, .ndjson.zst or - [the broker's events]")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option(
     "--clock", type=click.Choice(["recorded", "live"]), help="[the settings'; to a file: recorded]"
 )

@@ -8,6 +8,7 @@ import msgspec
 
 from commands.lookup_text import text_of
 from commands.wiring.definitions import lifecycle_of, rules_of
+from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import written_tiers
 from schemas.errors import Busy, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
@@ -23,7 +24,7 @@ NOT_FOUND = 1  # exit code
 @click.command("lookup")
 @click.argument("order")
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="whose order")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option("--json", "as_json", is_flag=True, help="as one JSON document")
 def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> None:
     """Find ORDER: in the hot tier, else the warm one, else the archive (as `tiers.lookup` says).

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from commands.wiring.settings_file import note_settings
 from schemas.display import printable
 from schemas.errors import Busy, OrdertideError, Stopped
 from schemas.os_faults import os_fault_text
@@ -49,6 +50,14 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; an error of a server names the settings file that names the server."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            note_settings(error, ctx)
+            raise
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -95,10 +104,18 @@ def main() -> None:
         kafka = sys.modules.get("confluent_kafka")
         if kafka is None or not isinstance(error, kafka.KafkaException):
             raise
-        from broker.errors import BrokerFailed, worded
-
-        show_error(BrokerFailed(f"broker: {worded(error)}"))
+        show_error(of_kafka(error))
         sys.exit(2)
+
+
+def of_kafka(error: Exception) -> OrdertideError:
+    """A Kafka exception in words, with its notes."""
+    from broker.errors import BrokerFailed, worded
+
+    failed = BrokerFailed(f"broker: {worded(error)}")
+    for note in getattr(error, "__notes__", ()):
+        failed.add_note(note)
+    return failed
 
 
 def exit_code_of_busy() -> int:

@@ -11,6 +11,7 @@ from broker.consume import Headers, Message, read_all
 from broker.errors import TopicMissing
 from broker.produce import Producer
 from commands.wiring.broker import connection_of
+from commands.wiring.settings_file import settings_option
 from privacy.keys import FileKeyStore, KeyErased
 from privacy.originals import SEALED_WHOLE, open_rejected
 from schemas import topics
@@ -34,7 +35,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option("--samples", type=click.IntRange(0), default=1, show_default=True, help="a code")
 def list_rejected(path: Path | None, samples: int) -> None:
     """Count by code, with a reason and an original of each.
@@ -55,7 +56,7 @@ def list_rejected(path: Path | None, samples: int) -> None:
 
 
 @command.command("replay")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option("--code", help="only what was rejected with this code")
 def replay_rejected(path: Path | None, code: str | None) -> None:
     """Write the originals back to `events`; what is still wrong is rejected again.

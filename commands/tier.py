@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.stack_progress import size_text
+from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import written_tiers
 from commands.wiring.wording import shown_ms
 from schemas.display import printable
@@ -29,10 +30,6 @@ STATES = [Column(min_width=9), Column()]
 PERIODS = [Column(), Column(is_number=True), Column(is_number=True)]
 PERIOD_MS = 31 * DAY_MS  # a period ends up to a month after its first order
 
-settings_option = click.option(
-    "--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)"
-)
-
 
 @click.group("tier")
 def command() -> None:
@@ -46,7 +43,7 @@ def command() -> None:
 
 
 @command.command("init")
-@settings_option
+@settings_option()
 def init(path: Path | None) -> None:
     """Install or update the index templates, and add new fields to the existing indices.
 
@@ -60,7 +57,7 @@ def init(path: Path | None) -> None:
 
 @command.command("status")
 @click.argument("tiers", nargs=-1)
-@settings_option
+@settings_option()
 def status(tiers: tuple[str, ...], path: Path | None) -> None:
     """Show whether TIERS (the warm one unless named) can be vouched for.
 
@@ -120,7 +117,7 @@ def doubt_of(name: str, settings: Settings) -> str | None:
 
 @command.command("rebuild")
 @click.argument("name", metavar="TIER", type=click.Choice(["hot", "warm"]))
-@settings_option
+@settings_option()
 @click.option("--from-topics", is_flag=True, help="write it all again from the topics")
 def rebuild(name: str, path: Path | None, *, from_topics: bool) -> None:
     """Rebuild a TIER that has lost writes.

@@ -33,6 +33,7 @@ from commands.wiring.calendars import check_calendars
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
+from commands.wiring.settings_file import settings_option
 from commands.wiring.track_metrics import TrackMetrics
 from dataflows.cluster.begin_anew import Launch, Start
 from dataflows.cluster.multi_host import run_multi_host
@@ -73,7 +74,7 @@ PARTITIONS = 8  # of a topic that is created
 
 
 @click.command("track")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option("--workers", type=click.IntRange(1, MEMBERS), help="processes (default: as set)")
 @click.option("--hosts", help="host:port of every host, with commas (default: as set)")
 @click.option("--host", type=click.IntRange(0, MEMBERS - 1), help="which of them this one is")

@@ -15,6 +15,7 @@ from commands.wiring.archive_audit import ArchiveAudit
 from commands.wiring.broker import connection_of
 from commands.wiring.process import stop_event
 from commands.wiring.serving import patience
+from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import writer_group
 from commands.wiring.write_metrics import TierMetrics
 from schemas import topics
@@ -32,7 +33,7 @@ from telemetry.log import configure
 
 @click.command("write")
 @click.argument("tier")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 def command(tier: str, path: Path | None) -> None:
     """Write orders.changes and orders.events into one TIER: hot, warm, archive or a plug-in.
 

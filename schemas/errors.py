@@ -6,9 +6,14 @@ MAX_REASON = 500  # characters
 
 
 class OrdertideError(Exception):
-    """Anything ordertide raises on purpose. `has_lines`: its text may be several lines."""
+    """Anything ordertide raises on purpose.
+
+    `has_lines`: its text may be several lines. `names_settings`: a server failed, so a command adds
+    the settings file that names the server.
+    """
 
     has_lines = False
+    names_settings = False
 
 
 class SettingsError(OrdertideError):
@@ -19,6 +24,8 @@ class SettingsError(OrdertideError):
 
 class Busy(OrdertideError):
     """Not now: wait `retry_after_s` and offer the same batch again."""
+
+    names_settings = True
 
     def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
         super().__init__(reason)

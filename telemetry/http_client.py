@@ -33,6 +33,8 @@ class HttpFailed(OrdertideError):
     `retry_after_s` is the delay that the server requested, None without one.
     """
 
+    names_settings = True
+
     def __init__(self, text: str, status: int = 0, retry_after_s: float | None = None) -> None:
         super().__init__(text)
         self.status = status

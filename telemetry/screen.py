@@ -92,6 +92,10 @@ def show_fault(
 
 
 def error_text(error: OrdertideError) -> str:
-    """An error as it may be shown, on one line unless it is made of several."""
+    """An error as it may be shown, on one line unless it is made of several.
+
+    Its notes follow in brackets.
+    """
     text = masked_text(str(error))
-    return f"ordertide: {printable_lines(text) if error.has_lines else printable(text)}"
+    notes = "".join(f" ({printable(note)})" for note in getattr(error, "__notes__", ()))
+    return f"ordertide: {printable_lines(text) if error.has_lines else printable(text)}{notes}"

@@ -13,6 +13,7 @@ from commands.doctor import kafka as doctor_kafka
 from commands.doctor import redis as doctor_redis
 from commands.doctor import warm as doctor_warm
 from commands.doctor.findings import Examination, Finding, Report, Visit, examine_all
+from commands.wiring.settings_file import settings_option
 from schemas.settings.model import read_settings
 from telemetry.screen import show, show_json
 
@@ -32,7 +33,7 @@ MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 
 @click.command("doctor")
 @click.argument("parts", nargs=-1, type=click.Choice([*EXAMINATIONS]))
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.option(
     "--timeout", "timeout_s", default=5.0, show_default=True, help="seconds for one answer"

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from commands.privacy.places import Looker
+from commands.wiring.settings_file import settings_option
 from privacy.keys import FileKeyStore
 from privacy.search import PlaceFound, Search
 from schemas.display import printable
@@ -39,7 +40,7 @@ def command() -> None:
 @command.command("erase")
 @click.argument("customer")
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="whose customer")
-@click.option("--settings", "path", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option()
 @click.option(
     "--keys",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -14,6 +14,7 @@ from commands.state.export import Form, export
 from commands.state.files import STORE, open_files
 from commands.state.verify import verify
 from commands.wiring.definitions import lifecycle_of, rules_of
+from commands.wiring.settings_file import settings_option
 from dataflows.cluster.open_store import journal_of, place_of
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
@@ -31,7 +32,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def files_options(function: Function) -> Function:
     """Which store."""
     for option in (
-        click.option("--settings", type=click.Path(path_type=Path), help="settings file (TOML)"),
+        settings_option("settings"),
         click.option(
             "--store",
             type=click.Path(path_type=Path, dir_okay=False),
@@ -182,7 +183,7 @@ def release_command(settings: Path | None, store: Path | None, tenant: str, orde
 
 
 @command.command("fetch")
-@click.option("--settings", type=click.Path(path_type=Path), help="settings file (TOML)")
+@settings_option("settings")
 @click.option(
     "--out",
     required=True,
