@@ -52,6 +52,7 @@ SHORT_FILES: dict[str, str] = {
     "schemas/numbers.py": "a normal form, and all that defines it",
     "schemas/versions.py": "a format, and all that defines it",
     "sinks/channels/channel.py": "a Protocol",
+    "sinks/channels/installed.py": "opens a channel; the channels must not import each other",
     "sinks/channels/memory.py": "the shortest example of a channel",
     "storage_tiering/hot/opening.py": "the entry point of a tier, as the others have one",
     "storage_tiering/archive/key_filter.py": "one algorithm, with its sources",
