@@ -12,8 +12,7 @@ from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from privacy.keystore import subject_of
-from privacy.place import Place
-from schemas.keys import SEPARATOR
+from privacy.place import Place, number_of
 
 MAX_NAMES = 64  # of a kind: a bomb of names shall not fill the key file
 MAX_NAME = 256  # as long as an id can be
@@ -45,7 +44,9 @@ def subject_for(kind: str, name: str) -> str:
     """The subject of a name of this kind."""
     if kind == "customer_id":
         return name
-    return subject_of(order_id=name) if kind == "order_id" else subject_of(other=name)
+    if kind == "order_id":
+        return subject_of(order_id=name)
+    return subject_of(other=number_of("waybill", name) if kind == "waybill" else name)
 
 
 def names_in(text: str) -> Iterator[tuple[str, str]]:
@@ -55,9 +56,8 @@ def names_in(text: str) -> Iterator[tuple[str, str]]:
         yield kind.replace("id", "_id"), found[2] or found[3]
     for block in LISTED.finditer(text):
         for reference in REFERENCE.finditer(block[1]):
-            prefix = "" if reference[1] == "waybill" else f"{reference[1]}{SEPARATOR}"
             for number in re.findall(r"\"([^\"]+)\"", reference[2]):
-                yield "number", f"{prefix}{number}"
+                yield "number", number_of(reference[1], number)
 
 
 def readings(data: bytes) -> Iterator[str]:

@@ -16,7 +16,7 @@ import msgspec
 
 from privacy.keystore import KeyStore
 from privacy.mentions import mentions
-from privacy.place import ORIGINAL, Named, Place, links_between, numbers_of
+from privacy.place import ORIGINAL, Named, Place, links_between, number_of, numbers_of
 from privacy.seal import FIELDS, is_sealed, open_bytes, seal_at
 from schemas.cloudevents import FIELDS as ENVELOPE
 
@@ -190,7 +190,7 @@ def within(around: Place, fields: dict[str, msgspec.Raw]) -> Place:
 
 def number_in(fields: dict[str, msgspec.Raw]) -> str | None:
     """The waybill, else the first reference that can be used, as `numbers_of` has it."""
-    if waybill := text_of(fields.get("waybill")):
+    if waybill := number_of("waybill", text_of(fields.get("waybill")) or ""):
         return waybill
     try:
         references = msgspec.json.decode(fields.get("references", b"{}"), type=dict[str, Any])

@@ -12,12 +12,13 @@ import msgspec
 from privacy.keystore import KeyStore, subject_of
 from schemas.event import Event
 from schemas.keys import DEFAULT_TENANT, SEPARATOR
+from schemas.numbers import WAYBILL_KINDS, as_kind
 
 PERSONAL, ORIGINAL = "personal", "original"  # fields
 
 
 class Place(NamedTuple):
-    """A record and a field of it. `number` is the waybill, else the first reference, as its key."""
+    """A record and a field of it. `number`: the waybill, else the first reference (`number_of`)."""
 
     tenant: str = DEFAULT_TENANT
     customer_id: str = ""
@@ -72,13 +73,22 @@ def place_of(event: Event | Named) -> Place:
 
 
 def numbers_of(event: Event | Named) -> list[str]:
-    """The numbers of an event: waybills as they are, other references behind their kind."""
-    numbers = [event.waybill] if event.waybill else []
+    """The numbers of an event, its waybill first."""
+    numbers = [number_of("waybill", event.waybill)] if event.waybill else []
     for kind, listed in sorted((event.references or {}).items()):
         found = [listed] if isinstance(listed, str) else listed
-        prefix = "" if kind == "waybill" else f"{kind}{SEPARATOR}"
-        numbers += [f"{prefix}{number}" for number in found]
-    return list(dict.fromkeys(numbers))
+        numbers += [number_of(kind, number) for number in found]
+    return list(dict.fromkeys(number for number in numbers if number))
+
+
+def number_of(kind: str, number: str) -> str:
+    """A number as the resolver compares it: the normal form, behind its kind unless a waybill.
+
+    An erasure must reach every spelling of a number that leads to the order, and the parcel of a
+    return.
+    """
+    normal = as_kind(kind, number)
+    return normal if kind in WAYBILL_KINDS or not normal else f"{kind}{SEPARATOR}{normal}"
 
 
 def subjects_below(event: Event | Named) -> list[tuple[str, str]]:

@@ -211,8 +211,19 @@ def test_a_sealed_value_of_another_installation_is_refused_but_by_a_replay() -> 
         ({"waybill": "SF1"}, {"waybill": "SF1"}),
         ({"references": {"waybill": ["SF0", "SF1"]}}, {"waybill": "SF1"}),
         ({"references": {"erp": "SO-1"}}, {"references": {"erp": ["SO-1", "SO-2"]}}),
+        ({"waybill": "SF-1 001"}, {"waybill": "ｓｆ1001"}),
+        ({"references": {"erp": "so-1 "}}, {"references": {"erp": "SO-1"}}),
+        ({"references": {"return_waybill": "sf 1"}}, {"waybill": "SF1"}),
     ],
-    ids=["order", "waybill", "reference among several", "reference before others"],
+    ids=[
+        "order",
+        "waybill",
+        "reference among several",
+        "reference before others",
+        "waybill in another spelling",
+        "reference in another spelling",
+        "waybill of a return",
+    ],
 )
 @pytest.mark.parametrize("first", ["order", "scan", "erasure"])
 def test_erasing_a_customer_reaches_events_that_name_the_order_or_its_numbers_only(
