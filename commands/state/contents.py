@@ -24,11 +24,12 @@ class Orders(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """Counts of numbers that lead to orders, and of events that wait for one."""
+    """Counts of numbers that lead to orders, and of events that wait for one; what is damaged."""
 
     held: int
     waiting: int
     watermark: int
+    faults: list[str]
 
 
 def holds_numbers(shard: str) -> bool:
@@ -66,7 +67,8 @@ def read_numbers(reader: StateReader, shard: str, links: Sequence[BlobInfo]) -> 
     """
     resolver = Resolver()
     resolver.restore(parts(reader, shard, links, decode_resolver))
-    return Numbers(len(resolver.numbers), resolver.waiting_count, resolver.watermark)
+    faults = [f"number {name}: {error}" for name, error in resolver.numbers.take_unreadable()]
+    return Numbers(len(resolver.numbers), resolver.waiting_count, resolver.watermark, faults)
 
 
 def parts(

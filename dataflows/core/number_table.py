@@ -10,7 +10,7 @@ A record: 12 bytes hash, 4 bytes size of the rest, the rest.
 """
 
 from collections.abc import Iterator
-from struct import Struct
+from struct import Struct, error
 
 HASH_BYTES = 12
 PLACE_BYTES = 4  # of the hash: say in which page it lies
@@ -80,11 +80,22 @@ class NumberTable:
         if len(self.pages) == 2 * self.width:
             self.width *= 2
 
-    def restore(self, pages: list[bytes], count: int) -> None:
-        """Take the pages of another table with so many records."""
+    def restore(self, pages: list[bytes], count: int) -> int:
+        """Take the pages of another table with so many records; return how many are missing.
+
+        Of a damaged page the whole records are kept that lie before the damage: with the rest,
+        any later change of the page would raise.
+        """
         self.pages = list(pages)
-        self.count = count
         self.width = 1 << (len(pages).bit_length() - 1)
+        held = 0
+        for index, page in enumerate(pages):
+            number, end = count_whole(page)
+            held += number
+            if end < len(page):
+                self.pages[index] = page[:end]
+        self.count = held
+        return count - held
 
 
 def place_of(key: bytes) -> int:
@@ -96,6 +107,22 @@ def end_of(page: bytes, start: int) -> int:
     """Where the record ends that begins at `start`."""
     (size,) = SIZE.unpack_from(page, start + HASH_BYTES)
     return start + HEAD_BYTES + int(size)
+
+
+def count_whole(page: bytes) -> tuple[int, int]:
+    """(number of whole records, where the last of them ends) of a page."""
+    count = end = 0
+    size_at, length = SIZE.unpack_from, len(page)
+    try:
+        while end < length:
+            after = end + HEAD_BYTES + size_at(page, end + HASH_BYTES)[0]
+            if after > length:
+                break
+            end = after
+            count += 1
+    except error:  # cut off within a head
+        pass
+    return count, end
 
 
 def find(page: bytes, key: bytes) -> int:

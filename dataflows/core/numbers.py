@@ -162,7 +162,7 @@ class Numbers:
         # once, for the day of its first event, then for the day known when that one was looked at.
         self.heard_on: dict[int, array[int]] = {}
         self.came = 0
-        self.unreadable: list[tuple[bytes, Exception]] = []  # (hash, what its record raised)
+        self.unreadable: list[tuple[str, Exception]] = []  # (hash, what its record raised)
         self.most_orders = 0  # that a number was seen with
         # Numbers with many orders, until `settle` packs them.
         self.crowds: dict[bytes, Crowd] = {}
@@ -285,7 +285,9 @@ class Numbers:
                 try:
                     self.look_at(key, unpack(record), before)
                 except Exception as error:  # noqa: BLE001 - a damaged record can raise anything
-                    self.unreadable.append((key, error))  # it is kept, and not looked at again
+                    self.unreadable.append(
+                        (key.hex(), error)
+                    )  # it is kept, and not looked at again
         return bool(places)
 
     def look_into(self, key: bytes, record: bytes) -> None:
@@ -293,10 +295,10 @@ class Numbers:
         try:
             self.note(place_of(key), unpack(record))
         except Exception as error:  # noqa: BLE001 - a damaged record can raise anything
-            self.unreadable.append((key, error))
+            self.unreadable.append((key.hex(), error))
 
-    def take_unreadable(self) -> list[tuple[bytes, Exception]]:
-        """The numbers that could not be read since the last call: (hash, what was raised)."""
+    def take_unreadable(self) -> list[tuple[str, Exception]]:
+        """The numbers that could not be read since the last call: (name, what was raised)."""
         taken, self.unreadable = self.unreadable, []
         return taken
 
@@ -324,9 +326,27 @@ class Numbers:
         return {day: places.tobytes() for day, places in self.heard_on.items()}
 
     def restore(self, pages: list[bytes], count: int, days: dict[int, bytes]) -> None:
-        """Take the numbers of a base."""
-        self.table.restore(pages, count)
+        """Take the numbers of a base; those that a damaged page has lost are unreadable."""
+        missing = self.table.restore(pages, count)
+        try:
+            check_count(count, missing)
+        except ValueError as error:
+            self.unreadable.append((f"{abs(missing)} of a damaged page", error))
         self.heard_on = {day: array("I", places) for day, places in days.items()}
+
+
+def check_count(count: int, missing: int) -> None:
+    """Check that none of the numbers of a base is missing.
+
+    Raises:
+        ValueError: some are, or there are too many.
+    """
+    if missing:
+        message = (
+            f"a base of {count} numbers holds {count - missing}; events that name only one of "
+            "those missing wait until it is registered again, seven days at most"
+        )
+        raise ValueError(message)
 
 
 def both(one: Mapping, other: Mapping) -> Mapping:

@@ -133,8 +133,8 @@ class Resolver:
                 self.ask(question, answers)
         self.give_up_before(self.watermark - WAITS_AT_MOST_MS, answers)
         self.numbers.forget(self.watermark)
-        for key, error in self.numbers.take_unreadable():
-            answers.faults.append(fault_of(key.hex(), error))
+        for name, error in self.numbers.take_unreadable():
+            answers.faults.append(fault_of(name, error))
 
     def register(self, said: Registration, answers: Answers) -> None:
         """Note a registration.

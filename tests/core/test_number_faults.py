@@ -1,10 +1,13 @@
 """A fault in resolving one number concerns that number: all others are resolved."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflows.core.fact import Fact
+from dataflows.core.number_table import HASH_BYTES, HEAD_BYTES, PLACE_BYTES, records
 from dataflows.core.numbers import hash_of
 from dataflows.core.questions import Answers, Question, Registration, number_key
 from dataflows.core.resolve import Resolver, ResolverSnapshot
@@ -13,6 +16,18 @@ from tests.support.stage import START_AT, day
 
 BROKEN = number_key("default", "waybill", "BROKEN")
 # Too short for a mapping; lengths beyond the record; an order id that is no UTF-8; zeros.
+SIZE_AT = HASH_BYTES
+# What a page can become: its first record too long, too short, empty; cut in a record or in a head.
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "too long": lambda page: page[:SIZE_AT] + b"\xff\xff\0\0" + page[HEAD_BYTES:],
+    "a little too long": lambda page: (
+        page[:SIZE_AT] + bytes([page[SIZE_AT] + 3]) + page[SIZE_AT + 1 :]
+    ),
+    "empty": lambda page: page[:SIZE_AT] + bytes(PLACE_BYTES) + page[HEAD_BYTES:],
+    "cut in a record": lambda page: page[:-5],
+    "cut in a head": lambda page: page[: HEAD_BYTES - 1],
+    "gone": lambda _page: b"",
+}
 RECORDS = [b"\x01", b"\xff" * 24, b"\0" * 20 + b"\x04\0\0\0" + b"\xff\xfe\xfd\xfc", b"\0" * 23]
 
 
@@ -91,6 +106,36 @@ def test_a_broken_number_is_not_looked_at_for_ever() -> None:
         resolver.advance(day(later), answers)
     assert len(resolver.numbers) == 1, "the others are forgotten, this one is kept"
     assert len(answers.faults) == 1
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_page_is_reported_and_costs_only_its_own_numbers(
+    damage: Callable[[bytes], bytes],
+) -> None:
+    whole, answers = Resolver(), Answers()
+    keys = [number_key("default", "waybill", f"W{number}") for number in range(200)]
+    whole.offer([registration(key, "o1", day(0)) for key in keys], [])
+    whole.advance(day(0), answers)
+    base = whole.snapshot(base=True)
+    lost = {key for key, _ in records(base.pages[3])}
+    base.pages[3] = damage(base.pages[3])
+    resolver, answers = Resolver(), Answers()
+    resolver.restore([base])
+    resolver.offer([], [question(key, day(1)) for key in keys])
+    resolver.advance(day(1), answers)
+    assert [True for fault in answers.faults if "of a damaged page" in fault.key] == [True]
+    answered = {fact.event_id.partition("@")[0] for fact in answers.facts}
+    assert answered >= {key for key in keys if hash_of(key) not in lost}
+    assert len(answers.facts) + len(answers.rejected) + resolver.waiting_count == len(keys)
+    # Learned again, split and forgotten like any other.
+    more = [number_key("default", "waybill", f"V{number}") for number in range(300)]
+    answers.faults.clear()
+    resolver.offer([registration(key, "o1", day(2)) for key in keys + more], [])
+    resolver.advance(day(2), answers)
+    assert resolver.waiting_count == 0
+    assert len(answers.facts) + len(answers.rejected) == len(keys)
+    for later in range(3, 1_100, 30):
+        resolver.advance(day(later), answers)
 
 
 @given(st.binary(min_size=1, max_size=60), st.lists(st.integers(0, 3), max_size=12))

@@ -245,6 +245,49 @@ def test_a_broken_number_in_the_store_rejects_its_events_and_the_flow_goes_on(
     assert "number 'WA2': can't be resolved or registered" in engine.said()
 
 
+def test_a_damaged_page_of_numbers_is_named_and_its_numbers_are_learned_again(
+    engine: Engine,
+) -> None:
+    store = engine.folder / "track" / "shards.sqlite"
+    registering = {"references": {"waybill": "W-A2"}}
+    engine.feed([event("A2", "PAID", STARTED_AT, **registering)])
+    engine.start()
+    engine.pass_to(STARTED_AT + HOUR_MS)
+    engine.stop()
+    break_page(store, number_key("default", "waybill", "W-A2"))
+    verified = state(engine, "verify")
+    assert verified.exit_code == 1
+    assert "1 of a damaged page: a base of 1 numbers holds 0" in verified.output
+    engine.start()
+    scan = event("A2", "IN_TRANSIT", STARTED_AT + 2 * HOUR_MS, waybill="W-A2")
+    del scan["order_id"]
+    engine.feed([scan])
+    engine.pass_to(STARTED_AT + 3 * HOUR_MS)
+    assert engine.metrics()["number_faults_total"] == 1
+    assert engine.metrics()["waiting"] == 1
+    engine.feed([event("A2", "PAID", STARTED_AT + 4 * HOUR_MS, **registering)])
+    engine.pass_to(STARTED_AT + DAY_MS)
+    assert engine.metrics()["waiting"] == 0
+    engine.stop()
+    assert documents(engine)["A2"]["status"] == "SHIPPED"
+    assert "number '1 of a damaged page': can't be resolved or registered" in engine.said()
+
+
+def break_page(store: Path, number: str) -> None:
+    """Leave nothing but a damaged page in the base of a number's shard."""
+
+    def damaged(blob: bytes) -> bytes:
+        snapshot = decode_resolver(blob)
+        if snapshot.is_all_waiting:
+            table = NumberTable()
+            table.put(hash_of(number), b"cut off")
+            snapshot.pages, snapshot.count = [table.pages[0][:-1]], 1
+        snapshot.changed = []
+        return encode(snapshot)
+
+    change_blobs(store, NUMBER_SHARDS[shard_of(number)], damaged)
+
+
 def break_number(store: Path, number: str) -> None:
     """Damage the record of a number in all blobs of its shard."""
     key = hash_of(number)
