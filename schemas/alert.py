@@ -12,7 +12,10 @@ AlertState = Literal["opened", "escalated", "resolved"]
 
 
 class Because(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Evidence of an alert: the deadline's anchor and length, and the last event before it."""
+    """Evidence of an alert: the deadline's anchor and length, and the last event before it.
+
+    Of an escalated alert the deadline is the escalation's.
+    """
 
     anchor: str  # what it counts from: `milestone PAID`, `last_update`, `promised_at`, ...
     anchor_event: str  # 16 hex digits, `schemas.keys.event_hash` of the event that set the anchor

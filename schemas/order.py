@@ -11,14 +11,20 @@ Lane = Literal["normal", "warning", "overdue"]
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert that is open now."""
+    """An alert that is open now. `escalated_at`: since when it is overdue, if it was a warning."""
 
     alert_id: str
     rule: str
     severity: Severity
     opened_at: str
     because: Because
+    escalated_at: str | None = None
     flapping: bool = False  # opened for the third time within 14 days: no action is requested
+
+    @property
+    def since_at(self) -> str:
+        """Start of its present severity."""
+        return self.escalated_at or self.opened_at
 
 
 class ArmedDeadline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

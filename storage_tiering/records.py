@@ -111,7 +111,8 @@ def _decode_change(message: Message, key: str, place: Place) -> OrderRecord:
         return tombstone(key, place, number_in(message.headers, HEADER_VERSION))
     try:
         document = DOCUMENT.decode(message.value)
-        for at in (document.updated_at, *(alert.opened_at for alert in document.open_alerts)):
+        starts = [at for a in document.open_alerts for at in (a.opened_at, a.escalated_at)]
+        for at in (document.updated_at, *starts):
             if at is not None:
                 parse_instant(at)
     except (ValueError, RecursionError) as error:

@@ -68,15 +68,15 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     def changed_at(self) -> int:
         """When the order changed, in ms of stream time.
 
-        The latest event's time, or the opening of an alert if that is later: an alert that opens
-        days after the last event is a change too, and the order has to be found hot. A function of
-        the document: the clock that came with the message is later by as much as the dataflow was
-        behind, so an old order that was caught up with would stay hot for three days.
+        The latest event's time, or the start of an alert if that is later: an alert that opens or
+        escalates days after the last event is a change too, and the order has to be found hot. A
+        function of the document: the clock that came with the message is later by as much as the
+        dataflow was behind, so an old order that was caught up with would stay hot for three days.
         """
         document = self.document
         if document is None:
             return self.clock_at or 0
-        times = [alert.opened_at for alert in document.open_alerts]
+        times = [alert.since_at for alert in document.open_alerts]
         if document.updated_at is not None:
             times.append(document.updated_at)
         return max(map(parse_instant, times), default=self.clock_at or 0)

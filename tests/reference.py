@@ -1255,6 +1255,17 @@ class Transition:
     rule: str
     severity: str
     state: str
+    due: int  # of the opening, or of the escalation
+
+
+@dataclass(frozen=True)
+class OpenAlert:
+    """An alert that is open at the end."""
+
+    severity: str
+    opened_at: int
+    escalated_at: int | None
+    due: int
 
 
 @dataclass(frozen=True)
@@ -1285,6 +1296,8 @@ class Watch:
     since: int = 0
     open_anchor: int | None = None
     severity: str = "normal"
+    due: int = 0
+    escalated_at: int | None = None
     openings: list[int] = field(default_factory=list)
     is_flapping: bool = False
     is_outside: bool = False  # its deadline is outside the years of its calendar
@@ -1308,7 +1321,9 @@ class Journal:
 
     def say(self, watch: Watch, anchor: int, state: str, at: int) -> None:
         name = watch.alert_id(anchor)
-        self.transitions.append(Transition(at, name, watch.rule["id"], watch.severity, state))
+        self.transitions.append(
+            Transition(at, name, watch.rule["id"], watch.severity, state, watch.due)
+        )
 
     def act(self, watch: Watch, anchor: int, action: Json | None, at: int) -> None:
         if action:
@@ -1365,7 +1380,7 @@ class Watches:
 
     def resolve(self, watch: Watch, at: int) -> None:
         self.journal.say(watch, watch.open_anchor or 0, "resolved", at)
-        watch.open_anchor, watch.severity = None, "normal"
+        watch.open_anchor, watch.severity, watch.escalated_at = None, "normal", None
         watch.is_flapping, watch.last_wanted = False, None
 
     def fire(self, before: int) -> None:
@@ -1402,10 +1417,11 @@ class Watches:
                 return
             watch.openings.append(at)
             watch.open_anchor, watch.severity = anchor.hash, rule["severity"]
+            watch.due = at if rule.get("anchor") == "condition" else wanted.due
             self.journal.say(watch, anchor.hash, "opened", at)
         overdue = self.overdue_of(watch, wanted)
         if overdue is not None and max(overdue, watch.since) < before:
-            self.escalate(watch, watch.open_anchor, max(overdue, watch.since))
+            self.escalate(watch, watch.open_anchor, overdue)
 
     def overdue_of(self, watch: Watch, wanted: Want) -> int | None:
         """A condition's escalation counts from the opening."""
@@ -1415,10 +1431,11 @@ class Watches:
         calendar = self.calendars.get(rule.get("calendar", ""))
         return due_at(watch.openings[-1], rule["escalate"], wanted.anchor, None, calendar)
 
-    def escalate(self, watch: Watch, anchor: int, at: int) -> None:
+    def escalate(self, watch: Watch, anchor: int, overdue: int) -> None:
         escalation = watch.rule["escalate"]
+        at = max(overdue, watch.since)
         if watch.severity != escalation["severity"]:
-            watch.severity = escalation["severity"]
+            watch.severity, watch.due, watch.escalated_at = escalation["severity"], overdue, at
             self.journal.say(watch, anchor, "escalated", at)
             if not watch.is_flapping:
                 self.journal.act(watch, anchor, escalation.get("action"), at)
@@ -1428,10 +1445,15 @@ class Watches:
             watch.want = None
 
     @property
-    def open_alerts(self) -> dict[str, str]:
-        """alert_id -> severity."""
-        watches = [watch for watch in self.all.values() if watch.open_anchor is not None]
-        return {watch.alert_id(watch.open_anchor or 0): watch.severity for watch in watches}
+    def open_alerts(self) -> dict[str, OpenAlert]:
+        """alert_id -> alert."""
+        return {
+            watch.alert_id(watch.open_anchor): OpenAlert(
+                watch.severity, watch.openings[-1], watch.escalated_at, watch.due
+            )
+            for watch in self.all.values()
+            if watch.open_anchor is not None
+        }
 
 
 def follow(
@@ -1545,7 +1567,7 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
         + len(journal.missed)
         + history.is_conflicting
         + history.is_full,
-        "lane": max(["normal", *alerts.values()], key=LANES.index),
+        "lane": max(["normal", *(a.severity for a in alerts.values())], key=LANES.index),
         "created_at": None if creator is None else creator.at,
         "updated_at": max((entry.at for entry in state.walk if not entry.is_note), default=None),
         "milestones": {

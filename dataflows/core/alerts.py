@@ -6,6 +6,8 @@ the order's `done`, so that it happens once.
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import (
     CONDITION,
@@ -19,7 +21,6 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.packing import (
     EMBRYO,
     FAULT_BITS,
-    FLAPPING,
     HISTORY_FULL,
     MISSED,
     NO_ENTRY,
@@ -29,7 +30,6 @@ from dataflows.core.packing import (
 )
 from dataflows.core.rules import Act, Rule, Rules
 from dataflows.core.symbols import Symbols
-from dataflows.core.working_time import BEYOND_MS
 from schemas.instants import DAY_MS
 
 FAULTS = {CONDITION: "fault", OUTSIDE_YEARS: "outside"}  # how a transition calls it
@@ -47,9 +47,9 @@ class Transition(NamedTuple):
     """Something that was said: `what` is opened, escalated, resolved, action, missed or a fault.
 
     `level` is 0 to 2; `anchor` the entry that set the rule's anchor, `deadline` the index of that;
-    instants in ms. `fault` is of the rule's condition, `outside` of its calendar, whose years don't
-    reach the deadline: `reason` says why, empty where the audit log of the order has such a fault
-    of this rule already.
+    instants in ms, of the alert `opened_at` and `escalated_at`, 0 for none. `fault` is of the
+    rule's condition, `outside` of its calendar, whose years don't reach the deadline: `reason` says
+    why, empty where the audit log of the order has such a fault of this rule already.
     """
 
     what: str
@@ -63,6 +63,8 @@ class Transition(NamedTuple):
     act: Act | None = None
     reason: str = ""
     is_flapping: bool = False
+    opened_at: int = 0
+    escalated_at: int = 0
 
 
 class Held:
@@ -70,8 +72,8 @@ class Held:
 
     def __init__(self, alerts: list[OpenEntry]) -> None:
         """Sort `alerts` by what finds them again."""
-        self.flapping = {(a[0], a[2]): a for a in alerts if a[1] & FLAPPING}
-        self.others = {(a[0], a[2], a[3]): a for a in alerts if not a[1] & FLAPPING}
+        self.flapping = {(a.rule, a.parcel): a for a in alerts if a.is_flapping}
+        self.others = {(a.rule, a.parcel, a.anchor): a for a in alerts if not a.is_flapping}
 
 
 class Desk:
@@ -146,9 +148,9 @@ class Desk:
         number, shipment = self.numbers[want.rule.id], want.shipment & 0xFF
         flapping = held.flapping.pop((number, shipment), None)
         if flapping is not None:
-            ended_at = flapping[5] + FLAPPING_MS
-            if not flapping[5] or max(want.due_at, floor) <= ended_at:
-                return self.keep(order, want, flapping[3], (*flapping[:5], 0), limit, floor, said)
+            ended_at = flapping.last_wanted_at + FLAPPING_MS
+            if not flapping.last_wanted_at or max(want.due_at, floor) <= ended_at:
+                return self.keep(order, want, flapping.anchor, flapping, limit, floor, said)
             said.append(self.resolved(order, flapping, ended_at))
         anchor = want.rule.deadlines[want.deadline].anchor.entry(order, want.shipment)
         alert = held.others.pop((number, shipment, anchor), None)
@@ -157,7 +159,7 @@ class Desk:
     def opened_at(self, order: Order, rule: Rule, shipment: int) -> int | None:
         """Opening (ms) of the open alert of a rule and a parcel, or the order; None without."""
         name = self.numbers[rule.id], shipment & 0xFF
-        return next((alert[4] for alert in order.alerts if (alert[0], alert[2]) == name), None)
+        return next((a.opened_at for a in order.alerts if (a.rule, a.parcel) == name), None)
 
     def calm(
         self,
@@ -169,16 +171,16 @@ class Desk:
         still: list[OpenEntry],
     ) -> int:
         """Keep a flapping alert that is not wanted now, or end it; when to look at it again."""
-        rule = self.rules.by_id.get(self.symbols.names[alert[0]])
-        if rule is None or not still_applies(order, rule, self.table, alert[2]):
+        rule = self.rules.by_id.get(self.symbols.names[alert.rule])
+        if rule is None or not still_applies(order, rule, self.table, alert.parcel):
             said.append(self.resolved(order, alert, floor))
             return NEVER
-        last_wanted_at = alert[5] or floor
+        last_wanted_at = alert.last_wanted_at or floor
         ends_at = last_wanted_at + FLAPPING_MS
         if ends_at <= limit:
             said.append(self.resolved(order, alert, ends_at))
             return NEVER
-        still.append((*alert[:5], last_wanted_at))
+        still.append(replace(alert, last_wanted_at=last_wanted_at))
         return ends_at
 
     def faults(self, order: Order, at: int) -> list[Transition]:
@@ -227,17 +229,15 @@ class Desk:
                 self.miss(order, want, (number | MISSED_BIT, shipment, anchor), floor, said)
                 return None
             alert = self.opened(order, want, anchor, floor, said)
-        level, flapping = alert[1] & 0xF, alert[1] & FLAPPING
-        if level == 1 and want.escalated_at <= limit:
-            level = 2
+        alert = replace(alert, deadline=want.deadline, last_wanted_at=0)
+        if alert.level == 1 and want.escalated_at <= limit:
             at = max(want.escalated_at, floor)
-            said.append(said_of("escalated", want, anchor, level, at, is_flapping=bool(flapping)))
-            if not flapping:
+            alert = replace(alert, level=2, due_at=want.escalated_at, escalated_at=at)
+            said.append(said_of("escalated", want, anchor, at, alert))
+            if not alert.is_flapping:
                 escalated = (number | ESCALATED_BIT, NO_SHIPMENT, anchor)
-                self.act(order, want, escalated, rule.escalated_action, at, said)
-        if not rule.level:
-            return None
-        return (number, level | want.deadline << 4 | flapping, shipment, anchor, alert[4], 0)
+                self.act(order, want, escalated, rule.escalated_action, at, alert, said)
+        return alert if rule.level else None
 
     def opened(
         self, order: Order, want: Want, anchor: int, floor: int, said: list[Transition]
@@ -247,12 +247,21 @@ class Desk:
         number, shipment = self.numbers[rule.id], want.shipment & 0xFF
         at = max(want.due_at, floor)
         is_flapping = bool(rule.level) and self.is_third(order, number, shipment, at)
+        alert = OpenEntry(
+            rule=number,
+            level=rule.level,
+            deadline=want.deadline,
+            is_flapping=is_flapping,
+            parcel=shipment,
+            anchor=anchor,
+            opened_at=at,
+            due_at=want.due_at,
+        )
         if rule.level:
-            said.append(said_of("opened", want, anchor, rule.level, at, is_flapping=is_flapping))
+            said.append(said_of("opened", want, anchor, at, alert))
         if not is_flapping:
-            self.act(order, want, (number, NO_SHIPMENT, anchor), rule.action, at, said)
-        packed = rule.level | want.deadline << 4 | FLAPPING * is_flapping
-        return (number, packed, shipment, anchor, at, 0)
+            self.act(order, want, (number, NO_SHIPMENT, anchor), rule.action, at, alert, said)
+        return alert
 
     @staticmethod
     def is_third(order: Order, number: int, shipment: int, at: int) -> bool:
@@ -281,7 +290,18 @@ class Desk:
         if name not in order.done:
             order.done.append(name)
             order.flags |= MISSED
-            said.append(said_of("missed", want, name[2], 0, at))
+            said.append(
+                Transition(
+                    "missed",
+                    want.rule,
+                    level=0,
+                    shipment=want.shipment,
+                    anchor=name[2],
+                    deadline=want.deadline,
+                    at=at,
+                    due_at=want.due_at,
+                )
+            )
 
     def is_missed(self, order: Order, rule: Rule, shipment: int, deadline: int) -> bool:
         """Whether the deadline of the rule's present anchor was missed."""
@@ -298,65 +318,49 @@ class Desk:
         name: tuple[int, int, int],
         act: Act | None,
         at: int,
+        alert: OpenEntry,
         said: list[Transition],
     ) -> None:
-        """Request the action, once for an anchor."""
+        """Request the action, once for an anchor, with the evidence of `alert`."""
         if act and name not in order.done:
             order.done.append(name)
-            said.append(said_of("action", want, name[2], want.rule.level, at, act))
+            said.append(said_of("action", want, name[2], at, alert, act))
 
     def resolved(self, order: Order, alert: OpenEntry, at: int) -> Transition:
         """The resolution of an alert; its rule may have gone from the rules meanwhile."""
-        number, packed, shipment, anchor, opened_at, _ = alert
-        deadline = packed >> 4 & 0xFF
-        rule = self.rules.by_id.get(self.symbols.names[number]) or gone(self.symbols.names[number])
-        subject = ANY_SHIPMENT if shipment == NO_SHIPMENT else shipment
-        due_at = self.due_of(order, rule, deadline, anchor, opened_at)
+        name = self.symbols.names[alert.rule]
         return Transition(
             "resolved",
-            rule,
-            packed & 0xF,
-            subject,
-            anchor,
-            deadline,
+            self.rules.by_id.get(name) or gone(name),
+            alert.level,
+            ANY_SHIPMENT if alert.parcel == NO_SHIPMENT else alert.parcel,
+            alert.anchor,
+            alert.deadline,
             at,
-            due_at,
-            is_flapping=bool(packed & FLAPPING),
+            alert.due_at,
+            is_flapping=alert.is_flapping,
+            opened_at=alert.opened_at,
+            escalated_at=alert.escalated_at,
         )
-
-    @staticmethod
-    def due_of(order: Order, rule: Rule, deadline: int, anchor: int, opened_at: int) -> int:
-        """The due time of an open alert, pauses left out; its opening where the rule can't say."""
-        if rule.on_condition or deadline >= len(rule.deadlines):
-            return opened_at
-        taken = rule.deadlines[deadline]
-        due_at = taken.due_at(max(0, taken.anchor.at_entry(order, anchor)))
-        return due_at if due_at < BEYOND_MS else opened_at
 
 
 def said_of(
-    what: str,
-    want: Want,
-    anchor: int,
-    level: int,
-    at: int,
-    act: Act | None = None,
-    *,
-    is_flapping: bool = False,
+    what: str, want: Want, anchor: int, at: int, alert: OpenEntry, act: Act | None = None
 ) -> Transition:
-    """A transition of what a rule wants."""
-    due_at = want.escalated_at if what == "escalated" else want.due_at
+    """A transition, or an action, of an alert that a rule wants."""
     return Transition(
         what,
         want.rule,
-        level,
+        alert.level,
         want.shipment,
         anchor,
         want.deadline,
         at,
-        due_at,
+        alert.due_at,
         act,
-        is_flapping=is_flapping,
+        is_flapping=alert.is_flapping,
+        opened_at=alert.opened_at,
+        escalated_at=alert.escalated_at,
     )
 
 

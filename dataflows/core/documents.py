@@ -7,8 +7,8 @@ from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.deadlines import NEVER, lacks_instant, readings_of, terms
 from dataflows.core.fields import fields_of
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
-from dataflows.core.packing import EMBRYO, FLAG_NAMES, FLAPPING, MISSED, OpenEntry, Order
-from dataflows.core.rules import SEVERITIES, Rule
+from dataflows.core.packing import EMBRYO, FLAG_NAMES, MISSED, OpenEntry, Order
+from dataflows.core.rules import SEVERITIES, Deadline
 from dataflows.core.side import side_of
 from schemas.alert import Action, AlertState, AlertTransition, AuditEntry, Because
 from schemas.event import Location
@@ -38,7 +38,7 @@ def document(order: Order, desk: Desk) -> OrderDocument:
         order_id=order_id,
         version=published_version(desk.generation, order.version),
         status=None if order.flags & EMBRYO else table.code(order.status),
-        lane=LANES[max([alert[1] & 0xF for alert in alerts]) if alerts else 0],
+        lane=LANES[max([alert.level for alert in alerts]) if alerts else 0],
         created_at=instant(order.created_at),
         updated_at=instant(order.latest >> 8),
         promised_at=instant(order.promised_at),
@@ -71,7 +71,7 @@ def flags_of(order: Order, desk: Desk) -> list[str]:
     `outside_calendar` while a deadline of it is outside the years of its rule's calendar.
     """
     flags = [name for flag, name in FLAG_NAMES.items() if order.flags & flag]
-    if any(alert[1] & FLAPPING for alert in order.alerts):
+    if any(alert.is_flapping for alert in order.alerts):
         flags.append("flapping")
     rules, table = desk.rules, desk.table
     if rules.calendars and any(lacks_instant(term) for term in terms(order, rules, table)):
@@ -135,7 +135,7 @@ def shipment(order: Order, table: Lifecycle, number: int) -> ShipmentView:
 
 def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
     """The alerts that are still to come, soonest first."""
-    opened = {(number, parcel): packed & 0xF for number, packed, parcel, *_ in order.alerts}
+    opened = {(alert.rule, alert.parcel): alert.level for alert in order.alerts}
     missed = order.flags & MISSED
     armed: list[ArmedDeadline] = []
     for rule, number, deadline, _, due, overdue in terms(order, desk.rules, desk.table):
@@ -162,14 +162,16 @@ def deadlines(order: Order, desk: Desk) -> list[ArmedDeadline]:
 
 def because(order: Order, table: Lifecycle, said: Transition) -> Because:
     """The evidence for a transition."""
-    deadline = said.rule.deadlines[said.deadline] if said.rule.deadlines else None
+    deadline = deadline_of(said)
     anchor = deadline.anchor if deadline else None
     on_condition = said.rule.on_condition
     name = "condition" if on_condition else anchor.name if anchor else "rule removed"
     at = max(0, anchor.at_entry(order, said.anchor)) if anchor else said.due_at
+    if on_condition and said.escalated_at:
+        at = said.opened_at  # the escalation of a condition counts from there
     return evidence(
         (name, order.hash_of(said.anchor), at),
-        (limit_of(said.rule, said.deadline), said.due_at),
+        (limit_of(said), said.due_at),
         (table.codes[order.latest & 0xFF], order.latest >> 8),
         name_of(order, said.shipment),
     )
@@ -196,11 +198,20 @@ def evidence(
     )
 
 
-def limit_of(rule: Rule, deadline: int) -> str:
-    """How the limit of a rule reads."""
+def deadline_of(said: Transition) -> Deadline | None:
+    """The deadline of a transition; None where the rules in force have no such one any more."""
+    deadlines = said.rule.deadlines
+    return deadlines[said.deadline] if said.deadline < len(deadlines) else None
+
+
+def limit_of(said: Transition) -> str:
+    """The limit that was passed, as it reads: the rule's, or once escalated that of escalation."""
+    rule, deadline = said.rule, deadline_of(said)
+    if said.escalated_at and rule.escalation:
+        return rule.escalation.text
     if rule.on_condition and rule.when:
         return rule.when.text
-    return rule.deadlines[deadline].limit if rule.deadlines else ""
+    return deadline.limit if deadline else ""
 
 
 def name_of(order: Order, number: int) -> str | None:
@@ -313,18 +324,18 @@ def audit(  # noqa: PLR0913 - these are the columns of the audit log
 
 def open_alert(order: Order, desk: Desk, alert: OpenEntry) -> OpenAlert:
     """An open alert as the document shows it."""
-    number, packed, _, anchor, opened_at, _ = alert
-    said = desk.resolved(order, alert, opened_at)
+    said = desk.resolved(order, alert, alert.opened_at)
     return OpenAlert(
         alert_id=alert_id(
             order.key,
-            desk.symbols.names[number & RULE_BITS],
-            order.hash_of(anchor),
+            desk.symbols.names[alert.rule & RULE_BITS],
+            order.hash_of(alert.anchor),
             key_of(order, said.shipment),
         ),
         rule=said.rule.id,
-        severity=SEVERITIES[packed & 0xF],
-        opened_at=format_instant(opened_at),
-        flapping=bool(packed & FLAPPING),
+        severity=SEVERITIES[alert.level],
+        opened_at=format_instant(alert.opened_at),
+        escalated_at=instant(alert.escalated_at),
+        flapping=alert.is_flapping,
         because=because(order, desk.table, said),
     )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from dataflows.core.fact import Fact
 from dataflows.core.fold import refold, take
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
@@ -152,7 +154,7 @@ def thin_out(order: Order, table: Lifecycle) -> None:
     if order.entries + len(order.thinned) // HASH_BYTES <= MAX_PINGS:
         return
     held = [entry for entry in entries(order) if not entry.marks & REFUSED]
-    kept = lasting_pings(order, held, table) | {alert[3] for alert in order.alerts}
+    kept = lasting_pings(order, held, table) | {alert.anchor for alert in order.alerts}
     kept.add(order.entries - 1)
     going = {e.number for e in held if is_ping(e, table) and e.number not in kept}
     if len(going) < THINNED_AT_ONCE:
@@ -173,7 +175,7 @@ def renumber(order: Order, going: set[int]) -> None:
         history[number * ENTRY_BYTES : (number + 1) * ENTRY_BYTES] for number in staying
     )
     order.extras = {new[n]: fields for n, fields in order.extras.items() if n in new}
-    order.alerts = [(*alert[:3], new[alert[3]], *alert[4:]) for alert in order.alerts]
+    order.alerts = [replace(alert, anchor=new[alert.anchor]) for alert in order.alerts]
     order.done = [
         (*done[:2], new.get(done[2], done[2]))
         for done in order.done

@@ -23,7 +23,7 @@ from dataflows.core.lifecycle import NO_STATUS
 from schemas.errors import StateError
 from schemas.numbers import as_number, as_waybill
 
-FORMAT = 3
+FORMAT = 4
 ENTRY = Struct("<QQQ")
 ENTRY_BYTES = ENTRY.size
 HASH_BYTES = 8
@@ -118,10 +118,26 @@ class Course(msgspec.Struct, array_like=True, gc=False):
     life: int = NO_ENTRY
 
 
-# (rule, level, parcel, anchor entry, opened_at, last wanted): rule is a symbol, level 1 warning or
-# 2 overdue, with the deadline's index << 4, and FLAPPING. `last wanted` is 0 for now.
-OpenEntry = tuple[int, int, int, int, int, int]
-FLAPPING = 0x1000
+class OpenEntry(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An open alert; instants in ms, 0 for none.
+
+    `rule` is a symbol, `level` 1 (warning) or 2 (overdue), `deadline` the index of the anchor
+    taken, `anchor` its entry. `due_at` is of the opening, or of the escalation since
+    `escalated_at`. `last_wanted_at` is 0 while a flapping alert is wanted.
+    """
+
+    rule: int
+    level: int
+    deadline: int
+    is_flapping: bool
+    parcel: int
+    anchor: int
+    opened_at: int
+    due_at: int
+    escalated_at: int = 0
+    last_wanted_at: int = 0
+
+
 # (rule, parcel, at): an alert opened; kept as long as it matters for flapping
 Opening = tuple[int, int, int]
 # (rule, shipment, anchor entry): acted on or missed; with FAULT_BITS beside the rule: a fault of it

@@ -77,7 +77,9 @@ class Run:
     def advance(self, watermark: int) -> None:
         out = self.shard.advance(watermark)
         for _, a in out.alerts:
-            self.transitions.append((parse_instant(a.at), a.alert_id, a.rule, a.severity, a.state))
+            due_at = parse_instant(a.because.due_at)
+            at = parse_instant(a.at)
+            self.transitions.append((at, a.alert_id, a.rule, a.severity, a.state, due_at))
         for _, action in out.actions:
             self.actions.append(
                 (
@@ -148,7 +150,7 @@ def compare(
     run: Run, expected: reference.Outcome, rivals: set[str], *, has_counts: bool = True
 ) -> None:
     assert sorted(run.transitions, key=lambda t: (t[0], t[1], reference.STATES.index(t[4]))) == [
-        (t.at, t.alert_id, t.rule, t.severity, t.state) for t in expected.transitions
+        (t.at, t.alert_id, t.rule, t.severity, t.state, t.due) for t in expected.transitions
     ]
     assert sorted(run.actions) == sorted(
         (a.at, a.action_id, a.rule, a.kind, a.expires_at) for a in expected.actions
@@ -194,7 +196,15 @@ def view(found: OrderDocument) -> dict[str, Any]:
             }
             for s in found.shipments
         },
-        "open_alerts": {alert.alert_id: alert.severity for alert in found.open_alerts},
+        "open_alerts": {
+            alert.alert_id: reference.OpenAlert(
+                alert.severity,
+                parse_instant(alert.opened_at),
+                ms(alert.escalated_at),
+                parse_instant(alert.because.due_at),
+            )
+            for alert in found.open_alerts
+        },
         "customer_id": found.customer_id,
         "carrier": found.carrier,
         "parcels_expected": found.parcels_expected,
@@ -307,7 +317,9 @@ def test_a_condition_escalates_counted_from_the_opening_of_its_alert(tmp_path: P
     run.advance(until)
     judged = reference.evaluate(LIFECYCLE_FILE, tomllib.loads(text), events, until)
     compare(run, judged, rivalries(events))
-    cold_chain = [(at, state) for at, _, rule, _, state in run.transitions if rule == "cold_chain"]
+    cold_chain = [
+        (at, state) for at, _, rule, _, state, _ in run.transitions if rule == "cold_chain"
+    ]
     opened_at = generators.arrival_of(events[2])
     assert cold_chain == [(opened_at, "opened"), (opened_at + 2 * HOUR_MS, "escalated")]
 

@@ -274,6 +274,17 @@ def test_a_condition_escalates_so_long_after_it_became_true(
     ]
 
 
+def test_an_escalated_condition_carries_the_limit_of_its_escalation_from_its_opening() -> None:
+    stage = Stage(large("48h"))
+    stage.hear(said("PAID", day(0)), said("SCAN", day(1), attributes={"x": 2}), watermark=day(2))
+    assert stage.order().open_alerts[0].because.limit == "order.x > 1"
+    stage.advance(day(4))
+    (alert,) = stage.order().open_alerts
+    because = alert.because
+    assert (because.anchor, because.limit) == ("condition", "2d")
+    assert (because.anchor_at, because.due_at) == (format_instant(day(1)), format_instant(day(3)))
+
+
 def test_a_condition_that_becomes_true_again_escalates_from_then_on() -> None:
     stage = Stage(large("48h"))
     for code, at, value in (("PAID", 0, 2), ("SCAN", 1, 0), ("SCAN", 3, 2)):

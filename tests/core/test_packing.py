@@ -15,6 +15,7 @@ from dataflows.core.packing import (
     MISSED,
     NO_ENTRY,
     Course,
+    OpenEntry,
     Order,
     Parcel,
     armed_at_of,
@@ -53,7 +54,19 @@ def packable(draw: st.DrawFn) -> Order:
     order.firsts = draw(st.dictionaries(bytes_1, numbers, max_size=3))
     order.alerts = draw(
         st.lists(
-            st.tuples(st.integers(0, 0x3FFF), bytes_1, bytes_1, numbers, instants, instants),
+            st.builds(
+                OpenEntry,
+                rule=st.integers(0, 0x3FFF),
+                level=bytes_1,
+                deadline=bytes_1,
+                is_flapping=st.booleans(),
+                parcel=bytes_1,
+                anchor=numbers,
+                opened_at=instants,
+                due_at=instants,
+                escalated_at=instants,
+                last_wanted_at=instants,
+            ),
             max_size=3,
         )
     )

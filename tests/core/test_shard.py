@@ -8,7 +8,7 @@ from dataflows.core.facts import COLD_LIMIT_MS, MAX_ENTRIES, MAX_SHIPMENTS
 from dataflows.core.reevaluation import reevaluate
 from dataflows.core.rules import Rules, parse_rules
 from schemas.instants import HOUR_MS, format_instant
-from schemas.order import OrderDocument
+from schemas.order import OpenAlert, OrderDocument
 from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, said
 
 PAID = said("PAID", day(0))
@@ -152,6 +152,47 @@ def test_an_alert_carries_its_evidence() -> None:
     assert (because.anchor, because.limit) == ("last_update", "2d")
     assert (because.anchor_at, because.due_at) == (format_instant(day(1)), format_instant(day(3)))
     assert (because.last_event, because.last_event_at) == ("SHIPPED", format_instant(day(1)))
+
+
+def late(stage: Stage) -> OpenAlert:
+    """The open alert of late_delivery."""
+    return next(each for each in stage.order().open_alerts if each.rule == "late_delivery")
+
+
+def test_an_escalated_alert_carries_the_evidence_of_its_escalation() -> None:
+    stage = Stage()
+    promised = format_instant(day(2, 1))
+    stage.hear(said("PAID", day(0), promised_at=promised), watermark=day(1, 2))
+    warned = late(stage)
+    assert (warned.because.limit, warned.escalated_at) == ("-1d", None)
+    stage.advance(day(3))
+    stage.restart()
+    overdue = late(stage)
+    assert overdue.opened_at == warned.opened_at == format_instant(day(1, 1))
+    assert overdue.escalated_at == promised
+    stage.hear(said("DELIVERED", day(4)))
+    told = [alert.because for alert in stage.alerts if alert.rule == "late_delivery"]
+    due = [(because.limit, because.due_at) for because in [*told, overdue.because]]
+    assert due == [("-1d", format_instant(day(1, 1))), *[("0s", promised)] * 3]
+
+
+def test_an_escalation_that_comes_late_starts_with_the_arrival() -> None:
+    stage = Stage()
+    paid = said("PAID", day(0), day(5), promised_at=format_instant(day(2, 1)))
+    stage.hear(paid, watermark=day(5, 1))
+    alert = late(stage)
+    assert alert.because.due_at == format_instant(day(2, 1))
+    assert alert.opened_at == alert.escalated_at == format_instant(day(5))
+
+
+def test_an_open_alert_keeps_the_due_time_of_its_opening() -> None:
+    """Half of the promised span before the promise, which is less than the rule's limit."""
+    stage = Stage()
+    paid = said("PAID", day(0), promised_at=format_instant(day(1, 2)))
+    stage.hear(paid, watermark=day(0, 20))
+    (opened,) = stage.alerts
+    assert late(stage).because == opened.because
+    assert opened.because.due_at == format_instant(day(0, 13))
 
 
 def test_customs_stop_the_clock_of_silence_but_not_for_ever() -> None:
@@ -372,3 +413,26 @@ def test_an_order_that_is_first_seen_and_retires_in_one_step_gets_its_tombstone(
     stage = Stage(NO_RULES)
     stage.hear(PAID, said("DELIVERED", day(1)), watermark=day(200))
     assert [change.document is None for change in stage.changes] == [False, True]
+
+
+SLOW = (
+    '[[rule]]\nid = "slow"\nstatuses = ["PAID"]\nseverity = "overdue"\n'
+    'anchors = [{anchor = "ship_by"}, {anchor = "milestone PAID", after = "1d"}]\n'
+)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        UNPAID.format(id="fast", after="1h"),
+        UNPAID.format(id="slow", after="1h"),
+    ],
+    ids=["the rule", "its second anchor"],
+)
+def test_an_alert_of_what_left_the_rules_resolves_with_its_due_time(without: str) -> None:
+    stage = Stage(rules_of(SLOW))
+    stage.hear(PAID, watermark=day(2))
+    stage.restart(rules_of(without))
+    (alert,) = [alert for _, alert in reevaluate(stage.shard).alerts]
+    assert (alert.rule, alert.state) == ("slow", "resolved")
+    assert alert.because.due_at == format_instant(day(1))

@@ -95,6 +95,12 @@ def test_an_alert_long_after_the_last_event_counts_as_a_change() -> None:
     assert record.changed_at == START + 9_000_000
 
 
+def test_an_escalation_long_after_the_last_event_counts_as_a_change() -> None:
+    escalated = alert(START) | {"escalated_at": format_instant(START + 9_000_000)}
+    record = Log().changes(document(updated_at=START, open_alerts=[escalated]))[0]
+    assert record.changed_at == START + 9_000_000
+
+
 def test_an_old_order_that_is_caught_up_with_did_not_change_now() -> None:
     """Documents of a dataflow that was behind carry a clock far after the last change."""
     record = Log().changes(document(updated_at=START, open_alerts=[alert(START + 9_000_000)]))[0]
@@ -102,8 +108,9 @@ def test_an_old_order_that_is_caught_up_with_did_not_change_now() -> None:
     assert late.changed_at == START + 9_000_000
 
 
-def test_an_alert_opened_at_no_time_is_refused() -> None:
-    opened = alert(START) | {"opened_at": "yesterday"}
+@pytest.mark.parametrize("name", ["opened_at", "escalated_at"])
+def test_an_alert_that_began_at_no_time_is_refused(name: str) -> None:
+    opened = alert(START) | {name: "yesterday"}
     data = msgspec.json.encode(document(open_alerts=[opened]))
     with pytest.raises(Rejected, match="no order document"):
         decode(msgspec.structs.replace(change(), value=data))

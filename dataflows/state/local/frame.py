@@ -29,7 +29,7 @@ import zstandard
 
 from schemas.errors import DamagedState
 
-FORMAT = 6
+FORMAT = 7
 PLAIN, ZSTD = 0, 1
 HEADER = Struct("<BBI")
 SHORT_BYTES = 1024
