@@ -4,40 +4,44 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 from commands.deliver import plan_of
-from commands.doctor.findings import Finding, Visit, ok, problem, warning
-from commands.doctor.http import Site, Unanswered
+from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
+from commands.doctor.http import HttpTarget, Unanswered
 from schemas.errors import SettingsError
 from schemas.topics import ORDERS_CHANGES
 
 OUR_SERIES = 'count({__name__=~"ordertide_.+"})'
 
 
-def receiver(visit: Visit) -> Iterator[Finding]:
+def receiver(context: CheckContext) -> Iterator[Finding]:
     """Alertmanager, or the webhook that alerts are posted to."""
-    delivery = visit.settings.delivery
+    delivery = context.settings.delivery
     try:
         plan_of(delivery, ORDERS_CHANGES)
     except SettingsError as error:
         yield problem("settings", str(error), "correct the settings under [delivery]")
-    site = Site(delivery.url, "[delivery] url", visit.timeout_s, delivery.token, delivery.ca_file)
+    target = HttpTarget(
+        delivery.url, "[delivery] url", context.timeout_s, delivery.token, delivery.ca_file
+    )
     if delivery.channel not in ASKED:
         yield ok("channel", f"{delivery.channel} is a plug-in's; its receiver is not looked at")
         return
     try:
-        yield from ASKED[delivery.channel](site)
+        yield from ASKED[delivery.channel](target)
     except Unanswered as error:
         yield error.finding
 
 
-def alertmanager(site: Site) -> Iterator[Finding]:
+def alertmanager(target: HttpTarget) -> Iterator[Finding]:
     """Check the version in its status, and its cluster."""
-    answer = site.get("/api/v2/status")
+    answer = target.get("/api/v2/status")
     match answer.data:
         case {"versionInfo": {"version": str(version)}, "cluster": {"status": str(status)}}:
-            yield ok("reachable", site.shown)
+            yield ok("reachable", target.shown)
             yield ok("version", version)
         case _:
-            yield problem("reachable", f"{site.shown}: no Alertmanager", f"check {site.setting}")
+            yield problem(
+                "reachable", f"{target.shown}: no Alertmanager", f"check {target.setting}"
+            )
             return
     if status in {"ready", "disabled"}:
         yield ok("cluster", status)
@@ -46,66 +50,66 @@ def alertmanager(site: Site) -> Iterator[Finding]:
     yield answer.clock
 
 
-def webhook(site: Site) -> Iterator[Finding]:
+def webhook(target: HttpTarget) -> Iterator[Finding]:
     """Check that a server answers there; the effect of a POST is not tried."""
     try:
-        site.get("")
-        yield ok("reachable", site.shown)
+        target.get("")
+        yield ok("reachable", target.shown)
     except Unanswered as error:
         # A receiver of POSTs may not support GET.
         if error.status not in {404, 405}:
             raise
-        yield ok("reachable", f"{site.shown} (GET is refused, as it may be)")
+        yield ok("reachable", f"{target.shown} (GET is refused, as it may be)")
 
 
-ASKED: dict[str, Callable[[Site], Iterator[Finding]]] = {
+ASKED: dict[str, Callable[[HttpTarget], Iterator[Finding]]] = {
     "alertmanager": alertmanager,
     "webhook": webhook,
 }
 
 
-def prometheus(visit: Visit) -> Iterator[Finding]:
+def prometheus(context: CheckContext) -> Iterator[Finding]:
     """Is it there, does it scrape us, and are our rules loaded?"""
-    url = visit.settings.telemetry.prometheus
+    url = context.settings.telemetry.prometheus
     if url is None:
         yield ok("address", "[telemetry] prometheus is not set; not checked")
         return
-    site = Site(url, "[telemetry] prometheus", visit.timeout_s)
+    target = HttpTarget(url, "[telemetry] prometheus", context.timeout_s)
     try:
-        yield from ready(site)
-        yield from scraping(site)
-        yield from rules(site)
+        yield from ready(target)
+        yield from scraping(target)
+        yield from rules(target)
     except Unanswered as error:
         yield error.finding
 
 
-def ready(site: Site) -> Iterator[Finding]:
+def ready(target: HttpTarget) -> Iterator[Finding]:
     """Its version and its clock, which decides when rules fire."""
-    answer = site.get("/api/v1/status/buildinfo")
+    answer = target.get("/api/v1/status/buildinfo")
     match answer.data:
         case {"data": {"version": str(version)}}:
-            yield ok("reachable", site.shown)
+            yield ok("reachable", target.shown)
             yield ok("version", version)
             yield answer.clock
         case _:
             raise Unanswered(
-                problem("reachable", f"{site.shown}: no Prometheus", f"check {site.setting}")
+                problem("reachable", f"{target.shown}: no Prometheus", f"check {target.setting}")
             )
 
 
-def scraping(site: Site) -> Iterator[Finding]:
+def scraping(target: HttpTarget) -> Iterator[Finding]:
     """Series of ours, whatever the jobs are called."""
-    match site.get(f"/api/v1/query?query={quote(OUR_SERIES)}").data:
+    match target.get(f"/api/v1/query?query={quote(OUR_SERIES)}").data:
         case {"data": {"result": [{"value": [_, str(count)]}]}}:
             yield ok("scraping", f"{count} series of ours")
         case _:
-            advice = "let it scrape [telemetry] port of every process, and start one"
-            yield warning("scraping", "no series of ours", advice)
+            remedy = "let it scrape [telemetry] port of every process, and start one"
+            yield warning("scraping", "no series of ours", remedy)
 
 
-def rules(site: Site) -> Iterator[Finding]:
+def rules(target: HttpTarget) -> Iterator[Finding]:
     """Check that a rule queries one of our metrics."""
-    match site.get("/api/v1/rules").data:
+    match target.get("/api/v1/rules").data:
         case {"data": {"groups": list(groups)}}:
             queries = [rule.get("query", "") for group in groups for rule in group.get("rules", [])]
         case _:

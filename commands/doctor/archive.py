@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from commands.doctor.findings import Finding, Visit, ok, problem, warning
-from commands.doctor.http import Answer, Site, Unanswered
+from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
+from commands.doctor.http import Answer, HttpTarget, Unanswered
 from commands.doctor.vouching import doubts
 from schemas.errors import SettingsError
 from storage_tiering.archive.opening import archive_files, listed
@@ -20,73 +20,73 @@ NOT_FOUND = 404
 class NameNode(NamedTuple):
     """The active NameNode; its beans NameNodeInfo (`info`) and FSNamesystemState (`state`)."""
 
-    site: Site
+    target: HttpTarget
     info: dict[str, Any]
     state: dict[str, Any]
     clock: Finding
 
 
-def examine(visit: Visit) -> Iterator[Finding]:
+def check(context: CheckContext) -> Iterator[Finding]:
     """The NameNodes and the archive's folder there; a local folder is the host's business."""
-    archive = visit.settings.archive
+    archive = context.settings.archive
     if not archive.webhdfs and not archive.namenodes:
         yield ok("place", "a folder on this host: see host")
-        yield from doubts(visit, "archive")
+        yield from doubts(context, "archive")
         return
     try:
-        archive_files(visit.settings)
+        archive_files(context.settings)
     except SettingsError as error:
         yield problem("settings", str(error), "correct the settings under [archive]")
         return
-    sites = [
-        Site(f"http://{address}", "[archive] webhdfs", visit.timeout_s)
+    targets = [
+        HttpTarget(f"http://{address}", "[archive] webhdfs", context.timeout_s)
         for address in listed(archive.webhdfs or "")
     ]
-    yield from look_at(sites, archive.folder, archive.user)
-    yield from doubts(visit, "archive")
+    yield from check_name_nodes(targets, archive.folder, archive.user)
+    yield from doubts(context, "archive")
 
 
-def look_at(sites: list[Site], folder: str, user: str) -> Iterator[Finding]:
+def check_name_nodes(targets: list[HttpTarget], folder: str, user: str) -> Iterator[Finding]:
     """Each address of a NameNode; and if one is active, everything else."""
     active = []
-    for site in sites:
+    for target in targets:
         try:
-            state = state_of(site)
+            state = state_of(target)
         except Unanswered as error:
-            if len(sites) == 1:
+            if len(targets) == 1:
                 yield error.finding
                 return
             yield standing_by(error.finding)
             continue
-        yield ok("reachable", f"{site.shown}: {state}")
-        active += [site] if state == "active" else []
+        yield ok("reachable", f"{target.shown}: {state}")
+        active += [target] if state == "active" else []
     if not active:
         yield problem("active", "no active NameNode", "start one, or check why none takes over")
         return
     try:
         node = node_at(active[0])
-        for check in CHECKS:
-            yield from check(node)
+        for each in CHECKS:
+            yield from each(node)
         yield from rights(node, folder, user)
     except Unanswered as error:
         yield error.finding
 
 
-def state_of(site: Site) -> str:
+def state_of(target: HttpTarget) -> str:
     """`active`, `standby`, or that it is none."""
-    return str(bean(site.get(BEANS.format("NameNodeStatus"))).get("State", "no NameNode"))
+    return str(bean(target.get(BEANS.format("NameNodeStatus"))).get("State", "no NameNode"))
 
 
 def standing_by(finding: Finding) -> Finding:
     """Downgrade the finding of one of several: a missing active node is a problem of its own."""
-    return warning(finding.subject, finding.found, finding.advice)
+    return warning(finding.subject, finding.found, finding.remedy)
 
 
-def node_at(site: Site) -> NameNode:
+def node_at(target: HttpTarget) -> NameNode:
     """Query the state of the active NameNode."""
-    answer = site.get(BEANS.format("NameNodeInfo"))
-    state = bean(site.get(BEANS.format("FSNamesystemState")))
-    return NameNode(site, bean(answer), state, answer.clock)
+    answer = target.get(BEANS.format("NameNodeInfo"))
+    state = bean(target.get(BEANS.format("FSNamesystemState")))
+    return NameNode(target, bean(answer), state, answer.clock)
 
 
 def bean(answer: Answer) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def version(node: NameNode) -> Iterator[Finding]:
 def safe_mode(node: NameNode) -> Iterator[Finding]:
     """In safe mode nothing is written."""
     if text := node.info.get("Safemode"):
-        advice = "wait until enough DataNodes have reported, or 'hdfs dfsadmin -safemode leave'"
-        yield problem("safe mode", str(text).strip(), advice)
+        remedy = "wait until enough DataNodes have reported, or 'hdfs dfsadmin -safemode leave'"
+        yield problem("safe mode", str(text).strip(), remedy)
     else:
         yield ok("safe mode", "off")
 
@@ -135,11 +135,11 @@ def room(node: NameNode) -> Iterator[Finding]:
     if not total:
         return
     found = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-    advice = "add DataNodes or disks: the archive grows for ever"
+    remedy = "add DataNodes or disks: the archive grows for ever"
     if free < total * TOO_LOW:
-        yield problem("room", found, advice)
+        yield problem("room", found, remedy)
     elif free < total * LOW:
-        yield warning("room", found, advice)
+        yield warning("room", found, remedy)
     else:
         yield ok("room", found)
 
@@ -155,7 +155,7 @@ def rights(node: NameNode, folder: str, user: str) -> Iterator[Finding]:
     for there in (path, *path.parents):
         question = urlencode({"op": "CHECKACCESS", "fsaction": "rwx", "user.name": user})
         try:
-            node.site.get(f"/webhdfs/v1{quote(str(there))}?{question}")
+            node.target.get(f"/webhdfs/v1{quote(str(there))}?{question}")
         except Unanswered as error:
             if error.status == NOT_FOUND and there != PurePosixPath("/"):
                 continue

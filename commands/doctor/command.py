@@ -12,17 +12,17 @@ from commands.doctor import host as doctor_host
 from commands.doctor import kafka as doctor_kafka
 from commands.doctor import redis as doctor_redis
 from commands.doctor import warm as doctor_warm
-from commands.doctor.findings import Examination, Finding, Report, Visit, examine_all
+from commands.doctor.findings import Check, CheckContext, Finding, Report, run_checks
 from commands.wiring.settings_file import settings_option
 from schemas.settings.model import read_settings
 from telemetry.screen import show, show_json
 
-EXAMINATIONS: dict[str, Examination] = {
-    "host": doctor_host.examine,
-    "kafka": doctor_kafka.examine,
-    "redis": doctor_redis.examine,
-    "warm": doctor_warm.examine,
-    "archive": doctor_archive.examine,
+CHECKS: dict[str, Check] = {
+    "host": doctor_host.check,
+    "kafka": doctor_kafka.check,
+    "redis": doctor_redis.check,
+    "warm": doctor_warm.check,
+    "archive": doctor_archive.check,
     "alerts": doctor_alerting.receiver,
     "prometheus": doctor_alerting.prometheus,
 }
@@ -32,7 +32,7 @@ MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 
 
 @click.command("doctor")
-@click.argument("parts", nargs=-1, type=click.Choice([*EXAMINATIONS]))
+@click.argument("parts", nargs=-1, type=click.Choice([*CHECKS]))
 @settings_option()
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.option(
@@ -53,9 +53,9 @@ def command(
     ordertide doctor host kafka redis --settings ordertide.toml
     ordertide doctor --json | jq '.[].findings[] | select(.level == "problem")'
     """
-    visit = Visit(read_settings(path), timeout_s, probe)
-    wanted = {part: EXAMINATIONS[part] for part in parts or EXAMINATIONS}
-    found = examine_all(wanted, visit, patience_s=timeout_s * QUESTIONS)
+    context = CheckContext(read_settings(path), timeout_s, probe)
+    wanted = {part: CHECKS[part] for part in parts or CHECKS}
+    found = run_checks(wanted, context, patience_s=timeout_s * QUESTIONS)
     reports = []
     for report in found:
         reports.append(report)
@@ -74,8 +74,8 @@ def lines(report: Report) -> Iterator[str]:
     yield report.part
     for finding in report.findings:
         yield f"  {MARKS[finding.level]:<8} {finding.subject:<24} {finding.found}"
-        if finding.advice:
-            yield f"  {'':<8} {'':<24} → {finding.advice}"
+        if finding.remedy:
+            yield f"  {'':<8} {'':<24} → {finding.remedy}"
 
 
 def all_of(reports: list[Report]) -> list[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from commands.doctor.clock import clock_finding
 from commands.doctor.findings import Finding, ok, problem, warning
-from commands.doctor.http import Site, Unanswered
+from commands.doctor.http import HttpTarget, Unanswered
 from commands.wiring.process import now_ms
 from schemas.instants import SECOND_MS
 
@@ -18,29 +18,29 @@ UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40, "pb": 2**50
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtp]?b)")
 
 
-def look_at(site: Site, client_major: int, prefix: str) -> Iterator[Finding]:
+def check_server(target: HttpTarget, client_major: int, prefix: str) -> Iterator[Finding]:
     """Can it be reached; and if so, everything that needs no templates of ours."""
     try:
-        yield from version(site, client_major)
-        for check in (health, nodes):
-            yield from check(site)
-        yield from blocks(site, prefix)
+        yield from version(target, client_major)
+        for each in (health, nodes):
+            yield from each(target)
+        yield from blocks(target, prefix)
     except Unanswered as error:
         yield error.finding
 
 
-def version(site: Site, client_major: int) -> Iterator[Finding]:
+def version(target: HttpTarget, client_major: int) -> Iterator[Finding]:
     """Check the major version: a client refuses a server of another major, and vice versa.
 
     Raises:
         Unanswered: no server answers, or it is no Elasticsearch.
     """
-    match site.get("/").data:
+    match target.get("/").data:
         case {"version": {"number": str(number)}}:
-            yield ok("reachable", site.shown)
+            yield ok("reachable", target.shown)
         case _:
-            advice = f"check {site.setting}"
-            raise Unanswered(problem("reachable", f"{site.shown}: no Elasticsearch", advice))
+            remedy = f"check {target.setting}"
+            raise Unanswered(problem("reachable", f"{target.shown}: no Elasticsearch", remedy))
     if int(number.partition(".")[0]) == client_major:
         yield ok("version", number)
     else:
@@ -48,28 +48,28 @@ def version(site: Site, client_major: int) -> Iterator[Finding]:
         yield problem("version", found, f"use a server of version {client_major}")
 
 
-def health(site: Site) -> Iterator[Finding]:
+def health(target: HttpTarget) -> Iterator[Finding]:
     """Red: some shards can't be read or written. Yellow: copies are missing."""
-    data = site.get("/_cluster/health").data
+    data = target.get("/_cluster/health").data
     status, nodes = data["status"], data["number_of_nodes"]
     found = f"{status}, {nodes} nodes"
     if status == "red":
-        advice = (
+        remedy = (
             "some data can't be read: bring missing nodes back, see _cluster/allocation/explain"
         )
-        yield problem("health", found, advice)
+        yield problem("health", found, remedy)
     elif status == "yellow":
-        advice = "copies are missing: add a node, or set fewer replicas on a single one"
-        yield warning("health", found, advice)
+        remedy = "copies are missing: add a node, or set fewer replicas on a single one"
+        yield warning("health", found, remedy)
     else:
         yield ok("health", found)
 
 
-def nodes(site: Site) -> Iterator[Finding]:
+def nodes(target: HttpTarget) -> Iterator[Finding]:
     """Each node's disk and clock."""
-    limits = watermarks(site)
+    limits = watermarks(target)
     asked_at = now_ms()
-    stats = site.get("/_nodes/stats/fs").data["nodes"]
+    stats = target.get("/_nodes/stats/fs").data["nodes"]
     round_trip_ms = now_ms() - asked_at
     for node in stats.values():
         yield disk(node["name"], node["fs"]["total"], limits)
@@ -77,9 +77,9 @@ def nodes(site: Site) -> Iterator[Finding]:
     yield clock_finding(max(ahead_ms, key=abs), TOLERANCE_MS, round_trip_ms)
 
 
-def watermarks(site: Site) -> dict[str, str]:
+def watermarks(target: HttpTarget) -> dict[str, str]:
     """{low, high, flood_stage: as they are set}; values set explicitly before defaults."""
-    data = site.get(WATERMARKS).data or {}
+    data = target.get(WATERMARKS).data or {}
     found: dict[str, str] = {}
     for layer in ("defaults", "persistent", "transient"):
         match data.get(layer):
@@ -92,7 +92,7 @@ def disk(node: str, total: dict[str, int], limits: dict[str, str]) -> Finding:
     """Check the free space against the watermarks."""
     size_bytes, free_bytes = total["total_in_bytes"], total["available_in_bytes"]
     found = f"{free_bytes / 2**30:.1f} of {size_bytes / 2**30:.1f} GiB free"
-    advice = "make room or add a node; at the flood stage indices become read-only"
+    remedy = "make room or add a node; at the flood stage indices become read-only"
     past = [
         name
         for name in ("low", "high", "flood_stage")
@@ -102,8 +102,8 @@ def disk(node: str, total: dict[str, int], limits: dict[str, str]) -> Finding:
         return ok(f"disk of {node}", found)
     found = f"{found}, past the {past[-1]} watermark ({limits[past[-1]]})"
     if past[-1] == "flood_stage":
-        return problem(f"disk of {node}", found, advice)
-    return warning(f"disk of {node}", found, advice)
+        return problem(f"disk of {node}", found, remedy)
+    return warning(f"disk of {node}", found, remedy)
 
 
 def free_needed(limits: dict[str, str], name: str, size_bytes: int) -> float:
@@ -127,11 +127,11 @@ def size_of(text: str) -> float | None:
     return float(found[1]) * UNITS[found[2]] if found else None
 
 
-def blocks(site: Site, prefix: str) -> Iterator[Finding]:
+def blocks(target: HttpTarget, prefix: str) -> Iterator[Finding]:
     """Indices of ours that take no writes."""
-    settings = site.get(f"/{prefix}*/_settings/index.blocks.*?flat_settings=true").data or {}
+    settings = target.get(f"/{prefix}*/_settings/index.blocks.*?flat_settings=true").data or {}
     for index, held in settings.items():
         set_blocks = [n for n, value in held["settings"].items() if str(value) == "true"]
         if set_blocks:
-            advice = "make room on the disks, then take the block away with PUT /INDEX/_settings"
-            yield problem(f"index {index}", f"{', '.join(set_blocks)}: takes no writes", advice)
+            remedy = "make room on the disks, then take the block away with PUT /INDEX/_settings"
+            yield problem(f"index {index}", f"{', '.join(set_blocks)}: takes no writes", remedy)

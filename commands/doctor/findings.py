@@ -21,12 +21,12 @@ Level = Literal["ok", "warning", "problem"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing looked at: how it is, and what to do where it isn't well."""
+    """Result of one check: its subject, what was found, and the remedy where it isn't well."""
 
     subject: str
     level: Level
     found: str
-    advice: str = ""
+    remedy: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Report(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
-class Visit(msgspec.Struct, frozen=True):
+class CheckContext(msgspec.Struct, frozen=True):
     """Context of a check. `probe` allows it to write, and to remove it again."""
 
     settings: Settings
@@ -44,38 +44,38 @@ class Visit(msgspec.Struct, frozen=True):
     probe: bool = False
 
 
-Examination = Callable[[Visit], Iterable[Finding]]
+Check = Callable[[CheckContext], Iterable[Finding]]
 
 
-def finding(subject: str, level: Level, found: str, advice: str = "") -> Finding:
+def finding(subject: str, level: Level, found: str, remedy: str = "") -> Finding:
     """A finding as it may be shown: the texts of servers and clients without passwords."""
-    subject, found, advice = (printable(masked_text(text)) for text in (subject, found, advice))
-    return Finding(subject, level, found, advice)
+    subject, found, remedy = (printable(masked_text(text)) for text in (subject, found, remedy))
+    return Finding(subject, level, found, remedy)
 
 
 def ok(subject: str, found: str) -> Finding:
-    """All is well."""
+    """A finding without a fault."""
     return finding(subject, "ok", found)
 
 
-def warning(subject: str, found: str, advice: str) -> Finding:
-    """It runs, and may not for long."""
-    return finding(subject, "warning", found, advice)
+def warning(subject: str, found: str, remedy: str) -> Finding:
+    """A finding on something that works now and may fail later."""
+    return finding(subject, "warning", found, remedy)
 
 
-def problem(subject: str, found: str, advice: str) -> Finding:
-    """It can't run like this."""
-    return finding(subject, "problem", found, advice)
+def problem(subject: str, found: str, remedy: str) -> Finding:
+    """A finding on something that keeps the engine from running."""
+    return finding(subject, "problem", found, remedy)
 
 
-def examine_all(
-    examinations: Mapping[str, Examination], visit: Visit, patience_s: float
+def run_checks(
+    checks: Mapping[str, Check], context: CheckContext, patience_s: float
 ) -> Iterator[Report]:
-    """Run all examinations at once; what has not ended after `patience_s` is a problem itself."""
-    running: list[Running] = []
+    """Run all checks at once; what has not ended after `patience_s` is a problem itself."""
+    running: list[RunningCheck] = []
     end_s = time.monotonic() + patience_s
     try:
-        running.extend(Running(part, each, visit) for part, each in examinations.items())
+        running.extend(RunningCheck(part, each, context) for part, each in checks.items())
         for each in running:
             yield each.report(end_s)
     except KeyboardInterrupt:
@@ -87,26 +87,26 @@ def examine_all(
         raise
 
 
-class Running:
-    """An examination in a thread of its own, which may never end."""
+class RunningCheck:
+    """A check in a thread of its own, which may never end."""
 
-    def __init__(self, part: str, examination: Examination, visit: Visit) -> None:
+    def __init__(self, part: str, check: Check, context: CheckContext) -> None:
         self.part = part
         self.findings: list[Finding] = []
         # A daemon: a client that hangs in its library must not keep the command from ending.
         self.thread = threading.Thread(
-            target=self._examine, args=(examination, visit), name=f"doctor-{part}", daemon=True
+            target=self._run, args=(check, context), name=f"doctor-{part}", daemon=True
         )
         self.thread.start()
 
-    def _examine(self, examination: Examination, visit: Visit) -> None:
+    def _run(self, check: Check, context: CheckContext) -> None:
         try:
-            for finding in examination(visit):
+            for finding in check(context):
                 self.findings.append(finding)
         except Exception as error:  # noqa: BLE001 - that a check failed is what we have to report
             said = f"the check failed: {type(error).__name__}: {worded(error)}"
             self.findings.append(
-                problem("examination", said, "this is a fault of ours: please report it")
+                problem("check", said, "this is a fault of ours: please report it")
             )
 
     def report(self, end_s: float) -> Report:
@@ -114,6 +114,6 @@ class Running:
         self.thread.join(max(0.0, end_s - time.monotonic()))
         findings = list(self.findings)
         if self.thread.is_alive():
-            advice = "it accepts connections and does not answer: check its logs and its load"
-            findings.append(problem("answer", "no answer in time", advice))
+            remedy = "it accepts connections and does not answer: check its logs and its load"
+            findings.append(problem("answer", "no answer in time", remedy))
         return Report(self.part, findings)

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.wiring.local_folders import local_folders
 
 GIB = 2**30
@@ -15,15 +15,15 @@ TOO_LOW_BYTES = GIB // 2
 NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "9p", "glusterfs", "ceph", "fuse.sshfs"}
 
 
-def examine(visit: Visit) -> Iterator[Finding]:
+def check(context: CheckContext) -> Iterator[Finding]:
     """Every folder that the settings name, and the keys."""
-    for name, folder in local_folders(visit.settings).items():
-        yield from look_at_folder(name, Path(folder))
-    yield from look_at_network_disk(Path(visit.settings.track.folder))
-    yield from look_at_keys(Path(visit.settings.privacy.keys))
+    for name, folder in local_folders(context.settings).items():
+        yield from check_folder(name, Path(folder))
+    yield from check_network_disk(Path(context.settings.track.folder))
+    yield from check_keys(Path(context.settings.privacy.keys))
 
 
-def look_at_folder(name: str, folder: Path) -> Iterator[Finding]:
+def check_folder(name: str, folder: Path) -> Iterator[Finding]:
     """Can it be written, and is there room?"""
     there = nearest(folder)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -32,11 +32,11 @@ def look_at_folder(name: str, folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     found = f"{folder}: {free / GIB:.1f} GiB free"
     found += "" if there == folder else ", will be made"
-    advice = "make room or name a folder on a larger disk: a full disk ends the run"
+    remedy = "make room or name a folder on a larger disk: a full disk ends the run"
     if free < TOO_LOW_BYTES:
-        yield problem(name, found, advice)
+        yield problem(name, found, remedy)
     elif free < LOW_BYTES:
-        yield warning(name, found, advice)
+        yield warning(name, found, remedy)
     else:
         yield ok(name, found)
 
@@ -46,12 +46,12 @@ def nearest(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
-def look_at_network_disk(folder: Path) -> Iterator[Finding]:
+def check_network_disk(folder: Path) -> Iterator[Finding]:
     """SQLite's locks don't hold on network disks."""
     kind = disk_kind(nearest(folder))
     if kind in NETWORK_DISKS:
-        advice = "put it on a local disk or block volume: SQLite's locks don't hold over a network"
-        yield problem("track.folder", f"{folder}: lies on {kind}", advice)
+        remedy = "put it on a local disk or block volume: SQLite's locks don't hold over a network"
+        yield problem("track.folder", f"{folder}: lies on {kind}", remedy)
 
 
 def disk_kind(folder: Path) -> str:
@@ -65,7 +65,7 @@ def disk_kind(folder: Path) -> str:
     return max(over, key=lambda mount: len(mount[0]), default=("", ""))[1]
 
 
-def look_at_keys(keys: Path) -> Iterator[Finding]:
+def check_keys(keys: Path) -> Iterator[Finding]:
     """Check the key file: its readers can read the customers' data; its loss is theirs."""
     if not keys.exists():
         yield ok("privacy.keys", f"{keys}: will be made")

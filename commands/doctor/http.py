@@ -31,7 +31,7 @@ class Answer(NamedTuple):
     clock: Finding
 
 
-class Site:
+class HttpTarget:
     """A server at `url`, queried as the engine does it; `setting` is the key to correct."""
 
     def __init__(
@@ -84,13 +84,13 @@ class Site:
 
     def _finding(self, failed: HttpFailed) -> Finding:
         if not failed.status:
-            advice = f"check {self.setting}, that the server runs, and its certificate"
+            remedy = f"check {self.setting}, that the server runs, and its certificate"
         elif failed.is_about_the_client:
-            advice = f"check the user, password or token that belong to {self.setting}"
-            return problem("authorised", str(failed), advice)
+            remedy = f"check the user, password or token that belong to {self.setting}"
+            return problem("authorised", str(failed), remedy)
         else:
-            advice = f"check {self.setting}: another server?"
-        return problem("reachable", str(failed), advice)
+            remedy = f"check {self.setting}: another server?"
+        return problem("reachable", str(failed), remedy)
 
 
 def json_of(body: bytes) -> Any:  # noqa: ANN401 - whatever the server says

@@ -12,7 +12,7 @@ from broker.clients import Admin
 from broker.connect import Connection
 from broker.interrupts import answer_of
 from broker.topic_settings import check_topics
-from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.doctor.kafka_clock import clock
 from commands.wiring.broker import connection_of
 from schemas.errors import OrdertideError
@@ -49,7 +49,7 @@ class Cluster(NamedTuple):
     admin: AdminClient
     metadata: ClusterMetadata
     said: list[str]
-    visit: Visit
+    context: CheckContext
 
 
 class Collected(logging.Handler):
@@ -64,24 +64,24 @@ class Collected(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def examine(visit: Visit) -> Iterator[Finding]:
+def check(context: CheckContext) -> Iterator[Finding]:
     """Can it be reached; and if so, everything else."""
-    connection = connection_of(visit.settings.broker)
+    connection = connection_of(context.settings.broker)
     if connection.embedded:
         yield warning("broker", "the embedded broker", "it is for the demo and for tests only")
         return
     logger, collected = collecting()
     config = {**connection.config("admin"), "debug": "feature", "logger": logger}
     with Admin(config) as admin:
-        yield from examine_cluster(connection, admin.client, collected.lines, visit)
+        yield from check_cluster(connection, admin.client, collected.lines, context)
 
 
-def examine_cluster(
-    connection: Connection, admin: AdminClient, said: list[str], visit: Visit
+def check_cluster(
+    connection: Connection, admin: AdminClient, said: list[str], context: CheckContext
 ) -> Iterator[Finding]:
     """Check the cluster through an open client; `said` is filled with that client's log lines."""
     try:
-        metadata = answer_of(lambda: admin.list_topics(timeout=visit.timeout_s))
+        metadata = answer_of(lambda: admin.list_topics(timeout=context.timeout_s))
     except KafkaException as error:
         admin.poll(0)
         yield unreachable(connection, error, said)
@@ -91,9 +91,9 @@ def examine_cluster(
     yield ok(
         "reachable", f"{connection.bootstrap}: cluster {metadata.cluster_id}, {brokers} brokers"
     )
-    cluster = Cluster(connection, admin, metadata, said, visit)
-    for check in CHECKS:
-        yield from check(cluster)
+    cluster = Cluster(connection, admin, metadata, said, context)
+    for each in CHECKS:
+        yield from each(cluster)
 
 
 def collecting() -> tuple[logging.Logger, Collected]:
@@ -108,11 +108,11 @@ def unreachable(connection: Connection, error: KafkaException, said: list[str]) 
     """The error, with the client's own last word on why."""
     failures = [line.partition("]: ")[2] for line in said if line.startswith("FAIL")]
     reason = failures[-1] if failures else error.args[0].str()
-    advice = (
+    remedy = (
         "check [broker] bootstrap and the brokers' advertised.listeners, then user, password, "
         "security.protocol and the CA: a wrong password may look like a lost connection"
     )
-    return problem("reachable", f"{connection.bootstrap}: {reason}", advice)
+    return problem("reachable", f"{connection.bootstrap}: {reason}", remedy)
 
 
 def version(cluster: Cluster) -> Iterator[Finding]:
@@ -133,11 +133,11 @@ def topics_exist(cluster: Cluster) -> Iterator[Finding]:
     """All or, before the first start, none."""
     missing = [topic.name for topic in TOPICS if topic.name not in cluster.metadata.topics]
     if len(missing) == len(TOPICS):
-        advice = "start 'ordertide track' once: it makes them"
-        yield warning("topics", "none of ours is there yet", advice)
+        remedy = "start 'ordertide track' once: it makes them"
+        yield warning("topics", "none of ours is there yet", remedy)
     for name in missing if len(missing) < len(TOPICS) else []:
-        advice = "restart 'ordertide track', which makes it; find out who deleted it"
-        yield problem(f"topic {name}", "it does not exist", advice)
+        remedy = "restart 'ordertide track', which makes it; find out who deleted it"
+        yield problem(f"topic {name}", "it does not exist", remedy)
     for name in existing(cluster):
         count = len(cluster.metadata.topics[name].partitions)
         yield ok(f"topic {name}", f"{count} partitions")
@@ -170,12 +170,12 @@ def authorised(cluster: Cluster) -> Iterator[Finding]:
     asked = cluster.admin.describe_topics(
         TopicCollection(names),
         include_authorized_operations=True,
-        request_timeout=cluster.visit.timeout_s,
+        request_timeout=cluster.context.timeout_s,
     )
     lacking = 0
     for name, answer in asked.items():
         try:
-            allowed = answer.result(cluster.visit.timeout_s).authorized_operations
+            allowed = answer.result(cluster.context.timeout_s).authorized_operations
         except KafkaException as error:
             lacking += 1
             yield problem(f"topic {name}", error.args[0].str(), "allow Describe in its ACL")
@@ -189,10 +189,10 @@ def authorised(cluster: Cluster) -> Iterator[Finding]:
         yield ok("authorised", f"reading and writing {len(names)} topics is allowed")
 
 
-def examine_clock(cluster: Cluster) -> Iterator[Finding]:
+def check_clock(cluster: Cluster) -> Iterator[Finding]:
     """See `doctor_kafka_clock`."""
-    yield from clock(cluster.connection, cluster.admin, cluster.metadata, cluster.visit)
+    yield from clock(cluster.connection, cluster.admin, cluster.metadata, cluster.context)
 
 
 Check = Callable[[Cluster], Iterator[Finding]]
-CHECKS: tuple[Check, ...] = (version, topics_exist, topic_settings, authorised, examine_clock)
+CHECKS: tuple[Check, ...] = (version, topics_exist, topic_settings, authorised, check_clock)

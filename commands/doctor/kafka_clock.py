@@ -17,7 +17,7 @@ from broker.clients import Producer
 from broker.connect import Connection
 from broker.errors import worded
 from commands.doctor.clock import clock_finding
-from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.wiring.process import now_ms
 from schemas.topics import EVENTS
 
@@ -25,42 +25,42 @@ PROBE_CONFIG = {"message.timestamp.type": "LogAppendTime"}
 
 
 def clock(
-    connection: Connection, admin: AdminClient, metadata: ClusterMetadata, visit: Visit
+    connection: Connection, admin: AdminClient, metadata: ClusterMetadata, context: CheckContext
 ) -> Iterator[Finding]:
     """By a probe where we may, else by the newest event."""
     try:
-        if visit.probe:
-            yield probed(connection, admin, visit)
+        if context.probe:
+            yield probed(connection, admin, context)
         elif EVENTS in metadata.topics:
-            yield newest(admin, len(metadata.topics[EVENTS].partitions), visit)
+            yield newest(admin, len(metadata.topics[EVENTS].partitions), context)
     except KafkaException as error:
         yield warning("clock", f"not compared: {error.args[0].str()}", "see the lines above")
 
 
-def newest(admin: AdminClient, partitions: int, visit: Visit) -> Finding:
+def newest(admin: AdminClient, partitions: int, context: CheckContext) -> Finding:
     """Check the newest append time: one in our future means that the broker is ahead."""
     latest = OffsetSpec.max_timestamp()
     wanted = {TopicPartition(EVENTS, number): latest for number in range(partitions)}
-    asked = admin.list_offsets(wanted, request_timeout=visit.timeout_s)
-    appended_at = max(answer.result(visit.timeout_s).timestamp for answer in asked.values())
+    asked = admin.list_offsets(wanted, request_timeout=context.timeout_s)
+    appended_at = max(answer.result(context.timeout_s).timestamp for answer in asked.values())
     ahead_ms = appended_at - now_ms()
-    if appended_at > 0 and ahead_ms > visit.settings.track.margin_ms:
-        return clock_finding(ahead_ms, visit.settings.track.margin_ms, beyond=problem)
+    if appended_at > 0 and ahead_ms > context.settings.track.margin_ms:
+        return clock_finding(ahead_ms, context.settings.track.margin_ms, beyond=problem)
     return ok("clock", "not ahead by the newest event; 'ordertide doctor --probe' measures")
 
 
-def probed(connection: Connection, admin: AdminClient, visit: Visit) -> Finding:
+def probed(connection: Connection, admin: AdminClient, context: CheckContext) -> Finding:
     """The append time of a message to a topic made for it."""
     topic = f"ordertide.doctor-{uuid4().hex[:8]}"
     new = NewTopic(topic, num_partitions=1, config=PROBE_CONFIG)
-    admin.create_topics([new], request_timeout=visit.timeout_s)[topic].result(visit.timeout_s)
+    admin.create_topics([new], request_timeout=context.timeout_s)[topic].result(context.timeout_s)
     try:
-        return appended(connection, topic, visit)
+        return appended(connection, topic, context)
     finally:
-        admin.delete_topics([topic])[topic].result(visit.timeout_s)
+        admin.delete_topics([topic])[topic].result(context.timeout_s)
 
 
-def appended(connection: Connection, topic: str, visit: Visit) -> Finding:
+def appended(connection: Connection, topic: str, context: CheckContext) -> Finding:
     """Send messages: the first waits for the new topic's leader, the second is the measure."""
     delivered: list[Message] = []
     asked_at = now_ms()
@@ -68,12 +68,12 @@ def appended(connection: Connection, topic: str, visit: Visit) -> Finding:
         for _ in range(2):
             asked_at = now_ms()
             producer.produce(topic, b"probe", on_delivery=lambda _, found: delivered.append(found))
-            producer.flush(visit.timeout_s)
+            producer.flush(context.timeout_s)
     round_trip_ms = now_ms() - asked_at
     if not delivered or delivered[-1].error():
         failed = delivered[-1].error() if delivered else None
         reason = worded(failed) if failed else "no answer in time"
         return warning("clock", f"not compared: {reason}", "see the lines above")
     ahead_ms = delivered[-1].timestamp()[1] - asked_at - round_trip_ms // 2
-    tolerance_ms = visit.settings.track.margin_ms
+    tolerance_ms = context.settings.track.margin_ms
     return clock_finding(ahead_ms, tolerance_ms, round_trip_ms, beyond=problem)

@@ -7,7 +7,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from commands.doctor.clock import clock_finding
-from commands.doctor.findings import Finding, Visit, ok, problem, warning
+from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.doctor.vouching import doubts
 from commands.wiring.process import now_ms
 from schemas.instants import SECOND_MS
@@ -33,11 +33,11 @@ class Server(NamedTuple):
     hot: HotSettings
 
 
-def examine(visit: Visit) -> Iterator[Finding]:
+def check(context: CheckContext) -> Iterator[Finding]:
     """Can it be reached; and if so, everything else, of each server that is written to."""
-    hot = visit.settings.hot
+    hot = context.settings.hot
     where = masked_text(hot.url)
-    servers = hot_servers(visit.settings, timeout_s=visit.timeout_s)
+    servers = hot_servers(context.settings, timeout_s=context.timeout_s)
     try:
         clients = servers.primaries() if isinstance(servers, Cluster) else [servers]
         answered = [Server(client, client.info(), hot) for client in clients]
@@ -45,15 +45,15 @@ def examine(visit: Visit) -> Iterator[Finding]:
         yield problem("authorised", f"{where}: {error}", LOG_IN)
         return
     except RedisError as error:
-        advice = "check [hot] url, that the server runs, and what stands between (firewall, TLS)"
-        yield problem("reachable", f"{where}: {error}", advice)
+        remedy = "check [hot] url, that the server runs, and what stands between (firewall, TLS)"
+        yield problem("reachable", f"{where}: {error}", remedy)
         return
     yield ok("reachable", where if len(answered) == 1 else f"{where}: {len(answered)} primaries")
     for server in answered:
-        for check in CHECKS:
-            yield from check(server)
+        for each in CHECKS:
+            yield from each(server)
     servers.close()
-    yield from doubts(visit, "hot")
+    yield from doubts(context, "hot")
 
 
 def version(server: Server) -> Iterator[Finding]:
@@ -109,16 +109,16 @@ def memory(server: Server) -> Iterator[Finding]:
     """Check the memory in use against its limit."""
     used, limit = int(server.info["used_memory"]), int(server.info.get("maxmemory", 0))
     if not limit:
-        advice = "set maxmemory to what the host can spare, with maxmemory-policy noeviction"
-        yield warning("memory", f"{used / 2**20:.0f} MiB used, without a limit", advice)
+        remedy = "set maxmemory to what the host can spare, with maxmemory-policy noeviction"
+        yield warning("memory", f"{used / 2**20:.0f} MiB used, without a limit", remedy)
         return
     share = used / limit
     found = f"{used / 2**20:.0f} of {limit / 2**20:.0f} MiB used ({share:.0%})"
-    advice = "raise maxmemory, or shorten [hot] keep"
+    remedy = "raise maxmemory, or shorten [hot] keep"
     if share >= FULL_PROBLEM:
-        yield problem("memory", found, advice)
+        yield problem("memory", found, remedy)
     elif share >= FULL_WARNING:
-        yield warning("memory", found, advice)
+        yield warning("memory", found, remedy)
     else:
         yield ok("memory", found)
 
@@ -126,8 +126,8 @@ def memory(server: Server) -> Iterator[Finding]:
 def keeping(server: Server) -> Iterator[Finding]:
     """Report the warnings of the tier at its start."""
     for sentence in cautions_of(server.info):
-        found, _, advice = sentence.removeprefix("Redis: ").partition("; ")
-        yield warning("keeping", found, advice)
+        found, _, remedy = sentence.removeprefix("Redis: ").partition("; ")
+        yield warning("keeping", found, remedy)
 
 
 Check = Callable[[Server], Iterator[Finding]]

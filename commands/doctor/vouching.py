@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from commands.doctor.findings import Finding, Visit, warning
+from commands.doctor.findings import CheckContext, Finding, warning
 from commands.wiring.tiers import written_tiers
 from schemas.errors import OrdertideError
 
 
-def doubts(visit: Visit, name: str) -> Iterator[Finding]:
+def doubts(context: CheckContext, name: str) -> Iterator[Finding]:
     """Warn where the tier can't be vouched for; that it is unreachable is reported elsewhere."""
-    tiers = written_tiers(visit.settings, [name])
+    tiers = written_tiers(context.settings, [name])
     try:
         doubt = tiers[name].doubt() if name in tiers else None
     except OrdertideError:
@@ -18,7 +18,7 @@ def doubts(visit: Visit, name: str) -> Iterator[Finding]:
         for tier in tiers.values():
             tier.close()
     if doubt is not None:
-        advice = doubt.lasting or "its writer reads the topics again: check that it runs"
+        remedy = doubt.lasting or "its writer reads the topics again: check that it runs"
         if name == "archive":
-            advice = "run 'ordertide archive verify --repair'"
-        yield warning("writes", f"the tier has lost writes: {doubt}", advice)
+            remedy = "run 'ordertide archive verify --repair'"
+        yield warning("writes", f"the tier has lost writes: {doubt}", remedy)

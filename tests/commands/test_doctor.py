@@ -16,8 +16,8 @@ from commands.doctor import host as doctor_host
 from commands.doctor import kafka as doctor_kafka
 from commands.doctor import redis as doctor_redis
 from commands.doctor.clock import clock_finding, http_clock
-from commands.doctor.command import EXAMINATIONS, command
-from commands.doctor.findings import Finding, Level, Report, Visit, examine_all, ok
+from commands.doctor.command import CHECKS, command
+from commands.doctor.findings import CheckContext, Finding, Level, Report, ok, run_checks
 from commands.wiring.process import now_ms
 from schemas.settings.model import read_settings
 from storage_tiering.hot.embedded import EmbeddedRedis
@@ -25,12 +25,12 @@ from storage_tiering.hot.embedded import EmbeddedRedis
 NOWHERE = "127.0.0.1:1"  # no server listens on port 1
 
 
-def visit(**variables: str) -> Visit:
+def context(**variables: str) -> CheckContext:
     environment = {f"ORDERTIDE_{name}": value for name, value in variables.items()}
-    return Visit(read_settings(None, environment), timeout_s=2.0)
+    return CheckContext(read_settings(None, environment), timeout_s=2.0)
 
 
-def at(place: str, timeout_s: float) -> Visit:
+def at(place: str, timeout_s: float) -> CheckContext:
     """Every server at one host:port."""
     variables = {
         "ORDERTIDE_BROKER_BOOTSTRAP": place,
@@ -42,7 +42,7 @@ def at(place: str, timeout_s: float) -> Visit:
         "ORDERTIDE_DELIVERY_URL": f"http://{place}",
         "ORDERTIDE_TELEMETRY_PROMETHEUS": f"http://{place}",
     }
-    return Visit(read_settings(None, variables), timeout_s)
+    return CheckContext(read_settings(None, variables), timeout_s)
 
 
 def levels(findings: Iterator[Finding]) -> dict[str, Level]:
@@ -50,36 +50,36 @@ def levels(findings: Iterator[Finding]) -> dict[str, Level]:
 
 
 # ---------------------------------------------------------------- the frame
-def test_examinations_run_at_the_same_time() -> None:
+def test_checks_run_at_the_same_time() -> None:
     both = threading.Barrier(2)
 
-    def waits_for_the_other(_: Visit) -> Iterator[Finding]:
+    def waits_for_the_other(_: CheckContext) -> Iterator[Finding]:
         both.wait(10)
         yield ok("met", "the other")
 
-    reports = [*examine_all({"a": waits_for_the_other, "b": waits_for_the_other}, visit(), 20)]
+    reports = [*run_checks({"a": waits_for_the_other, "b": waits_for_the_other}, context(), 20)]
     assert reports == [Report(part, [ok("met", "the other")]) for part in ("a", "b")]
 
 
 def test_a_server_that_never_answers_is_a_problem_and_what_it_said_before_counts() -> None:
     end = threading.Event()
 
-    def hangs(_: Visit) -> Iterator[Finding]:
+    def hangs(_: CheckContext) -> Iterator[Finding]:
         yield ok("reachable", "yes")
         end.wait(60)
 
-    (report,) = examine_all({"a": hangs}, visit(), patience_s=0.2)
+    (report,) = run_checks({"a": hangs}, context(), patience_s=0.2)
     end.set()
     assert levels(iter(report.findings)) == {"reachable": "ok", "answer": "problem"}
 
 
-def test_an_examination_that_fails_is_a_problem() -> None:
-    def fails(_: Visit) -> Iterator[Finding]:
+def test_a_check_that_fails_is_a_problem() -> None:
+    def fails(_: CheckContext) -> Iterator[Finding]:
         raise LookupError("no such thing")
 
-    (report,) = examine_all({"a": fails}, visit(), patience_s=10)
+    (report,) = run_checks({"a": fails}, context(), patience_s=10)
     (finding,) = report.findings
-    assert (finding.level, finding.subject) == ("problem", "examination")
+    assert (finding.level, finding.subject) == ("problem", "check")
     assert "no such thing" in finding.found
 
 
@@ -104,18 +104,18 @@ def test_no_problem_makes_exit_code_0(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("part", sorted(set(EXAMINATIONS) - {"host"}))
+@pytest.mark.parametrize("part", sorted(set(CHECKS) - {"host"}))
 def test_a_server_that_is_away_is_one_problem_with_its_address_and_a_way_out(part: str) -> None:
-    (finding,) = EXAMINATIONS[part](at(NOWHERE, timeout_s=2.0))
+    (finding,) = CHECKS[part](at(NOWHERE, timeout_s=2.0))
     assert (finding.subject, finding.level) == ("reachable", "problem")
     assert NOWHERE in finding.found
-    assert finding.advice
+    assert finding.remedy
 
 
-@pytest.mark.parametrize("part", sorted(set(EXAMINATIONS) - {"host"}))
+@pytest.mark.parametrize("part", sorted(set(CHECKS) - {"host"}))
 def test_a_server_that_listens_and_says_nothing_is_a_problem_too(part: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        (finding,) = EXAMINATIONS[part](at(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.5))
+        (finding,) = CHECKS[part](at(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.5))
     assert (finding.subject, finding.level) == ("reachable", "problem")
 
 
@@ -123,15 +123,15 @@ def test_a_server_that_listens_and_says_nothing_is_a_problem_too(part: str) -> N
 def test_a_key_file_that_others_may_open_is_a_warning(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     keys.touch(mode=0o600)
-    looked = visit(PRIVACY_KEYS=str(keys))
-    assert levels(doctor_host.examine(looked))["privacy.keys"] == "ok"
+    looked = context(PRIVACY_KEYS=str(keys))
+    assert levels(doctor_host.check(looked))["privacy.keys"] == "ok"
     keys.chmod(0o644)
-    assert levels(doctor_host.examine(looked))["privacy.keys"] == "warning"
+    assert levels(doctor_host.check(looked))["privacy.keys"] == "warning"
 
 
 def test_asking_makes_no_folder(tmp_path: Path) -> None:
-    looked = visit(TRACK_FOLDER=str(tmp_path / "a" / "b"))
-    assert levels(doctor_host.examine(looked))["track.folder"] == "ok"
+    looked = context(TRACK_FOLDER=str(tmp_path / "a" / "b"))
+    assert levels(doctor_host.check(looked))["track.folder"] == "ok"
     assert not (tmp_path / "a").exists()
 
 
@@ -167,53 +167,53 @@ def url_of(client: "Redis") -> str:
     return f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
-def examined(client: "Redis") -> dict[str, Level]:
-    return levels(doctor_redis.examine(visit(HOT_URL=url_of(client))))
+def checked(client: "Redis") -> dict[str, Level]:
+    return levels(doctor_redis.check(context(HOT_URL=url_of(client))))
 
 
 def test_a_redis_as_it_should_be_is_ok_throughout(redis: "Redis") -> None:
     redis.config_set("maxmemory", "1gb")
     redis.config_set("appendonly", "yes")
-    assert examined(redis) == dict.fromkeys(
+    assert checked(redis) == dict.fromkeys(
         ("reachable", "version", "scripts", "clock", "memory"), "ok"
     )
 
 
 def test_a_wrong_password_is_found(redis: "Redis") -> None:
     redis.config_set("requirepass", "another")
-    assert examined(redis) == {"authorised": "problem"}
-    with_it = visit(HOT_URL=url_of(redis), HOT_PASSWORD="another")
-    assert levels(doctor_redis.examine(with_it))["reachable"] == "ok"
+    assert checked(redis) == {"authorised": "problem"}
+    with_it = context(HOT_URL=url_of(redis), HOT_PASSWORD="another")
+    assert levels(doctor_redis.check(with_it))["reachable"] == "ok"
 
 
 def test_a_user_who_may_run_no_scripts_is_found(redis: "Redis") -> None:
     redis.acl_setuser(
         "default", enabled=True, nopass=True, keys=["*"], categories=["+@all", "-@scripting"]
     )
-    assert examined(redis)["authorised"] == "problem"
+    assert checked(redis)["authorised"] == "problem"
 
 
 def test_a_replica_and_too_few_replicas_are_found(redis: "Redis") -> None:
-    waits = visit(HOT_URL=url_of(redis), HOT_REPLICAS="1")
-    assert levels(doctor_redis.examine(waits))["replicas"] == "problem"
+    waits = context(HOT_URL=url_of(redis), HOT_REPLICAS="1")
+    assert levels(doctor_redis.check(waits))["replicas"] == "problem"
     redis.replicaof("127.0.0.1", 1)
-    assert examined(redis)["role"] == "problem"
+    assert checked(redis)["role"] == "problem"
 
 
 def test_a_redis_that_forgets_or_is_nearly_full_is_found(redis: "Redis") -> None:
-    assert examined(redis)["memory"] == "warning", "without a limit"
+    assert checked(redis)["memory"] == "warning", "without a limit"
     redis.config_set("maxmemory-policy", "allkeys-lru")
-    assert examined(redis)["keeping"] == "warning"
+    assert checked(redis)["keeping"] == "warning"
     redis.config_set("maxmemory-policy", "noeviction")
-    assert examined(redis)["keeping"] == "warning", "without an append-only file"
+    assert checked(redis)["keeping"] == "warning", "without an append-only file"
     redis.config_set("maxmemory", int(redis.info()["used_memory"]))
-    assert examined(redis)["memory"] == "problem"
+    assert checked(redis)["memory"] == "problem"
 
 
 # ---------------------------------------------------------------- Kafka
 def test_the_embedded_broker_is_for_the_demo() -> None:
-    looked = visit(BROKER_EMBEDDED="true", BROKER_BOOTSTRAP=NOWHERE)
-    assert levels(doctor_kafka.examine(looked)) == {"broker": "warning"}
+    looked = context(BROKER_EMBEDDED="true", BROKER_BOOTSTRAP=NOWHERE)
+    assert levels(doctor_kafka.check(looked)) == {"broker": "warning"}
 
 
 # ---------------------------------------------------------------- HTTP
@@ -221,7 +221,7 @@ class Says(BaseHTTPRequestHandler):
     """Answers every GET with the server's status."""
 
     def do_GET(self) -> None:
-        assert isinstance(self.server, Site)
+        assert isinstance(self.server, HttpServer)
         self.send_response(self.server.status)
         self.end_headers()
 
@@ -229,13 +229,13 @@ class Says(BaseHTTPRequestHandler):
         pass
 
 
-class Site(ThreadingHTTPServer):
+class HttpServer(ThreadingHTTPServer):
     status = 200
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    server = Site(("127.0.0.1", 0), Says)
+def target() -> Iterator[HttpServer]:
+    server = HttpServer(("127.0.0.1", 0), Says)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield server
@@ -244,26 +244,26 @@ def site() -> Iterator[Site]:
     server.server_close()
 
 
-def receiver(site: Site, **variables: str) -> dict[str, Level]:
-    address = f"http://127.0.0.1:{site.server_port}"
-    return levels(doctor_alerting.receiver(visit(DELIVERY_URL=address, **variables)))
+def receiver(target: HttpServer, **variables: str) -> dict[str, Level]:
+    address = f"http://127.0.0.1:{target.server_port}"
+    return levels(doctor_alerting.receiver(context(DELIVERY_URL=address, **variables)))
 
 
-def test_something_else_at_alertmanager_s_address_is_found(site: Site) -> None:
-    assert receiver(site) == {"reachable": "problem"}
+def test_something_else_at_alertmanager_s_address_is_found(target: HttpServer) -> None:
+    assert receiver(target) == {"reachable": "problem"}
 
 
-def test_a_receiver_that_wants_another_token_is_found(site: Site) -> None:
-    site.status = 401
-    assert receiver(site) == {"authorised": "problem"}
-    assert receiver(site, DELIVERY_CHANNEL="webhook") == {"authorised": "problem"}
+def test_a_receiver_that_wants_another_token_is_found(target: HttpServer) -> None:
+    target.status = 401
+    assert receiver(target) == {"authorised": "problem"}
+    assert receiver(target, DELIVERY_CHANNEL="webhook") == {"authorised": "problem"}
 
 
-def test_a_webhook_may_refuse_a_get(site: Site) -> None:
-    site.status = 405
-    assert receiver(site, DELIVERY_CHANNEL="webhook") == {"reachable": "ok"}
+def test_a_webhook_may_refuse_a_get(target: HttpServer) -> None:
+    target.status = 405
+    assert receiver(target, DELIVERY_CHANNEL="webhook") == {"reachable": "ok"}
 
 
-def test_alerts_that_would_run_out_are_found(site: Site) -> None:
-    found = receiver(site, DELIVERY_CHANNEL="webhook", DELIVERY_HOLD="1m")
+def test_alerts_that_would_run_out_are_found(target: HttpServer) -> None:
+    found = receiver(target, DELIVERY_CHANNEL="webhook", DELIVERY_HOLD="1m")
     assert found == {"settings": "problem", "reachable": "ok"}

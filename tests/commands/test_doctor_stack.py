@@ -23,8 +23,8 @@ from commands.doctor import alerting as doctor_alerting
 from commands.doctor import archive as doctor_archive
 from commands.doctor import elasticsearch as doctor_elasticsearch
 from commands.doctor import kafka as doctor_kafka
-from commands.doctor.findings import Finding, Level, Visit
-from commands.doctor.http import Site, Unanswered
+from commands.doctor.findings import CheckContext, Finding, Level
+from commands.doctor.http import HttpTarget, Unanswered
 from deploy.stack.hdfs import NameNode
 from deploy.stack.kafka import Kafka
 from schemas.settings.model import read_settings
@@ -38,9 +38,9 @@ NOWHERE = "127.0.0.1:1"  # no server listens on port 1
 WAIT_S = 30.0
 
 
-def visit(*, probe: bool = False, **variables: str) -> Visit:
+def context(*, probe: bool = False, **variables: str) -> CheckContext:
     environment = {f"ORDERTIDE_{name}": value for name, value in variables.items()}
-    return Visit(read_settings(None, environment), TIMEOUT_S, probe)
+    return CheckContext(read_settings(None, environment), TIMEOUT_S, probe)
 
 
 def levels(findings: Iterator[Finding]) -> dict[str, Level]:
@@ -90,9 +90,9 @@ def topics_of(client: AdminClient) -> set[str]:
     return set(client.list_topics(timeout=TIMEOUT_S).topics)
 
 
-def examined(bootstrap: str, *, probe: bool = False) -> dict[str, Finding]:
+def checked(bootstrap: str, *, probe: bool = False) -> dict[str, Finding]:
     """{subject: the finding that is worst}."""
-    findings = [*doctor_kafka.examine(visit(BROKER_BOOTSTRAP=bootstrap, probe=probe))]
+    findings = [*doctor_kafka.check(context(BROKER_BOOTSTRAP=bootstrap, probe=probe))]
     worst = levels(iter(findings))
     return {each.subject: each for each in findings if each.level == worst[each.subject]}
 
@@ -102,7 +102,7 @@ def found_at(bootstrap: str, topic: str, words: str) -> Finding:
     findings: list[Finding] = []
 
     def is_said() -> bool:
-        findings.append(examined(bootstrap)[f"topic {topic}"])
+        findings.append(checked(bootstrap)[f"topic {topic}"])
         return words in findings[-1].found
 
     wait_until(is_said, words, said=lambda: findings[-1])
@@ -112,7 +112,7 @@ def found_at(bootstrap: str, topic: str, words: str) -> Finding:
 @pytest.mark.stack
 @pytest.mark.usefixtures("admin")
 def test_a_fresh_cluster_has_no_topics_yet_and_that_is_no_problem(bootstrap: str) -> None:
-    found = examined(bootstrap)
+    found = checked(bootstrap)
     assert found["topics"].level == "warning"
     assert found["version"].level == "ok"
     assert "problem" not in {finding.level for finding in found.values()}
@@ -124,7 +124,7 @@ def test_topics_as_track_makes_them_are_well(bootstrap: str) -> None:
     not_well: list[Finding] = []
 
     def is_well() -> bool:
-        not_well[:] = [each for each in examined(bootstrap).values() if each.level != "ok"]
+        not_well[:] = [each for each in checked(bootstrap).values() if each.level != "ok"]
         return not not_well
 
     # At first "Not leader for partition": the clock isn't compared.
@@ -154,7 +154,7 @@ def test_a_wrong_setting_is_found_with_the_command_that_puts_it_right(
     topics.incremental_alter_configs([resource])[resource].result(TIMEOUT_S)
     finding = found_at(bootstrap, topic, f"{setting} is {value}")
     assert finding.level == level
-    assert f"--add-config {setting}=" in finding.advice
+    assert f"--add-config {setting}=" in finding.remedy
 
 
 @pytest.mark.stack
@@ -176,27 +176,27 @@ def test_rights_that_are_lacking_are_named(bootstrap: str, topics: AdminClient) 
 
 @pytest.mark.stack
 def test_a_probe_measures_the_clock_and_leaves_nothing(bootstrap: str, admin: AdminClient) -> None:
-    assert examined(bootstrap, probe=True)["clock"].level == "ok"
+    assert checked(bootstrap, probe=True)["clock"].level == "ok"
     wait_until(lambda: not topics_of(admin), "the end of all topics")
 
 
 # ---------------------------------------------------------------- the shared stack
 @pytest.mark.stack
 def test_the_stack_s_alertmanager_is_well() -> None:
-    looked = visit(DELIVERY_URL=address("alertmanager")["url"])
+    looked = context(DELIVERY_URL=address("alertmanager")["url"])
     assert set(levels(doctor_alerting.receiver(looked)).values()) == {"ok"}
 
 
 @pytest.mark.stack
 def test_the_stack_s_prometheus_is_well_but_for_what_it_scrapes() -> None:
-    looked = visit(TELEMETRY_PROMETHEUS=address("prometheus")["url"])
+    looked = context(TELEMETRY_PROMETHEUS=address("prometheus")["url"])
     found = levels(doctor_alerting.prometheus(looked))
     assert found["reachable"] == found["version"] == found["clock"] == "ok"
 
 
 @pytest.mark.stack
 def test_prometheus_and_alertmanager_at_each_other_s_address_are_found() -> None:
-    swapped = visit(
+    swapped = context(
         DELIVERY_URL=address("prometheus")["url"],
         TELEMETRY_PROMETHEUS=address("alertmanager")["url"],
     )
@@ -206,29 +206,29 @@ def test_prometheus_and_alertmanager_at_each_other_s_address_are_found() -> None
 
 @pytest.mark.stack
 def test_an_elasticsearch_of_another_major_is_found() -> None:
-    site = Site(address("elasticsearch")["url"], "[warm] url", TIMEOUT_S)
-    assert levels(doctor_elasticsearch.version(site, 8))["version"] == "ok"
-    assert levels(doctor_elasticsearch.version(site, 9))["version"] == "problem"
+    target = HttpTarget(address("elasticsearch")["url"], "[warm] url", TIMEOUT_S)
+    assert levels(doctor_elasticsearch.version(target, 8))["version"] == "ok"
+    assert levels(doctor_elasticsearch.version(target, 9))["version"] == "problem"
 
 
 @pytest.mark.stack
 def test_another_server_at_elasticsearch_s_address_is_found() -> None:
-    site = Site(address("alertmanager")["url"], "[warm] url", TIMEOUT_S)
+    target = HttpTarget(address("alertmanager")["url"], "[warm] url", TIMEOUT_S)
     with pytest.raises(Unanswered):
-        list(doctor_elasticsearch.version(site, 8))
+        list(doctor_elasticsearch.version(target, 8))
 
 
 @pytest.mark.stack
 def test_the_stack_s_elasticsearch_is_well() -> None:
-    site = Site(address("elasticsearch")["url"], "[warm] url", TIMEOUT_S)
-    found = levels(doctor_elasticsearch.look_at(site, 8, namespace()))
+    target = HttpTarget(address("elasticsearch")["url"], "[warm] url", TIMEOUT_S)
+    found = levels(doctor_elasticsearch.check_server(target, 8, namespace()))
     assert found["reachable"] == found["version"] == found["clock"] == "ok"
 
 
 def hdfs(folder: str, user: str, *more: str) -> dict[str, Level]:
     urls = [address("hdfs")["web"], *more]
-    sites = [Site(url, "[archive] web", TIMEOUT_S) for url in urls]
-    return levels(doctor_archive.look_at(sites, folder, user))
+    targets = [HttpTarget(url, "[archive] web", TIMEOUT_S) for url in urls]
+    return levels(doctor_archive.check_name_nodes(targets, folder, user))
 
 
 @pytest.mark.stack
@@ -255,15 +255,15 @@ def test_a_namenode_that_waits_for_its_datanodes_is_in_safe_mode(tmp_path: Path)
     need("java")
     lonely = NameNode(tmp_path, properties={"dfs.namenode.safemode.min.datanodes": "1"})
     with lonely:
-        site = Site(lonely.address["web"], "[archive] web", TIMEOUT_S)
-        found = levels(doctor_archive.look_at([site], "/", lonely.address["user"]))
+        target = HttpTarget(lonely.address["web"], "[archive] web", TIMEOUT_S)
+        found = levels(doctor_archive.check_name_nodes([target], "/", lonely.address["user"]))
     assert found["reachable"] == "ok"
     assert found["safe mode"] == found["DataNodes"] == "problem"
 
 
 def test_no_namenode_at_all_is_a_problem() -> None:
-    sites = [Site(f"http://{NOWHERE}", "[archive] web", TIMEOUT_S)]
-    found = levels(doctor_archive.look_at(sites, "/", "ordertide"))
+    targets = [HttpTarget(f"http://{NOWHERE}", "[archive] web", TIMEOUT_S)]
+    found = levels(doctor_archive.check_name_nodes(targets, "/", "ordertide"))
     assert found == {"reachable": "problem"}
 
 

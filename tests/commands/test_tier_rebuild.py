@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from commands.doctor import archive as doctor_archive
 from commands.doctor import warm as doctor_warm
-from commands.doctor.findings import Finding, Visit
+from commands.doctor.findings import CheckContext, Finding
 from commands.main import cli
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, read_settings
@@ -64,9 +64,9 @@ def place(tmp_path: Path, server: EmbeddedRedis) -> Installation:
     return Installation(tmp_path, server.url)
 
 
-def finding(visit: Visit, part: str) -> Finding | None:
-    examine = {"warm": doctor_warm.examine, "archive": doctor_archive.examine}[part]
-    return next((each for each in examine(visit) if each.subject == "writes"), None)
+def finding(context: CheckContext, part: str) -> Finding | None:
+    check = {"warm": doctor_warm.check, "archive": doctor_archive.check}[part]
+    return next((each for each in check(context) if each.subject == "writes"), None)
 
 
 def test_status_and_doctor_say_nothing_of_tiers_that_hold_what_was_written(
@@ -75,8 +75,8 @@ def test_status_and_doctor_say_nothing_of_tiers_that_hold_what_was_written(
     result = place.run("tier", "status", "warm", "archive")
     assert result.exit_code == 0
     assert result.output.count("all that was written to it") == 2
-    visit = Visit(place.settings, 5.0)
-    assert finding(visit, "warm") is finding(visit, "archive") is None
+    context = CheckContext(place.settings, 5.0)
+    assert finding(context, "warm") is finding(context, "archive") is None
 
 
 def test_status_and_doctor_name_a_doubt_and_what_to_do(place: Installation) -> None:
@@ -89,13 +89,13 @@ def test_status_and_doctor_name_a_doubt_and_what_to_do(place: Installation) -> N
     assert result.exit_code == 1
     assert f"stale      warm: {LASTING.lasting}" in result.output
     assert lost.stem in result.output
-    visit = Visit(place.settings, 5.0)
-    warm, archive = finding(visit, "warm"), finding(visit, "archive")
+    context = CheckContext(place.settings, 5.0)
+    warm, archive = finding(context, "warm"), finding(context, "archive")
     assert warm is not None
-    assert (warm.level, warm.advice) == ("warning", LASTING.lasting)
+    assert (warm.level, warm.remedy) == ("warning", LASTING.lasting)
     assert archive is not None
     assert lost.stem in archive.found
-    assert archive.advice == "run 'ordertide archive verify --repair'"
+    assert archive.remedy == "run 'ordertide archive verify --repair'"
 
 
 def test_the_warm_tier_is_rebuilt_from_the_archive(place: Installation) -> None:
