@@ -7,7 +7,7 @@ python -m benchmarks longlives --out docs/benchmarks.md   update its section and
 The real `ordertide track`, recorded clock, embedded broker. Lives are shortened to half a day on
 average, an order retires 2 days after its last event (shipped: 30 or 60) and a number is forgotten
 after 7 days (180): so all that is to become flat does so well within the month. Every day some of
-those retired are recalled from the cold table by a return and a refund.
+those retired are recalled from the retired-order table by a return and a refund.
 """
 
 import re
@@ -31,7 +31,7 @@ from schemas.instants import DAY_MS, format_instant
 SEED = 20_161_004
 DAY_S = DAY_MS / 1000
 RETIRE, FORGET = "2d", "7d"
-FLAT_FROM = 10  # the day from which on nothing is to grow but the cold table
+FLAT_FROM = 10  # the day from which on nothing is to grow but the retired-order table
 GROWTH = 1.15  # more than that from then to the end isn't flat
 RECALLS_A_DAY = 10
 PLOT = "longlives.svg"
@@ -56,7 +56,7 @@ class Day(NamedTuple):
 
     events: int
     live: int
-    cold: int
+    retired: int
     numbers: int
     state_mb: float
     resident_mib: float
@@ -69,7 +69,7 @@ HEADS = [
     "day",
     "events in it",
     "live orders",
-    "cold orders",
+    "retired orders",
     "numbers known",
     "state MB",
     "resident MiB",
@@ -177,7 +177,7 @@ def day_of(place: Site, sent: int, tail: ChangesTail, recalled: int) -> Day:
     return Day(
         sent,
         view.live or 0,
-        view.cold,
+        view.retired,
         view.numbers or 0,
         view.size_bytes / 1e6,
         place.resident_bytes() / 2**20,
@@ -248,7 +248,7 @@ def drawing(days: list[Day]) -> str:
                 [Curve("live", columns["live"]), Curve("on orders.changes", columns["documents"])],
             ),
             Panel("numbers known", [Curve("numbers", columns["numbers"])]),
-            Panel("cold orders", [Curve("cold", columns["cold"])]),
+            Panel("retired orders", [Curve("retired", columns["retired"])]),
             Panel(
                 "size",
                 [

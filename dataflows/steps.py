@@ -150,8 +150,8 @@ def piece_of(by_shard: dict[int, OrderPiece], number: int) -> OrderPiece:
     return by_shard.setdefault(number, OrderPiece(SHARDS[number], 0, -1, [], []))
 
 
-class ShardCold:
-    """The cold table of one shard in the store."""
+class RetiredOrders:
+    """The retired-order table of one shard in the store."""
 
     def __init__(self, step: Step) -> None:
         """Create the table of a step's shard."""
@@ -165,7 +165,7 @@ class ShardCold:
             StoreUnavailable: the store can't be read.
         """
         try:
-            return self.step.store.cold(self.step.name, key)
+            return self.step.store.retired(self.step.name, key)
         except DamagedState:
             raise
         except StateError as error:
@@ -199,7 +199,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.step = Step(TRACK, store, tasks, resume)
         self.watch = watch
         self.outgoing: list[Outgoing] = []
-        self.shard = Shard(table, rules, ShardCold(self.step), store.generation, self.publish)
+        self.shard = Shard(table, rules, RetiredOrders(self.step), store.generation, self.publish)
         self.has_new_rules = False
         self.beat_at = 0
         if self.step.blobs:
@@ -270,9 +270,9 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         step, shard = self.step, self.shard
         if step.is_dirty or step.pointer is None:
             base = step.pointer is None or step.store.wants_base(step.name)
-            cold = list(shard.held.cold_rows.items())
+            retired = list(shard.held.cold_rows.items())
             step.pointer = step.store.stage(
-                step.name, encode(shard.snapshot(base=base)), base=base, cold=cold
+                step.name, encode(shard.snapshot(base=base)), base=base, retired=retired
             )
             shard.held.cold_rows = {}
             step.is_dirty = False

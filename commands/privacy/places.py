@@ -201,7 +201,9 @@ class Looker:
                     continue
                 held, last = read_orders(files.reader, shard, links)
                 desk = desk_of(last, table, rules, files.reader.generation)
-                for stored in stored_orders(files, shard, held, links[-1].sequence, only_cold=None):
+                for stored in stored_orders(
+                    files, shard, held, links[-1].sequence, only_retired=None
+                ):
                     # Unpacked is what names the customer, or was found by another record.
                     if name in stored.data or split_order_key(stored.key)[1] in orders:
                         yield document_of(stored, desk)

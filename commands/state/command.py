@@ -108,14 +108,14 @@ def verify_command(settings: Path | None, store: Path | None, *, as_json: bool) 
     show_default=True,
     help="as in orders.changes, or the stored bytes in base64",
 )
-@click.option("--cold/--live", "only_cold", default=None, help="only these (default: both)")
+@click.option("--retired/--live", "only_retired", default=None, help="only these (default: both)")
 def export_command(
     settings: Path | None,
     store: Path | None,
     out: Path | None,
     form: Form,
     *,
-    only_cold: bool | None,
+    only_retired: bool | None,
 ) -> None:
     """Write the orders as NDJSON, one a line.
 
@@ -129,7 +129,7 @@ def export_command(
     table = lifecycle_of(used)
     rules = rules_of(used, table)
     with open_files(used, store) as files:
-        written = export(files, table, rules, form, out, only_cold=only_cold)
+        written = export(files, table, rules, form, out, only_retired=only_retired)
     show(f"{written} orders written", err=True)
 
 

@@ -33,5 +33,5 @@ def describe(settings: Settings, path: Path) -> str:
     read = f"read up to {offsets_text(positions)}" if positions else "no positions"
     return (
         f"generation {max(meta.generation, 0)} in {path}, kept{since}: {view.live or 0:,} "
-        f"live and {view.cold:,} retired orders, {read}"
+        f"live and {view.retired:,} retired orders, {read}"
     )

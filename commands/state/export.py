@@ -35,7 +35,7 @@ class Stored(NamedTuple):
 
     key: str
     data: bytes
-    is_cold: bool
+    is_retired: bool
 
 
 def export(
@@ -45,7 +45,7 @@ def export(
     form: Form,
     out: Path | None,
     *,
-    only_cold: bool | None,
+    only_retired: bool | None,
 ) -> int:
     """Write the orders that a resume would find to `out` (None: the output); how many.
 
@@ -56,7 +56,7 @@ def export(
     count = 0
     with destination(out) as file:
         for shard in shown(names, "writing orders", len(names)):
-            for line in lines(files, shard, table, rules, form, only_cold=only_cold):
+            for line in lines(files, shard, table, rules, form, only_retired=only_retired):
                 file.write(printable_json(line) + b"\n")
                 count += 1
     return count
@@ -81,7 +81,7 @@ def lines(
     rules: Rules,
     form: Form,
     *,
-    only_cold: bool | None,
+    only_retired: bool | None,
 ) -> Iterator[bytes]:
     """The orders of a shard."""
     links = files.resumed(shard)
@@ -89,7 +89,9 @@ def lines(
         return
     orders, last = read_orders(files.reader, shard, links)
     desk = desk_of(last, table, rules, files.reader.generation) if form == "documents" else None
-    for stored in stored_orders(files, shard, orders, links[-1].sequence, only_cold=only_cold):
+    for stored in stored_orders(
+        files, shard, orders, links[-1].sequence, only_retired=only_retired
+    ):
         try:
             line = encode(packed(stored) if desk is None else document_of(stored, desk))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
@@ -118,15 +120,15 @@ def stored_orders(
     orders: dict[str, bytes],
     sequence: int,
     *,
-    only_cold: bool | None,
+    only_retired: bool | None,
 ) -> Iterator[Stored]:
-    """Live orders, then cold ones, each by key."""
-    if only_cold is not True:
+    """Live orders, then retired ones, each by key."""
+    if only_retired is not True:
         for key in sorted(orders):
-            yield Stored(key, orders[key], is_cold=False)
-    if only_cold is not False:
-        for row in files.reader.cold_at(shard, sequence):
-            yield Stored(row.key, files.reader.cold_order(shard, row), is_cold=True)
+            yield Stored(key, orders[key], is_retired=False)
+    if only_retired is not False:
+        for row in files.reader.retired_rows_at(shard, sequence):
+            yield Stored(row.key, files.reader.retired_order(shard, row), is_retired=True)
 
 
 def document_of(stored: Stored, desk: Desk) -> OrderDocument:
@@ -138,4 +140,4 @@ def packed(stored: Stored) -> dict[str, object]:
     """The order's bytes (dataflows/core/packing.py) with its key."""
     tenant, order_id = split_order_key(stored.key)
     data = b64encode(stored.data).decode()
-    return {"tenant": tenant, "order_id": order_id, "cold": stored.is_cold, "packed": data}
+    return {"tenant": tenant, "order_id": order_id, "retired": stored.is_retired, "packed": data}

@@ -18,7 +18,7 @@ from telemetry.screen import Column
 COLUMNS = [
     Column(head, is_number=True)
     for head in (
-        "shard", "live", "cold", "bases", "MB", "deltas", "MB", "chain", "resumable", "at"
+        "shard", "live", "retired", "bases", "MB", "deltas", "MB", "chain", "resumable", "at"
     )
 ]  # fmt: skip
 
@@ -51,7 +51,7 @@ class ShardView(msgspec.Struct, frozen=True, kw_only=True):
     deltas: int
     delta_bytes: int
     chain: int
-    cold: int
+    retired: int
     inside: Inside | None
 
 
@@ -76,7 +76,7 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     digests: list[str] | None
     clock_ms: int
     live: int | None
-    cold: int
+    retired: int
     numbers: int | None
     waiting: int | None
     shards: list[ShardView]
@@ -114,7 +114,7 @@ def inspect(files: StateFiles, *, is_quick: bool) -> StateView:
         digests=None if is_quick else sorted({i.digest for i in insides if i.digest}),
         clock_ms=min(clocks, default=0),
         live=None if is_quick else sum(inside.live for inside in insides),
-        cold=sum(shard.cold for shard in shards),
+        retired=sum(shard.retired for shard in shards),
         numbers=None if is_quick else sum(inside.numbers for inside in insides),
         waiting=None if is_quick else sum(inside.waiting for inside in insides),
         shards=shards,
@@ -143,7 +143,7 @@ def shard_view(
         deltas=len(deltas),
         delta_bytes=sum(link.size_bytes for link in deltas),
         chain=len(from_last_base(resumed)),
-        cold=files.reader.cold_orders(shard),
+        retired=files.reader.retired_orders(shard),
         inside=None if is_quick else inside_of(files, shard, resumed),
     )
 
@@ -184,8 +184,8 @@ def head(view: StateView) -> list[str]:
         f"blobs and rows by version: {counted(view.blob_versions)}",
     ]
     if view.live is None:
-        return [*lines, f"{view.cold:,} retired orders"]
-    orders = f"{view.live:,} live orders, {view.cold:,} retired"
+        return [*lines, f"{view.retired:,} retired orders"]
+    orders = f"{view.live:,} live orders, {view.retired:,} retired"
     return [
         *lines,
         f"orders by format: {counted(view.order_formats or {})}",
@@ -205,7 +205,7 @@ def rows(shards: Sequence[ShardView]) -> list[tuple[str, ...]]:
         (
             shard.shard,
             "-" if shard.inside is None else f"{shard.inside.live or shard.inside.numbers:,}",
-            f"{shard.cold:,}",
+            f"{shard.retired:,}",
             str(shard.bases),
             f"{shard.base_bytes / 1e6:.2f}",
             str(shard.deltas),

@@ -64,9 +64,9 @@ class Rows:
 
     def get(self, key: str) -> bytes | None:
         """The packed order; None if there is none."""
-        for row in self.files.reader.cold_at(self.shard, self.sequence):
+        for row in self.files.reader.retired_rows_at(self.shard, self.sequence):
             if row.key == key:
-                return self.files.reader.cold_order(self.shard, row)
+                return self.files.reader.retired_order(self.shard, row)
         return None
 
 

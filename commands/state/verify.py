@@ -28,7 +28,7 @@ class Verified(msgspec.Struct):
     path: str
     blobs: int = 0
     blob_bytes: int = 0
-    cold_rows: int = 0
+    retired_rows: int = 0
     orders: int = 0
     pointers: int = 0
     faults: list[str] = []
@@ -43,7 +43,7 @@ class Verified(msgspec.Struct):
         """For people."""
         read = (
             f"{self.path}: {self.blobs:,} blobs ({self.blob_bytes / 1e6:,.1f} MB), "
-            f"{self.cold_rows:,} rows of retired orders, {self.orders:,} orders, "
+            f"{self.retired_rows:,} rows of retired orders, {self.orders:,} orders, "
             f"{self.pointers:,} pointers read"
         )
         end = f"{len(self.faults)} faults" if self.faults else "no fault"
@@ -150,25 +150,25 @@ def verify_contents(
         found.notes.append(NOT_FOLDED)
     for key, data in orders.items():
         verify_order(f"shard {shard}", key, data, folded_by, found)
-    verify_cold(files, shard, folded_by, found)
+    verify_retired(files, shard, folded_by, found)
 
 
 def verify_order(
     where: str, key: str, data: bytes, table: Lifecycle | None, found: Verified
 ) -> None:
-    """One order, live or cold."""
+    """One order, live or retired."""
     found.orders += 1
     fault = fault_of(key, data, table)
     if fault:
         found.fault(f"{where}, order {key!r}: {fault}")
 
 
-def verify_cold(files: StateFiles, shard: str, table: Lifecycle | None, found: Verified) -> None:
-    """All rows of the cold, older ones of a key too: a resume at an older pointer needs them."""
-    for row in files.reader.cold_rows(shard):
-        found.cold_rows += 1
+def verify_retired(files: StateFiles, shard: str, table: Lifecycle | None, found: Verified) -> None:
+    """Check all rows of retired orders; a resume at an older pointer needs a key's older ones."""
+    for row in files.reader.retired_rows(shard):
+        found.retired_rows += 1
         try:
-            data = files.reader.cold_order(shard, row)
+            data = files.reader.retired_order(shard, row)
         except StateError as error:
             found.fault(str(error))
         else:

@@ -39,7 +39,7 @@ class Result(msgspec.Struct):
 
 
 class Retired(dict[str, bytes]):
-    """The cold table of a replay: in memory."""
+    """The retired-order table of a replay: in memory."""
 
 
 class Judges:
@@ -51,7 +51,7 @@ class Judges:
         self.rules = read_rules(rules, self.table)
         self.generation = generation
         self.shards: dict[int, Shard] = {}
-        self.cold: dict[int, Retired] = {}
+        self.retired: dict[int, Retired] = {}
         self.result = Result()
         self.refused = RefusedFacts()
         self.counts: Counter[str] = Counter()
@@ -69,8 +69,10 @@ class Judges:
     def shard(self, number: int) -> Shard:
         """The shard with this number."""
         if number not in self.shards:
-            self.cold[number] = Retired()
-            self.shards[number] = Shard(self.table, self.rules, self.cold[number], self.generation)
+            self.retired[number] = Retired()
+            self.shards[number] = Shard(
+                self.table, self.rules, self.retired[number], self.generation
+            )
             self.shards[number].publishing = False
         return self.shards[number]
 
@@ -88,19 +90,19 @@ class Judges:
         self.counts["applied"] += out.applied
         self.counts["duplicates"] += out.duplicates
         self.counts["refused"] += out.refused
-        cold = self.cold[number]
+        retired = self.retired[number]
         for key, data in shard.held.cold_rows.items():
             if data is None:
-                cold.pop(key, None)
+                retired.pop(key, None)
             else:
-                cold[key] = data
+                retired[key] = data
         shard.held.cold_rows = {}
         shard.held.changed = set()
 
     def finish(self) -> Result:
         """Return all orders, retired ones included, with all outcomes."""
         for number, shard in self.shards.items():
-            for key, data in {**self.cold[number], **shard.held.orders}.items():
+            for key, data in {**self.retired[number], **shard.held.orders}.items():
                 self.show(key, data, shard)
             self.counts["waiting"] += shard.waiting_count
             self.counts["set_aside"] += len(shard.set_aside.orders)

@@ -38,7 +38,7 @@ class ShardSummary(msgspec.Struct, frozen=True):
     latest: int
     blobs: int
     blob_bytes: int
-    cold_rows: int
+    retired_rows: int
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardStore(Protocol):
-    """Keeps the blobs and the cold rows of many shards. Thread-safe; a shard has one owner.
+    """Keeps the blobs and the retired rows of many shards. Thread-safe; a shard has one owner.
 
     Kept are the last three commits of each shard, with everything that a resume at one of their
     pointers needs. Every method raises StateError where what is stored can't be used.
@@ -66,7 +66,7 @@ class ShardStore(Protocol):
     def open(self, shard: str, pointer: Pointer | None) -> list[bytes]:
         """The blobs of a shard at `pointer`: the base first, then the deltas in order.
 
-        What was stored later goes, blobs and cold rows alike; so does what is staged. None is a
+        What was stored later goes, blobs and retired rows alike; so does what is staged. None is a
         fresh start: everything of this shard goes. A shard is opened before anything else.
 
         Raises:
@@ -79,7 +79,7 @@ class ShardStore(Protocol):
         blob: bytes,
         *,
         base: bool,
-        cold: Sequence[tuple[str, bytes | None]] = (),
+        retired: Sequence[tuple[str, bytes | None]] = (),
     ) -> Pointer:
         """Hold a blob for the next commit, and rows of retired orders (None removes one).
 
@@ -92,11 +92,11 @@ class ShardStore(Protocol):
     def wants_base(self, shard: str) -> bool:
         """Return True if the next blob should be a base: there is none, or it has been outgrown."""
 
-    def cold(self, shard: str, key: str) -> bytes | None:
+    def retired(self, shard: str, key: str) -> bytes | None:
         """The last value put under `key`, staged or committed; None if there is none."""
 
-    def cold_keys(self, shard: str) -> Iterator[str]:
-        """The keys in the cold, sorted. What is staged meanwhile may or may not be among them."""
+    def retired_keys(self, shard: str) -> Iterator[str]:
+        """The keys of retired orders, sorted. What is staged meanwhile may be among them."""
 
     def note(self, step: str, key: str, state: bytes, batches: int = 0) -> None:
         """Keep with the next commit what a step gives to bytewax for a key.

@@ -90,7 +90,7 @@ def faults(store: Path) -> list[str]:
 
 def test_inspect_counts_what_the_flow_said(left: Left, store: Path) -> None:
     found = json.loads(run(store, "inspect", "--json").output)
-    assert found["live"] + found["cold"] == len(left.documents)
+    assert found["live"] + found["retired"] == len(left.documents)
     assert found["in_use_by"] is None
     assert len(found["shards"]) == 128
     assert found["clock_ms"] == END
@@ -103,7 +103,7 @@ def test_inspect_counts_what_the_flow_said(left: Left, store: Path) -> None:
 def test_inspect_tells_people_the_same(store: Path) -> None:
     said = run(store, "inspect").output
     found = json.loads(run(store, "inspect", "--json").output)
-    assert f"{found['live']} live orders, {found['cold']} retired" in said
+    assert f"{found['live']} live orders, {found['retired']} retired" in said
     assert "not in use" in said
     assert f"rules-lifecycle {found['digests'][0]}" in said
     assert len(said.splitlines()) > 128
@@ -139,10 +139,9 @@ def test_a_damaged_blob_is_named_with_what_to_do(store: Path) -> None:
     assert "checksum differs; restore the state and the recovery folder" in fault
 
 
-def test_a_damaged_row_of_the_cold_is_named(store: Path) -> None:
-    empty = f"x'{FORMAT:02x}0000000000'"
-    statement = f"UPDATE cold SET stored = {empty} WHERE key = (SELECT key FROM cold)"  # noqa: S608 - a constant
-    change(store, statement)
+def test_a_damaged_row_of_the_retired_table_is_named(store: Path) -> None:
+    damage = "UPDATE retired SET stored = x'FF0000000000' WHERE key = (SELECT key FROM retired)"
+    change(store, damage.replace("FF", f"{FORMAT:02x}"))
     [fault] = faults(store)
     assert ", retired row " in fault
     assert "checksum differs" in fault
@@ -214,8 +213,8 @@ def test_packed_orders_unpack(left: Left, store: Path) -> None:
     assert versions == {key: each["version"] for key, each in left.documents.items()}
 
 
-def test_cold_and_live_orders_together_are_all(left: Left, store: Path) -> None:
-    parts = [run(store, "export", flag).stdout.splitlines() for flag in ("--cold", "--live")]
+def test_retired_and_live_orders_together_are_all(left: Left, store: Path) -> None:
+    parts = [run(store, "export", flag).stdout.splitlines() for flag in ("--retired", "--live")]
     assert sum(map(len, parts)) == len(left.documents)
     assert not set(parts[0]) & set(parts[1])
 

@@ -24,7 +24,7 @@ def main(path: Path) -> None:
                 shard,
                 content(shard, epoch),
                 base=epoch % 10 == 1,
-                cold=[(f"order-{epoch}", content(shard, epoch)), ("latest", b"%d" % epoch)],
+                retired=[(f"order-{epoch}", content(shard, epoch)), ("latest", b"%d" % epoch)],
             )
             for shard in SHARDS
         ]

@@ -65,9 +65,9 @@ class NotingStore(ObjectShardStore):
         blob: bytes,
         *,
         base: bool,
-        cold: Sequence[tuple[str, bytes | None]] = (),
+        retired: Sequence[tuple[str, bytes | None]] = (),
     ) -> Pointer:
-        pointer = super().stage(shard, blob, base=base, cold=cold)
+        pointer = super().stage(shard, blob, base=base, retired=retired)
         state = encode_state(StepState(shard, pointer, {}))
         self.note(TRACK, shard, state, self.batches + 1)
         return pointer

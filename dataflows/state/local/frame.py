@@ -15,8 +15,8 @@ that wrote them.
 
 zstd at level -3 makes packed orders 0.62 of their size at 630-720 MB/s, level 1 makes them 0.56 at
 390-430, level 3 0.54 at 220: compressing is the largest part of an epoch's end, so the fast one.
-A single order (a cold row) has too little in it that repeats: 14 % for 13 us, so short blobs stay
-as they are.
+A single order (a retired row) has too little in it that repeats: 14 % for 13 us, so short blobs
+stay as they are.
 """
 
 import threading
@@ -51,7 +51,7 @@ class Place(NamedTuple):
     shard: str
     sequence: int
     name: str
-    is_cold: bool = False
+    is_retired: bool = False
 
     @property
     def identity(self) -> bytes:
@@ -59,7 +59,7 @@ class Place(NamedTuple):
         return f"{self.store} {self.shard} {self.sequence} {self.name}".encode()
 
     def __str__(self) -> str:
-        if self.is_cold:
+        if self.is_retired:
             return f"shard {self.shard}, retired row {self.name} of blob {self.sequence}"
         return f"shard {self.shard}, blob {self.sequence}"
 

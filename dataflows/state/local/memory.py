@@ -14,22 +14,23 @@ from schemas.errors import StateError
 
 @dataclass
 class Held:
-    """Committed blobs of one shard. `cold` has the rows of a key in the order they came."""
+    """Committed blobs of one shard. `retired` has the rows of a key in the order they came."""
 
     links: list[BlobInfo] = field(default_factory=list)
     blobs: dict[int, bytes] = field(default_factory=dict)
-    cold: dict[str, list[StagedRow]] = field(default_factory=dict)
+    retired: dict[str, list[StagedRow]] = field(default_factory=dict)
     floor: int = 0
 
     def up_to(self, sequence: int) -> "Held":
         """A copy as it was at `sequence`."""
         rows = {
-            key: [row for row in had if row.sequence <= sequence] for key, had in self.cold.items()
+            key: [row for row in had if row.sequence <= sequence]
+            for key, had in self.retired.items()
         }
         return Held(
             links=[link for link in self.links if link.sequence <= sequence],
             blobs={number: blob for number, blob in self.blobs.items() if number <= sequence},
-            cold={key: had for key, had in rows.items() if had},
+            retired={key: had for key, had in rows.items() if had},
             floor=self.floor,
         )
 
@@ -39,8 +40,8 @@ class Held:
         self.links = [link for link in self.links if link.sequence >= outlook.first]
         self.blobs = {link.sequence: self.blobs[link.sequence] for link in self.links}
         for key in keys:
-            seen = [row for row in self.cold[key] if row.sequence <= self.floor]
-            del self.cold[key][: max(len(seen) - 1, 0)]
+            seen = [row for row in self.retired[key] if row.sequence <= self.floor]
+            del self.retired[key][: max(len(seen) - 1, 0)]
 
 
 class MemoryShardStore:
@@ -96,13 +97,13 @@ class MemoryShardStore:
         blob: bytes,
         *,
         base: bool,
-        cold: Sequence[tuple[str, bytes | None]] = (),
+        retired: Sequence[tuple[str, bytes | None]] = (),
     ) -> Pointer:
         with self.lock:
             chain = self._chain(shard)
             chain.check_base(shard, base=base)
             self.sequence += 1
-            rows = [StagedRow(key, self.sequence, value) for key, value in dict(cold).items()]
+            rows = [StagedRow(key, self.sequence, value) for key, value in dict(retired).items()]
             self.staged.add(shard, StagedBlob(self.sequence, base, blob), rows)
             chain.grow(len(blob), base=base)
             if base:
@@ -118,19 +119,19 @@ class MemoryShardStore:
         with self.lock:
             return self._chain(shard).may_write_base(shard, self.turns)
 
-    def cold(self, shard: str, key: str) -> bytes | None:
+    def retired(self, shard: str, key: str) -> bytes | None:
         with self.lock:
             staged = self.staged.row(shard, key)
             if staged is not None:
                 return staged.stored
-            rows = self.held[shard].cold.get(key) if shard in self.held else None
+            rows = self.held[shard].retired.get(key) if shard in self.held else None
             return rows[-1].stored if rows else None
 
-    def cold_keys(self, shard: str) -> Iterator[str]:
+    def retired_keys(self, shard: str) -> Iterator[str]:
         with self.lock:
-            stored = self.held[shard].cold if shard in self.held else {}
+            stored = self.held[shard].retired if shard in self.held else {}
             keys = {*stored, *self.staged.latest.get(shard, {})}
-            found = sorted(key for key in keys if self.cold(shard, key) is not None)
+            found = sorted(key for key in keys if self.retired(shard, key) is not None)
         yield from found
 
     def commit(self) -> None:
@@ -153,7 +154,7 @@ class MemoryShardStore:
             )
             held.blobs[blob.sequence] = blob.stored
         for row in rows:
-            held.cold.setdefault(row.key, []).append(row)
+            held.retired.setdefault(row.key, []).append(row)
         chain.kept = chain.after([(blob.sequence, blob.base) for blob in blobs])
         held.prune(chain.kept, {row.key for row in rows})
 
@@ -179,7 +180,7 @@ class MemoryShardStore:
                 latest=held.links[-1].sequence,
                 blobs=len(held.links),
                 blob_bytes=sum(link.size_bytes for link in held.links),
-                cold_rows=sum(map(len, held.cold.values())),
+                retired_rows=sum(map(len, held.retired.values())),
             )
             for shard, held in sorted(self.held.items())
             if held.links

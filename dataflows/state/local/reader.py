@@ -12,22 +12,22 @@ from dataflows.state.local.tables import Tables
 from dataflows.state.local.write_batch import StagedRow
 from schemas.errors import StateError
 
-SHARDS = "SELECT DISTINCT shard FROM blobs UNION SELECT DISTINCT shard FROM cold ORDER BY 1"
+SHARDS = "SELECT DISTINCT shard FROM blobs UNION SELECT DISTINCT shard FROM retired ORDER BY 1"
 # The first byte of a frame is its version; SQLite reads no more of a blob than its first page.
 VERSIONS = """
     SELECT hex(substr(stored, 1, 1)), count(*) FROM
-    (SELECT stored FROM blobs UNION ALL SELECT stored FROM cold WHERE stored IS NOT NULL)
+    (SELECT stored FROM blobs UNION ALL SELECT stored FROM retired WHERE stored IS NOT NULL)
     GROUP BY 1 ORDER BY 1"""
-COLD = """
-    SELECT key, sequence, stored FROM cold WHERE shard = ? AND stored IS NOT NULL
+RETIRED = """
+    SELECT key, sequence, stored FROM retired WHERE shard = ? AND stored IS NOT NULL
     ORDER BY key, sequence"""
-COLD_AT = """
-    SELECT key, max(sequence), stored FROM cold WHERE shard = ? AND sequence <= ?
+RETIRED_AT = """
+    SELECT key, max(sequence), stored FROM retired WHERE shard = ? AND sequence <= ?
     GROUP BY key ORDER BY key"""
 POSITIONS = "SELECT 1 FROM sqlite_master WHERE name = 'positions'"
-COLD_ORDERS = """
+RETIRED_ORDERS = """
     SELECT count(*) FROM
-    (SELECT stored IS NOT NULL AS is_there, max(sequence) FROM cold WHERE shard = ? GROUP BY key)
+    (SELECT stored IS NOT NULL AS is_there, max(sequence) FROM retired WHERE shard = ? GROUP BY key)
     WHERE is_there"""
 
 
@@ -94,32 +94,32 @@ class StateReader:
             [(_, run, stored)] = self.tables.blobs(shard, link.sequence, link.sequence)
         return unframe(stored, Place(self.meta.store, shard, link.sequence, run))
 
-    def cold_rows(self, shard: str) -> Iterator[StagedRow]:
-        """The rows of the cold as stored, by key and sequence; open them with `cold_order`."""
+    def retired_rows(self, shard: str) -> Iterator[StagedRow]:
+        """Rows of retired orders as stored, by key and sequence; `retired_order` opens one."""
         with explained(self.path):
-            for row in self.database.execute(COLD, (shard,)):
+            for row in self.database.execute(RETIRED, (shard,)):
                 yield StagedRow(*row)
 
-    def cold_at(self, shard: str, sequence: int) -> Iterator[StagedRow]:
-        """The cold as a resume at `sequence` finds it, by key; open them with `cold_order`."""
+    def retired_rows_at(self, shard: str, sequence: int) -> Iterator[StagedRow]:
+        """Rows of retired orders as a resume at `sequence` finds them, by key."""
         with explained(self.path):
-            for key, number, stored in self.database.execute(COLD_AT, (shard, sequence)):
+            for key, number, stored in self.database.execute(RETIRED_AT, (shard, sequence)):
                 if stored is not None:
                     yield StagedRow(key, number, stored)
 
-    def cold_order(self, shard: str, row: StagedRow) -> bytes:
+    def retired_order(self, shard: str, row: StagedRow) -> bytes:
         """Decode a row of the retired-order table, checked.
 
         Raises:
             StateError: it is damaged.
         """
-        place = Place(self.meta.store, shard, row.sequence, row.key, is_cold=True)
+        place = Place(self.meta.store, shard, row.sequence, row.key, is_retired=True)
         return unframe(row.stored or b"", place)
 
-    def cold_orders(self, shard: str) -> int:
+    def retired_orders(self, shard: str) -> int:
         """Number of retired orders."""
         with explained(self.path):
-            (count,) = self.database.execute(COLD_ORDERS, (shard,)).fetchone()
+            (count,) = self.database.execute(RETIRED_ORDERS, (shard,)).fetchone()
         return int(count)
 
     def versions(self) -> dict[int, int]:

@@ -12,7 +12,7 @@ from dataflows.state.local.disk_space import free_bytes, no_room
 from dataflows.state.local.frame import REMEDY
 from schemas.errors import StateError
 
-LAYOUT = 1
+LAYOUT = 2
 MOST_PAGES = 2**32 - 2  # what SQLite has
 # Blobs are long: an epoch's end of 4,000 orders took 24.5 ms of CPU, 28-31 with SQLite's own 4 KiB,
 # 26 with 64 KiB. A file keeps the pages that it was made with.
@@ -25,17 +25,17 @@ LITTLE_BYTES = 1_000_000
 BUSY_TIMEOUT_S = 30.0  # another member commits; a base of a large shard takes a while
 
 # blobs: `sequence` is the rowid, so that a commit appends to one place of the file.
-# cold: a row per change of a key, so that a resume at an older pointer sees the cold as it was.
+# retired: a row per change of a key, so that a resume at an older pointer sees the table as it was.
 SCHEMA = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL)",
     "CREATE TABLE floors (shard TEXT PRIMARY KEY, sequence INTEGER NOT NULL)",
     """CREATE TABLE blobs (sequence INTEGER PRIMARY KEY, shard TEXT NOT NULL, run TEXT NOT NULL,
         committed INTEGER NOT NULL, base INTEGER NOT NULL, stored BLOB NOT NULL)""",
     "CREATE INDEX blobs_of_shard ON blobs (shard, sequence)",
-    """CREATE TABLE cold (shard TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL,
+    """CREATE TABLE retired (shard TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL,
         stored BLOB)""",
-    "CREATE UNIQUE INDEX cold_by_key ON cold (shard, key, sequence)",
-    "CREATE INDEX cold_by_sequence ON cold (shard, sequence)",
+    "CREATE UNIQUE INDEX retired_by_key ON retired (shard, key, sequence)",
+    "CREATE INDEX retired_by_sequence ON retired (shard, sequence)",
 )
 
 

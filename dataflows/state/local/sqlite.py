@@ -147,7 +147,7 @@ class SqliteShardStore:
         blob: bytes,
         *,
         base: bool,
-        cold: Sequence[tuple[str, bytes | None]] = (),
+        retired: Sequence[tuple[str, bytes | None]] = (),
     ) -> Pointer:
         codec, payload = compress(blob)  # outside the lock: zstd lets other threads run
         with self.lock:
@@ -155,7 +155,7 @@ class SqliteShardStore:
             self.sequence += self.step
             place = Place(self.meta.store, shard, self.sequence, self.run)
             stored = frame(codec, payload, place)
-            rows = [self._row(shard, key, value) for key, value in dict(cold).items()]
+            rows = [self._row(shard, key, value) for key, value in dict(retired).items()]
             self.staged.add(shard, StagedBlob(self.sequence, base, stored), rows)
             self._chain(shard).grow(len(stored), base=base)
             if base:
@@ -171,21 +171,23 @@ class SqliteShardStore:
         """A row to stage under the present sequence."""
         if value is None:
             return StagedRow(key, self.sequence, None)
-        place = Place(self.meta.store, shard, self.sequence, key, is_cold=True)
+        place = Place(self.meta.store, shard, self.sequence, key, is_retired=True)
         return StagedRow(key, self.sequence, frame(*compress(value), place))
 
     def wants_base(self, shard: str) -> bool:
         with self.lock:
             return self._chain(shard).may_write_base(shard, self.turns)
 
-    def cold(self, shard: str, key: str) -> bytes | None:
+    def retired(self, shard: str, key: str) -> bytes | None:
         with self.lock, explained(self.path):
-            row = self.staged.row(shard, key) or self.tables.cold_row(shard, key)
+            row = self.staged.row(shard, key) or self.tables.retired_row(shard, key)
         if row is None or row.stored is None:
             return None
-        return unframe(row.stored, Place(self.meta.store, shard, row.sequence, key, is_cold=True))
+        return unframe(
+            row.stored, Place(self.meta.store, shard, row.sequence, key, is_retired=True)
+        )
 
-    def cold_keys(self, shard: str) -> Iterator[str]:
+    def retired_keys(self, shard: str) -> Iterator[str]:
         after: str | None = ""
         while after is not None:
             keys, after = self._page(shard, after)
@@ -194,7 +196,7 @@ class SqliteShardStore:
     def _page(self, shard: str, after: str) -> tuple[list[str], str | None]:
         """(sorted keys of retired orders after `after`; start of the next page or None)."""
         with self.lock, explained(self.path):
-            stored = dict(self.tables.cold_keys(shard, after, KEYS_A_PAGE))
+            stored = dict(self.tables.retired_keys(shard, after, KEYS_A_PAGE))
             end = max(stored) if len(stored) == KEYS_A_PAGE else None
             staged = {
                 key: row.stored is not None

@@ -15,40 +15,41 @@ BLOBS = """
     ORDER BY sequence"""
 FLOOR = "SELECT sequence FROM floors WHERE shard = ?"
 
-SHARDS = "SELECT DISTINCT shard FROM blobs UNION SELECT DISTINCT shard FROM cold"
+SHARDS = "SELECT DISTINCT shard FROM blobs UNION SELECT DISTINCT shard FROM retired"
 # Only in files of a store that lies in a bucket.
 POSITIONS = """
     CREATE TABLE IF NOT EXISTS positions (member INTEGER PRIMARY KEY, number INTEGER NOT NULL)"""
 
 BEYOND = tuple(
     f"SELECT 1 FROM {table} WHERE shard = ? AND sequence > ? LIMIT 1"  # noqa: S608 - our tables
-    for table in ("blobs", "cold", "floors")
+    for table in ("blobs", "retired", "floors")
 )
 
-COLD_ROW = """
-    SELECT key, sequence, stored FROM cold WHERE shard = ? AND key = ?
+RETIRED_ROW = """
+    SELECT key, sequence, stored FROM retired WHERE shard = ? AND key = ?
     ORDER BY sequence DESC LIMIT 1"""
 # SQLite takes `stored` from the row that max() chose.
-COLD_KEYS = """
-    SELECT key, stored IS NOT NULL, max(sequence) FROM cold WHERE shard = ? AND key > ?
+RETIRED_KEYS = """
+    SELECT key, stored IS NOT NULL, max(sequence) FROM retired WHERE shard = ? AND key > ?
     GROUP BY key ORDER BY key LIMIT ?"""
 
 # What no resume can need any more once the floor of a shard moves from :before to :floor. A row of
 # that stretch hides the older ones of its key from every pointer that is left.
 PASSED = """
-    SELECT 1 FROM cold WHERE shard = :shard AND sequence > :before AND sequence <= :floor LIMIT 1"""
+    SELECT 1 FROM retired WHERE shard = :shard AND sequence > :before AND sequence <= :floor
+    LIMIT 1"""
 HIDDEN = """
-    DELETE FROM cold WHERE rowid IN (
-        SELECT older.rowid FROM cold AS newer JOIN cold AS older
+    DELETE FROM retired WHERE rowid IN (
+        SELECT older.rowid FROM retired AS newer JOIN retired AS older
         ON older.shard = newer.shard AND older.key = newer.key AND older.sequence < newer.sequence
         WHERE newer.shard = :shard AND newer.sequence > :before AND newer.sequence <= :floor)"""
 TAKEN_OUT = """
-    DELETE FROM cold WHERE shard = :shard AND sequence > :before AND sequence <= :floor
+    DELETE FROM retired WHERE shard = :shard AND sequence > :before AND sequence <= :floor
     AND stored IS NULL"""
 
 SUMMARY = """
     SELECT blobs.shard, floors.sequence, max(blobs.sequence), count(*), sum(length(stored)),
-        (SELECT count(*) FROM cold WHERE cold.shard = blobs.shard)
+        (SELECT count(*) FROM retired WHERE retired.shard = blobs.shard)
     FROM blobs JOIN floors USING (shard) GROUP BY blobs.shard ORDER BY blobs.shard"""
 
 
@@ -72,14 +73,14 @@ class Tables:
         """(sequence, run, stored bytes) of a stretch of blobs, ends included."""
         return self.database.execute(BLOBS, (shard, first, last)).fetchall()
 
-    def cold_row(self, shard: str, key: str) -> StagedRow | None:
+    def retired_row(self, shard: str, key: str) -> StagedRow | None:
         """The latest row of a key."""
-        found = self.database.execute(COLD_ROW, (shard, key)).fetchone()
+        found = self.database.execute(RETIRED_ROW, (shard, key)).fetchone()
         return StagedRow(*found) if found else None
 
-    def cold_keys(self, shard: str, after: str, limit: int) -> Iterator[tuple[str, bool]]:
-        """(key, whether it is in the cold) of at most `limit` keys after `after`, in order."""
-        for key, is_there, _ in self.database.execute(COLD_KEYS, (shard, after, limit)):
+    def retired_keys(self, shard: str, after: str, limit: int) -> Iterator[tuple[str, bool]]:
+        """(key, whether it is retired now) of at most `limit` keys after `after`, in order."""
+        for key, is_there, _ in self.database.execute(RETIRED_KEYS, (shard, after, limit)):
             yield key, bool(is_there)
 
     def holds_beyond(self, shard: str, sequence: int) -> bool:
@@ -92,7 +93,7 @@ class Tables:
         """Remove what a shard stored after sequence `beyond`."""
         for statement in (
             "DELETE FROM blobs WHERE shard = ? AND sequence > ?",
-            "DELETE FROM cold WHERE shard = ? AND sequence > ?",
+            "DELETE FROM retired WHERE shard = ? AND sequence > ?",
             "DELETE FROM floors WHERE shard = ? AND sequence > ?",
         ):
             self.database.execute(statement, (shard, beyond))
@@ -106,7 +107,7 @@ class Tables:
         ]
         rows = [(shard, *row) for shard, rows in staged.rows.items() for row in rows]
         self.database.executemany("INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)", blobs)
-        self.database.executemany("INSERT INTO cold VALUES (?, ?, ?, ?)", rows)
+        self.database.executemany("INSERT INTO retired VALUES (?, ?, ?, ?)", rows)
 
     def count(self, sequence: int, committed: int) -> None:
         """Store the last numbers that were given, unless another member has stored later ones."""
@@ -133,12 +134,12 @@ class Tables:
     def insert(
         self,
         blobs: list[tuple[int, str, str, int, int, bytes]],
-        cold: list[tuple[str, str, int, bytes | None]],
+        retired: list[tuple[str, str, int, bytes | None]],
         floors: list[tuple[str, int]],
     ) -> None:
         """Put rows in as they stand in another file."""
         self.database.executemany("INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)", blobs)
-        self.database.executemany("INSERT INTO cold VALUES (?, ?, ?, ?)", cold)
+        self.database.executemany("INSERT INTO retired VALUES (?, ?, ?, ?)", retired)
         self.database.executemany("INSERT INTO floors VALUES (?, ?)", floors)
 
     def bucket_run(self) -> int:
@@ -175,11 +176,11 @@ class Tables:
                 self.database.execute(statement, (shard, after.first))
             if after.floor != before.floor:
                 floors.append((shard, after.floor))
-                self.prune_cold(shard, before.floor, after.floor)
+                self.prune_retired(shard, before.floor, after.floor)
         self.database.executemany("INSERT OR REPLACE INTO floors VALUES (?, ?)", floors)
 
-    def prune_cold(self, shard: str, before: int, floor: int) -> None:
-        """Remove rows of the cold that no resume sees once the floor moves to `floor`."""
+    def prune_retired(self, shard: str, before: int, floor: int) -> None:
+        """Remove rows of retired orders that no resume sees once the floor moves to `floor`."""
         span = {"shard": shard, "before": before, "floor": floor}
         if self.database.execute(PASSED, span).fetchone():
             self.database.execute(HIDDEN, span)

@@ -13,7 +13,7 @@ class StagedBlob(NamedTuple):
 
 
 class StagedRow(NamedTuple):
-    """A row of the cold as it will be stored; None takes the key out."""
+    """A row of the retired-order table as it will be stored; None takes the key out."""
 
     key: str
     sequence: int
@@ -21,7 +21,7 @@ class StagedRow(NamedTuple):
 
 
 class Staged:
-    """The blobs and cold rows of each shard since the last commit."""
+    """The blobs and retired rows of each shard since the last commit."""
 
     def __init__(self) -> None:
         """Create an empty batch."""

@@ -25,7 +25,8 @@ MOST_ENTRIES = 4_000
 TABLES = {
     "blobs": "SELECT sequence, shard, run, committed, base, stored FROM blobs"
     " WHERE shard = ? ORDER BY sequence",
-    "cold": "SELECT shard, key, sequence, stored FROM cold WHERE shard = ? ORDER BY key, sequence",
+    "retired": "SELECT shard, key, sequence, stored FROM retired"
+    " WHERE shard = ? ORDER BY key, sequence",
     "floors": "SELECT shard, sequence FROM floors WHERE shard = ?",
 }
 ROW_BYTES = 64  # about what a row takes beside what is stored in it

@@ -113,7 +113,7 @@ class Follower:
             tables.count(copy.sequence, copy.commits)
         for part in self.journal.parts(copy):
             with self.transaction() as tables:
-                tables.insert(part.blobs, part.cold, part.floors)
+                tables.insert(part.blobs, part.retired, part.floors)
 
     def check(self, entry: Entry, run: Run) -> None:
         """Check that an entry is one of this store."""

@@ -2,7 +2,7 @@
 
     owner                      who made the store, and for how many shards
     runs/000007                run 7: its members, and where it resumes
-    logs/000007/02/000000017   commit 17 of member 2: its blobs, cold rows and states of one epoch
+    logs/000007/02/000000017   commit 17 of member 2: blobs, retired rows, states of one epoch
     full/000007/02/000000016-TOKEN/000000   all that member 2 has, as it was after commit 16, in
     full/000007/02/000000016-TOKEN/end      parts; `end` is there once all parts are
     full/000001/base/NUMBER-TOKEN/…   what there was before the first run
@@ -91,7 +91,7 @@ class Part(msgspec.Struct, array_like=True):
     """Some rows of a copy, as they stand in the tables of the state file."""
 
     blobs: list[tuple[int, str, str, int, int, bytes]]
-    cold: list[tuple[str, str, int, bytes | None]]
+    retired: list[tuple[str, str, int, bytes | None]]
     floors: list[tuple[str, int]]
 
 

@@ -6,7 +6,7 @@ bucket; only then is it written to the file. A file is therefore never ahead of 
 host without one, or with an old one, makes it from copies and the logs after them.
 
     a run        one object; its processes, on one host or several, are its members
-    a commit     one PUT a member, only if there is none of its number: blobs, cold rows, states
+    a commit     one PUT a member, only if there is none of its number: blobs, retired rows, states
     a copy       all shards of a member in parts, beside the flow, when its log has outgrown it
     a restart    a fence record in each log of the run before; a file reads what it lacks, its own
                  host's commits it has; one object for the next run

@@ -61,22 +61,22 @@ def test_an_old_base_is_not_given_back(disk: Disk) -> None:
 def test_what_was_not_committed_never_happened(disk: Disk) -> None:
     store = started(disk, "a")
     [kept] = committed(store, "a", b"base")
-    lost = store.stage("a", b"lost", base=False, cold=[("order", b"cold")])
+    lost = store.stage("a", b"lost", base=False, retired=[("order", b"retired")])
     store = disk.crash()
     with pytest.raises(StateError, match=f"shard a, sequence {lost.sequence}: .*run"):
         store.open("a", lost)
     assert store.open("a", kept) == [b"base"]
-    assert store.cold("a", "order") is None
+    assert store.retired("a", "order") is None
 
 
 def test_rows_beyond_the_pointer_go(disk: Disk) -> None:
     store = started(disk, "a")
     [first] = committed(store, "a", b"base")
-    late = store.stage("a", b"late", base=False, cold=[("order", b"cold")])
+    late = store.stage("a", b"late", base=False, retired=[("order", b"retired")])
     store.commit()
     store = disk.crash()
     store.open("a", first)
-    assert store.cold("a", "order") is None
+    assert store.retired("a", "order") is None
     store.open("b", None)
     committed(store, "b", b"base")  # until a commit a crash may bring them back
     store = disk.crash()
@@ -122,53 +122,53 @@ def test_an_idle_shard_keeps_its_pointer_however_often_others_commit(disk: Disk)
 
 def test_a_fresh_start_leaves_nothing_of_the_shard_and_all_of_the_others(disk: Disk) -> None:
     store = started(disk, "a", "b")
-    store.stage("a", b"a", base=True, cold=[("order", b"1")])
-    kept = store.stage("b", b"b", base=True, cold=[("order", b"2")])
+    store.stage("a", b"a", base=True, retired=[("order", b"1")])
+    kept = store.stage("b", b"b", base=True, retired=[("order", b"2")])
     store.commit()
     store = disk.crash()
     assert store.open("a", None) == []
     assert store.open("b", kept) == [b"b"]
-    assert (store.cold("a", "order"), store.cold("b", "order")) == (None, b"2")
+    assert (store.retired("a", "order"), store.retired("b", "order")) == (None, b"2")
     assert store.wants_base("a")
 
 
-def test_the_cold_shows_what_is_staged(disk: Disk) -> None:
+def test_the_retired_table_shows_what_is_staged(disk: Disk) -> None:
     store = started(disk, "a")
-    store.stage("a", b"", base=True, cold=[("x", b"1"), ("y", b"2")])
+    store.stage("a", b"", base=True, retired=[("x", b"1"), ("y", b"2")])
     store.commit()
-    store.stage("a", b"", base=False, cold=[("x", None), ("z", b"3")])
-    assert [store.cold("a", key) for key in "xyz"] == [None, b"2", b"3"]
-    assert list(store.cold_keys("a")) == ["y", "z"]
+    store.stage("a", b"", base=False, retired=[("x", None), ("z", b"3")])
+    assert [store.retired("a", key) for key in "xyz"] == [None, b"2", b"3"]
+    assert list(store.retired_keys("a")) == ["y", "z"]
 
 
-def test_a_resume_at_an_older_pointer_sees_the_cold_as_it_was_then(disk: Disk) -> None:
+def test_a_resume_at_an_older_pointer_sees_the_retired_table_as_it_was_then(disk: Disk) -> None:
     store = started(disk, "a")
     pointers = []
     for value in (b"first", b"second", None):
-        pointers.append(store.stage("a", b"", base=True, cold=[("order", value)]))
+        pointers.append(store.stage("a", b"", base=True, retired=[("order", value)]))
         store.commit()
     for pointer, value in reversed(list(zip(pointers, (b"first", b"second", None), strict=True))):
         store = disk.crash()
         store.open("a", pointer)
-        assert store.cold("a", "order") == value
+        assert store.retired("a", "order") == value
 
 
-def test_versions_of_the_cold_that_no_resume_can_see_go(disk: Disk) -> None:
+def test_versions_of_the_retired_table_that_no_resume_can_see_go(disk: Disk) -> None:
     store = started(disk, "a")
     for number in range(10):
-        store.stage("a", b"", base=True, cold=[("order", b"%d" % number)])
+        store.stage("a", b"", base=True, retired=[("order", b"%d" % number)])
         store.commit()
-    assert store.inspect().held[0].cold_rows == 3
+    assert store.inspect().held[0].retired_rows == 3
 
 
-def test_the_keys_of_a_large_cold_come_sorted_and_whole(disk: Disk) -> None:
+def test_the_keys_of_a_large_retired_table_come_sorted_and_whole(disk: Disk) -> None:
     store = started(disk, "a")
     keys = [f"order-{number:05}" for number in range(2_500)]
-    store.stage("a", b"", base=True, cold=[(key, b"x") for key in reversed(keys)])
+    store.stage("a", b"", base=True, retired=[(key, b"x") for key in reversed(keys)])
     store.commit()
-    store.stage("a", b"", base=False, cold=[("order-00999", None), ("order-99999", b"x")])
+    store.stage("a", b"", base=False, retired=[("order-00999", None), ("order-99999", b"x")])
     expected = [key for key in keys if key != "order-00999"] + ["order-99999"]
-    assert list(store.cold_keys("a")) == expected
+    assert list(store.retired_keys("a")) == expected
 
 
 def test_a_base_is_wanted_at_first_and_when_the_deltas_have_outgrown_it(disk: Disk) -> None:
@@ -242,8 +242,8 @@ def test_threads_stage_while_one_commits(disk: Disk) -> None:
         pointer = store.stage(shard, f"{shard} 0".encode(), base=True)
         for number in range(1, 30):
             key, value = f"order-{number}", f"{shard} {number}".encode()
-            pointer = store.stage(shard, value, base=False, cold=[(key, value)])
-            assert store.cold(shard, key) == value
+            pointer = store.stage(shard, value, base=False, retired=[(key, value)])
+            assert store.retired(shard, key) == value
             if shard == "s0":
                 store.commit()
         return pointer
@@ -255,4 +255,4 @@ def test_threads_stage_while_one_commits(disk: Disk) -> None:
     for shard, pointer in pointers.items():
         expected = [f"{shard} {number}".encode() for number in range(30)]
         assert store.open(shard, pointer) == expected
-        assert len(list(store.cold_keys(shard))) == 29
+        assert len(list(store.retired_keys(shard))) == 29

@@ -137,7 +137,7 @@ def test_a_store_without_room_keeps_what_is_staged(disk: Path) -> None:
     kept = store.stage("s07", b"base", base=True)
     store.commit()
     ballast = fill(disk, RESERVE_BYTES - 1_000_000)
-    staged = store.stage("s07", os.urandom(1_000_000), base=False, cold=[("order", b"x")])
+    staged = store.stage("s07", os.urandom(1_000_000), base=False, retired=[("order", b"x")])
     with pytest.raises(StoreFull, match=rf"{disk}: no room left .* \(15 MB free, 16 MB are kept\)"):
         store.commit()
     assert [held.latest for held in store.inspect().held] == [kept.sequence]
@@ -146,7 +146,7 @@ def test_a_store_without_room_keeps_what_is_staged(disk: Path) -> None:
     store.close()
     store = SqliteShardStore(disk / "shards.sqlite", 64)
     assert [len(blob) for blob in store.open("s07", staged)] == [4, 1_000_000]
-    assert store.cold("s07", "order") == b"x"
+    assert store.retired("s07", "order") == b"x"
     store.close()
 
 

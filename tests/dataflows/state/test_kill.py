@@ -45,8 +45,8 @@ def test_a_kill_loses_nothing_committed_and_keeps_nothing_else(lines: int, tmp_p
             first = epoch - (epoch - 1) % 10
             expected = [content(shard, number) for number in range(first, epoch + 1)]
             assert store.open(shard, pointer) == expected
-            assert store.cold(shard, "latest") == b"%d" % epoch
-            assert len(list(store.cold_keys(shard))) == epoch + 1
+            assert store.retired(shard, "latest") == b"%d" % epoch
+            assert len(list(store.retired_keys(shard))) == epoch + 1
         if latest > epoch:
             with pytest.raises(StateError, match="doesn't hold it"):
                 store.open(SHARDS[0], staged[0])

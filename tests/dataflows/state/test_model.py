@@ -13,9 +13,9 @@ from tests.support.disks import Disk, MemoryDisk, SqliteDisk
 SHARDS = st.sampled_from(["a", "b"])
 KEYS = ["k1", "k2", "k3"]
 BLOBS = st.binary(max_size=20) | st.binary(min_size=1, max_size=9).map(lambda part: part * 500)
-COLD = st.dictionaries(st.sampled_from(KEYS), st.none() | st.binary(max_size=9), max_size=3)
+RETIRED = st.dictionaries(st.sampled_from(KEYS), st.none() | st.binary(max_size=9), max_size=3)
 
-# What a shard is at a pointer: its blobs from the last base on, and its cold.
+# What a shard is at a pointer: its blobs from the last base on, and its retired orders.
 State = tuple[list[bytes], dict[str, bytes]]
 EMPTY: State = ([], {})
 
@@ -29,10 +29,10 @@ class ShardModel:
         self.commits: list[list[tuple[Pointer, State]]] = []
 
     def stage(
-        self, pointer: Pointer, blob: bytes, *, base: bool, cold: dict[str, bytes | None]
+        self, pointer: Pointer, blob: bytes, *, base: bool, retired: dict[str, bytes | None]
     ) -> None:
         blobs = [blob] if base else [*self.now[0], blob]
-        rows = {**self.now[1], **cold}
+        rows = {**self.now[1], **retired}
         self.now = (blobs, {key: value for key, value in rows.items() if value is not None})
         self.staged.append((pointer, self.now))
 
@@ -65,12 +65,14 @@ class StoreMachine(RuleBasedStateMachine):
         for shard in self.models:
             self.disk.store.open(shard, None)
 
-    @rule(shard=SHARDS, blob=BLOBS, base=st.booleans(), cold=COLD)
-    def stage(self, shard: str, blob: bytes, *, base: bool, cold: dict[str, bytes | None]) -> None:
+    @rule(shard=SHARDS, blob=BLOBS, base=st.booleans(), retired=RETIRED)
+    def stage(
+        self, shard: str, blob: bytes, *, base: bool, retired: dict[str, bytes | None]
+    ) -> None:
         model = self.models[shard]
         base = base or not model.now[0]
-        pointer = self.disk.store.stage(shard, blob, base=base, cold=list(cold.items()))
-        model.stage(pointer, blob, base=base, cold=cold)
+        pointer = self.disk.store.stage(shard, blob, base=base, retired=list(retired.items()))
+        model.stage(pointer, blob, base=base, retired=retired)
 
     @rule()
     def commit(self) -> None:
@@ -78,11 +80,11 @@ class StoreMachine(RuleBasedStateMachine):
         for model in self.models.values():
             model.commit()
 
-    @rule(parts=st.lists(st.tuples(BLOBS, st.booleans(), COLD), min_size=1, max_size=5))
+    @rule(parts=st.lists(st.tuples(BLOBS, st.booleans(), RETIRED), min_size=1, max_size=5))
     def epochs(self, parts: list[tuple[bytes, bool, dict[str, bytes | None]]]) -> None:
-        for blob, base, cold in parts:
+        for blob, base, retired in parts:
             for shard in self.models:
-                self.stage(shard=shard, blob=blob, base=base, cold=cold)
+                self.stage(shard=shard, blob=blob, base=base, retired=retired)
             self.commit()
 
     @rule(data=st.data())
@@ -104,12 +106,12 @@ class StoreMachine(RuleBasedStateMachine):
         model.resume(pointer, state)
 
     @invariant()
-    def the_cold_is_what_the_model_says(self) -> None:
+    def the_retired_table_is_what_the_model_says(self) -> None:
         for shard, model in self.models.items():
-            _, cold = model.now
-            assert list(self.disk.store.cold_keys(shard)) == sorted(cold)
-            assert {key: self.disk.store.cold(shard, key) for key in KEYS} == {
-                key: cold.get(key) for key in KEYS
+            _, retired = model.now
+            assert list(self.disk.store.retired_keys(shard)) == sorted(retired)
+            assert {key: self.disk.store.retired(shard, key) for key in KEYS} == {
+                key: retired.get(key) for key in KEYS
             }
 
     def teardown(self) -> None:

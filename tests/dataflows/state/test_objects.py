@@ -49,7 +49,7 @@ def begun(store: ObjectShardStore) -> Pointer:
 
 
 def written(store: ObjectShardStore, blob: bytes, *, base: bool = False) -> Pointer:
-    pointer = store.stage("a", blob, base=base, cold=[(blob.decode(), blob)])
+    pointer = store.stage("a", blob, base=base, retired=[(blob.decode(), blob)])
     store.commit()
     return pointer
 
@@ -126,8 +126,8 @@ def test_a_copy_lets_the_log_before_it_go_and_holds_all_there_was(
     assert len(ends) == 1
     store = host("two")
     assert store.open("a", pointers[-3]) == [b"base"] + [b"delta %d" % n for n in range(38)]
-    assert store.cold("a", "delta 5") == b"delta 5"
-    assert store.cold("a", "delta 38") is None
+    assert store.retired("a", "delta 5") == b"delta 5"
+    assert store.retired("a", "delta 38") is None
 
 
 def test_an_old_file_of_a_host_is_made_anew_from_the_copy(host: Host) -> None:

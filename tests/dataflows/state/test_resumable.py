@@ -16,7 +16,7 @@ SHARDS = ("a", "b", "c")
 KEYS = ("k1", "k2")
 
 # An epoch: which shards change, whether each requests a base or forces one, what it puts in the
-# cold; and how it ends: committed, killed before the commit, or killed after it.
+# retired; and how it ends: committed, killed before the commit, or killed after it.
 EPOCHS = st.lists(
     st.tuples(
         st.dictionaries(
@@ -40,7 +40,7 @@ class ResumePoint(NamedTuple):
 
     pointer: Pointer
     blobs: list[bytes]
-    cold: dict[str, bytes]
+    retired: dict[str, bytes]
 
 
 class Flow:
@@ -55,14 +55,16 @@ class Flow:
         for shard in SHARDS:
             self.store.open(shard, None)
 
-    def stage(self, shard: str, size: int, cold: dict[str, bytes | None], *, forced: bool) -> None:
+    def stage(
+        self, shard: str, size: int, retired: dict[str, bytes | None], *, forced: bool
+    ) -> None:
         last = self.points[shard][-1] if self.points[shard] else None
         self.number += 1
         blob = b"%d " % self.number * (size + 1)
         base = self.store.wants_base(shard) or forced
-        pointer = self.store.stage(shard, blob, base=base, cold=list(cold.items()))
+        pointer = self.store.stage(shard, blob, base=base, retired=list(retired.items()))
         before = last.blobs if last and not base else []
-        rows = {**(last.cold if last else {}), **cold}
+        rows = {**(last.retired if last else {}), **retired}
         kept = {key: value for key, value in rows.items() if value is not None}
         self.staged[shard] = ResumePoint(pointer, [*before, blob], kept)
 
@@ -92,9 +94,9 @@ class Flow:
                         shutil.copy(file, copy.with_name(file.name))
                     store = SqliteShardStore(copy, 64)
                     assert store.open(shard, point.pointer) == point.blobs
-                    assert {key: store.cold(shard, key) for key in store.cold_keys(shard)} == (
-                        point.cold
-                    )
+                    assert {
+                        key: store.retired(shard, key) for key in store.retired_keys(shard)
+                    } == (point.retired)
                     store.close()
 
 
@@ -106,8 +108,8 @@ def test_each_of_the_last_three_pointers_can_be_resumed_at(
     with tempfile.TemporaryDirectory() as folder:
         flow = Flow(Path(folder) / "s.sqlite")
         for changes, end, back in epochs:
-            for shard, (forced, size, cold) in changes.items():
-                flow.stage(shard, size, cold, forced=forced)
+            for shard, (forced, size, retired) in changes.items():
+                flow.stage(shard, size, retired, forced=forced)
             if end != "kill":
                 flow.commit()
             if end != "commit":

@@ -64,7 +64,7 @@ def hosts(s3: S3, tmp_path: Path) -> Iterator[Hosts]:
 
 def epoch(store: NotingStore, blob: bytes, *, base: bool = False) -> None:
     """One epoch of a member: something changed in its shard."""
-    store.stage(str(store.member), blob, base=base, cold=[(blob.decode(), blob)])
+    store.stage(str(store.member), blob, base=base, retired=[(blob.decode(), blob)])
     store.commit()
 
 
@@ -90,8 +90,8 @@ def test_a_run_goes_on_from_the_last_epoch_that_all_have_committed(
     assert run.committed_lengths == [2, 2]
     assert hosts.held(next_host, 2) == [[b"base", b"one"]] * 2
     store = hosts.member(next_host, run, 0)
-    assert store.cold("0", "one") == b"one"
-    assert store.cold("0", "beyond") is None
+    assert store.retired("0", "one") == b"one"
+    assert store.retired("0", "beyond") is None
 
 
 def test_before_a_common_epoch_a_run_goes_on_from_the_beginning(hosts: Hosts) -> None:

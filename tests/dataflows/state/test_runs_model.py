@@ -78,7 +78,7 @@ class Flow:
         store = NotingStore(place_in(folder).path, self.journal, SHARDS, run, member)
         for name in shards_of(member, run.members):
             assert store.open(name, pointers.get(name)) == self.held[name]
-            assert len(list(store.cold_keys(name))) == len(self.held[name])
+            assert len(list(store.retired_keys(name))) == len(self.held[name])
         return store
 
     def stage(self, store: NotingStore, name: str, *, base: bool) -> list[bytes]:
@@ -86,8 +86,8 @@ class Flow:
         self.number += 1
         blob = b"%d" % self.number
         base = base or not self.held[name]
-        gone = [(key, None) for key in store.cold_keys(name)] if base else []
-        store.stage(name, blob, base=base, cold=[*gone, (blob.decode(), blob)])
+        gone = [(key, None) for key in store.retired_keys(name)] if base else []
+        store.stage(name, blob, base=base, retired=[*gone, (blob.decode(), blob)])
         return [blob] if base else [*self.held[name], blob]
 
     def epoch(self, stores: list[NotingStore], epoch: Epoch, committing: int) -> None:

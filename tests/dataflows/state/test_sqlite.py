@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands.wiring.track_metrics import size_bytes
-from dataflows.state.local.schema import set_limit
+from dataflows.state.local.schema import LAYOUT, set_limit
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer, StoreFull
 from schemas.errors import StateError
@@ -21,11 +21,11 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(path: Path) -> tuple[Path, Pointer]:
-    """A file with a base, a delta and two rows of the cold, and the pointer to them."""
+    """A file with a base, a delta and two rows of retired orders, and the pointer to them."""
     store = SqliteShardStore(path, 64)
     store.open("s07", None)
-    store.stage("s07", b"base " * 1_000, base=True, cold=[("order-1", b"one")])
-    pointer = store.stage("s07", b"delta", base=False, cold=[("order-2", b"two")])
+    store.stage("s07", b"base " * 1_000, base=True, retired=[("order-1", b"one")])
+    pointer = store.stage("s07", b"delta", base=False, retired=[("order-2", b"two")])
     store.commit()
     store.close()
     return path, pointer
@@ -69,7 +69,7 @@ def test_another_number_of_shards_is_refused(path: Path) -> None:
 def test_another_layout_is_refused(path: Path) -> None:
     SqliteShardStore(path, 64).close()
     change(path, "UPDATE meta SET value = 9 WHERE name = 'layout'")
-    with pytest.raises(StateError, match="has layout 9, this version reads layout 1"):
+    with pytest.raises(StateError, match=f"has layout 9, this version reads layout {LAYOUT}"):
         SqliteShardStore(path, 64)
 
 
@@ -108,14 +108,14 @@ def test_a_damaged_blob_is_named_with_the_way_out(
         opened(path, pointer)
 
 
-def test_a_damaged_row_of_the_cold_is_named(written: tuple[Path, Pointer]) -> None:
+def test_a_damaged_row_of_the_retired_table_is_named(written: tuple[Path, Pointer]) -> None:
     path, pointer = written
-    change(path, "UPDATE cold SET stored = (SELECT stored FROM cold WHERE key = 'order-2')")
+    change(path, "UPDATE retired SET stored = (SELECT stored FROM retired WHERE key = 'order-2')")
     store = SqliteShardStore(path, 64)
     store.open("s07", pointer)
-    assert store.cold("s07", "order-2") == b"two"
+    assert store.retired("s07", "order-2") == b"two"
     with pytest.raises(StateError, match="s07, retired row order-1 of blob 1: checksum differs"):
-        store.cold("s07", "order-1")
+        store.retired("s07", "order-1")
     store.close()
 
 
@@ -133,11 +133,11 @@ def test_a_full_disk_leaves_everything_staged_until_there_is_room(path: Path) ->
     store.open("s07", None)
     store.stage("s07", b"base", base=True)
     store.commit()
-    pointer = store.stage("s07", os.urandom(1_000_000), base=False, cold=[("order", b"x")])
+    pointer = store.stage("s07", os.urandom(1_000_000), base=False, retired=[("order", b"x")])
     for _ in range(2):
         with pytest.raises(StoreFull, match=r"no room left .* nothing is lost"):
             store.commit()
-        assert store.cold("s07", "order") == b"x"
+        assert store.retired("s07", "order") == b"x"
     assert [held.latest for held in store.inspect().held] == [1]
     set_limit(store.database, None)
     store.commit()
@@ -152,13 +152,13 @@ def test_the_file_does_not_grow_with_the_number_of_commits(path: Path) -> None:
         store.open("s07", pointer)
         for _ in range(100):
             blob, base = os.urandom(5_000), store.wants_base("s07")
-            pointer = store.stage("s07", blob, base=base, cold=[("order", b"x")])
+            pointer = store.stage("s07", blob, base=base, retired=[("order", b"x")])
             store.commit()
         store.close()  # folds the log into the file
         sizes.append(path.stat().st_size)
     assert sizes[2] < 2 * sizes[1]
     assert len(opened_rows(path, "blobs")) < 50
-    assert len(opened_rows(path, "cold")) == 3
+    assert len(opened_rows(path, "retired")) == 3
 
 
 def opened_rows(path: Path, table: str) -> list[tuple[object, ...]]:
