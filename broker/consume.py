@@ -71,18 +71,22 @@ def read_spans(
                 reached(topic, message.partition, message.offset + 1)
 
 
-def held_offsets(fetcher: Fetcher, topic: str) -> dict[int, tuple[int, int]]:
+def held_offsets(
+    fetcher: Fetcher, topic: str, timeout_s: float = ANSWER_TIMEOUT_S
+) -> dict[int, tuple[int, int]]:
     """Partition → (first offset held, offset after the last)."""
-    count = count_partitions(fetcher.client, topic)
-    return {partition: held_by(fetcher, topic, partition) for partition in range(count)}
+    count = count_partitions(fetcher.client, topic, timeout_s)
+    return {partition: held_by(fetcher, topic, partition, timeout_s) for partition in range(count)}
 
 
-def held_by(fetcher: Fetcher, topic: str, partition: int) -> tuple[int, int]:
+def held_by(
+    fetcher: Fetcher, topic: str, partition: int, timeout_s: float = ANSWER_TIMEOUT_S
+) -> tuple[int, int]:
     """(first offset held, offset after the last) of one partition."""
     where = TopicPartition(topic, partition)
     try:
         low, high = answer_of(
-            lambda: fetcher.client.get_watermark_offsets(where, timeout=ANSWER_TIMEOUT_S)
+            lambda: fetcher.client.get_watermark_offsets(where, timeout=timeout_s)
         )
     except KafkaException as error:
         raise Busy(

@@ -5,6 +5,7 @@ it outlives the state. `orders.changes` shows generations as well, in the versio
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import confluent_kafka
@@ -12,10 +13,11 @@ import msgspec
 from confluent_kafka import TopicPartition
 
 from broker.connect import Connection
-from broker.consume import held_offsets, read_all
+from broker.consume import held_offsets, read_all, read_spans
 from broker.fetcher import Fetcher, Headers
 from broker.group import committed
 from broker.produce import Producer
+from broker.topics import ANSWER_TIMEOUT_S
 from schemas import topics
 from schemas.versions import generation_of, published_version
 
@@ -100,15 +102,20 @@ def committed_offsets(
     return {part.partition: part.offset for part in found if part.offset > 0}
 
 
-def recorded_generation(connection: Connection, group: str) -> int:
+def recorded_generation(
+    connection: Connection, group: str, timeout_s: float = ANSWER_TIMEOUT_S
+) -> int:
     """Highest generation recorded for a flow; UNKNOWN without a record.
 
     Raises:
-        Busy: the broker is unavailable. TopicMissing, OffsetLost, BrokerFailed.
+        Busy: the broker is unavailable, each request for `timeout_s`.
+        TopicMissing, OffsetLost, BrokerFailed.
     """
+    topic = topics.GENERATIONS.name
+    spans = partial(held_offsets, topic=topic, timeout_s=timeout_s)
     records = [
         RECORD.decode(message.value)
-        for message in read_all(connection, topics.GENERATIONS.name)
+        for message in read_spans(connection, topic, spans, timeout_s)
         if message.key == group.encode() and message.value
     ]
     return max((record.generation for record in records), default=UNKNOWN)

@@ -59,10 +59,10 @@ def is_missing(connection: Connection, topic: str) -> bool:
     return False
 
 
-def count_partitions(client: Client, topic: str) -> int:
+def count_partitions(client: Client, topic: str, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
     """Number of partitions, queried through an existing client; see `partition_count`."""
     try:
-        found = answer_of(lambda: client.list_topics(topic, timeout=ANSWER_TIMEOUT_S)).topics[topic]
+        found = answer_of(lambda: client.list_topics(topic, timeout=timeout_s)).topics[topic]
     except KafkaException as error:
         raise Busy(f"topic {topic}: the broker is unavailable: {worded(error)}") from error
     if found.error is None:

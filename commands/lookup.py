@@ -6,11 +6,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from broker.generations import recorded_generation
 from commands.lookup_text import text_of
+from commands.wiring.broker import connection_of
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.settings_file import settings_option
-from commands.wiring.tiers import written_tiers
-from schemas.errors import Busy, UnknownOrder
+from commands.wiring.tiers import BUILT_IN, written_tiers
+from schemas.errors import Busy, OrdertideError, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import Settings, read_settings
 from schemas.versions import generation_of
@@ -19,6 +21,8 @@ from storage_tiering.installed import lookup_tiers
 from telemetry.screen import show, show_error, show_json
 
 NOT_FOUND = 1  # exit code
+HOT = BUILT_IN[0]
+BROKER_TIMEOUT_S = 1.0  # a broker that runs answers within milliseconds
 
 
 @click.command("lookup")
@@ -41,12 +45,13 @@ def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> Non
     except (UnknownOrder, Busy) as error:
         show_error(error)
         sys.exit(NOT_FOUND)
+    generation = flow_generation(settings, answer)
     if as_json:
-        show_json(json_of(answer))
+        show_json(json_of(answer, generation))
         return
     table = lifecycle_of(settings)
     rules = rules_of(settings, table)
-    show(text_of(answer, rules, table))
+    show(text_of(answer, rules, table, generation))
 
 
 def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
@@ -63,8 +68,25 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
             tier.close()
 
 
-def json_of(answer: Answer) -> bytes:
-    """The answer as JSON: tier, asked, watermark, generation, order, timeline."""
+def flow_generation(settings: Settings, answer: Answer) -> int | None:
+    """Generation of the flow's state, by its record in the broker; None where it isn't known.
+
+    Not asked for an answer of the hot tier: there a tombstone of the newer generation has ended
+    every older document. The tiers that keep retired orders still answer with them.
+    """
+    if answer.tier == HOT:
+        return None
+    try:
+        recorded = recorded_generation(
+            connection_of(settings.broker), settings.track.group, BROKER_TIMEOUT_S
+        )
+    except OrdertideError:
+        return None  # tiers answer without a broker
+    return max(recorded, 0)
+
+
+def json_of(answer: Answer, flow_generation: int | None = None) -> bytes:
+    """The answer as JSON: tier, asked, watermark, generations, order, timeline."""
     found = answer.found
     return msgspec.json.encode(
         {
@@ -72,6 +94,7 @@ def json_of(answer: Answer) -> bytes:
             "asked": answer.asked,
             "watermark_ms": found.watermark,
             "generation": generation_of(found.document.version),
+            "flow_generation": flow_generation,
             "stale": found.stale,
             "order": found.document,
             "timeline": found.timeline,

@@ -25,13 +25,19 @@ SENT = msgspec.json.Decoder(Sent)
 ASKED = {"found": "found", "unknown": "missing", "busy": "unavailable", "stale": "stale"}
 
 
-def text_of(answer: Answer, rules: Rules, table: Lifecycle) -> str:
-    """Which tier answered and how fresh it is, state, timeline, deadlines and alerts. UTC."""
+def text_of(
+    answer: Answer, rules: Rules, table: Lifecycle, flow_generation: int | None = None
+) -> str:
+    """Which tier answered and how fresh it is, state, timeline, deadlines and alerts. UTC.
+
+    `flow_generation` is that of the flow's state, None where it isn't known.
+    """
     order = answer.found.document
     lines = [
         headline(order, table),
         f"  answered by  {answer.tier} ({asked_text(answer.asked)})",
         freshness(answer.found),
+        *older_generation(order, flow_generation),
         *facts(order),
         "  timeline",
         *timeline_lines(answer.found.timeline),
@@ -46,6 +52,16 @@ def freshness(found: Found) -> str:
     if found.stale:
         return f"  NOT FRESH    it may be outdated or incomplete: {found.stale}"
     return f"  fresh up to  {shown_ms(found.watermark)} of the stream"
+
+
+def older_generation(order: OrderDocument, flow_generation: int | None) -> Iterator[str]:
+    """A warning where the state has been recreated since, and hasn't published the order."""
+    generation = generation_of(order.version)
+    if flow_generation is not None and generation < flow_generation:
+        yield (
+            f"  OLDER STATE  it is of generation {generation}, the flow was recreated as "
+            f"generation {flow_generation}: events since then are missing, alerts have ended"
+        )
 
 
 def headline(order: OrderDocument, table: Lifecycle) -> str:

@@ -1,5 +1,6 @@
 """Lost state is refused; `--begin-anew` discards the remains, and publishes newer documents."""
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from bytewax.recovery import init_db_dir
+from click.testing import CliRunner
 
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.generations import read_traces, recorded_generation
+from commands.lookup import command as look_up
 from dataflows.state.local.frame import REMEDY
 from dataflows.state.remote.bucket import Bucket
 from dataflows.state.remote.records import FORMAT
@@ -377,6 +380,42 @@ def test_orders_unknown_to_the_new_state_leave_the_hot_tier_and_stay_in_the_warm
         unknown = find([hot, warm], "default", "o7")
         assert (unknown.tier, generation_of(unknown.found.document.version)) == ("warm", 0)
     warm.close()
+
+
+def test_a_look_up_says_that_a_document_is_of_an_older_generation(
+    engine: Engine, younger: Engine, tmp_path: Path
+) -> None:
+    run(engine, ORDERS)
+    carry_over(engine, younger)
+    lose_state(engine)
+    run(younger, [paid(0, "PAID"), paid(0)], LATER + MINUTE_MS, "--begin-anew")
+    warm = SqliteTier(tmp_path / "warm")
+    write(warm, engine)
+    write(warm, younger, 10_000)
+    warm.close()
+    path = tmp_path / "lookup.toml"
+    tables = f'[tiers]\nlookup = "warm"\n[warm]\nfolder = "{tmp_path / "warm"}"\n'
+    path.write_text(f"{younger.settings()}\n{tables}")
+    assert "OLDER STATE  it is of generation 0, the flow was recreated as generation 1" in (
+        looked_up(path, "o7")
+    )
+    assert "OLDER STATE" not in looked_up(path, "o0")
+    assert generations(path, "o7") == (0, 1)
+    assert generations(path, "o0") == (1, 1)
+    path.write_text(f'[broker]\nbootstrap = "127.0.0.1:1"\n{tables}')
+    assert generations(path, "o7") == (0, None), "a tier answers without the broker"
+
+
+def looked_up(path: Path, order: str, *words: str) -> str:
+    result = CliRunner().invoke(look_up, [order, "--settings", str(path), *words])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def generations(path: Path, order: str) -> tuple[int, int | None]:
+    """(that of the document, that of the flow) by the JSON of a look-up."""
+    answer = json.loads(looked_up(path, order, "--json"))
+    return answer["generation"], answer["flow_generation"]
 
 
 def test_a_topic_that_lost_its_beginning_is_a_trace(broker: EmbeddedBroker) -> None:
