@@ -368,7 +368,10 @@ def last_life(lifecycle: Lifecycle, walk: list[Entry]) -> list[Entry]:
             before = walk[number - 1].at if number > start else entry.at
             rests = state.status is not None and lifecycle[state.status].has("ends")
             is_long = entry.at - before >= lifecycle.second_life_ms
-            if rests and is_long and entry.status.has("creates"):
+            settles = state.status in entry.status.row.get("regular_after", ()) and not any(
+                code == entry.status.code for code, _, _ in state.marks
+            )
+            if rests and is_long and entry.status.has("creates") and not settles:
                 start = number
                 break
             step(state, entry)
@@ -393,6 +396,7 @@ class Parcel:
     ended_at: int | None = None
     is_replaced: bool = False
     is_withdrawn: bool = False  # with its return
+    is_settled: bool = False  # the shop's word of the whole order covers it
 
     @property
     def counts(self) -> bool:
@@ -421,6 +425,7 @@ class Fold:
     late: set[str] = field(default_factory=set)  # announced behind a DELIVERED, not moved since
     onward: str | None = None  # where the last forward move of a parcel takes the order until all
     parcels_expected: int = 0
+    of_a_part: set[int] = field(default_factory=set)  # unnamed, and yet not of the order
 
     def __post_init__(self) -> None:
         notable = [entry for entry in self.walk if not entry.is_note]
@@ -554,12 +559,26 @@ class Fold:
         return sorted(name for name in self.parcels if name) or [""]
 
     def is_watched(self, subject: str) -> bool:
-        """Not the unnamed parcel that no carrier spoke of, once its order was delivered."""
-        unnamed = self.parcels.get("")
-        if subject or (unnamed and unnamed.status):
-            return True
-        marks = (code for code, entry, derived in self.marks if is_orders(entry, derived))
-        return not any(self.is_all_target(code) for code in marks)
+        """Not a parcel that the shop's DELIVERED covers; nor the unnamed one, never scanned."""
+        parcel = self.parcels.get(subject)
+        if subject or (parcel and parcel.status):
+            return parcel is None or not parcel.is_settled
+        marks = (code for code, entry, derived in self.marks if self.is_orders(entry, derived))
+        return not any(self.settles(code) for code in marks)
+
+    def settles(self, code: str) -> bool:
+        """Return True if a status of the order means that everything has arrived."""
+        back = self.lifecycle.back_status()
+        is_withdrawing = back is not None and self.lifecycle.is_withdrawn_by(back, code)
+        return self.is_all_target(code) or is_withdrawing
+
+    def is_parts(self, entry: Entry) -> bool:
+        """Return True if the entry's status was a parcel's and not the order's."""
+        return entry.of_parcel or entry.hash in self.of_a_part
+
+    def is_orders(self, entry: Entry, is_derived: bool) -> bool:  # noqa: FBT001 - a mark's own fields
+        """Not a parcel's DELIVERED: the order's own is derived from the last parcel."""
+        return is_derived or not (self.is_parts(entry) and entry.status.row["scope"] == "both")
 
     @property
     def retire_after_ms(self) -> int | None:
@@ -614,9 +633,19 @@ def subject_of(state: Fold, entry: Entry, name: str) -> Parcel | None:
     """The parcel that the entry's status is of; None: of the order."""
     if entry.of_parcel:
         return state.know(name, entry)
-    unnamed = state.parcels.get("")
     is_carriers = entry.status.row["scope"] == "both" and entry.source.startswith("carrier:")
-    return unnamed if is_carriers and not name and unnamed and unnamed.goes_back else None
+    unnamed = state.parcels.get("")
+    comes_back = unnamed is not None and unnamed.goes_back
+    if not is_carriers or not (comes_back or has_several(state)):
+        return None
+    state.of_a_part.add(entry.hash)
+    return state.know("", entry)
+
+
+def has_several(state: Fold) -> bool:
+    """Return True if more than one parcel is expected, or named and on its way forward."""
+    named = [parcel for parcel in forward(state) if parcel.name]
+    return expected(state) > 1 or len(named) > 1
 
 
 def end_replaced(state: Fold, entry: Entry) -> None:
@@ -661,7 +690,7 @@ def move_parcel(state: Fold, parcel: Parcel, entry: Entry) -> bool:
     lifecycle, code = state.lifecycle, entry.status.code
     row = lifecycle[code].row
     effect = row.get("moves_order") or {}
-    revives = effect.get("when") == "all" or parcel.is_withdrawn
+    revives = effect.get("when") == "all" or "turns" in row or parcel.is_withdrawn
     if not parcel.counts and (parcel.is_replaced or not revives):
         return False
     if parcel.goes_back and "arrives_back" in row:
@@ -673,7 +702,7 @@ def move_parcel(state: Fold, parcel: Parcel, entry: Entry) -> bool:
     if not moved:
         return False
     parcel.status, parcel.moved, parcel.ended_at = code, entry, None
-    parcel.is_withdrawn = False
+    parcel.is_withdrawn = parcel.is_settled = False
     parcel.turned = parcel.turned or lifecycle[code].has("turns")
     if not parcel.goes_back and effect:
         onward = effect["status"] if effect["when"] == "any" else effect.get("until_all")
@@ -701,6 +730,17 @@ def move_order(state: Fold, entry: Entry, code: str) -> None:
     state.flags |= flags
     if moved:
         set_status(state, entry, code, is_derived=False)
+    if state.status == code and state.settles(code):
+        settle(state)
+
+
+def settle(state: Fold) -> None:
+    """Cover what goes forward and hasn't arrived by the shop's word that everything has."""
+    for parcel in state.parcels.values():
+        effect = effect_of(state, parcel)
+        is_there = effect is not None and effect["when"] == "all"
+        if parcel.counts and not parcel.goes_back and not is_there:
+            parcel.is_settled = True
 
 
 def lifecycle_row(state: Fold, code: str) -> Status:
@@ -1122,6 +1162,13 @@ def want(rule: Json, states: States, subject: str | None, calendars: Calendars) 
     state = states[-1][1]
     if not (applies(rule, state, subject) and holds(rule, state, subject)):
         return None
+    reached = {
+        name: milestone(state, {rule[name]}, None) is not None
+        for name in ("unless_reached", "once_reached")
+        if name in rule
+    }
+    if reached.get("unless_reached", False) or not reached.get("once_reached", True):
+        return None
     for option in rule.get("anchors", [rule]):
         found = find_anchor(option["anchor"], rule, states, subject)
         if found is not None:
@@ -1218,17 +1265,12 @@ def announced(state: Fold, code: str, subject: str | None) -> Entry | None:
 def milestone(state: Fold, codes: set[str], subject: str | None) -> Entry | None:
     """The first entry with one of the statuses; an order's status counts for every parcel."""
     for code, entry, is_derived in state.marks:
-        is_parcels = entry.of_parcel and not is_derived
+        is_parcels = state.is_parts(entry) and not is_derived
         is_own = not is_parcels or state.parcel_name(entry) == subject
-        is_meant = is_orders(entry, is_derived) if subject is None else is_own
+        is_meant = state.is_orders(entry, is_derived) if subject is None else is_own
         if code in codes and is_meant and not entry.is_ours:
             return entry
     return None
-
-
-def is_orders(entry: Entry, is_derived: bool) -> bool:  # noqa: FBT001 - a mark's own fields
-    """Not a parcel's DELIVERED: the order's own is derived from the last parcel."""
-    return is_derived or not (entry.of_parcel and entry.status.row["scope"] == "both")
 
 
 def paused(rule: Json, spec: str, state: Fold, subject: str | None, since: int) -> int:
@@ -1573,7 +1615,7 @@ def document(lifecycle: Lifecycle, history: History, watches: Watches) -> Json:
         "milestones": {
             code: entry.at
             for code, entry, is_derived in reversed(state.marks)
-            if is_orders(entry, is_derived)
+            if state.is_orders(entry, is_derived)
         },
         "planned": state.family("planned."),
         "attributes": state.family("attributes."),

@@ -74,7 +74,8 @@ class Milestone(EntryAnchor):
     def counts(self, order: Order, entry: Entry, shipment: int) -> bool:
         """Whether an entry with one of the statuses counts for `shipment`."""
         number = order.parcel_of[entry.name]
-        if not is_parcels(self.table, entry.status, order.parcels[number]):
+        is_own = is_parcels(self.table, entry.status, order.parcels[number])
+        if not (is_own or entry.number in order.course.partial):
             return True
         if shipment != ANY_SHIPMENT:
             return number == shipment
@@ -147,7 +148,8 @@ class Behind(EntryAnchor):
 
     def entry(self, order: Order, shipment: int) -> int:
         """The first in the walk."""
-        if order.status != self.present or self.status not in order.firsts:
+        is_met = self.status in order.firsts or self.table.of_both[self.status]
+        if order.status != self.present or not is_met:
             return NO_ENTRY
         brought, is_behind = order.course.status_entry, False
         for entry in walk(order, self.table):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from dataflows.core.anchors import ANY_SHIPMENT
 from dataflows.core.fields import attributes_of, fields_of
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
-from dataflows.core.packing import EMBRYO, NO_ENTRY, Order, Parcel
+from dataflows.core.packing import EMBRYO, NO_ENTRY, SETTLED, Order, Parcel
 from dataflows.core.rules import Deadline, Rule, Rules
 from dataflows.core.side import side_of
 from dataflows.core.stays import stays
@@ -112,13 +112,14 @@ def looked_up(order: Order, rules: Rules, table: Lifecycle) -> list[Term]:
 def subjects(order: Order, table: Lifecycle) -> list[tuple[int, Parcel]]:
     """The parcels, by number, that rules look at: the named ones, else the unnamed; none ended.
 
-    Not the unnamed one that no carrier spoke of, once its order was delivered.
+    None that the shop's word of the whole order covers, nor the unnamed one that no carrier spoke
+    of, once its order was delivered.
     """
     known = [(number, parcel) for number, parcel in enumerate(order.parcels) if parcel.is_known]
     named = [one for one in known if one[1].name]
-    if not named and not table.whole.isdisjoint(order.firsts):
+    if not named and not table.settles.isdisjoint(order.firsts):
         known = [one for one in known if one[1].status != NO_STATUS]
-    return [one for one in named or known if one[1].counts]
+    return [one for one in named or known if one[1].counts and not one[1].marks & SETTLED]
 
 
 def still_applies(order: Order, rule: Rule, table: Lifecycle, number: int) -> bool:
@@ -147,7 +148,7 @@ def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term |
         due_at = deadline.due_at(anchor_at)
         term = Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, 0))
         return within_years(order, term) if rule.working else term
-    if rule.unless and rule.unless.at(order, ANY_SHIPMENT):
+    if is_void(order, rule):
         return None
     if rule.when and not holds(order, rule, table, shipment):
         return None
@@ -157,6 +158,13 @@ def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term |
     due_at = due(order, deadline, shipment, anchor_at) + paused
     term = Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, paused))
     return within_years(order, term) if rule.working else term
+
+
+def is_void(order: Order, rule: Rule) -> bool:
+    """Whether a milestone of the order makes the rule void, or the lack of one."""
+    if rule.unless and rule.unless.at(order, ANY_SHIPMENT):
+        return True
+    return bool(rule.once and not rule.once.at(order, ANY_SHIPMENT))
 
 
 def within_years(order: Order, term: Term) -> Term:

@@ -28,6 +28,7 @@ from dataflows.core.packing import (
     REFUSED,
     REPLACED,
     SENT_AT,
+    SETTLED,
     TURNED,
     WENT,
     WITHDRAWN,
@@ -43,6 +44,7 @@ from dataflows.core.parcels import (
     forward,
     is_parcels,
     see_names,
+    settle,
     subject_of,
     unnamed,
 )
@@ -86,12 +88,17 @@ def place_names(order: Order, names: Names) -> None:
 
 
 def begins_anew(order: Order, table: Lifecycle, entry: Entry, before: int) -> bool:
-    """Whether an entry begins a second life; `before` is the time of the one before it."""
+    """Whether an entry begins a second life; `before` is the time of the one before it.
+
+    The first payment of an order on credit, or cash on delivery, settles it however late it comes.
+    """
+    status, present = entry.status, order.status
     return (
-        table.creates[entry.status]
-        and order.status != NO_STATUS
-        and table.ends[order.status]
+        table.creates[status]
+        and present != NO_STATUS
+        and table.ends[present]
         and entry.at - before >= table.second_life_after_ms
+        and (status in order.firsts or present not in table.regular_after[status])
     )
 
 
@@ -155,10 +162,10 @@ def step(order: Order, table: Lifecycle, entry: Entry, names: Names | None) -> N
         see_names(order, table, entry, parcel, names)
         if fields.get("replaces"):
             end_replaced(order, entry)
+    subject = subject_of(order, table, entry, parcel)
     # A parcel's DELIVERED is not the order's; that one is derived from the last parcel.
-    if not (table.of_both[status] and parcel.name):
+    if not (table.of_both[status] and subject is not None):
         order.firsts.setdefault(status, entry.number)
-    subject = subject_of(table, entry, parcel)
     if table.logistics[status] and not entry.marks & FROM_ENGINE:
         # An order's own status speaks for its only, unnamed parcel.
         (parcel if is_parcels(table, status, parcel) else unnamed(order)).updated_at = at
@@ -216,6 +223,8 @@ def move_order(order: Order, table: Lifecycle, entry: Entry, named: Parcel) -> N
         set_status(order, entry, status, is_derived=False)
     if is_withdrawal and table.coming_back in table.withdraws[status]:
         end_withdrawn(order, table, entry)
+    if order.status == status and status in table.settles:
+        settle(order, table)
 
 
 def set_status(order: Order, entry: Entry, status: int, *, is_derived: bool) -> None:
@@ -235,7 +244,8 @@ def move_parcel(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel) ->
         return False
     move = table.moves_order[status]
     is_whole = move is not None and move.all_of_them
-    if parcel.ended_at and (parcel.marks & REPLACED or not (is_whole or parcel.marks & WITHDRAWN)):
+    revives = is_whole or table.turns[status] or parcel.marks & WITHDRAWN
+    if parcel.ended_at and (parcel.marks & REPLACED or not revives):
         return False
     if parcel.goes_back and table.arrives_back[status] != NO_STATUS:
         status = table.arrives_back[status]
@@ -252,7 +262,9 @@ def place_parcel(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel, s
     """Bring a parcel into a status."""
     parcel.status = status
     parcel.ended_at = entry.at if table.ends_parcel[status] else 0
-    parcel.marks = (parcel.marks | MOVED | TURNED * table.turns[status]) & ~(LATE | WITHDRAWN)
+    parcel.marks = (parcel.marks | MOVED | TURNED * table.turns[status]) & ~(
+        LATE | WITHDRAWN | SETTLED
+    )
     if table.moves_order[status] is not None:
         parcel.marks |= WENT
     move = table.moves_order[entry.status]

@@ -163,6 +163,10 @@ class Lifecycle:
             m.target for m, turns in zip(self.moves_order, self.turns, strict=True) if m and turns
         ]
         self.coming_back = turning[0] if turning else NO_STATUS
+        # Of the whole order: all has arrived, whatever its parcels' scans say.
+        self.settles = self.whole | {
+            n for n, withdrawn in enumerate(self.withdraws) if self.coming_back in withdrawn
+        }
         arrived = [status for status in self.arrives_back if status != NO_STATUS]
         self.arrived_back = arrived[0] if arrived else NO_STATUS
         # Nothing is skipped over a turn or end of a parcel, nor over an irregular end of an order.

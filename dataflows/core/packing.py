@@ -61,8 +61,9 @@ FLAG_NAMES = {
 # was with a carrier. MOVED: at all. LATE: announced behind the DELIVERED of the others, and not
 # moved yet.
 # SPELLED: its spelling is known. WITHDRAWN: its return was, so that it ended until it moves again.
+# SETTLED: the shop's DELIVERED or COMPLETED of the whole order covers it until it moves again.
 KNOWN, RETURN, TURNED, REPLACED, WENT, MOVED, LATE, SPELLED = 1, 2, 4, 8, 16, 32, 64, 128
-WITHDRAWN = 256
+WITHDRAWN, SETTLED = 256, 512
 
 
 class Parcel(msgspec.Struct, array_like=True, gc=False):
@@ -106,7 +107,8 @@ class Course(msgspec.Struct, array_like=True, gc=False):
 
     `status_entry` brought the status; `is_derived`: from its parcels; `had_gone`: a parcel was with
     a carrier by then. `derived` is the status that the parcels gave last, `onward` the one that the
-    latest forward move of a parcel gives. `life` is the entry that began the order anew.
+    latest forward move of a parcel gives. `life` is the entry that began the order anew, `partial`
+    are those without a parcel's name whose status was the unnamed parcel's and not the order's.
     """
 
     status_entry: int = NO_ENTRY
@@ -116,6 +118,7 @@ class Course(msgspec.Struct, array_like=True, gc=False):
     onward: int = NO_STATUS
     expected: int = 0
     life: int = NO_ENTRY
+    partial: list[int] = []
 
 
 class OpenEntry(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from dataflows.core.packing import (
     LATE,
     REPLACED,
     RETURN,
+    SETTLED,
     SPELLED,
     TURNED,
     WENT,
@@ -24,13 +25,24 @@ def is_parcels(table: Lifecycle, status: int, parcel: Parcel) -> bool:
     return table.of_shipment[status] and (bool(parcel.name) or not table.of_order[status])
 
 
-def subject_of(table: Lifecycle, entry: Entry, parcel: Parcel) -> Parcel | None:
+def subject_of(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel) -> Parcel | None:
     """The parcel that the entry's status moves; None: it moves the order."""
     if is_parcels(table, entry.status, parcel):
         parcel.marks |= KNOWN
         return parcel
-    comes_back = table.of_both[entry.status] and parcel.is_known and parcel.goes_back
-    return parcel if comes_back and entry.marks & FROM_CARRIER else None
+    if not (table.of_both[entry.status] and entry.marks & FROM_CARRIER):
+        return None
+    comes_back = parcel.is_known and parcel.goes_back
+    if not (comes_back or has_several(order)):
+        return None
+    parcel.marks |= KNOWN
+    order.course.partial.append(entry.number)
+    return parcel
+
+
+def has_several(order: Order) -> bool:
+    """Whether more than one parcel is expected, or named on the way forward, so far."""
+    return order.course.expected > 1 or sum(bool(p.name) for p in forward(order)) > 1
 
 
 def unnamed(order: Order) -> Parcel:
@@ -113,6 +125,13 @@ def end_withdrawn(order: Order, table: Lifecycle, entry: Entry) -> None:
         if parcel.counts and parcel.goes_back and not has_arrived(table, parcel):
             parcel.ended_at = entry.at
             parcel.marks |= WITHDRAWN
+
+
+def settle(order: Order, table: Lifecycle) -> None:
+    """Cover the parcels on their way forward by the shop's word that the whole order arrived."""
+    for parcel in order.parcels:
+        if parcel.counts and not parcel.goes_back and not all_have(table, [parcel]):
+            parcel.marks |= SETTLED
 
 
 def has_arrived(table: Lifecycle, parcel: Parcel) -> bool:

@@ -103,6 +103,9 @@ class Rule:
         self.unless = (
             parse_anchor(f"milestone {row.unless_reached}", table) if row.unless_reached else None
         )
+        self.once = (
+            parse_anchor(f"milestone {row.once_reached}", table) if row.once_reached else None
+        )
         self.when = (
             Condition(row.when, attributes, of="when", carriers=table.carriers)
             if row.when
@@ -130,7 +133,7 @@ class Rule:
         limits += [self.escalation] if self.escalation else []
         self.working = [one for one in limits if one.calendar]
         self.line = 0  # of the rules file
-        self.is_simple = not (self.unless or self.when or self.pausing or ahead)
+        self.is_simple = not (self.unless or self.once or self.when or self.pausing or ahead)
         self.warns_by_time = bool(self.level) and not self.on_condition
         self.check()
 

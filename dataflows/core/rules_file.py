@@ -71,6 +71,7 @@ class RuleRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shipment_statuses: list[str] | None = None
     not_shipment_statuses: list[str] = []
     unless_reached: str | None = None
+    once_reached: str | None = None
     when: str | None = None
     severity: Severity | None = None
     escalate: EscalateRow | None = None

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from dataflows.core.fold import moved
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
-from dataflows.core.packing import FROM_CARRIER, RETURN, Order
+from dataflows.core.packing import RETURN, Order
 from dataflows.core.parcels import is_parcels
 from dataflows.core.walk import walk
 
@@ -30,8 +30,7 @@ def stays(order: Order, table: Lifecycle, parcel: int) -> list[Stay]:
         if order.parcel_of[entry.name] != parcel or table.moves_nothing[entry.status]:
             continue
         is_own = is_parcels(table, entry.status, order.parcels[parcel])
-        comes_back = goes_back and table.of_both[entry.status] and entry.marks & FROM_CARRIER
-        if not (is_own or comes_back):
+        if not (is_own or entry.number in order.course.partial):
             continue
         reached = entry.status
         if goes_back and table.arrives_back[reached] != NO_STATUS:

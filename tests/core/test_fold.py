@@ -223,9 +223,9 @@ def test_a_cancelled_order_that_was_shipped_is_irregular() -> None:
 
 
 def test_a_fact_out_of_sequence_is_recorded_and_flagged() -> None:
-    order = folded(said("SHIPPED", day(1)), said("PAID", day(2)))
+    order = folded(said("PAID", day(0)), said("SHIPPED", day(1)), said("ALLOCATED", day(2)))
     assert (order.status, order.flags) == ("SHIPPED", ["out_of_sequence"])
-    assert order.milestones["PAID"] == format_instant(day(2))
+    assert order.milestones["ALLOCATED"] == format_instant(day(2))
 
 
 def test_equal_times_go_by_the_rank_of_the_lifecycle() -> None:

@@ -42,6 +42,7 @@ BAD = [
     (rule(per='"shipment"', shipment_statuses='["X"]'), "shipment_statuses: the lifecycle has no"),
     (rule(not_shipment_statuses='["X"]'), "not_shipment_statuses: the lifecycle has no status X"),
     (rule(unless_reached='"X"'), "the lifecycle has no status X"),
+    (rule(once_reached='"X"'), "the lifecycle has no status X"),
     (rule(per='"shipment"', pausing='{X = "1d"}'), "no status 'X'"),
     (rule(anchor='"birth"'), "anchor: 'birth' is none of created, last_update, promised_at"),
     (rule(anchor='"milestone X"'), "anchor: the lifecycle has no status X"),

@@ -1,0 +1,167 @@
+"""The shop's word of the whole order, against the carriers' words of its parcels."""
+
+import pytest
+
+from tests.support.recording import Json
+from tests.support.stage import Stage, day, said
+
+CARRIER = "carrier:sf"
+
+
+def hear(*events: Json, watermark: int) -> Stage:
+    stage = Stage()
+    stage.hear(*events, watermark=watermark)
+    return stage
+
+
+def scanned(status: str, at: int, waybill: str = "") -> Json:
+    """A carrier's event, of a parcel where there is one."""
+    named: Json = {"waybill": waybill} if waybill else {}
+    return said(status, at, source=CARRIER, event_id=f"{status}{waybill}{at}", **named)
+
+
+def parcels(stage: Stage) -> dict[str, tuple[str | None, bool]]:
+    """Name -> status, and whether it has ended."""
+    shown = stage.order().shipments
+    return {each.shipment: (each.status, each.ended_at is not None) for each in shown}
+
+
+# ---------------------------------------------------------------- cash on delivery
+@pytest.mark.parametrize("paid_on", [1.5, 3, 3.5, 40])
+def test_the_first_payment_settles_an_order_however_late_it_comes(paid_on: float) -> None:
+    stage = hear(
+        said("PENDING_PAYMENT", day(0)),
+        said("SHIPPED", day(1), waybill="W1"),
+        scanned("DELIVERED", day(3), "W1"),
+        said("PAID", day(paid_on)),
+        watermark=day(41),
+    )
+    order = stage.order()
+    assert (order.status, order.flags) == ("DELIVERED", [])
+    assert set(order.milestones) == {"PENDING_PAYMENT", "SHIPPED", "DELIVERED", "PAID"}
+    assert parcels(stage) == {"W1": ("DELIVERED", False)}
+
+
+def test_a_second_payment_after_a_month_begins_a_second_life() -> None:
+    stage = hear(
+        said("PENDING_PAYMENT", day(0)),
+        said("SHIPPED", day(1)),
+        said("DELIVERED", day(3)),
+        said("PAID", day(40)),
+        said("PAID", day(75)),
+        watermark=day(75),
+    )
+    assert (stage.order().status, set(stage.order().milestones)) == ("PAID", {"PAID"})
+
+
+# ---------------------------------------------------------------- cancelled under way
+@pytest.mark.parametrize("waybill", [{}, {"waybill": "W1"}])
+@pytest.mark.parametrize("last", ["CANCELLED", "REFUNDED"])
+def test_a_parcel_of_a_cancelled_order_is_on_its_way_without_a_scan(
+    waybill: Json, last: str
+) -> None:
+    refund = [said(last, day(2, 1))] if last == "REFUNDED" else []
+    stage = hear(
+        said("PAID", day(0)),
+        said("SHIPPED", day(1), **waybill),
+        said("CANCELLED", day(2)),
+        *refund,
+        watermark=day(9),
+    )
+    assert stage.order().status == last
+    (told,) = stage.told()
+    assert told[:2] == ("cancelled_under_way", "opened")
+    assert [kind for kind, _ in stage.acted("stop_parcel")] == ["stop_parcel"]
+
+
+def test_a_parcel_that_was_never_shipped_is_not_on_its_way() -> None:
+    stage = hear(
+        said("PAID", day(0), references={"waybill": "W1"}),
+        scanned("LABEL_CREATED", day(0, 1), "W1"),
+        said("CANCELLED", day(0, 2)),
+        watermark=day(9),
+    )
+    assert stage.told() == []
+
+
+def cancelled_in_part(*more: Json) -> Stage:
+    """Two parcels under way, the shop cancels one of them."""
+    return hear(
+        said("PAID", day(0)),
+        scanned("IN_TRANSIT", day(1), "W1"),
+        scanned("IN_TRANSIT", day(1), "W2"),
+        said("CANCELLED", day(2), waybill="W1"),
+        scanned("DELIVERED", day(2, 1), "W2"),
+        *more,
+        watermark=day(20),
+    )
+
+
+def test_a_parcel_cancelled_under_way_ends_and_the_order_follows_the_others() -> None:
+    stage = cancelled_in_part()
+    assert (stage.order().status, stage.order().flags) == ("DELIVERED", [])
+    assert parcels(stage) == {"W1": ("CANCELLED", True), "W2": ("DELIVERED", False)}
+    assert stage.told() == []
+
+
+def test_a_parcel_cancelled_under_way_that_is_sent_back_is_followed() -> None:
+    stage = cancelled_in_part(scanned("RETURN_TO_SENDER", day(3), "W1"))
+    assert stage.order().status == "RETURNING"
+    assert parcels(stage)["W1"] == ("RETURN_TO_SENDER", False)
+    stage = cancelled_in_part(
+        scanned("RETURN_TO_SENDER", day(3), "W1"), scanned("DELIVERED", day(5), "W1")
+    )
+    assert stage.order().status == "DELIVERED"
+    assert parcels(stage)["W1"] == ("RETURNED", False)
+
+
+# ---------------------------------------------------------------- the whole order
+@pytest.mark.parametrize("word", ["DELIVERED", "COMPLETED"])
+@pytest.mark.parametrize("last_scan", [[], [scanned("IN_TRANSIT", day(1, 6), "W1")]])
+def test_the_shops_word_covers_a_parcel_whose_delivery_was_never_scanned(
+    word: str, last_scan: list[Json]
+) -> None:
+    shipped = [said("PAID", day(0)), said("SHIPPED", day(1), waybill="W1"), *last_scan]
+    ends = [said(word, day(2)), said("RETURN_REQUESTED", day(3))]
+    assert hear(*shipped, *ends, watermark=day(10)).told() == []
+    moved = scanned("OUT_FOR_DELIVERY", day(4), "W1")
+    again = hear(*shipped, *ends, moved, watermark=day(10)).told("carrier_silent")
+    assert [state for _, state, _ in again] == ["opened"]
+
+
+def test_a_replacement_announced_behind_the_shops_word_is_watched() -> None:
+    stage = hear(
+        said("PAID", day(0)),
+        said("SHIPPED", day(1), waybill="W1"),
+        said("DELIVERED", day(2)),
+        said("RETURN_REQUESTED", day(3), references={"waybill": "W2"}),
+        watermark=day(10),
+    )
+    (alert,) = stage.alerts
+    assert (alert.rule, alert.because.shipment) == ("carrier_silent", "W2")
+
+
+@pytest.mark.parametrize(
+    "several", [{"parcels_expected": 2}, {"references": {"waybill": ["W1", "W2"]}}]
+)
+def test_of_several_parcels_a_carriers_delivery_without_a_name_is_not_the_orders(
+    several: Json,
+) -> None:
+    begun = (said("PAID", day(0), **several), said("SHIPPED", day(1)))
+    stage = hear(*begun, scanned("DELIVERED", day(2)), watermark=day(2))
+    assert stage.order().status == "SHIPPED"
+    assert set(stage.order().milestones) == {"PAID", "SHIPPED"}
+    stage = hear(*begun, said("DELIVERED", day(2)), watermark=day(2))
+    assert stage.order().status == "DELIVERED"
+
+
+def test_a_parcel_without_a_name_that_arrives_back_is_no_delivery_of_the_order() -> None:
+    stage = hear(
+        said("PAID", day(0)),
+        scanned("COLLECTED", day(1)),
+        scanned("RETURN_TO_SENDER", day(2)),
+        scanned("DELIVERED", day(3)),
+        watermark=day(3),
+    )
+    assert stage.order().status == "RETURNED"
+    assert "DELIVERED" not in stage.order().milestones
