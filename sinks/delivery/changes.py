@@ -9,7 +9,7 @@ from schemas.errors import Rejected
 from schemas.order import Lane
 from schemas.topics import CLOCK_KEY, HEADER_VERSION, number_in
 from sinks.channels.alert_message import Notice, notices_of, read_order
-from sinks.delivery.entry import Place
+from sinks.delivery.entries import OrderKey
 from sinks.delivery.metrics import DeliveryMetrics
 
 LOGGER = logging.getLogger("ordertide.delivery")
@@ -22,7 +22,7 @@ class Change(NamedTuple):
     `version` is None only for a tombstone without the header.
     """
 
-    place: Place
+    order: OrderKey
     lane: Lane
     notices: list[Notice]
     came_at: int
@@ -56,14 +56,14 @@ def read_change(message: Message, link: str) -> Change:
         Rejected: `unreadable_key`, `unreadable_value`.
     """
     try:
-        place = Place(message.partition, (message.key or b"").decode())
+        key = OrderKey(message.partition, (message.key or b"").decode())
     except UnicodeDecodeError as error:
         raise Rejected("unreadable_key", f"the key is not UTF-8: {error}") from error
     if message.value is None:
         version = number_in(message.headers, HEADER_VERSION)
         return Change(
-            place, "normal", [], message.timestamp_ms, message.offset, version, is_tombstone=True
+            key, "normal", [], message.timestamp_ms, message.offset, version, is_tombstone=True
         )
     order = read_order(message.value)
     notices = notices_of(order, link)
-    return Change(place, order.lane, notices, message.timestamp_ms, message.offset, order.version)
+    return Change(key, order.lane, notices, message.timestamp_ms, message.offset, order.version)

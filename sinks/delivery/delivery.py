@@ -162,7 +162,7 @@ class Delivery:
         end = self._ends.get(plan.topic, partition)  # the owner before read no further
         for messages in dealt_with(self.connection, plan.group, plan.topic, partition):
             for change in self._current(messages):
-                self.ledger.load_delivered(change.place, change.lane, change.notices)
+                self.ledger.load_delivered(change.order, change.lane, change.notices)
             self.loop.keep_membership()
             if partition not in self._owned() or self.stop.is_set():
                 return
@@ -172,9 +172,9 @@ class Delivery:
         """Take down what changed. What was read of a partition that is gone since isn't ours."""
         ours = [message for message in messages if message.partition in self._known]
         for change in self._current(ours):
-            offered = change.offset < self._known[change.place.partition]
+            offered = change.offset < self._known[change.order.partition]
             self.ledger.set_desired(
-                change.place, change.lane, change.notices, change.came_at, offered=offered
+                change.order, change.lane, change.notices, change.came_at, offered=offered
             )
         if ours:
             self.watch.heard(self.now())
@@ -183,7 +183,7 @@ class Delivery:
         """The changes that are not older than what was read of their orders before."""
         for change in changes_in(messages, self.plan.link, self.watch):
             is_stale = self.versions.is_stale(
-                change.place,
+                change.order,
                 change.version,
                 is_tombstone=change.is_tombstone,
                 came_at=change.came_at,

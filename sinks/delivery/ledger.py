@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from schemas.order import Lane
 from sinks.channels.alert_message import Identity, Notice, Posting
-from sinks.delivery.entry import AT_ONCE, DueQueue, Entry, Held, Place
+from sinks.delivery.entries import AT_ONCE, DueQueue, LedgerEntry, OrderEntries, OrderKey
 
 
 class Ledger:
@@ -22,8 +22,8 @@ class Ledger:
         self.hold_ms = hold_ms
         self.open_alerts: Counter[tuple[str, str]] = Counter()  # by rule and severity
         self.lanes: Counter[Lane] = Counter()  # orders with an open alert
-        self._orders: dict[Place, Held] = {}
-        self._unsettled: set[Entry] = set()
+        self._orders: dict[OrderKey, OrderEntries] = {}
+        self._unsettled: set[LedgerEntry] = set()
         self._queue = DueQueue()
 
     @property
@@ -31,15 +31,15 @@ class Ledger:
         """Number of notices whose opening or end has not been delivered."""
         return len(self._unsettled)
 
-    def load_delivered(self, place: Place, lane: Lane, notices: Iterable[Notice]) -> None:
+    def load_delivered(self, order: OrderKey, lane: Lane, notices: Iterable[Notice]) -> None:
         """Load an order as delivered before this process: its alerts only need renewals."""
-        self._forget(place)
+        self._forget(order)
         for notice in notices:
-            self._add(Entry(notice, place, offered=True, settled=True), lane)
+            self._add(LedgerEntry(notice, order, offered=True, settled=True), lane)
 
     def set_desired(
         self,
-        place: Place,
+        order: OrderKey,
         lane: Lane,
         notices: Iterable[Notice],
         came_at: int,
@@ -51,15 +51,15 @@ class Ledger:
         `offered`: another process may have posted as much already.
         """
         desired = {notice.identity: notice for notice in notices}
-        held = self._orders.get(place)
+        held = self._orders.get(order)
         if held is not None:
             self._change_lane(held, lane)
             for identity in [*held.entries.keys() - desired.keys()]:
                 self._end(held.entries[identity], came_at)
         for identity, notice in desired.items():
-            self._open(lane, identity, Entry(notice, place, came_at, offered=offered))
+            self._open(lane, identity, LedgerEntry(notice, order, came_at, offered=offered))
 
-    def due(self, now_at: int, limit: int) -> list[Entry]:
+    def due(self, now_at: int, limit: int) -> list[LedgerEntry]:
         """The entries to be posted now, at most `limit`: changes before renewals, the oldest first.
 
         Each has to be passed to `settle`, `refuse` or `requeue`.
@@ -69,11 +69,11 @@ class Ledger:
             entry.offered = True
         return entries
 
-    def posting(self, entry: Entry, now_at: int) -> Posting:
+    def posting(self, entry: LedgerEntry, now_at: int) -> Posting:
         """The entry as it is to be posted now."""
         return Posting(entry.notice, now_at, now_at + self.hold_ms if entry.desired else now_at)
 
-    def settle(self, entries: Iterable[Entry], now_at: int) -> None:
+    def settle(self, entries: Iterable[LedgerEntry], now_at: int) -> None:
         """The receiver has them."""
         for entry in entries:
             self._unsettled.discard(entry)
@@ -83,14 +83,14 @@ class Ledger:
             else:
                 self._remove(entry)
 
-    def refuse(self, entry: Entry) -> None:
+    def refuse(self, entry: LedgerEntry) -> None:
         """The receiver will never take it: not offered again, nor ended, as it was never there."""
         self._unsettled.discard(entry)
         entry.offered = False
         if not entry.desired:
             self._remove(entry)
 
-    def requeue(self, entries: Iterable[Entry]) -> None:
+    def requeue(self, entries: Iterable[LedgerEntry]) -> None:
         """They didn't get through: at once again."""
         for entry in entries:
             self._queue.put(entry, AT_ONCE)
@@ -104,11 +104,11 @@ class Ledger:
 
     def drop(self, partition: int) -> None:
         """Another process speaks for this partition now: forget it, and resolve nothing."""
-        for place in [place for place in self._orders if place.partition == partition]:
-            self._forget(place)
+        for order in [order for order in self._orders if order.partition == partition]:
+            self._forget(order)
 
-    def _open(self, lane: Lane, identity: Identity, new: Entry) -> None:
-        held = self._orders.get(new.place)
+    def _open(self, lane: Lane, identity: Identity, new: LedgerEntry) -> None:
+        held = self._orders.get(new.order)
         entry = held.entries.get(identity) if held else None
         if entry is None:
             self._add(new, lane)
@@ -119,10 +119,10 @@ class Ledger:
             self.open_alerts[entry.kind] += 1
             self._unsettle(entry, new.came_at, desired=True)
 
-    def _add(self, entry: Entry, lane: Lane) -> None:
-        held = self._orders.get(entry.place)
+    def _add(self, entry: LedgerEntry, lane: Lane) -> None:
+        held = self._orders.get(entry.order)
         if held is None:
-            held = self._orders[entry.place] = Held(lane)
+            held = self._orders[entry.order] = OrderEntries(lane)
             self.lanes[lane] += 1
         held.entries[entry.notice.identity] = entry
         self.open_alerts[entry.kind] += 1
@@ -130,7 +130,7 @@ class Ledger:
             self._unsettled.add(entry)
         self._queue.put(entry, AT_ONCE)
 
-    def _end(self, entry: Entry, came_at: int) -> None:
+    def _end(self, entry: LedgerEntry, came_at: int) -> None:
         if not entry.desired:
             return
         self.open_alerts[entry.kind] -= 1
@@ -140,28 +140,28 @@ class Ledger:
             entry.desired = False
             self._remove(entry)
 
-    def _unsettle(self, entry: Entry, came_at: int | None, *, desired: bool) -> None:
+    def _unsettle(self, entry: LedgerEntry, came_at: int | None, *, desired: bool) -> None:
         entry.desired, entry.settled, entry.came_at = desired, False, came_at
         self._unsettled.add(entry)
         self._queue.put(entry, AT_ONCE)
 
-    def _change_lane(self, held: Held, lane: Lane) -> None:
+    def _change_lane(self, held: OrderEntries, lane: Lane) -> None:
         self.lanes[held.lane] -= 1
         self.lanes[lane] += 1
         held.lane = lane
 
-    def _remove(self, entry: Entry) -> None:
+    def _remove(self, entry: LedgerEntry) -> None:
         """Take away an entry of an alert that is over."""
         entry.due_at = None
         self._unsettled.discard(entry)
-        held = self._orders[entry.place]
+        held = self._orders[entry.order]
         del held.entries[entry.notice.identity]
         if not held.entries:
             self.lanes[held.lane] -= 1
-            del self._orders[entry.place]
+            del self._orders[entry.order]
 
-    def _forget(self, place: Place) -> None:
-        held = self._orders.get(place)
+    def _forget(self, order: OrderKey) -> None:
+        held = self._orders.get(order)
         for entry in [*held.entries.values()] if held else ():
             if entry.desired:
                 self.open_alerts[entry.kind] -= 1

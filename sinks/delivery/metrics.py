@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from schemas.order import Lane
-from sinks.delivery.entry import Entry
+from sinks.delivery.entries import LedgerEntry
 from sinks.delivery.ledger import Ledger
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
@@ -34,7 +34,7 @@ class DeliveryMetrics:
         """Messages were read; orders.changes has some all the time, heartbeats if nothing else."""
         self.metrics.delivery_heard_at_seconds.labels(self.sink).set(at / 1000)
 
-    def posted(self, entries: Sequence[Entry], took_s: float) -> None:
+    def posted(self, entries: Sequence[LedgerEntry], took_s: float) -> None:
         """The channel took them; called before they count as settled."""
         self.reason = None
         self.metrics.sink_seconds.labels(self.sink).observe(took_s)
@@ -73,7 +73,7 @@ class DeliveryMetrics:
             metrics.open_alerts.labels(self.sink, rule, severity).set(count)
 
 
-def state_of(entry: Entry) -> str:
+def state_of(entry: LedgerEntry) -> str:
     """State that a post of the entry reports to the receiver."""
     if not entry.desired:
         return "resolved"

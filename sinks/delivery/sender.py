@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from broker.backoff import Backoff
 from schemas.errors import Busy, Rejected
 from sinks.channels.channel import Channel
-from sinks.delivery.entry import Entry
+from sinks.delivery.entries import LedgerEntry
 from sinks.delivery.ledger import Ledger
 from sinks.delivery.metrics import DeliveryMetrics
 
@@ -47,7 +47,7 @@ class AlertSender:
             if not entries or not self._got_through(entries):
                 return
 
-    def _got_through(self, entries: Sequence[Entry]) -> bool:
+    def _got_through(self, entries: Sequence[LedgerEntry]) -> bool:
         """Post a batch; return False and give the rest back if the channel is busy."""
         began = time.perf_counter()
         now_at = self.now()
@@ -64,7 +64,7 @@ class AlertSender:
         self._answered()
         return True
 
-    def _halved(self, entries: Sequence[Entry], rejected: Rejected) -> bool:
+    def _halved(self, entries: Sequence[LedgerEntry], rejected: Rejected) -> bool:
         """Find out which of them it is; posting the others again changes nothing."""
         if len(entries) == 1:
             self._refuse(entries[0], rejected)
@@ -75,7 +75,7 @@ class AlertSender:
             return False
         return self._got_through(entries[half:])
 
-    def _refuse(self, entry: Entry, rejected: Rejected) -> None:
+    def _refuse(self, entry: LedgerEntry, rejected: Rejected) -> None:
         labels = entry.notice.labels
         LOGGER.warning(
             "%s: alert %s of order %s is refused: %s; it isn't offered again",

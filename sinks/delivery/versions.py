@@ -11,7 +11,7 @@ Pure: no clock, no broker.
 from collections import deque
 
 from schemas.topics import ORDERS_CHANGES, TOPICS
-from sinks.delivery.entry import Place
+from sinks.delivery.entries import OrderKey
 
 KEEP_TOMBSTONES_MS = next(topic.keep_ms for topic in TOPICS if topic.name == ORDERS_CHANGES)
 
@@ -26,21 +26,21 @@ class Versions:
         self._retired: dict[int, deque[tuple[int, str, int]]] = {}  # came at, key, rank
 
     def is_stale(
-        self, place: Place, version: int | None, *, is_tombstone: bool, came_at: int
+        self, order: OrderKey, version: int | None, *, is_tombstone: bool, came_at: int
     ) -> bool:
         """Return whether a newer version was read before; record this one otherwise.
 
         `came_at` is the message's time in ms. A tombstone without a version is never stale.
         """
-        ranks = self._ranks.setdefault(place.partition, {})
-        latest = ranks.get(place.key, -1)
+        ranks = self._ranks.setdefault(order.partition, {})
+        latest = ranks.get(order.key, -1)
         rank = max(latest, 0) | 1 if version is None else 2 * version + is_tombstone
         if rank < latest:
             return True
-        ranks[place.key] = rank
+        ranks[order.key] = rank
         if is_tombstone:
-            retired = self._retired.setdefault(place.partition, deque())
-            retired.append((came_at, place.key, rank))
+            retired = self._retired.setdefault(order.partition, deque())
+            retired.append((came_at, order.key, rank))
             self._forget_tombstones(ranks, retired, came_at - self.keep_tombstones_ms)
         return False
 

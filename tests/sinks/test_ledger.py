@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from sinks.channels.alert_message import Notice
 from sinks.channels.memory import MemoryChannel
-from sinks.delivery.entry import Place
+from sinks.delivery.entries import OrderKey
 from sinks.delivery.ledger import Ledger
 from tests.support.alerts import notice
 
@@ -21,10 +21,10 @@ class Desk:
         self.channel = MemoryChannel()
 
     def set_desired(self, order_id: str, *notices: Notice, partition: int = 0) -> None:
-        self.ledger.set_desired(Place(partition, order_id), "overdue", notices, NOW)
+        self.ledger.set_desired(OrderKey(partition, order_id), "overdue", notices, NOW)
 
     def load_delivered(self, order_id: str, *notices: Notice, partition: int = 0) -> None:
-        self.ledger.load_delivered(Place(partition, order_id), "overdue", notices)
+        self.ledger.load_delivered(OrderKey(partition, order_id), "overdue", notices)
 
     def post(self, now_at: int) -> list[tuple[str, bool]]:
         """Post all that is due; (order id, is it over) of each."""

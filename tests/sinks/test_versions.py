@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.instants import DAY_MS
-from sinks.delivery.entry import Place
+from sinks.delivery.entries import OrderKey
 from sinks.delivery.versions import KEEP_TOMBSTONES_MS, Versions
 
-PLACE = Place(3, "SO-1")
-OTHER = Place(3, "SO-2")
+PLACE = OrderKey(3, "SO-1")
+OTHER = OrderKey(3, "SO-2")
 
 
 def take(
@@ -17,10 +17,10 @@ def take(
     *,
     is_tombstone: bool = False,
     came_at: int = 0,
-    place: Place = PLACE,
+    order: OrderKey = PLACE,
 ) -> bool:
     """Return True if the document counts."""
-    stale = versions.is_stale(place, version, is_tombstone=is_tombstone, came_at=came_at)
+    stale = versions.is_stale(order, version, is_tombstone=is_tombstone, came_at=came_at)
     return not stale
 
 
@@ -64,9 +64,9 @@ def test_a_tombstone_of_an_order_never_read_leaves_room_for_the_order() -> None:
 def test_tombstones_are_remembered_as_long_as_the_topic_keeps_them() -> None:
     versions = Versions()
     take(versions, 7, is_tombstone=True, came_at=DAY_MS)
-    take(versions, 1, is_tombstone=True, came_at=DAY_MS + KEEP_TOMBSTONES_MS, place=OTHER)
+    take(versions, 1, is_tombstone=True, came_at=DAY_MS + KEEP_TOMBSTONES_MS, order=OTHER)
     assert not take(versions, 7)
-    take(versions, 2, is_tombstone=True, came_at=DAY_MS + KEEP_TOMBSTONES_MS + 1, place=OTHER)
+    take(versions, 2, is_tombstone=True, came_at=DAY_MS + KEEP_TOMBSTONES_MS + 1, order=OTHER)
     assert len(versions) == 1
     assert take(versions, 7)
 
@@ -75,15 +75,15 @@ def test_a_recalled_order_is_not_forgotten_with_its_first_tombstone() -> None:
     versions = Versions()
     take(versions, 7, is_tombstone=True, came_at=0)
     take(versions, 9, came_at=DAY_MS)
-    take(versions, 1, is_tombstone=True, came_at=2 * KEEP_TOMBSTONES_MS, place=OTHER)
+    take(versions, 1, is_tombstone=True, came_at=2 * KEEP_TOMBSTONES_MS, order=OTHER)
     assert not take(versions, 8)
 
 
 def test_a_partition_of_another_process_is_forgotten() -> None:
     versions = Versions()
     take(versions, 7)
-    take(versions, 7, place=Place(4, "SO-1"))
+    take(versions, 7, order=OrderKey(4, "SO-1"))
     versions.drop(3)
     assert len(versions) == 1
     assert take(versions, 1)
-    assert not take(versions, 1, place=Place(4, "SO-1"))
+    assert not take(versions, 1, order=OrderKey(4, "SO-1"))

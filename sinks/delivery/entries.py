@@ -1,4 +1,4 @@
-"""Entries: an order's open alerts as delivery keeps them, and the queue of due posts."""
+"""Ledger entries: open alerts of an order as delivery keeps them, and the queue of due posts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from sinks.channels.alert_message import Identity, Notice
 AT_ONCE = 0
 
 
-class Place(NamedTuple):
+class OrderKey(NamedTuple):
     """An order: its partition of orders.changes and its key."""
 
     partition: int
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
+class LedgerEntry:
     """One notice of one order. Instants are ms of the wall clock.
 
     `came_at`: when its document was written; None if it was loaded at the start.
@@ -29,7 +29,7 @@ class Entry:
     """
 
     notice: Notice
-    place: Place
+    order: OrderKey
     came_at: int | None = None
     desired: bool = True
     offered: bool = False
@@ -43,11 +43,11 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Held:
+class OrderEntries:
     """The entries of one order."""
 
     lane: Lane
-    entries: dict[Identity, Entry] = field(default_factory=dict)
+    entries: dict[Identity, LedgerEntry] = field(default_factory=dict)
 
 
 class DueQueue:
@@ -55,15 +55,15 @@ class DueQueue:
 
     def __init__(self) -> None:
         """Create an empty queue."""
-        self._heap: list[tuple[int, int, Entry]] = []
+        self._heap: list[tuple[int, int, LedgerEntry]] = []
         self._turn = count()
 
-    def put(self, entry: Entry, due_at: int) -> None:
+    def put(self, entry: LedgerEntry, due_at: int) -> None:
         """Schedule the post at `due_at`, replacing any earlier schedule."""
         entry.due_at = due_at
         heappush(self._heap, (due_at, next(self._turn), entry))
 
-    def take(self, now_at: int, limit: int) -> Iterable[Entry]:
+    def take(self, now_at: int, limit: int) -> Iterable[LedgerEntry]:
         """Remove and yield the entries that are due now, at most `limit`."""
         while limit and self._heap and self._heap[0][0] <= now_at:
             due_at, _, entry = heappop(self._heap)
