@@ -7,7 +7,7 @@ from schemas.settings.keys import Key
 from schemas.settings.model import KEYS, Sourced
 from schemas.settings.page import toml_value
 from schemas.settings.secrets import MASK, is_secret, masked
-from schemas.settings.sources import Place
+from schemas.settings.sources import KeyPath
 
 COLUMN = 48
 
@@ -48,7 +48,7 @@ def written(key: Key, value: Any) -> str:  # noqa: ANN401 - whatever a setting c
     return f"# {line}" if MASK in line else line
 
 
-def origin_of(place: Place, sourced: Sourced, but: Sequence[str] = ()) -> str:
+def origin_of(place: KeyPath, sourced: Sourced, but: Sequence[str] = ()) -> str:
     """`default`, `file`, the variable; for a table all that set entries of it, `but` some."""
     origins = {
         given.origin

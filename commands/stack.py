@@ -8,7 +8,7 @@ import click
 
 from commands.stack_progress import progress, size_text
 from deploy.stack.prometheus import DEFAULT_WEBHOOK
-from deploy.stack.services import SERVICES, Place
+from deploy.stack.services import SERVICES, StackFolder
 from deploy.stack.stack import down, known, states, up, wipe
 from schemas.errors import SettingsError
 from telemetry.screen import Column, show, show_table
@@ -57,7 +57,7 @@ def up_command(folder: Path, webhook: str, services: tuple[str, ...]) -> None:
     """
     names = services or tuple(SERVICES)
     with progress(names) as on_step:
-        up(Place(folder, webhook), names, on_step)
+        up(StackFolder(folder, webhook), names, on_step)
     show(f"the addresses are in {folder / 'stack.json'}")
 
 
@@ -69,9 +69,9 @@ def down_command(folder: Path, is_wiped: bool, services: tuple[str, ...]) -> Non
     """End what `up` started."""
     names = services or tuple(SERVICES)
     with progress(names) as on_step:
-        down(Place(folder), names, on_step)
+        down(StackFolder(folder), names, on_step)
     if is_wiped:
-        wipe(Place(folder), names)
+        wipe(StackFolder(folder), names)
 
 
 @command.command("status")
@@ -82,7 +82,7 @@ def status_command(folder: Path, services: tuple[str, ...]) -> None:
 
     The exit code is 1 where one doesn't.
     """
-    found = states(Place(folder), services or tuple(SERVICES))
+    found = states(StackFolder(folder), services or tuple(SERVICES))
     if not found:
         show("nothing was started here: ordertide stack up")
         sys.exit(1)
@@ -115,7 +115,7 @@ def logs_command(folder: Path, lines: int, follow: bool, services: tuple[str, ..
     \b
     ordertide stack logs kafka -n 100 -f
     """
-    place = Place(folder)
+    place = StackFolder(folder)
     servers = (each for one in known(place, services or tuple(SERVICES)) for each in one.servers)
     logs = [str(server.log) for server in servers if server.log.exists()]
     if not logs:

@@ -15,7 +15,7 @@ from deploy.stack.server import Server
 
 
 @dataclass(frozen=True)
-class Place:
+class StackFolder:
     """Folder of a stack, and its external parameters."""
 
     folder: Path
@@ -56,30 +56,30 @@ class Service:
         return self.is_running()
 
 
-def kafka(place: Place) -> Service:
+def kafka(place: StackFolder) -> Service:
     """One broker."""
     return Service("kafka", (Kafka(place.data("kafka"), log=place.log("kafka")),))
 
 
-def redis(place: Place) -> Service:
+def redis(place: StackFolder) -> Service:
     """One server."""
     return Service("redis", (Redis(place.data("redis"), log=place.log("redis")),))
 
 
-def elasticsearch(place: Place) -> Service:
+def elasticsearch(place: StackFolder) -> Service:
     """One node."""
     node = Elasticsearch(place.data("elasticsearch"), log=place.log("elasticsearch"))
     return Service("elasticsearch", (node,))
 
 
-def hdfs(place: Place) -> Service:
+def hdfs(place: StackFolder) -> Service:
     """A NameNode and a DataNode."""
     namenode = NameNode(place.data("hdfs") / "namenode", log=place.log("namenode"))
     datanode = DataNode(place.data("hdfs") / "datanode", namenode, log=place.log("datanode"))
     return Service("hdfs", (namenode, datanode))
 
 
-def prometheus(place: Place) -> Service:
+def prometheus(place: StackFolder) -> Service:
     """One server, configured for the stack's Alertmanager, started or not."""
     server = Prometheus(
         place.data("prometheus"),
@@ -89,7 +89,7 @@ def prometheus(place: Place) -> Service:
     return Service("prometheus", (server,))
 
 
-def alertmanager(place: Place) -> Service:
+def alertmanager(place: StackFolder) -> Service:
     """One server."""
     server = Alertmanager(
         place.data("alertmanager"), log=place.log("alertmanager"), webhook=place.webhook
@@ -97,7 +97,7 @@ def alertmanager(place: Place) -> Service:
     return Service("alertmanager", (server,))
 
 
-SERVICES: Mapping[str, Callable[[Place], Service]] = {
+SERVICES: Mapping[str, Callable[[StackFolder], Service]] = {
     "kafka": kafka,
     "redis": redis,
     "elasticsearch": elasticsearch,

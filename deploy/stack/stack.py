@@ -12,7 +12,7 @@ from deploy.stack.errors import NoAnswer, StackError
 from deploy.stack.library import alone
 from deploy.stack.programs import require
 from deploy.stack.server import Server
-from deploy.stack.services import SERVICES, Place, Service
+from deploy.stack.services import SERVICES, Service, StackFolder
 
 RECORD = "stack.json"
 # Generous: on a busy machine with two cores the slowest, Elasticsearch, took 40 s.
@@ -41,7 +41,7 @@ class ServerState(msgspec.Struct, frozen=True):
     trouble: str | None
 
 
-def up(place: Place, names: Iterable[str], on_step: OnStep) -> None:
+def up(place: StackFolder, names: Iterable[str], on_step: OnStep) -> None:
     """Start what doesn't run of the named services, side by side, and wait until all answer.
 
     Raises:
@@ -58,7 +58,7 @@ def up(place: Place, names: Iterable[str], on_step: OnStep) -> None:
             write_record(place)
 
 
-def down(place: Place, names: Iterable[str], on_step: OnStep) -> None:
+def down(place: StackFolder, names: Iterable[str], on_step: OnStep) -> None:
     """End what runs of the named services: what this folder's `up` started, and nothing else."""
     with alone(place.folder):
         try:
@@ -67,7 +67,7 @@ def down(place: Place, names: Iterable[str], on_step: OnStep) -> None:
             write_record(place)
 
 
-def wipe(place: Place, names: Iterable[str]) -> None:
+def wipe(place: StackFolder, names: Iterable[str]) -> None:
     """Remove the named services' data and logs; the jars that were fetched stay.
 
     Raises:
@@ -82,19 +82,19 @@ def wipe(place: Place, names: Iterable[str]) -> None:
                 server.log.unlink(missing_ok=True)
 
 
-def states(place: Place, names: Iterable[str]) -> list[ServerState]:
+def states(place: StackFolder, names: Iterable[str]) -> list[ServerState]:
     """Every server of the named services that was ever started here, each queried now."""
     pairs = [(service, server) for service in known(place, names) for server in service.servers]
     with ThreadPoolExecutor(max(1, len(pairs))) as threads:
         return list(threads.map(lambda pair: _state(*pair), pairs))
 
 
-def known(place: Place, names: Iterable[str]) -> Iterator[Service]:
+def known(place: StackFolder, names: Iterable[str]) -> Iterator[Service]:
     """Those of the named services that have a folder: making the others would pick their ports."""
     return (SERVICES[name](place) for name in names if place.data(name).is_dir())
 
 
-def write_record(place: Place) -> None:
+def write_record(place: StackFolder) -> None:
     """Write stack.json: the addresses of the services that run."""
     running = {
         service.name: service.address for service in known(place, SERVICES) if service.is_running()

@@ -9,7 +9,7 @@ import msgspec
 from schemas.settings.keys import Key
 from schemas.settings.kinds import fault_of
 from schemas.settings.secrets import has_password, is_secret
-from schemas.settings.sources import Given, Keys, Place, Values
+from schemas.settings.sources import Given, KeyPath, Keys, Values
 
 
 def findings(values: Values, keys: Keys) -> Iterator[str]:
@@ -24,12 +24,12 @@ def findings(values: Values, keys: Keys) -> Iterator[str]:
         yield from faults_of_value(place, given, key)
 
 
-def key_at(place: Place, keys: Keys) -> Key | None:
+def key_at(place: KeyPath, keys: Keys) -> Key | None:
     """The key that a place belongs to; None if there is none."""
     return keys.get(place[0], {}).get(place[1]) if len(place) > 1 else None
 
 
-def unknown(place: Place, given: Given, keys: Keys) -> str:
+def unknown(place: KeyPath, given: Given, keys: Keys) -> str:
     """An unknown section or key, with what may have been meant."""
     if place[0] in keys and len(place) == 1:
         return f"{place[0]} is a section; write [{place[0]}] and its keys under it"
@@ -38,7 +38,7 @@ def unknown(place: Place, given: Given, keys: Keys) -> str:
     return f"unknown {what} `{place[-1]}`{at}{source(given)}{suggestion(place, keys)}"
 
 
-def suggestion(place: Place, keys: Keys) -> str:
+def suggestion(place: KeyPath, keys: Keys) -> str:
     """`; did you mean KEY?`: from the same section, else any; nothing if nothing is close."""
     known = [*keys[place[0]]] if len(place) > 1 else [*keys]
     anywhere = [*keys, *(name for section in keys.values() for name in section)]
@@ -53,7 +53,7 @@ def source(given: Given) -> str:
     return "" if given.origin == "file" else f" ({given.origin})"
 
 
-def faults_of_value(place: Place, given: Given, key: Key) -> Iterator[str]:
+def faults_of_value(place: KeyPath, given: Given, key: Key) -> Iterator[str]:
     """The value's type, then what its text means."""
     is_entry = len(place) > 2  # noqa: PLR2004 - section, key, entry of a table
     value = {place[2]: given.value} if is_entry else given.value
@@ -69,7 +69,7 @@ def faults_of_value(place: Place, given: Given, key: Key) -> Iterator[str]:
         yield f"{'.'.join(place)}{source(given)}: {shown}"
 
 
-def secrets_in(place: Place, value: Any, key: Key) -> Iterator[str]:  # noqa: ANN401 - any TOML value
+def secrets_in(place: KeyPath, value: Any, key: Key) -> Iterator[str]:  # noqa: ANN401 - any TOML value
     """Secrets that stand in the file, however deep."""
     name = ".".join(place)
     if isinstance(value, dict):
@@ -87,7 +87,7 @@ def secrets_in(place: Place, value: Any, key: Key) -> Iterator[str]:  # noqa: AN
         )
 
 
-def way_out(place: Place, key: Key) -> str:
+def way_out(place: KeyPath, key: Key) -> str:
     """Which variables take the secret instead."""
     is_entry = key.shape == "table"
     entry = "".join(f"_{part}" for part in place[2:]).replace(".", "_") if is_entry else ""

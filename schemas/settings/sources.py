@@ -19,7 +19,7 @@ from schemas.settings.keys import PREFIX, Key
 FILE_END = "_file"
 
 # (section,), (section, key) or (section, key, entry of a table).
-Place = tuple[str, ...]
+KeyPath = tuple[str, ...]
 Keys = Mapping[str, Mapping[str, Key]]
 
 
@@ -30,7 +30,7 @@ class Given(NamedTuple):
     origin: str
 
 
-Values = dict[Place, Given]
+Values = dict[KeyPath, Given]
 
 
 def from_file(path: Path, keys: Keys) -> Values:
@@ -46,7 +46,7 @@ def from_file(path: Path, keys: Keys) -> Values:
     return {place: Given(value, "file") for place, value in places_in(read, keys)}
 
 
-def places_in(read: dict[str, Any], keys: Keys) -> Iterator[tuple[Place, Any]]:
+def places_in(read: dict[str, Any], keys: Keys) -> Iterator[tuple[KeyPath, Any]]:
     """Each value with its place; a section that is no table stands for itself."""
     for section, table in read.items():
         if not isinstance(table, dict) or section not in keys:
@@ -95,7 +95,7 @@ def section_of(variable: str, keys: Keys) -> str | None:
     return next((s for s in keys if variable.startswith(f"{PREFIX}{s.upper()}_")), None)
 
 
-def place_of(section: str, name: str, keys: Mapping[str, Key]) -> tuple[Place, bool]:
+def place_of(section: str, name: str, keys: Mapping[str, Key]) -> tuple[KeyPath, bool]:
     """The place that a variable's name means, and whether the value is the name of a file.
 
     An unknown name gets a place of its own, which is found out later like one in the file.
@@ -124,7 +124,7 @@ def read_held(variable: str, path: Path) -> str:
         raise SettingsError(f"{variable}: {error}; it names the file with the value") from error
 
 
-def decoded(place: Place, given: Given, keys: Keys) -> Values:
+def decoded(place: KeyPath, given: Given, keys: Keys) -> Values:
     """The value as it is meant: JSON for lists and tables, a table's entries one by one.
 
     Raises:

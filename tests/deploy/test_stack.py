@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from deploy.stack.programs import find
-from deploy.stack.services import SERVICES, Place
+from deploy.stack.services import SERVICES, StackFolder
 from deploy.stack.stack import down
 from tests.support import stack
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A stack's folder; what still runs at the end is taken down."""
     folder = tmp_path / "stack"
     yield folder
-    down(Place(folder), SERVICES, lambda _: None)
+    down(StackFolder(folder), SERVICES, lambda _: None)
 
 
 def ordertide(
@@ -58,7 +58,7 @@ def test_a_second_up_finds_everything_running(folder: Path) -> None:
 def test_what_died_is_started_again_with_its_address(folder: Path) -> None:
     ordertide(folder, "up", "redis")
     before = recorded(folder)
-    SERVICES["redis"](Place(folder)).servers[0].kill()
+    SERVICES["redis"](StackFolder(folder)).servers[0].kill()
     assert ordertide(folder, "up", "redis").returncode == 0
     assert recorded(folder) == before
 
@@ -66,7 +66,7 @@ def test_what_died_is_started_again_with_its_address(folder: Path) -> None:
 @needs_redis
 def test_status_shows_address_process_and_memory(folder: Path) -> None:
     ordertide(folder, "up", "redis")
-    process = SERVICES["redis"](Place(folder)).servers[0].process()
+    process = SERVICES["redis"](StackFolder(folder)).servers[0].process()
     assert process is not None
     shown = ordertide(folder, "status")
     assert shown.returncode == 0, shown.stderr
@@ -81,7 +81,7 @@ def test_status_shows_address_process_and_memory(folder: Path) -> None:
 def test_status_says_what_does_not_run_and_fails(folder: Path) -> None:
     assert "nothing was started" in ordertide(folder, "status").stdout
     ordertide(folder, "up", "redis")
-    SERVICES["redis"](Place(folder)).servers[0].kill()
+    SERVICES["redis"](StackFolder(folder)).servers[0].kill()
     shown = ordertide(folder, "status")
     assert shown.returncode == 1
     assert "doesn't run" in shown.stdout
@@ -165,7 +165,7 @@ def test_a_recorded_server_that_is_gone_counts_as_missing(
     ordertide(folder, "up", "redis")
     monkeypatch.setattr(stack, "RECORD", folder / "stack.json")
     assert stack.address("redis") == recorded(folder)["redis"]
-    SERVICES["redis"](Place(folder)).servers[0].kill()
+    SERVICES["redis"](StackFolder(folder)).servers[0].kill()
     monkeypatch.setenv(stack.REQUIRE_VARIABLE, "1")
     with pytest.raises(pytest.fail.Exception, match="redis doesn't listen at redis://"):
         stack.address("redis")
