@@ -37,8 +37,8 @@ from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS
 from dataflows.core.shard import Shard
 from dataflows.definition_files import read_rules
-from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.state_files import StateFiles
 from dataflows.state.remote.bucket import Bucket, Patience
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Plan, begin_run
@@ -131,7 +131,7 @@ def store_in(folder: Path, s3: str | None) -> SqliteShardStore:
     endpoint, _, name = s3.rpartition("/")
     settings = StateSettings(bucket=name, endpoint=endpoint, prefix=folder.name)
     journal = Journal(Bucket(settings, "000"), Patience(lambda: False, print))
-    place = Place(folder / FILE, folder / "recovery", len(SHARDS))
+    place = StateFiles(folder / FILE, folder / "recovery", len(SHARDS))
     run = begin_run(journal, place, Plan(members=1))
     return ObjectShardStore(folder / FILE, journal, len(SHARDS), run)
 

@@ -42,7 +42,7 @@ SHORT_FILES: dict[str, str] = {
     "dataflows/core/symbols.py": "the core is rewritten as a whole, and this with it",
     "dataflows/source.py": "what the state depends on: the number of slots and their keys",
     "dataflows/state/bytewax_recovery_files.py": "all that depends on bytewax's own tables",
-    "dataflows/state/local/place.py": "names a state file without opening its store",
+    "dataflows/state/local/state_files.py": "names a state file without opening its store",
     "deploy/grafana/generate.py": "an entry point: `python -m`",
     "deploy/kibana/generate.py": "an entry point: `python -m`",
     "deploy/stack/errors.py": "raised by every server; none imports another for it",

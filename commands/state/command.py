@@ -15,7 +15,7 @@ from commands.state.files import STORE, open_files
 from commands.state.verify import verify
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.settings_file import settings_option
-from dataflows.cluster.open_store import journal_of, place_of
+from dataflows.cluster.open_store import journal_of, state_files
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
 from schemas.display import printable
@@ -208,7 +208,7 @@ def fetch_command(settings: Path | None, out: Path) -> None:
             lambda: False,
             lambda reason: show(f"{reason}; waiting", err=True),
         )
-        commits = fetch_state(journal, place_of(out / STORE))
+        commits = fetch_state(journal, state_files(out / STORE))
     finally:
         lock.release()
     show(f"{out / STORE}: as after commit {commits}", err=True)

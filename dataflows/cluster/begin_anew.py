@@ -25,8 +25,8 @@ from broker.generations import (
 )
 from broker.produce import Producer
 from dataflows.core.routing import SHARDS
-from dataflows.state.local.place import Place, remove
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.state_files import StateFiles, remove
 from dataflows.state.pointers import check_files
 from dataflows.state.remote.import_local import refuse_older
 from dataflows.state.remote.log import Journal
@@ -83,43 +83,43 @@ class Launch(NamedTuple):
         )
 
 
-def prepare_folder(start: Start, place: Place) -> None:
+def prepare_folder(start: Start, files: StateFiles) -> None:
     """Make the state file of a host ready to be resumed, or to begin.
 
     Raises:
         StateError: it can't be resumed, or would begin over traces of an earlier state.
     """
     if start.begin_anew:
-        origin = next_origin(start, held_in(place), discarded_in(start, place))
-        discard(place)
-        begin_file(place, origin)
+        origin = next_origin(start, held_in(files), discarded_in(start, files))
+        discard(files)
+        begin_file(files, origin)
         return
-    store = SqliteShardStore(place.path, place.shards, member=0)
+    store = SqliteShardStore(files.path, files.shards, member=0)
     try:
-        check_files(store, place)
+        check_files(store, files)
         if store.meta.commits or store.meta.begun_at:
-            check_generation(start, Origin(store.generation, store.meta.begun_at), str(place.path))
+            check_generation(start, Origin(store.generation, store.meta.begun_at), str(files.path))
         else:
-            refuse_traces(start, str(place.path))
+            refuse_traces(start, str(files.path))
             store.begin(0, start.now())
     finally:
         store.close()
 
 
-def prepare_bucket(start: Start, journal: Journal, place: Place) -> Origin | None:
+def prepare_bucket(start: Start, journal: Journal, files: StateFiles) -> Origin | None:
     """Origin of the state that the next run begins in a bucket; None where it resumes the last.
 
     Raises:
         StateError: it can't be resumed, or would begin over traces of an earlier state.
     """
-    last = resumable(start, journal, place)
+    last = resumable(start, journal, files)
     if start.begin_anew:
         if journal.owner():
-            fetch_quietly(journal, place)
+            fetch_quietly(journal, files)
         held = last.generation if last else UNKNOWN
-        origin = next_origin(start, held, discarded_in(start, place))
+        origin = next_origin(start, held, discarded_in(start, files))
         if not journal.owner():
-            discard(place)
+            discard(files)
         return origin
     if last:
         check_generation(start, last, journal.bucket.name)
@@ -128,7 +128,7 @@ def prepare_bucket(start: Start, journal: Journal, place: Place) -> Origin | Non
     return Origin(0, start.now())
 
 
-def resumable(start: Start, journal: Journal, place: Place) -> Origin | None:
+def resumable(start: Start, journal: Journal, files: StateFiles) -> Origin | None:
     """Origin of the state that the next run would resume; None without one.
 
     Raises:
@@ -136,9 +136,9 @@ def resumable(start: Start, journal: Journal, place: Place) -> Origin | None:
     """
     if not start.begin_anew:
         refuse_older(journal)
-        return last_origin(journal, place)
+        return last_origin(journal, files)
     try:
-        return last_origin(journal, place)
+        return last_origin(journal, files)
     except StateError as error:
         # Nobody can tell which workers would have to be fenced there.
         raise StateError(
@@ -146,10 +146,10 @@ def resumable(start: Start, journal: Journal, place: Place) -> Origin | None:
         ) from error
 
 
-def fetch_quietly(journal: Journal, place: Place) -> None:
+def fetch_quietly(journal: Journal, files: StateFiles) -> None:
     """Bring this host's files to the end of the bucket, to describe what is discarded."""
     try:
-        fetch_state(journal, place)
+        fetch_state(journal, files)
     except StateError as error:
         LOGGER.warning("track --begin-anew: the state in the bucket can't be read: %s", error)
 
@@ -185,7 +185,7 @@ def next_origin(start: Start, held: int, discarded: str) -> Origin:
     return origin
 
 
-def refuse_traces(start: Start, place: str) -> None:
+def refuse_traces(start: Start, files: str) -> None:
     """Check that an empty state is the first of its flow.
 
     Raises:
@@ -194,12 +194,12 @@ def refuse_traces(start: Start, place: str) -> None:
     traces = str(read_traces(start.connection, start.group))
     if traces:
         raise StateError(
-            f"{place}: holds no state, while the broker shows earlier runs of flow {start.group} "
+            f"{files}: holds no state, while the broker shows earlier runs of flow {start.group} "
             f"({traces}); {RESTORE} from a backup, {ASK}"
         )
 
 
-def check_generation(start: Start, origin: Origin, place: str) -> None:
+def check_generation(start: Start, origin: Origin, files: str) -> None:
     """Check that a state is of the flow's last generation: consumers ignore older documents.
 
     Raises:
@@ -208,17 +208,17 @@ def check_generation(start: Start, origin: Origin, place: str) -> None:
     recorded = recorded_generation(start.connection, start.group)
     if origin.generation < recorded:
         raise StateError(
-            f"{place}: state of generation {origin.generation}, while flow {start.group} was "
+            f"{files}: state of generation {origin.generation}, while flow {start.group} was "
             f"recreated as generation {recorded}; {RESTORE} from a later backup, {ASK}"
         )
 
 
-def held_in(place: Place) -> int:
+def held_in(files: StateFiles) -> int:
     """Generation of a state file, UNKNOWN without one that can be read."""
-    if not place.path.exists():
+    if not files.path.exists():
         return UNKNOWN
     try:
-        store = SqliteShardStore(place.path, place.shards, member=0)
+        store = SqliteShardStore(files.path, files.shards, member=0)
     except StateError:
         return UNKNOWN  # `discarded_in` gives the reason why it can't be read
     try:
@@ -227,20 +227,20 @@ def held_in(place: Place) -> int:
         store.close()
 
 
-def discarded_in(start: Start, place: Place) -> str:
+def discarded_in(start: Start, files: StateFiles) -> str:
     """State of a host, in words: how many orders, since when, how far it has read."""
-    if not place.path.exists():
-        return f"no state ({place.path} is missing)"
+    if not files.path.exists():
+        return f"no state ({files.path} is missing)"
     try:
-        return start.describe(place.path)
+        return start.describe(files.path)
     except StateError as error:
         return f"a state that can't be read ({error})"
 
 
-def discard(place: Place) -> None:
+def discard(files: StateFiles) -> None:
     """Remove the state file and the recovery folder of a host."""
-    remove(place.path)
-    remove_folder(place.recovery)
+    remove(files.path)
+    remove_folder(files.recovery)
 
 
 def remove_folder(folder: Path) -> None:
@@ -251,9 +251,9 @@ def remove_folder(folder: Path) -> None:
         folder.unlink(missing_ok=True)
 
 
-def begin_file(place: Place, origin: Origin) -> None:
+def begin_file(files: StateFiles, origin: Origin) -> None:
     """Make a state file for a state that begins."""
-    store = SqliteShardStore(place.path, len(SHARDS), member=0)
+    store = SqliteShardStore(files.path, len(SHARDS), member=0)
     try:
         store.begin(*origin)
     finally:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from broker.lease import RunLease
 from dataflows.cluster.begin_anew import Launch, prepare_bucket
-from dataflows.cluster.open_store import STORE, Waits, journal_of, place_of
+from dataflows.cluster.open_store import STORE, Waits, journal_of, state_files
 from dataflows.cluster.rendezvous import ENDED, READ_EVERY_S, Rendezvous, RunMonitor, joined
 from dataflows.cluster.supervisor import (
     END_WITHIN_S,
@@ -42,8 +42,8 @@ from dataflows.cluster.supervisor import (
     supervise,
 )
 from dataflows.state.local.lock import ProcessLock
-from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import MEMBERS
+from dataflows.state.local.state_files import StateFiles
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.records import STARTED, Run
 from dataflows.state.remote.run_start import Origin, Plan, begin_run, join_run
@@ -66,7 +66,7 @@ class HostContext(NamedTuple):
     host: int
     command: Sequence[str]
     journal: Journal
-    place: Place
+    files: StateFiles
     lock: ProcessLock
     stop: threading.Event
 
@@ -94,14 +94,14 @@ def run_multi_host(launch: Launch) -> None:
     )
     lock = lock_state(path, stop.is_set)
     track = settings.track
-    context = HostContext(track.host, launch.command, journal, place_of(path), lock, stop)
+    context = HostContext(track.host, launch.command, journal, state_files(path), lock, stop)
     try:
         if track.host:
             participate(context)
             return
         with RunLease(connection, track.group, stopping=stop.is_set) as lease:
             plan = plan_of(hosts, track.workers)
-            origin = prepare_bucket(launch.start(lease.verify), journal, context.place)
+            origin = prepare_bucket(launch.start(lease.verify), journal, context.files)
             origins = iter([origin])  # for the first run alone
             token = partial(new_token, lease, connection, track.group, stop)
             supervise(lambda: coordinate(context, plan, token, lease, next(origins, None)), stop)
@@ -166,7 +166,7 @@ def coordinate(
     token = next_token()
     if token is None:
         return RunResult(0, "stopped")
-    run = begin_run(context.journal, context.place, plan._replace(token=token), anew)
+    run = begin_run(context.journal, context.files, plan._replace(token=token), anew)
     rendezvous = Rendezvous(context.journal, run, context.host)
     with closing(RunMonitor(rendezvous, context.stop)) as monitor:
         if not wait_for_hosts(context, rendezvous, monitor, lease):
@@ -255,7 +255,7 @@ def join(context: HostContext, rendezvous: Rendezvous) -> RunResult:
     if rendezvous.get(joined(context.host)):
         rendezvous.signal(ENDED, f"host {context.host} was started anew", is_clean=False)
         return RunResult(0, "it had begun without this process")
-    join_run(context.journal, context.place, rendezvous.run)
+    join_run(context.journal, context.files, rendezvous.run)
     rendezvous.join()
     with closing(RunMonitor(rendezvous, context.stop)) as monitor:
         while not rendezvous.get(STARTED):

@@ -9,8 +9,8 @@ from dataflows.cluster.supervisor import Member
 from dataflows.core.routing import SHARDS
 from dataflows.state.local.disk_space import explained_room
 from dataflows.state.local.lock import ProcessLock
-from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.state_files import StateFiles
 from dataflows.state.remote.bucket import Bucket, Patience
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Plan, begin_run
@@ -51,19 +51,19 @@ def open_store(
         Busy: the bucket was unavailable until the stop, or at the first request.
     """
     settings = start.settings
-    place = place_of(Path(settings.track.folder) / STORE)
+    files = state_files(Path(settings.track.folder) / STORE)
     if settings.state.store == "folder":
         if member is None:
-            prepare_folder(start, place)
-            return SqliteShardStore(place.path, place.shards, is_locked=True)
-        return SqliteShardStore(place.path, place.shards, member=member.index)
+            prepare_folder(start, files)
+            return SqliteShardStore(files.path, files.shards, is_locked=True)
+        return SqliteShardStore(files.path, files.shards, member=member.index)
     journal = journal_of(settings.state, stopping, waits)
     if member:
         run = journal.run(member.run)
-        return ObjectShardStore(place.path, journal, place.shards, run, member.index)
-    anew = prepare_bucket(start, journal, place)
-    run = begin_run(journal, place, Plan(members=1), anew)
-    return ObjectShardStore(place.path, journal, place.shards, run)
+        return ObjectShardStore(files.path, journal, files.shards, run, member.index)
+    anew = prepare_bucket(start, journal, files)
+    run = begin_run(journal, files, Plan(members=1), anew)
+    return ObjectShardStore(files.path, journal, files.shards, run)
 
 
 def lock_of(path: Path) -> ProcessLock:
@@ -77,9 +77,9 @@ def lock_of(path: Path) -> ProcessLock:
         return ProcessLock(path.with_name(f"{path.name}.lock"), path)
 
 
-def place_of(path: Path) -> Place:
+def state_files(path: Path) -> StateFiles:
     """The files of this host."""
-    return Place(path, path.with_name("recovery"), len(SHARDS))
+    return StateFiles(path, path.with_name("recovery"), len(SHARDS))
 
 
 def journal_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from broker.lease import RunLease
 from dataflows.cluster.begin_anew import Launch, Start, prepare_bucket, prepare_folder
-from dataflows.cluster.open_store import STORE, Waits, journal_of, place_of
+from dataflows.cluster.open_store import STORE, Waits, journal_of, state_files
 from dataflows.cluster.supervisor import (
     Member,
     RunResult,
@@ -72,9 +72,9 @@ def prepare_folder_state(
 ) -> Callable[[int], list[Member]]:
     """Members that share the state file of this host."""
     track = start.settings.track
-    place = place_of(Path(track.folder) / STORE)
-    prepare_folder(start, place)
-    recovery(place.recovery)
+    files = state_files(Path(track.folder) / STORE)
+    prepare_folder(start, files)
+    recovery(files.recovery)
     return lambda token: local_members(track.workers, lock, token)
 
 
@@ -84,12 +84,12 @@ def prepare_bucket_state(
     """Members of a new run in the bucket."""
     settings = start.settings
     journal = journal_of(settings.state, stop.is_set, Waits())
-    place = place_of(Path(settings.track.folder) / STORE)
-    origins = iter([prepare_bucket(start, journal, place)])  # for the first run alone
+    files = state_files(Path(settings.track.folder) / STORE)
+    origins = iter([prepare_bucket(start, journal, files)])  # for the first run alone
 
     def begun(token: int) -> list[Member]:
         plan = Plan(settings.track.workers, token=token)
-        run = begin_run(journal, place, plan, next(origins, None))
+        run = begin_run(journal, files, plan, next(origins, None))
         return local_members(run.members, lock, token, run.number)
 
     return begun

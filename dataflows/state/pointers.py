@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dataflows.state.bytewax_recovery import Recovery, read_recovery
 from dataflows.state.local.frame import REMEDY
-from dataflows.state.local.place import Place
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.state_files import StateFiles
 from dataflows.state.states import SHARDED, States, StepState, decode_state
 from dataflows.state.store import Pointer
 from schemas.errors import StateError
@@ -50,25 +50,27 @@ def check_pointers(
         )
 
 
-def check_files(store: SqliteShardStore, place: Place) -> None:
+def check_files(store: SqliteShardStore, files: StateFiles) -> None:
     """Check that the state file and the recovery folder of a host can be resumed together.
 
     Raises:
         StateError: a part of the recovery folder is missing, damaged or of another state file.
     """
-    with explained(place.path):
-        if place.recovery.exists():
-            pointers = pointers_in(states_in(read_recovery(place.recovery)))
-            check_pointers(store, pointers, place.recovery)
-            check_owner(store, pointers, place)
+    with explained(files.path):
+        if files.recovery.exists():
+            pointers = pointers_in(states_in(read_recovery(files.recovery)))
+            check_pointers(store, pointers, files.recovery)
+            check_owner(store, pointers, files)
         elif store.tables.shards():
             raise StateError(
-                f"{place.recovery}: missing, while {place.path} holds orders; put the folder "
+                f"{files.recovery}: missing, while {files.path} holds orders; put the folder "
                 f"back: {REMEDY}"
             )
 
 
-def check_owner(store: SqliteShardStore, pointers: Mapping[str, Pointer], place: Place) -> None:
+def check_owner(
+    store: SqliteShardStore, pointers: Mapping[str, Pointer], files: StateFiles
+) -> None:
     """Check that pointers are into this file.
 
     Raises:
@@ -77,6 +79,6 @@ def check_owner(store: SqliteShardStore, pointers: Mapping[str, Pointer], place:
     foreign = {pointer.store for pointer in pointers.values()} - {store.meta.store}
     if foreign:
         raise StateError(
-            f"{place.recovery}: its state lies in store {min(foreign)}, and {place.path} is store "
+            f"{files.recovery}: its state lies in store {min(foreign)}, and {files.path} is store "
             f"{store.meta.store}; {REMEDY}"
         )

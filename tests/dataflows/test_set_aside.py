@@ -16,7 +16,7 @@ from dataflows.core.number_table import NumberTable
 from dataflows.core.numbers import hash_of
 from dataflows.core.questions import number_key
 from dataflows.core.routing import SHARDS, shard_of
-from dataflows.state.local.frame import Place, compress, frame, unframe
+from dataflows.state.local.frame import FrameIdentity, compress, frame, unframe
 from dataflows.state.local.reader import StateReader
 from dataflows.steps import decode_resolver, decode_snapshot
 from dataflows.track import NUMBER_SHARDS
@@ -49,7 +49,7 @@ def change_blobs(store: Path, shard: str, change: Callable[[bytes], bytes]) -> N
     with database:
         query = "SELECT sequence, run, stored FROM blobs WHERE shard = ?"
         for sequence, run, stored in database.execute(query, (shard,)).fetchall():
-            place = Place(name, shard, sequence, run)
+            place = FrameIdentity(name, shard, sequence, run)
             changed = frame(*compress(change(unframe(stored, place))), place)
             database.execute(
                 "UPDATE blobs SET stored = ? WHERE shard = ? AND sequence = ?",

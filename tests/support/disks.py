@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dataflows.state.local.memory import MemoryShardStore
-from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.state_files import StateFiles
 from dataflows.state.remote.bucket import Bucket
 from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Plan, begin_run
@@ -81,13 +81,13 @@ def journal_of(settings: StateSettings) -> Journal:
     return Journal(Bucket(settings, "000"), patient())
 
 
-def place_in(folder: Path, shards: int = SHARDS) -> Place:
-    return Place(folder / "shards.sqlite", folder / "recovery", shards)
+def state_files_in(folder: Path, shards: int = SHARDS) -> StateFiles:
+    return StateFiles(folder / "shards.sqlite", folder / "recovery", shards)
 
 
 def object_store(folder: Path, settings: StateSettings, shards: int = SHARDS) -> NotingStore:
     """The store in a bucket, as a host with this folder opens it."""
-    journal, place = journal_of(settings), place_in(folder, shards)
+    journal, place = journal_of(settings), state_files_in(folder, shards)
     run = begin_run(journal, place, Plan(members=1))
     return NotingStore(place.path, journal, shards, run)
 

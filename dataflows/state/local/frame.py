@@ -44,7 +44,7 @@ REMEDY = (
 )
 
 
-class Place(NamedTuple):
+class FrameIdentity(NamedTuple):
     """Identity of a frame: a blob by the run that wrote it, a row of a retired order by its key."""
 
     store: str
@@ -65,7 +65,7 @@ class Place(NamedTuple):
 
 
 # From a blob of one version to the same in the next.
-Upgrade = Callable[[Place, bytes], bytes]
+Upgrade = Callable[[FrameIdentity, bytes], bytes]
 
 
 # {version: how its blobs become blobs of version + 1}. From the first release on: when FORMAT
@@ -83,14 +83,14 @@ def compress(blob: bytes) -> tuple[int, bytes]:
     return PLAIN, blob
 
 
-def frame(codec: int, payload: bytes, place: Place) -> bytes:
+def frame(codec: int, payload: bytes, frame_id: FrameIdentity) -> bytes:
     """The bytes to store."""
-    return HEADER.pack(FORMAT, codec, checksum(FORMAT, codec, payload, place)) + payload
+    return HEADER.pack(FORMAT, codec, checksum(FORMAT, codec, payload, frame_id)) + payload
 
 
 def unframe(
     stored: bytes,
-    place: Place,
+    frame_id: FrameIdentity,
     upgrades: Mapping[int, Upgrade] = UPGRADES,
     version_wanted: int = FORMAT,
 ) -> bytes:
@@ -100,21 +100,24 @@ def unframe(
         DamagedState: the bytes are damaged, or of an unknown version.
     """
     if len(stored) < HEADER.size:
-        raise DamagedState(f"{place}: cut off after {len(stored)} bytes; {REMEDY}")
+        raise DamagedState(f"{frame_id}: cut off after {len(stored)} bytes; {REMEDY}")
     version, codec, said = HEADER.unpack_from(stored)
     payload = memoryview(stored)[HEADER.size :]
     if version != version_wanted:
-        check_version(version, place, upgrades, version_wanted)
-    if checksum(version, codec, payload, place) != said:
-        raise DamagedState(f"{place}: checksum differs; {REMEDY}")
-    blob = decompress(codec, payload, place)
+        check_version(version, frame_id, upgrades, version_wanted)
+    if checksum(version, codec, payload, frame_id) != said:
+        raise DamagedState(f"{frame_id}: checksum differs; {REMEDY}")
+    blob = decompress(codec, payload, frame_id)
     for step in range(version, version_wanted):
-        blob = upgrades[step](place, blob)
+        blob = upgrades[step](frame_id, blob)
     return blob
 
 
 def check_version(
-    version: int, place: Place, upgrades: Mapping[int, Upgrade], version_wanted: int
+    version: int,
+    frame_id: FrameIdentity,
+    upgrades: Mapping[int, Upgrade],
+    version_wanted: int,
 ) -> None:
     """Check that a stored version can be upgraded to the wanted one.
 
@@ -126,10 +129,10 @@ def check_version(
     ):
         return
     reason = f"stored in format {version}, this version reads format {version_wanted}"
-    raise DamagedState(f"{place}: {reason}; use the version that wrote it, or {REMEDY}")
+    raise DamagedState(f"{frame_id}: {reason}; use the version that wrote it, or {REMEDY}")
 
 
-def decompress(codec: int, payload: memoryview, place: Place) -> bytes:
+def decompress(codec: int, payload: memoryview, frame_id: FrameIdentity) -> bytes:
     """The blob of a payload whose checksum is right.
 
     Raises:
@@ -138,11 +141,11 @@ def decompress(codec: int, payload: memoryview, place: Place) -> bytes:
     if codec == PLAIN:
         return bytes(payload)
     if codec != ZSTD:
-        raise DamagedState(f"{place}: unknown codec {codec}; {REMEDY}")
+        raise DamagedState(f"{frame_id}: unknown codec {codec}; {REMEDY}")
     try:
         return decompressor().decompress(payload)
     except zstandard.ZstdError as error:
-        raise DamagedState(f"{place}: {error}; {REMEDY}") from error
+        raise DamagedState(f"{frame_id}: {error}; {REMEDY}") from error
 
 
 def decompressor() -> zstandard.ZstdDecompressor:
@@ -153,6 +156,6 @@ def decompressor() -> zstandard.ZstdDecompressor:
     return found
 
 
-def checksum(version: int, codec: int, payload: bytes | memoryview, place: Place) -> int:
+def checksum(version: int, codec: int, payload: bytes | memoryview, frame_id: FrameIdentity) -> int:
     """CRC-32 of version and codec, the identity, the payload as stored."""
-    return crc32(payload, crc32(bytes((version, codec)) + place.identity))
+    return crc32(payload, crc32(bytes((version, codec)) + frame_id.identity))

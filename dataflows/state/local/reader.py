@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataflows.state.local.chain import BlobInfo
-from dataflows.state.local.frame import Place, unframe
+from dataflows.state.local.frame import FrameIdentity, unframe
 from dataflows.state.local.schema import Meta, explained, read_meta
 from dataflows.state.local.tables import Tables
 from dataflows.state.local.write_batch import StagedRow
@@ -92,7 +92,7 @@ class StateReader:
         """
         with explained(self.path):
             [(_, run, stored)] = self.tables.blobs(shard, link.sequence, link.sequence)
-        return unframe(stored, Place(self.meta.store, shard, link.sequence, run))
+        return unframe(stored, FrameIdentity(self.meta.store, shard, link.sequence, run))
 
     def retired_rows(self, shard: str) -> Iterator[StagedRow]:
         """Rows of retired orders as stored, by key and sequence; `retired_order` opens one."""
@@ -113,8 +113,8 @@ class StateReader:
         Raises:
             StateError: it is damaged.
         """
-        place = Place(self.meta.store, shard, row.sequence, row.key, is_retired=True)
-        return unframe(row.stored or b"", place)
+        frame_id = FrameIdentity(self.meta.store, shard, row.sequence, row.key, is_retired=True)
+        return unframe(row.stored or b"", frame_id)
 
     def retired_orders(self, shard: str) -> int:
         """Number of retired orders."""

@@ -13,7 +13,7 @@ from threading import RLock
 from dataflows.state.local.base_scheduler import BaseTurns
 from dataflows.state.local.chain import KEPT_COMMITS, BlobInfo, Chain, Retention, links_to
 from dataflows.state.local.disk_space import check_room, explained_room
-from dataflows.state.local.frame import Place, compress, frame, unframe
+from dataflows.state.local.frame import FrameIdentity, compress, frame, unframe
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.schema import connect, explained, prepare, set_limit
 from dataflows.state.local.tables import Tables
@@ -121,7 +121,7 @@ class SqliteShardStore:
         """The bytes of the latest base among `links` and of what follows it."""
         base = max(link.sequence for link in links if link.base)
         return [
-            unframe(stored, Place(self.meta.store, shard, sequence, run))
+            unframe(stored, FrameIdentity(self.meta.store, shard, sequence, run))
             for sequence, run, stored in self.tables.blobs(shard, base, links[-1].sequence)
         ]
 
@@ -153,8 +153,8 @@ class SqliteShardStore:
         with self.lock:
             self._chain(shard).check_base(shard, base=base)
             self.sequence += self.step
-            place = Place(self.meta.store, shard, self.sequence, self.run)
-            stored = frame(codec, payload, place)
+            frame_id = FrameIdentity(self.meta.store, shard, self.sequence, self.run)
+            stored = frame(codec, payload, frame_id)
             rows = [self._row(shard, key, value) for key, value in dict(retired).items()]
             self.staged.add(shard, StagedBlob(self.sequence, base, stored), rows)
             self._chain(shard).grow(len(stored), base=base)
@@ -171,8 +171,8 @@ class SqliteShardStore:
         """A row to stage under the present sequence."""
         if value is None:
             return StagedRow(key, self.sequence, None)
-        place = Place(self.meta.store, shard, self.sequence, key, is_retired=True)
-        return StagedRow(key, self.sequence, frame(*compress(value), place))
+        frame_id = FrameIdentity(self.meta.store, shard, self.sequence, key, is_retired=True)
+        return StagedRow(key, self.sequence, frame(*compress(value), frame_id))
 
     def wants_base(self, shard: str) -> bool:
         with self.lock:
@@ -184,7 +184,7 @@ class SqliteShardStore:
         if row is None or row.stored is None:
             return None
         return unframe(
-            row.stored, Place(self.meta.store, shard, row.sequence, key, is_retired=True)
+            row.stored, FrameIdentity(self.meta.store, shard, row.sequence, key, is_retired=True)
         )
 
     def retired_keys(self, shard: str) -> Iterator[str]:

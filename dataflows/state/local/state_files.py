@@ -7,7 +7,7 @@ from dataflows.state.local.schema import LAYOUT, Meta, connect, create
 from schemas.private_files import private_folder
 
 
-class Place(NamedTuple):
+class StateFiles(NamedTuple):
     """A state file on this host, its recovery folder, and the number of shards."""
 
     path: Path

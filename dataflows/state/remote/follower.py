@@ -13,7 +13,7 @@ from dataflows.state.local.tables import Tables
 from dataflows.state.local.write_batch import Staged, StagedBlob, StagedRow
 from dataflows.state.remote.garbage_collection import is_whole
 from dataflows.state.remote.log import Journal
-from dataflows.state.remote.records import Change, End, Entry, Run, log_name
+from dataflows.state.remote.records import Change, End, LogRecord, Run, log_name
 from dataflows.state.states import pointed, unpacked
 from schemas.errors import StateError
 
@@ -82,9 +82,9 @@ class Follower:
         kept = self.journal.numbers(run.number, member)
         if not kept or kept[0] > at + 1:
             at = self.restore_member(run, member)
-        for entry in self.journal.entries(run.number, member, at + 1, end):
-            self.check(entry, run)
-            self.apply(entry, run)
+        for record in self.journal.records(run.number, member, at + 1, end):
+            self.check(record, run)
+            self.apply(record, run)
 
     def restore_member(self, run: Run, member: int) -> int:
         """Put back the newest copy of a member; the number of its last commit."""
@@ -115,23 +115,23 @@ class Follower:
             with self.transaction() as tables:
                 tables.insert(part.blobs, part.retired, part.floors)
 
-    def check(self, entry: Entry, run: Run) -> None:
+    def check(self, record: LogRecord, run: Run) -> None:
         """Check that an entry is one of this store."""
-        if entry.store != run.store or entry.run != run.number or entry.is_fence:
-            name = log_name(run.number, entry.member, entry.number)
+        if record.store != run.store or record.run != run.number or record.is_fence:
+            name = log_name(run.number, record.member, record.number)
             raise StateError(
                 f"{self.journal.bucket.name}: {name} is no commit of run {run.number} of store "
                 f"{run.store}; restore the bucket, it was overwritten"
             )
 
-    def apply(self, entry: Entry, run: Run) -> None:
+    def apply(self, record: LogRecord, run: Run) -> None:
         """Do to the file what the entry's writer did to its own, in one transaction."""
-        committed = run.commits + entry.number
+        committed = run.commits + record.number
         with self.transaction() as tables:
-            for change in entry.changes:
-                apply_change(tables, change, entry.token, committed)
-            tables.count(entry.sequence, committed)
-            tables.note_position(entry.member, entry.number)
+            for change in record.changes:
+                apply_change(tables, change, record.token, committed)
+            tables.count(record.sequence, committed)
+            tables.note_position(record.member, record.number)
 
     @contextmanager
     def transaction(self) -> Iterator[Tables]:

@@ -2,8 +2,8 @@
 
 from dataflows.state.bytewax_recovery import read_recovery
 from dataflows.state.local.frame import REMEDY
-from dataflows.state.local.place import Place
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.state_files import StateFiles
 from dataflows.state.pointers import check_files, states_in
 from dataflows.state.remote.checkpoints import Upload
 from dataflows.state.remote.log import OWNER, Journal, TakenOver
@@ -15,7 +15,7 @@ from schemas.errors import StateError
 OLDER_OBJECT, OLDER_FOLDERS = "store", ("log/", "copies/")
 
 
-def publish(journal: Journal, place: Place, *, discard_older: bool = False) -> Owner:
+def publish(journal: Journal, files: StateFiles, *, discard_older: bool = False) -> Owner:
     """Begin a store in the bucket, with what the file holds already.
 
     Raises:
@@ -26,15 +26,15 @@ def publish(journal: Journal, place: Place, *, discard_older: bool = False) -> O
     older = older_objects(journal)
     if older and not discard_older:
         raise refused(journal)
-    store = SqliteShardStore(place.path, place.shards, member=0)
+    store = SqliteShardStore(files.path, files.shards, member=0)
     try:
         meta = store.meta
-        states = recovered(place, store) if meta.commits else {}
+        states = recovered(files, store) if meta.commits else {}
     finally:
         store.close()
     base = ""
     if meta.commits:
-        base = Upload(journal, place.path).make("full/000001/base", None, 0, packed(states)).folder
+        base = Upload(journal, files.path).make("full/000001/base", None, 0, packed(states)).folder
     owner = Owner(FORMAT, meta.store, meta.shards, base, max(meta.generation, 0))
     if not journal.create(OWNER, sealed(OWNER, owner)):
         raise TakenOver(f"{journal.bucket.name}: another process has just begun it")
@@ -68,11 +68,11 @@ def refused(journal: Journal) -> StateError:
     )
 
 
-def recovered(place: Place, store: SqliteShardStore) -> States:
+def recovered(files: StateFiles, store: SqliteShardStore) -> States:
     """States that bytewax would resume with by the recovery folder of this host.
 
     Raises:
         StateError: it is missing, can't be read, or has no pointers into the file.
     """
-    check_files(store, place)
-    return states_in(read_recovery(place.recovery))
+    check_files(store, files)
+    return states_in(read_recovery(files.recovery))

@@ -51,7 +51,7 @@ from dataflows.state.remote.bucket import AlreadyThere, Bucket, Patience
 from dataflows.state.remote.records import (
     Content,
     End,
-    Entry,
+    LogRecord,
     Owner,
     Part,
     Run,
@@ -148,14 +148,14 @@ class Journal:
         """The commits that are kept of a member, in order, its fence record included."""
         return [number_of(name) for name in self.names(log_folder(run, member))]
 
-    def entries(self, run: int, member: int, first: int, last: int) -> Iterator[Entry]:
+    def records(self, run: int, member: int, first: int, last: int) -> Iterator[LogRecord]:
         """The commits of these numbers, in order.
 
         Raises:
             StateError: one is missing or damaged.
         """
         names = [log_name(run, member, number) for number in range(first, last + 1)]
-        yield from self.read_all(names, Entry)
+        yield from self.read_all(names, LogRecord)
 
     def copy(self, run: int, member: int) -> End | None:
         """The newest whole copy of a member."""
@@ -171,20 +171,20 @@ class Journal:
         """
         yield from self.read_all([f"{copy.folder}/{n:06}" for n in range(copy.parts)], Part)
 
-    def append(self, entry: Entry) -> int:
+    def append(self, record: LogRecord) -> int:
         """Store a commit, durable on return; return its size in bytes.
 
         Raises:
             TakenOver: another process has written this number.
             Busy: stopped while the store was unavailable: it is stored or not.
         """
-        name = log_name(entry.run, entry.member, entry.number)
-        content = sealed(name, entry)
+        name = log_name(record.run, record.member, record.number)
+        content = sealed(name, record)
         if not self.create(name, content):
-            theirs = self.read(name, Entry)
-            whose = "this" if theirs.token == entry.token else "another"
+            theirs = self.read(name, LogRecord)
+            whose = "this" if theirs.token == record.token else "another"
             raise TakenOver(
-                f"{self.bucket.name}: commit {entry.number} of member {entry.member} was written "
+                f"{self.bucket.name}: commit {record.number} of member {record.member} was written "
                 f"by {whose} process ({theirs.host}, run {theirs.token}); this one has to stop, "
                 "and a new one resumes from there"
             )

@@ -66,7 +66,7 @@ class Run(msgspec.Struct, array_like=True, kw_only=True):
     begun_at: int = 0
 
 
-class Entry(msgspec.Struct, array_like=True, kw_only=True):
+class LogRecord(msgspec.Struct, array_like=True, kw_only=True):
     """Commit of a member: the changes of its shards in an epoch, and the states of its steps.
 
     `epoch` is the same for all members at the end of one epoch, and grows. `token` is the writer's.

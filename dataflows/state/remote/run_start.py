@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from dataflows.state.bytewax_recovery_files import write_recovery
 from dataflows.state.local.disk_space import explained_room
-from dataflows.state.local.place import Place, make_file
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import SqliteShardStore
+from dataflows.state.local.state_files import StateFiles, make_file
 from dataflows.state.remote.follower import Follower, ReplaySegment
 from dataflows.state.remote.garbage_collection import is_whole, whole_from
 from dataflows.state.remote.import_local import publish, refuse_older
@@ -60,7 +60,7 @@ class Origin(NamedTuple):
     begun_at: int
 
 
-def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = None) -> Run:
+def begin_run(journal: Journal, files: StateFiles, plan: Plan, anew: Origin | None = None) -> Run:
     """Take the store over, and begin the next run; the files are made ready.
 
     With `anew` the run begins a new state: the one that the store holds is discarded.
@@ -73,9 +73,9 @@ def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = 
     """
     successor = Successor(secrets.token_hex(4), socket.gethostname())
     found = journal.owner()
-    owner = found or publish(journal, place, discard_older=anew is not None)
+    owner = found or publish(journal, files, discard_older=anew is not None)
     numbers = journal.runs()
-    with following(journal, place, owner) as follower:
+    with following(journal, files, owner) as follower:
         if numbers:
             last = journal.run(numbers[-1])
             lasts = [fence(journal, last, member, successor) for member in range(last.members)]
@@ -95,13 +95,13 @@ def begin_run(journal: Journal, place: Place, plan: Plan, anew: Origin | None = 
         run = new_run(owner, successor, plan, point, before)
         create_run(journal, run)
         follower.enter(run)
-    write_recovery(place.recovery, point.states)
+    write_recovery(files.recovery, point.states)
     if numbers:
         journal.remove(journal.names(f"signals/{numbers[-1]:06}"))
     return run
 
 
-def join_run(journal: Journal, place: Place, run: Run) -> None:
+def join_run(journal: Journal, files: StateFiles, run: Run) -> None:
     """Bring this host's files to the beginning of a run that another host has begun.
 
     Raises:
@@ -111,12 +111,12 @@ def join_run(journal: Journal, place: Place, run: Run) -> None:
     if owner is None:
         raise StateError(f"{journal.bucket.name}: holds a run and no owner; restore its objects")
     numbers = [number for number in journal.runs() if number <= run.number]
-    with following(journal, place, owner) as follower:
+    with following(journal, files, owner) as follower:
         follower.catch_up(segments(journal, numbers, follower, ()), owner.base)
-    write_recovery(place.recovery, unpacked(run.states))
+    write_recovery(files.recovery, unpacked(run.states))
 
 
-def fetch_state(journal: Journal, place: Place) -> int:
+def fetch_state(journal: Journal, files: StateFiles) -> int:
     """Make the files as the bucket has them; how many commits. The flow may run meanwhile.
 
     Raises:
@@ -133,13 +133,13 @@ def fetch_state(journal: Journal, place: Place) -> int:
     point = resume_point_after(
         journal, last, [unfenced(journal, last, m) for m in range(last.members)]
     )
-    with following(journal, place, owner) as follower:
+    with following(journal, files, owner) as follower:
         follower.catch_up(segments(journal, numbers, follower, point.committed_lengths), owner.base)
-    write_recovery(place.recovery, point.states)
+    write_recovery(files.recovery, point.states)
     return last.commits + max(point.committed_lengths)
 
 
-def last_origin(journal: Journal, place: Place) -> Origin | None:
+def last_origin(journal: Journal, files: StateFiles) -> Origin | None:
     """Origin of the state that a run would resume, in the bucket or published from this host.
 
     None where there is no state yet.
@@ -154,9 +154,9 @@ def last_origin(journal: Journal, place: Place) -> Origin | None:
     owner = journal.owner()
     if owner and owner.base:
         return Origin(owner.generation, 0)
-    if owner or not place.path.exists():
+    if owner or not files.path.exists():
         return None
-    store = SqliteShardStore(place.path, place.shards, member=0)
+    store = SqliteShardStore(files.path, files.shards, member=0)
     try:
         is_begun = store.meta.commits or store.meta.begun_at
         return Origin(store.generation, store.meta.begun_at) if is_begun else None
@@ -165,21 +165,21 @@ def last_origin(journal: Journal, place: Place) -> Origin | None:
 
 
 @contextmanager
-def following(journal: Journal, place: Place, owner: Owner) -> Iterator[Follower]:
+def following(journal: Journal, files: StateFiles, owner: Owner) -> Iterator[Follower]:
     """The file, made if there is none.
 
     Raises:
         StateError: it is another store's.
     """
-    with explained_room(place.path.parent), explained(place.path):
-        private_folder(place.path.parent)
-        if not place.path.exists():
-            make_file(place.path, owner.store, owner.shards)
-    store = SqliteShardStore(place.path, owner.shards, member=0)
+    with explained_room(files.path.parent), explained(files.path):
+        private_folder(files.path.parent)
+        if not files.path.exists():
+            make_file(files.path, owner.store, owner.shards)
+    store = SqliteShardStore(files.path, owner.shards, member=0)
     try:
         if store.meta.store != owner.store:
             raise StateError(
-                f"{place.path}: is store {store.meta.store}, and {journal.bucket.name} holds store "
+                f"{files.path}: is store {store.meta.store}, and {journal.bucket.name} holds store "
                 f"{owner.store}; set another state.prefix, or move the file and the recovery "
                 "folder away to resume from the bucket"
             )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dataflows.state.remote.log import Journal
-from dataflows.state.remote.records import FORMAT, Entry, Run, log_name, sealed
+from dataflows.state.remote.records import FORMAT, LogRecord, Run, log_name, sealed
 from dataflows.state.states import States, unpacked
 
 BEGINNING = 0  # the epoch before the first
@@ -36,9 +36,9 @@ def fence(journal: Journal, run: Run, member: int, successor: Successor) -> int:
     """Fence a member of a run; return the number of commits in its log."""
     last = max(journal.numbers(run.number, member), default=0)
     while True:
-        if last and journal.read(log_name(run.number, member, last), Entry).is_fence:
+        if last and journal.read(log_name(run.number, member, last), LogRecord).is_fence:
             return last - 1
-        record = Entry(
+        record = LogRecord(
             format=FORMAT,
             store=run.store,
             run=run.number,
@@ -61,7 +61,7 @@ def fence(journal: Journal, run: Run, member: int, successor: Successor) -> int:
 def unfenced(journal: Journal, run: Run, member: int) -> int:
     """Number of commits in the log of a member, without a fence record."""
     last = max(journal.numbers(run.number, member), default=0)
-    is_fence = last and journal.read(log_name(run.number, member, last), Entry).is_fence
+    is_fence = last and journal.read(log_name(run.number, member, last), LogRecord).is_fence
     return last - 1 if is_fence else last
 
 
@@ -71,32 +71,32 @@ def resume_point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> Resu
     Raises:
         StateError: an object is missing or damaged.
     """
-    newest = [entry_of(journal, run, member, last) for member, last in enumerate(lasts)]
-    epoch = min(entry.epoch if entry else BEGINNING for entry in newest)
+    newest = [record_at(journal, run, member, last) for member, last in enumerate(lasts)]
+    epoch = min(record.epoch if record else BEGINNING for record in newest)
     common = [
         up_to(journal, run, member, last, epoch) if epoch else None
         for member, last in enumerate(lasts)
     ]
     states = unpacked(run.states)
-    for entry in common:
-        states.update(unpacked(entry.states) if entry else {})
+    for record in common:
+        states.update(unpacked(record.states) if record else {})
     return ResumePoint(
-        committed_lengths=[entry.number if entry else 0 for entry in common],
+        committed_lengths=[record.number if record else 0 for record in common],
         states=states,
         commits=run.commits + max(lasts),
-        sequence=max([run.sequence, *(entry.sequence for entry in newest if entry)]),
+        sequence=max([run.sequence, *(record.sequence for record in newest if record)]),
     )
 
 
-def entry_of(journal: Journal, run: Run, member: int, number: int) -> Entry | None:
+def record_at(journal: Journal, run: Run, member: int, number: int) -> LogRecord | None:
     """A commit; None before the first."""
-    return journal.read(log_name(run.number, member, number), Entry) if number else None
+    return journal.read(log_name(run.number, member, number), LogRecord) if number else None
 
 
-def up_to(journal: Journal, run: Run, member: int, last: int, epoch: int) -> Entry | None:
+def up_to(journal: Journal, run: Run, member: int, last: int, epoch: int) -> LogRecord | None:
     """The newest commit of a member that is not beyond an epoch: the last, or the one before it."""
     for number in range(last, 0, -1):
-        entry = entry_of(journal, run, member, number)
-        if entry and entry.epoch <= epoch:
-            return entry
+        record = record_at(journal, run, member, number)
+        if record and record.epoch <= epoch:
+            return record
     return None

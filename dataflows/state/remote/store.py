@@ -31,7 +31,7 @@ from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.remote.checkpoints import Checkpoints
 from dataflows.state.remote.log import Journal
-from dataflows.state.remote.records import FORMAT, Change, Entry, Run
+from dataflows.state.remote.records import FORMAT, Change, LogRecord, Run
 from dataflows.state.states import States, packed
 from dataflows.state.store import Pointer
 
@@ -89,14 +89,14 @@ class ObjectShardStore(SqliteShardStore):
             latest = {shard: blobs[-1].sequence for shard, blobs in self.staged.blobs.items()}
             self.number += 1
             self.meta.commits = self.in_run.commits + self.number - 1
-            size_bytes = self.journal.append(self.entry())
+            size_bytes = self.journal.append(self.record())
             super().commit()
             self.previous.update(latest)
             self.checkpoints.committed(size_bytes, list(self.chains))
 
-    def entry(self) -> Entry:
+    def record(self) -> LogRecord:
         """The staged changes as the next entry of the log."""
-        return Entry(
+        return LogRecord(
             format=FORMAT,
             store=self.meta.store,
             run=self.in_run.number,

@@ -3,11 +3,11 @@
 import pytest
 
 from dataflows.core.routing import SHARDS
-from dataflows.state.local.frame import FORMAT, Place, Upgrade, compress, frame, unframe
+from dataflows.state.local.frame import FORMAT, FrameIdentity, Upgrade, compress, frame, unframe
 from schemas.errors import StateError
 
 SHARD = SHARDS[7]
-PLACE = Place("0123456789abcdef", SHARD, 17, "42caf699")
+PLACE = FrameIdentity("0123456789abcdef", SHARD, 17, "42caf699")
 LONG, SHORT = b"order " * 1_000, b"an order"
 
 
@@ -31,7 +31,7 @@ def test_every_flipped_bit_is_seen(blob: bytes) -> None:
         PLACE._replace(name="other"),
     ],
 )
-def test_a_whole_blob_in_a_wrong_place_is_damage(other: Place) -> None:
+def test_a_whole_blob_in_a_wrong_place_is_damage(other: FrameIdentity) -> None:
     with pytest.raises(StateError, match="checksum differs"):
         unframe(frame(*compress(LONG), PLACE), other)
 

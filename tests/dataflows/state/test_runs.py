@@ -14,7 +14,7 @@ from dataflows.state.remote.run_start import Plan, begin_run, create_run, fetch_
 from dataflows.state.states import EVENTS, decode_state
 from dataflows.state.store import Pointer
 from schemas.settings.model import StateSettings
-from tests.support.disks import SHARDS, NotingStore, journal_of, place_in
+from tests.support.disks import SHARDS, NotingStore, journal_of, state_files_in
 from tests.support.s3 import S3
 
 
@@ -27,10 +27,12 @@ class Hosts:
         self.open: list[SqliteShardStore] = []
 
     def begin(self, host: str, members: int) -> Run:
-        return begin_run(self.journal, place_in(self.folder / host), Plan(members, hosts=members))
+        return begin_run(
+            self.journal, state_files_in(self.folder / host), Plan(members, hosts=members)
+        )
 
     def join(self, host: str, run: Run) -> None:
-        join_run(self.journal, place_in(self.folder / host), run)
+        join_run(self.journal, state_files_in(self.folder / host), run)
 
     def member(self, host: str, run: Run, member: int) -> NotingStore:
         """A member whose shard resumes where bytewax would let it."""
@@ -180,6 +182,6 @@ def test_a_state_is_fetched_as_of_the_last_common_epoch_while_the_run_goes_on(
 ) -> None:
     first, second = two(hosts)
     epoch(first, b"beyond")
-    assert fetch_state(hosts.journal, place_in(tmp_path / "looked-at")) == 2
+    assert fetch_state(hosts.journal, state_files_in(tmp_path / "looked-at")) == 2
     assert hosts.held("looked-at", 2) == [[b"base", b"one"]] * 2
     epoch(second, b"beyond")
