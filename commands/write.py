@@ -22,7 +22,7 @@ from schemas import topics
 from schemas.settings.model import Settings, read_settings
 from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.parquet import ParquetTier
-from storage_tiering.dead_letters import Letters
+from storage_tiering.dead_letters import DeadLetterTier
 from storage_tiering.installed import open_tier
 from storage_tiering.records import Message
 from storage_tiering.stream_clock import StreamClock
@@ -60,7 +60,7 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     connection = connection_of(settings.broker)
     reach(connection)
     source = [ORDERS_CHANGES, ORDERS_EVENTS]
-    if isinstance(tier, Letters):
+    if isinstance(tier, DeadLetterTier):
         source.append(EVENTS_REJECTED)
     watch = TierMetrics(name, settings.telemetry)
     try:

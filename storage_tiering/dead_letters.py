@@ -11,22 +11,22 @@ import msgspec
 
 from schemas import topics
 from storage_tiering.records import Message
-from storage_tiering.tier import Place
+from storage_tiering.tier import TopicPosition
 
-NAMED = ("tenant", "source", "event_id", "order_id", "waybill")
+IDENTIFIERS = ("tenant", "source", "event_id", "order_id", "waybill")
 MAX_NAME = 200  # characters; a longer one is a mistake
 UNKNOWN = "unknown"  # a missing code
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One message of events.rejected.
 
-    `place` is its own position, `at` when it was written there (ms); topic, partition and
-    offset are those of the original, None where the headers lack them. `named` holds the
-    identifiers in the original, as far as it can be read: {one of `NAMED`: its text}.
+    `position` is its own position, `at` when it was written there (ms); topic, partition and
+    offset are those of the original, None where the headers lack them. `identifiers` holds the
+    identifiers in the original, as far as it can be read: {one of `IDENTIFIERS`: its text}.
     """
 
-    place: Place
+    position: TopicPosition
     at: int
     code: str
     reason: str
@@ -34,14 +34,14 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     partition: int | None
     offset: int | None
     size_bytes: int
-    named: dict[str, str]
+    identifiers: dict[str, str]
 
 
 @runtime_checkable
-class Letters(Protocol):
+class DeadLetterTier(Protocol):
     """A tier that keeps dead letters as well, for them to be counted."""
 
-    def write_letters(self, batch: Sequence[Letter]) -> None:
+    def write_dead_letters(self, batch: Sequence[DeadLetter]) -> None:
         """Take them; again is once. One that can't be taken is logged and left out.
 
         Raises:
@@ -50,11 +50,11 @@ class Letters(Protocol):
         ...
 
 
-def letter_of(message: Message) -> Letter:
+def dead_letter_of(message: Message) -> DeadLetter:
     """The letter in a message of events.rejected."""
     said = {name: value.decode("utf-8", "replace") for name, value in message.headers if value}
-    return Letter(
-        place=Place(message.topic, message.partition, message.offset),
+    return DeadLetter(
+        position=TopicPosition(message.topic, message.partition, message.offset),
         at=max(message.timestamp_ms, 0),
         code=said.get(topics.HEADER_CODE, UNKNOWN),
         reason=said.get(topics.HEADER_REASON, ""),
@@ -62,7 +62,7 @@ def letter_of(message: Message) -> Letter:
         partition=number(said, topics.HEADER_PARTITION),
         offset=number(said, topics.HEADER_OFFSET),
         size_bytes=number(said, topics.HEADER_SIZE) or len(message.value or b""),
-        named=named_in(message.value or b""),
+        identifiers=identifiers_in(message.value or b""),
     )
 
 
@@ -72,7 +72,7 @@ def number(said: dict[str, str], name: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def named_in(original: bytes) -> dict[str, str]:
+def identifiers_in(original: bytes) -> dict[str, str]:
     """Identifiers in an original; none in one that can't be read."""
     try:
         found: Any = msgspec.json.decode(original)
@@ -80,7 +80,7 @@ def named_in(original: bytes) -> dict[str, str]:
         return {}
     if not isinstance(found, dict):
         return {}
-    texts = {name: found.get(name) for name in NAMED}
+    texts = {name: found.get(name) for name in IDENTIFIERS}
     return {
         name: text
         for name, text in texts.items()

@@ -17,7 +17,7 @@ from schemas.topics import (
     ORDERS_EVENTS,
     number_in,
 )
-from storage_tiering.tier import EventRecord, OrderRecord, Place
+from storage_tiering.tier import EventRecord, OrderRecord, TopicPosition
 
 # Such a key names no order (no id begins with a control character): the message, whose value is
 # null, carries only the watermark of its partition.
@@ -80,35 +80,37 @@ def decode(message: Message) -> OrderRecord | EventRecord | None:
     key = _key(message)
     if key.startswith(CLOCK_KEY):
         return None
-    place = Place(message.topic, message.partition, message.offset)
+    position = TopicPosition(message.topic, message.partition, message.offset)
     if message.topic.endswith(ORDERS_CHANGES):
-        return _decode_change(message, key, place)
+        return _decode_change(message, key, position)
     if message.topic.endswith(ORDERS_EVENTS):
-        return _decode_event(message, key, place)
+        return _decode_event(message, key, position)
     raise Rejected("unknown_topic", f"{message.topic} holds neither changes nor events of orders")
 
 
-def order_record(document: OrderDocument, place: Place) -> OrderRecord:
-    """The record of `document`, as if it had been read at `place`."""
+def order_record(document: OrderDocument, position: TopicPosition) -> OrderRecord:
+    """The record of `document`, as if it had been read at `position`."""
     key = order_key(document.tenant, document.order_id)
     data = msgspec.json.encode(document)
-    return OrderRecord(key=key, place=place, document=document, version=document.version, data=data)
+    return OrderRecord(
+        key=key, position=position, document=document, version=document.version, data=data
+    )
 
 
-def tombstone(key: str, place: Place, version: int | None = None) -> OrderRecord:
+def tombstone(key: str, position: TopicPosition, version: int | None = None) -> OrderRecord:
     """The record of the retirement of the order `key`, with its last `version` if known."""
-    return OrderRecord(key=key, place=place, document=None, version=version, data=b"")
+    return OrderRecord(key=key, position=position, document=None, version=version, data=b"")
 
 
-def event_record(event: AcceptedEvent, place: Place) -> EventRecord:
-    """The record of `event`, as if it had been read at `place`."""
+def event_record(event: AcceptedEvent, position: TopicPosition) -> EventRecord:
+    """The record of `event`, as if it had been read at `position`."""
     key = order_key(event.tenant, event.order_id)
-    return EventRecord(key=key, place=place, event=event, data=msgspec.json.encode(event))
+    return EventRecord(key=key, position=position, event=event, data=msgspec.json.encode(event))
 
 
-def _decode_change(message: Message, key: str, place: Place) -> OrderRecord:
+def _decode_change(message: Message, key: str, position: TopicPosition) -> OrderRecord:
     if message.value is None:
-        return tombstone(key, place, number_in(message.headers, HEADER_VERSION))
+        return tombstone(key, position, number_in(message.headers, HEADER_VERSION))
     try:
         document = DOCUMENT.decode(message.value)
         starts = [at for a in document.open_alerts for at in (a.opened_at, a.escalated_at)]
@@ -120,7 +122,7 @@ def _decode_change(message: Message, key: str, place: Place) -> OrderRecord:
     _check_key(key, document.tenant, document.order_id)
     return OrderRecord(
         key=key,
-        place=place,
+        position=position,
         document=document,
         version=document.version,
         data=message.value,
@@ -128,7 +130,7 @@ def _decode_change(message: Message, key: str, place: Place) -> OrderRecord:
     )
 
 
-def _decode_event(message: Message, key: str, place: Place) -> EventRecord:
+def _decode_event(message: Message, key: str, position: TopicPosition) -> EventRecord:
     try:
         event = ACCEPTED.decode(message.value or b"")
         parse_instant(event.at)
@@ -136,7 +138,7 @@ def _decode_event(message: Message, key: str, place: Place) -> EventRecord:
     except (ValueError, RecursionError) as error:
         raise Rejected("unreadable_value", f"no accepted event: {error}") from error
     _check_key(key, event.tenant, event.order_id)
-    return EventRecord(key=key, place=place, event=event, data=message.value or b"")
+    return EventRecord(key=key, position=position, event=event, data=message.value or b"")
 
 
 def _key(message: Message) -> str:

@@ -40,7 +40,7 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join(part for part in (self.reason, self.lasting) if part)
 
 
-class Place(msgspec.Struct, frozen=True):
+class TopicPosition(msgspec.Struct, frozen=True):
     """Position of a record in the topic that the tiers are written from."""
 
     topic: str
@@ -58,7 +58,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     key: str
-    place: Place
+    position: TopicPosition
     document: OrderDocument | None
     version: int | None
     data: bytes
@@ -86,7 +86,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One message of orders.events: an accepted event of one order. `data` is it as JSON."""
 
     key: str
-    place: Place
+    position: TopicPosition
     event: AcceptedEvent
     data: bytes
 

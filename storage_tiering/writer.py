@@ -14,7 +14,7 @@ from typing import TypeVar
 from broker.consumer_loop import ConsumerLoop, Interrupted, LoopSettings
 from schemas.errors import Busy, Rejected, StateError
 from schemas.topics import EVENTS_REJECTED
-from storage_tiering.dead_letters import Letters, letter_of
+from storage_tiering.dead_letters import DeadLetterTier, dead_letter_of
 from storage_tiering.records import Message, decode
 from storage_tiering.refill import Refill
 from storage_tiering.stream_clock import StreamClock
@@ -50,7 +50,7 @@ class WriterSettings(LoopSettings, frozen=True, kw_only=True):
 class Writer:
     """Writer: writes what `reader` reads into `tier`, until `stop` is set; a loop's handler.
 
-    Only for a tier that keeps `Letters` may it read events.rejected as well.
+    Only for a tier that keeps `DeadLetterTier` may it read events.rejected as well.
     A reader with a group reports its partitions to the same `clock` (`assigned`, `revoked`).
     """
 
@@ -199,10 +199,10 @@ class Writer:
     def _keep_letters(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Let a tier that does it keep the dead letters; the other messages."""
         tier = self.tier
-        found = [letter_of(m) for m in messages if m.topic == EVENTS_REJECTED]
-        if not found or not isinstance(tier, Letters):
+        found = [dead_letter_of(m) for m in messages if m.topic == EVENTS_REJECTED]
+        if not found or not isinstance(tier, DeadLetterTier):
             return messages
-        self.loop.retry(lambda: tier.write_letters(found))
+        self.loop.retry(lambda: tier.write_dead_letters(found))
         return [m for m in messages if m.topic != EVENTS_REJECTED]
 
     def _decode(

@@ -10,7 +10,7 @@ from storage_tiering.archive.dataset import Dataset, Identity, Record
 from storage_tiering.archive.key_filter import make_filter
 from storage_tiering.archive.manifest import Damage, Manifest, SegmentInfo, Span
 from storage_tiering.archive.sealed_segment import columns_of, parquet_bytes
-from storage_tiering.tier import Place
+from storage_tiering.tier import TopicPosition
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 
@@ -47,17 +47,17 @@ class OpenSegment(Generic[Record]):
 
     def take(self, record: Record) -> None:
         """Take a record, unless it was taken or sealed before."""
-        if record.place.offset < self._next_offset:
+        if record.position.offset < self._next_offset:
             return
-        self.skip(record.place)
+        self.skip(record.position)
         identity = self._dataset.identity(record)
         held = self._rows.get(identity)
         if held is None or self._dataset.rank(record) > self._dataset.rank(held):
             self._rows[identity] = record
 
-    def skip(self, place: Place) -> None:
+    def skip(self, position: TopicPosition) -> None:
         """This record has been dealt with and leaves no row."""
-        self._next_offset = max(self._next_offset, place.offset + 1)
+        self._next_offset = max(self._next_offset, position.offset + 1)
 
     def seal(self, watermark: int | None) -> None:
         """Make the rows a file of the archive, written up to stream time `watermark` (ms).

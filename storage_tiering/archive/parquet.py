@@ -25,9 +25,9 @@ from storage_tiering.tier import (
     Found,
     OrderRecord,
     Partition,
-    Place,
     Stale,
     Tier,
+    TopicPosition,
     by_time,
 )
 
@@ -71,18 +71,18 @@ class ParquetTier(Tier):
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
         for record in batch:
-            place = record.place.topic, record.place.partition
+            place = record.position.topic, record.position.partition
             if place not in self._orders:
                 self._orders[place] = OpenSegment(ORDERS, self._chains, *place)
             if record.document is None:
-                self._orders[place].skip(record.place)
+                self._orders[place].skip(record.position)
             else:
                 self._orders[place].take(record)
         self._note_age()
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
         for record in batch:
-            place = record.place.topic, record.place.partition
+            place = record.position.topic, record.position.partition
             if place not in self._events:
                 self._events[place] = OpenSegment(EVENTS, self._chains, *place)
             self._events[place].take(record)
@@ -232,11 +232,11 @@ class ParquetTier(Tier):
             Damage: a file is damaged.
         """
         topic = self.settings.changes_topic
-        for place, data in self._column(topic, ("document",), since_ms):
+        for position, data in self._column(topic, ("document",), since_ms):
             document = DOCUMENT.decode(data[0])
             yield OrderRecord(
                 key=order_key(document.tenant, document.order_id),
-                place=place,
+                position=position,
                 document=document,
                 version=document.version,
                 data=data[0].encode(),
@@ -249,21 +249,21 @@ class ParquetTier(Tier):
             Damage: a file is damaged.
         """
         names = tuple(EVENT_COLUMNS.names)
-        for place, values in self._column(self.settings.events_topic, names, since_ms):
-            yield event_record(event_of(dict(zip(names, values, strict=True))), place)
+        for position, values in self._column(self.settings.events_topic, names, since_ms):
+            yield event_record(event_of(dict(zip(names, values, strict=True))), position)
 
     def _column(
         self, topic: str, names: Sequence[str], since_ms: int
-    ) -> Iterator[tuple[Place, tuple[Any, ...]]]:
+    ) -> Iterator[tuple[TopicPosition, tuple[Any, ...]]]:
         survey = self._chains.survey(topic)
         for hole in survey.holes():
             raise hole
         for manifest in survey.manifests:
             content = manifest.content
             if content.max_at >= since_ms:
-                place = Place(topic, content.partition, content.first_offset)
+                position = TopicPosition(topic, content.partition, content.first_offset)
                 for values in columns_of(self._chains.files, manifest, names):
-                    yield place, values
+                    yield position, values
 
     def _rows(self, survey: Survey, key: str) -> list[tuple[dict[str, Any], SegmentInfo]]:
         """The rows of an order, with what their files hold.

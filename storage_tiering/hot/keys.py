@@ -24,7 +24,7 @@ DOUBT_SCORE = "-inf"
 Argument = str | bytes | int
 
 
-class Entry(NamedTuple):
+class ScriptRecord(NamedTuple):
     """One record of a script call: the order's key and the script's arguments for it."""
 
     key: str
@@ -76,17 +76,17 @@ def slot_of(key: str) -> int:
     return crc32(key.encode()) % SLOTS
 
 
-def order_entry(record: OrderRecord) -> Entry:
+def order_entry(record: OrderRecord) -> ScriptRecord:
     """A change or tombstone as put.lua takes it."""
     version = UNKNOWN_VERSION if record.version is None else record.version
-    return Entry(record.key, (record.key, version, record.changed_at, record.data))
+    return ScriptRecord(record.key, (record.key, version, record.changed_at, record.data))
 
 
-def event_entry(record: EventRecord) -> Entry:
+def event_entry(record: EventRecord) -> ScriptRecord:
     """An event as events.lua takes it."""
     field = f"e:{record.event.event_hash}"
     value = str(record.at).encode() + b" " + record.data
-    return Entry(record.key, (record.key, record.arrival_at, field, value))
+    return ScriptRecord(record.key, (record.key, record.arrival_at, field, value))
 
 
 def events_in(fields: dict[bytes, bytes]) -> Iterator[bytes]:
@@ -96,9 +96,9 @@ def events_in(fields: dict[bytes, bytes]) -> Iterator[bytes]:
             yield value.partition(b" ")[2]
 
 
-def script_calls(entries: Iterable[Entry]) -> Iterator[tuple[int, list[Entry]]]:
+def script_calls(entries: Iterable[ScriptRecord]) -> Iterator[tuple[int, list[ScriptRecord]]]:
     """(slot, records) of each script call, the records of an order in their order."""
-    by_slot: dict[int, list[Entry]] = defaultdict(list)
+    by_slot: dict[int, list[ScriptRecord]] = defaultdict(list)
     for entry in entries:
         by_slot[slot_of(entry.key)].append(entry)
     for slot, of_slot in by_slot.items():

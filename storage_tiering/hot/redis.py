@@ -17,7 +17,7 @@ from storage_tiering.hot.keys import (
     PROGRESS_MEMBER,
     SLOTS,
     Call,
-    Entry,
+    ScriptRecord,
     SlotKeys,
     event_entry,
     events_in,
@@ -166,7 +166,9 @@ class RedisTier(Tier):
     def _ttl_ms(self) -> int:
         return self.settings.safety_ttl_ms or 0
 
-    def _run(self, script: str, settings: tuple[int | str, ...], entries: Iterable[Entry]) -> None:
+    def _run(
+        self, script: str, settings: tuple[int | str, ...], entries: Iterable[ScriptRecord]
+    ) -> None:
         self._look_once()
         calls = []
         written = []

@@ -54,7 +54,7 @@ class Installation:
             events = [each for each in records if isinstance(each, EventRecord)]
             limit = version * ORDERS
             tier.write_orders([each for each in orders if (each.version or 0) <= version])
-            tier.write_events([each for each in events if each.place.offset < limit])
+            tier.write_events([each for each in events if each.position.offset < limit])
             tier.flush(force=True)
         tier.close()
         self.write_until(lambda: sum(self.open().offsets().values()) >= ROUNDS * ORDERS * 2)

@@ -20,7 +20,7 @@ from deploy.kibana.generate import PATH
 from deploy.kibana.orders import BOARD, VIEWS
 from schemas.instants import parse_instant
 from schemas.order import OrderDocument
-from storage_tiering.dead_letters import letter_of
+from storage_tiering.dead_letters import dead_letter_of
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.support.kibana_questions import (
@@ -69,7 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Elasticsea
         tier.write_orders(log.changes(*documents(folder / "out" / "orders.ndjson")))
         said = [accepted(each["order_id"], each["event_id"]) for each in events]
         tier.write_events(log.events(*said))
-        tier.write_letters([*map(letter_of, LETTERS)])
+        tier.write_dead_letters([*map(dead_letter_of, LETTERS)])
         assert tier.flush(force=True)
         yield client, prefix
 

@@ -11,7 +11,7 @@ import pytest
 from schemas.errors import Busy
 from schemas.instants import DAY_MS, format_instant
 from schemas.topics import HEADER_CODE, HEADER_SIZE
-from storage_tiering.dead_letters import NAMED, Letter, Letters, letter_of
+from storage_tiering.dead_letters import IDENTIFIERS, DeadLetter, DeadLetterTier, dead_letter_of
 from storage_tiering.memory import MemoryTier
 from storage_tiering.warm.elastic import templates as elastic_templates
 from storage_tiering.warm.elastic.access import connect
@@ -40,10 +40,10 @@ def held(tier: ElasticTier) -> list[dict[str, object]]:
 
 
 def test_a_letter_says_why_where_from_and_who_but_not_what_the_message_holds() -> None:
-    letter = letter_of(dead_letter("no_order", ORIGINAL, at=AT))
+    letter = dead_letter_of(dead_letter("no_order", ORIGINAL, at=AT))
     assert (letter.code, letter.reason, letter.at) == ("no_order", "for a reason", AT)
     assert (letter.topic, letter.partition, letter.offset) == ("events", 3, 42)
-    assert letter.named == {"source": "carrier:sf", "order_id": "A-1"}
+    assert letter.identifiers == {"source": "carrier:sf", "order_id": "A-1"}
     assert letter.size_bytes == len(ORIGINAL)
     assert b"Li" not in msgspec.json.encode(letter)
 
@@ -63,35 +63,35 @@ def test_a_letter_says_why_where_from_and_who_but_not_what_the_message_holds() -
     ],
 )
 def test_an_original_that_says_nothing_of_itself_is_counted_all_the_same(original: bytes) -> None:
-    assert letter_of(dead_letter("malformed_json", original)).named == {}
+    assert dead_letter_of(dead_letter("malformed_json", original)).identifiers == {}
 
 
 def test_a_name_as_long_as_a_book_is_left_out() -> None:
     original = msgspec.json.encode({"source": "x" * 201, "tenant": "shop"})
-    assert letter_of(dead_letter("unknown_source", original)).named == {"tenant": "shop"}
+    assert dead_letter_of(dead_letter("unknown_source", original)).identifiers == {"tenant": "shop"}
 
 
 def test_of_a_large_original_the_size_is_that_of_the_original() -> None:
     letter = dead_letter("too_large", b"")
     letter.headers.append((HEADER_SIZE, b"5000000"))
-    assert letter_of(letter).size_bytes == 5_000_000
+    assert dead_letter_of(letter).size_bytes == 5_000_000
 
 
 def test_headers_that_are_missing_or_nonsense_are_no_reason_to_stop() -> None:
     bare = LogMessage("events.rejected", 0, 0, None, b"x", [(HEADER_CODE, b"\xff"), ("a", None)])
-    letter = letter_of(bare)
+    letter = dead_letter_of(bare)
     assert (letter.code, letter.topic, letter.offset) == ("\ufffd", None, None)
 
 
-class Box(MemoryTier, Letters):
+class Box(MemoryTier, DeadLetterTier):
     """Remembers letters; busy the first time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.taken: list[Letter] = []
+        self.taken: list[DeadLetter] = []
         self.is_busy = True
 
-    def write_letters(self, batch: Sequence[Letter]) -> None:
+    def write_dead_letters(self, batch: Sequence[DeadLetter]) -> None:
         if self.is_busy:
             self.is_busy = False
             raise Busy("overloaded", retry_after_s=0.001)
@@ -107,21 +107,21 @@ def test_a_writer_puts_letters_aside_and_waits_for_their_place(tmp_path: Path) -
     while not reader.is_at_end:
         writer.step()
     assert tier.find("default", "a")
-    assert [letter.place.offset for letter in tier.taken] == [0, 1, 2]
+    assert [letter.position.offset for letter in tier.taken] == [0, 1, 2]
     assert reader.committed == 4
     assert not buried.letters, "never a dead letter of a dead letter"
 
 
 def test_every_field_of_a_letter_has_a_mapping() -> None:
     mapped = elastic_templates.shipped("rejected_fields")["properties"].keys()
-    assert mapped == {*Letter.__struct_fields__, *NAMED} - {"place", "named"}
+    assert mapped == {*DeadLetter.__struct_fields__, *IDENTIFIERS} - {"position", "identifiers"}
 
 
 @pytest.mark.stack
 def test_letters_are_kept_once_and_can_be_counted(tier: ElasticTier) -> None:
-    letters = [letter_of(dead_letter("no_order", ORIGINAL, n, AT + n)) for n in range(3)]
-    tier.write_letters(letters)
-    tier.write_letters(letters[1:])
+    letters = [dead_letter_of(dead_letter("no_order", ORIGINAL, n, AT + n)) for n in range(3)]
+    tier.write_dead_letters(letters)
+    tier.write_dead_letters(letters[1:])
     found = held(tier)
     assert len(found) == 3
     assert found[0] == {
@@ -134,11 +134,11 @@ def test_letters_are_kept_once_and_can_be_counted(tier: ElasticTier) -> None:
 
 @pytest.mark.stack
 def test_letters_go_with_their_month_whatever_the_stream_clock_says(tier: ElasticTier) -> None:
-    tier.write_letters([letter_of(dead_letter("no_order", at=AT))])
-    tier.write_letters([letter_of(dead_letter("late", at=AT + 60 * DAY_MS))])
+    tier.write_dead_letters([dead_letter_of(dead_letter("no_order", at=AT))])
+    tier.write_dead_letters([dead_letter_of(dead_letter("late", at=AT + 60 * DAY_MS))])
     tier.expire(AT - 3_000 * DAY_MS)
     assert [each["code"] for each in held(tier)] == ["no_order", "late"]
-    tier.write_letters([letter_of(dead_letter("later", at=AT + 130 * DAY_MS))])
+    tier.write_dead_letters([dead_letter_of(dead_letter("later", at=AT + 130 * DAY_MS))])
     assert [each["code"] for each in held(tier)] == ["late", "later"]
 
 
@@ -146,9 +146,9 @@ def test_letters_go_with_their_month_whatever_the_stream_clock_says(tier: Elasti
 def test_a_letter_that_can_not_be_kept_is_logged_and_the_others_are(
     tier: ElasticTier, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good, bad = (letter_of(dead_letter(code, at=AT)) for code in ("good", "bad"))
-    bad = msgspec.structs.replace(bad, partition=1 << 40, place=good.place, at=AT + 1)
+    good, bad = (dead_letter_of(dead_letter(code, at=AT)) for code in ("good", "bad"))
+    bad = msgspec.structs.replace(bad, partition=1 << 40, position=good.position, at=AT + 1)
     with caplog.at_level(logging.WARNING):
-        tier.write_letters([bad, good])
+        tier.write_dead_letters([bad, good])
     assert [each["code"] for each in held(tier)] == ["good"]
     assert "a dead letter can't be kept" in caplog.text

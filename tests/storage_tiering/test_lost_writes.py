@@ -125,7 +125,7 @@ class Run:
             assert found.watermark == START + version * MINUTE_MS
 
 
-class Place:
+class LosableTier:
     """A tier that can be lost: `open` it, `save` a backup and `restore` it, `empty` it."""
 
     def __init__(
@@ -149,7 +149,7 @@ def server() -> Iterator[EmbeddedRedis]:
         yield running
 
 
-def redis_place(client: "Redis", prefix: str) -> Place:
+def redis_place(client: "Redis", prefix: str) -> LosableTier:
     saved: dict[bytes, bytes] = {}
     settings = HotSettings(prefix=prefix, safety_ttl_ms=None)
     slot = SlotKeys(prefix, slot_of(NAMES[3]))
@@ -168,10 +168,10 @@ def redis_place(client: "Redis", prefix: str) -> Place:
     def lose_a_part() -> None:
         client.delete(slot.changed, slot.loose, slot.progress, slot.order(NAMES[3]))
 
-    return Place(lambda: RedisTier(client, settings), save, restore, empty, lose_a_part)
+    return LosableTier(lambda: RedisTier(client, settings), save, restore, empty, lose_a_part)
 
 
-def sqlite_place(folder: Path) -> Place:
+def sqlite_place(folder: Path) -> LosableTier:
     saved = folder.with_name("saved")
 
     def save() -> None:
@@ -188,11 +188,13 @@ def sqlite_place(folder: Path) -> Place:
         for path in folder.glob("2017-10.sqlite*"):
             path.unlink()
 
-    return Place(lambda: SqliteTier(folder), save, restore, empty, lose_a_part)
+    return LosableTier(lambda: SqliteTier(folder), save, restore, empty, lose_a_part)
 
 
 @pytest.fixture(params=["redis", "sqlite"])
-def place(request: pytest.FixtureRequest, server: EmbeddedRedis, tmp_path: Path) -> Iterator[Place]:
+def place(
+    request: pytest.FixtureRequest, server: EmbeddedRedis, tmp_path: Path
+) -> Iterator[LosableTier]:
     if request.param == "sqlite":
         yield sqlite_place(tmp_path / "warm")
         return
@@ -200,7 +202,7 @@ def place(request: pytest.FixtureRequest, server: EmbeddedRedis, tmp_path: Path)
         yield redis_place(client, f"{tmp_path.name}:")
 
 
-def test_nothing_is_read_again_by_a_writer_that_was_stopped(place: Place) -> None:
+def test_nothing_is_read_again_by_a_writer_that_was_stopped(place: LosableTier) -> None:
     feed = Feed()
     group = GroupLog(feed.rounds(2))
     run = Run(place.open, group)
@@ -214,7 +216,7 @@ def test_nothing_is_read_again_by_a_writer_that_was_stopped(place: Place) -> Non
     assert len(run.reader.read_offsets) == len(NAMES) * 2 + 2
 
 
-def test_an_end_behind_the_last_message_that_was_committed_is_no_loss(place: Place) -> None:
+def test_an_end_behind_the_last_message_that_was_committed_is_no_loss(place: LosableTier) -> None:
     class Passing(GroupLogReader):
         """Passes the marker of a transaction behind the last message, as Kafka's reader does."""
 
@@ -236,7 +238,7 @@ def test_an_end_behind_the_last_message_that_was_committed_is_no_loss(place: Pla
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 @pytest.mark.parametrize("loss", ["restored", "emptied", "in part"])
-def test_a_loss_is_noticed_and_refilled(place: Place, loss: str, *, running: bool) -> None:
+def test_a_loss_is_noticed_and_refilled(place: LosableTier, loss: str, *, running: bool) -> None:
     feed = Feed()
     group = GroupLog(feed.rounds(2))
     run = Run(place.open, group)
@@ -283,7 +285,7 @@ def answers(tier: Tier) -> Iterator[Found]:
         yield found
 
 
-def test_a_refill_that_was_killed_is_continued_by_the_next_writer(place: Place) -> None:
+def test_a_refill_that_was_killed_is_continued_by_the_next_writer(place: LosableTier) -> None:
     feed = Feed()
     group = GroupLog(feed.rounds(4))
     run = Run(place.open, group)

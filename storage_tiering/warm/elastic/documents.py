@@ -15,7 +15,7 @@ from schemas.event import Location
 from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
-from storage_tiering.dead_letters import Letter
+from storage_tiering.dead_letters import DeadLetter
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import EventRecord, OrderRecord
 from storage_tiering.warm.elastic.periods import Names, month_of
@@ -71,16 +71,16 @@ def event_action(names: Names, record: EventRecord) -> Action:
     return Action({"create": target}, with_derived(record.data, event_derived(record.event)))
 
 
-def letter_action(names: Names, letter: Letter) -> Action:
+def dead_letter_action(names: Names, letter: DeadLetter) -> Action:
     """Put a dead letter; its id holds its time, as a recreated topic counts from 0 again."""
-    place = letter.place
+    position = letter.position
     target = {
         "_index": names.rejected(month_of(letter.at)),
-        "_id": f"{letter.at}-{place.partition}-{place.offset}",
+        "_id": f"{letter.at}-{position.partition}-{position.offset}",
     }
-    said = msgspec.to_builtins(letter)
-    del said["place"]
-    document = {**said.pop("named"), **said, "at": format_instant(letter.at)}
+    fields = msgspec.to_builtins(letter)
+    del fields["position"]
+    document = {**fields.pop("identifiers"), **fields, "at": format_instant(letter.at)}
     return Action({"index": target}, msgspec.json.encode(document))
 
 

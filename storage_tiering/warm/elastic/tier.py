@@ -15,7 +15,7 @@ from schemas.errors import Busy, Rejected
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
 from schemas.order import OrderDocument
-from storage_tiering.dead_letters import Letter, Letters
+from storage_tiering.dead_letters import DeadLetter, DeadLetterTier
 from storage_tiering.tier import (
     Counts,
     Doubt,
@@ -31,10 +31,10 @@ from storage_tiering.tier import (
 from storage_tiering.warm.elastic.bulk import send
 from storage_tiering.warm.elastic.documents import (
     Action,
+    dead_letter_action,
     document_in,
     event_action,
     event_in,
-    letter_action,
     newest,
     order_action,
 )
@@ -51,7 +51,7 @@ REFRESH_EVERY_S = 1.0
 MOST_HITS = 10_000  # index.max_result_window
 
 
-class ElasticTier(Tier, Letters):
+class ElasticTier(Tier, DeadLetterTier):
     """Orders and events of the periods that ended less than `keep_ms` of stream time ago.
 
     Dead letters are kept as long, by the time at which they were written.
@@ -94,8 +94,8 @@ class ElasticTier(Tier, Letters):
     def write_events(self, batch: Sequence[EventRecord]) -> None:
         self._write([event_action(self.names, record) for record in batch])
 
-    def write_letters(self, batch: Sequence[Letter]) -> None:
-        actions = [letter_action(self.names, letter) for letter in batch]
+    def write_dead_letters(self, batch: Sequence[DeadLetter]) -> None:
+        actions = [dead_letter_action(self.names, letter) for letter in batch]
         indices = {action.target for action in actions}
         self.letter_periods.ensure(indices)
         self._unseen |= indices

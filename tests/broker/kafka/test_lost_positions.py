@@ -16,7 +16,7 @@ from schemas.topics import TopicSettings
 from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.records import order_record
-from storage_tiering.tier import Place
+from storage_tiering.tier import TopicPosition
 from tests.support.kafka.topics import (
     PATIENCE_S,
     admin,
@@ -171,7 +171,7 @@ def test_the_files_of_an_archive_are_known_from_a_topic_that_was_made_anew(
     tier = ParquetTier(LocalFiles(tmp_path), settings)
     ids = TopicIds(kafka)
     tier.know_topics(ids.of)
-    record = order_record(document(), Place(topic, 0, 4))
+    record = order_record(document(), TopicPosition(topic, 0, 4))
     tier.write_orders([record])
     assert tier.flush(force=True)
     assert tier.resume_offset(topic, 0) == 5

@@ -19,7 +19,7 @@ from schemas.topics import (
     ORDERS_EVENTS,
 )
 from storage_tiering.records import event_record, order_record, tombstone
-from storage_tiering.tier import EventRecord, OrderRecord, Place
+from storage_tiering.tier import EventRecord, OrderRecord, TopicPosition
 
 START = parse_instant("2017-10-02T10:56:33.000Z")
 PERIOD_END = parse_instant("2017-11-01T00:00:00.000Z")
@@ -87,18 +87,18 @@ class Log:
         self._next = {ORDERS_CHANGES: 0, ORDERS_EVENTS: 0}
 
     def changes(self, *documents: OrderDocument) -> list[OrderRecord]:
-        return [order_record(each, self.place(ORDERS_CHANGES)) for each in documents]
+        return [order_record(each, self.position(ORDERS_CHANGES)) for each in documents]
 
     def retirement(self, order_id: str, version: int | None = None) -> OrderRecord:
-        return tombstone(order_key("default", order_id), self.place(ORDERS_CHANGES), version)
+        return tombstone(order_key("default", order_id), self.position(ORDERS_CHANGES), version)
 
     def events(self, *events: AcceptedEvent) -> list[EventRecord]:
-        return [event_record(each, self.place(ORDERS_EVENTS)) for each in events]
+        return [event_record(each, self.position(ORDERS_EVENTS)) for each in events]
 
-    def place(self, topic: str) -> Place:
-        place = Place(topic, self.partition, self._next[topic])
+    def position(self, topic: str) -> TopicPosition:
+        position = TopicPosition(topic, self.partition, self._next[topic])
         self._next[topic] += 1
-        return place
+        return position
 
 
 class LogMessage(msgspec.Struct, frozen=True):
@@ -120,19 +120,19 @@ def message(record: OrderRecord | EventRecord, clock: int | None = None) -> LogM
         headers.append((HEADER_CLOCK, str(clock).encode()))
     if isinstance(record, OrderRecord) and record.version is not None:
         headers.append((HEADER_VERSION, str(record.version).encode()))
-    place = record.place
+    position = record.position
     value = record.data or None
     return LogMessage(
-        place.topic, place.partition, place.offset, record.key.encode(), value, headers
+        position.topic, position.partition, position.offset, record.key.encode(), value, headers
     )
 
 
 def heartbeat(log: Log, clock: int) -> LogMessage:
     """A message that only carries the clock."""
-    place = log.place(ORDERS_CHANGES)
+    position = log.position(ORDERS_CHANGES)
     headers: list[tuple[str, bytes | None]] = [(HEADER_CLOCK, str(clock).encode())]
-    key = f"{CLOCK_KEY}-{place.partition}".encode()
-    return LogMessage(place.topic, place.partition, place.offset, key, None, headers)
+    key = f"{CLOCK_KEY}-{position.partition}".encode()
+    return LogMessage(position.topic, position.partition, position.offset, key, None, headers)
 
 
 def dead_letter(
