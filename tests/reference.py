@@ -365,7 +365,8 @@ def last_life(lifecycle: Lifecycle, walk: list[Entry]) -> list[Entry]:
     while lifecycle.second_life_ms is not None:
         state = Fold(lifecycle, walk[start:], [])
         for number, entry in enumerate(walk[start:], start):
-            before = walk[number - 1].at if number > start else entry.at
+            told = [other.at for other in walk[start:number] if not other.is_note]
+            before = told[-1] if told else entry.at
             rests = state.status is not None and lifecycle[state.status].has("ends")
             is_long = entry.at - before >= lifecycle.second_life_ms
             settles = state.status in entry.status.row.get("regular_after", ()) and not any(

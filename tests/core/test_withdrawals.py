@@ -6,6 +6,8 @@ import pytest
 
 from dataflows.core.rules import parse_rules
 from schemas.instants import format_instant
+from tests.reference import evaluate
+from tests.support.generators import LIFECYCLE
 from tests.support.recording import Json, replay, written
 from tests.support.stage import TABLE, Stage, day, said
 
@@ -119,6 +121,20 @@ def test_notes_alone_make_no_order_in_a_replay(tmp_path: Path) -> None:
     path = written(tmp_path / "events.ndjson", [*events, said("PAID", day(0), order_id="o2")])
     results = replay(tmp_path / "out", path)
     assert [row["order_id"] for row in results.rows("orders")] == ["o2"]
+
+
+def test_a_note_does_not_put_a_second_life_off() -> None:
+    events = [
+        said("PAID", day(0)),
+        said("DELIVERED", day(2)),
+        said("NOTE", day(20), source="note:desk"),
+        said("PAID", day(33)),
+    ]
+    stage = hear(*events, watermark=day(33))
+    assert set(stage.order().milestones) == {"PAID"}
+    outcome = evaluate(LIFECYCLE, {"rule": []}, events, day(33))
+    (order,) = outcome.orders.values()
+    assert set(order["milestones"]) == {"PAID"}
 
 
 @pytest.mark.parametrize("named", [{"waybill": "W1"}, {"references": {"waybill": "W1"}}])
