@@ -20,7 +20,7 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz stack check bench docs clean
+.PHONY: help demo test fuzz stack check bench docs screenshots clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -32,6 +32,7 @@ help:
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
 	@echo "make docs    regenerate what docs/ holds of generated documents"
+	@echo "make screenshots  pictures of a running demo for docs/screens (needs libcairo2)"
 	@echo "make clean   remove .venv, caches and builds"
 
 demo: $(VENV)/.installed
@@ -58,6 +59,9 @@ bench: $(VENV)/.installed
 docs: $(VENV)/.installed
 	@$(BIN)/python -m schemas.generate
 
+screenshots: $(VENV)/.installed-screenshots
+	@PYTHONPATH=. $(BIN)/python docs/screens/top.py $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -71,7 +75,8 @@ $(BIN)/python:
 $(VENV)/.installed: EXTRAS := [demo]
 $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-dev-test: EXTRAS := [dev,test]
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed-screenshots: EXTRAS := [demo,screenshots]
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test $(VENV)/.installed-screenshots: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing ordertide$(EXTRAS) into $(VENV) (once, about half a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)'
 	@touch $@

@@ -32,6 +32,7 @@ COMMANDS = {
     "stack": "commands.stack",
     "state": "commands.state.command",
     "tier": "commands.tier",
+    "top": "commands.top.command",
     "track": "commands.track",
     "write": "commands.write",
 }

@@ -6,8 +6,8 @@ from typing import Self
 
 from broker.connect import Connection
 from broker.consume import GroupReader
+from broker.group_lags import GroupLags
 from commands.demo.feed import LAST_ORDERS
-from commands.demo.positions import Positions
 from commands.demo.topic_counter import TOPICS, Tally
 from schemas.topics import EVENTS, ORDERS_CHANGES, ORDERS_EVENTS
 
@@ -26,7 +26,7 @@ class Outcome:
         self.tally = Tally()
         self.track = track
         self.writers = writers
-        self.positions = Positions(connection, {track: [EVENTS], **dict.fromkeys(writers, written)})
+        self.lags = GroupLags(connection, {track: [EVENTS], **dict.fromkeys(writers, written)})
         self._reader = GroupReader(connection, "ordertide-demo", TOPICS)
         self._written: set[str] = set()
         self._past: list[tuple[float, int]] = []
@@ -38,15 +38,15 @@ class Outcome:
         try:
             self._reader.close()
         finally:
-            self.positions.close()
+            self.lags.close()
 
     def look(self) -> None:
-        """Read new documents for as long as a picture stays; then query the positions."""
+        """Read new documents for as long as a picture stays; then query the groups' positions."""
         until_s = time.monotonic() + LOOK_EVERY_S
         while (left_s := until_s - time.monotonic()) > 0:
             for message in self._reader.read(timeout_s=min(left_s, 0.1)):
                 self.tally.take(message)
-        self.positions.look()
+        self.lags.look()
         self._past = [*self._past[-PAST_LOOKS:], (time.monotonic(), self.consumed)]
         if not self.behind():
             self._written = {order_id for order_id in LAST_ORDERS if self.is_said(order_id)}
@@ -54,7 +54,7 @@ class Outcome:
     @property
     def consumed(self) -> int:
         """Messages of `events` that the dataflow has read."""
-        return self.positions.done[self.track]
+        return self.lags.of[self.track].done
 
     @property
     def per_second(self) -> float:
@@ -64,7 +64,7 @@ class Outcome:
 
     def behind(self) -> int:
         """Messages that the slowest writer has not written yet."""
-        return max(self.positions.behind[writer] for writer in self.writers)
+        return max(self.lags.of[writer].behind for writer in self.writers)
 
     def has_reached(self, at: int) -> bool:
         """Return True once the stream's watermark has come to `at`."""

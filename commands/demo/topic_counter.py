@@ -5,6 +5,7 @@ from collections import Counter
 import msgspec
 
 from broker.fetcher import Message
+from gateway.live.view import LiveView, Row
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.order import OrderDocument
 from schemas.topics import HEADER_CLOCK, ORDERS_ACTIONS, ORDERS_AUDIT, ORDERS_CHANGES
@@ -26,7 +27,7 @@ class Tally:
         self.opened = Counter[str]()
         self.escalated = Counter[str]()
         self.actions = Counter[str]()
-        self.newest: list[AlertTransition] = []  # the newest first
+        self.view = LiveView()
         self.clock_at: int | None = None
         self._known: set[str] = set()
 
@@ -45,7 +46,11 @@ class Tally:
 
     def lanes(self) -> Counter[str]:
         """Number of live orders in each lane."""
-        return Counter(order.lane for key, order in self.orders.items() if key not in self.retired)
+        return self.view.count_by("lane")
+
+    def newest(self) -> list[Row]:
+        """The open alerts that opened last."""
+        return self.view.newest(NEWEST)
 
     def statuses(self) -> Counter[str]:
         """Number of orders, retired ones included, in each status."""
@@ -57,12 +62,14 @@ class Tally:
         if clock_at > 0:  # else the shard's clock has not started yet
             self.clock_at = max(clock_at, self.clock_at or 0)
         if message.value is None:
+            self.view.remove(key)
             if key in self.orders:
                 self.retired.add(key)
             return
         document = DOCUMENT.decode(message.value)
         held = self.orders.get(key)
         if held is None or document.version > held.version:
+            self.view.apply(key, document)
             self.orders[key] = document
             self.retired.discard(key)
 
@@ -70,8 +77,6 @@ class Tally:
         if alert.state == "resolved":
             return
         (self.opened if alert.state == "opened" else self.escalated)[alert.rule] += 1
-        newest = [*self.newest, alert]
-        self.newest = sorted(newest, key=lambda each: each.at, reverse=True)[:NEWEST]
 
     def _is_new(self, name: str) -> bool:
         is_new = name not in self._known

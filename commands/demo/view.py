@@ -12,12 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from commands.demo.topic_counter import Tally
-from commands.wiring.wording import label_of, shown, shown_ms, why
+from commands.top.picture import COLOURS, lanes_text, newest_text
+from commands.wiring.wording import shown_ms
 from dataflows.core.rules import Rules
-from schemas.display import printable
 
 LINE_EVERY_S = 5.0
-COLOURS = {"normal": "green", "warning": "yellow", "overdue": "red"}
 BAR_WIDTH = 76
 
 
@@ -77,21 +76,9 @@ class View:
             Text(f"\nordertide demo: {progress.title}", style="bold"),
             bar,
             Text(figures(progress, tally), style="dim"),
-            lanes(tally),
-            self._newest(tally),
+            lanes_text(tally.lanes()),
+            newest_text(self.rules, tally.newest()),
         )
-
-    def _newest(self, tally: Tally) -> Table:
-        table = Table(box=None, show_header=False, padding=(0, 1))
-        table.add_column(no_wrap=True, min_width=16)
-        table.add_column(no_wrap=True, min_width=19)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        for alert in tally.newest:
-            label = Text(label_of(self.rules, alert.rule), style=COLOURS[alert.severity])
-            # rich would take `[red]` in a text for a colour, in a Text not.
-            text = Text(f"{printable(alert.order_id[:10])}  {why(self.rules, alert)}")
-            table.add_row(Text(shown(alert.at)), label, text)
-        return table
 
 
 def figures(progress: Progress, tally: Tally) -> str:
@@ -101,16 +88,6 @@ def figures(progress: Progress, tally: Tally) -> str:
         f"stream clock {shown_ms(tally.clock_at)}   {progress.done:,}{total} messages   "
         f"{progress.per_second:,.0f}/s   tiers behind by {progress.behind:,}"
     )
-
-
-def lanes(tally: Tally) -> Text:
-    """Live orders by lane."""
-    counts = tally.lanes()
-    text = Text(f"live orders {sum(counts.values()):,}   ")
-    for lane, colour in COLOURS.items():
-        text.append(f" {lane} {counts[lane]:,} ", style=f"{colour} reverse")
-        text.append("  ")
-    return text
 
 
 def plain_line(progress: Progress, tally: Tally) -> str:

@@ -29,12 +29,12 @@ from broker.end_offsets import EndOffsets
 from broker.errors import TopicMissing, worded
 from broker.fetcher import Fetcher
 from broker.group import GroupReader
+from broker.group_lags import GroupLags
 from broker.interrupts import GIVEN_UP, STOPPING
 from broker.partition import PartitionReader
 from broker.produce import Producer as Sender
 from broker.throttle import Throttle
 from broker.topic_identity import LayoutWatch
-from commands.demo.positions import Positions
 from tests.support.inner_run import ROOT, run_pytest
 
 HANG_LIMIT_S = 20
@@ -112,7 +112,7 @@ OWNERS: dict[str, Callable[[Connection], object]] = {
     "end offsets": EndOffsets,
     "layout watch": lambda c: LayoutWatch(c, "orders"),
     "throttle": lambda c: Throttle(c, {"orders": ["g", "h"]}),
-    "demo positions": lambda c: Positions(c, {"g": ["orders"]}),
+    "group lags": lambda c: GroupLags(c, {"g": ["orders"]}),
 }
 
 

@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from broker.fetcher import Message
-from commands.demo.topic_counter import Tally
-from commands.demo.view import View
 from commands.doctor.command import lines as doctor_lines
 from commands.doctor.findings import Report, problem
 from commands.lookup import json_of
@@ -23,7 +21,10 @@ from commands.lookup_text import text_of
 from commands.rejected import sample
 from commands.state.set_aside import COLUMNS, SetAsideView, rows
 from commands.state.verify import Verified
+from commands.top.monitor import Sample, Trend
+from commands.top.picture import newest_text, plain_text
 from dataflows.definition_files import read_lifecycle, read_rules
+from gateway.live.view import LiveView
 from schemas import topics
 from schemas.errors import Busy, OrdertideError, SettingsError, UnknownOrder
 from schemas.order import OrderDocument
@@ -87,18 +88,39 @@ def message(text: str) -> Message:
     return Message(topics.EVENTS_REJECTED, 0, 0, 0, data, data, headers)
 
 
+def live(text: str) -> LiveView:
+    """A live view with one hostile order."""
+    view = LiveView()
+    view.apply("k", msgspec.structs.replace(hostile(text), lane="warning"))
+    return view
+
+
 def view_of(text: str) -> str:
-    """The live view of the demo on a terminal, without rich's own sequences."""
-    tally = Tally()
-    tally.newest = [
-        OpenAlertLike(text),  # type: ignore[list-item]  # the fields that the view reads
-    ]
+    """The alerts of the demo on a terminal, without rich's own sequences."""
     out = io.StringIO()
     console = Console(
-        file=out, force_terminal=True, width=400, color_system=None, legacy_windows=False
+        file=out, force_terminal=True, width=4000, color_system=None, legacy_windows=False
     )
-    console.print(View(console, RULES)._newest(tally))  # noqa: SLF001 - the part with orders
+    console.print(newest_text(RULES, live(text).newest(1)))
     return out.getvalue().rstrip("\n")
+
+
+def top_of(text: str) -> str:
+    """`top` in a pipe."""
+    view = live(text)
+    shown = Sample(
+        watermark=START,
+        behind_s=None,
+        per_second=0.0,
+        lanes=view.count_by("lane"),
+        trend=Trend(0.0, {}),
+        statuses=view.count_by("status"),
+        carriers=view.count_by("carrier"),
+        lags={},
+        rows=view.newest(1),
+        note=text,
+    )
+    return plain_text(shown, RULES, 1)
 
 
 def set_aside(text: str) -> SetAsideView:
@@ -113,15 +135,6 @@ def set_aside(text: str) -> SetAsideView:
     )
 
 
-class OpenAlertLike:
-    """An alert with a hostile order id."""
-
-    def __init__(self, text: str) -> None:
-        alert = hostile(text).open_alerts[0]
-        self.order_id, self.rule, self.severity = text, alert.rule, alert.severity
-        self.at, self.because = alert.opened_at, alert.because
-
-
 COMMANDS: dict[str, Callable[[str], str]] = {
     "lookup": lambda text: text_of(answer(text), RULES, TABLE),
     "rejected list": lambda text: sample(text, message(text)),
@@ -129,6 +142,7 @@ COMMANDS: dict[str, Callable[[str], str]] = {
     "state verify": lambda text: Verified("p", faults=[text]).text(),
     "doctor": lambda text: "\n".join(doctor_lines(Report("kafka", [problem(text, text, text)]))),
     "live view": view_of,
+    "top": top_of,
     "an error": lambda text: error_text(Busy(f"order {text}: no answer")),
     "an unknown order": lambda text: error_text(UnknownOrder(text)),
 }

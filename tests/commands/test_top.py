@@ -1,0 +1,190 @@
+"""`ordertide top` over live orders in a topic: on a terminal of 80 columns, and in a pipe."""
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer, Record
+from commands.top.app import OrderScreen, Top
+from commands.top.monitor import Monitor
+from dataflows.definition_files import read_lifecycle, read_rules
+from deploy.installation import ROOT, Tables, command_line, write_settings
+from schemas import topics
+from schemas.instants import HOUR_MS, format_instant
+from schemas.keys import order_key
+from schemas.order import OrderDocument
+from schemas.settings.model import read_settings
+from tests.gateway.live.test_view import alert
+from tests.support.tiers.orders import START, document
+
+TABLE = read_lifecycle()
+RULES = read_rules(None, TABLE)
+LONG_ID = "0123456789abcdef0123456789abcdef"
+PATIENCE = 200  # pauses
+END_WITHIN_S = 60
+
+
+def late(name: str, hour: int, **fields: str) -> OrderDocument:
+    at = format_instant(START + hour * HOUR_MS)
+    return document(
+        name, lane="overdue", open_alerts=[alert(hour, "overdue", at)], **cast("Any", fields)
+    )
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as embedded:
+        for topic in topics.TOPICS:
+            embedded.create(topic.name)
+        orders = [
+            late(LONG_ID, 1, carrier="sf"),
+            late("SO-2", 3, carrier="sto", status="SHIPPED"),
+            *(document(f"o{number}", status="PAID") for number in range(20)),
+        ]
+        with Producer(embedded.connection) as producer:
+            records = [
+                Record(order_key("default", o.order_id).encode(), msgspec.json.encode(o))
+                for o in orders
+            ]
+            producer.send_many(topics.ORDERS_CHANGES, records)
+            producer.flush()
+        yield embedded
+
+
+@pytest.fixture
+def path(broker: EmbeddedBroker, tmp_path: Path) -> Path:
+    tables: Tables = {
+        "broker": {"bootstrap": broker.bootstrap, "embedded": True},
+        "track": {"clock": "recorded"},
+        "tiers": {"lookup": "warm"},
+        "warm": {"folder": str(tmp_path / "warm")},
+    }
+    return write_settings(tmp_path / "ordertide.toml", tables)
+
+
+Try = Callable[[Top, Pilot[None]], Awaitable[None]]
+
+
+def on_screen(path: Path, broker: EmbeddedBroker, attempt: Try, width: int = 80) -> None:
+    """Run the application on a screen of `width` columns."""
+
+    async def run() -> None:
+        settings = read_settings(path)
+        with Monitor(settings, broker.connection) as monitor:
+            app = Top(monitor, settings, TABLE, RULES)
+            async with app.run_test(size=(width, 24)) as pilot:
+                await until(pilot, lambda: app.live.alerts.row_count == 2)
+                await attempt(app, pilot)
+
+    asyncio.run(run())
+
+
+async def until(pilot: Pilot[None], is_so: Callable[[], bool]) -> None:
+    for _ in range(PATIENCE):
+        if is_so():
+            return
+        await pilot.pause(0.1)
+    raise AssertionError("\n".join(map(str, pilot.app.query(Static).results())))
+
+
+def orders_in(app: Top) -> list[str]:
+    """Order ids of the table, from top to bottom."""
+    return [str(app.live.alerts.get_row_at(row)[2]) for row in range(app.live.alerts.row_count)]
+
+
+def shown(app: Top, part: str) -> str:
+    return str(app.live.query_one(f"#{part}", Static).render())
+
+
+def test_it_shows_lanes_and_the_newest_alerts_with_whole_ids(
+    path: Path, broker: EmbeddedBroker
+) -> None:
+    async def attempt(app: Top, pilot: Pilot[None]) -> None:
+        assert orders_in(app) == ["SO-2", LONG_ID]
+        assert "live orders 22" in shown(app, "lanes")
+        assert "overdue 2" in shown(app, "lanes")
+        assert app.size.width == 80
+        await pilot.resize_terminal(132, 40)
+        await until(pilot, lambda: app.size.width == 132)
+
+    on_screen(path, broker, attempt)
+
+
+def test_keys_filter_sort_and_pause(path: Path, broker: EmbeddedBroker) -> None:
+    async def attempt(app: Top, pilot: Pilot[None]) -> None:
+        await pilot.press("s")
+        await until(pilot, lambda: orders_in(app) == [LONG_ID, "SO-2"])
+        await pilot.press("slash", *"STO", "enter")
+        await until(pilot, lambda: orders_in(app) == ["SO-2"])
+        assert "only with 'STO'" in shown(app, "note")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(orders_in(app)) == 2)
+        await pilot.press("space")
+        put(broker, late("SO-3", 5))
+        await pilot.pause(2.5)
+        assert len(orders_in(app)) == 2, "paused"
+        await pilot.press("space")
+        await until(pilot, lambda: len(orders_in(app)) == 3)
+
+    on_screen(path, broker, attempt)
+
+
+def put(broker: EmbeddedBroker, order: OrderDocument) -> None:
+    with Producer(broker.connection) as producer:
+        key = order_key(order.tenant, order.order_id).encode()
+        producer.send(topics.ORDERS_CHANGES, key, msgspec.json.encode(order))
+        producer.flush()
+
+
+def test_enter_opens_the_order_and_escape_goes_back(path: Path, broker: EmbeddedBroker) -> None:
+    async def attempt(app: Top, pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, OrderScreen))
+        assert isinstance(app.screen, OrderScreen)
+        text = app.screen.text
+        await until(pilot, lambda: "none of the tiers" in str(text.render()))
+        await pilot.pause(2.5)  # the list below is drawn meanwhile
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, OrderScreen))
+
+    on_screen(path, broker, attempt)
+
+
+def test_in_a_pipe_it_prints_the_same_as_text(path: Path) -> None:
+    ended = subprocess.run(
+        command_line("top", "--once", settings=path),
+        capture_output=True,
+        text=True,
+        timeout=END_WITHIN_S,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("stream time ")
+    assert lines[1].startswith("live orders 22")
+    assert "PAID 21, SHIPPED 1" in ended.stdout
+    assert [line.split()[0] for line in lines[-2:]] == ["overdue", "overdue"]
+    assert LONG_ID in lines[-1]
+
+
+def test_a_broker_that_is_away_is_named(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path / "o.toml", {"broker": {"bootstrap": "127.0.0.1:1"}})
+    ended = subprocess.run(
+        command_line("top", "--once", settings=settings),
+        capture_output=True,
+        text=True,
+        timeout=END_WITHIN_S,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "127.0.0.1:1" in ended.stderr
