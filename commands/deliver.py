@@ -49,7 +49,7 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     plan = plan_of(settings.delivery, topic)
     connection = connection_of(settings.broker)
     channel = open_channel(settings.delivery)
-    metrics = Metrics()
+    metrics = Metrics("deliver")
     # Two receivers of one kind have a group each, and all alerts each: separate in the metrics.
     watch = DeliveryMetrics(metrics, settings.delivery.group or channel.name)
     checks = {channel.name: watch.is_delivering}

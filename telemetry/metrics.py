@@ -9,11 +9,27 @@ A gauge that is set keeps its value when its setter stalls. A gauge that must mo
 `gauge.set_function(...)`.
 """
 
-from typing import NamedTuple
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+# A `_created` series beside each counter doubles what Prometheus keeps, and nothing asks for it.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+Process = Literal["track", "deliver", "write"]
 
 
 class Row(NamedTuple):
@@ -26,18 +42,40 @@ class Row(NamedTuple):
 
 
 class Metrics:
-    """The metrics of a process; `registry` is what /metrics shows, `table` what there is."""
+    """The metrics of a process; `registry` is what /metrics shows, `table` what there is.
 
-    def __init__(self) -> None:
-        """Create all metrics at zero; one with labels is exported once a label is used."""
+    A process shows its own and those that all have: a zero of another's would look like a value.
+    """
+
+    def __init__(self, process: Process | None = None) -> None:
+        """Create all metrics at zero, and show those of `process`; without one, all.
+
+        One with labels is exported once a label is used.
+        """
         self.registry = CollectorRegistry()
         self.table: list[Row] = []
         ProcessCollector(registry=self.registry)  # memory, CPU, open files
-        self._count_messages()
-        self._watch_the_flow()
-        self._count_what_is_said()
-        self._watch_the_delivery()
-        self._watch_the_tiers()
+        self._shown: CollectorRegistry | None = self.registry
+        self._count_everywhere()
+        sections: dict[Process, list[Callable[[], None]]] = {
+            "track": [self._count_messages, self._watch_the_flow, self._count_what_is_said],
+            "deliver": [self._watch_the_delivery],
+            "write": [self._watch_the_tiers],
+        }
+        for owner, own in sections.items():
+            self._shown = self.registry if process in {None, owner} else None
+            for section in own:
+                section()
+
+    def _count_everywhere(self) -> None:
+        """`sink` is a tier, a channel, or kafka."""
+        self.build_info = self._gauge("build_info", "1, with the versions.", "version", "python")
+        self.build_info.labels(version("ordertide"), platform.python_version()).set(1)
+        self.rejected = self._counter("rejected", "Messages that can't be used, by reason.", "code")
+        self.sink_seconds = self._histogram("sink_seconds", "Time to write a batch.", "sink")
+        self.sink_busy = self._counter(
+            "sink_busy", "Times a part was busy and a batch was retried.", "sink"
+        )
 
     def _count_messages(self) -> None:
         """Conservation: what was read or restored has become one of the others."""
@@ -49,7 +87,6 @@ class Metrics:
         self.applied = self._counter("applied", "Messages whose event was applied to an order.")
         self.duplicates = self._counter("duplicates", "Messages whose event was known already.")
         self.refused = self._counter("refused", "Commands evaluated and refused.")
-        self.rejected = self._counter("rejected", "Messages that can't be used, by reason.", "code")
         self.fields_dropped = self._counter(
             "fields_dropped",
             "Fields left out of an event that was taken, by reason and field.",
@@ -161,10 +198,6 @@ class Metrics:
         )
 
     def _watch_the_tiers(self) -> None:
-        self.sink_seconds = self._histogram("sink_seconds", "Time to write a batch.", "sink")
-        self.sink_busy = self._counter(
-            "sink_busy", "Times a part was busy and a batch was retried.", "sink"
-        )
         self.tier_records = self._counter("tier_records", "Records written to a tier.", "tier")
         self.tier_behind_seconds = self._gauge(
             "tier_behind_seconds", "How far a tier is behind the wall clock.", "tier"
@@ -193,15 +226,15 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         row = self._row("counter", f"{name}_total", text, labels)
-        return Counter(row.name, text, labels, registry=self.registry)
+        return Counter(row.name, text, labels, registry=self._shown)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         row = self._row("gauge", name, text, labels)
-        return Gauge(row.name, text, labels, registry=self.registry)
+        return Gauge(row.name, text, labels, registry=self._shown)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         row = self._row("histogram", name, text, labels)
-        return Histogram(row.name, text, labels, registry=self.registry, buckets=SECONDS)
+        return Histogram(row.name, text, labels, registry=self._shown, buckets=SECONDS)
 
     def _row(self, kind: str, name: str, text: str, labels: tuple[str, ...]) -> Row:
         row = Row(f"ordertide_{name}", kind, text, labels)
@@ -211,5 +244,4 @@ class Metrics:
 
 def total(metric: Counter | Gauge) -> float:
     """The value of a counter or gauge, summed over its labels; 0 before its first."""
-    samples = [sample for family in metric.collect() for sample in family.samples]
-    return sum(sample.value for sample in samples if not sample.name.endswith("_created"))
+    return sum(sample.value for family in metric.collect() for sample in family.samples)

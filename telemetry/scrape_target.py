@@ -4,8 +4,10 @@ https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_s
 objects with `targets` (host:port) and `labels`.
 """
 
+import fcntl
 import os
 import socket
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -19,7 +21,9 @@ class ScrapeTarget:
     """Target file of a process in a folder, from `put` to `remove`.
 
     A killed process leaves its file behind: Prometheus shows it as down, and the next process
-    that starts on this host removes it.
+    that starts on this host removes it. Its label `instance` is the host, the role and the least
+    number that no other process of the role has (a lock that goes with the process keeps it): so a
+    restart on another port continues the series of before.
     """
 
     def __init__(self, folder: Path, process: str) -> None:
@@ -28,6 +32,7 @@ class ScrapeTarget:
         self.process = process
         self.host = socket.gethostname()
         self.path = folder / f"{self.host}.{process}.{os.getpid()}.json"
+        self._lock: int | None = None
 
     def put(self, host: str, port: int) -> None:
         """Write the file, at once and whole."""
@@ -36,11 +41,27 @@ class ScrapeTarget:
             self.folder.chmod(READABLE | 0o111)
         self.remove_left()
         target = f"{self.host if host in ANY_HOST else host}:{port}"
-        entry = {"targets": [target], "labels": {"process": self.process}}
+        labels = {"process": self.process, "instance": self.take_instance()}
+        entry = {"targets": [target], "labels": labels}
         fresh = self.path.with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode([entry]))
         fresh.chmod(READABLE)  # Prometheus is another user, and the umask keeps others out
         fresh.rename(self.path)
+
+    def take_instance(self) -> str:
+        """The name under which this process is known, kept until `remove` or its end."""
+        for number in count(1):
+            name = f"{self.host}/{self.process}" + (f"-{number}" if number > 1 else "")
+            path = self.folder / f"{self.host}.{self.process}.{number}.lock"
+            lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, READABLE)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            self._lock = lock
+            return name
+        raise AssertionError("count has no end")
 
     def remove_left(self) -> None:
         """Remove what processes of this host left that are gone."""
@@ -52,6 +73,9 @@ class ScrapeTarget:
     def remove(self) -> None:
         """The process ends."""
         self.path.unlink(missing_ok=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def is_running(pid: int) -> bool:

@@ -36,7 +36,7 @@ class TrackMetrics:
 
     def __init__(self, settings: TelemetrySettings, now_ms: Callable[[], int], store: Path) -> None:
         """Create the metrics of a clock against `now_ms`; `store` is the shard store's file."""
-        self.metrics = Metrics()
+        self.metrics = Metrics("track")
         self.metrics.rejected.labels(INTERNAL_FAULT)  # at 0, or the first one is no increase
         for topic in OUTPUTS:
             self.metrics.outputs_unsendable.labels(topic)

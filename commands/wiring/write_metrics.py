@@ -17,7 +17,7 @@ class TierMetrics(WriterMetrics):
     """Counts what a writer does; serves /metrics, /healthz and /readyz until `close`."""
 
     def __init__(self, tier: str, settings: TelemetrySettings) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics("write")
         self.busy: str | None = None
         self.unplaced: str | None = None
         self.since_ms: int | None = None

@@ -1,13 +1,17 @@
 """The metrics: one table, few values a label, nothing about a single order."""
 
+import platform
+
 from prometheus_client.exposition import generate_latest
 
-from telemetry.metrics import Metrics, total
+from telemetry.metrics import Metrics, Process, total
+
+PROCESSES: tuple[Process, ...] = ("track", "deliver", "write")
 
 # Permitted labels. Each has few values; an id has no place among them.
 LABELS = {
     "bound", "calendar", "carrier", "code", "field", "kind", "lane", "partition", "rule",
-    "severity", "sink", "state", "tier", "topic",
+    "python", "severity", "sink", "state", "tier", "topic", "version",
 }  # fmt: skip
 
 PROMISED = {
@@ -56,7 +60,27 @@ def test_every_metric_explains_itself_and_is_shown_under_its_name() -> None:
 def test_every_attribute_is_called_like_its_metric() -> None:
     metrics = Metrics()
     names = {row.name.removeprefix("ordertide_").removesuffix("_total") for row in metrics.table}
-    assert names == set(vars(metrics)) - {"registry", "table"}
+    assert names == set(vars(metrics)) - {"registry", "table", "_shown"}
+
+
+def test_a_process_shows_its_own_and_those_of_all() -> None:
+    """A zero of another's would look like a value."""
+    text = {process: shown(Metrics(process)) for process in PROCESSES}
+    for process in PROCESSES:
+        assert (
+            f'ordertide_build_info{{python="{platform.python_version()}",version=' in text[process]
+        )
+        assert "ordertide_rejected_total" in text[process]
+    assert "ordertide_live_orders 0.0" in text["track"]
+    assert "ordertide_live_orders" not in text["deliver"] + text["write"]
+    assert "ordertide_tier_records_total" not in text["track"] + text["deliver"]
+    assert "ordertide_archive_headroom_seconds" in text["write"]
+
+
+def test_no_counter_says_when_it_was_made() -> None:
+    metrics = Metrics()
+    metrics.rejected.labels("no_order").inc()
+    assert "_created" not in shown(metrics)
 
 
 def test_two_processes_in_one_do_not_share_a_number() -> None:

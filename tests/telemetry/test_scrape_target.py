@@ -55,6 +55,25 @@ def test_what_a_killed_process_left_goes_with_the_next_start(tmp_path: Path) -> 
     server.close()
 
 
+def test_a_restart_keeps_the_instance_and_two_of_a_kind_have_two(tmp_path: Path) -> None:
+    one, other = ScrapeTarget(tmp_path, "write-hot"), ScrapeTarget(tmp_path, "write-hot")
+    other.path = other.path.with_name(other.path.name.replace(".json", "0.json"))  # of another pid
+    one.put("127.0.0.1", 1)
+    other.put("127.0.0.1", 2)
+    assert instances(tmp_path) == [f"{one.host}/write-hot", f"{one.host}/write-hot-2"]
+    one.remove()
+    again = ScrapeTarget(tmp_path, "write-hot")
+    again.put("127.0.0.1", 3)
+    assert instances(tmp_path)[0] == f"{one.host}/write-hot"
+    again.remove()
+    other.remove()
+
+
+def instances(folder: Path) -> list[str]:
+    entries = [entry for file in folder.glob("*.json") for entry in json.loads(file.read_text())]
+    return sorted(entry["labels"]["instance"] for entry in entries)
+
+
 def test_one_that_answers_everywhere_is_named_by_its_host(tmp_path: Path) -> None:
     target = ScrapeTarget(tmp_path, "track")
     target.put("0.0.0.0", 9464)  # noqa: S104 - it is written down, not listened on
