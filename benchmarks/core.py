@@ -17,7 +17,8 @@ import msgspec
 from benchmarks.events import Arrived, Traffic, to_json
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
-from dataflows.core.lifecycle import Lifecycle, parse_lifecycle
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.output import Output
 from dataflows.core.packing import ENTRY_BYTES, unpack
 from dataflows.core.routing import SHARDS, shard_of

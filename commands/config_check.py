@@ -1,5 +1,6 @@
 """Checks of a settings file that need no server."""
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -11,42 +12,83 @@ from commands.wiring.local_folders import local_folders
 from commands.wiring.process import now_ms
 from dataflows.cluster.multi_host import hosts_of
 from dataflows.core.calendar_ends import ending_calendars
+from dataflows.core.rules_check import NO_STATUS
 from dataflows.core.trials import trial_faults
+from dataflows.definition_files import read_lifecycle
 from schemas.errors import SettingsError
 from schemas.plugins import CHANNELS
-from schemas.settings.model import Settings, read_settings
+from schemas.settings.checks import Finding, findings
+from schemas.settings.model import KEYS, Settings, located, read_values, sourced
+from schemas.settings.sources import KeyPath, Values
 from schemas.topics import ORDERS_CHANGES
+from schemas.type_faults import choice
 from storage_tiering.archive.opening import archive_files
 from storage_tiering.installed import lookup_tiers
-from telemetry.log import LEVELS
+from telemetry.log import LEVEL_NAMES, LEVELS
 
 
 def config_faults(path: Path | None) -> list[str]:
-    """Each fault as a line that names the file."""
+    """Each fault as a line: file, line, problem, remedy.
+
+    A fault of a setting hides none of the others: what depends on it is checked by its default.
+    """
     try:
-        settings = read_settings(path)
+        values = read_values(path)
     except SettingsError as error:
         return str(error).splitlines()
-    return [f"{path or 'settings'}: {fault}" for check in CHECKS for fault in check(settings)]
+    found = [*findings(values, KEYS)]
+    bad = {fault.place[:2] for fault in found}
+    sound = {place: given for place, given in values.items() if place[:2] not in bad}
+    settings = sourced(sound).settings
+    names = [".".join(place) for place in bad]
+    found += [
+        Finding(place_in(fault), fault)
+        for check in CHECKS
+        for fault in check(settings)
+        if not any(name in fault for name in names)
+    ]
+    found.sort(key=lambda fault: values[fault.place].line if fault.place in values else 0)
+    lines = [located(fault, values, path) for fault in found]
+    return [*dict.fromkeys([*lines, *(text for text in table_faults(settings, values, path))])]
 
 
-def table_faults(settings: Settings) -> Iterator[str]:
-    """The lifecycle, and the rules over it."""
+def place_in(fault: str) -> KeyPath:
+    """KeyPath of the setting that a fault begins with; empty without one."""
+    named = SETTING.match(fault)
+    return (named[1], named[2]) if named else ()
+
+
+def table_faults(settings: Settings, values: Values, path: Path | None) -> Iterator[str]:
+    """Faults of the lifecycle, and of the rules over it."""
+    has_table = True
     try:
         table = lifecycle_of(settings)
     except SettingsError as error:
-        yield f"track.lifecycle: {error}"
-        return
+        yield from in_file("lifecycle", settings.track.lifecycle, error, values, path)
+        table, has_table = read_lifecycle(), False
     try:
         rules = rules_of(settings, table)
     except SettingsError as error:
-        yield f"track.rules: {error}"
+        for fault in in_file("rules", settings.track.rules, error, values, path):
+            if has_table or NO_STATUS not in fault:
+                yield fault
         return
-    for fault in trial_faults(rules, table):
-        yield f"track.rules: {settings.track.rules}: {fault}"
+    if not has_table:
+        return
+    for line, fault in trial_faults(rules, table):
+        yield f"{settings.track.rules or 'rules.toml'}:{line}: {fault}"
     if settings.track.clock == "broker":
-        for fault in ending_calendars(rules, now_ms() + MARGIN_MS):
-            yield f"track.rules: {fault}"
+        yield from ending_calendars(rules, now_ms() + MARGIN_MS)
+
+
+def in_file(
+    key: str, name: str | None, error: SettingsError, values: Values, path: Path | None
+) -> Iterator[str]:
+    """Faults of a file that a setting names; of a missing file the setting is named too."""
+    for fault in str(error).splitlines():
+        is_located = re.match(rf"{re.escape(name or key)}:\d", fault)
+        finding = Finding(("track", key), f"track.{key}: {fault}")
+        yield fault if is_located else located(finding, values, path)
 
 
 def folder_faults(settings: Settings) -> Iterator[str]:
@@ -75,7 +117,7 @@ def level_faults(settings: Settings) -> Iterator[str]:
     """A log level that there isn't."""
     if settings.telemetry.level.lower() not in LEVELS:
         level = settings.telemetry.level
-        yield f"telemetry.level: {level!r} is none; choose one of {', '.join(LEVELS)}"
+        yield f"telemetry.level: {level!r} is none; {choice(level.lower(), LEVEL_NAMES)}"
 
 
 def delivery_faults(settings: Settings) -> Iterator[str]:
@@ -106,9 +148,10 @@ def archive_faults(settings: Settings) -> Iterator[str]:
         yield str(error)
 
 
+SETTING = re.compile(r"([a-z]+)\.([a-z_]+)")
+
 Check = Callable[[Settings], Iterator[str]]
 CHECKS: tuple[Check, ...] = (
-    table_faults,
     folder_faults,
     host_faults,
     archive_faults,

@@ -3,9 +3,11 @@
 from importlib.resources import files
 from pathlib import Path
 
-from dataflows.core.lifecycle import Lifecycle, parse_lifecycle
-from dataflows.core.rules import Rules, parse_rules
-from schemas.errors import SettingsError
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.lifecycle_check import parse_lifecycle
+from dataflows.core.rules import Rules
+from dataflows.core.rules_check import parse_rules
+from schemas.toml_document import read_text
 
 
 def read_lifecycle(path: Path | None = None) -> Lifecycle:
@@ -34,8 +36,6 @@ def read(path: Path | None, default: str) -> tuple[str, str]:
     Raises:
         SettingsError: it can't be read.
     """
-    try:
-        return str(path or default), (path or files("dataflows.core") / default).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{path or default}: {error}"
-        raise SettingsError(message) from error
+    if path is None:
+        return default, (files("dataflows.core") / default).read_text("utf-8")
+    return str(path), read_text(path)

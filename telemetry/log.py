@@ -30,6 +30,7 @@ from schemas.settings.secrets import masked_text
 LOGGER = logging.getLogger("ordertide")
 
 LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items() if level}
+LEVEL_NAMES = ("debug", "info", "warning", "error", "critical")
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 HIDDEN = {"personal"}
 PLAIN = (int, float, type(None), date, PurePath)
@@ -47,7 +48,7 @@ def configure(
         SettingsError: there is no such level.
     """
     if level.lower() not in LEVELS:
-        raise SettingsError(f"log level: {level!r} is none; choose one of {', '.join(LEVELS)}")
+        raise SettingsError(f"log level: {level!r} is none; choose one of {', '.join(LEVEL_NAMES)}")
     stream = stream or sys.stderr
     as_json = not stream.isatty() if json is None else json
     handler = OwnHandler(stream)

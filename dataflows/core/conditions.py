@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from cel_expr_python import cel
 
 from dataflows.core.carrier_names import CarrierNames
+from dataflows.core.cel_wording import compile_fault, evaluation_fault, kind_of
 from dataflows.core.expressions import Comparison, Path, calls_of, comparisons_of, paths_of
 from schemas.errors import SettingsError
+from schemas.type_faults import maybe_meant
 
 ORDER_FIELDS = frozenset({"tenant", "order_id", "status", "carrier", "customer_id", "supplier_id"})
 READING_FIELDS = frozenset({"min", "max", "last"})
@@ -65,10 +67,11 @@ class Condition:
         try:
             self.program = ENVIRONMENT.compile(text)
         except RuntimeError as error:
-            message = f"{of}: {' '.join(str(error).split())}"
+            message = f"{of}: {compile_fault(text, str(error))}"
             raise SettingsError(message) from error
         if str(self.program.return_type()) not in {"BOOL", "DYN"}:
-            message = f"{of}: gives {self.program.return_type()}, not true or false"
+            kind = kind_of(str(self.program.return_type()))
+            message = f"{of}: it gives {kind}, not true or false; compare it with something"
             raise SettingsError(message)
         serialized = self.program.serialize()
         self.paths = sorted(set(paths_of(serialized)))
@@ -93,14 +96,16 @@ class Condition:
             found = self.program.eval(data={"order": order, "reading": reading})
             value = found.value()
         except Exception as error:  # noqa: BLE001 - the library's errors have no type of their own
-            return Verdict(False, shortened(str(error)))
+            return Verdict(False, shortened(evaluation_fault(str(error))))
         if isinstance(value, bool):
             return Verdict(value)
         kind = str(found.type())
         if kind == "ERROR":
             reason = str(value)
-            return Verdict(False, "" if reason.startswith(MISSING) else shortened(reason))
-        return Verdict(False, "" if value is None else f"gives {kind}, not true or false")
+            fault = "" if reason.startswith(MISSING) else shortened(evaluation_fault(reason))
+            return Verdict(False, fault)
+        fault = f"it gives {kind_of(kind)}, not true or false"
+        return Verdict(False, "" if value is None else fault)
 
 
 def fault_of(path: Path, attributes: dict[str, bool]) -> str | None:
@@ -111,8 +116,15 @@ def fault_of(path: Path, attributes: dict[str, bool]) -> str | None:
     written = f"{variable}.{'.'.join(path.names)}"
     is_reading = variable == "reading"
     if attributes.get(name) is not is_reading and (is_reading or name not in ORDER_FIELDS):
+        if attributes.get(name) is (not is_reading):
+            other = "order" if is_reading else "reading"
+            return (
+                f"{written} is never there; {name} is declared otherwise, so write {other}.{name}"
+            )
         known = sorted(name for name, reading in attributes.items() if reading is is_reading)
-        return f"{variable}.{name} is not declared under [attributes]; known: {known}"
+        close = maybe_meant(name, known)
+        listed = close or f"; known: {', '.join(known) or 'none'}"
+        return f"{variable}.{name} is not declared under [attributes]{listed}"
     if is_reading and rest and (len(rest) > 1 or rest[0] not in READING_FIELDS):
         return f"{written} is never there; a reading has min, max and last"
     if rest and not is_reading:
@@ -134,7 +146,8 @@ def fault_of_call(function: str, text: str) -> str | None:
         return None
     found = ENVIRONMENT.compile(OF_TEXT[function]).eval(data={"order": {"text": text}})
     is_fault = str(found.type()) == "ERROR"
-    return shortened(f"{function}({text!r}): {found.value()}") if is_fault else None
+    problem = evaluation_fault(str(found.value()))
+    return shortened(f"{function}({text!r}): {problem}") if is_fault else None
 
 
 def shortened(reason: str) -> str:

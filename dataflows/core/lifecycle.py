@@ -1,19 +1,18 @@
-"""The lifecycle as a table: read from a file, checked, compiled to what the fold asks for."""
+"""The lifecycle as a table: its file's rows, compiled to what the fold asks for.
 
-import tomllib
+`lifecycle_check.py` parses and checks the file.
+"""
+
 from hashlib import blake2b
 from typing import Annotated, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
-from dataflows.core.carrier_names import CarrierNames, carrier_faults
-from schemas.errors import SettingsError
-from schemas.instants import DAY_MS, parse_duration
+from dataflows.core.carrier_names import CarrierNames
+from schemas.instants import parse_duration
 
 NO_STATUS = 255  # known, and nothing said yet
-MAX_STATUSES = 254
 FORGET_NUMBERS_AFTER = "180d"
 ORDER_FIELDS_BYTES = 250_000
 MAX_ORDERS_PER_NUMBER = 50
@@ -118,7 +117,7 @@ class Lifecycle:
     """The compiled table. A status is its index, which is also its rank; the lists are by index."""
 
     def __init__(self, file: LifecycleFile) -> None:
-        """Compile `file`, which `check` has passed."""
+        """Compile `file`, in which `lifecycle_check` found no fault."""
         self.file = file
         self.rows = rows = file.status
         self.zone = file.zone
@@ -237,128 +236,3 @@ def closure(
         onward = (source for source in border if source not in stops)
         border = {target for source in onward for target in edges[source] - direct} - seen
     return frozenset(seen)
-
-
-def parse_lifecycle(text: str, name: str) -> Lifecycle:
-    """Compile the text of a lifecycle file; `name` is what errors call it.
-
-    Raises:
-        SettingsError: it is no lifecycle, or the table has faults; all of them are named.
-    """
-    try:
-        table = msgspec.convert(tomllib.loads(text), LifecycleFile)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        message = f"{name}: {error}"
-        raise SettingsError(message) from error
-    faults = check(table.status) + top_faults(table)
-    if faults:
-        message = f"{name}: " + "; ".join(faults)
-        raise SettingsError(message)
-    return Lifecycle(table)
-
-
-def check(rows: list[StatusRow]) -> list[str]:
-    """The faults of a table, each in one sentence; empty if there are none."""
-    codes = [row.code for row in rows]
-    faults = [
-        f"status {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1})
-    ]
-    if len(rows) > MAX_STATUSES:
-        faults.append(f"{len(rows)} statuses; at most {MAX_STATUSES} are possible")
-    if not any(row.creates for row in rows):
-        faults.append("no status has creates = true, so no order could ever start")
-    order_codes = {row.code for row in rows if row.scope != "shipment"}
-    for row in rows:
-        faults += row_faults(row, set(codes), order_codes)
-    return faults or graph_faults(rows)
-
-
-def top_faults(table: LifecycleFile) -> list[str]:
-    """What is wrong with the keys at the top of the file."""
-    faults = []
-    for name in ("forget_numbers_after", "forget_unused_numbers_after"):
-        after_ms, fault = duration_of(table, name)
-        is_whole = after_ms and after_ms % DAY_MS == 0
-        if fault or not is_whole:
-            # Numbers are kept by days.
-            faults.append(fault or f"{name}: {getattr(table, name)} is not a number of days")
-    for name in ("number_shared_within", "second_life_after"):
-        fault = duration_of(table, name)[1]
-        if fault:
-            faults.append(fault)
-    faults += carrier_faults(table.carriers)
-    try:
-        ZoneInfo(table.zone)
-    except (ValueError, OSError, KeyError):
-        faults.append(f"zone: {table.zone!r} is no time zone; name one such as Europe/Berlin")
-    return faults
-
-
-def duration_of(table: LifecycleFile, name: str) -> tuple[int, str]:
-    """(the ms of a duration at the top of the file, what is wrong with it)."""
-    text = getattr(table, name)
-    try:
-        return (parse_duration(text, of=name) if text else 0), ""
-    except SettingsError as error:
-        return 0, str(error)
-
-
-def row_faults(row: StatusRow, codes: set[str], order_codes: set[str]) -> list[str]:
-    """What is wrong with one row by itself."""
-    moved_to = row.moves_order.targets if row.moves_order else []
-    back = [row.arrives_back] if row.arrives_back else []
-    named = [*row.ends_with, *row.withdraws, *row.regular_after, *back]
-    targets = [*row.next, *row.irregular, *moved_to, *named]
-    faults = [f"{row.code}: {code} is not in the table" for code in targets if code not in codes]
-    faults += [
-        f"{row.code}: label.{language} is missing"
-        for language in ("en", "zh")
-        if not row.label.get(language)
-    ]
-    faults += [
-        f"{row.code}: moves_order: {code} is no status of orders"
-        for code in moved_to
-        if code in codes - order_codes
-    ]
-    if row.moves_order and row.moves_order.when == "any" and row.moves_order.until_all:
-        faults.append(f'{row.code}: moves_order: until_all goes with when = "all" only')
-    faults += [
-        f"{row.code}: {column} goes with scope = {scopes} only"
-        for column, is_set, scopes in (
-            ("ends_parcel", row.ends_parcel, "shipment or both"),
-            ("turns", row.turns, "shipment or both"),
-            ("milestone", row.milestone, "order or both"),
-            ("withdraws", row.withdraws, "order or both"),
-        )
-        if is_set and row.scope not in scopes
-    ]
-    if row.creates and row.scope == "shipment":
-        faults.append(f"{row.code}: only a status of orders can have creates")
-    if row.retire_after and not row.ends:
-        faults.append(
-            f"{row.code}: retire_after without ends would drop an order that is under way"
-        )
-    try:
-        parse_duration(row.retire_after or "0s", of=f"{row.code}.retire_after")
-    except SettingsError as error:
-        faults.append(str(error))
-    return faults
-
-
-def graph_faults(rows: list[StatusRow]) -> list[str]:
-    """States that can't be reached, and states from which no end can be reached."""
-    table = Lifecycle(LifecycleFile(1, "", rows))
-    apart = {i for i, row in enumerate(rows) if row.milestone or row.note}
-    orders = [i for i, row in enumerate(rows) if row.scope != "shipment" and i not in apart]
-    reached = {i for i in orders if table.creates[i]}
-    moves = [row.moves_order for row in rows if row.moves_order]
-    reached |= {table.index[code] for move in moves for code in move.targets}
-    reached |= {status for status in table.arrives_back if status != NO_STATUS}
-    reached |= {i for start in reached for i in table.order_ways.every[start]}
-    faults = [f"{table.codes[i]} can't be reached" for i in orders if i not in reached]
-    ends = {i for i, row in enumerate(rows) if row.ends}
-    for i in range(len(rows)):
-        onward = table.order_ways.every[i] | table.shipment_ways.every[i]
-        if i not in ends | apart and not table.moves_nothing[i] and not ends & onward:
-            faults.append(f"{table.codes[i]} has no way to an end")
-    return faults

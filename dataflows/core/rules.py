@@ -1,7 +1,6 @@
 """Rules: read from a file, checked, compiled, and indexed by the statuses to which they apply."""
 
 import re
-import tomllib
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -12,9 +11,8 @@ from dataflows.core.anchor_names import parse_anchor
 from dataflows.core.anchors import Anchor
 from dataflows.core.conditions import Condition
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
-from dataflows.core.rule_lines import rule_line, table_line, where
 from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
-from dataflows.core.working_time import WorkingTime, compile_calendar
+from dataflows.core.working_time import WorkingTime
 from schemas.alert import Severity
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, HOUR_MS, format_duration, parse_duration
@@ -221,7 +219,8 @@ def limit(
         SettingsError: it is none, or its calendar isn't there.
     """
     if calendar is not None and calendar not in calendars:
-        message = f"calendar: {calendar!r} is none of the file; known: {sorted(calendars)}"
+        known = ", ".join(sorted(calendars)) or "none"
+        message = f"calendar: {calendar!r} is none of the file; known: {known}"
         raise SettingsError(message)
     if after and before:
         message = "both after and before are given; one is needed"
@@ -306,59 +305,3 @@ class Rules:
             }
             for status in statuses
         ]
-
-
-def parse_rules(text: str, name: str, table: Lifecycle) -> Rules:
-    """Compile the text of a rules file; `name` is what errors call it.
-
-    Raises:
-        SettingsError: with file, line, rule and reason.
-    """
-    try:
-        file = msgspec.convert(tomllib.loads(text), RulesFile)
-    except tomllib.TOMLDecodeError as error:
-        message = f"{name}: {error}"
-        raise SettingsError(message) from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(where(name, text, str(error))) from error
-    calendars = compile_calendars(file, name, text)
-    return Rules(file, compile_rules(file, table, name, text, calendars), table, calendars)
-
-
-def compile_calendars(file: RulesFile, name: str, text: str) -> dict[str, WorkingTime]:
-    """Compile every calendar of `file`, which is `text` in the file `name`.
-
-    Raises:
-        SettingsError: with file, line, calendar and reason.
-    """
-    calendars = {}
-    for key, row in file.calendar.items():
-        place = f"{name}:{table_line(text, 'calendar', key)}"
-        try:
-            calendars[key] = compile_calendar(f"calendar.{key}", place, row)
-        except SettingsError as error:
-            message = f"{place}: calendar.{key}: {error}"
-            raise SettingsError(message) from error
-    return calendars
-
-
-def compile_rules(
-    file: RulesFile, table: Lifecycle, name: str, text: str, calendars: dict[str, WorkingTime]
-) -> list[Rule]:
-    """Compile every rule of `file`, which is `text` in the file `name`."""
-    attributes = {key: row.reading for key, row in file.attributes.items()}
-    rules: list[Rule] = []
-    for number, row in enumerate(file.rule):
-        if row.id in {rule.id for rule in rules}:
-            message = f"{name}:{rule_line(text, number)}: rule {row.id}: this id is there twice"
-            raise SettingsError(message)
-        try:
-            rules.append(Rule(row, table, attributes, calendars))
-            rules[-1].line = rule_line(text, number)
-        except SettingsError as error:
-            message = f"{name}:{rule_line(text, number)}: rule {row.id}: {error}"
-            raise SettingsError(message) from error
-        except KeyError as error:
-            message = f"{name}:{rule_line(text, number)}: rule {row.id}: no status {error}"
-            raise SettingsError(message) from error
-    return rules

@@ -26,12 +26,12 @@ ABSENT = object()
 Shape = tuple[dict[str, Any], dict[str, Any]]
 
 
-def trial_faults(rules: Rules, table: Lifecycle) -> Iterator[str]:
-    """For every condition that raises for a generated order, the rule, the reason and the order."""
+def trial_faults(rules: Rules, table: Lifecycle) -> Iterator[tuple[int, str]]:
+    """For every condition that raises for a generated order: its line, the rule, the reason."""
     for rule in rules.rules:
         fault = trial_fault(rule.when, rules, table) if rule.when else None
         if fault:
-            yield f"rule {rule.id}: when: {fault}"
+            yield rule.line, f"rule {rule.id}: when: {fault}"
 
 
 def trial_fault(condition: Condition, rules: Rules, table: Lifecycle) -> str | None:

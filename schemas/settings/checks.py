@@ -2,26 +2,36 @@
 
 import difflib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
+from msgspec import inspect
 
 from schemas.settings.keys import Key
 from schemas.settings.kinds import fault_of
 from schemas.settings.secrets import has_password, is_secret
 from schemas.settings.sources import Given, KeyPath, Keys, Values
+from schemas.type_faults import maybe_meant, meant, type_faults, wanted
+
+ELSEWHERE = 0.8  # likeness of a key of another section
 
 
-def findings(values: Values, keys: Keys) -> Iterator[str]:
-    """Each fault as a sentence: unknown keys, wrong types, wrong texts, secrets in the file."""
+class Finding(NamedTuple):
+    """A fault of a setting, with the place of the value."""
+
+    place: KeyPath
+    text: str
+
+
+def findings(values: Values, keys: Keys) -> Iterator[Finding]:
+    """Each fault: unknown keys, wrong types, wrong texts, secrets in the file."""
     for place, given in values.items():
         key = key_at(place, keys)
         if key is None:
-            yield unknown(place, given, keys)
+            yield Finding(place, unknown(place, keys))
             continue
         if given.origin == "file":
-            yield from secrets_in(place, given.value, key)
-        yield from faults_of_value(place, given, key)
+            yield from (Finding(place, text) for text in secrets_in(place, given.value, key))
+        yield from (Finding(place, text) for text in faults_of_value(place, given, key))
 
 
 def key_at(place: KeyPath, keys: Keys) -> Key | None:
@@ -29,44 +39,38 @@ def key_at(place: KeyPath, keys: Keys) -> Key | None:
     return keys.get(place[0], {}).get(place[1]) if len(place) > 1 else None
 
 
-def unknown(place: KeyPath, given: Given, keys: Keys) -> str:
+def unknown(place: KeyPath, keys: Keys) -> str:
     """An unknown section or key, with what may have been meant."""
     if place[0] in keys and len(place) == 1:
         return f"{place[0]} is a section; write [{place[0]}] and its keys under it"
-    at = f" - at `$.{place[0]}`" if len(place) > 1 else ""
     what = "key" if len(place) > 1 else "section"
-    return f"unknown {what} `{place[-1]}`{at}{source(given)}{suggestion(place, keys)}"
+    return f"{'.'.join(place)}: unknown {what}; {suggestion(place, keys)}"
 
 
 def suggestion(place: KeyPath, keys: Keys) -> str:
-    """`; did you mean KEY?`: from the same section, else any; nothing if nothing is close."""
+    """`did you mean KEY?`: of the same section, else of any; else all that are known."""
     known = [*keys[place[0]]] if len(place) > 1 else [*keys]
-    anywhere = [*keys, *(name for section in keys.values() for name in section)]
-    for names in (known, anywhere):
-        if close := difflib.get_close_matches(place[-1], names, n=1):
-            return f"; did you mean {close[0]}?"
-    return ""
-
-
-def source(given: Given) -> str:
-    """` (ORDERTIDE_TRACK_WORKER)` where a variable set it; the file is named anyway."""
-    return "" if given.origin == "file" else f" ({given.origin})"
+    elsewhere = {name: f"{section}.{name}" for section in keys for name in keys[section]}
+    close = difflib.get_close_matches(place[-1], elsewhere, n=1, cutoff=ELSEWHERE)
+    if close and not maybe_meant(place[-1], known):
+        return f"did you mean {elsewhere[close[0]]}?"
+    return meant(place[-1], known)
 
 
 def faults_of_value(place: KeyPath, given: Given, key: Key) -> Iterator[str]:
-    """The value's type, then what its text means."""
+    """Faults of the value's type, then of the meaning of its text."""
     is_entry = len(place) > 2  # noqa: PLR2004 - section, key, entry of a table
+    name = ".".join(place)
     value = {place[2]: given.value} if is_entry else given.value
-    try:
-        msgspec.convert(value, key.annotation, strict=False)
-    except msgspec.ValidationError as error:
-        # msgspec never quotes a secret in its messages: types and limits only. An unknown variant
-        # would be quoted, and no secret has variants.
-        yield f"$.{'.'.join(place)}{source(given)}: {str(error).partition(' - at ')[0]}"
-        return
-    if isinstance(given.value, str) and (fault := fault_of(key.kind, given.value)):
-        shown = "is not usable" if has_password(given.value) else fault
-        yield f"{'.'.join(place)}{source(given)}: {shown}"
+    kind = inspect.type_info(key.annotation)
+    wrong = [*type_faults(value, kind, (), lenient=given.origin != "file")]
+    for fault in wrong:
+        inner = "" if is_entry else "".join(f".{part}" for part in fault.place)
+        # A secret is never quoted.
+        text = f"it is of the wrong type; {wanted(kind)}" if is_secret(name) else fault.text
+        yield f"{name}{inner}: {text}"
+    if not wrong and isinstance(given.value, str) and (problem := fault_of(key.kind, given.value)):
+        yield f"{name}: {'is not usable' if has_password(given.value) else problem}"
 
 
 def secrets_in(place: KeyPath, value: Any, key: Key) -> Iterator[str]:  # noqa: ANN401 - any TOML value

@@ -16,7 +16,7 @@ import msgspec
 
 from schemas.display import printable
 from schemas.errors import SettingsError
-from schemas.settings.checks import findings
+from schemas.settings.checks import Finding, findings
 from schemas.settings.keys import keys_of, sections_of
 from schemas.settings.kinds import (
     Addresses,
@@ -237,15 +237,37 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
 
 def read_sourced(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sourced:
     """As `read_settings`, with where each value came from."""
-    name = str(path) if path else "settings"
+    values = read_values(path, environment)
+    if faults := [*findings(values, KEYS)]:
+        raise SettingsError("\n".join(located(fault, values, path) for fault in faults))
+    return sourced(values)
+
+
+def read_values(path: Path | None, environment: Mapping[str, str] = os.environ) -> Values:
+    """Values of the file and the environment, which may have faults.
+
+    Raises:
+        SettingsError: the file is no TOML, or a value can't be read at all.
+    """
     try:
         values = from_file(path, KEYS) if path else {}
         values |= from_environment(environment, KEYS)
     except SettingsError as error:
-        raise SettingsError(f"{name}: {printable(masked_text(str(error)))}") from error
+        raise SettingsError(printable(masked_text(str(error)))) from error
     for place, given in values.items():
         remember_secrets(".".join(place), given.value)
-    if faults := [*findings(values, KEYS)]:
-        lines = (f"{name}: {printable(masked_text(fault))}" for fault in faults)
-        raise SettingsError("\n".join(lines))
+    return values
+
+
+def sourced(values: Values) -> Sourced:
+    """Settings of values without faults."""
     return Sourced(msgspec.convert(nested(values), Settings, strict=False), values)
+
+
+def located(fault: Finding, values: Values, path: Path | None) -> str:
+    """A fault with its file and line, or with the variable that set the value."""
+    given = values.get(fault.place)
+    text = printable(masked_text(fault.text))
+    if given is None:
+        return f"{path or 'settings'}: {text}"
+    return f"{path}:{given.line}: {text}" if given.line else f"{given.origin}: {text}"

@@ -6,7 +6,6 @@ An entry of a table has its dots as underscores: `ORDERTIDE_BROKER_PROPERTIES_SA
 `sasl.password` under `[broker.properties]`. Lists and whole tables are JSON.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,8 @@ import msgspec
 
 from schemas.errors import SettingsError
 from schemas.settings.keys import PREFIX, Key
+from schemas.toml_document import TomlDocument, read_text
+from schemas.toml_lines import Lines
 
 FILE_END = "_file"
 
@@ -24,10 +25,14 @@ Keys = Mapping[str, Mapping[str, Key]]
 
 
 class Given(NamedTuple):
-    """A value that is set. `origin` is `file`, or the name of an environment variable."""
+    """A value that is set. `origin` is `file`, or the name of an environment variable.
+
+    `line` is that of the file; 0 for a variable.
+    """
 
     value: Any
     origin: str
+    line: int = 0
 
 
 Values = dict[KeyPath, Given]
@@ -39,11 +44,16 @@ def from_file(path: Path, keys: Keys) -> Values:
     Raises:
         SettingsError: it can't be read, or is no TOML.
     """
-    try:
-        read = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(str(error)) from error
-    return {place: Given(value, "file") for place, value in places_in(read, keys)}
+    document = TomlDocument(read_text(path), str(path))
+    return {
+        place: Given(value, "file", line_of(place, document.lines))
+        for place, value in places_in(document.values, keys)
+    }
+
+
+def line_of(place: KeyPath, lines: Lines) -> int:
+    """Line of a setting; an entry such as `sasl.mechanism` is a table in a table without quotes."""
+    return lines.get(place) or lines.nearest([part for name in place for part in name.split(".")])
 
 
 def places_in(read: dict[str, Any], keys: Keys) -> Iterator[tuple[KeyPath, Any]]:
@@ -119,9 +129,9 @@ def read_held(variable: str, path: Path) -> str:
         SettingsError: it can't be read.
     """
     try:
-        return path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{variable}: {error}; it names the file with the value") from error
+        return read_text(path).rstrip("\r\n")
+    except SettingsError as error:
+        raise SettingsError(f"{variable} names the file with the value: {error}") from error
 
 
 def decoded(place: KeyPath, given: Given, keys: Keys) -> Values:
@@ -136,7 +146,7 @@ def decoded(place: KeyPath, given: Given, keys: Keys) -> Values:
     try:
         value = msgspec.json.decode(given.value)
     except msgspec.DecodeError as error:
-        raise SettingsError(f"{given.origin}: {error}; write the value as JSON") from error
+        raise SettingsError(f"{given.origin}: it is no JSON; write the value as JSON") from error
     if key.shape == "table" and isinstance(value, dict):
         return {(*place, entry): Given(held, given.origin) for entry, held in value.items()}
     return {place: Given(value, given.origin)}

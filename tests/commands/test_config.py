@@ -35,7 +35,7 @@ def test_all_faults_of_keys_and_values_are_listed(tmp_path: Path) -> None:
     assert result.exit_code == 2
     lines = result.output.splitlines()
     assert len(lines) == 3
-    assert all(line.startswith(f"{path}: ") for line in lines)
+    assert [line.removeprefix(f"{path}:")[:2] for line in lines] == ["2:", "3:", "5:"]
 
 
 def test_hosts_without_a_bucket_are_a_fault(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_hosts_without_a_bucket_are_a_fault(tmp_path: Path) -> None:
     result = run("check", str(path))
     assert result.exit_code == 2
     assert result.output == (
-        f'{path}: track.hosts needs the state in a bucket: set state.store = "s3"\n'
+        f'{path}:2: track.hosts needs the state in a bucket: set state.store = "s3"\n'
     )
 
 
@@ -64,7 +64,7 @@ level = "loud"
     result = run("check", str(written(tmp_path, text)))
     assert result.exit_code == 2
     for words in (
-        "track.rules: ",
+        f"{rules}:4: rule x: statuses: the lifecycle has no status NOWHERE",
         f"warm.folder: {rules} is a file",
         "track.folder and archive.folder are the same folder",
         "telemetry.level: 'loud' is none",
@@ -145,7 +145,7 @@ severity = "warning"
     rules = written(tmp_path, text, "r.toml")
     result = run("check", str(written(tmp_path, f'[track]\nrules = "{rules}"\n')))
     assert result.exit_code == 2
-    assert f"track.rules: {rules}: rule shares: when: INVALID_ARGUMENT: divide by zero" in (
+    assert f"{rules}:5: rule shares: when: it divides by zero; so it is false for an order" in (
         result.output
     )
     rules.write_text(text.replace("order.parts)", "order.parts) && order.parts > 0"))
@@ -170,7 +170,87 @@ years = [2019, 2020]
     )
     live = run("check", str(written(tmp_path, f'[track]\nrules = "{rules}"\n')))
     assert live.exit_code == 2
-    assert f"track.rules: {rules}:9: calendar.office: its years end with 2020" in live.output
+    assert f"{rules}:9: calendar.office: its years end with 2020" in live.output
     assert 'rule ship (line 2, after = "2wd")' in live.output
     history = f'[track]\nrules = "{rules}"\nclock = "recorded"\n'
     assert run("check", str(written(tmp_path, history))).exit_code == 0
+
+
+SETTINGS = """
+[trak]
+x = 1
+[track]
+clock = "recoded"
+workers = 99
+lifecycle = "{folder}/life.toml"
+rules = "{folder}/rules.toml"
+[telemetry]
+level = "loud"
+port = "a"
+"""
+LIFECYCLE = """version = 1
+name = "x"
+zone = "Nowhere"
+[[status]]
+code = "NEW"
+label = {en = "New", zh = "x"}
+scope = "order"
+creates = true
+next = ["DON"]
+[[status]]
+code = "DONE"
+label = {en = "Done", zh = "x"}
+scope = "oder"
+"""
+RULES = """version = 1
+[[rule]]
+id = "late"
+statuses = ["PAYD"]
+anchor = "create"
+after = "two days"
+severity = "urgent"
+[[rule]]
+id = "odd"
+statuses = [
+  "PAID",
+  "PAYD",
+]
+anchor = "created"
+severity = "warning"
+when = "order.a = 1"
+[calendar.office]
+years = [2020]
+zone = "Nowhere"
+"""
+
+
+def test_every_fault_of_settings_lifecycle_and_rules_is_found_in_one_run(tmp_path: Path) -> None:
+    written(tmp_path, LIFECYCLE, "life.toml")
+    written(tmp_path, RULES, "rules.toml")
+    path = written(tmp_path, SETTINGS.replace("{folder}", str(tmp_path)))
+    found = run("check", str(path)).output.replace(f"{tmp_path}/", "").splitlines()
+    beginnings = [
+        "ordertide.toml:2: trak: unknown section; did you mean track?",
+        "ordertide.toml:5: track.clock: 'recoded' is none; choose one of broker, recorded; did you",
+        "ordertide.toml:6: track.workers: 99 is out of range; write one from 1 to 16",
+        "ordertide.toml:10: telemetry.level: 'loud' is none; choose one of debug, info, warning",
+        "ordertide.toml:11: telemetry.port: 'a' is no whole number; write one from 0 to 65535",
+        "life.toml:3: zone: 'Nowhere' is no time zone; name one such as",
+        "life.toml:9: status NEW: next: DON is not in the table; did you mean DONE?",
+        "life.toml:13: status DONE: scope: 'oder' is none; choose one of both, order, shipment",
+        "rules.toml:5: rule late: anchor: 'create' is none of created",
+        "rules.toml:6: rule late: after: 'two days' is no duration",
+        "rules.toml:7: rule late: severity: 'urgent' is none; choose one of overdue, warning",
+        "rules.toml:16: rule odd: when: = is unexpected at character 9; write ==",
+        "rules.toml:18: calendar.office.years: a list is no list of this length; write a list of 2",
+        "rules.toml:19: calendar.office.zone: 'Nowhere' is no time zone",
+    ]
+    assert len(found) == len(beginnings), found
+    assert all(line.startswith(b) for line, b in zip(found, beginnings, strict=True)), found
+
+
+def test_statuses_of_rules_are_checked_with_the_line_of_each(tmp_path: Path) -> None:
+    written(tmp_path, RULES, "rules.toml")
+    path = written(tmp_path, f'[track]\nrules = "{tmp_path}/rules.toml"\n')
+    found = run("check", str(path)).output
+    assert "rules.toml:12: rule odd: statuses: the lifecycle has no status PAYD; did you" in found

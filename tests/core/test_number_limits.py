@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dataflows.core import numbers
 from dataflows.core.intake import Intake, Origin
-from dataflows.core.lifecycle import parse_lifecycle
+from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.questions import Answers, question, registrations
 from dataflows.core.resolve import Resolver
 from dataflows.decoding import Decoder

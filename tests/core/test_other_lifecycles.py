@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflows.core.documents import document
-from dataflows.core.lifecycle import Lifecycle, LifecycleFile, check
+from dataflows.core.lifecycle import Lifecycle, LifecycleFile
+from dataflows.core.lifecycle_check import check
 from dataflows.core.packing import unpack
 from dataflows.core.reevaluation import reevaluate
 from dataflows.core.shard import Shard

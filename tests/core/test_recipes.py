@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.core.lifecycle import parse_lifecycle
-from dataflows.core.rules import parse_rules
+from dataflows.core.lifecycle_check import parse_lifecycle
+from dataflows.core.rules_check import parse_rules
 from schemas.instants import format_instant, parse_instant
 from tests.support.stage import TABLE, Json, Stage, day, fact_of, said
 

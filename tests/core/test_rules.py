@@ -1,9 +1,12 @@
 """Rules are data: a good file is indexed by status, a bad one is refused with its place."""
 
+import re
+
 import pytest
 
 from dataflows.core.lifecycle import NO_STATUS
-from dataflows.core.rules import Rules, parse_rules
+from dataflows.core.rules import Rules
+from dataflows.core.rules_check import parse_rules
 from schemas.errors import SettingsError
 from tests.support.stage import RULES, TABLE
 
@@ -38,12 +41,15 @@ def rule(**changed: str | None) -> str:
 
 
 BAD = [
-    (rule(statuses='["PAYED"]'), "statuses: the lifecycle has no status PAYED"),
+    (
+        rule(statuses='["PAYED"]'),
+        "statuses: the lifecycle has no status PAYED; did you mean PAID?",
+    ),
     (rule(per='"shipment"', shipment_statuses='["X"]'), "shipment_statuses: the lifecycle has no"),
     (rule(not_shipment_statuses='["X"]'), "not_shipment_statuses: the lifecycle has no status X"),
-    (rule(unless_reached='"X"'), "the lifecycle has no status X"),
-    (rule(once_reached='"X"'), "the lifecycle has no status X"),
-    (rule(per='"shipment"', pausing='{X = "1d"}'), "no status 'X'"),
+    (rule(unless_reached='"X"'), "unless_reached: the lifecycle has no status X"),
+    (rule(once_reached='"X"'), "once_reached: the lifecycle has no status X"),
+    (rule(per='"shipment"', pausing='{X = "1d"}'), "pausing.X: the lifecycle has no status X"),
     (rule(anchor='"birth"'), "anchor: 'birth' is none of created, last_update, promised_at"),
     (rule(anchor='"milestone X"'), "anchor: the lifecycle has no status X"),
     (rule(anchor='"milestone"'), "anchor: 'milestone' is none of created"),
@@ -58,16 +64,17 @@ BAD = [
     (rule(per='"shipment"', pausing='{CUSTOMS_HOLD = "x"}'), "pausing.CUSTOMS_HOLD: 'x' is no"),
     (rule(action='{kind = "call", expires = "x"}'), "action.expires: 'x' is no duration"),
     (rule(severity=None), "has neither severity nor action, so it would do nothing"),
-    (rule(severity='"red"'), "Invalid enum value 'red'"),
-    (rule(after="5"), "Expected `str | null`, got `int`"),
-    (rule(serverity='"warning"'), "Object contains unknown field `serverity`"),
-    (rule(id=None), "Object missing required field `id`"),
+    (rule(severity='"red"'), "severity: 'red' is none; choose one of overdue, warning"),
+    (rule(after="5"), "after: 5 is no text; write a text, in quotes"),
+    (rule(serverity='"warning"'), "serverity: unknown key; did you mean severity?"),
+    (rule(id=None), "id is missing; write a text, in quotes"),
     (rule(id='"good"'), "this id is there twice"),
     (rule(when='"order.hot &&"'), "when: "),
     (rule(when='"order.cold"'), "when: order.cold is not declared under [attributes]; known: "),
-    (rule(when='"order.heat > 1.0"'), "when: order.heat is not declared"),
-    (rule(when='"reading.hot"'), "when: reading.hot is not declared"),
-    (rule(when='"1 + 1"'), "when: gives INT, not true or false"),
+    (rule(when='"order.cot"'), "when: order.cot is not declared under [attributes]; did you mean"),
+    (rule(when='"order.heat > 1.0"'), "when: order.heat is never there; heat is declared"),
+    (rule(when='"reading.hot"'), "when: reading.hot is never there; hot is declared"),
+    (rule(when='"1 + 1"'), "when: it gives a whole number, not true or false"),
     (rule(anchor='"condition"'), 'anchor = "condition" needs when'),
     (rule(severity='"overdue"', escalate='{after = "2h"}'), "only a rule with severity"),
     (rule(escalate='{after = "1h"}'), "escalate comes no later than the warning"),
@@ -92,7 +99,11 @@ def test_a_bad_rule_is_refused_with_file_line_rule_and_reason(text: str, reason:
     with pytest.raises(SettingsError) as caught:
         parsed(text)
     name = "2" if "id = " not in text else "good" if 'id = "good"' in text else "bad"
-    assert str(caught.value).startswith(f"own.toml:{GOOD_LINES + 1}: rule {name}: ")
+    place = re.match(rf"own\.toml:(\d+): rule {name}: (\w*)", str(caught.value))
+    assert place
+    line = (HEAD + GOOD + text).splitlines()[int(place[1]) - 1]
+    assert int(place[1]) > GOOD_LINES
+    assert line == "[[rule]]" or line.startswith(f"{place[2]} = ")
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -100,13 +111,13 @@ def test_a_bad_rule_is_refused_with_file_line_rule_and_reason(text: str, reason:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("version = 2\nrule = []", "version"),
+        ("version = 2\nrule = []", "own.toml:1: version: 2 is none; write 1"),
         ("rule = []", "version"),
         ("version = 1", "rule"),
         ("version = 1\nrule = []\nrules = []", "rules"),
-        ("version = 1\nrule = [", "Invalid value"),
+        ("version = 1\nrule = [", "own.toml:2: no TOML, Invalid value at the end"),
         ("version = 1\nrule = []\nattributes = {a = {type = 'date'}}", "date"),
-        ("version = 1\nrule = [7]", "Expected `object`, got `int`"),
+        ("version = 1\nrule = [7]", "own.toml:2: rule 1: 7 is no table; write a table"),
     ],
 )
 def test_a_file_that_is_no_rules_file_is_refused_with_its_name(text: str, reason: str) -> None:

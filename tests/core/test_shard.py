@@ -6,7 +6,8 @@ import pytest
 
 from dataflows.core.facts import COLD_LIMIT_MS, MAX_ENTRIES, MAX_SHIPMENTS
 from dataflows.core.reevaluation import reevaluate
-from dataflows.core.rules import Rules, parse_rules
+from dataflows.core.rules import Rules
+from dataflows.core.rules_check import parse_rules
 from schemas.instants import HOUR_MS, format_instant
 from schemas.order import OpenAlert, OrderDocument
 from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, said

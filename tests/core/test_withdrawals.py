@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.core.rules import parse_rules
+from dataflows.core.rules_check import parse_rules
 from schemas.instants import format_instant
 from tests.reference import evaluate
 from tests.support.generators import LIFECYCLE

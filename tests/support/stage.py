@@ -9,7 +9,8 @@ from dataflows.core.fold import refold
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.output import Change
 from dataflows.core.packing import Order, pack, unpack
-from dataflows.core.rules import Rules, parse_rules
+from dataflows.core.rules import Rules
+from dataflows.core.rules_check import parse_rules
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.definition_files import read_lifecycle, read_rules
