@@ -37,6 +37,7 @@ from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
 from benchmarks.transactions import transactions
 from benchmarks.workers import workers
+from commands.wiring.groups import Group
 
 SIZES = (10_000, 100_000, 1_000_000)
 QUICK_SIZES = (200, 400)
@@ -59,7 +60,7 @@ class Sizes(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r}: write numbers with commas, like 10000,1000000", param, ctx)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--quick", is_flag=True, help="a smoke run of seconds")
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="this part (repeatable)")
 @click.option("--orders", type=Sizes(), help="numbers of live orders, with commas")

@@ -8,6 +8,7 @@ import click
 from broker.topic_ids import TopicIds
 from commands.wiring.archive_audit import SpanReader, lost_ends
 from commands.wiring.broker import connection_of
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import writer_group
 from schemas.errors import Busy
@@ -20,7 +21,7 @@ from telemetry.screen import show
 DAMAGED = 1  # exit code
 
 
-@click.group("archive")
+@click.group("archive", cls=Group)
 def command() -> None:
     """Verify and repair the archive.
 

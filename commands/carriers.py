@@ -11,6 +11,7 @@ import msgspec
 from broker.produce import Producer
 from commands.list_plugins import plugin_lines
 from commands.wiring.broker import connection_of
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from dataflows.carriers.carrier import Carrier, PushContents
 from dataflows.carriers.installed import load_carrier, open_carrier
@@ -36,7 +37,7 @@ SET = click.option(
 )
 
 
-@click.group("carriers")
+@click.group("carriers", cls=Group)
 def command() -> None:
     """List carrier plug-ins, and read payloads with them.
 

@@ -7,13 +7,14 @@ import click
 
 from commands.config_check import config_faults
 from commands.config_show import effective_settings
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import NONE, settings_option
 from schemas.settings.model import read_sourced
 from schemas.settings.page import settings_schema
 from telemetry.screen import show
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def command() -> None:
     """Check, show or describe the settings.
 

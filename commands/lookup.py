@@ -10,7 +10,7 @@ from broker.generations import recorded_generation
 from commands.lookup_text import text_of
 from commands.wiring.broker import connection_of
 from commands.wiring.definitions import lifecycle_of, rules_of
-from commands.wiring.settings_file import settings_option
+from commands.wiring.settings_file import note_settings, settings_option
 from commands.wiring.tiers import BUILT_IN, written_tiers
 from schemas.errors import Busy, OrdertideError, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
@@ -20,7 +20,7 @@ from storage_tiering.find import Answer, find
 from storage_tiering.installed import lookup_tiers
 from telemetry.screen import show, show_error, show_json
 
-NOT_FOUND = 1  # exit code
+NOT_FOUND, NO_ANSWER = 1, 3  # exit codes
 HOT = BUILT_IN[0]
 BROKER_TIMEOUT_S = 1.0  # a broker that runs answers within milliseconds
 
@@ -33,7 +33,8 @@ BROKER_TIMEOUT_S = 1.0  # a broker that runs answers within milliseconds
 def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> None:
     """Find ORDER: in the hot tier, else the warm one, else the archive (as `tiers.lookup` says).
 
-    Exit code 1 if no tier has it.
+    Exit code 1 if all tiers answered and none has it; 3 if none that answered has it, and another
+    gave no answer or can't be vouched for: then it may exist. 2 for faulty settings.
 
     \b
     ordertide lookup SO-2018-1 --settings ordertide.toml
@@ -42,9 +43,13 @@ def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> Non
     settings = read_settings(path)
     try:
         answer = look_up(settings, tenant, order)
-    except (UnknownOrder, Busy) as error:
+    except UnknownOrder as error:
         show_error(error)
         sys.exit(NOT_FOUND)
+    except Busy as error:
+        note_settings(error, click.get_current_context())
+        show_error(error)
+        sys.exit(NO_ANSWER)
     generation = flow_generation(settings, answer)
     if as_json:
         show_json(json_of(answer, generation))
@@ -58,9 +63,16 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
     """The order from the first tier that has it.
 
     Raises:
-        UnknownOrder: no tier has it. Busy: some tier that might have it can't be reached.
+        UnknownOrder: no tier has it.
+        Busy: some tier that might have it can't be reached, or none was written yet.
     """
-    tiers = written_tiers(settings, lookup_tiers(settings))
+    names = lookup_tiers(settings)
+    tiers = written_tiers(settings, names)
+    if not tiers:
+        raise Busy(
+            f"order {order_id!r}: nothing was written to {', '.join(names)} yet, their folders are "
+            "missing; start 'ordertide write' for them, or name the right settings file"
+        )
     try:
         return find([*tiers.values()], tenant, order_id)
     finally:

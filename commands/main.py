@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import note_settings
 from schemas.display import printable
 from schemas.errors import Busy, OrdertideError, Stopped
@@ -38,7 +39,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """The subcommands, each in its own file."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -70,6 +71,14 @@ def cli() -> None:
     ordertide demo --once                 the whole thing on sample orders, in a minute
     ordertide replay events.ndjson --out results
     ordertide lookup ORDER_ID             one order, from whichever tier holds it
+
+    \b
+    Exit codes:
+      0    done, or stopped by a signal
+      1    a finding: no such order, a problem, damage (a command's help says which)
+      2    it can't be done: arguments, settings, files, a server
+      3    lookup: a tier gave no answer, so the order may exist
+      130  interrupted with Ctrl-C
     """
 
 

@@ -11,6 +11,7 @@ from broker.consume import Headers, Message, read_all
 from broker.errors import TopicMissing
 from broker.produce import Producer
 from commands.wiring.broker import connection_of
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from privacy.keys import FileKeyStore, KeyErased
 from privacy.originals import SEALED_WHOLE, open_rejected
@@ -29,7 +30,7 @@ LEFT_ALONE = f"left alone: too large, or not from {topics.EVENTS}"
 ERASED = "left alone: sealed, and the customer's key has been erased"
 
 
-@click.group("rejected")
+@click.group("rejected", cls=Group)
 def command() -> None:
     """List events.rejected, and replay its originals."""
 

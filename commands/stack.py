@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from commands.stack_progress import progress, size_text
+from commands.wiring.groups import Group
 from deploy.stack.prometheus import DEFAULT_WEBHOOK
 from deploy.stack.services import SERVICES, StackFolder
 from deploy.stack.stack import down, known, states, up, wipe
@@ -27,7 +28,7 @@ services_argument = click.argument(
 )
 
 
-@click.group("stack")
+@click.group("stack", cls=Group)
 def command() -> None:
     """Start and end Kafka, Redis, Elasticsearch, HDFS, Prometheus and Alertmanager.
 

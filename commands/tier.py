@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.stack_progress import size_text
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import written_tiers
 from commands.wiring.wording import shown_ms
@@ -31,7 +32,7 @@ PERIODS = [Column(), Column(is_number=True), Column(is_number=True)]
 PERIOD_MS = 31 * DAY_MS  # a period ends up to a month after its first order
 
 
-@click.group("tier")
+@click.group("tier", cls=Group)
 def command() -> None:
     """Prepare the warm tier in Elasticsearch, show the status of tiers, or rebuild one.
 

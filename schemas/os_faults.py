@@ -1,7 +1,10 @@
-"""Faults of files and disks, as the operating system reports them: one line with the remedy."""
+"""Faults that the operating system reports, in words: of files, disks and connections."""
 
 import errno
 import os
+import re
+import socket
+from collections.abc import Iterator
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # errno → what to do about the file or folder
@@ -47,3 +50,45 @@ def os_fault_text(error: OSError) -> str | None:
 def is_name(name: object) -> bool:
     """Return True if an error names a file; one of an open descriptor carries its number."""
     return isinstance(name, str | bytes | os.PathLike)
+
+
+# How clients of servers write an address and an error number into their texts.
+ADDRESS = re.compile(r"connecting to ([^\s,]+?)[.,]?(?:\s|$)|host='([^']+)', port=(\d+)")
+NUMBERED = re.compile(r"\[Errno -?\d+\] ([^)'\"]+)")
+NO_ADDRESS = "the host name has no address"
+TOO_LATE = "not in time"
+
+
+def no_answer(error: BaseException, server: str = "") -> str:
+    """`no answer from SERVER (connection refused)`, for a client's error of a connection.
+
+    `server` is its address, by default the one in the error's text.
+    """
+    text = str(error)
+    found = ADDRESS.search(text)
+    at = server or (":".join(part for part in found.groups() if part) if found else "")
+    reason = connection_fault(error)
+    if not at and not reason:
+        return text
+    return f"no answer{f' from {at}' if at else ''} ({reason or text})"
+
+
+def connection_fault(error: BaseException) -> str:
+    """Problem of a connection, of an error or of its causes; empty where it isn't known."""
+    for cause in causes(error):
+        if isinstance(cause, socket.gaierror):
+            return NO_ADDRESS
+        if isinstance(cause, TimeoutError) or "timed out" in str(cause).lower():
+            return TOO_LATE
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+    numbered = NUMBERED.search(str(error))
+    return numbered[1].strip().lower() if numbered else ""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from schemas.errors import OrdertideError, SettingsError
+from schemas.os_faults import connection_fault
 
 TIMEOUT_S = 10.0
 SHOWN_CHARACTERS = 300
@@ -108,8 +109,8 @@ class HttpClient:
             response = self._request_once_more(method, target, body, all_headers)
         except (OSError, HTTPException) as error:
             self.close()
-            reason = str(error) or type(error).__name__
-            raise HttpFailed(f"{self.shown}: no answer: {reason}") from error
+            reason = connection_fault(error) or str(error) or type(error).__name__
+            raise HttpFailed(f"{self.shown}: no answer ({reason})") from error
         check_status(self.shown, response)
         return response
 

@@ -36,6 +36,7 @@ SHORT_FILES: dict[str, str] = {
     "commands/wiring/broker.py": "most commands load it, and must not load track",
     "commands/wiring/calendars.py": "asked by track and by config check",
     "commands/wiring/definitions.py": "most commands load it, and must not load track",
+    "commands/wiring/groups.py": "a class of click, of every group of commands",
     "commands/wiring/local_folders.py": "config check loads it, and must not load the tiers",
     "commands/wiring/tiers.py": "one list of tiers, of every command on tiers",
     "dataflows/core/reevaluation.py": "the core is rewritten as a whole, and this with it",

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from commands.privacy.places import Looker
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from privacy.keys import FileKeyStore
 from privacy.search import PlaceFound, Search
@@ -32,7 +33,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
 
 
-@click.group("privacy")
+@click.group("privacy", cls=Group)
 def command() -> None:
     """Erase the personal data of a customer (docs/privacy.md)."""
 

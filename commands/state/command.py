@@ -14,6 +14,7 @@ from commands.state.export import Form, export
 from commands.state.files import STORE, open_files
 from commands.state.verify import verify
 from commands.wiring.definitions import lifecycle_of, rules_of
+from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from dataflows.cluster.open_store import journal_of, state_files
 from dataflows.state.local.lock import ProcessLock
@@ -43,7 +44,7 @@ def files_options(function: Function) -> Function:
     return function
 
 
-@click.group("state")
+@click.group("state", cls=Group)
 def command() -> None:
     """Inspect the shard store of `track`, check it, export its orders.
 

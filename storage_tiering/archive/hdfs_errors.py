@@ -9,6 +9,7 @@ import requests
 from hdfs.util import HdfsError
 
 from schemas.errors import Busy, StateError
+from schemas.os_faults import no_answer
 
 RETRY_AFTER_S = 5.0
 DATANODE = re.compile(r'ip_addr: \\*"([^"\\]*).*?xfer_port: (\d+)')  # quotes are escaped
@@ -41,11 +42,9 @@ def answers(name: str, servers: str) -> Iterator[None]:
     try:
         yield
     except requests.RequestException as error:
-        reason = (
-            f"archive {name}: no answer from {asked(error, servers)} "
-            f"({type(error).__name__}; HDFS at {servers})"
-        )
-        raise Busy(reason, RETRY_AFTER_S) from error
+        silent = asked(error, servers)
+        of = "" if silent == servers else f", of the HDFS at {servers}"
+        raise Busy(f"archive {name}: {no_answer(error, silent)}{of}", RETRY_AFTER_S) from error
     except HdfsError as error:
         raise refusal(name, servers, error) from error
 

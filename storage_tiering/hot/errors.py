@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from redis import exceptions as said
 
 from schemas.errors import Busy, OrdertideError, SettingsError, StateError
+from schemas.os_faults import no_answer
 
 # These pass by themselves: out of memory, loading, a failed save, a replica, a cluster on the move.
 # A script's error wraps that of its command, so the text is looked at as well as the class.
@@ -90,7 +91,9 @@ def _answer(error: Exception) -> OrdertideError:
         return refusal
     if isinstance(error, PASSING_CLASSES) or PASSING_WORDS.search(text):
         hint = next((hint for sign, hint in HINTS.items() if sign in text), None)
-        return Busy(f"Redis: {text}{f'; if it lasts: {hint}' if hint else ''}", RETRY_AFTER_S)
+        is_silent = isinstance(error, said.ConnectionError | said.TimeoutError)
+        problem = no_answer(error) if is_silent else text
+        return Busy(f"Redis: {problem}{f'; if it lasts: {hint}' if hint else ''}", RETRY_AFTER_S)
     return StateError(f"Redis can't do it: {text}; check that no other program uses the prefix")
 
 

@@ -33,3 +33,19 @@ def test_help_explains_a_command_and_keeps_the_lines_of_its_examples(
     examples = [line for part in documented for line in part.split("\n\n")[0].splitlines()]
     assert all(example.strip() in lines for example in examples)
     assert len(command.help or "") > 20
+
+
+GROUPS = [(name, command) for name, command in all_commands() if isinstance(command, click.Group)]
+
+
+@pytest.mark.parametrize(("name", "group"), [("", cli), *GROUPS])
+def test_the_list_of_a_groups_commands_is_not_cut(name: str, group: click.Group) -> None:
+    context = click.Context(group, info_name=f"ordertide {name}".strip())
+    listed = " ".join(group.get_help(context).partition("\nCommands:\n")[2].split())
+    assert listed
+    assert "..." not in listed
+    for command in group.list_commands(context):
+        part = group.get_command(context, command)
+        assert part is not None
+        sentence = " ".join((part.help or "").split("\n\n")[0].split()).partition(". ")[0]
+        assert sentence.rstrip(".") in listed

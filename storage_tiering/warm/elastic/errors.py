@@ -11,6 +11,7 @@ from elastic_transport import TlsError
 from elasticsearch import ApiError, TransportError, UnsupportedProductError
 
 from schemas.errors import Busy, OrdertideError, Rejected, SettingsError, StateError
+from schemas.os_faults import no_answer
 
 RETRY_AFTER_S = 0.5
 BLOCKED_RETRY_AFTER_S = 2.0  # an operator has to make room first
@@ -82,7 +83,7 @@ def answers() -> Iterator[None]:
             "names this host"
         ) from error
     except TransportError as error:
-        raise Busy(f"Elasticsearch: {error.message}", RETRY_AFTER_S) from error
+        raise Busy(f"Elasticsearch: {no_answer(error)}", RETRY_AFTER_S) from error
     except ApiError as error:
         body = error.body
         said = body.get("error", body) if isinstance(body, dict) else body

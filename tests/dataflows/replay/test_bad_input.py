@@ -93,7 +93,7 @@ def test_a_bad_rules_file_is_refused_with_its_line_before_anything_runs(tmp_path
     rules = tmp_path / "rules.toml"
     rule = 'id = "mine"\nstatuses = ["PAYED"]\nanchor = "created"\nseverity = "warning"\n'
     rules.write_text(f"version = 1\n\n[[rule]]\n{rule}")
-    with pytest.raises(SettingsError, match=r"rules\.toml:3: rule mine: .*PAYED"):
+    with pytest.raises(SettingsError, match=r"rules\.toml:5: rule mine: .*PAYED"):
         replay((str(tmp_path / "e.ndjson"),), rules, None, None, 1, tmp_path / "out")
 
 
