@@ -50,7 +50,7 @@ class PlainDecoder(Decoder):
         return Decoded(fact, None, [])
 
 
-class Nobody:
+class NoMetrics:
     """Watches nothing."""
 
     def restored(self, waiting: int) -> None: ...
@@ -143,7 +143,7 @@ def settings_of(connection: Connection, stop: threading.Event) -> SourceSettings
         stopping=stop.is_set,
         count_partitions=lambda: partition_count(connection, TOPIC),
         decoder=decoder,
-        watch=Nobody(),
+        metrics=NoMetrics(),
     )
 
 

@@ -334,7 +334,7 @@ def assemble(
         stopping=stop.is_set,
         count_partitions=lambda: layout.now().partitions,
         decoder=decoder,
-        watch=watch,
+        metrics=watch,
         topic_id=lambda: layout.now().topic_id,
         is_alone=member is None,
         note=lambda task, state: store.note(EVENTS, task_key(task), state),
@@ -347,7 +347,7 @@ def assemble(
         store=store,
         producer=producer,
         limits=limits or MessageLimits(connection, OUTPUTS),
-        watch=watch,
+        metrics=watch,
         releases=read_releases(Path(settings.track.folder)),
         worker=Worker(member.index, len(member.addresses)) if member else Worker(),
     )

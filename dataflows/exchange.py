@@ -39,9 +39,8 @@ class Dead(msgspec.Struct, array_like=True):
 class OrderPiece(msgspec.Struct, array_like=True):
     """Piece for an order shard: facts, and the watermark of a task (-1: none).
 
-    Up to it the questions of the task are resolved, and their facts have come.
-
-    `claimed` is the watermark that its partitions claim (`broker.recorded_clock`).
+    Up to it the task's questions are resolved, and their facts have come. `claimed` is
+    the watermark that its partitions claim (`broker.recorded_clock`).
     """
 
     shard: str
@@ -85,8 +84,8 @@ def number_piece(data: bytes) -> NumberPiece:
 class Batch(NamedTuple):
     """Batch of a task in one epoch. `watermark` holds for everything read in the epochs before.
 
-    `answered` is the `watermark` that the resolvers had when the epoch before ended: the questions
-    that arrived by then are resolved, and their facts with the orders.
+    `order_watermark` is the `watermark` that the resolvers had at the end of the epoch before:
+    questions that arrived by then are resolved, and their facts are with the orders.
     """
 
     task: int
@@ -96,7 +95,7 @@ class Batch(NamedTuple):
     questions: list[Question]
     dead: list[Dead]
     claimed: int = NO_CLAIM
-    answered: int = -1
+    order_watermark: int = -1
 
 
 def dead_fact(fact: Fact, reason: Rejected) -> Dead:

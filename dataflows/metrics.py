@@ -33,13 +33,13 @@ class DataflowMetrics(Protocol):
         """So many messages of a partition are still to be read."""
 
     def advanced(self, shard: str, out: Output, watermark: int, orders: int, waiting: int) -> None:
-        """An order shard's clock moved; so many orders live, so many facts wait for it."""
+        """An order shard's watermark advanced; so many orders live, so many facts wait for it."""
 
     def set_aside(self, shard: str, count: int, faults: list[Fault]) -> None:
         """So many orders of a shard are set aside; `faults` are those of this epoch."""
 
     def resolved(self, shard: str, answers: Answers, waiting: int) -> None:
-        """A resolver shard answered; so many events wait for their number."""
+        """A resolver shard resolved numbers; so many events wait for theirs."""
 
     def filled(self, shard: str, bounds: Mapping[str, float]) -> None:
         """Set how full a shard's bounds are, by name; 1 is full."""

@@ -27,7 +27,7 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
-    beat_of: int | None = None
+    heartbeat_of: int | None = None
 
 
 def messages(out: Output, dead: list[Dead], watermark: int) -> list[Outgoing]:

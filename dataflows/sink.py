@@ -19,7 +19,7 @@ from dataflows.core.routing import SHARDS
 from dataflows.metrics import DataflowMetrics
 from dataflows.output_messages import Outgoing
 from dataflows.state.store import ShardStore
-from dataflows.unsendable import excess_of, letter_of, reason_in
+from dataflows.unsendable import dead_letter_of, excess_of, reason_in
 from schemas.errors import Busy, Rejected
 
 # One sink partition for each worker there can be; stored with the state, never change it.
@@ -51,14 +51,14 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         limits: MessageLimits,
         store: ShardStore,
         stopping: Callable[[], bool],
-        watch: DataflowMetrics,
+        metrics: DataflowMetrics,
     ) -> None:
         """Create the part; one producer and one store a process."""
         self.producer = producer
         self.limits = limits
         self.store = store
         self.stopping = stopping
-        self.watch = watch
+        self.metrics = metrics
 
     def write_batch(self, values: list[list[Outgoing]]) -> None:
         """Hand the messages to the producer."""
@@ -70,13 +70,13 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         """Hand a message to the producer, or a dead letter where its topic doesn't take it."""
         excess = excess_of(outgoing, self.limits)
         if excess:
-            self.bury(outgoing, *excess)
+            self.send_dead_letter(outgoing, *excess)
             return
         try:
             self.send(outgoing)
         except Rejected:  # the producer has a lower limit of its own
             size_bytes = record_bytes(outgoing.key, outgoing.value, outgoing.headers)
-            self.bury(outgoing, size_bytes, None)
+            self.send_dead_letter(outgoing, size_bytes, None)
 
     def send(self, outgoing: Outgoing) -> None:
         """Hand a message to the producer.
@@ -84,20 +84,24 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         Raises:
             Rejected: it is too large; nothing was sent.
         """
-        topic, key, value, headers, beat_of = outgoing
-        if beat_of is None:
+        topic, key, value, headers, heartbeat_of = outgoing
+        if heartbeat_of is None:
             self.producer.send(topic, key, value, headers)
         else:
-            for partition in beaten(beat_of, self.producer.partition_count(topic)):
+            for partition in heartbeat_partitions(
+                heartbeat_of, self.producer.partition_count(topic)
+            ):
                 self.producer.send(topic, key, value, headers, partition=partition)
 
-    def bury(self, outgoing: Outgoing, size_bytes: int, limit_bytes: int | None) -> None:
+    def send_dead_letter(
+        self, outgoing: Outgoing, size_bytes: int, limit_bytes: int | None
+    ) -> None:
         """Send the dead letter of an output; if that is too large as well, it is only logged."""
-        letter = letter_of(outgoing, size_bytes, limit_bytes)
-        self.watch.unsendable(outgoing.topic, reason_in(letter))
-        if excess_of(letter, self.limits) is None:
+        dead_letter = dead_letter_of(outgoing, size_bytes, limit_bytes)
+        self.metrics.unsendable(outgoing.topic, reason_in(dead_letter))
+        if excess_of(dead_letter, self.limits) is None:
             with suppress(Rejected):  # logged above
-                self.send(letter)
+                self.send(dead_letter)
 
     def snapshot(self) -> None:
         """The barrier."""
@@ -106,7 +110,7 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         flushed = time.perf_counter()
         self.store.commit()
         self.limits.refresh()
-        self.watch.barrier(flushed - began, time.perf_counter() - flushed)
+        self.metrics.barrier(flushed - began, time.perf_counter() - flushed)
 
     def flush(self) -> None:
         """Wait until the broker has acknowledged everything."""
@@ -122,7 +126,7 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
                 return
 
 
-def beaten(shard: int, partitions: int) -> Sequence[int]:
+def heartbeat_partitions(shard: int, partitions: int) -> Sequence[int]:
     """The partitions that a shard's heartbeat goes to: all shards together reach each of them.
 
     By their keys they would not: of 16 partitions one got none, and its tiers' clock stood still.

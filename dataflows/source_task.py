@@ -1,10 +1,10 @@
-"""A source task: some partitions of `events`, read, decoded and clocked together.
+"""A source task: some partitions of `events`, read and decoded under one watermark.
 
 Partition p belongs to task p mod SOURCE_TASKS, for ever: bytewax stores state per task, so new
 partitions need no new task. bytewax calls `next_batch` once an epoch (the epoch interval is 1 ms;
 `next_awake` paces on a wall-clock grid that all workers share): so a batch is an epoch, and the
 watermark that a batch brings to the resolvers holds for everything read in the epochs before it.
-They answer what it has passed. So the orders get it an epoch later: then the answers are with them,
+They resolve what it has passed. So the orders get it an epoch later: then the facts are with them,
 whatever way they took. (Batches that follow one another within a ms are one epoch: `snapshot` is
 its end.)
 """
@@ -30,7 +30,7 @@ from dataflows.decoding import Decoder, recorded_at
 from dataflows.exchange import Batch
 from dataflows.metrics import DataflowMetrics
 from dataflows.rejection import dead_message
-from dataflows.watermarks import NO_CLAIM, NO_PARTITIONS, Claims, Furthest
+from dataflows.watermarks import NO_CLAIM, NO_PARTITIONS, Claims, MaxWatermark
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, Tick
 from schemas.instants import DAY_MS, HOUR_MS
@@ -38,7 +38,7 @@ from schemas.instants import DAY_MS, HOUR_MS
 LOGGER = logging.getLogger("ordertide.track")
 
 BATCH_MESSAGES = 5_000
-LOOK_FOR_PARTITIONS_EVERY = 50  # epochs
+DISCOVER_PARTITIONS_EVERY = 50  # epochs
 
 
 class PartitionState(msgspec.Struct, array_like=True):
@@ -51,7 +51,8 @@ class PartitionState(msgspec.Struct, array_like=True):
 class SourceTaskState(msgspec.Struct, array_like=True):
     """Snapshot of a task: its partitions, and the counts of what it has read.
 
-    `topic_id` is the topic's that the positions belong to; `furthest` the maximum of `Furthest`.
+    `topic_id` is the id of the topic that the positions belong to; `max_watermark` is the value of
+    `MaxWatermark`.
     """
 
     partitions: dict[int, PartitionState]
@@ -59,7 +60,7 @@ class SourceTaskState(msgspec.Struct, array_like=True):
     ticks: int = 0
     rejected: int = 0
     topic_id: str = ""
-    furthest: int = NO_WATERMARK
+    max_watermark: int = NO_WATERMARK
 
 
 class SourceSettings(msgspec.Struct, frozen=True):
@@ -84,7 +85,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     stopping: Callable[[], bool]
     count_partitions: Callable[[], int]
     decoder: Decoder
-    watch: DataflowMetrics
+    metrics: DataflowMetrics
     topic_id: Callable[[], str] = no_topic_id
     is_alone: bool = True
     note: Callable[[int, bytes], None] = lambda _task, _state: None
@@ -107,13 +108,13 @@ class PartitionEnd:
         self.partition = partition
         self.offset = 0
 
-    def ask(self) -> Future[int]:
+    def request(self) -> Future[int]:
         """Request the end offset; the answer sets `offset`."""
         answer = self.ends.ask(self.topic, self.partition)
-        answer.add_done_callback(self.answered)
+        answer.add_done_callback(self.on_answer)
         return answer
 
-    def answered(self, answer: Future[int]) -> None:
+    def on_answer(self, answer: Future[int]) -> None:
         """Keep the offset, settled or not, for the lag."""
         failed = answer.exception()
         if failed is None:
@@ -123,7 +124,7 @@ class PartitionEnd:
 
 
 class PartitionSource:
-    """One partition: its reader, its clock and the idle advance that carries it on."""
+    """One partition: its reader, its watermark, and the idle advance of that."""
 
     def __init__(
         self,
@@ -131,11 +132,11 @@ class PartitionSource:
         state: PartitionState | None,
         settings: SourceSettings,
         ends: EndOffsets,
-        came: int = NO_WATERMARK,
+        initial_watermark: int = NO_WATERMARK,
     ) -> None:
-        """Create a reader that resumes at `state`, else begins with the watermark `came`."""
+        """Create a reader that resumes at `state`, else begins with `initial_watermark`."""
         self.partition = partition
-        clock = state.clock if state else ClockState(came)
+        clock = state.clock if state else ClockState(initial_watermark)
         self.clock = clock_of(settings, clock)
         self.refuted = 0
         start = state.position if state else None
@@ -144,7 +145,7 @@ class PartitionSource:
         )
         self.end = PartitionEnd(ends, settings.topic, partition)
         self.idle_advance = IdleAdvance(
-            *(self.clock, self.end.ask, settings.proven, settings.margin_ms),
+            *(self.clock, self.end.request, settings.proven, settings.margin_ms),
             name=f"{settings.topic} [{partition}]",
         )
         self.settings = settings
@@ -162,14 +163,14 @@ class PartitionSource:
             self.reader.report(self.reported)
 
     def confirm(self, others: int | None) -> bool:
-        """Move a recorded clock over what others confirm; whether a claim waits."""
+        """Advance a recorded watermark over what others confirm; True while a claim waits."""
         clock = self.clock
         if not isinstance(clock, RecordedClock):
             return False
         clock.confirm(others)
         if clock.refuted > self.refuted:
             messages, self.refuted = clock.refuted - self.refuted, clock.refuted
-            self.settings.watch.refuted(messages)
+            self.settings.metrics.refuted(messages)
             LOGGER.warning(
                 "%s [%d]: %d messages before offset %d have a recorded_at over %d h ahead of what "
                 "follows them: they wait and don't move the clock; correct their sender",
@@ -194,11 +195,11 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         number: int,
         resume: bytes | None,
         settings: SourceSettings,
-        furthest: Furthest | None = None,
+        max_watermark: MaxWatermark | None = None,
     ) -> None:
-        """Create a task, resumed or new. `furthest` is shared by the tasks of a process."""
+        """Create a task, resumed or new. `max_watermark` is shared by the tasks of a process."""
         self.number = number
-        self.furthest = furthest or Furthest()
+        self.max_watermark = max_watermark or MaxWatermark()
         self.settings = settings
         self.state = (
             msgspec.msgpack.decode(resume, type=SourceTaskState) if resume else SourceTaskState({})
@@ -209,16 +210,17 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         self.is_busy = False
         self.epochs = 0
         self.watermark = -1
-        self.sent = self.answered = -1  # `watermark` of the last batch, and of the last epoch's
+        self.sent = -1  # the watermark of the last batch
+        self.order_watermark = -1  # of the last whole epoch
         self.claimed = NO_CLAIM
         self.partitions = 0
-        self.find_partitions(self.state.furthest)
+        self.open_partitions(self.state.max_watermark)
 
-    def find_partitions(self, came: int) -> None:
+    def open_partitions(self, initial_watermark: int) -> None:
         """Open partitions of this task that are not read yet.
 
-        A partition missing in the snapshot was added when the watermark had come to `came`: its
-        messages arrive after that.
+        A partition missing in the snapshot was added when the watermark was `initial_watermark`:
+        its messages arrive after that.
 
         Raises:
             OffsetLost: this is not the topic that was read before.
@@ -231,18 +233,20 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
             if partition not in self.sources:
                 state = self.state.partitions.get(partition)
                 self.sources[partition] = PartitionSource(
-                    partition, state, self.settings, self.ends, came
+                    partition, state, self.settings, self.ends, initial_watermark
                 )
 
-    def look_for_partitions(self) -> None:
-        """Open partitions that were added while running; a broker that is away has added none."""
+    def discover_partitions(self) -> None:
+        """Open partitions added while running; an unavailable broker has added none."""
         try:
-            self.find_partitions(max(self.state.furthest, self.furthest.watermark, self.present()))
+            self.open_partitions(
+                max(self.state.max_watermark, self.max_watermark.watermark, self.present())
+            )
         except Busy as busy:
             LOGGER.warning("new partitions: not queried, %s", busy)
 
     def present(self) -> int:
-        """Now, where tasks of other processes may be further than any of this one.
+        """Return the present where tasks of other processes may be ahead of all of this one.
 
         No clock is ahead of the broker's time, but recorded history has nothing to do with it.
         """
@@ -258,21 +262,23 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         sources = self.sources.values()
         for source in sources:
             source.report()  # bytewax asks for an epoch once the barrier of the last is passed
-        if self.epochs % LOOK_FOR_PARTITIONS_EVERY == 0:
-            self.look_for_partitions()
-        batch = Batch(self.number, self.watermark, [], [], [], [], self.claimed, self.answered)
+        if self.epochs % DISCOVER_PARTITIONS_EVERY == 0:
+            self.discover_partitions()
+        batch = Batch(
+            self.number, self.watermark, [], [], [], [], self.claimed, self.order_watermark
+        )
         self.sent = self.watermark
         with self.settings.decoder.together():
             read = sum([self.read(source, batch) for source in sources])
         self.confirm()
         self.watermark = self.task_watermark()
         self.claimed = min((source.clock.claimed for source in sources), default=NO_PARTITIONS)
-        self.furthest.say(self.number, self.watermark)
+        self.max_watermark.report(self.number, self.watermark)
         self.is_busy = read >= BATCH_MESSAGES // 4
         return [batch]
 
     def confirm(self) -> None:
-        """Let the partitions' clocks move over claims that all others confirm."""
+        """Advance recorded watermarks over claims that all other partitions confirm."""
         if self.settings.clock != "recorded":
             return
         elsewhere = self.settings.claims.others(self.number, self.settings.tasks)
@@ -282,7 +288,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
             beside = [at for other, at in claimed.items() if other != partition]
             others = None if self.partitions == 1 else min([elsewhere, *beside])
             waiting += source.confirm(others)
-        self.settings.watch.claiming(self.number, waiting)
+        self.settings.metrics.claiming(self.number, waiting)
 
     def task_watermark(self) -> int:
         """The watermark of the task: the earliest of its partitions."""
@@ -291,7 +297,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         )
 
     def read(self, source: PartitionSource, batch: Batch) -> int:
-        """Read a partition into the batch; how many messages there were."""
+        """Read a partition into the batch; return the number of messages."""
         messages = source.reader.read(BATCH_MESSAGES // len(self.sources))
         dead_before = len(batch.dead)
         ticks = sum([self.take(message, source.clock, batch) for message in messages])
@@ -299,7 +305,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         self.state.read += len(messages)
         self.state.ticks += ticks
         rejected = Counter(dead.code for dead in batch.dead[dead_before:])
-        self.settings.watch.seen(len(messages), ticks, rejected)
+        self.settings.metrics.seen(len(messages), ticks, rejected)
         return len(messages)
 
     def take(self, message: Message, clock: PartitionClock, batch: Batch) -> bool:
@@ -317,7 +323,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
     def put(
         self, event: Event, data: bytes, message: Message, clock: PartitionClock, batch: Batch
     ) -> None:
-        """Put what an event gives into the batch."""
+        """Add an event to the batch: as a fact, or as a question with its registrations."""
         recorded = self.settings.clock == "recorded"
         arrival_at = clock.saw(recorded_at(event) if recorded else message.timestamp_ms)
         origin = Origin(message.topic, message.partition, message.offset)
@@ -325,9 +331,9 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
             event, data, arrival_at, origin
         )
         if event.dropped_fields:
-            self.settings.watch.dropped(event.dropped_fields)
+            self.settings.metrics.dropped(event.dropped_fields)
         if self.settings.decoder.intake.is_unknown(event):
-            self.settings.watch.unknown_code(event.source, event.status_code)
+            self.settings.metrics.unknown_code(event.source, event.status_code)
         if fact is not None:
             batch.facts.append(fact)
         if question is not None:
@@ -335,12 +341,12 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         batch.registrations.extend(registrations)
 
     def reject(self, message: Message, reason: Rejected, batch: Batch) -> None:
-        """Put a message that can't be read on its way to the dead letters."""
+        """Add a message that can't be read to the batch's dead letters."""
         self.state.rejected += 1
         batch.dead.append(dead_message(message, reason, self.settings.decoder))
 
     def next_awake(self) -> datetime:
-        """At once while there is much to read, else at the next point of the common grid."""
+        """Return now while there is much to read, else the next point of the common grid."""
         # bytewax compares with the wall clock, so the present that tests bring is no use here.
         now = time.time_ns() // 1_000_000
         grid = self.settings.epoch_ms
@@ -348,19 +354,19 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         return datetime.fromtimestamp(awake_at / 1000, UTC)
 
     def snapshot(self) -> bytes:
-        """Positions, clocks and counts, at the end of an epoch."""
-        self.answered = self.sent
+        """Positions, watermarks and counts, at the end of an epoch."""
+        self.order_watermark = self.sent
         self.state.partitions.update({p: source.state() for p, source in self.sources.items()})
-        self.state.furthest = max(self.state.furthest, self.furthest.watermark)
+        self.state.max_watermark = max(self.state.max_watermark, self.max_watermark.watermark)
         for source in self.sources.values():
             lag = max(0, source.end.offset - source.reader.position)
-            self.settings.watch.lag(self.settings.topic, source.partition, lag)
+            self.settings.metrics.lag(self.settings.topic, source.partition, lag)
         state = msgspec.msgpack.encode(self.state)
         self.settings.note(self.number, state)
         return state
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close the connections to the broker."""
         for source in self.sources.values():
             source.reader.close()
         self.ends.close()

@@ -1,6 +1,7 @@
-"""The two steps with state, resolve and track: shards that live in the store, clocked by the tasks.
+"""The two steps with state, resolve and track: their shards live in the store.
 
-bytewax keeps only a small state for each: the shard's name, a pointer into the store, the clocks.
+bytewax keeps only a small state for each: the shard's name, a pointer into the store, and the
+watermarks of the source tasks.
 """
 
 from collections.abc import Mapping
@@ -52,11 +53,11 @@ class Step:
         self.store = store
         self.name = state.name if state else ""
         self.pointer = state.pointer if state else None
-        self.clocks = Watermarks(tasks, state.clocks if state else None)
+        self.watermarks = Watermarks(tasks, state.watermarks if state else None)
         self.is_dirty = False
         self.blobs = store.open(self.name, self.pointer) if state else []
 
-    def named(self, name: str) -> None:
+    def set_name(self, name: str) -> None:
         """Set the name of a new shard from its first piece."""
         if not self.name:
             self.name = name
@@ -67,7 +68,7 @@ class Step:
         if self.pointer is None:
             message = f"shard {self.name or '?'}: snapshot before anything was staged"
             raise RuntimeError(message)
-        state = encode_state(StepState(self.name, self.pointer, self.clocks.by_task))
+        state = encode_state(StepState(self.name, self.pointer, self.watermarks.by_task))
         self.store.note(self.step, key_of(self.name), state, batches)
         return state
 
@@ -78,37 +79,37 @@ def key_of(shard: str) -> str:
 
 
 class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]):
-    """The numbers of one shard."""
+    """Resolver shard: gives events that only carry a number to the orders that registered it."""
 
     def __init__(
         self,
         rules: NumberRules,
         store: ShardStore,
         tasks: int,
-        watch: DataflowMetrics,
+        metrics: DataflowMetrics,
         resume: bytes | None,
     ) -> None:
         """Create the step, resumed or new; `rules` are the lifecycle file's."""
         self.step = Step(RESOLVE, store, tasks, resume)
         self.batches = 0  # since the run began; each brings one piece for every shard
-        self.watch = watch
+        self.metrics = metrics
         self.resolver = resolver_of(rules)
         self.resolver.restore(map(decode_resolver, self.step.blobs))
         self.step.blobs = []
-        watch.restored(self.resolver.waiting_count)
+        metrics.restored(self.resolver.waiting_count)
 
     def on_batch(self, values: list[NumberPiece]) -> tuple[list[tuple[str, OrderPiece]], bool]:
         """Take registrations and questions, advance the watermark, emit what is resolved."""
         answers = Answers()
         self.batches += len(values)
         for piece in values:
-            self.step.named(piece.shard)
-            self.step.clocks.move(piece.task, piece.watermark)
+            self.step.set_name(piece.shard)
+            self.step.watermarks.advance(piece.task, piece.watermark)
             self.resolver.offer(piece.registrations, piece.questions)
-        self.resolver.advance(self.step.clocks.watermark, answers)
+        self.resolver.advance(self.step.watermarks.watermark, answers)
         self.step.is_dirty |= self.resolver.has_changed
-        self.watch.resolved(self.step.name, answers, self.resolver.waiting_count)
-        self.watch.filled(self.step.name, self.resolver.bounds())
+        self.metrics.resolved(self.step.name, answers, self.resolver.waiting_count)
+        self.metrics.filled(self.step.name, self.resolver.bounds())
         return order_pieces(answers), False
 
     def on_notify(self) -> tuple[list[tuple[str, OrderPiece]], bool]:
@@ -182,7 +183,7 @@ def released(set_aside: SetAsides, releases: Releases) -> list[str]:
 
 
 class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
-    """The orders of one shard."""
+    """Order shard: folds facts, advances to the watermark, emits documents, alerts and actions."""
 
     def __init__(
         self,
@@ -190,25 +191,25 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         rules: Rules,
         store: ShardStore,
         tasks: int,
-        watch: DataflowMetrics,
+        metrics: DataflowMetrics,
         resume: bytes | None,
         releases: Releases | None = None,
     ) -> None:
         """Create the step, resumed or new; `releases` are the orders to release from set aside."""
         self.claims = Claims()  # of the tasks of all workers; `dataflows.track` puts the process's
         self.step = Step(TRACK, store, tasks, resume)
-        self.watch = watch
+        self.metrics = metrics
         self.outgoing: list[Outgoing] = []
         self.shard = Shard(table, rules, RetiredOrders(self.step), store.generation, self.publish)
         self.has_new_rules = False
-        self.beat_at = 0
+        self.heartbeat_at = 0
         if self.step.blobs:
             snapshots = [decode_snapshot(blob) for blob in self.step.blobs]
             self.shard.restore(snapshots)
             self.has_new_rules = snapshots[-1].digest != self.shard.digest
             self.shard.releasing = released(self.shard.set_aside, releases or {})
         self.step.blobs = []
-        watch.restored(self.shard.waiting_count)
+        metrics.restored(self.shard.waiting_count)
 
     def publish(self, out: Output) -> None:
         """Encode what one order has to publish; all of it or nothing."""
@@ -218,15 +219,15 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         """Apply facts, advance the watermark, emit outcomes; always one item, it wakes the sink."""
         dead: list[Dead] = []
         for piece in values:
-            self.step.named(piece.shard)
-            self.step.clocks.move(piece.task, piece.watermark)
+            self.step.set_name(piece.shard)
+            self.step.watermarks.advance(piece.task, piece.watermark)
             self.claims.note(piece.task, piece.claimed)
             self.shard.offer(piece.facts)
             dead += piece.dead
             self.step.is_dirty |= bool(piece.facts)
         outs = [reevaluate(self.shard)] if self.has_new_rules else []
         self.has_new_rules = False
-        outs.append(self.shard.advance(self.step.clocks.watermark))
+        outs.append(self.shard.advance(self.step.watermarks.watermark))
         held, set_aside = self.shard.held, self.shard.set_aside
         self.step.is_dirty |= bool(held.changed or held.cold_rows or set_aside.changed)
         found, self.outgoing = self.outgoing, []
@@ -234,20 +235,20 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         found += self.heartbeat()
         waiting = self.shard.waiting_count
         for out in outs:
-            self.watch.advanced(
+            self.metrics.advanced(
                 self.step.name, out, self.shard.watermark, len(held.orders), waiting
             )
         faults = [fault for out in outs for fault in out.faults]
-        self.watch.filled(self.step.name, self.shard.bounds())
-        self.watch.set_aside(self.step.name, len(set_aside.orders), faults)
+        self.metrics.filled(self.step.name, self.shard.bounds())
+        self.metrics.set_aside(self.step.name, len(set_aside.orders), faults)
         return [found], False
 
     def heartbeat(self) -> list[Outgoing]:
         """The watermark, for tiers without changes of orders, once a minute of stream time."""
         watermark = self.shard.watermark
-        if watermark < self.beat_at + MINUTE_MS:
+        if watermark < self.heartbeat_at + MINUTE_MS:
             return []
-        self.beat_at = watermark
+        self.heartbeat_at = watermark
         key = f"{topics.CLOCK_KEY}-{self.step.name}".encode()
         clock = (topics.HEADER_CLOCK, b"%d" % watermark)
         shard = SHARDS.index(self.step.name)

@@ -74,7 +74,7 @@ class Track(msgspec.Struct, frozen=True):
     store: ShardStore
     producer: Producer
     limits: MessageLimits
-    watch: DataflowMetrics
+    metrics: DataflowMetrics
     releases: Releases = {}
     worker: Worker = Worker()
 
@@ -85,22 +85,22 @@ def build(track: Track) -> Dataflow:
     batches = op.input("events", flow, EventsSource(track.source))
     direct = op.flat_map("share_orders", batches, share_orders)
     numbers = op.flat_map("share_numbers", batches, share_numbers)
-    answers = op.stateful_batch("resolve", numbers, resolver(track))
-    resolved = op.map("to_owner", answers, to_owner)
-    pieces = op.merge("facts", direct, resolved)
-    said = op.stateful_batch("track", pieces, orders(track))
-    outgoing = op.map("to_local_sink", said, to_local_sink(track.worker))
+    resolved = op.stateful_batch("resolve", numbers, resolver(track))
+    owned = op.map("to_owner", resolved, to_owner)
+    pieces = op.merge("facts", direct, owned)
+    outputs = op.stateful_batch("track", pieces, orders(track))
+    outgoing = op.map("to_local_sink", outputs, to_local_sink(track.worker))
     op.output("kafka", outgoing, KafkaSink(track.worker, sink_part(track)))
     return flow
 
 
 def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
-    """A piece for every order shard, facts or not: each brings the clock.
+    """A piece for every order shard, facts or not: each brings the watermark.
 
-    It follows the resolvers' by an epoch: what they answered when theirs moved is there by then.
+    It follows the resolvers' watermark by an epoch: what they resolved by then has come.
     """
-    task, answered, claimed = batch.task, batch.answered, batch.claimed
-    pieces = [OrderPiece(name, task, answered, [], [], claimed) for name in SHARDS]
+    task, watermark, claimed = batch.task, batch.order_watermark, batch.claimed
+    pieces = [OrderPiece(name, task, watermark, [], [], claimed) for name in SHARDS]
     for fact in batch.facts:
         pieces[shard_of(fact.key)].facts.append(fact)
     for dead in batch.dead:
@@ -126,7 +126,7 @@ def to_owner(answer: tuple[str, tuple[str, OrderPiece]]) -> tuple[str, OrderPiec
 def resolver(track: Track) -> Callable[[bytes | None], ResolveStep]:
     """Builder of a resolver shard: new, or from bytewax's state."""
     rules = track.table.numbers
-    return lambda resume: ResolveStep(rules, track.store, track.source.tasks, track.watch, resume)
+    return lambda resume: ResolveStep(rules, track.store, track.source.tasks, track.metrics, resume)
 
 
 def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
@@ -135,7 +135,7 @@ def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
     def build_step(resume: bytes | None) -> OrderStep:
         source = track.source
         step = OrderStep(
-            *(track.table, track.rules, track.store, source.tasks, track.watch, resume),
+            *(track.table, track.rules, track.store, source.tasks, track.metrics, resume),
             track.releases,
         )
         step.claims = source.claims
@@ -155,7 +155,7 @@ def to_local_sink(
 def sink_part(track: Track) -> Callable[[], KafkaSinkPart]:
     """Builder of a sink partition."""
     return lambda: KafkaSinkPart(
-        track.producer, track.limits, track.store, track.source.stopping, track.watch
+        track.producer, track.limits, track.store, track.source.stopping, track.metrics
     )
 
 

@@ -30,7 +30,7 @@ def excess_of(outgoing: Outgoing, limits: MessageLimits) -> tuple[int, int] | No
     return (size, limit) if size > limit else None
 
 
-def letter_of(outgoing: Outgoing, size_bytes: int, limit_bytes: int | None) -> Outgoing:
+def dead_letter_of(outgoing: Outgoing, size_bytes: int, limit_bytes: int | None) -> Outgoing:
     """The dead letter that names topic, key, size and limit; without the output itself."""
     key = printable((outgoing.key or b"").decode(errors="replace"))[:MAX_SHOWN]
     limit = f"at most {limit_bytes}" if limit_bytes else "less"
@@ -49,6 +49,6 @@ def letter_of(outgoing: Outgoing, size_bytes: int, limit_bytes: int | None) -> O
     return Outgoing(topics.EVENTS_REJECTED, short, b"", [*headers, *described])
 
 
-def reason_in(letter: Outgoing) -> str:
+def reason_in(dead_letter: Outgoing) -> str:
     """The reason in the headers of a letter."""
-    return (dict(letter.headers)[topics.HEADER_REASON] or b"").decode()
+    return (dict(dead_letter.headers)[topics.HEADER_REASON] or b"").decode()

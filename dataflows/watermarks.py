@@ -14,8 +14,8 @@ class Watermarks:
         self.tasks = tasks
         self.by_task = dict(watermark or {})
 
-    def move(self, task: int, watermark: int) -> None:
-        """Take a task's watermark; it never goes back, unless it had no partitions until now."""
+    def advance(self, task: int, watermark: int) -> None:
+        """Advance a task's watermark; it goes back only if the task had no partitions until now."""
         if watermark >= 0:
             before = self.by_task.get(task, 0)
             self.by_task[task] = watermark if before == NO_PARTITIONS else max(watermark, before)
@@ -47,7 +47,7 @@ class Claims:
         return min(others, default=NO_PARTITIONS)
 
 
-class Furthest:
+class MaxWatermark:
     """Maximum of the watermarks of a process's tasks, thread-safe; no shard's is ahead of it.
 
     A newly found partition may bring events whose append times the shards' watermarks have passed.
@@ -58,8 +58,8 @@ class Furthest:
         """Create a maximum without a value."""
         self.by_task: dict[int, int] = {}
 
-    def say(self, task: int, watermark: int) -> None:
-        """A task's watermark has come this far."""
+    def report(self, task: int, watermark: int) -> None:
+        """Set the watermark of a task."""
         if watermark != NO_PARTITIONS:
             self.by_task[task] = watermark
 

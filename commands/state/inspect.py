@@ -96,7 +96,7 @@ def inspect(files: StateFiles, *, is_quick: bool) -> StateView:
     ]
     meta, recovery = files.reader.meta, files.recovery
     insides = [shard.inside for shard in shards if shard.inside]
-    clocks = [shard.clock_ms for shard in shards if not holds_numbers(shard.shard)]
+    watermarks = [shard.clock_ms for shard in shards if not holds_numbers(shard.shard)]
     formats = sum((Counter(inside.formats) for inside in insides), Counter[int]())
     return StateView(
         path=str(files.reader.path),
@@ -112,7 +112,7 @@ def inspect(files: StateFiles, *, is_quick: bool) -> StateView:
         blob_versions=files.reader.versions(),
         order_formats=None if is_quick else dict(sorted(formats.items())),
         digests=None if is_quick else sorted({i.digest for i in insides if i.digest}),
-        clock_ms=min(clocks, default=0),
+        clock_ms=min(watermarks, default=0),
         live=None if is_quick else sum(inside.live for inside in insides),
         retired=sum(shard.retired for shard in shards),
         numbers=None if is_quick else sum(inside.numbers for inside in insides),
@@ -136,7 +136,7 @@ def shard_view(
         oldest=oldest(held),
         latest=links[-1].sequence if links else 0,
         pointer=pointer,
-        clock_ms=Watermarks(SOURCE_TASKS, state.clocks).watermark if state else 0,
+        clock_ms=Watermarks(SOURCE_TASKS, state.watermarks).watermark if state else 0,
         blobs=len(links),
         bases=len(bases),
         base_bytes=sum(link.size_bytes for link in bases),

@@ -20,7 +20,7 @@ class StepState(msgspec.Struct, array_like=True):
 
     name: str
     pointer: Pointer
-    clocks: dict[int, int]
+    watermarks: dict[int, int]
 
 
 decode_state = msgspec.msgpack.Decoder(StepState).decode

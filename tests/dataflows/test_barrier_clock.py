@@ -55,35 +55,35 @@ def epochs(draw: st.DrawFn, task: int) -> list[Epoch]:
 def test_a_shards_clock_stays_before_everything_that_is_still_to_come(
     tasks: list[list[Epoch]], lots: random.Random
 ) -> None:
-    clocks = Watermarks(SOURCE_TASKS)
+    watermarks = Watermarks(SOURCE_TASKS)
     left = [list(epochs) for epochs in tasks]
-    before = clocks.watermark
+    before = watermarks.watermark
     while any(left):
         epoch = lots.choice([epochs for epochs in left if epochs]).pop(0)
-        clocks.move(epoch.task, epoch.watermark)
-        assert clocks.watermark >= before, "a clock never goes back"
-        before = clocks.watermark
+        watermarks.advance(epoch.task, epoch.watermark)
+        assert watermarks.watermark >= before, "a clock never goes back"
+        before = watermarks.watermark
         to_come = [at for epochs in left for epoch in epochs for at in epoch.arrivals]
-        assert all(clocks.watermark < at for at in [*epoch.arrivals, *to_come])
+        assert all(watermarks.watermark < at for at in [*epoch.arrivals, *to_come])
 
 
 @given(st.dictionaries(st.integers(0, SOURCE_TASKS - 1), st.integers(0, 9), max_size=SOURCE_TASKS))
 def test_a_clock_waits_for_every_slot_and_for_none_without_partitions(said: dict[int, int]) -> None:
-    clocks = Watermarks(SOURCE_TASKS + 1)
+    watermarks = Watermarks(SOURCE_TASKS + 1)
     for task, watermark in said.items():
-        clocks.move(task, watermark)
-    assert clocks.watermark == 0
+        watermarks.advance(task, watermark)
+    assert watermarks.watermark == 0
     for task in range(SOURCE_TASKS + 1):
-        clocks.move(task, said.get(task, NO_PARTITIONS))
-    assert clocks.watermark == min(said.values(), default=0)
-    assert Watermarks(SOURCE_TASKS + 1, clocks.by_task).watermark == clocks.watermark
+        watermarks.advance(task, said.get(task, NO_PARTITIONS))
+    assert watermarks.watermark == min(said.values(), default=0)
+    assert Watermarks(SOURCE_TASKS + 1, watermarks.by_task).watermark == watermarks.watermark
 
 
 def test_a_resolvers_piece_says_nothing_about_the_clock() -> None:
     piece = OrderPiece("s00", 0, -1, [], [])
-    clocks = Watermarks(1, {0: 5})
-    clocks.move(piece.task, piece.watermark)
-    assert clocks.watermark == 5
+    watermarks = Watermarks(1, {0: 5})
+    watermarks.advance(piece.task, piece.watermark)
+    assert watermarks.watermark == 5
 
 
 def test_orders_get_a_clock_when_the_epoch_in_which_resolvers_got_it_has_ended(
@@ -94,11 +94,11 @@ def test_orders_get_a_clock_when_the_epoch_in_which_resolvers_got_it_has_ended(
         task = pipeline.task
         [first], [second] = task.next_batch(), task.next_batch()
         assert (first.watermark, second.watermark) == (-1, NO_PARTITIONS)
-        assert (first.answered, second.answered) == (-1, -1)
+        assert (first.order_watermark, second.order_watermark) == (-1, -1)
         task.snapshot()
         [third] = task.next_batch()
-        assert third.answered == NO_PARTITIONS
-        assert {piece.watermark for _, piece in share_orders(third)} == {third.answered}
+        assert third.order_watermark == NO_PARTITIONS
+        assert {piece.watermark for _, piece in share_orders(third)} == {third.order_watermark}
         assert {piece.watermark for _, piece in share_numbers(third)} == {third.watermark}
 
 

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflows.core.routing import SHARDS
-from dataflows.sink import beaten
+from dataflows.sink import heartbeat_partitions
 
 
 @given(st.integers(1, 500))
 def test_all_shards_together_reach_every_partition_and_none_is_idle(partitions: int) -> None:
-    reached = [list(beaten(shard, partitions)) for shard in range(len(SHARDS))]
+    reached = [list(heartbeat_partitions(shard, partitions)) for shard in range(len(SHARDS))]
     assert set().union(*reached) == set(range(partitions))
     assert all(reached)
     assert sum(map(len, reached)) == max(partitions, len(SHARDS))

@@ -14,7 +14,7 @@ from dataflows.core.routing import SHARDS
 from dataflows.output_messages import Outgoing
 from dataflows.sink import KafkaSinkPart
 from dataflows.state.local.sqlite import SqliteShardStore
-from dataflows.unsendable import OUTPUTS, letter_of
+from dataflows.unsendable import OUTPUTS, dead_letter_of
 from schemas import topics
 from schemas.settings.model import TelemetrySettings
 from telemetry.metrics import total
@@ -69,7 +69,7 @@ def test_an_output_over_the_producers_limit_is_a_dead_letter_that_says_so(
 
 
 def test_a_letter_shows_a_long_or_strange_key_cut_and_escaped() -> None:
-    letter = letter_of(Outgoing("t", b"\x1b[2J" + b"k" * 2_000, b"v", []), 5, None)
+    letter = dead_letter_of(Outgoing("t", b"\x1b[2J" + b"k" * 2_000, b"v", []), 5, None)
     reason = dict(letter.headers)[topics.HEADER_REASON] or b""
     assert letter.key is None
     assert b"key \\x1b[2Jkkk" in reason

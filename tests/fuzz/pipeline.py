@@ -29,7 +29,7 @@ RULES = read_rules(None, TABLE)
 NOW_AT = START_AT + 400 * DAY_MS
 
 
-class Nobody:
+class NoMetrics:
     """An observer that keeps nothing."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of the protocol
@@ -62,7 +62,7 @@ class Pipeline:
                 stopping=lambda: False,
                 count_partitions=lambda: 0,
                 decoder=self.decoder,
-                watch=Nobody(),
+                metrics=NoMetrics(),
             ),
         )
         self.clock = PartitionClock(kind, lambda: NOW_AT)

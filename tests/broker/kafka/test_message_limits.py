@@ -73,7 +73,7 @@ def test_what_the_topic_does_not_take_is_a_letter_and_all_else_arrives(
         noise = os.urandom(30_000)  # what lz4 can't make smaller
         outputs = [Outgoing(lowered, b"%d" % n, noise[: n * 1_000], []) for n in range(1, 30)]
         sink.write_batch([outputs])
-        sink.write_batch([[Outgoing(lowered, b"clock", None, [("clock", b"1")], beat_of=3)]])
+        sink.write_batch([[Outgoing(lowered, b"clock", None, [("clock", b"1")], heartbeat_of=3)]])
         sink.snapshot()
     store.close()
     expected = {b"clock", *(b"%d" % n for n in range(1, 20))}
