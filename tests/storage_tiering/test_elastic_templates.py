@@ -22,6 +22,7 @@ DIGESTS = {
     1: "bcbc3124be5f02c9917c6a2626285e63",
     2: "48e2af50789783d3ec20f15fd15d74a9",
     3: "a6c07a507a82400a1da5b861a351e03d",
+    4: "ea2b9065dc617fffe95a0fe224e3257b",
 }
 
 

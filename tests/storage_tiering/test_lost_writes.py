@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from elasticsearch import Elasticsearch
 from redis import Redis
 
 from schemas.errors import Busy
@@ -506,6 +507,48 @@ def test_a_node_of_a_cluster_that_comes_back_empty_is_refilled(tmp_path: Path) -
         run.step_until_done()
         run.assert_whole(2)
         run.tier.close()
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("kind", ["orders", "events"])
+@pytest.mark.parametrize("when", ["running", "running, and writing on", "stopped"])
+def test_documents_that_were_deleted_one_by_one_are_missed_and_refilled(
+    kind: str, when: str
+) -> None:
+    with shared_place() as (url, prefix), connect_elasticsearch(url) as client:
+        feed = Feed()
+        group = GroupLog(feed.rounds(2))
+
+        def open_tier() -> Tier:
+            reached = connect_elasticsearch(url)
+            return ElasticTier(reached, prefix, refresh_every_s=0, count_every_s=0)
+
+        run = Run(open_tier, group)
+        run.step_until_done()
+        run.assert_whole(2)
+        if when == "stopped":
+            run.end()
+        delete_one_by_one(client, f"{prefix}-{kind}-2017-10", NAMES[0])
+        if when == "stopped":
+            run.start()
+        if when == "running, and writing on":
+            group.append(feed.rounds(1))
+        run.step_until_done()
+        run.step_until_done()
+        assert run.seen.rewinds == 1
+        assert any("has lost" in str(doubt) for doubt in run.seen.doubts)
+        run.assert_whole(feed.version)
+        assert run.tier.doubt() is None
+        run.tier.close()
+
+
+def delete_one_by_one(client: Elasticsearch, index: str, order_id: str) -> None:
+    """Delete the documents of an order, as a delete-by-query does."""
+    client.indices.refresh(index=index)
+    found = client.search(index=index, query={"term": {"order_id": order_id}})
+    assert found["hits"]["hits"]
+    for hit in found["hits"]["hits"]:
+        client.delete(index=index, id=hit["_id"], refresh=True)
 
 
 @pytest.mark.stack

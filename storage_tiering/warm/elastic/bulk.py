@@ -1,5 +1,6 @@
 """Bulk requests to Elasticsearch, and the outcome of each record."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,13 +14,16 @@ from storage_tiering.warm.elastic.errors import answers, fault_of, judged_item
 
 CHUNK_ACTIONS = 1_000
 CHUNK_BYTES = 8_000_000  # the server's own limit is 100 MB, a proxy's is often 10
+CREATED = 201
 CONFLICT = 409  # the version held is as new, or the event is there: as it should be
 # Only when no record has to wait is it known that the others of a batch were taken.
 PRECEDENCE = (SettingsError, StateError, Busy, Rejected)
 
 
-def send(client: Elasticsearch, actions: Sequence[Action]) -> None:
-    """Write them all.
+def send(
+    client: Elasticsearch, actions: Sequence[Action], created: Counter[str] | None = None
+) -> None:
+    """Write them all; `created` counts the new documents of each index.
 
     Raises:
         SettingsError: we may not write there.
@@ -27,15 +31,17 @@ def send(client: Elasticsearch, actions: Sequence[Action]) -> None:
         Rejected: all others were taken, and this one (there may be more) never will be.
     """
     with answers():
-        faults = [*refusals(client, actions)]
+        faults = [*refusals(client, actions, Counter() if created is None else created)]
     for kind in PRECEDENCE:
         for fault in faults:
             if isinstance(fault, kind):
                 raise fault
 
 
-def refusals(client: Elasticsearch, actions: Iterable[Action]) -> Iterator[OrdertideError]:
-    """The errors of the records that were not taken."""
+def refusals(
+    client: Elasticsearch, actions: Iterable[Action], created: Counter[str]
+) -> Iterator[OrdertideError]:
+    """The errors of the records that were not taken; counts those that are new."""
     for is_taken, answer in streaming_bulk(
         client,
         ({"action": action} for action in actions),
@@ -46,6 +52,7 @@ def refusals(client: Elasticsearch, actions: Iterable[Action]) -> Iterator[Order
         timeout=elastic_periods.SHARD_TIMEOUT,
     ):
         (item,) = answer.values()
+        created[item["_index"]] += item["status"] == CREATED
         if not is_taken and item["status"] != CONFLICT:
             yield judged_item(fault_of(item["status"], item["error"]))
 

@@ -2,10 +2,14 @@
 
 They are documents of the progress index. An index that was deleted, recreated or restored from a
 snapshot has another id (`index.uuid`) or none; if the progress index itself is the one, the offsets
-in it are behind those that were committed.
+in it are behind those that were committed. Documents that were deleted one by one are missed by
+their number, which never falls otherwise: an update keeps it, and expiry drops whole indices.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,10 +25,67 @@ CONFLICT = 409
 
 
 class Held(msgspec.Struct, frozen=True):
-    """The noted state: {`topic/partition`: offset} and {index: its id}."""
+    """The noted state: {`topic/partition`: offset}, {index: its id}, {index: its documents}."""
 
     offsets: dict[str, int] = {}
     indices: dict[str, str] = {}
+    documents: dict[str, int] = {}
+
+
+class DocumentCounts:
+    """Numbers of documents that the indices hold at least: as last counted, and created since.
+
+    `count` gives those that searches see, `refresh` lets them see all that was written.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[], dict[str, int]],
+        refresh: Callable[[Iterable[str]], None],
+        every_s: float,
+    ) -> None:
+        """Create counts of a writer that has written nothing yet."""
+        self._count = count
+        self._refresh = refresh
+        self._every_s = every_s
+        self._counted_at_s = -math.inf
+        self._counted: dict[str, int] = {}
+        self.created = Counter[str]()
+        self.short: list[str] = []  # sentences on indices with fewer documents than they had
+
+    def check(self, noted: Mapping[str, int], indices: Iterable[str]) -> dict[str, int]:
+        """Count the documents of `indices` if it is time; return what is to be noted of them.
+
+        Another writer may have `noted` more than this one knows of. A copy of a shard may show less
+        than another until it is refreshed, so a loss counts only after that.
+        """
+        there = set(indices)
+        floor = {name: at for name, at in noted.items() if name in there}
+        if time.monotonic() - self._counted_at_s < self._every_s:
+            return floor
+        for name in there & (self._counted.keys() | self.created.keys()):
+            known = self._counted.get(name, 0) + self.created[name]
+            floor[name] = max(known, floor.get(name, 0))
+        found = self._count()
+        if below := {name for name, at in floor.items() if found.get(name, 0) < at}:
+            self._refresh(below)
+            found = self._count()
+        self.short = [
+            f"index {name} has lost {at - found.get(name, 0)} of {at} documents"
+            for name, at in sorted(floor.items())
+            if found.get(name, 0) < at
+        ]
+        self._counted_at_s = time.monotonic()
+        self._counted = {name: at for name, at in found.items() if name in there}
+        self.created.clear()
+        return self._counted
+
+    def forget(self) -> None:
+        """Count from the next check on."""
+        self._counted_at_s = -math.inf
+        self._counted = {}
+        self.created.clear()
+        self.short = []
 
 
 class Marks:
@@ -34,17 +95,20 @@ class Marks:
     made again.
     """
 
-    def __init__(self, client: Elasticsearch, names: Names, periods: Periods) -> None:
+    def __init__(
+        self, client: Elasticsearch, names: Names, periods: Periods, documents: DocumentCounts
+    ) -> None:
         """Create the marks; nothing is queried yet."""
         self.client = client
         self.names = names
         self._periods = periods
+        self.documents = documents
         self._noted: dict[Partition, int] = {}
 
     def offsets(self) -> dict[Partition, int]:
-        """The offsets that were noted; none where an index isn't the one that was noted."""
+        """The offsets that were noted; none where an index isn't the one, or whole, any more."""
         held, _ = self._held()
-        if self._differences(held, self.indices()):
+        if self.documents.short or self._differences(held, self.indices()):
             return {}
         return {partition_of(name): at for name, at in held.offsets.items()}
 
@@ -62,17 +126,20 @@ class Marks:
             known = {partition_of(name): at for name, at in held.offsets.items()}
             if any(known.get(each, 0) < at for each, at in self._noted.items()):
                 complaints.append(f"{self.names.progress} is an older copy")
+            documents = self.documents.check(held.documents, there)
+            complaints += self.documents.short
             if complaints:
                 raise WritesLost(f"warm tier: {', '.join(complaints)}")
             later = {each: max(at, known.get(each, 0)) for each, at in offsets.items()}
             named = {partition_name(each): at for each, at in later.items()}
-            if self._put(Held({**held.offsets, **named}, there), place):
+            if self._put(Held({**held.offsets, **named}, there, documents), place):
                 self._noted |= later
                 return
 
     def begin_with(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
         """Compare from now on with these offsets and the indices that there are."""
         self._periods.forget()
+        self.documents.forget()
         self._periods.ensure([self.names.progress])
         named = {partition_name(each): at for each, at in offsets.items()}
         while not self._put(Held(named, self.indices()), self._held()[1]):
@@ -86,7 +153,8 @@ class Marks:
         while True:
             held, place = self._held()
             left = {name: uuid for name, uuid in held.indices.items() if name not in gone}
-            if left == held.indices or self._put(Held(held.offsets, left), place):
+            documents = {name: at for name, at in held.documents.items() if name not in gone}
+            if left == held.indices or self._put(Held(held.offsets, left, documents), place):
                 return
 
     def missing(self) -> list[str]:

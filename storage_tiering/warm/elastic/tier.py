@@ -38,7 +38,7 @@ from storage_tiering.warm.elastic.documents import (
     newest,
     order_action,
 )
-from storage_tiering.warm.elastic.marks import Marks
+from storage_tiering.warm.elastic.marks import DocumentCounts, Marks
 from storage_tiering.warm.elastic.periods import Periods, month_of, names_with, period_in
 from storage_tiering.warm.elastic.progress import Progress
 from storage_tiering.warm.elastic.search import Searches
@@ -47,6 +47,7 @@ from storage_tiering.warm.elastic.templates import Templates
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 KEEP_MS = 92 * DAY_MS
 REFRESH_EVERY_S = 1.0
+COUNT_EVERY_S = 60.0
 
 MOST_HITS = 10_000  # index.max_result_window
 
@@ -69,6 +70,7 @@ class ElasticTier(Tier, DeadLetterTier):
         prefix: str = "ordertide",
         keep_ms: int = KEEP_MS,
         refresh_every_s: float = REFRESH_EVERY_S,
+        count_every_s: float = COUNT_EVERY_S,
     ) -> None:
         self.client = client
         self.names = names_with(prefix)
@@ -79,9 +81,10 @@ class ElasticTier(Tier, DeadLetterTier):
         rejected = [self.names.rejected("*")]
         self.letter_periods = Periods(client, self.names, self.templates.check, rejected)
         self.progress = Progress(client, self.names, self.periods)
-        self.marks = Marks(client, self.names, self.periods)
-        self.periods.on_drop = self.letter_periods.on_drop = self.marks.dropped
         self.searches = Searches(client, self.names)
+        counts = DocumentCounts(self.searches.documents, self.periods.refresh, count_every_s)
+        self.marks = Marks(client, self.names, self.periods, counts)
+        self.periods.on_drop = self.letter_periods.on_drop = self.marks.dropped
         self._watermark: int | None = None  # of `expire`; noted once all before it can be searched
         self._dropped_before = ""  # the period before which all were dropped
         self._letters_kept_from = ""
@@ -204,7 +207,7 @@ class ElasticTier(Tier, DeadLetterTier):
         self.periods.ensure(indices)
         self._unseen |= indices  # now: a part may be written although the rest is not
         try:
-            send(self.client, taken)
+            send(self.client, taken, self.marks.documents.created)
         except Busy:
             self.periods.forget()  # an index may have gone
             raise
