@@ -8,16 +8,16 @@ import click
 from broker.topics import wait_for_topics
 from commands.wiring.broker import connection_of
 from commands.wiring.process import now_ms, stop_event
-from commands.wiring.serving import health_server, patience
+from commands.wiring.serving import announce, health_server, patience, start_logs
 from commands.wiring.settings_file import settings_option
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
 from schemas.settings.model import DeliverySettings, Settings, read_settings
+from schemas.settings.secrets import masked_text
 from schemas.topics import ORDERS_CHANGES
 from sinks.channels.installed import open_channel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
 from sinks.delivery.metrics import DeliveryMetrics
-from telemetry.log import configure
 from telemetry.metrics import Metrics
 
 FEWEST_TRIES = 3
@@ -35,7 +35,7 @@ def command(path: Path | None) -> None:
     ORDERTIDE_DELIVERY_URL=http://alertmanager:9093 ordertide deliver
     """
     settings = read_settings(path)
-    configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
+    start_logs(settings.telemetry)
     stop = stop_event()
     deliver(settings, stop)
 
@@ -61,6 +61,9 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
         if not wait_for_topics(connection, [topic], patience(stop, watch.starts)):
             return
         watch.starts(None)
+        receiver = f"alerts go to {channel.name}, {masked_text(settings.delivery.url)}"
+        resumes = f"resumes where group {plan.group} stopped"
+        announce("deliver", server, receiver, resumes)
         Delivery(connection, plan, channel, watch, stop=stop, now=now_ms).run()
     finally:
         server.close()

@@ -33,6 +33,7 @@ from commands.wiring.calendars import check_calendars
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.releases import read_releases
+from commands.wiring.serving import announce, start_logs
 from commands.wiring.settings_file import settings_option
 from commands.wiring.track_metrics import TrackMetrics
 from dataflows.cluster.begin_anew import Launch, Start
@@ -66,7 +67,6 @@ from schemas.instants import parse_duration
 from schemas.private_files import private_folder
 from schemas.settings.model import Settings, TelemetrySettings, read_settings
 from telemetry.child_process import end_with_parent
-from telemetry.log import configure
 from telemetry.screen import show_error
 
 LOGGER = logging.getLogger("ordertide.track")
@@ -132,7 +132,7 @@ def run(
     Raises:
         OrdertideError: the settings, the state or the broker can't be used.
     """
-    configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
+    start_logs(settings.telemetry)
     stop = stop_event()
     if member:
         run_member(settings, stop, member)
@@ -232,6 +232,8 @@ def flow(
             stack.enter_context(watch)
             parts = (connection, producer, store, watch, stop, member)
             track = assemble(settings, *parts, time=time, stack=stack, limits=limits)
+            process = f"track, worker {member.index}" if member else "track"
+            announce(process, watch.server, *definitions(settings, track), restored(store))
             cluster_main(  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
                 build(track),
                 addresses,
@@ -243,6 +245,24 @@ def flow(
         if fault := fault_of(error, folder):
             raise fault from error
         raise
+
+
+def definitions(settings: Settings, track: Track) -> tuple[str, str]:
+    """Rules and lifecycle of a flow, for its log."""
+    rules = settings.track.rules or "shipped"
+    lifecycle = settings.track.lifecycle or "shipped"
+    return (
+        f"rules: {rules} ({len(track.rules.rules)})",
+        f"lifecycle: {lifecycle} ({len(track.table.rows)} statuses)",
+    )
+
+
+def restored(store: SqliteShardStore) -> str:
+    """State that a flow resumes with, for its log."""
+    if not store.meta.commits:
+        return f"state: new in {store.path}"
+    generation = f", generation {store.generation}" if store.generation else ""
+    return f"state: restored from {store.path}, commit {store.meta.commits}{generation}"
 
 
 def producer_of(

@@ -14,7 +14,7 @@ from broker.topics import wait_for_topics
 from commands.wiring.archive_audit import ArchiveAudit
 from commands.wiring.broker import connection_of
 from commands.wiring.process import stop_event
-from commands.wiring.serving import patience
+from commands.wiring.serving import announce, patience, start_logs
 from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import writer_group
 from commands.wiring.write_metrics import TierMetrics
@@ -28,7 +28,6 @@ from storage_tiering.records import Message
 from storage_tiering.stream_clock import StreamClock
 from storage_tiering.writer import Writer
 from storage_tiering.writer_ports import DeadLetters
-from telemetry.log import configure
 
 
 @click.command("write")
@@ -44,7 +43,7 @@ def command(tier: str, path: Path | None) -> None:
     ordertide write archive --settings ordertide.toml
     """
     settings = read_settings(path)
-    configure(settings.telemetry.level, json=settings.telemetry.logs == "json")
+    start_logs(settings.telemetry)
     stop = stop_event()
     write(tier, settings, stop)
 
@@ -67,6 +66,7 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
         if not wait_for_topics(connection, source, patience(stop, watch.starts)):
             return
         watch.starts(None)
+        announce(f"write {name}", watch.server, f"resumes where group {writer_group(name)} stopped")
         with (
             TopicIds(connection) as topic_ids,
             Producer(connection) as producer,

@@ -14,10 +14,12 @@ and is named by its type; a field called `personal` is hidden, whatever it is.
 import logging
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from datetime import date
 from pathlib import PurePath
 from textwrap import indent
+from types import TracebackType
 from typing import Any, TextIO
 
 import msgspec
@@ -25,14 +27,21 @@ import msgspec
 from schemas.display import printable, printable_json, printable_lines
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
+from schemas.os_faults import causes
 from schemas.settings.secrets import masked_text
 
 LOGGER = logging.getLogger("ordertide")
 
 LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items() if level}
 LEVEL_NAMES = ("debug", "info", "warning", "error", "critical")
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 HIDDEN = {"personal"}
+# Our own packages: all other loggers are those of libraries and plug-ins.
+OWN = (
+    *("broker", "commands", "dataflows", "deploy", "examples", "gateway", "loadgen", "ordertide"),
+    *("privacy", "schemas", "sinks", "storage_tiering", "telemetry"),
+)
 PLAIN = (int, float, type(None), date, PurePath)
 LISTS = (list, tuple, set, frozenset)
 
@@ -42,7 +51,8 @@ def configure(
 ) -> None:
     """Send this process's logs to `stream` (standard error), from `level` on.
 
-    `json` None means JSON unless the stream is a terminal. A second call replaces the first.
+    Loggers of libraries are logged from WARNING on, whatever the level. `json` None means JSON
+    unless the stream is a terminal. A second call replaces the first.
 
     Raises:
         SettingsError: there is no such level.
@@ -57,7 +67,10 @@ def configure(
     for former in [each for each in root.handlers if isinstance(each, OwnHandler)]:
         root.removeHandler(former)
     root.addHandler(handler)
-    root.setLevel(LEVELS[level.lower()])
+    own_level = LEVELS[level.lower()]
+    root.setLevel(max(own_level, logging.WARNING))
+    for name in OWN:
+        logging.getLogger(name).setLevel(own_level)
     logging.captureWarnings(capture=True)
     threading.excepthook = log_thread_failure
 
@@ -91,8 +104,22 @@ class JsonFormatter(logging.Formatter):
         }
         line |= {name: value for name, value in fields_of(record).items() if name not in line}
         if record.exc_info:
-            line["error"] = masked_text(self.formatException(record.exc_info))
+            line["error"], line["stack"] = fault_of(record.exc_info)
         return printable_json(msgspec.json.encode(line, enc_hook=str)).decode()
+
+
+def fault_of(info: ExcInfo) -> tuple[str, str]:
+    """(an exception with its causes, the frames from the outermost on): each on one line."""
+    fault = info[1]
+    if fault is None:
+        return "", ""
+    texts = [" ".join(f"{type(each).__name__}: {each}".split()) for each in causes(fault)]
+    frames = [
+        f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}"
+        for each in reversed([*causes(fault)])
+        for frame in traceback.extract_tb(each.__traceback__)
+    ]
+    return masked_text(", from ".join(texts)), " > ".join(frames)
 
 
 class TextFormatter(logging.Formatter):

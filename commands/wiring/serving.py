@@ -2,16 +2,20 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 
+from commands.wiring.settings_file import used_settings
 from schemas.settings.model import TelemetrySettings
 from telemetry.health import Check, HealthServer
+from telemetry.log import configure
 from telemetry.metrics import Metrics
 from telemetry.scrape_target import ScrapeTarget
 
 LOGGER = logging.getLogger("ordertide")
 LOOK_AGAIN_S = 1.0
+FORMS = {"auto": None, "text": False, "json": True}
 
 
 def patience(stop: Event, missing: Callable[[str], None]) -> Callable[[str], bool]:
@@ -26,6 +30,22 @@ def patience(stop: Event, missing: Callable[[str], None]) -> Callable[[str], boo
         return not stop.wait(LOOK_AGAIN_S)
 
     return waiting
+
+
+def start_logs(settings: TelemetrySettings) -> None:
+    """Log as the settings say, from now on.
+
+    Raises:
+        SettingsError: there is no such level.
+    """
+    configure(settings.level, json=FORMS[settings.logs])
+
+
+def announce(process: str, server: HealthServer, *parts: str) -> None:
+    """Log once that a process is up: version, settings file, `parts`, address of its metrics."""
+    metrics = f"metrics at http://{server.host}:{server.port}/metrics"
+    said = [f"ordertide {version('ordertide')}", used_settings(), *parts, metrics]
+    LOGGER.info("%s: up; %s", process, "; ".join(said))
 
 
 def health_server(

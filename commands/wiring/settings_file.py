@@ -51,6 +51,13 @@ def found() -> Path | None:
     return Path(FOUND) if Path(FOUND).is_file() else None
 
 
+def used_settings() -> str:
+    """`settings: FILE` of the running command."""
+    context = click.get_current_context(silent=True)
+    used: str = context.meta.get(USED, NONE) if context else NONE
+    return used
+
+
 def note_settings(error: Exception, context: click.Context) -> None:
     """Add to an error of a server the settings file by which the server was sought."""
     is_of_server = error.names_settings if isinstance(error, OrdertideError) else True

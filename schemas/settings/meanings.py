@@ -67,7 +67,7 @@ MEANINGS: dict[str, str] = {
     "privacy.keys": "the file of wrapped keys that seal personal data; back it up",
     "telemetry.host": "address of /metrics, /healthz and /readyz",
     "telemetry.port": "their port; 0 is any free one",
-    "telemetry.logs": "`json` lines or `text` for people",
+    "telemetry.logs": "`json`, `text`, or `auto`: text on a terminal, JSON lines elsewhere",
     "telemetry.level": "log level: debug, info, warning, error",
     "telemetry.prometheus": "Prometheus's address: `ordertide doctor` checks its targets",
     "telemetry.targets": "folder in which a process registers its address, for a file_sd_config",

@@ -186,7 +186,9 @@ class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Address of metrics and health checks; port 0 is any free one. Logs as `text` or `json`.
+    """Address of metrics and health checks; port 0 is any free one.
+
+    Logs are `text` or `json`; `auto` is text on a terminal, JSON elsewhere.
 
     `prometheus` is the server that scrapes them; only `ordertide doctor` queries it. In the folder
     `targets` a process registers the address of its metrics while it runs.
@@ -194,7 +196,7 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     host: str = "127.0.0.1"
     port: Port = 0
-    logs: Literal["text", "json"] = "json"
+    logs: Literal["auto", "text", "json"] = "auto"
     level: str = "INFO"
     prometheus: Url | None = None
     targets: str | None = None

@@ -18,14 +18,15 @@ class Command:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.port = free_port()
-        self.log = folder / f"{name}.log"
+        file = name.replace(" ", "-")
+        self.log = folder / f"{file}.log"
         self.running: Process | None = None
         telemetry = {"port": self.port, "logs": "text", "level": "WARNING"}
-        self.settings = write_settings(folder / f"{name}.toml", {**tables, "telemetry": telemetry})
+        self.settings = write_settings(folder / f"{file}.toml", {**tables, "telemetry": telemetry})
 
     def start(self) -> None:
         self.running = Process(
-            command_line(self.name, settings=self.settings), self.log, folder=ROOT
+            command_line(*self.name.split(), settings=self.settings), self.log, folder=ROOT
         )
 
     def end(self, number: int = signal.SIGTERM) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import SettingsError
 from schemas.event import Event, decode_event
-from telemetry.log import JsonFormatter, configure
+from telemetry.log import OWN, JsonFormatter, configure
 
 DATA = (
     b'{"event_id": "1", "order_id": "o-1", "status_code": "PAID", "source": "shop",'
@@ -30,6 +30,8 @@ def _root_logger_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    for name in OWN:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
@@ -73,14 +75,48 @@ def test_the_form_can_be_asked_for() -> None:
     assert json.loads(as_json.getvalue())["message"] == "two"
 
 
-def test_an_error_comes_with_its_traceback(stream: io.StringIO) -> None:
+def commit() -> None:
     try:
-        int("no such epoch")
-    except ValueError:
+        int("no such\nepoch")
+    except ValueError as error:
+        raise OSError("not written") from error
+
+
+def test_an_error_comes_with_its_causes_and_frames_and_without_a_trace(
+    stream: io.StringIO,
+) -> None:
+    try:
+        commit()
+    except OSError:
         log.exception("commit failed")
     [line] = lines(stream)
     assert line["level"] == "error"
-    assert str(line["error"]).endswith("base 10: 'no such epoch'")
+    assert line["error"] == (
+        "OSError: not written, from ValueError: invalid literal for int() with base 10: "
+        r"'no such\nepoch'"
+    )
+    frames = str(line["stack"]).split(" > ")
+    assert [frame.split()[1] for frame in frames] == [
+        "commit",
+        "test_an_error_comes_with_its_causes_and_frames_and_without_a_trace",
+        "commit",
+    ]
+    assert all(frame.startswith("test_log.py:") for frame in frames)
+    assert "Traceback" not in stream.getvalue()
+
+
+def test_loggers_of_libraries_are_heard_from_warning_on(stream: io.StringIO) -> None:
+    logging.getLogger("elastic_transport.transport").info("POST http://127.0.0.1:9200 [200]")
+    logging.getLogger("elastic_transport.node").warning("gone")
+    logging.getLogger("storage_tiering.writer").debug("ours")
+    assert [line["message"] for line in lines(stream)] == ["gone", "ours"]
+
+
+def test_a_higher_level_holds_for_libraries_too() -> None:
+    stream = io.StringIO()
+    configure("error", stream=stream)
+    logging.getLogger("elastic_transport.node").warning("gone")
+    assert not stream.getvalue()
 
 
 def test_a_level_keeps_what_is_below_out() -> None:
