@@ -12,6 +12,7 @@ from commands.wiring.broker import connection_of
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.settings_file import note_settings, settings_option
 from commands.wiring.tiers import BUILT_IN, written_tiers
+from commands.wiring.wording import alert_text
 from schemas.errors import Busy, OrdertideError, UnknownOrder
 from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import Settings, read_settings
@@ -55,8 +56,8 @@ def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> Non
         show_json(json_of(answer, generation))
         return
     table = lifecycle_of(settings)
-    rules = rules_of(settings, table)
-    show(text_of(answer, rules, table, generation))
+    text = alert_text(rules_of(settings, table), table, settings.delivery.language)
+    show(text_of(answer, text, table, generation))
 
 
 def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:

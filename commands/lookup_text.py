@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from commands.wiring.wording import label_of, shown, shown_ms, why
+from commands.wiring.wording import open_since, shown, shown_ms
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.rules import Rules
+from schemas.alert_text import AlertText
 from schemas.display import printable
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.versions import changes_of, generation_of
@@ -26,7 +26,7 @@ ASKED = {"found": "found", "unknown": "missing", "busy": "unavailable", "stale":
 
 
 def text_of(
-    answer: Answer, rules: Rules, table: Lifecycle, flow_generation: int | None = None
+    answer: Answer, text: AlertText, table: Lifecycle, flow_generation: int | None = None
 ) -> str:
     """Which tier answered and how fresh it is, state, timeline, deadlines and alerts. UTC.
 
@@ -41,8 +41,8 @@ def text_of(
         *facts(order),
         "  timeline",
         *timeline_lines(answer.found.timeline),
-        *deadline_lines(order, rules),
-        *alert_lines(order, rules),
+        *deadline_lines(order, text),
+        *alert_lines(order, text),
     ]
     return "\n".join(lines)
 
@@ -116,19 +116,19 @@ def sent_of(event: AcceptedEvent) -> Sent:
     return SENT.decode(event.event)
 
 
-def deadline_lines(order: OrderDocument, rules: Rules) -> Iterator[str]:
+def deadline_lines(order: OrderDocument, text: AlertText) -> Iterator[str]:
     """The deadlines that are running."""
     for deadline in order.deadlines:
-        label = label_of(rules, deadline.rule)
+        label = text.rule(deadline.rule)
         yield f"  deadline     {shown(deadline.due_at)}  {deadline.severity}: {label}"
 
 
-def alert_lines(order: OrderDocument, rules: Rules) -> Iterator[str]:
+def alert_lines(order: OrderDocument, text: AlertText) -> Iterator[str]:
     """The alerts that are open, with their evidence."""
     for alert in order.open_alerts:
-        yield f"  open alert   {alert.severity}: {label_of(rules, alert.rule)}"
-        yield f"               {why(rules, alert)}"
+        yield f"  open alert   {alert.severity}: {text.summary(order, alert)}"
+        yield f"               {text.description(order, alert)}"
         yield (
-            f"               open since {shown(alert.opened_at)}, "
+            f"               {open_since(alert)}, "
             f"evidence: event {printable(alert.because.anchor_event)}"
         )

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.order import Lane, OpenAlert, OrderDocument
+from schemas.order import Lane, OpenAlert, OrderDocument, ShipmentView
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +24,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: str | None
     due_at: str
     alerts: tuple[OpenAlert, ...]
+    shipments: tuple[ShipmentView, ...]
 
 
 def card_of(key: str, order: OrderDocument) -> Card:
@@ -42,6 +43,7 @@ def card_of(key: str, order: OrderDocument) -> Card:
         updated_at=order.updated_at,
         due_at=due_at(order, alerts),
         alerts=tuple(alerts),
+        shipments=tuple(order.shipments),
     )
 
 

@@ -39,6 +39,7 @@ SHORT_FILES: dict[str, str] = {
     "commands/wiring/groups.py": "a class of click, of every group of commands",
     "commands/wiring/local_folders.py": "config check loads it, and must not load the tiers",
     "commands/wiring/tiers.py": "one list of tiers, of every command on tiers",
+    "commands/wiring/wording.py": "what lookup, top, the demo and deliver print alike",
     "dataflows/core/reevaluation.py": "the core is rewritten as a whole, and this with it",
     "dataflows/core/symbols.py": "the core is rewritten as a whole, and this with it",
     "dataflows/source.py": "what the state depends on: the number of slots and their keys",

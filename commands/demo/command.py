@@ -20,6 +20,7 @@ from commands.demo.topic_counter import Tally
 from commands.demo.view import Progress, View
 from commands.wiring.process import stop_event
 from commands.wiring.tiers import BUILT_IN, writer_group
+from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
 from deploy.installation import Installation
 from schemas.display import printable_lines
@@ -104,7 +105,7 @@ class Demo:
         self.processes = processes
         self.stop = stop
         self.table = read_lifecycle()
-        self.rules = read_rules(None, self.table)
+        self.text = alert_text(read_rules(None, self.table), self.table)
 
     def run(self, orders: int | None, *, once: bool) -> None:
         """Feed, show and sum up; without `once` continue until stopped.
@@ -133,7 +134,7 @@ class Demo:
 
     def follow(self, title: str, feeder: Feeder, outcome: Outcome, total: int | None) -> None:
         """Show what happens, until `total` messages are in the tiers (None: until stopped)."""
-        with View(self.console, self.rules) as view:
+        with View(self.console, self.text) as view:
             while not self.stop.is_set():
                 feeder.check()
                 self.processes.check()
@@ -144,9 +145,9 @@ class Demo:
 
     def sum_up(self, tally: Tally) -> None:
         """Print the results, and where they can be found."""
-        self.say("\n" + summary(tally, self.rules))
+        self.say("\n" + summary(tally, self.text))
         example = ""
-        for tier, text, order_id in look_ups(tally, self.settings, self.rules, self.table):
+        for tier, text, order_id in look_ups(tally, self.settings, self.text, self.table):
             self.say(f"\nOne order from the {tier} tier:")
             self.say(text)
             example = order_id or example

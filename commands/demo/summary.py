@@ -9,9 +9,8 @@ from pathlib import Path
 from commands.demo.topic_counter import Tally
 from commands.lookup import look_up
 from commands.lookup_text import text_of
-from commands.wiring.wording import label_of
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.rules import Rules
+from schemas.alert_text import AlertText
 from schemas.errors import Busy, UnknownOrder
 from schemas.instants import DAY_MS, HOUR_MS, parse_instant
 from schemas.order import OrderDocument
@@ -27,10 +26,10 @@ AGES_MS = {
 }
 
 
-def summary(tally: Tally, rules: Rules) -> str:
+def summary(tally: Tally, text: AlertText) -> str:
     """Orders by status, alerts by rule, actions by kind."""
     alerts = [
-        f"{label_of(rules, rule)} {count:,}"
+        f"{text.rule(rule)} {count:,}"
         + (f" ({tally.escalated[rule]:,} escalated)" if tally.escalated[rule] else "")
         for rule, count in tally.opened.most_common()
     ]
@@ -51,7 +50,7 @@ def listed(counts: Counter[str]) -> str:
 
 
 def look_ups(
-    tally: Tally, settings: Settings, rules: Rules, table: Lifecycle
+    tally: Tally, settings: Settings, text: AlertText, table: Lifecycle
 ) -> Iterator[tuple[str, str, str | None]]:
     """For each tier: its name, the answer in words, and the order id (None where no order fits)."""
     for tier in AGES_MS:
@@ -59,7 +58,7 @@ def look_ups(
         if answer is None:
             yield tier, f"  no order of this run is in the {tier} tier and in no hotter one", None
         else:
-            yield tier, text_of(answer, rules, table), answer.found.document.order_id
+            yield tier, text_of(answer, text, table), answer.found.document.order_id
 
 
 def answered_by(tier: str, tally: Tally, settings: Settings) -> Answer | None:

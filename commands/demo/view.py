@@ -14,7 +14,7 @@ from rich.text import Text
 from commands.demo.topic_counter import Tally
 from commands.top.picture import COLOURS, lanes_text, newest_text
 from commands.wiring.wording import shown_ms
-from dataflows.core.rules import Rules
+from schemas.alert_text import AlertText
 
 LINE_EVERY_S = 5.0
 BAR_WIDTH = 76
@@ -33,9 +33,9 @@ class Progress(msgspec.Struct, frozen=True):
 class View:
     """Shows progress and tally; `show` may be called as often as one likes."""
 
-    def __init__(self, console: Console, rules: Rules) -> None:
+    def __init__(self, console: Console, text: AlertText) -> None:
         self.console = console
-        self.rules = rules
+        self.text = text
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._line_s = 0.0
 
@@ -77,7 +77,7 @@ class View:
             bar,
             Text(figures(progress, tally), style="dim"),
             lanes_text(tally.lanes()),
-            newest_text(self.rules, tally.newest()),
+            newest_text(self.text, tally.newest()),
         )
 
 

@@ -16,10 +16,9 @@ from commands.lookup import look_up
 from commands.lookup_text import text_of
 from commands.top.monitor import Monitor, Sample
 from commands.top.picture import alert_cells, clock_text, counts_table, lags_table, lanes_text
-from commands.wiring.wording import why
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.rules import Rules
 from gateway.live.view import Row
+from schemas.alert_text import AlertText
 from schemas.card import Card
 from schemas.display import printable, printable_lines
 from schemas.errors import OrdertideError
@@ -43,14 +42,14 @@ class Top(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [("q", "quit", "quit"), ("ctrl+c", "quit", "")]
 
     def __init__(
-        self, monitor: Monitor, settings: Settings, table: Lifecycle, rules: Rules
+        self, monitor: Monitor, settings: Settings, table: Lifecycle, wording: AlertText
     ) -> None:
         """Create the screen of an installation."""
         super().__init__()
         self.settings = settings
         self.lifecycle = table
-        self.rules = rules
-        self.live = LiveScreen(monitor, rules)
+        self.wording = wording
+        self.live = LiveScreen(monitor, wording)
 
     def on_mount(self) -> None:
         """Begin with the list."""
@@ -58,7 +57,7 @@ class Top(App[None]):
 
     def open(self, card: Card) -> None:
         """Open the order of a card."""
-        self.push_screen(OrderScreen(card, self.settings, self.lifecycle, self.rules))
+        self.push_screen(OrderScreen(card, self.settings, self.lifecycle, self.wording))
 
 
 class LiveScreen(Screen[None]):
@@ -82,11 +81,11 @@ class LiveScreen(Screen[None]):
         ("escape", "all", ""),
     ]
 
-    def __init__(self, monitor: Monitor, rules: Rules) -> None:
+    def __init__(self, monitor: Monitor, wording: AlertText) -> None:
         """Create the list over a monitor."""
         super().__init__()
         self.monitor = monitor
-        self.rules = rules
+        self.wording = wording
         self.querying = Lock()
         self.word = ""
         self.is_paused = False
@@ -149,7 +148,7 @@ class LiveScreen(Screen[None]):
         self.rows = {row.alert.alert_id: row for row in sample.rows}
         self.alerts.clear()
         for row in sample.rows:
-            self.alerts.add_row(*alert_cells(self.rules, row), key=row.alert.alert_id)
+            self.alerts.add_row(*alert_cells(self.wording, row), key=row.alert.alert_id)
         if at in self.rows:
             self.alerts.move_cursor(row=self.alerts.get_row_index(at))
         self.draw_detail()
@@ -157,7 +156,9 @@ class LiveScreen(Screen[None]):
     def draw_detail(self) -> None:
         """Why the alert under the cursor is open."""
         row = self.rows.get(self.key_at_cursor())
-        self.detail.update(Text("" if row is None else why(self.rules, row.alert)))
+        self.detail.update(
+            Text("" if row is None else self.wording.description(row.card, row.alert))
+        )
 
     def on_data_table_row_highlighted(self) -> None:
         """Follow the cursor."""
@@ -238,14 +239,16 @@ class OrderScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape,q", "app.pop_screen", "back")]
 
-    def __init__(self, card: Card, settings: Settings, table: Lifecycle, rules: Rules) -> None:
+    def __init__(
+        self, card: Card, settings: Settings, table: Lifecycle, wording: AlertText
+    ) -> None:
         """Create the page of a card's order."""
         super().__init__()
         self.card = card
         self.text = Static(f"looking up {printable(card.order_id)} …", markup=False)
         self.settings = settings
         self.lifecycle = table
-        self.rules = rules
+        self.wording = wording
 
     def compose(self) -> ComposeResult:
         """The text, which scrolls."""
@@ -263,7 +266,7 @@ class OrderScreen(Screen[None]):
         card = self.card
         try:
             answer = look_up(self.settings, card.tenant, card.order_id)
-            text = text_of(answer, self.rules, self.lifecycle)
+            text = text_of(answer, self.wording, self.lifecycle)
         except OrdertideError as error:
             text = f"order {card.order_id}: {error}"
         if self.is_mounted:  # not left meanwhile

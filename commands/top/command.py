@@ -14,7 +14,8 @@ from commands.wiring.broker import connection_of
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import stop_event
 from commands.wiring.settings_file import settings_option
-from dataflows.core.rules import Rules
+from commands.wiring.wording import alert_text
+from schemas.alert_text import AlertText
 from schemas.settings.model import read_settings
 from telemetry.log import configure
 from telemetry.screen import show
@@ -50,26 +51,26 @@ def command(path: Path | None, *, once: bool, every_s: float) -> None:
     connection = connection_of(settings.broker)
     reach(connection)
     table = lifecycle_of(settings)
-    rules = rules_of(settings, table)
+    text = alert_text(rules_of(settings, table), table, settings.delivery.language)
     with Monitor(settings, connection) as monitor:
         if once or not sys.stdout.isatty():
-            print_on(monitor, rules, stop_event(), every_s, once=once)
+            print_on(monitor, text, stop_event(), every_s, once=once)
             return
         # Here, since it takes 0.3 s that a pipe needn't wait for.
         from commands.top.app import Top
 
-        Top(monitor, settings, table, rules).run()
+        Top(monitor, settings, table, text).run()
 
 
 def print_on(
-    monitor: Monitor, rules: Rules, stop: Event, every_s: float, *, once: bool = False
+    monitor: Monitor, text: AlertText, stop: Event, every_s: float, *, once: bool = False
 ) -> None:
     """Print samples until stopped; the first one when everything is read."""
     while not stop.is_set():
         sample = monitor.sample()
         if sample.note is None or monitor.follower.is_loaded:
             monitor.look()
-            show(plain_text(monitor.sample(), rules, MOST_ALERTS) + ("" if once else "\n"))
+            show(plain_text(monitor.sample(), text, MOST_ALERTS) + ("" if once else "\n"))
             if once:
                 return
             stop.wait(every_s)

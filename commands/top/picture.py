@@ -8,15 +8,14 @@ from rich.text import Text
 
 from broker.group_lags import GroupLag
 from commands.top.monitor import Sample, Trend
-from commands.wiring.wording import label_of, shown, shown_ms, why
-from dataflows.core.rules import Rules
+from commands.wiring.wording import shown, shown_ms
 from gateway.live.view import Row
+from schemas.alert_text import AlertText
 from schemas.display import printable
 
 COLOURS = {"overdue": "red", "warning": "yellow", "normal": "green"}
 MINUTE_S = 60.0
 MOST_COUNTS = 8
-LABEL_WIDTH = 24
 
 
 def lanes_text(lanes: Counter[str], trend: Trend | None = None) -> Text:
@@ -46,27 +45,26 @@ def clock_text(sample: Sample) -> str:
     return f"{clock}   {sample.per_second:,.0f} events/s"
 
 
-def alert_cells(rules: Rules, row: Row) -> tuple[Text, ...]:
+def alert_cells(text: AlertText, row: Row) -> tuple[Text, ...]:
     """The cells of an alert: opened, rule, order, status, carrier."""
     card, alert = row.card, row.alert
     return (
         Text(shown(row.opened_at)),
-        Text(label_of(rules, alert.rule), style=COLOURS[alert.severity]),
+        Text(text.rule(alert.rule), style=COLOURS[alert.severity]),
         Text(printable(card.order_id)),
         Text(printable(card.status or "-")),
         Text(printable(card.carrier or "-")),
     )
 
 
-def newest_text(rules: Rules, rows: Sequence[Row]) -> Text:
-    """Alerts, the reason of each on a line of its own, cut to the width."""
-    text = Text(no_wrap=True, overflow="ellipsis")
+def newest_text(text: AlertText, rows: Sequence[Row]) -> Text:
+    """Alerts, the description of each on a line of its own, cut to the width."""
+    lines = Text(no_wrap=True, overflow="ellipsis")
     for row in rows:
-        opened, label, order, _, _ = alert_cells(rules, row)
-        label.pad_right(max(1, LABEL_WIDTH - label.cell_len))
-        text.append_text(Text.assemble(opened, "  ", label, order, "\n"))
-        text.append(f"    {why(rules, row.alert)}\n", style="dim")
-    return text
+        summary = Text(text.summary(row.card, row.alert), style=COLOURS[row.alert.severity])
+        lines.append_text(Text.assemble(shown(row.opened_at), "  ", summary, "\n"))
+        lines.append(f"    {text.description(row.card, row.alert)}\n", style="dim")
+    return lines
 
 
 def counts_table(title: str, counts: Counter[str], nothing: str) -> Table:
@@ -93,7 +91,7 @@ def lags_table(lags: dict[str, GroupLag | None]) -> Table:
     return table
 
 
-def plain_text(sample: Sample, rules: Rules, most_alerts: int) -> str:
+def plain_text(sample: Sample, text: AlertText, most_alerts: int) -> str:
     """Everything as lines, for a pipe."""
     lags = ", ".join(
         f"{name} {'unknown' if lag is None else f'{lag.behind:,}'}"
@@ -109,8 +107,10 @@ def plain_text(sample: Sample, rules: Rules, most_alerts: int) -> str:
     if sample.note:
         lines.append(f"note         {printable(sample.note)}")
     for row in sample.rows[:most_alerts]:
-        cells = "  ".join(cell.plain for cell in alert_cells(rules, row))
-        lines.append(f"{row.alert.severity:<8} {cells}  {why(rules, row.alert)}")
+        summary = text.summary(row.card, row.alert)
+        description = text.description(row.card, row.alert)
+        opened_at = shown(row.opened_at)
+        lines.append(f"{row.alert.severity:<8} {opened_at}  {summary}. {description}")
     return "\n".join(lines)
 
 

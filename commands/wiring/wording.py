@@ -1,12 +1,11 @@
-"""Alerts, deadlines and instants in words, for people at a terminal."""
+"""Alerts, labels and instants in words, for people at a terminal."""
 
+from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
-from schemas.alert import AlertTransition, Because, Severity
+from schemas.alert_text import AlertText, Language
 from schemas.display import printable
 from schemas.instants import format_instant
 from schemas.order import OpenAlert
-
-NO_LIMIT = "0s"
 
 
 def shown(instant: str | None) -> str:
@@ -19,38 +18,16 @@ def shown_ms(at: int | None) -> str:
     return shown(None if at is None else format_instant(at))
 
 
-def label_of(rules: Rules, rule: str) -> str:
-    """Label of a rule for people; its id where the rules in use don't have it."""
-    known = rules.by_id.get(rule)
-    return printable(known.row.label.get("en", rule) if known else rule)
+def alert_text(rules: Rules, table: Lifecycle, language: Language = "en") -> AlertText:
+    """Sentences of alerts with the labels of these rules and of the statuses of `table`."""
+    return AlertText(
+        language,
+        rules={rule.id: rule.row.label for rule in rules.rules},
+        statuses={row.code: row.label for row in table.rows},
+    )
 
 
-def has_escalated(rules: Rules, rule: str, severity: Severity) -> bool:
-    """Return True if an alert of this severity has passed the rule's own limit."""
-    known = rules.by_id.get(rule)
-    return known is not None and known.row.escalate is not None and severity == "overdue"
-
-
-def why(rules: Rules, alert: AlertTransition | OpenAlert) -> str:
-    """Why an alert is open, in words."""
-    is_early = alert.because.limit.startswith("-")
-    is_past = is_early and has_escalated(rules, alert.rule, alert.severity)
-    return printable(reason(alert.because, is_past=is_past))
-
-
-def reason(because: Because, *, is_past: bool) -> str:
-    """Reason of an alert: its anchor, the limit, and the last event before it.
-
-    `is_past`: a limit before the anchor has escalated, so the anchor itself has passed.
-    """
-    anchor = because.anchor.removeprefix("milestone ")
-    since = f"{anchor} {shown(because.anchor_at)}"
-    last = f"last event: {because.last_event} {shown(because.last_event_at)}"
-    parcel = f" (parcel {because.shipment})" if because.shipment else ""
-    if because.limit.startswith("-") and not is_past:
-        return f"less than {because.limit[1:]} to {since}{parcel}; {last}"
-    if is_past or because.limit == NO_LIMIT:
-        return f"past {since}{parcel}; {last}"
-    if because.anchor == "condition":
-        return f"since {shown(because.due_at)}: {because.limit}{parcel}; {last}"
-    return f"over {because.limit} since {since}{parcel}; {last}"
+def open_since(alert: OpenAlert) -> str:
+    """`open since 2018-09-10 03:00`, and since when it is overdue if it has escalated."""
+    since = f"open since {shown(alert.opened_at)}"
+    return f"{since}, overdue since {shown(alert.escalated_at)}" if alert.escalated_at else since

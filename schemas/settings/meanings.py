@@ -80,6 +80,7 @@ MEANINGS: dict[str, str] = {
     "delivery.group": "the consumer group; default: ordertide-deliver- and the channel",
     "delivery.renew": "interval at which an open alert is posted again",
     "delivery.hold": "time for which the channel keeps an alert open without a renewal",
-    "delivery.link": "a link beside each alert; may name {tenant} and {order_id}",
+    "delivery.link": "link of each alert (`generatorURL`); may name {tenant} and {order_id}",
+    "delivery.language": "language of an alert's sentences, in `lookup` too: `en` or `zh`",
     "delivery.options": "options of a plug-in channel, by dotted names",
 }

@@ -176,6 +176,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     renew: Duration = "1m"
     hold: Duration = "5m"
     link: str = ""
+    language: Literal["en", "zh"] = "en"
     options: dict[str, str] = {}
 
 

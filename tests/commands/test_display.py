@@ -23,6 +23,7 @@ from commands.state.set_aside import COLUMNS, SetAsideView, rows
 from commands.state.verify import Verified
 from commands.top.monitor import Sample, Trend
 from commands.top.picture import newest_text, plain_text
+from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
 from gateway.live.view import LiveView
 from schemas import topics
@@ -34,7 +35,7 @@ from telemetry.screen import error_text, show, show_json, table_text
 from tests.support.tiers.orders import START, accepted, document
 
 TABLE = read_lifecycle()
-RULES = read_rules(None, TABLE)
+ALERT_TEXT = alert_text(read_rules(None, TABLE), TABLE)
 EVIL = "\x1b]0;PWNED\x07\x1b[2Jevil\n  status DELIVERED\x9b31m\u202e\u2028\u2029\ud800[red]x[/red]"
 AT = "2018-01-31T02:30:00.000Z"
 BECAUSE = {
@@ -101,7 +102,7 @@ def view_of(text: str) -> str:
     console = Console(
         file=out, force_terminal=True, width=4000, color_system=None, legacy_windows=False
     )
-    console.print(newest_text(RULES, live(text).newest(1)))
+    console.print(newest_text(ALERT_TEXT, live(text).newest(1)))
     return out.getvalue().rstrip("\n")
 
 
@@ -120,7 +121,7 @@ def top_of(text: str) -> str:
         rows=view.newest(1),
         note=text,
     )
-    return plain_text(shown, RULES, 1)
+    return plain_text(shown, ALERT_TEXT, 1)
 
 
 def set_aside(text: str) -> SetAsideView:
@@ -136,7 +137,7 @@ def set_aside(text: str) -> SetAsideView:
 
 
 COMMANDS: dict[str, Callable[[str], str]] = {
-    "lookup": lambda text: text_of(answer(text), RULES, TABLE),
+    "lookup": lambda text: text_of(answer(text), ALERT_TEXT, TABLE),
     "rejected list": lambda text: sample(text, message(text)),
     "state set-aside": lambda text: table_text(COLUMNS, rows([set_aside(text)])),
     "state verify": lambda text: Verified("p", faults=[text]).text(),

@@ -15,6 +15,7 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Producer, Record
 from commands.top.app import OrderScreen, Top
 from commands.top.monitor import Monitor
+from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
 from deploy.installation import ROOT, Tables, command_line, write_settings
 from schemas import topics
@@ -26,7 +27,7 @@ from tests.gateway.live.test_view import alert
 from tests.support.tiers.orders import START, document
 
 TABLE = read_lifecycle()
-RULES = read_rules(None, TABLE)
+WORDING = alert_text(read_rules(None, TABLE), TABLE)
 LONG_ID = "0123456789abcdef0123456789abcdef"
 PATIENCE = 200  # pauses
 END_WITHIN_S = 60
@@ -79,7 +80,7 @@ def on_screen(path: Path, broker: EmbeddedBroker, attempt: Try, width: int = 80)
     async def run() -> None:
         settings = read_settings(path)
         with Monitor(settings, broker.connection) as monitor:
-            app = Top(monitor, settings, TABLE, RULES)
+            app = Top(monitor, settings, TABLE, WORDING)
             async with app.run_test(size=(width, 24)) as pilot:
                 await until(pilot, lambda: app.live.alerts.row_count == 2)
                 await attempt(app, pilot)
