@@ -1,5 +1,6 @@
 """`ordertide deliver`: order alerts to a channel, as a member of its consumer group."""
 
+import logging
 import threading
 from pathlib import Path
 
@@ -7,20 +8,27 @@ import click
 
 from broker.topics import wait_for_topics
 from commands.wiring.broker import connection_of
+from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms, stop_event
 from commands.wiring.serving import announce, health_server, patience, start_logs
 from commands.wiring.settings_file import settings_option
+from commands.wiring.wording import alert_text
+from schemas.alert_text import AlertText
 from schemas.errors import SettingsError
 from schemas.instants import parse_duration
 from schemas.settings.model import DeliverySettings, Settings, read_settings
 from schemas.settings.secrets import masked_text
 from schemas.topics import ORDERS_CHANGES
+from sinks.channels.alert_message import Style
 from sinks.channels.installed import open_channel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
 from sinks.delivery.metrics import DeliveryMetrics
 from telemetry.metrics import Metrics
 
 FEWEST_TRIES = 3
+RENEW = "1m"
+KEEPING = {"webhook"}  # channels whose receiver keeps an alert until its end is posted
+LOGGER = logging.getLogger("ordertide.delivery")
 
 
 @click.command("deliver")
@@ -46,7 +54,7 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
     Raises:
         OrdertideError: the settings or the broker can't be used.
     """
-    plan = plan_of(settings.delivery, topic)
+    plan = plan_of(settings.delivery, topic, text_of(settings))
     connection = connection_of(settings.broker)
     channel = open_channel(settings.delivery)
     metrics = Metrics("deliver")
@@ -70,22 +78,38 @@ def deliver(settings: Settings, stop: threading.Event, topic: str = ORDERS_CHANG
         channel.close()
 
 
-def plan_of(settings: DeliverySettings, topic: str) -> DeliveryPlan:
-    """Convert the settings to a plan.
+def text_of(settings: Settings) -> AlertText:
+    """Sentences of alerts by the rules and the lifecycle in use.
+
+    A file that can't be used here costs the alerts their labels, and none of the alerts.
+    """
+    language = settings.delivery.language
+    try:
+        table = lifecycle_of(settings)
+        return alert_text(rules_of(settings, table), table, language)
+    except SettingsError as error:
+        LOGGER.warning("deliver: rules and statuses are shown by their ids: %s", error)
+        return AlertText(language)
+
+
+def plan_of(settings: DeliverySettings, topic: str, text: AlertText | None = None) -> DeliveryPlan:
+    """Convert the settings to a plan, with the sentences of `text`.
 
     Raises:
         SettingsError: an alert would run out before it is renewed.
     """
-    renew_ms = parse_duration(settings.renew, of="delivery.renew")
+    group = settings.group or f"ordertide-deliver-{settings.channel}"
+    style = Style(text or AlertText(settings.language), settings.link)
+    renew = settings.renew or (None if settings.channel in KEEPING else RENEW)
+    if renew is None:
+        return DeliveryPlan(group=group, topic=topic, renew_ms=None, style=style)
+    renew_ms = parse_duration(renew, of="delivery.renew")
     hold_ms = parse_duration(settings.hold, of="delivery.hold")
     if not renew_ms:
         raise SettingsError("delivery.renew: 0 would post without an end; write one like 1m")
     if hold_ms < FEWEST_TRIES * renew_ms:
         raise SettingsError(
             f"delivery.hold: {settings.hold} is less than {FEWEST_TRIES} times delivery.renew "
-            f"({settings.renew}): one slow answer, and open alerts would end; raise it"
+            f"({renew}): one slow answer, and open alerts would end; raise it"
         )
-    group = settings.group or f"ordertide-deliver-{settings.channel}"
-    return DeliveryPlan(
-        group=group, topic=topic, renew_ms=renew_ms, hold_ms=hold_ms, link=settings.link
-    )
+    return DeliveryPlan(group=group, topic=topic, renew_ms=renew_ms, hold_ms=hold_ms, style=style)

@@ -78,7 +78,9 @@ MEANINGS: dict[str, str] = {
     "delivery.token": "a bearer token for it",
     "delivery.ca_file": "PEM file with the authority of its certificate; without it the system's",
     "delivery.group": "the consumer group; default: ordertide-deliver- and the channel",
-    "delivery.renew": "interval at which an open alert is posted again",
+    "delivery.renew": (
+        "interval at which an open alert is posted again; default: never for a webhook, else `1m`"
+    ),
     "delivery.hold": "time for which the channel keeps an alert open without a renewal",
     "delivery.link": "link of each alert (`generatorURL`); may name {tenant} and {order_id}",
     "delivery.language": "language of an alert's sentences, in `lookup` too: `en` or `zh`",

@@ -166,14 +166,17 @@ class TiersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Order alerts to a channel; an open one stands there for `hold`, renewed every `renew`."""
+    """Order alerts to a channel; an open one stands there for `hold`, renewed every `renew`.
+
+    Without `renew`, Alertmanager's are renewed every minute and a webhook's are not.
+    """
 
     channel: Name = "alertmanager"
     url: Url = "http://127.0.0.1:9093"
     token: str | None = None
     ca_file: File | None = None
     group: str | None = None
-    renew: Duration = "1m"
+    renew: Duration | None = None
     hold: Duration = "5m"
     link: str = ""
     language: Literal["en", "zh"] = "en"

@@ -26,7 +26,7 @@ class PostableAlert(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     labels: Labels
     annotations: dict[str, str]
     starts_at: str
-    ends_at: str
+    ends_at: str | None = None
     generator_url: str | None = msgspec.field(default=None, name="generatorURL")
 
 
@@ -37,7 +37,7 @@ def postable(posting: Posting) -> PostableAlert:
         labels=notice.labels,
         annotations=notice.annotations,
         starts_at=format_instant(posting.starts_at),
-        ends_at=format_instant(posting.ends_at),
+        ends_at=None if posting.ends_at is None else format_instant(posting.ends_at),
         generator_url=notice.link or None,
     )
 

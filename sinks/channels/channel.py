@@ -11,7 +11,7 @@ class Channel(Protocol):
 
     Alerts are level-triggered: an open one is posted again and again before its `ends_at` runs out,
     so `post` has to be idempotent by the notice's labels. A receiver without a renewal takes the
-    alert as ended at its `ends_at`.
+    alert as ended at its `ends_at`; one without `ends_at` is open until its end is posted.
     """
 
     name: str

@@ -31,4 +31,8 @@ class MemoryChannel(Channel):
 
     def open_at(self, at: int) -> list[Labels]:
         """The labels of the alerts that a receiver takes for open at `at` (ms)."""
-        return [p.notice.labels for p in self.last.values() if not p.resolved and p.ends_at > at]
+        return [
+            posting.notice.labels
+            for posting in self.last.values()
+            if posting.ends_at is None or (not posting.resolved and posting.ends_at > at)
+        ]

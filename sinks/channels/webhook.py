@@ -3,8 +3,10 @@
     {"version": "1", "alerts": [{"status": "firing", "labels": {…}, "annotations": {…},
      "startsAt": "2018-01-03T…", "endsAt": "2026-…", "generatorURL": "https://…"}]}
 
-`endsAt` of a firing alert is the instant at which it ends unless it is posted again.
-`Idempotency-Key` is the same for the same body, so that a receiver recognizes a repetition.
+An alert is posted when it opens or escalates, and when it ends: a firing one stays open until then,
+and its `endsAt` is the zero time. With `[delivery] renew` it is posted again and again, and
+`endsAt` is the instant at which it ends unless it is. `Idempotency-Key` is the same for the same
+body, so that a receiver recognizes a repetition.
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,8 @@ from sinks.channels.alert_message import Posting
 from sinks.channels.alertmanager import PostableAlert, postable
 from sinks.channels.channel import Channel
 from sinks.channels.http_channel import HttpChannel
+
+NEVER = "0001-01-01T00:00:00Z"  # as Alertmanager writes the end of a firing alert
 
 
 class Spoken(PostableAlert, frozen=True, kw_only=True):
@@ -36,6 +40,7 @@ class Call(msgspec.Struct, frozen=True):
 def spoken(posting: Posting) -> Spoken:
     """A posting with its status."""
     fields = msgspec.structs.asdict(postable(posting))
+    fields["ends_at"] = fields["ends_at"] or NEVER
     return Spoken(**fields, status="resolved" if posting.resolved else "firing")
 
 

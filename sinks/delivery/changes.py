@@ -8,7 +8,7 @@ from broker.consume import Message
 from schemas.errors import Rejected
 from schemas.order import Lane
 from schemas.topics import CLOCK_KEY, HEADER_VERSION, number_in
-from sinks.channels.alert_message import Notice, notices_of, read_order
+from sinks.channels.alert_message import Notice, Style, notices_of, read_order
 from sinks.delivery.entries import OrderKey
 from sinks.delivery.metrics import DeliveryMetrics
 
@@ -31,7 +31,9 @@ class Change(NamedTuple):
     is_tombstone: bool = False
 
 
-def changes_in(messages: Iterable[Message], link: str, watch: DeliveryMetrics) -> Iterator[Change]:
+def changes_in(
+    messages: Iterable[Message], style: Style, watch: DeliveryMetrics
+) -> Iterator[Change]:
     """The changes, heartbeats left out; what can't be read is counted, logged and passed over.
 
     It goes to no topic for rejected messages: the writers of the tiers read the same one and do.
@@ -40,7 +42,7 @@ def changes_in(messages: Iterable[Message], link: str, watch: DeliveryMetrics) -
         if (message.key or b"").startswith(CLOCK):
             continue
         try:
-            yield read_change(message, link)
+            yield read_change(message, style)
         except Rejected as rejected:
             watch.unreadable(rejected.code)
             LOGGER.warning(
@@ -49,7 +51,7 @@ def changes_in(messages: Iterable[Message], link: str, watch: DeliveryMetrics) -
             )
 
 
-def read_change(message: Message, link: str) -> Change:
+def read_change(message: Message, style: Style) -> Change:
     """Decode a message into the change of its order; a tombstone closes all alerts.
 
     Raises:
@@ -65,5 +67,5 @@ def read_change(message: Message, link: str) -> Change:
             key, "normal", [], message.timestamp_ms, message.offset, version, is_tombstone=True
         )
     order = read_order(message.value)
-    notices = notices_of(order, link)
+    notices = notices_of(order, style)
     return Change(key, order.lane, notices, message.timestamp_ms, message.offset, order.version)

@@ -22,6 +22,7 @@ from broker.end_offsets import EndOffsets
 from broker.start_offsets import Partition
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
+from sinks.channels.alert_message import Style
 from sinks.channels.channel import Channel
 from sinks.delivery.changes import Change, changes_in
 from sinks.delivery.ledger import Ledger
@@ -37,14 +38,14 @@ SETTINGS = LoopSettings(max_wait_s=MAX_WAIT_S)
 class DeliveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Plan of delivery: the group, its topic, and how long (ms) an alert holds without a renewal.
 
-    `link` is a URL that may name {tenant} and {order_id}.
+    Without `renew_ms` open alerts aren't renewed, and stay open until their end is posted.
     """
 
     group: str
     topic: str = ORDERS_CHANGES
-    renew_ms: int = 60_000
+    renew_ms: int | None = 60_000
     hold_ms: int = 300_000
-    link: str = ""
+    style: Style = Style()
 
 
 class Delivery:
@@ -181,7 +182,7 @@ class Delivery:
 
     def _current(self, messages: Iterable[Message]) -> Iterator[Change]:
         """The changes that are not older than what was read of their orders before."""
-        for change in changes_in(messages, self.plan.link, self.watch):
+        for change in changes_in(messages, self.plan.style, self.watch):
             is_stale = self.versions.is_stale(
                 change.order,
                 change.version,

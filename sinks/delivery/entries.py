@@ -39,7 +39,7 @@ class LedgerEntry:
     @property
     def kind(self) -> tuple[str, str]:
         """The alert's rule and severity."""
-        return self.notice.labels["alertname"], self.notice.labels["severity"]
+        return self.notice.labels["rule"], self.notice.labels["lane"]
 
 
 @dataclass(slots=True)

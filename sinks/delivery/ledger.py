@@ -14,10 +14,11 @@ from sinks.delivery.entries import AT_ONCE, DueQueue, LedgerEntry, OrderEntries,
 class Ledger:
     """An open alert is posted again `renew_ms` after its last time, and stands for `hold_ms`.
 
-    What is `pending` has to reach the receiver before offsets are committed.
+    Without `renew_ms` it is posted once, and stays open until its end is posted. What is `pending`
+    has to reach the receiver before offsets are committed.
     """
 
-    def __init__(self, renew_ms: int, hold_ms: int) -> None:
+    def __init__(self, renew_ms: int | None, hold_ms: int) -> None:
         self.renew_ms = renew_ms
         self.hold_ms = hold_ms
         self.open_alerts: Counter[tuple[str, str]] = Counter()  # by rule and severity
@@ -71,17 +72,20 @@ class Ledger:
 
     def posting(self, entry: LedgerEntry, now_at: int) -> Posting:
         """The entry as it is to be posted now."""
-        return Posting(entry.notice, now_at, now_at + self.hold_ms if entry.desired else now_at)
+        if not entry.desired:
+            return Posting(entry.notice, now_at, now_at)
+        ends_at = None if self.renew_ms is None else now_at + self.hold_ms
+        return Posting(entry.notice, now_at, ends_at)
 
     def settle(self, entries: Iterable[LedgerEntry], now_at: int) -> None:
         """The receiver has them."""
         for entry in entries:
             self._unsettled.discard(entry)
             entry.settled = True
-            if entry.desired:
-                self._queue.put(entry, now_at + self.renew_ms)
-            else:
+            if not entry.desired:
                 self._remove(entry)
+            elif self.renew_ms is not None:
+                self._queue.put(entry, now_at + self.renew_ms)
 
     def refuse(self, entry: LedgerEntry) -> None:
         """The receiver will never take it: not offered again, nor ended, as it was never there."""
@@ -128,7 +132,8 @@ class Ledger:
         self.open_alerts[entry.kind] += 1
         if not entry.settled:
             self._unsettled.add(entry)
-        self._queue.put(entry, AT_ONCE)
+        if not entry.settled or self.renew_ms is not None:
+            self._queue.put(entry, AT_ONCE)
 
     def _end(self, entry: LedgerEntry, came_at: int) -> None:
         if not entry.desired:

@@ -160,4 +160,4 @@ def known_to(url: str) -> set[tuple[str, str, str]]:
     place = url.removeprefix("http://")
     with urlopen(f"http://{place}/api/v2/alerts?active=true", timeout=10) as answer:
         labels = [alert["labels"] for alert in json.load(answer)]
-    return {(found["order_id"], found["alertname"], found["severity"]) for found in labels}
+    return {(found["order_id"], found["rule"], found["lane"]) for found in labels}

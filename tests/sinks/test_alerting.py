@@ -102,7 +102,7 @@ def test_an_overdue_order_reaches_a_webhook_and_its_delivery_scan_resolves_it(
                 promised_at=format_instant(now_ms() + PROMISED_AFTER_MS),
             )
             wait_until(
-                lambda: receiver.saw("firing", order_id="SO-1", alertname="late_delivery"),
+                lambda: receiver.saw("firing", order_id="SO-1", alertname="OrderLateDelivery"),
                 "the alert",
                 said=lambda: track.said() + deliver.said(),
             )
@@ -114,16 +114,17 @@ def test_an_overdue_order_reaches_a_webhook_and_its_delivery_scan_resolves_it(
                 source="carrier:sf",
             )
             wait_until(
-                lambda: receiver.saw("resolved", order_id="SO-1", alertname="late_delivery"),
+                lambda: receiver.saw("resolved", order_id="SO-1", alertname="OrderLateDelivery"),
                 "its end",
                 said=lambda: track.said() + deliver.said(),
             )
             assert firing(alertmanager.address["url"]) == []
     alert = receiver.heard[0]
     assert {path for path, _, _ in receiver.calls} == {"/orders"}
-    assert (alert["labels"]["carrier"], alert["labels"]["severity"]) == ("sf", "overdue")
+    assert (alert["labels"]["carrier"], alert["labels"]["severity"]) == ("sf", "critical")
     assert alert["generatorURL"] == "https://board.example/orders/SO-1"
-    assert "promised_at" in alert["annotations"]["reason"]
+    assert alert["annotations"]["summary"].startswith("Late delivery: order SO-1, promised ")
+    assert alert["annotations"]["description"].startswith("Past the promised delivery, ")
 
 
 def test_alertmanager_killed_and_back_without_memory_knows_again_what_is_open(
@@ -181,7 +182,7 @@ def test_many_overdue_orders_reach_a_webhook_through_a_rule_on_their_number(
         wait_until(lambda: receiver.saw("firing", **surge), "the surge", said=deliver.said)
         produce(producer, *(order(order_id, 2) for order_id in orders))
         wait_until(lambda: receiver.saw("resolved", **surge), "its end", said=deliver.said)
-    about_many = [alert for alert in receiver.heard if alert["labels"]["alertname"][:3] == "Ord"]
+    about_many = [alert for alert in receiver.heard if alert["labels"]["alertname"][:6] == "Orders"]
     assert about_many
     assert not any("order_id" in alert["labels"] for alert in about_many)
 
@@ -213,7 +214,7 @@ def test_the_shipped_configuration_is_valid() -> None:
 @pytest.mark.parametrize(
     ("labels", "who"),
     [
-        (("alertname=late_shipping", "severity=overdue", "order_id=SO-1"), "orders"),
+        (("service=ordertide", "severity=critical", "order_id=SO-1"), "orders"),
         (("alertname=OrdersOverdueSurge", "severity=warning", "rule=late_shipping"), "operators"),
         (("alertname=OrdertideProcessDown", "severity=critical"), "operators"),
     ],

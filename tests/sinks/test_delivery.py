@@ -52,12 +52,14 @@ class Stage:
         self.stop = threading.Event()
 
     @contextmanager
-    def delivery(self, group: str = "test-deliver") -> Iterator[Delivery]:
+    def delivery(
+        self, group: str = "test-deliver", renew_ms: int | None = 60_000
+    ) -> Iterator[Delivery]:
         """A member of the group; at the end of the block it is gone like a killed one."""
         watch = DeliveryMetrics(self.metrics, self.channel.name)
         delivery = Delivery(
             self.broker.connection,
-            DeliveryPlan(group=group),
+            DeliveryPlan(group=group, renew_ms=renew_ms),
             self.channel,
             watch,
             stop=self.stop,
@@ -104,7 +106,7 @@ def open_severities(stage: Stage, channel: MemoryChannel) -> dict[str, list[str]
     """Order → the severities of what is open of it."""
     severities: dict[str, list[str]] = {}
     for labels in channel.open_at(stage.now_at):
-        severities.setdefault(labels["order_id"], []).append(labels["severity"])
+        severities.setdefault(labels["order_id"], []).append(labels["lane"])
     return severities
 
 
@@ -192,7 +194,7 @@ def test_a_process_that_takes_over_knows_which_documents_are_stale(
 
 def test_an_escalation_ends_the_warning(stage: Stage, channel: Moody, producer: Producer) -> None:
     def severities() -> list[str]:
-        return [labels["severity"] for labels in channel.open_at(stage.now_at)]
+        return [labels["lane"] for labels in channel.open_at(stage.now_at)]
 
     with stage.delivery() as delivery:
         produce(producer, order("SO-1", 1, alert(severity="warning")))
@@ -208,12 +210,35 @@ def test_an_open_alert_stays_open_as_long_as_somebody_delivers(
         produce(producer, overdue("SO-1"))
         run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
         for _ in range(10):
-            stage.now_at += delivery.plan.renew_ms
+            stage.now_at += delivery.plan.renew_ms or 0
             delivery.step()
         assert open_orders(stage, channel) == {"SO-1"}
         assert channel.arrived == 11
         stage.now_at += delivery.plan.hold_ms
     assert not open_orders(stage, channel), "nobody renews it any more"
+
+
+def test_without_renewals_an_alert_is_posted_when_it_opens_escalates_and_ends(
+    stage: Stage, channel: Moody, producer: Producer
+) -> None:
+    """Neither time, an outage, a new version of its order nor a new process posts it again."""
+    with stage.delivery(renew_ms=None) as delivery:
+        produce(producer, order("SO-1", 1, alert(severity="warning")))
+        run_until(lambda: open_severities(stage, channel) == {"SO-1": ["warning"]}, delivery)
+        stage.now_at += 10**9
+        channel.refusals = 1
+        produce(producer, order("SO-1", 2, alert(severity="warning")), overdue("SO-2"))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1", "SO-2"}, delivery)
+        delivery.step()  # commits
+    assert channel.arrived == 2
+    with stage.delivery(renew_ms=None) as delivery:
+        produce(producer, order("SO-1", 3, alert(severity="overdue")))
+        escalated = {"SO-1": ["overdue"], "SO-2": ["overdue"]}
+        run_until(lambda: open_severities(stage, channel) == escalated, delivery)
+        produce(producer, order("SO-2", 2))
+        run_until(lambda: open_orders(stage, channel) == {"SO-1"}, delivery)
+        assert delivery.ledger.pending == 0
+    assert channel.arrived == 5, "the end of a warning, an overdue alert, and an end"
 
 
 def test_a_new_process_knows_what_is_open_and_ends_what_ended_meanwhile(

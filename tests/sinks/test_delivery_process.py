@@ -28,7 +28,7 @@ def process(broker: EmbeddedBroker, receiver: Receiver, tmp_path: Path) -> Itera
         tmp_path,
         {
             "broker": {"bootstrap": broker.bootstrap, "embedded": True},
-            "delivery": {"channel": "webhook", "url": receiver.url, "hold": "10000d"},
+            "delivery": {"channel": "webhook", "url": receiver.url},
         },
     )
     with leaving_none([built]):
@@ -96,7 +96,10 @@ def test_alerts_that_would_run_out_before_they_are_renewed_are_refused_at_start(
     process: Command,
 ) -> None:
     path = process.settings
-    path.write_text(path.read_text("utf-8").replace("10000d", "2m"), "utf-8")
+    text = path.read_text("utf-8")
+    path.write_text(
+        text.replace("[delivery]\n", '[delivery]\nrenew = "1m"\nhold = "2m"\n'), "utf-8"
+    )
     process.start()
     assert process.exit_code() == 2
     assert "delivery.hold: 2m is less than 3 times delivery.renew" in process.said()

@@ -95,6 +95,18 @@ def test_a_webhook_is_told_when_an_order_s_alert_opened_and_until_when_it_stands
     assert "generatorURL" not in first
 
 
+def test_a_firing_alert_that_is_not_renewed_is_the_same_call_whenever_it_is_posted(
+    receiver: Receiver,
+) -> None:
+    for now_at in (NOW, NOW + 60_000):
+        post(receiver, Posting(notice(), now_at, None))
+    first, second = receiver.heard
+    assert first == second
+    assert (first["status"], first["endsAt"]) == ("firing", "0001-01-01T00:00:00Z")
+    one, two = [headers["Idempotency-Key"] for _, headers, _ in receiver.calls]
+    assert one == two
+
+
 @pytest.mark.parametrize(
     "url",
     ["alertmanager:9093", "ftp://host/", "https:///x", "", "http://[::1", "http://host:http/"],

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, Self
 
 from sinks.channels.alert_message import Labels
+from sinks.channels.webhook import NEVER
 
 PATIENCE_S = 30.0
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -102,7 +103,8 @@ class Receiver:
         return [
             alert["labels"]
             for alert in self.last().values()
-            if alert["status"] == "firing" and instant(alert["endsAt"]) > at
+            if alert["status"] == "firing"
+            and (alert["endsAt"] == NEVER or instant(alert["endsAt"]) > at)
         ]
 
     def saw(self, status: str, **labels: str) -> bool:
