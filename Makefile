@@ -1,7 +1,8 @@
-# make demo | test | stack | check | bench | docs | clean
+# make demo | test | build | stack | check | bench | docs | clean
 #
 # Everything lives in .venv. A stamp per set of extras is written after its installation, so that a
-# second call installs nothing; changing pyproject.toml or constraints.txt installs again.
+# second call installs nothing; changing pyproject.toml, constraints.txt or the sources of the core
+# in engine/ installs, and so compiles, again.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,16 +21,17 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz stack check bench docs screenshots clean
+.PHONY: help demo test build fuzz stack check bench docs screenshots clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    sample orders through the whole engine, live (ARGS=--once: once, then end)"
 	@echo "make test    the tests (ARGS='-k name': some; ORDERTIDE_SEED=n: repeat a run)"
+	@echo "make build   compile the core (engine/, Rust) after a change; the others do so themselves"
 	@echo "make fuzz    generated messages through the engine for an hour (ARGS='--minutes 5')"
 	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
-	@echo "make check   ruff, mypy, import-linter"
+	@echo "make check   ruff, mypy, import-linter; rustfmt, clippy, cargo test"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
 	@echo "make docs    regenerate what docs/ holds of generated documents"
 	@echo "make screenshots  pictures of a running demo for docs/screens (needs libcairo2)"
@@ -40,6 +42,8 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -n auto --dist worksteal -rfEs $(ARGS)
+
+build: $(VENV)/.installed
 
 fuzz: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -52,6 +56,7 @@ check: $(VENV)/.installed-dev-test
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@bash engine/check.sh
 
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -63,7 +68,7 @@ screenshots: $(VENV)/.installed-screenshots
 	@PYTHONPATH=. $(BIN)/python docs/screens/top.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist engine/target dataflows/core/compiled*.so *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -76,7 +81,8 @@ $(VENV)/.installed: EXTRAS := [demo]
 $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-dev-test: EXTRAS := [dev,test]
 $(VENV)/.installed-screenshots: EXTRAS := [demo,screenshots]
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test $(VENV)/.installed-screenshots: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing ordertide$(EXTRAS) into $(VENV) (once, about half a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)'
+ENGINE := $(wildcard engine/Cargo.toml engine/*/Cargo.toml engine/*/*.rs engine/*/src/*.rs engine/*/src/*/*.rs)
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test $(VENV)/.installed-screenshots: pyproject.toml constraints.txt $(ENGINE) | $(BIN)/python
+	@echo "installing ordertide$(EXTRAS) into $(VENV) (once, about a minute)"
+	@bash engine/install.sh $(BIN)/python '$(EXTRAS)'
 	@touch $@

@@ -9,7 +9,6 @@ import msgspec
 
 from benchmarks.core import Core, short_lived
 from benchmarks.events import LIVE_EVENTS, START_AT, Traffic, order_id
-from dataflows.core.numbers import hash_of
 from dataflows.core.packing import ENTRY_BYTES, HASH_AT, unpack
 from dataflows.core.questions import Answers, Registration, number_key
 from dataflows.core.resolve import Resolver
@@ -19,6 +18,7 @@ from dataflows.definition_files import read_rules
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
 from dataflows.track import NUMBER_SHARDS
+from schemas.instants import DAY_MS
 from schemas.keys import order_key
 
 TEMPLATES = 4_000
@@ -42,6 +42,7 @@ class Population:
 
     def __init__(self, store: SqliteShardStore, orders: int, seed: int) -> None:
         self.rng = random.Random(seed)
+        self.epochs = 0
         self.store = store
         table = short_lived()
         rules = read_rules(None, table)
@@ -76,14 +77,16 @@ class Population:
             mine[at : at + 8] = fresh[entry * 8 : entry * 8 + 8]
         return bytes(mine)
 
-    def register(self, serial: int) -> None:
-        """Register the two numbers of an order."""
+    def register(self, serial: int, day: int = 0) -> None:
+        """Register the two numbers of an order by an event that many days after the start."""
+        at = START_AT + day * DAY_MS
         for carrier, key in numbers_of(serial):
-            said = Registration(key, order_id(serial), carrier, START_AT, START_AT)
+            said = Registration(key, order_id(serial), carrier, at, at)
             self.resolvers[shard_of(key)].register(said, Answers())
 
     def change(self, count: int) -> None:
         """Let `count` orders drawn at random have changed, and a fifth as many numbers."""
+        self.epochs += 1
         for _ in range(count):
             number = self.rng.randrange(len(SHARDS))
             held, keys = self.shards[number].held, self.keys[number]
@@ -91,8 +94,7 @@ class Population:
             held.orders[key] = self.own(held.orders[key])
             held.changed.add(key)
         for _ in range(count // 10):
-            for _, key in numbers_of(int(self.rng.random() * self.orders)):
-                self.resolvers[shard_of(key)].numbers.changed.add(hash_of(key))
+            self.register(int(self.rng.random() * self.orders), day=self.epochs)
 
     def end_epoch(self) -> Epoch:
         """Stage every shard, then commit."""

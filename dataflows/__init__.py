@@ -5,3 +5,7 @@ neither sinks nor storage_tiering. Begin reading with `track.py`, then along the
 `source.py`, `source_task.py`, `decoding.py`, `steps.py`, `output_messages.py`, `sink.py`.
 Rooms: `core/` (pure), `state/` (the shard store), `cluster/`, `carriers/`, `replay/`.
 """
+
+from dataflows.compiled_core import check
+
+check()

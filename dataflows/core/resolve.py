@@ -16,11 +16,10 @@ from enum import Enum, auto
 
 import msgspec
 
-from dataflows.core.fact import Fact
+from dataflows.core.compiled import Numbers
 from dataflows.core.lifecycle import NumberRules
-from dataflows.core.numbers import Mapping, Numbers, hash_of
 from dataflows.core.questions import Answers, Question, Queue, Registration, Unresolved
-from dataflows.core.set_aside import INTERNAL_FAULT, UNBLAMED, fault_of
+from dataflows.core.set_aside import INTERNAL_FAULT, UNBLAMED, Fault, fault_of
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS
 from schemas.keys import SEPARATOR, order_key
@@ -34,6 +33,8 @@ MAX_WAITING_PER_NUMBER = 200
 MAX_WAITING = 100_000
 # Of a shard; an event is up to a megabyte, and 64 shards share a host's memory.
 MAX_WAITING_BYTES = 32 * 1024 * 1024
+# A number's record of more bytes, about 30 orders, is held and stored by order.
+CROWD_BYTES = 2_000
 NOBODY_WAITS = 1 << 60
 
 
@@ -41,9 +42,10 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
     """What changed in a resolver, or everything: a base.
 
     Of a base: the pages and days of `Numbers`, and how many numbers the pages hold. `changed` are
-    (hash, packed mappings), none for a number that was forgotten; `waiting` the events that wait
-    for a number now, none where they don't any more. With `is_all_waiting` nothing waits besides.
-    `registrations` and `questions` are all that the watermark has not passed.
+    (hash, packed mappings), none for a number that was forgotten; `crowds` those of the changed
+    orders of numbers with many, of a base all. `waiting` are the events that wait for a number now,
+    none where they don't any more. With `is_all_waiting` nothing waits besides. `registrations` and
+    `questions` are all that the watermark has not passed.
     """
 
     watermark: int
@@ -55,6 +57,7 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
     is_all_waiting: bool
     registrations: list[Registration] = []
     questions: list[Question] = []
+    crowds: list[tuple[bytes, bytes]] = []
 
 
 class Fate(Enum):
@@ -82,10 +85,10 @@ class Resolver:
         one within `shared_within_ms` of event time share it; a question that more than `max_orders`
         could be meant by is refused.
         """
-        self.forget_after_ms = forget_after_ms
-        self.shared_within_ms = shared_within_ms
         self.max_orders = max_orders
-        self.numbers = Numbers(forget_after_ms, forget_unused_after_ms)
+        self.numbers = Numbers(
+            forget_after_ms, forget_unused_after_ms, shared_within_ms, max_orders, CROWD_BYTES
+        )
         self.queue = Queue()
         self.waiting: dict[str, list[Question]] = {}
         self.parked_count = self.waiting_bytes = 0
@@ -97,7 +100,7 @@ class Resolver:
     @property
     def has_changed(self) -> bool:
         """Whether there is anything for a snapshot."""
-        return bool(self.numbers.changed or self.waiting_changed or self.queue.has_changed)
+        return bool(self.numbers.has_changed or self.waiting_changed or self.queue.has_changed)
 
     @property
     def waiting_count(self) -> int:
@@ -133,8 +136,8 @@ class Resolver:
                 self.ask(question, answers)
         self.give_up_before(self.watermark - WAITS_AT_MOST_MS, answers)
         self.numbers.forget(self.watermark)
-        for name, error in self.numbers.take_unreadable():
-            answers.faults.append(fault_of(name, error))
+        for name, reason in self.numbers.take_unreadable():
+            answers.faults.append(Fault(name, reason, ""))
 
     def register(self, said: Registration, answers: Answers) -> None:
         """Note a registration.
@@ -143,7 +146,9 @@ class Resolver:
         itself goes to its order.
         """
         try:
-            self.numbers.add(hash_of(said.number), mapping_of(said))
+            self.numbers.register(
+                said.number, said.order_id, said.carrier, said.at, said.arrival_at
+            )
         except UNBLAMED:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this number alone
@@ -199,35 +204,23 @@ class Resolver:
 
     def answer(self, asked: Question, at: int, answers: Answers) -> Fate:
         """Give a fact to the orders of its number, at which it arrives at that instant."""
-        key = hash_of(asked.number)
-        if self.is_ambiguous(key, asked):
+        fact = asked.fact
+        found = self.numbers.answer(asked.number, asked.carrier, fact.at, fact.arrival_at, at)
+        if found is None:
             answers.rejected.append(self.ambiguous(asked))
             return Fate.SETTLED
-        known = self.numbers.get(key)
-        found = self.find(known, asked)
-        if not found:
-            return Fate.WAITS
-        for index, mapping in enumerate(found):
+        orders, is_news = found
+        for index, order_id in enumerate(orders):
             copy = msgspec.structs.replace(
-                asked.fact,
-                key=order_key(asked.tenant, mapping.order_id),
+                fact,
+                key=order_key(asked.tenant, order_id),
                 arrival_at=at,
                 counted=index == 0,
             )
             answers.facts.append(copy)
-        now = self.used(known, found, asked.fact.at, at)
-        if now == known:
-            return Fate.SETTLED
-        self.numbers.put(key, now)
-        return Fate.NEWS
-
-    def is_ambiguous(self, key: bytes, asked: Question) -> bool:
-        """Whether more orders have the number at the question's arrival than it may mean.
-
-        By arrivals alone, so it doesn't matter in which order they are read: a placeholder that
-        stands for "none" at thousands of orders means none of them.
-        """
-        return self.numbers.has_over(self.max_orders, key, asked.fact.arrival_at)
+        if not orders:
+            return Fate.WAITS
+        return Fate.NEWS if is_news else Fate.SETTLED
 
     def ambiguous(self, asked: Question) -> Unresolved:
         """The refusal of a question whose number has too many orders."""
@@ -237,62 +230,6 @@ class Resolver:
             "under placeholders in the lifecycle file"
         )
         return Unresolved(asked.fact, Rejected("ambiguous_reference", reason))
-
-    def used(
-        self, known: list[Mapping], found: list[Mapping], at: int, given_at: int
-    ) -> list[Mapping]:
-        """The orders of a number once `found` among them are given an event of a time."""
-        for mapping in found:
-            later = msgspec.structs.replace(
-                mapping,
-                used_day=max(mapping.used_day, at // DAY_MS),
-                heard_day=max(mapping.heard_day, given_at // DAY_MS),
-                is_unused=False,
-            )
-            if later != mapping:
-                others = [other for other in known if other is not mapping]
-                known = self.numbers.joined(others, later)
-        return known
-
-    def find(self, known: list[Mapping], asked: Question) -> list[Mapping]:
-        """The orders that the number meant at the time of the event, by order id.
-
-        A number that was to be forgotten when the event arrived doesn't count, whether or not it
-        has been: so it matters to nobody how often the clock moves.
-        """
-        meant: dict[str, Mapping] = {}
-        for mapping in known:
-            if self.counts(mapping, asked.fact):
-                meant.setdefault(mapping.order_id, mapping)  # the first that arrived
-        group = self.group_at(list(meant.values()), asked.fact.at)
-        carrier = asked.carrier
-        theirs = [mapping for mapping in group if carrier and mapping.carrier == carrier]
-        return sorted(theirs or group, key=lambda mapping: mapping.order_id)
-
-    def group_at(self, meant: list[Mapping], at: int) -> list[Mapping]:
-        """The orders that share the number at a time: those that registered it close together.
-
-        A later one takes the number over from its time on; before the first it is the first's.
-        """
-        meant.sort(key=lambda mapping: (mapping.valid_from, mapping.order_id))
-        group: list[Mapping] = []
-        for mapping in meant:
-            if not group or mapping.valid_from - group[0].valid_from <= self.shared_within_ms:
-                group.append(mapping)
-            elif mapping.valid_from <= at:
-                group = [mapping]
-            else:
-                break
-        return group
-
-    def counts(self, mapping: Mapping, fact: Fact) -> bool:
-        """Whether a mapping can be meant by an event of this time and this arrival."""
-        last_day = self.numbers.last_day(mapping)
-        return (
-            mapping.valid_from - self.forget_after_ms <= fact.at
-            and fact.at // DAY_MS <= mapping.used_day + last_day - mapping.heard_day
-            and fact.arrival_at // DAY_MS <= last_day
-        )
 
     def wait(self, asked: Question, answers: Answers) -> None:
         """Keep a question until its number is registered."""
@@ -343,41 +280,38 @@ class Resolver:
     def snapshot(self, *, base: bool) -> ResolverSnapshot:
         """What changed since the last snapshot; everything for a base."""
         numbers = self.numbers
-        numbers.settle()
         names = list(self.waiting) if base else sorted(self.waiting_changed)
         found = ResolverSnapshot(
             watermark=self.watermark,
-            pages=list(numbers.table.pages) if base else [],
-            count=len(numbers) if base else 0,
-            days=numbers.days() if base else {},
-            changed=[] if base else [(key, numbers.table.get(key)) for key in numbers.changed],
+            pages=[],
+            count=0,
+            days={},
+            changed=[],
             waiting=[(name, self.waiting.get(name, [])) for name in names],
             is_all_waiting=base,
             registrations=list(self.queue.registrations),
             questions=list(self.queue.questions),
         )
-        numbers.changed, self.waiting_changed, self.queue.has_changed = set(), set(), False
+        if base:
+            found.pages, found.count, found.days, found.crowds = numbers.base()
+        else:
+            found.changed, found.crowds = numbers.delta()
+        self.waiting_changed, self.queue.has_changed = set(), False
         return found
 
     def restore(self, snapshots: Iterable[ResolverSnapshot]) -> None:
         """Take the state of a base and the deltas after it."""
         for part in snapshots:
             if part.pages:
-                self.numbers.restore(part.pages, part.count, part.days)
-            for key, record in part.changed:
-                self.numbers.take(key, record)
+                self.numbers.restore(part.pages, part.count, part.days, part.crowds)
+            else:
+                self.numbers.apply(part.changed, part.crowds)
             if part.is_all_waiting:
                 self.waiting, self.parked_count, self.waiting_bytes = {}, 0, 0
             for number, questions in part.waiting:
                 self.set_waiting(number, questions)
             self.watermark = part.watermark
             self.queue = Queue(part.registrations, part.questions)
-
-
-def mapping_of(said: Registration) -> Mapping:
-    """What a registration alone says."""
-    used_day, heard_day = said.at // DAY_MS, said.arrival_at // DAY_MS
-    return Mapping(said.order_id, said.carrier, said.at, said.arrival_at, used_day, heard_day)
 
 
 def size_of(questions: Iterable[Question]) -> int:

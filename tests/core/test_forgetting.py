@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflows.core.compiled import LOOKED_AT_ONCE
 from dataflows.core.fact import Fact
-from dataflows.core.numbers import LOOKED_AT_ONCE
 from dataflows.core.questions import Answers, Question, Registration, number_key
 from dataflows.core.resolve import (
     FORGET_AFTER_MS,
@@ -260,7 +260,7 @@ def test_numbers_leave_memory_some_at_each_step_of_the_clock(rng: random.Random)
         read(resolver, registered(FORGET_DAYS + 1, "new", f"N{number}"))
     resolver.advance(over_at + 3, answers)
     assert len(resolver.numbers) == LOOKED_AT_ONCE // 2
-    assert list(resolver.numbers.heard_on) == [over_at // DAY_MS + FORGET_DAYS]
+    assert list(resolver.numbers.days()) == [over_at // DAY_MS + FORGET_DAYS]
 
 
 def restored(snapshots: list[ResolverSnapshot]) -> Resolver:
@@ -274,7 +274,7 @@ Held = tuple[dict[bytes, bytes], dict[str, list[Question]], list[Said], int]
 
 def held(resolver: Resolver) -> Held:
     queue: list[Said] = [*resolver.queue.registrations, *resolver.queue.questions]
-    return dict(resolver.numbers.table), resolver.waiting, queue, resolver.waiting_count
+    return dict(resolver.numbers.records()), resolver.waiting, queue, resolver.waiting_count
 
 
 @given(st.lists(EVENTS, max_size=14), st.data())

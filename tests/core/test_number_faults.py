@@ -6,24 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflows.core.compiled import hash_of
 from dataflows.core.fact import Fact
-from dataflows.core.number_table import HASH_BYTES, HEAD_BYTES, PLACE_BYTES, records
-from dataflows.core.numbers import hash_of
 from dataflows.core.questions import Answers, Question, Registration, number_key
 from dataflows.core.resolve import Resolver, ResolverSnapshot
 from schemas.instants import DAY_MS
+from tests.support.number_pages import HEAD_BYTES, SIZE_AT, records
 from tests.support.stage import START_AT, day
 
 BROKEN = number_key("default", "waybill", "BROKEN")
 # Too short for a mapping; lengths beyond the record; an order id that is no UTF-8; zeros.
-SIZE_AT = HASH_BYTES
 # What a page can become: its first record too long, too short, empty; cut in a record or in a head.
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "too long": lambda page: page[:SIZE_AT] + b"\xff\xff\0\0" + page[HEAD_BYTES:],
     "a little too long": lambda page: (
         page[:SIZE_AT] + bytes([page[SIZE_AT] + 3]) + page[SIZE_AT + 1 :]
     ),
-    "empty": lambda page: page[:SIZE_AT] + bytes(PLACE_BYTES) + page[HEAD_BYTES:],
+    "empty": lambda page: page[:SIZE_AT] + bytes(4) + page[HEAD_BYTES:],
     "cut in a record": lambda page: page[:-5],
     "cut in a head": lambda page: page[: HEAD_BYTES - 1],
     "gone": lambda _page: b"",

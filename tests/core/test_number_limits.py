@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflows.core import numbers
+from dataflows.core import resolve
+from dataflows.core.compiled import hash_of
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.questions import Answers, question, registrations
@@ -92,7 +93,7 @@ DAYS = st.sampled_from((0, 1, 100, 180, 181, 200, 360, 361))
 STEPS = st.lists(st.tuples(DAYS, NAMES | st.none(), NUMBERS, st.booleans()), max_size=30)
 
 
-@pytest.mark.parametrize("crowd_bytes", [0, numbers.CROWD_BYTES])
+@pytest.mark.parametrize("crowd_bytes", [0, resolve.CROWD_BYTES])
 @given(steps=STEPS, data=st.data())
 def test_what_a_question_leads_to_is_what_the_reference_says(
     crowd_bytes: int, steps: list[tuple[int, str | None, str, bool]], data: st.DataObject
@@ -103,9 +104,9 @@ def test_what_a_question_leads_to_is_what_the_reference_says(
         else asks(day(on) + index % 3, number, source=f"erp{index}")
         for index, (on, name, number, _) in enumerate(steps)
     ]
-    desk = Desk()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numbers, "CROWD_BYTES", crowd_bytes)
+        patch.setattr(resolve, "CROWD_BYTES", crowd_bytes)
+        desk = Desk()
         left = data.draw(st.permutations(events))
         for _, _, _, is_last in steps:
             desk.read(left.pop())
@@ -213,4 +214,4 @@ def test_a_crowded_number_outlives_a_restart_with_all_its_orders() -> None:
     event = decode_event(json_of(order("o0", day(1), "SO-1")))
     assert isinstance(event, Event)
     (registered,) = registrations(event, event.at, day(1))
-    assert len(desk.resolver.numbers.get(numbers.hash_of(registered.number))) == 200
+    assert len(desk.resolver.numbers.get(hash_of(registered.number))) == 200

@@ -12,8 +12,7 @@ from click.testing import CliRunner, Result
 
 from broker.consume import read_all
 from commands.state.command import command
-from dataflows.core.number_table import NumberTable
-from dataflows.core.numbers import hash_of
+from dataflows.core.compiled import hash_of
 from dataflows.core.questions import number_key
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.state.local.frame import FrameIdentity, compress, frame, unframe
@@ -23,6 +22,7 @@ from dataflows.track import NUMBER_SHARDS
 from schemas import topics
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from tests.support.engine import Engine, Json
+from tests.support.number_pages import page_of, records
 
 STARTED_AT = parse_instant("2026-01-01T00:00:00Z")
 ORDERS = ("A1", "A2", "A3")
@@ -279,9 +279,7 @@ def break_page(store: Path, number: str) -> None:
     def damaged(blob: bytes) -> bytes:
         snapshot = decode_resolver(blob)
         if snapshot.is_all_waiting:
-            table = NumberTable()
-            table.put(hash_of(number), b"cut off")
-            snapshot.pages, snapshot.count = [table.pages[0][:-1]], 1
+            snapshot.pages, snapshot.count = [page_of([(hash_of(number), b"cut off")])[:-1]], 1
         snapshot.changed = []
         return encode(snapshot)
 
@@ -294,12 +292,10 @@ def break_number(store: Path, number: str) -> None:
 
     def damaged(blob: bytes) -> bytes:
         snapshot = decode_resolver(blob)
-        if snapshot.pages:
-            table = NumberTable()
-            table.restore(snapshot.pages, snapshot.count)
-            if table.get(key):
-                table.put(key, b"broken")
-            snapshot.pages = table.pages
+        snapshot.pages = [
+            page_of([(one, b"broken" if one == key else record) for one, record in records(page)])
+            for page in snapshot.pages
+        ]
         snapshot.changed = [
             (one, b"broken" if one == key else record) for one, record in snapshot.changed
         ]

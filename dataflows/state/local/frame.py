@@ -9,6 +9,7 @@ version determines how all of this, and the blob inside, is decoded. A blob of a
 brought up to this one, a version at a time, by the `UPGRADES`; what is staged is in this version.
 
     5   packed orders in format 3 (dataflows/core/packing.py)
+    8   numbers with many orders by order (engine/core/src/resolver/crowd.rs)
 
 Nothing was released yet, so older versions are refused: recreate the state, or use the version
 that wrote them.
@@ -29,7 +30,7 @@ import zstandard
 
 from schemas.errors import DamagedState
 
-FORMAT = 7
+FORMAT = 8
 PLAIN, ZSTD = 0, 1
 HEADER = Struct("<BBI")
 SHORT_BYTES = 1024

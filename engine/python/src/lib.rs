@@ -1,0 +1,42 @@
+//! Python module `dataflows.core.compiled`: a thin binding of `ordertide_core`.
+//!
+//! `dataflows/core/compiled.pyi` documents it. Here stand conversions alone; whatever raises in the
+//! core is an exception, a panic too.
+
+mod numbers;
+
+use ordertide_core::fault::{Fault, guarded};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+/// Run a part of the core: its fault is a ValueError, a panic a RuntimeError.
+fn run<T>(evaluate: impl FnOnce() -> Result<T, Fault>) -> PyResult<T> {
+    guarded(evaluate).map_err(|fault| match fault {
+        Fault::Panic(_) => PyRuntimeError::new_err(fault.to_string()),
+        _ => PyValueError::new_err(fault.to_string()),
+    })
+}
+
+/// The compiled core.
+#[pymodule]
+mod compiled {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::numbers::{Numbers, hash_of};
+
+    #[pymodule_export]
+    const LOOKED_AT_ONCE: usize = ordertide_core::resolver::LOOKED_AT_ONCE;
+
+    /// CRC-32 of the sources that this module was compiled from.
+    #[pyfunction]
+    fn sources() -> u32 {
+        env!("ORDERTIDE_SOURCES").parse().expect("build.rs writes a number")
+    }
+
+    /// Panic, to test what becomes of it.
+    #[pyfunction]
+    fn panic(message: String) -> PyResult<()> {
+        super::run(|| panic!("{message}"))
+    }
+}
