@@ -435,10 +435,7 @@ class Fold:
             if entry.shipment and entry.waybill:
                 self.joins[as_number(entry.shipment)].append(entry)
         self.replaced = {
-            form(entry.replaces): entry
-            for entry in notable
-            if entry.replaces
-            for form in (as_waybill, as_number)
+            name: entry for entry in notable if entry.replaces for name in self.replaced_by(entry)
         }
         names = ({as_waybill(e.waybill)} if e.waybill else set() for e in notable)
         announced = {as_waybill(name) for e in notable for name in e.announced}
@@ -468,6 +465,13 @@ class Fold:
             if not self.is_replaced_within(as_waybill(join.waybill), waybills)
         ] or joins
         return as_waybill(lasting[-1].waybill) if lasting else None
+
+    def replaced_by(self, entry: Entry) -> set[str]:
+        """The parcels that its `replaces` may mean, by either of their names; never its own."""
+        joins = self.joins.get(as_number(entry.replaces), [])
+        names = {as_waybill(entry.replaces), as_number(entry.replaces)}
+        names |= {as_waybill(join.waybill) for join in joins}
+        return names - {""} - self.successors(entry)
 
     def is_replaced_within(self, waybill: str, waybills: set[str]) -> bool:
         by = self.replaced.get(waybill)
@@ -502,7 +506,7 @@ class Fold:
             parcel = Parcel(name, entry, is_return)
             by = self.replaced.get(name)
             is_past = by is not None and self.place[by.hash] <= self.place[entry.hash]
-            if by is not None and is_past and name not in self.successors(by):
+            if by is not None and is_past:
                 parcel.ended_at, parcel.is_replaced = entry.at, True
             self.parcels[name] = parcel
             if self.derived is not None and self.is_all_target(self.derived):
@@ -540,6 +544,26 @@ class Fold:
         if by_arrival:
             return min(creating, key=lambda entry: entry.arrival, default=None)
         return next(iter(creating), None)
+
+    def is_only_announced(self, subject: str | None) -> bool:
+        """Return True if a parcel is in a status that is no sign of life."""
+        parcel = self.parcels.get(subject or "")
+        status = parcel.status if parcel and subject is not None else None
+        return status is not None and not self.lifecycle[status].has("logistics")
+
+    def own_update(self, subject: str) -> Entry | None:
+        """The last sign of life of a parcel that is no status of the order."""
+
+        def is_sign(entry: Entry) -> bool:
+            is_own = self.is_parts(entry) and self.parcel_name(entry) == subject
+            return is_own and entry.status.has("logistics") and not entry.is_ours
+
+        return self.last(is_sign)
+
+    def silent_since(self, subject: str | None) -> Entry | None:
+        """Anchor last_update: for a label alone what the order's statuses say is no sign."""
+        is_own = subject == "" and self.is_only_announced(subject)
+        return self.own_update("") if is_own else self.last_update(subject)
 
     def last_update(self, subject: str | None) -> Entry | None:
         """The last sign of life of a parcel; of any parcel for None."""
@@ -652,10 +676,9 @@ def has_several(state: Fold) -> bool:
 def end_replaced(state: Fold, entry: Entry) -> None:
     if not entry.replaces:
         return
-    own = state.successors(entry)
+    meant = state.replaced_by(entry)
     for parcel in state.parcels.values():
-        is_meant = parcel.name in (as_waybill(entry.replaces), as_number(entry.replaces))
-        if is_meant and parcel.name and parcel.name not in own:
+        if parcel.name in meant:
             parcel.is_replaced = True
             parcel.ended_at = entry.at if parcel.ended_at is None else parcel.ended_at
 
@@ -731,16 +754,21 @@ def move_order(state: Fold, entry: Entry, code: str) -> None:
     state.flags |= flags
     if moved:
         set_status(state, entry, code, is_derived=False)
-    if state.status == code and state.settles(code):
-        settle(state)
+    if state.status == code:
+        settle(state, code)
 
 
-def settle(state: Fold) -> None:
-    """Cover what goes forward and hasn't arrived by the shop's word that everything has."""
+def settle(state: Fold, code: str) -> None:
+    """Cover what hasn't arrived by the order's own word that it has."""
+    arrived = state.lifecycle.arrived_status()
+    is_back = arrived is not None and code in [arrived, *state.lifecycle[arrived].row["next"]]
     for parcel in state.parcels.values():
         effect = effect_of(state, parcel)
-        is_there = effect is not None and effect["when"] == "all"
-        if parcel.counts and not parcel.goes_back and not is_there:
+        if parcel.goes_back:
+            is_covered = is_back and not has_arrived(state, parcel)
+        else:
+            is_covered = state.settles(code) and not (effect and effect["when"] == "all")
+        if parcel.counts and is_covered:
             parcel.is_settled = True
 
 
@@ -1168,6 +1196,8 @@ def want(rule: Json, states: States, subject: str | None, calendars: Calendars) 
         for name in ("unless_reached", "once_reached")
         if name in rule
     }
+    if rule.get("unscanned") and state.own_update(subject or "") is not None:
+        return None
     if reached.get("unless_reached", False) or not reached.get("once_reached", True):
         return None
     for option in rule.get("anchors", [rule]):
@@ -1233,7 +1263,7 @@ def find_anchor(
     else:
         entry = {
             "created": lambda: creator,
-            "last_update": lambda: state.last_update(subject),
+            "last_update": lambda: state.silent_since(subject),
             "status_since": lambda: state.last_move(subject),
             "milestone": lambda: milestone(state, {n.strip() for n in names.split(",")}, subject),
         }[kind]()
@@ -1256,6 +1286,8 @@ def announced(state: Fold, code: str, subject: str | None) -> Entry | None:
     parcel = state.parcels.get(subject or "")
     shipped = milestone(state, {code}, None)
     if shipped is None or parcel is None or parcel.goes_back:
+        return None
+    if state.is_only_announced(subject) or state.settles(state.status or ""):
         return None
     announcement = parcel.announcement
     if announcement is None or announcement.is_ours:

@@ -6,13 +6,8 @@ is asked only when something is due.
 
 from typing import Protocol
 
-from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import (
-    FROM_ENGINE,
-    HAS_ENGINE,
-    NO_ENTRY,
-    Order,
-)
+from dataflows.core.lifecycle import NO_STATUS, Lifecycle
+from dataflows.core.packing import FROM_ENGINE, HAS_ENGINE, NO_ENTRY, Order, Parcel
 from dataflows.core.parcels import is_parcels
 from dataflows.core.stays import stays
 from dataflows.core.walk import Entry, walk
@@ -118,7 +113,9 @@ class Announced(EntryAnchor):
         if shipment == ANY_SHIPMENT:
             return NO_ENTRY
         parcel = order.parcels[shipment]
-        if parcel.goes_back or parcel.announced == NO_ENTRY:
+        if parcel.goes_back or parcel.announced == NO_ENTRY or order.status in self.table.settles:
+            return NO_ENTRY
+        if is_only_announced(self.table, parcel):
             return NO_ENTRY
         shipped = self.milestone.entry(order, ANY_SHIPMENT)
         if shipped == NO_ENTRY:
@@ -203,14 +200,43 @@ class LastUpdate(EntryAnchor):
 
     def at(self, order: Order, shipment: int) -> int:
         """`updated_at` of the parcel, or the latest of all."""
-        if shipment != ANY_SHIPMENT:
-            return order.parcels[shipment].updated_at
-        return max((parcel.updated_at for parcel in order.parcels), default=0)
+        if shipment == ANY_SHIPMENT:
+            return max((parcel.updated_at for parcel in order.parcels), default=0)
+        parcel = order.parcels[shipment]
+        if not parcel.name and is_only_announced(self.table, parcel):
+            own = own_update(order, self.table, shipment)
+            return own.at if own else 0
+        return parcel.updated_at
 
     def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that was one."""
+        parcel = None if shipment == ANY_SHIPMENT else order.parcels[shipment]
+        if parcel and not parcel.name and is_only_announced(self.table, parcel):
+            own = own_update(order, self.table, shipment)
+            return own.number if own else NO_ENTRY
         at = self.at(order, shipment)
         return last_update(order, self.table, at, shipment).number
+
+
+def is_only_announced(table: Lifecycle, parcel: Parcel) -> bool:
+    """Whether a parcel is in a status that is no sign of life: of a label."""
+    return parcel.status != NO_STATUS and not table.logistics[parcel.status]
+
+
+def own_update(order: Order, table: Lifecycle, shipment: int) -> Entry | None:
+    """The last sign of life of the parcel itself, without what the order's own statuses say."""
+    for entry in reversed(walk(order, table)):
+        is_sign = table.logistics[entry.status] and not entry.marks & FROM_ENGINE
+        if is_sign and is_of_parcel(order, table, entry, shipment):
+            return entry
+    return None
+
+
+def is_of_parcel(order: Order, table: Lifecycle, entry: Entry, shipment: int) -> bool:
+    """Whether an entry's status is the parcel's, and not the order's."""
+    number = order.parcel_of[entry.name]
+    is_own = is_parcels(table, entry.status, order.parcels[number])
+    return number == shipment and (is_own or entry.number in order.course.partial)
 
 
 def last_update(order: Order, table: Lifecycle, at: int, shipment: int) -> Entry:

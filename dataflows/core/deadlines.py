@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dataflows.core.anchors import ANY_SHIPMENT
+from dataflows.core.anchors import ANY_SHIPMENT, own_update
 from dataflows.core.fields import attributes_of, fields_of
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.packing import EMBRYO, NO_ENTRY, SETTLED, Order, Parcel
@@ -148,7 +148,7 @@ def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term |
         due_at = deadline.due_at(anchor_at)
         term = Term(rule, shipment, index, anchor_at, due_at, escalated(rule, anchor_at, 0))
         return within_years(order, term) if rule.working else term
-    if is_void(order, rule):
+    if is_void(order, rule, table, shipment):
         return None
     if rule.when and not holds(order, rule, table, shipment):
         return None
@@ -160,9 +160,11 @@ def term_of(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> Term |
     return within_years(order, term) if rule.working else term
 
 
-def is_void(order: Order, rule: Rule) -> bool:
-    """Whether a milestone of the order makes the rule void, or the lack of one."""
+def is_void(order: Order, rule: Rule, table: Lifecycle, shipment: int) -> bool:
+    """Whether a milestone of the order makes the rule void, or the lack of one; or a scan."""
     if rule.unless and rule.unless.at(order, ANY_SHIPMENT):
+        return True
+    if rule.unscanned and own_update(order, table, shipment):
         return True
     return bool(rule.once and not rule.once.at(order, ANY_SHIPMENT))
 

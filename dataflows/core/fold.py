@@ -161,7 +161,7 @@ def step(order: Order, table: Lifecycle, entry: Entry, names: Names | None) -> N
     if names is not None:
         see_names(order, table, entry, parcel, names)
         if fields.get("replaces"):
-            end_replaced(order, entry)
+            end_replaced(order, entry, names)
     subject = subject_of(order, table, entry, parcel)
     # A parcel's DELIVERED is not the order's; that one is derived from the last parcel.
     if not (table.of_both[status] and subject is not None):
@@ -223,7 +223,7 @@ def move_order(order: Order, table: Lifecycle, entry: Entry, named: Parcel) -> N
         set_status(order, entry, status, is_derived=False)
     if is_withdrawal and table.coming_back in table.withdraws[status]:
         end_withdrawn(order, table, entry)
-    if order.status == status and status in table.settles:
+    if order.status == status:
         settle(order, table)
 
 

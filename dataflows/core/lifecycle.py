@@ -162,18 +162,22 @@ class Lifecycle:
             m.target for m, turns in zip(self.moves_order, self.turns, strict=True) if m and turns
         ]
         self.coming_back = turning[0] if turning else NO_STATUS
-        # Of the whole order: all has arrived, whatever its parcels' scans say.
-        self.settles = self.whole | {
-            n for n, withdrawn in enumerate(self.withdraws) if self.coming_back in withdrawn
-        }
         arrived = [status for status in self.arrives_back if status != NO_STATUS]
         self.arrived_back = arrived[0] if arrived else NO_STATUS
+        self.settles, self.settles_back = self.settling()
         # Nothing is skipped over a turn or end of a parcel, nor over an irregular end of an order.
         order_stops = frozenset(n for n, row in enumerate(rows) if row.ends and row.irregular)
         parcel_stops = frozenset(n for n, row in enumerate(rows) if row.turns or row.ends_parcel)
         parcel_ends = frozenset(n for n, row in enumerate(rows) if row.ends_parcel)
         self.order_ways = Ways(self, self.of_order, order_stops)
         self.shipment_ways = Ways(self, self.of_shipment, parcel_stops, parcel_ends)
+
+    def settling(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Statuses of an order by which all that went forward, and all that went back, arrived."""
+        withdrawing = {n for n, codes in enumerate(self.withdraws) if self.coming_back in codes}
+        arrived = self.arrived_back
+        back = frozenset[int]() if arrived == NO_STATUS else self.next[arrived] | {arrived}
+        return self.whole | withdrawing, back
 
     def number(self, code: str | None) -> int:
         """The index of a code; NO_STATUS for none."""

@@ -45,9 +45,14 @@ class Names:
         self.places: dict[int, int] = {}
         self.waybills: set[str] = set()
         self.returns: set[str] = set()
+        replacing: list[Named] = []
         for place, named in enumerate(walk):
             self.places[named.entry] = place
             self.read(named)
+            if named.fields and named.fields.get("replaces"):
+                replacing.append(named)
+        for named in replacing:
+            self.replaced |= dict.fromkeys(self.replaced_by(named), named)
 
     def read(self, named: Named) -> None:
         """Take in one entry, the next of the walk."""
@@ -60,9 +65,13 @@ class Names:
         self.waybills.update(as_waybill(name) for name in announced(named.fields))
         returning = named.fields.get("references", {}).get("return_waybill", ())
         self.returns.update(as_waybill(name) for name in returning)
-        replaces = named.fields.get("replaces")
-        if replaces:
-            self.replaced[as_waybill(replaces)] = self.replaced[as_number(replaces)] = named
+
+    def replaced_by(self, named: Named) -> set[str]:
+        """The parcels that the `replaces` of an entry may mean, by either name; not its own."""
+        replaces = named.fields["replaces"]
+        joins = self.joins.get(as_number(replaces), [])
+        joined = {as_waybill(join.waybill) for join in joins}
+        return {as_waybill(replaces), as_number(replaces), *joined} - {""} - successors(named)
 
     def parcel(self, shipment: str, waybill: str) -> str:
         """The normal form of the parcel that an entry names so; "" for the unnamed one."""
@@ -91,11 +100,7 @@ class Names:
     def is_replaced_before(self, name: str, entry: int) -> bool:
         """Whether a parcel that becomes known with `entry` had been replaced by then."""
         by = self.replaced.get(name)
-        return (
-            by is not None
-            and self.places[by.entry] <= self.places[entry]
-            and name not in successors(by)
-        )
+        return by is not None and self.places[by.entry] <= self.places[entry]
 
 
 def numbers_named(named: Iterable[Named]) -> set[tuple[str, str]]:

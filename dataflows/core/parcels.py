@@ -1,7 +1,7 @@
 """Parcels of an order in the fold: how they become known, end, and what they give the order."""
 
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle, Move
-from dataflows.core.names import Names, announced, successors
+from dataflows.core.names import Names, announced
 from dataflows.core.packing import (
     FROM_CARRIER,
     KNOWN,
@@ -85,13 +85,11 @@ def know(
         parcel.marks |= LATE
 
 
-def end_replaced(order: Order, entry: Entry) -> None:
+def end_replaced(order: Order, entry: Entry, names: Names) -> None:
     """End the parcel that the successor which an entry announces replaces."""
-    replaces = order.extras[entry.number]["replaces"]
-    meant = {as_waybill(replaces), as_number(replaces)} - {""}
-    own = successors(named_of(order, entry))
+    meant = names.replaced_by(named_of(order, entry))
     for parcel in order.parcels:
-        if parcel.is_known and parcel.name in meant and parcel.name not in own:
+        if parcel.is_known and parcel.name in meant:
             parcel.marks |= REPLACED
             parcel.ended_at = parcel.ended_at or entry.at
 
@@ -128,9 +126,16 @@ def end_withdrawn(order: Order, table: Lifecycle, entry: Entry) -> None:
 
 
 def settle(order: Order, table: Lifecycle) -> None:
-    """Cover the parcels on their way forward by the shop's word that the whole order arrived."""
+    """Cover parcels that have not arrived by the order's own status, which says that they did."""
+    forward_too, back_too = order.status in table.settles, order.status in table.settles_back
+    if not (forward_too or back_too):
+        return
     for parcel in order.parcels:
-        if parcel.counts and not parcel.goes_back and not all_have(table, [parcel]):
+        if parcel.goes_back:
+            is_covered = back_too and not has_arrived(table, parcel)
+        else:
+            is_covered = forward_too and all_have(table, [parcel]) is None
+        if parcel.counts and is_covered:
             parcel.marks |= SETTLED
 
 

@@ -104,6 +104,7 @@ class Rule:
         self.once = (
             parse_anchor(f"milestone {row.once_reached}", table) if row.once_reached else None
         )
+        self.unscanned = row.unscanned
         self.when = (
             Condition(row.when, attributes, of="when", carriers=table.carriers)
             if row.when
@@ -131,7 +132,9 @@ class Rule:
         limits += [self.escalation] if self.escalation else []
         self.working = [one for one in limits if one.calendar]
         self.line = 0  # of the rules file
-        self.is_simple = not (self.unless or self.once or self.when or self.pausing or ahead)
+        self.is_simple = not (
+            self.unless or self.once or self.unscanned or self.when or self.pausing or ahead
+        )
         self.warns_by_time = bool(self.level) and not self.on_condition
         self.check()
 
@@ -182,6 +185,7 @@ class Rule:
             for name in ("status_since", "announced")
             if name in names
         ]
+        faults += ['unscanned needs per = "shipment"'] if self.unscanned else []
         return [*faults, 'direction needs per = "shipment"'] if self.row.direction else faults
 
 

@@ -72,6 +72,7 @@ class RuleRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_shipment_statuses: list[str] = []
     unless_reached: str | None = None
     once_reached: str | None = None
+    unscanned: bool = False
     when: str | None = None
     severity: Severity | None = None
     escalate: EscalateRow | None = None
