@@ -84,7 +84,7 @@ class Parcel(msgspec.Struct, frozen=True):
 class Push(msgspec.Struct, frozen=True):
     """Content of `param`; `destResult` is the history in the country of arrival.
 
-    `status` is the state of the tracking: polling, shutdown, abort, updateall.
+    `status` is the state of the tracking, one of `TRACKING_STATES`.
     """
 
     status: Any = None
@@ -92,6 +92,7 @@ class Push(msgspec.Struct, frozen=True):
     destResult: Parcel | None = None  # noqa: N815 - the aggregator's name
 
 
+TRACKING_STATES = ("polling", "shutdown", "abort", "updateall")
 PUSH = msgspec.json.Decoder(Push)
 NODE = msgspec.json.Decoder(Node)
 
@@ -255,8 +256,12 @@ def legs(push: Push) -> Iterator[tuple[str, Parcel, Leg]]:
     Raises:
         Rejected: `invalid_event`: there is none, and no status with the reason.
     """
-    if push.lastResult is None and push.destResult is None and not text_of(push.status):
-        raise Rejected("invalid_event", "lastResult: missing, and so are destResult and status")
+    if push.lastResult is None and push.destResult is None:
+        if not text_of(push.status):
+            raise Rejected("invalid_event", "lastResult: missing, and so are destResult and status")
+        if text_of(push.status) not in TRACKING_STATES:
+            reason = f"lastResult: missing, and status {text_of(push.status)[:40]!r} is none of "
+            raise Rejected("invalid_event", reason + ", ".join(TRACKING_STATES))
     home = push.lastResult
     number = text_of(home.nu) if home else ""
     if home:

@@ -127,7 +127,10 @@ def test_a_push_without_a_history_gives_no_events(carrier: Kuaidi100) -> None:
     assert pushed(carrier, '{"lastResult":{"nu":"1","com":"jd","data":null}}') == []
 
 
-@pytest.mark.parametrize("push", ['{"":"","":""}', "{}", '{"lastResult":null}', '{"status":""}'])
+@pytest.mark.parametrize(
+    "push",
+    ['{"":"","":""}', "{}", '{"lastResult":null}', '{"status":""}', '{"status":"delivered"}'],
+)
 def test_an_object_that_is_no_push_is_rejected(carrier: Kuaidi100, push: str) -> None:
     with pytest.raises(Rejected, match=r"^invalid_event: lastResult: missing"):
         pushed(carrier, push)

@@ -26,6 +26,10 @@ TEXTS = [
     ("DELIVERED", "快件已被 图片 签收"),
     ("DELIVERED", "在河南南阳公司卧龙分部进行签收扫描，快件已被 已签收 签收"),
     ("READY_FOR_PICKUP", "快件已被 丰巢智能柜 代签收。"),
+    ("READY_FOR_PICKUP", "快件已被【丰巢的某某】代收"),
+    ("READY_FOR_PICKUP", "快件已放丰巢柜"),
+    ("DELIVERED", "快件已放门口智能柜，已签收"),
+    ("RETURN_TO_SENDER", "客户拒收，快件退回"),
     # ZTO
     ("COLLECTED", "【北京市】 【北京业务部】（010-0000000） 的 某某 （13800000000） 已揽收"),
     ("IN_TRANSIT", "【石家庄市】 快件离开 【石家庄】 已发往 【长安三部】"),
@@ -77,6 +81,8 @@ TEXTS = [
     ("DELIVERED", "【某支局】已妥投 发收室收"),
     ("DELIVERY_FAILED", "未妥投，收件人不在指定地址"),
     ("RETURNED", "退回妥投"),
+    ("RETURN_TO_SENDER", "收件人拒收，邮件退回"),
+    ("IN_TRANSIT", "到达某某投递部"),
     # JD
     ("LABEL_CREATED", "揽收任务已分配给某某"),
     ("IN_TRANSIT", "货物已完成分拣，离开【北京顺义分拣中心】"),
