@@ -29,10 +29,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udff
 NO_TEXT = re.compile(CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f"))
 
 IDS = ("event_id", "source", "tenant", "order_id", "waybill", "shipment")
-# Without it the event would mean something else, so it is refused as well.
-NEEDED = (*IDS, "corrects", "zone")
+# Without it the event would mean something else, so it is refused as well. A carrier's code may be
+# any text: an unknown one is kept, shown and counted by name.
+NEEDED = (*IDS, "status_code", "corrects", "zone")
 # No field of text: the decoder refuses anything but what is listed or an instant.
-STRICT = ("status_code", "timestamp", "kind", "format", "recorded_at")
+STRICT = ("timestamp", "kind", "format", "recorded_at")
 BY_NAME = ("attributes", "planned", "personal", "location", "destination", "references")
 INVALID_EVENT = "invalid_event"
 INVALID_NUMBER = "invalid_number"

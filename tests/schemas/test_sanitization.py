@@ -37,7 +37,10 @@ CONTROLS = {
     "isolate": "\u2066",
     "end of isolate": "\u2069",
 }
-IDS = ("event_id", "source", "tenant", "order_id", "waybill", "shipment", "corrects", "zone")
+IDS = (
+    *("event_id", "source", "tenant", "order_id", "waybill", "shipment"),
+    *("status_code", "corrects", "zone"),
+)
 DROPPABLE = ("operator", "ip", "customer_id", "supplier_id", "carrier", "promised_at", "ship_by")
 
 
