@@ -108,6 +108,15 @@ class Condition:
         return Verdict(False, "" if value is None else fault)
 
 
+    def missing_key(self, order: dict[str, Any], reading: dict[str, Any]) -> str | None:
+        """The key that a map lacks, which makes the condition false; None where it isn't that."""
+        try:
+            reason = str(self.program.eval(data={"order": order, "reading": reading}).value())
+        except Exception:  # noqa: BLE001 - the library's errors have no type of their own
+            return None
+        return reason.rpartition(" : ")[2].strip('"') if reason.startswith(MISSING) else None
+
+
 def fault_of(path: Path, attributes: dict[str, bool]) -> str | None:
     """Why a path never leads to a value; None if it may."""
     if not path.names or path.variable not in {"order", "reading"}:

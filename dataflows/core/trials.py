@@ -35,12 +35,27 @@ def trial_faults(rules: Rules, table: Lifecycle) -> Iterator[tuple[int, str]]:
 
 
 def trial_fault(condition: Condition, rules: Rules, table: Lifecycle) -> str | None:
-    """The first fault of a condition; None if it has a value for every generated order."""
+    """The first fault of a condition; None if it has a value for every generated order.
+
+    A key that is missing although all attributes are there is one that no order has, such as
+    `order["a" + "b"]`; not so where the key is a value of an order.
+    """
+    values = {str(value) for kind in VALUES.values() for value in kind} | {*table.codes}
     for order, reading in shapes(condition, rules, table):
         found = condition.verdict(order, reading)
-        if found.fault:
-            return f"{found.fault}; so it is false for an order like {described(order, reading)}"
+        fault = found.fault
+        if not found.is_true and not fault and is_whole(order, reading, rules):
+            key = condition.missing_key(order, reading)
+            if key is not None and key not in values:
+                fault = f"it reads the key {key!r}, which is never there"
+        if fault:
+            return f"{fault}; so it is false for an order like {described(order, reading)}"
     return None
+
+
+def is_whole(order: dict[str, Any], reading: dict[str, Any], rules: Rules) -> bool:
+    """Return True if a generated order lacks no field, attribute or reading."""
+    return {*ORDER_FIELDS, *rules.attributes} <= order.keys() and {*rules.readings} <= reading.keys()
 
 
 def shapes(condition: Condition, rules: Rules, table: Lifecycle) -> Iterator[Shape]:

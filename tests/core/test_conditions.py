@@ -148,6 +148,9 @@ def found_by_trial(when: str) -> list[str]:
     ("text", "reason"),
     [
         (ENDLESS, "Iteration budget exceeded"),
+        ('order["un" + "declared"] == 1', "it reads the key 'undeclared', which is never there"),
+        ("[order].exists(o, o.undeclared == 1)", "the key 'undeclared', which is never there"),
+        ('order.status == "PAID" && {"a": 1}["b"] == 1', "the key 'b', which is never there"),
         (f"has(order.text) && has(order.x) && order.x > 1 && {nested(6)}", "order.x = '1000000'"),
         (f'has(order.status) && order.status == "REFUNDED" && {nested(6)}', "budget"),
         ("order.exists(a, order.exists(b, a == b + 'x'))", "and 300 undeclared attributes"),
@@ -174,6 +177,8 @@ def test_a_trial_finds_what_raises_for_some_orders(text: str, reason: str) -> No
         'has(order.text) && order.text.matches("^a+$") || order.status == "PAID"',
         "reading.heat.max > 8.0 && reading.heat.min < double(order.x)",
         "size(order) > 3 && order.exists(k, k == 'x')",
+        '{"sf": 1, "yto": 2}[order.carrier] == order.x',
+        "order.exists(k, order[k] == 'x')",
     ],
 )
 def test_a_trial_finds_nothing_where_nothing_raises(text: str) -> None:
