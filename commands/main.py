@@ -29,6 +29,7 @@ COMMANDS = {
     "privacy": "commands.privacy.command",
     "rejected": "commands.rejected",
     "replay": "commands.replay",
+    "search": "commands.search",
     "size": "commands.size.command",
     "stack": "commands.stack",
     "state": "commands.state.command",

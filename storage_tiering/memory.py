@@ -1,12 +1,15 @@
 """A tier in a dictionary: the reference that the others are read and tested against."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from schemas.instants import HOUR_MS
 from schemas.keys import order_key
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.search import OrderQuery, Page, matches
 from storage_tiering.tier import (
     Counts,
     Doubt,
@@ -111,6 +114,20 @@ class MemoryTier(Tier):
 
     def set_doubt(self, doubt: Doubt | None) -> None:
         self.held_doubt = doubt
+
+    def search(
+        self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
+    ) -> Page:
+        found = sorted(
+            (-held.changed_at, key)
+            for key, held in self.orders.items()
+            if held.document and matches(query, held.document, held.changed_at)
+        )
+        begin = 0 if after is None else bisect_right(found, tuple(after))
+        page = found[begin : begin + limit]
+        orders = [d for _, key in page if (d := self.orders[key].document)]
+        has_more = begin + limit < len(found)
+        return Page(orders, list(page[-1]) if page and has_more else None)
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:
         documents = [held.document for held in self.orders.values() if held.document]

@@ -5,13 +5,14 @@ to read first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from schemas.errors import OrdertideError
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.search import OrderQuery, Page
 
 Partition = tuple[str, int]
 
@@ -246,6 +247,23 @@ class Customers(Protocol):
 
     def orders_of(self, tenant: str, customer_id: str) -> Iterable[str]:
         """The ids of the orders whose document names the customer.
+
+        Raises:
+            Busy: temporarily unavailable; retry.
+        """
+        ...
+
+
+@runtime_checkable
+class Search(Protocol):
+    """A tier that finds orders by their fields; its contract is tests/contracts/test_search.py."""
+
+    def search(
+        self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
+    ) -> Page:
+        """A page of the orders asked for; every one is on one page where none changes meanwhile.
+
+        `limit` is at most `MOST_ORDERS`; `after` is that of the page before, and opaque.
 
         Raises:
             Busy: temporarily unavailable; retry.

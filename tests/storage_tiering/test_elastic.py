@@ -9,6 +9,7 @@ from elasticsearch import Elasticsearch
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import HOUR_MS, format_instant
 from schemas.order import AcceptedEvent
+from schemas.search import OrderQuery
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.documents import order_id_of
 from storage_tiering.warm.elastic.tier import ElasticTier
@@ -49,8 +50,8 @@ def indices(tier: ElasticTier) -> set[str]:
     return indices_of(tier.client, tier.names.prefix)
 
 
-def names(tier: ElasticTier, **wanted: str | int) -> list[str]:
-    return [found.order_id for found in tier.query(**wanted)]  # type: ignore[arg-type]  # mixed on purpose
+def names(tier: ElasticTier, query: OrderQuery, limit: int = 100) -> list[str]:
+    return [found.order_id for found in tier.search(query, limit=limit).orders]
 
 
 def total(client: Elasticsearch, index: str, query: dict[str, object]) -> int:
@@ -126,9 +127,9 @@ def test_what_is_committed_can_be_searched(place: tuple[str, str], tier: Elastic
     assert writer.flush(), "the first one is due at once"
     writer.write_orders(log.changes(document(version=2)))
     assert not writer.flush(), "nothing is committed that searches may not see"
-    assert [found.version for found in tier.query()] == [1]
+    assert [found.version for found in tier.search(OrderQuery()).orders] == [1]
     assert writer.flush(force=True)
-    assert [found.version for found in tier.query()] == [2]
+    assert [found.version for found in tier.search(OrderQuery()).orders] == [2]
     assert writer.flush(), "nothing was written since"
     writer.close()
 
@@ -242,8 +243,8 @@ def test_a_query_gives_the_newest_first_over_all_periods(tier: ElasticTier, log:
     made = [document(f"o{n}", updated_at=START + n, warm_period=periods[n % 3]) for n in range(9)]
     tier.write_orders(log.changes(*made))
     assert tier.flush(force=True)
-    assert names(tier, limit=4) == ["o8", "o7", "o6", "o5"]
-    assert names(tier, updated_since=START + 6) == ["o8", "o7", "o6"]
+    assert names(tier, OrderQuery(), limit=4) == ["o8", "o7", "o6", "o5"]
+    assert names(tier, OrderQuery(changed_since=START + 6)) == ["o8", "o7", "o6"]
 
 
 def test_a_query_asks_for_status_and_lane(tier: ElasticTier, log: Log) -> None:
@@ -255,9 +256,9 @@ def test_a_query_asks_for_status_and_lane(tier: ElasticTier, log: Log) -> None:
         )
     )
     assert tier.flush(force=True)
-    assert names(tier, lane="overdue") == ["a", "b"]
-    assert names(tier, status="SHIPPED") == ["b", "c"]
-    assert names(tier, status="SHIPPED", lane="overdue") == ["b"]
+    assert names(tier, OrderQuery(lane="overdue")) == ["a", "b"]
+    assert names(tier, OrderQuery(status="SHIPPED")) == ["b", "c"]
+    assert names(tier, OrderQuery(status="SHIPPED", lane="overdue")) == ["b"]
 
 
 def test_ten_thousand_documents_come_back_as_they_were(tier: ElasticTier, log: Log) -> None:
@@ -269,7 +270,8 @@ def test_ten_thousand_documents_come_back_as_they_were(tier: ElasticTier, log: L
     for start in range(0, len(batch), 500):
         tier.write_orders(batch[start : start + 500])
     assert tier.flush(force=True)
-    assert {found.order_id: found for found in tier.query(limit=10_000)} == written
+    found = tier.search(OrderQuery(), limit=10_000).orders
+    assert {order.order_id: order for order in found} == written
 
 
 @pytest.mark.parametrize("period", ["", "2017-13", "../2017-10", "2017-1*", "2017-10,x"])

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.errors import StateError
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.search import OrderQuery
 from storage_tiering.warm.elastic import templates as elastic_templates
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
@@ -23,6 +24,7 @@ DIGESTS = {
     2: "48e2af50789783d3ec20f15fd15d74a9",
     3: "a6c07a507a82400a1da5b861a351e03d",
     4: "ea2b9065dc617fffe95a0fe224e3257b",
+    5: "2b99b5721443c31533a3c4e50fb6cff5",
 }
 
 
@@ -112,7 +114,7 @@ def test_a_new_version_brings_its_fields_to_the_indices_that_are_there(
 ) -> None:
     did(tier)
     write(tier)
-    assert tier.query(lane="overdue") == []
+    assert tier.search(OrderQuery(lane="overdue")).orders == []
     monkeypatch.setattr(elastic_templates, "FOLDER", SHIPPED)
     newer = elastic_templates.VERSION + 1
     monkeypatch.setattr(elastic_templates, "VERSION", newer)
@@ -123,7 +125,7 @@ def test_a_new_version_brings_its_fields_to_the_indices_that_are_there(
     assert changes["index orders-2017-10"] == "changed"
     tier.write_orders(Log().changes(document(version=2, lane="overdue")))
     assert tier.flush(force=True)
-    assert [found.version for found in tier.query(lane="overdue")] == [2]
+    assert [found.version for found in tier.search(OrderQuery(lane="overdue")).orders] == [2]
 
 
 @pytest.mark.stack

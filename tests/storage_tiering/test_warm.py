@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import Busy, Rejected, StateError
+from schemas.search import OrderQuery
 from storage_tiering.warm.sqlite.period import period_end
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.support.tiers.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
@@ -24,8 +25,8 @@ def log() -> Log:
     return Log()
 
 
-def names(tier: SqliteTier, **wanted: str | int) -> list[str]:
-    return [found.order_id for found in tier.query(**wanted)]  # type: ignore[arg-type]  # mixed on purpose
+def names(tier: SqliteTier, query: OrderQuery, limit: int = 100) -> list[str]:
+    return [found.order_id for found in tier.search(query, limit=limit).orders]
 
 
 def test_each_period_has_a_file(tier: SqliteTier, log: Log, tmp_path: Path) -> None:
@@ -67,8 +68,8 @@ def test_a_query_gives_the_newest_first_over_all_periods(tier: SqliteTier, log: 
             *(document(f"o{n}", updated_at=START + n, warm_period=periods[n % 3]) for n in range(9))
         )
     )
-    assert names(tier, limit=4) == ["o8", "o7", "o6", "o5"]
-    assert names(tier, updated_since=START + 6) == ["o8", "o7", "o6"]
+    assert names(tier, OrderQuery(), limit=4) == ["o8", "o7", "o6", "o5"]
+    assert names(tier, OrderQuery(changed_since=START + 6)) == ["o8", "o7", "o6"]
 
 
 def test_a_query_asks_for_status_and_lane(tier: SqliteTier, log: Log) -> None:
@@ -79,16 +80,16 @@ def test_a_query_asks_for_status_and_lane(tier: SqliteTier, log: Log) -> None:
             document("c", status="SHIPPED"),
         )
     )
-    assert names(tier, lane="overdue") == ["a", "b"]
-    assert names(tier, status="SHIPPED") == ["b", "c"]
-    assert names(tier, status="SHIPPED", lane="overdue") == ["b"]
-    assert names(tier, status="'; DROP TABLE orders") == []
+    assert names(tier, OrderQuery(lane="overdue")) == ["a", "b"]
+    assert names(tier, OrderQuery(status="SHIPPED")) == ["b", "c"]
+    assert names(tier, OrderQuery(status="SHIPPED", lane="overdue")) == ["b"]
+    assert names(tier, OrderQuery(status="'; DROP TABLE orders")) == []
 
 
 def test_a_query_sees_only_the_latest_state(tier: SqliteTier, log: Log) -> None:
     tier.write_orders(log.changes(document(lane="overdue")))
     tier.write_orders(log.changes(document(version=2, lane="normal")))
-    assert names(tier, lane="overdue") == []
+    assert names(tier, OrderQuery(lane="overdue")) == []
 
 
 def test_a_waiting_event_moves_to_the_file_of_its_order(

@@ -15,6 +15,7 @@ from schemas.event import Location
 from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.search import numbers_of
 from storage_tiering.dead_letters import DeadLetter
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import EventRecord, OrderRecord
@@ -90,8 +91,15 @@ def order_id_of(key: str) -> str:
 
 
 def order_derived(document: OrderDocument) -> dict[str, Any]:
-    """`delivered_at`, `delivery_h` (hours since the order began) and the parcels' `points`."""
-    derived: dict[str, Any] = {}
+    """Fields for searches: `delivered_at`, `delivery_h` (hours since the order began), `points`.
+
+    `points` are the parcels'; `numbers` and `numbers_reversed` are what the order is known by.
+    """
+    numbers = sorted(numbers_of(document))
+    derived: dict[str, Any] = {
+        "numbers": numbers,
+        "numbers_reversed": [number[::-1] for number in numbers],
+    }
     if delivered_at := document.milestones.get(DELIVERED):
         derived["delivered_at"] = delivered_at
         if document.created_at:

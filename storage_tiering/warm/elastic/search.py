@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
-from storage_tiering.warm.elastic.documents import order_id_of
+from schemas.search import LEAST_PART, OrderQuery, Page
+from storage_tiering.warm.elastic.documents import document_in, order_id_of
 from storage_tiering.warm.elastic.errors import answers, fault_of, judged
 from storage_tiering.warm.elastic.periods import Names
 
@@ -56,18 +57,18 @@ class Searches:
             found += [hit.source for hit in events]
         return [hit.source for hit in documents], found
 
-    def newest(self, conditions: dict[str, Any], since: int | None, limit: int) -> list[Source]:
-        """The `limit` orders changed last whose fields have these values; None matches any."""
-        filters = [{"term": {name: value}} for name, value in conditions.items() if value]
-        if since is not None:
-            filters.append({"range": {"derived.changed_at": {"gte": since}}})
-        body = {
-            "query": {"bool": {"filter": filters}},
+    def page(self, query: OrderQuery, limit: int, after: list[Any] | None = None) -> Page:
+        """Orders that match, the one that changed last first; see `storage_tiering.search`."""
+        body: dict[str, Any] = {
+            "query": {"bool": {"filter": filters_of(query)}},
             "sort": [{"derived.changed_at": "desc"}, {"order_id": "asc"}, {"tenant": "asc"}],
             "size": limit,
         }
+        if after is not None:
+            body["search_after"] = after
         (hits,) = self._ask(Search(self.names.orders("*"), body))
-        return [hit.source for hit in hits]
+        last = hits[-1].sort if len(hits) == limit else None
+        return Page([document_in(hit.source) for hit in hits], last)
 
     def count(self) -> tuple[int, int]:
         """(orders, events)."""
@@ -129,3 +130,20 @@ class Searches:
             if "error" in each:
                 raise judged(fault_of(each["status"], each["error"]))
             yield each
+
+
+def filters_of(query: OrderQuery) -> list[dict[str, Any]]:
+    """The filters of a query: all conditions of `schemas.search.matches`."""
+    filters: list[dict[str, Any]] = [
+        {"term": {name: value}} for name, value in query.fields.items()
+    ]
+    if query.changed_since is not None:
+        filters.append({"range": {"derived.changed_at": {"gte": query.changed_since}}})
+    if query.number is not None:
+        form = query.form
+        ways: list[dict[str, Any]] = [{"term": {"derived.numbers": form}}]
+        if len(form) >= LEAST_PART:
+            ways.append({"prefix": {"derived.numbers": form}})
+            ways.append({"prefix": {"derived.numbers_reversed": form[::-1]}})
+        filters.append({"bool": {"should": ways, "minimum_should_match": 1}})
+    return filters

@@ -8,13 +8,14 @@ writing costs one refresh a second instead of one a batch.
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from schemas.errors import Busy, Rejected
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
-from schemas.order import OrderDocument
+from schemas.search import MOST_ORDERS, OrderQuery, Page
 from storage_tiering.dead_letters import DeadLetter, DeadLetterTier
 from storage_tiering.tier import (
     Counts,
@@ -48,8 +49,6 @@ LOGGER = logging.getLogger("ordertide.storage_tiering")
 KEEP_MS = 92 * DAY_MS
 REFRESH_EVERY_S = 1.0
 COUNT_EVERY_S = 60.0
-
-MOST_HITS = 10_000  # index.max_result_window
 
 
 class ElasticTier(Tier, DeadLetterTier):
@@ -157,28 +156,15 @@ class ElasticTier(Tier, DeadLetterTier):
     def set_doubt(self, doubt: Doubt | None) -> None:
         self.marks.set_doubt(doubt)
 
-    def query(
-        self,
-        *,
-        status: str | None = None,
-        lane: str | None = None,
-        updated_since: int | None = None,
-        limit: int = 100,
-    ) -> list[OrderDocument]:
-        """The `limit` orders changed last that are in this status and lane, newest first.
-
-        `updated_since` is in ms, inclusive. None matches any. At most 10,000.
-        """
-        wanted = {"status": status, "lane": lane}
-        return [
-            document_in(source) for source in self.searches.newest(wanted, updated_since, limit)
-        ]
+    def search(
+        self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
+    ) -> Page:
+        return self.searches.page(query, limit, after)
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:
         """At most the 10,000 that were changed last, as many as a search returns."""
-        wanted = {"tenant": tenant, "customer_id": customer_id}
-        found = self.searches.newest(wanted, None, MOST_HITS)
-        return [document_in(source).order_id for source in found]
+        query = OrderQuery(tenant=tenant, customer_id=customer_id)
+        return [order.order_id for order in self.searches.page(query, MOST_ORDERS).orders]
 
     def expire(self, watermark_ms: int) -> None:
         self._watermark = max(watermark_ms, self._watermark or watermark_ms)

@@ -1,16 +1,16 @@
 """One period of the warm tier: the orders whose first change fell into one month."""
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from schemas.errors import Rejected
 from schemas.instants import to_instant
+from schemas.search import OrderQuery, numbers_of
 from storage_tiering.tier import EventRecord, OrderRecord
-from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row
+from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row, Statement
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 SUFFIX = ".sqlite"
@@ -24,6 +24,9 @@ CREATE INDEX IF NOT EXISTS orders_by_lane ON orders (lane, updated_at);
 CREATE TABLE IF NOT EXISTS events (
     key TEXT, event_hash TEXT, at INTEGER, arrival_at INTEGER, status TEXT, shipment TEXT, doc BLOB,
     PRIMARY KEY (key, event_hash));
+CREATE TABLE IF NOT EXISTS numbers (form TEXT, key TEXT, PRIMARY KEY (form, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS numbers_reversed (
+    form TEXT, key TEXT, PRIMARY KEY (form, key)) WITHOUT ROWID;
 """
 PUT_ORDER = """
 INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)
@@ -31,16 +34,15 @@ ON CONFLICT (key) DO UPDATE SET version = excluded.version, status = excluded.st
     lane = excluded.lane, updated_at = excluded.updated_at, doc = excluded.doc
 WHERE excluded.version > orders.version
 """
+# Numbers that an order has no longer stay: what is found by them is compared with the document.
+ADD_NUMBER = "INSERT OR IGNORE INTO numbers VALUES (?, ?)"
+ADD_REVERSED = "INSERT OR IGNORE INTO numbers_reversed VALUES (?, ?)"
+WITH_NUMBER = """key IN (
+    SELECT key FROM numbers WHERE form >= ? AND form < ?
+    UNION ALL SELECT key FROM numbers_reversed WHERE form >= ? AND form < ?)"""
+BEHIND_ALL = "\U0010ffff"
+ROWS_PER_QUERY = 200
 ADD_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Conditions of a query; None matches any. `updated_since` in ms, inclusive."""
-
-    status: str | None = None
-    lane: str | None = None
-    updated_since: int | None = None
-    limit: int = 100
 
 
 class PeriodFile:
@@ -52,7 +54,11 @@ class PeriodFile:
 
     def put(self, records: Iterable[OrderRecord]) -> None:
         """Take documents whose version is higher than the one held."""
-        self._write(PUT_ORDER, [order_row(record) for record in records])
+        taken = list(records)
+        numbers = [(form, r.key) for r in taken if r.document for form in numbers_of(r.document)]
+        backwards = [(form[::-1], key) for form, key in numbers]
+        more = ((ADD_NUMBER, numbers), (ADD_REVERSED, backwards))
+        self._write(PUT_ORDER, [order_row(record) for record in taken], *more)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take event rows, once each."""
@@ -74,29 +80,40 @@ class PeriodFile:
             doc for (doc,) in self.database.read("SELECT doc FROM events WHERE key = ?", (key,))
         ]
 
-    def query(self, wanted: Wanted) -> list[Row]:
-        """(updated_at, key, document) of the newest matches, newest first."""
-        conditions = {
-            "status = ?": wanted.status,
-            "lane = ?": wanted.lane,
-            "updated_at >= ?": wanted.updated_since,
+    def search(self, query: OrderQuery, after: Sequence[object] | None) -> Iterator[Row]:
+        """(-updated_at, key, document) of what may match, newest first, from behind `after` on."""
+        indexed = sorted({"status", "lane"} & query.fields.keys())
+        conditions: dict[str, Sequence[object]] = {
+            f"{name} = ?": [query.fields[name]] for name in indexed
         }
-        asked = {text: value for text, value in conditions.items() if value is not None}
-        where = " AND ".join(asked) or "TRUE"
-        query = (  # `where` is made of the three texts above
-            f"SELECT updated_at, key, doc FROM orders WHERE {where}"  # noqa: S608 - see above
-            " ORDER BY updated_at DESC, key LIMIT ?"
-        )
-        return self.database.read(query, (*asked.values(), wanted.limit))
+        if query.changed_since is not None:
+            conditions["updated_at >= ?"] = [query.changed_since]
+        if form := query.form:
+            ends = (form, form[::-1])
+            conditions[WITH_NUMBER] = [bound for e in ends for bound in (e, e + BEHIND_ALL)]
+        begin: Sequence[object] = (-math.inf, "") if after is None else after
+        while True:
+            conditions["(-updated_at, key) > (?, ?)"] = begin
+            where = " AND ".join(conditions)
+            parameters = [value for values in conditions.values() for value in values]
+            rows = self.database.read(  # `where` is made of the texts above
+                f"SELECT -updated_at, key, doc FROM orders WHERE {where}"  # noqa: S608 - see above
+                " ORDER BY updated_at DESC, key LIMIT ?",
+                (*parameters, ROWS_PER_QUERY),
+            )
+            yield from rows
+            if len(rows) < ROWS_PER_QUERY:
+                return
+            begin = rows[-1][:2]
 
     def of_customer(self, customer_id: str) -> list[bytes]:
         """The documents that name a customer; read from all, as there is no index for it."""
         query = "SELECT doc FROM orders WHERE json_extract(CAST(doc AS TEXT), '$.customer_id') = ?"
         return [doc for (doc,) in self.database.read(query, (customer_id,))]
 
-    def _write(self, statement: str, rows: Sequence[Row]) -> None:
+    def _write(self, statement: str, rows: Sequence[Row], *more: Statement) -> None:
         if rows:
-            self.database.write(statement, rows, COUNT_WRITE)
+            self.database.write(statement, rows, *more, COUNT_WRITE)
 
     def counts(self) -> tuple[int, int]:
         """(orders, events)."""

@@ -9,12 +9,15 @@ the events that waited for it are moved, and those are copied before they are re
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from heapq import merge
 from pathlib import Path
+from typing import Any
 
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
 from schemas.order import OrderDocument
 from schemas.private_files import private_folder
+from schemas.search import OrderQuery, Page, matches
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import (
     Counts,
@@ -34,7 +37,6 @@ from storage_tiering.warm.sqlite.period import (
     PERIOD,
     SUFFIX,
     PeriodFile,
-    Wanted,
     check_period,
     event_row,
     period_end,
@@ -119,22 +121,20 @@ class SqliteTier(Tier):
     def set_doubt(self, doubt: Doubt | None) -> None:
         self._marks.set_doubt(doubt)
 
-    def query(
-        self,
-        *,
-        status: str | None = None,
-        lane: str | None = None,
-        updated_since: int | None = None,
-        limit: int = 100,
-    ) -> list[OrderDocument]:
-        """The `limit` orders changed last that are in this status and lane, newest first.
-
-        `updated_since` is in ms, inclusive. None matches any.
-        """
-        wanted = Wanted(status=status, lane=lane, updated_since=updated_since, limit=limit)
-        rows = [row for file in self._files() for row in file.query(wanted)]
-        rows.sort(key=lambda row: (-row[0], row[1]))
-        return [DOCUMENT.decode(document) for _, _, document in rows[:limit]]
+    def search(
+        self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
+    ) -> Page:
+        rows = merge(*(file.search(query, after) for file in self._files()))
+        orders: list[OrderDocument] = []
+        last: list[Any] | None = None
+        for changed, key, data in rows:
+            document = DOCUMENT.decode(data)
+            if matches(query, document, -changed):
+                if len(orders) == limit:
+                    return Page(orders, last)
+                orders.append(document)
+                last = [changed, key]
+        return Page(orders)
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:
         documents = [
