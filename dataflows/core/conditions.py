@@ -107,7 +107,6 @@ class Condition:
         fault = f"it gives {kind_of(kind)}, not true or false"
         return Verdict(False, "" if value is None else fault)
 
-
     def missing_key(self, order: dict[str, Any], reading: dict[str, Any]) -> str | None:
         """The key that a map lacks, which makes the condition false; None where it isn't that."""
         try:

@@ -55,7 +55,8 @@ def trial_fault(condition: Condition, rules: Rules, table: Lifecycle) -> str | N
 
 def is_whole(order: dict[str, Any], reading: dict[str, Any], rules: Rules) -> bool:
     """Return True if a generated order lacks no field, attribute or reading."""
-    return {*ORDER_FIELDS, *rules.attributes} <= order.keys() and {*rules.readings} <= reading.keys()
+    has_fields = {*ORDER_FIELDS, *rules.attributes} <= order.keys()
+    return has_fields and {*rules.readings} <= reading.keys()
 
 
 def shapes(condition: Condition, rules: Rules, table: Lifecycle) -> Iterator[Shape]:
