@@ -263,16 +263,20 @@ def label_in(names: Names, name: str, language: Language) -> str:
 
 
 def last_heard(order: OrderLike, because: Because) -> Heard:
-    """The last event of the alert's parcel, else of the order; with a place where one is known."""
-    if because.shipment:
-        for parcel in order.shipments:
-            if parcel.shipment == because.shipment and parcel.updated_at:
-                status = parcel.status or because.last_event
-                return Heard(status, parcel.updated_at, place_of(parcel))
-    latest = (p for p in order.shipments if p.updated_at == because.last_event_at and place_of(p))
-    parcel_there = next(latest, None)
-    place = place_of(parcel_there) if parcel_there else ""
-    return Heard(because.last_event, because.last_event_at, place)
+    """The last event of the alert's parcel, else of the order; with a place where one is known.
+
+    An event of the order that named a parcel (SHIPPED) gives it a place without updating it.
+    """
+    parcels = [p for p in order.shipments if because.shipment in {None, p.shipment}]
+    for parcel in parcels if because.shipment else ():
+        if parcel.updated_at:
+            status = parcel.status or because.last_event
+            return Heard(status, parcel.updated_at, place_of(parcel))
+    for updated_at in (because.last_event_at, None):
+        places = [place_of(p) for p in parcels if p.updated_at == updated_at and place_of(p)]
+        if places:
+            return Heard(because.last_event, because.last_event_at, places[0])
+    return Heard(because.last_event, because.last_event_at, "")
 
 
 def place_of(parcel: ParcelLike) -> str:

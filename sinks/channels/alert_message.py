@@ -164,8 +164,19 @@ def alert_name(rule: str) -> str:
     return "".join(["Order", *(word[0].upper() + word[1:] for word in WORD.findall(rule))])
 
 
+def known_carrier(order: AlertedOrder, shipment: str | None) -> str:
+    """As `carrier_of`; else the carrier of the order's parcels, if it is one."""
+    of_parcels = {parcel.carrier for parcel in order.shipments if parcel.carrier}
+    only = of_parcels.pop() if len(of_parcels) == 1 else ""
+    return carrier_of(order, shipment) or only
+
+
 def carrier_of(order: AlertedOrder, shipment: str | None) -> str:
-    """Carrier of the alert's parcel, else of the order; "" if unknown."""
+    """Carrier of the alert's parcel, else of the order; "" if unknown.
+
+    Not that of any parcel: a label that appears when the order is shipped would end the alert and
+    begin another.
+    """
     of_parcel = (parcel.carrier for parcel in order.shipments if parcel.shipment == shipment)
     return next(of_parcel, None) or order.carrier or ""
 
@@ -176,6 +187,7 @@ def annotations_of(order: AlertedOrder, alert: OpenAlert, text: AlertText) -> di
         "summary": text.summary(order, alert),
         "description": text.description(order, alert),
         "status": printable(order.status or ""),
+        "carrier": printable(known_carrier(order, alert.because.shipment)),
         "promised_at": printable(order.promised_at or ""),
         "shipment": printable(alert.because.shipment or ""),
         "evidence": printable_json(msgspec.json.encode(alert.because)).decode(),

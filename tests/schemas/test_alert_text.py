@@ -90,6 +90,18 @@ def test_the_place_is_the_one_of_the_last_event_or_none() -> None:
     assert "Wuhan" not in summary(EN, late(moved))
 
 
+def test_an_order_that_was_shipped_and_never_scanned_is_where_it_was_shipped() -> None:
+    parcel = msgspec.convert(
+        {"shipment": "SF1", "carrier": "sf", "location": {"name": "Wuhan"}}, ShipmentView
+    )
+    assert summary(EN, late(shipments=[parcel])).endswith("last heard Shipped 15 Aug, Wuhan")
+    because = msgspec.structs.replace(LATE, anchor="announced SHIPPED", limit="2d", shipment="SF1")
+    document = late(because, shipments=[parcel])
+    assert summary(EN, document).endswith(
+        "parcel SF1, promised 24 Aug, last heard Shipped 15 Aug, Wuhan"
+    )
+
+
 def test_another_year_than_the_due_time_s_is_named() -> None:
     document = late(promised_at="2019-01-02T15:59:59.999Z")
     assert "promised 2 Jan 2019," in summary(EN, document)

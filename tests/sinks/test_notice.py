@@ -60,6 +60,16 @@ def test_the_carrier_is_the_parcels_where_it_has_one_of_its_own() -> None:
     assert [each.labels["carrier"] for each in found] == ["jd", "sf"]
 
 
+def test_a_parcel_that_gets_a_carrier_leaves_an_alert_of_its_order_the_same() -> None:
+    before = order("SO-1", 1, alert())
+    parcel = {"shipment": "SF1", "carrier": "sf"}
+    after = order("SO-1", 2, alert(), shipments=[parcel])
+    assert told(before)[0].identity == told(after)[0].identity
+    assert told(after)[0].annotations["carrier"] == "sf"
+    both = order("SO-1", 2, alert(), shipments=[parcel, {"shipment": "JD1", "carrier": "jd"}])
+    assert "carrier" not in told(both)[0].annotations
+
+
 def test_what_nobody_knows_is_no_label() -> None:
     assert "carrier" not in told(overdue())[0].labels
 
