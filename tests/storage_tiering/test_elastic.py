@@ -13,6 +13,7 @@ from schemas.search import OrderQuery
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.documents import order_id_of
 from storage_tiering.warm.elastic.tier import ElasticTier
+from tests.support.alerts import alert, order
 from tests.support.tiers.elastic_places import drop_indices, indices_of, shared_place
 from tests.support.tiers.orders import PERIOD_END, START, WARM_KEEP_MS, Log, accepted, document
 
@@ -285,3 +286,25 @@ def test_a_period_that_is_no_month_is_rejected(tier: ElasticTier, log: Log, peri
 def test_a_prefix_that_begins_no_index_name_is_refused(prefix: str) -> None:
     with connect("http://127.0.0.1:9") as client, pytest.raises(SettingsError, match="prefix"):
         ElasticTier(client, prefix)
+
+
+def test_an_escalated_alert_is_found_by_the_start_and_deadline_of_its_escalation(
+    tier: ElasticTier, log: Log
+) -> None:
+    escalated_at = format_instant(START + 24 * HOUR_MS)
+    warning = alert("late_delivery", "warning", "a")
+    because = warning["because"] | {"limit": "0s", "due_at": escalated_at}
+    overdue = alert("late_delivery", "overdue", "b")
+    overdue |= {"escalated_at": escalated_at, "because": because}
+    tier.write_orders(log.changes(order("a", 1, warning), order("b", 1, overdue)))
+    assert tier.flush(force=True)
+    query = {
+        "bool": {
+            "filter": [
+                {"term": {"open_alerts.because.limit": "0s"}},
+                {"range": {"open_alerts.escalated_at": {"gte": escalated_at}}},
+                {"range": {"open_alerts.because.due_at": {"gte": escalated_at}}},
+            ]
+        }
+    }
+    assert total(tier.client, tier.names.orders("*"), query) == 1
