@@ -122,7 +122,7 @@ def missing_topic(topic: str) -> TopicMissing:
 def _missing(subject: str) -> TopicMissing:
     return TopicMissing(
         f"{subject}: the broker has no such topic or partition; "
-        "create it (broker.topics.ensure_topics), or correct the name"
+        "'ordertide track' and 'ordertide load' create what is missing; else correct the name"
     )
 
 

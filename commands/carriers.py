@@ -10,13 +10,13 @@ import msgspec
 
 from broker.produce import Producer
 from commands.list_plugins import plugin_lines
-from commands.wiring.broker import connection_of
+from commands.wiring.broker import prepared
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from dataflows.carriers.carrier import Carrier, PushContents
 from dataflows.carriers.installed import load_carrier, open_carrier
 from schemas import topics
-from schemas.display import printable
+from schemas.display import count_of, printable
 from schemas.errors import Rejected, SettingsError
 from schemas.plugins import CARRIERS
 from schemas.settings.model import read_settings
@@ -103,11 +103,11 @@ def events(
         for event in contents.events:
             show_json(msgspec.json.encode(event))
     else:
-        with Producer(connection_of(read_settings(settings).broker)) as producer:
+        with Producer(prepared(read_settings(settings).broker)) as producer:
             for event in contents.events:
                 key = str(event.get("waybill") or event.get("order_id") or "").encode()
                 producer.send(topics.EVENTS, key, msgspec.json.encode(event), [])
-        show(f"{len(contents.events)} events written to {topics.EVENTS}")
+        show(f"{count_of(len(contents.events), 'event')} written to {topics.EVENTS}")
     for line in faults_of(contents):
         show(line, err=True)
 

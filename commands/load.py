@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from broker.reach import reach
-from commands.wiring.broker import connection_of
+from commands.wiring.broker import prepared
 from commands.wiring.process import now_ms, temporary_stop_event
 from commands.wiring.settings_file import settings_option
 from loadgen.options import Amount, Times, plan_of
@@ -105,8 +104,7 @@ def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool)
     """The file, or the topic `events` of the settings' broker."""
     if out:
         return FileOutput(out, text)
-    connection = connection_of(settings.broker)
-    reach(connection)
+    connection = prepared(settings.broker)
     readers = [settings.track.group] if settings.broker.embedded else []
     return TopicOutput(connection, text, readers, live=is_live)
 

@@ -1,6 +1,7 @@
 """The `ordertide` command. Subcommands are imported when called, so that --help is fast."""
 
 import os
+import select
 import sys
 from importlib import import_module
 
@@ -15,6 +16,7 @@ from schemas.private_files import UMASK
 from telemetry.collector import collect_seldom
 from telemetry.screen import show, show_error, show_fault
 
+CLOSED_PIPE = 141  # exit code, as of other programs: 128 + SIGPIPE
 COMMANDS = {
     "archive": "commands.archive",
     "bench": "commands.bench",
@@ -23,6 +25,7 @@ COMMANDS = {
     "deliver": "commands.deliver",
     "demo": "commands.demo.command",
     "doctor": "commands.doctor.command",
+    "example": "commands.example",
     "list": "commands.list_plugins",
     "load": "commands.load",
     "lookup": "commands.lookup",
@@ -55,12 +58,21 @@ class Commands(Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; an error of a server names the settings file that names the server."""
+        """Run a command; an error of a server names the settings file that names the server.
+
+        A closed pipe ends it quietly, before click gives it the exit code of a finding.
+        """
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if is_output_closed():
+                sys.exit(CLOSED_PIPE)
+            raise
         except Exception as error:
             note_settings(error, ctx)
             raise
+        return result
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,6 +92,7 @@ def cli() -> None:
       2    it can't be done: arguments, settings, files, a server
       3    lookup: a tier gave no answer, so the order may exist
       130  interrupted with Ctrl-C
+      141  the reader of the output has gone, as in ordertide … | head
     """
 
 
@@ -117,6 +130,17 @@ def main() -> None:
             raise
         show_error(of_kafka(error))
         sys.exit(2)
+
+
+def is_output_closed() -> bool:
+    """Return True if nobody reads the output any more; what is still to be written is dropped."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    # Python flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def of_kafka(error: Exception) -> OrdertideError:

@@ -10,7 +10,7 @@ import click
 from broker.consume import Headers, Message, read_all
 from broker.errors import TopicMissing
 from broker.produce import Producer
-from commands.wiring.broker import connection_of
+from commands.wiring.broker import connection_of, prepared
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from privacy.keys import FileKeyStore, KeyErased
@@ -73,7 +73,7 @@ def replay_rejected(path: Path | None, code: str | None) -> None:
     settings = read_settings(path)
     counts = Counter[str]()
     originals = Originals(Path(settings.privacy.keys))
-    with Producer(connection_of(settings.broker)) as producer:
+    with Producer(prepared(settings.broker)) as producer:
         for message in letters(settings):
             if code is not None and header(message, topics.HEADER_CODE) != code:
                 continue

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from commands.replay_output import RejectedRows, summarise, write_all, write_json
+from commands.replay_output import RejectedRows, ResultKeys, summarise, write_all, write_json
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake
 from dataflows.core.set_aside import Fault
@@ -20,14 +20,13 @@ from dataflows.replay.evaluate import Result, judge_here, judge_shared, rows
 from dataflows.replay.external_sort import Record, Sorter
 from dataflows.replay.recording import Bad, Counts, Recording, sort_files
 from dataflows.replay.refused_facts import Refused, read_refused
-from privacy.keys import FileKeyStore
 from privacy.originals import seal_rejected
 from privacy.seal import seal_event
 from schemas.alert import AuditEntry
+from schemas.display import count_of, printable
 from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_instant
 from schemas.keys import split_order_key
-from schemas.private_files import private_folder
 from schemas.versions import MAX_GENERATION
 from telemetry.screen import show
 
@@ -110,32 +109,31 @@ def replay(
     started = time.monotonic()
     table = read_lifecycle(lifecycle)
     compiled = read_rules(rules, table)
-    private_folder(out)
-    keys = FileKeyStore(out / "keys.json")
-    counts, sorter = Counts(), Sorter()
-    decoder = Decoder(
-        Intake(table, compiled),
-        lambda data, event: seal_event(data, event, keys, has_all_keys=False),
-        lambda data, headers: seal_rejected(data, keys, headers),
-    )
-    with RejectedRows(out, decoder.original) as rejected:
-        sort_files(files, sorter, counts, rejected.add, decoder)
-        recording = Recording(table, counts, until, rejected.add, decoder)
-        with progress(counts.read - rejected.count) as advance:
-            steps = (
-                (step.answers.facts, step.watermark)
-                for step in recording.steps(advance(sorter.sorted()))
-            )
-            results = judge(steps, rules, lifecycle, workers, generation)
-        for result in results:
-            for refused in read_refused(result.rejected):
-                rejected.add(bad_of(refused))
-    write_all(out, results)
-    summary = summarise(results, counts, rejected.count, time.monotonic() - started)
-    write_json(out / "summary.json", summary)
-    report(summary, out)
-    report_faults(rows(results, "set_aside"))
-    report_outside_calendar(rows(results, "audit"))
+    with ResultKeys(out) as keys:
+        counts, sorter = Counts(), Sorter()
+        decoder = Decoder(
+            Intake(table, compiled),
+            lambda data, event: seal_event(data, event, keys, has_all_keys=False),
+            lambda data, headers: seal_rejected(data, keys, headers),
+        )
+        with RejectedRows(out, decoder.original) as rejected:
+            sort_files(files, sorter, counts, rejected.add, decoder)
+            recording = Recording(table, counts, until, rejected.add, decoder)
+            with progress(counts.read - rejected.count) as advance:
+                steps = (
+                    (step.answers.facts, step.watermark)
+                    for step in recording.steps(advance(sorter.sorted()))
+                )
+                results = judge(steps, rules, lifecycle, workers, generation)
+            for result in results:
+                for refused in read_refused(result.rejected):
+                    rejected.add(bad_of(refused))
+        write_all(out, results)
+        summary = summarise(results, counts, rejected.count, time.monotonic() - started)
+        write_json(out / "summary.json", summary)
+        report(summary, out, rejected.samples)
+        report_faults(rows(results, "set_aside"))
+        report_outside_calendar(rows(results, "audit"))
     return summary
 
 
@@ -160,8 +158,7 @@ def report_outside_calendar(audit: list[AuditEntry]) -> None:
     """Name the rules whose deadlines are outside the years of their calendar, a line each."""
     met = [entry.detail for entry in audit if entry.what == "deadline.outside_calendar"]
     for (rule, reason), count in sorted(Counter((d["rule"], d["reason"]) for d in met).items()):
-        orders = "1 order" if count == 1 else f"{count} orders"
-        show(f"rule {rule}: never due for {orders}: {reason}", err=True)
+        show(f"rule {rule}: never due for {count_of(count, 'order')}: {reason}", err=True)
 
 
 def judge(
@@ -195,20 +192,29 @@ def progress(total: int) -> Iterator[Callable[[Iterator[Record]], Iterator[Recor
         yield counted
 
 
-def report(summary: dict[str, Any], out: Path) -> None:
-    """Report the outcome and the folder of the results in three lines."""
+def report(summary: dict[str, Any], out: Path, samples: list[Bad]) -> None:
+    """Report the outcome and the folder of the results; reasons if all events were rejected."""
+    read, rejected = summary["events_read"], summary["events_rejected"]
     alerts = sum(summary["alerts_opened_by_rule"].values())
+    actions = sum(summary["actions_by_kind"].values())
     show(
-        f"{summary['events_read']} events, {summary['orders']} orders, {alerts} alerts, "
-        f"{sum(summary['actions_by_kind'].values())} actions in {summary['seconds']:.1f} s"
+        f"{count_of(read, 'event')}, {count_of(summary['orders'], 'order')}, "
+        f"{count_of(alerts, 'alert')}, {count_of(actions, 'action')} in {summary['seconds']:.1f} s"
     )
-    if summary["events_rejected"]:
-        show(f"{summary['events_rejected']} rejected: see {out / 'rejected.ndjson'}")
+    if rejected:
+        show(f"{rejected:,} rejected: see {out / 'rejected.ndjson'}")
+    if rejected >= read:
+        for bad in samples:
+            reason = f"{bad.reason.code}: {bad.reason.reason}"
+            show(printable(f"  {bad.file}:{bad.number}: {reason}"), err=True)
     if dropped := summary.get("fields_dropped"):
-        show(f"{sum(dropped.values())} unusable fields left out: {counted(dropped)}")
+        total = sum(dropped.values())
+        show(f"{count_of(total, 'unusable field')} left out: {counted(dropped)}")
     if unknown := summary.get("unknown_codes"):
         codes = {f"{source} {code}": n for source, of in unknown.items() for code, n in of.items()}
-        show(f"{sum(codes.values())} unknown codes, signs of life: {counted(codes)}")
+        total = sum(codes.values())
+        signs = "a sign of life" if total == 1 else "signs of life"
+        show(f"{count_of(total, 'unknown code')}, {signs}: {counted(codes)}")
     show(f"results: {out}")
 
 

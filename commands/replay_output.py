@@ -13,16 +13,19 @@ import msgspec
 from dataflows.decoding import Headers
 from dataflows.replay.evaluate import Result, rows
 from dataflows.replay.recording import Bad, Counts
+from privacy.keys import FileKeyStore
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.instants import format_instant
 from schemas.order import OrderDocument
-from schemas.private_files import private_text
+from schemas.private_files import private_folder, private_text
 from telemetry.bounded_labels import OTHER
 
 Sealing = Callable[[bytes, Headers], bytes | None]
 
+KEY_FILES = ("keys.json", "keys.json.lock", "master.key")
 STATE_RANK = {"opened": 0, "escalated": 1, "resolved": 2}
 NO_STATUS = "EMBRYO"
+SAMPLES = 3  # rejected records that are shown
 MAX_ORIGINAL_BYTES = 700_000
 MAX_UNKNOWN_CODES = 200  # that are named
 ORDER_FIELDS = (
@@ -31,8 +34,38 @@ ORDER_FIELDS = (
 )  # fmt: skip
 
 
+class ResultKeys:
+    """The keys of a replay's personal data, in the folder of its results.
+
+    Afterwards there is none that nothing was sealed with: no key file without keys, and no folder
+    that a failed replay created and left empty.
+    """
+
+    def __init__(self, out: Path) -> None:
+        """Create the folder `out` and its key files, as far as they are missing."""
+        self.out = out
+        self.is_new_folder = not out.exists()
+        private_folder(out)
+        self.files = [out / name for name in KEY_FILES if not (out / name).exists()]
+        self.keys = FileKeyStore(out / KEY_FILES[0])
+
+    def __enter__(self) -> FileKeyStore:
+        return self.keys
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.keys.close()
+        if len(self.files) == len(KEY_FILES) and not self.keys.has_keys:
+            for file in self.files:
+                file.unlink(missing_ok=True)
+        if kind is not None and self.is_new_folder and not any(self.out.iterdir()):
+            self.out.rmdir()
+
+
 class RejectedRows:
-    """`rejected.ndjson`, written while the recording is read; it appears when all is done."""
+    """`rejected.ndjson`, written while the recording is read; it appears when all is done.
+
+    `samples` are the first records, one of each code.
+    """
 
     def __init__(self, out: Path, seal: Sealing) -> None:
         """Create the file in the folder `out` under another name."""
@@ -40,6 +73,7 @@ class RejectedRows:
         self.draft = out / ".rejected.ndjson.begun"
         self.seal = seal
         self.count = 0
+        self.samples: list[Bad] = []
         self.stream: TextIO = private_text(self.draft)
 
     def __enter__(self) -> Self:
@@ -56,6 +90,9 @@ class RejectedRows:
         """Append a record."""
         self.stream.write(line_of(rejected_row(bad, self.seal)))
         self.count += 1
+        is_new = bad.reason.code not in {each.reason.code for each in self.samples}
+        if is_new and len(self.samples) < SAMPLES:
+            self.samples.append(bad)
 
 
 def write_all(out: Path, results: list[Result]) -> None:

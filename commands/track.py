@@ -20,15 +20,12 @@ from broker.heartbeats import Heartbeats
 from broker.lease import RunLease
 from broker.message_limits import MessageLimits
 from broker.produce import Producer
-from broker.reach import reach
 from broker.topic_identity import LayoutWatch
-from broker.topic_settings import check_topics
-from broker.topics import ensure_topics
 from broker.transactions import transactional_id
 from commands.state.description import describe
 from commands.track_clock import BEGIN_ANEW, end_member, start_again, watched
 from commands.track_faults import fault_of
-from commands.wiring.broker import connection_of
+from commands.wiring.broker import connection_of, prepared
 from commands.wiring.calendars import check_calendars
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms, stop_event
@@ -70,7 +67,6 @@ from telemetry.child_process import end_with_parent
 from telemetry.screen import show_error
 
 LOGGER = logging.getLogger("ordertide.track")
-PARTITIONS = 8  # of a topic that is created
 
 
 @click.command("track")
@@ -138,7 +134,7 @@ def run(
         run_member(settings, stop, member)
         return
     about = partial(describe, settings)
-    launch = Launch(settings, prepared(settings), stop, command, now_ms, about, begin_anew)
+    launch = Launch(settings, prepared(settings.broker), stop, command, now_ms, about, begin_anew)
     if settings.track.hosts:
         run_multi_host(launch)
     elif settings.track.workers == 1:
@@ -170,14 +166,6 @@ def run_member(settings: Settings, stop: threading.Event, member: Member) -> Non
     except (Fenced, EpochAborted) as ended:
         show_error(ended)
         sys.exit(FENCED if isinstance(ended, Fenced) else RUN_AGAIN)
-
-
-def prepared(settings: Settings) -> Connection:
-    """The broker, reached, with its topics."""
-    connection = connection_of(settings.broker)
-    if not settings.broker.embedded:
-        prepare_topics(connection)
-    return connection
 
 
 def flow(
@@ -296,14 +284,6 @@ def of_member(settings: TelemetrySettings, index: int) -> TelemetrySettings:
     """Each member answers on a port of its own, beginning with the one that is set."""
     port = settings.port + index if settings.port else 0
     return msgspec.structs.replace(settings, port=port)
-
-
-def prepare_topics(connection: Connection) -> None:
-    """Log the topics' settings that differ, and create missing topics."""
-    reach(connection)
-    for finding in check_topics(connection, (*topics.TOPICS, topics.GENERATIONS)):
-        LOGGER.warning("%s", finding)
-    ensure_topics(connection, PARTITIONS, topics=(*topics.TOPICS, *topics.OWN))
 
 
 def assemble(

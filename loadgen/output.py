@@ -1,7 +1,6 @@
 """Outputs for generated messages: a file, standard output, or the topic `events`."""
 
 import gzip
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -83,9 +82,9 @@ class FileOutput:
         """
         try:
             yield
+        except BrokenPipeError:
+            raise  # the command ends quietly
         except OSError as error:
-            if isinstance(error, BrokenPipeError):  # Python would fail once more when it ends
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SettingsError(f"--out {self.path}: {error.strerror}") from error
 
 

@@ -35,6 +35,11 @@ def printable_json(data: bytes) -> bytes:
     return UNPRINTABLE_JSON.sub(lambda found: in_json(found[0]), text).encode()
 
 
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """`1 order`, `2,000 orders`; `plural` where it isn't the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def html(text: str) -> str:
     """The text as the content, or a quoted attribute, of an HTML page."""
     return escape(printable(text), quote=True)

@@ -33,7 +33,6 @@ SHORT_FILES: dict[str, str] = {
     "commands/demo/process.py": "an entry point: `python -m`",
     "commands/doctor/vouching.py": "asked of each tier by the doctor's file on it",
     "commands/state/description.py": "handed to the cluster, which must not import commands",
-    "commands/wiring/broker.py": "most commands load it, and must not load track",
     "commands/wiring/calendars.py": "asked by track and by config check",
     "commands/wiring/definitions.py": "most commands load it, and must not load track",
     "commands/wiring/groups.py": "a class of click, of every group of commands",

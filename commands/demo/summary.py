@@ -90,12 +90,12 @@ def candidates(tier: str, tally: Tally) -> list[OrderDocument]:
 
 def next_commands(settings_file: Path, order_id: str) -> str:
     """Commands to try after the demo, for the shell it was started from."""
-    ordertide, python = program()
+    ordertide = program()
     return "\n".join(
         [
             "Try next:",
             f"  {ordertide} lookup {order_id} --settings {settings_file}",
-            f"  {python} -m examples.olist.adapter > events.ndjson",
+            f"  {ordertide} example olist > events.ndjson",
             f"  {ordertide} replay events.ndjson --until 2018-12-31T00:00:00-03:00 --out results",
             f"  {ordertide} list",
             "README.md shows how to point it at real servers.",
@@ -103,11 +103,9 @@ def next_commands(settings_file: Path, order_id: str) -> str:
     )
 
 
-def program() -> tuple[str, str]:
-    """Command of this shell for ordertide, and the Python that it belongs to."""
+def program() -> str:
+    """Command of this shell for ordertide."""
     started = Path(sys.argv[0])
     if started.name != "ordertide":
-        return f"python {started}", "python"
-    if shutil.which("ordertide"):
-        return "ordertide", "python"
-    return str(started), str(started.with_name("python"))
+        return f"python {started}"
+    return "ordertide" if shutil.which("ordertide") else str(started)

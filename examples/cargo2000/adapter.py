@@ -1,6 +1,6 @@
 """Cargo 2000 processes as events: every milestone of every transport leg, with the plan.
 
-Run it: `python -m examples.cargo2000.adapter [CSV] > events.ndjson`.
+Run it: `ordertide example cargo2000 [CSV] > events.ndjson`.
 
 The file has no dates, only minutes since the leg's previous milestone, planned and effective.
 Inbound legs start together when the freight is booked and run side by side; the outbound leg
@@ -11,13 +11,10 @@ the booking.
 
 import csv
 import gzip
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
-
-import msgspec
 
 SAMPLE = Path(__file__).parent / "c2k_data.csv.gz"
 
@@ -144,14 +141,3 @@ def event(
     if place:
         fields["location"] = {"name": f"airport {place}"}
     return fields
-
-
-def main(arguments: list[str]) -> None:
-    """Write the events of the named file, or of the sample, to standard output."""
-    path = Path(arguments[0]) if arguments else SAMPLE
-    for item in events(path):
-        sys.stdout.buffer.write(msgspec.json.encode(item) + b"\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,16 +1,13 @@
 """Olist orders as events: four milestones an order, in the shop's local time.
 
-Run it: `python -m examples.olist.adapter [CSV] > events.ndjson`.
+Run it: `ordertide example olist [CSV] > events.ndjson`.
 """
 
 import csv
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 SAMPLE = Path(__file__).parent / "orders_4998.csv"
 
@@ -57,14 +54,3 @@ def order_events(row: dict[str, str]) -> Iterator[dict[str, Any]]:
 def local_time(text: str) -> str:
     """`10/2/2017 10:56` (month first) as RFC 3339."""
     return datetime.strptime(text, "%m/%d/%Y %H:%M").replace(tzinfo=ZONE).isoformat()
-
-
-def main(arguments: list[str]) -> None:
-    """Write the events of the named file, or of the sample, to standard output."""
-    path = Path(arguments[0]) if arguments else SAMPLE
-    for event in events(path):
-        sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

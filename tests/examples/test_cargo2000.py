@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from commands.example import write
 from dataflows.definition_files import read_lifecycle, read_rules
 from examples.cargo2000 import tables
-from examples.cargo2000.adapter import SAMPLE, events, main
+from examples.cargo2000.adapter import SAMPLE, events
 from schemas.event import Event, decode_event
 
 FOLDER = Path(tables.__file__).parent
@@ -88,8 +89,8 @@ def test_the_command_reads_plain_and_packed_files(
     lines = gzip.decompress(SAMPLE.read_bytes()).splitlines(keepends=True)
     (tmp_path / "one.csv").write_bytes(b"".join(lines[:2]))
     (tmp_path / "one.csv.gz").write_bytes(gzip.compress(b"".join(lines[:2])))
-    main([str(tmp_path / "one.csv")])
+    write(events, tmp_path / "one.csv")
     plain = capfdbinary.readouterr().out
-    main([str(tmp_path / "one.csv.gz")])
+    write(events, tmp_path / "one.csv.gz")
     assert capfdbinary.readouterr().out == plain
     assert len(plain.splitlines()) == 13

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from examples.olist.adapter import events, main
+from commands.example import write
+from examples.olist.adapter import events
 from schemas.event import Event, decode_event
 
 Times = dict[str, datetime]
@@ -92,7 +93,7 @@ def test_the_command_writes_one_event_a_line(
         "order_delivered_carrier_date,order_delivered_customer_date,order_estimated_delivery_date"
     )
     path.write_text(f"{header}\no1,c1,shipped,1/2/2018 3:04,1/3/2018 3:04,,,2/1/2018 0:00\n")
-    main([str(path)])
+    write(events, path)
     lines = capfdbinary.readouterr().out.splitlines()
     written = [msgspec.json.decode(line, type=dict[str, str]) for line in lines]
     assert list(map(itemgetter("event_id"), written)) == ["o1:PENDING_PAYMENT", "o1:PAID"]
