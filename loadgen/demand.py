@@ -17,10 +17,10 @@ RUSH_STEPS = 2  # ordered and paid
 class Demand:
     """Hands out the instants at which orders are placed, slice by slice."""
 
-    def __init__(self, plan: Plan, lots: random.Random, begin_at: int) -> None:
+    def __init__(self, plan: Plan, rng: random.Random, begin_at: int) -> None:
         """Create the demand from `begin_at` on: with a history, before the plan's start."""
         self.plan = plan
-        self.lots = lots
+        self.rng = rng
         self.next_at = float(begin_at)
         self.next_serial = 0
         self.sale_at = float(plan.start_at + plan.sale.start_ms) if plan.sale else float("inf")
@@ -31,7 +31,7 @@ class Demand:
 
     def wait(self) -> None:
         """Draw the instant of the next order: as many orders are skipped as a draw gives."""
-        at, pending = self.next_at, self.lots.expovariate(1.0)
+        at, pending = self.next_at, self.rng.expovariate(1.0)
         while pending > (until_hour := self.often(at) * (HOUR_MS - at % HOUR_MS)):
             pending -= until_hour
             at += HOUR_MS - at % HOUR_MS
@@ -56,7 +56,7 @@ class Demand:
         while self.sale_at < min(end_at, self.sale_end_at):
             yield int(self.sale_at), self.next_sale_serial
             self.next_sale_serial += 1
-            self.sale_at += self.lots.expovariate(self.sale_per_ms)
+            self.sale_at += self.rng.expovariate(self.sale_per_ms)
 
 
 def sale_orders_per_ms(plan: Plan, sale: Sale) -> float:

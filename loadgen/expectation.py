@@ -6,8 +6,8 @@ from typing import Any
 from loadgen.lives import KINDS
 
 
-class Tally:
-    """Counts while messages are made."""
+class ExpectedCounts:
+    """Counts that a load must give, kept while its messages are made."""
 
     def __init__(self) -> None:
         """Create counts at zero."""

@@ -14,7 +14,7 @@ from broker.fetcher import Headers
 from broker.produce import Producer, Record
 from broker.throttle import Throttle
 from broker.topics import partition_count
-from loadgen.stream import Sent
+from loadgen.stream import Emission
 from loadgen.text import Text, tick
 from schemas.errors import SettingsError
 from schemas.topics import EVENTS
@@ -31,7 +31,7 @@ class Output(Protocol):
 
     def __exit__(self, *failed: object) -> None: ...
 
-    def write(self, messages: Sequence[Sent], shift_ms: int) -> None:
+    def write(self, messages: Sequence[Emission], shift_ms: int) -> None:
         """Write messages; the live clock is `shift_ms` ahead of theirs."""
         ...
 
@@ -59,7 +59,7 @@ class FileOutput:
         with self.named():
             self.stack.close()
 
-    def write(self, messages: Sequence[Sent], shift_ms: int) -> None:
+    def write(self, messages: Sequence[Emission], shift_ms: int) -> None:
         value = self.text.value
         self.put(b"".join([value(sent, shift_ms) + b"\n" for sent in messages]))
 
@@ -135,10 +135,10 @@ class TopicOutput:
     def __exit__(self, *failed: object) -> None:
         self.stack.__exit__(*failed)  # type: ignore[arg-type]  # as a with statement calls it
 
-    def write(self, messages: Sequence[Sent], shift_ms: int) -> None:
+    def write(self, messages: Sequence[Emission], shift_ms: int) -> None:
         self.producer.send_many(EVENTS, [self.record(sent, shift_ms) for sent in messages])
 
-    def record(self, sent: Sent, shift_ms: int) -> Record:
+    def record(self, sent: Emission, shift_ms: int) -> Record:
         """A message with its key."""
         value = self.text.value(sent, shift_ms)
         self.size_bytes += len(value)

@@ -7,7 +7,7 @@ from threading import Event
 from typing import Protocol
 
 from loadgen.output import Output
-from loadgen.stream import Sent
+from loadgen.stream import Emission
 
 LONGEST_SLEEP_S = 0.1
 arrival = itemgetter(0)
@@ -16,11 +16,11 @@ arrival = itemgetter(0)
 class Pace(Protocol):
     """Writes slices in time."""
 
-    def write(self, messages: list[Sent], until: int) -> None:
+    def write(self, messages: list[Emission], until: int) -> None:
         """Write a slice that ends before `until`."""
         ...
 
-    def end(self, messages: list[Sent], end_at: int) -> None:
+    def end(self, messages: list[Emission], end_at: int) -> None:
         """Write what arrives at the very end."""
         ...
 
@@ -39,12 +39,12 @@ class Recorded:
         self.ticked_at = begins_at
         self.ticks = 0
 
-    def write(self, messages: list[Sent], until: int) -> None:
+    def write(self, messages: list[Emission], until: int) -> None:
         self.output.write(messages, 0)
         if until - self.ticked_at >= self.tick_every_ms:
             self.tick(until - 1)
 
-    def end(self, messages: list[Sent], end_at: int) -> None:
+    def end(self, messages: list[Emission], end_at: int) -> None:
         self.output.write(messages, 0)
         self.tick(end_at)
 
@@ -74,7 +74,7 @@ class Live:
         self.gap_ms = 0
         self.behind_ms = 0
 
-    def write(self, messages: list[Sent], until: int) -> None:
+    def write(self, messages: list[Emission], until: int) -> None:
         if until <= self.start_at:
             self.output.write(messages, self.shift_ms)
             return
@@ -94,18 +94,18 @@ class Live:
             else:
                 self.stop.wait(min(-self.late_by(messages[0]) / 1000, LONGEST_SLEEP_S))
 
-    def kept(self, sent: Sent) -> Sent:
+    def kept(self, sent: Emission) -> Emission:
         """A message; if it is of the history and arrives after the start, with its time then."""
         if sent[3] >= self.start_at:
             return sent
         arrival_at, serial, step, at, chance = sent
         return arrival_at, serial, step, at - self.gap_ms, chance
 
-    def late_by(self, message: Sent) -> int:
+    def late_by(self, message: Emission) -> int:
         """Lateness of a message, ms; negative before it is due."""
         return self.now() - self.shift_ms - message[0]
 
-    def end(self, messages: list[Sent], end_at: int) -> None:
+    def end(self, messages: list[Emission], end_at: int) -> None:
         self.output.write([self.kept(sent) for sent in messages], self.shift_ms)
 
     def report(self) -> dict[str, int]:

@@ -26,13 +26,13 @@ def run(stream: Stream, output: Output, pace: Pace, stop: Event) -> dict[str, An
     with output, progress(stream) as seen:
         for until, messages in stream.slices():
             pace.write(messages, until)
-            stream.tally.messages += len(messages)
+            stream.expected.messages += len(messages)
             seen(until)
             if stop.is_set():
                 end_at = until
                 break
         rest = stream.flush(end_at)
-        stream.tally.messages += len(rest)
+        stream.expected.messages += len(rest)
         pace.end(rest, end_at)
     return expectation(stream, pace, end_at)
 
@@ -40,10 +40,10 @@ def run(stream: Stream, output: Output, pace: Pace, stop: Event) -> dict[str, An
 def expectation(stream: Stream, pace: Pace, end_at: int) -> dict[str, Any]:
     """The expected result, with the plan behind it."""
     report = pace.report()
-    stream.tally.ticks = report.pop("ticks", 0)
+    stream.expected.ticks = report.pop("ticks", 0)
     plan = stream.plan
     return {
-        **stream.tally.expectation(),
+        **stream.expected.expectation(),
         **report,
         "seed": plan.seed,
         "start": format_instant(plan.start_at),

@@ -5,7 +5,7 @@ from loadgen.durations import PROMISE
 from loadgen.lives import KINDS, Life, kind_of, names_order
 from loadgen.malformed import bad_message, write_bad
 from loadgen.messages import CARRIERS, carrier_of, instant, maker, waybill
-from loadgen.stream import MALFORMED, Sent
+from loadgen.stream import MALFORMED, Emission
 
 
 class Text:
@@ -22,7 +22,7 @@ class Text:
         ]
         self.keys = [[keys(prefix, life, n) for n in numbers] for life, numbers in steps]
 
-    def value(self, sent: Sent, shift_ms: int = 0) -> bytes:
+    def value(self, sent: Emission, shift_ms: int = 0) -> bytes:
         """The message; `shift_ms` is how far the live clock is ahead of the stream's."""
         arrival_at, serial, step, at, chance = sent
         name = b"%010d" % serial
@@ -36,7 +36,7 @@ class Text:
         bad = self.order % (b"%s-bad-%d" % (name, at))
         return write_bad(bad_message(chance + at), bad, at + shift_ms, end)
 
-    def key(self, sent: Sent) -> bytes:
+    def key(self, sent: Emission) -> bytes:
         """Key of the message: its order, else its waybill."""
         _, serial, step, _, chance = sent
         name = b"%010d" % serial
