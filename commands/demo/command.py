@@ -13,10 +13,10 @@ from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from commands.demo.feed import history, sizes
 from commands.demo.feeder import Feeder
-from commands.demo.results import Outcome
+from commands.demo.results import DemoResults
 from commands.demo.settings import fresh_folder, lock_folder, write_settings
 from commands.demo.summary import look_ups, next_commands, summary
-from commands.demo.topic_counter import Tally
+from commands.demo.topic_counter import TopicCounter
 from commands.demo.view import Progress, View
 from commands.wiring.process import stop_event
 from commands.wiring.tiers import BUILT_IN, writer_group
@@ -115,51 +115,57 @@ class Demo:
         """
         records = history(orders)
         sampled, generated, total = sizes(records)
-        self.say(f"{sampled:,} events of Olist orders, and {generated:,} of generated ones: the")
-        self.say("sample ends in September 2018, the stream's clock at the end of that year")
+        self.show_line(
+            f"{sampled:,} events of Olist orders, and {generated:,} of generated ones: the"
+        )
+        self.show_line("sample ends in September 2018, the stream's clock at the end of that year")
         track = self.settings.track.group
         writers = [writer_group(tier) for tier in BUILT_IN]
-        with Outcome(self.connection, track, writers) as outcome:
-            feeder = Feeder(self.connection, track, records, outcome)
+        with DemoResults(self.connection, track, writers) as results:
+            feeder = Feeder(self.connection, track, records, results)
             feeder.start()
             try:
-                self.follow("the sample", feeder, outcome, total)
+                self.show_until("the sample", feeder, results, total)
                 if not self.stop.is_set():
-                    self.sum_up(outcome.tally)
+                    self.show_summary(results.counter)
                 if not once:
                     feeder.go_live.set()
-                    self.follow("live, generated orders (Ctrl-C ends it)", feeder, outcome, None)
+                    self.show_until(
+                        "live, generated orders (Ctrl-C ends it)", feeder, results, None
+                    )
             finally:
                 feeder.stop()
 
-    def follow(self, title: str, feeder: Feeder, outcome: Outcome, total: int | None) -> None:
+    def show_until(
+        self, title: str, feeder: Feeder, results: DemoResults, total: int | None
+    ) -> None:
         """Show what happens, until `total` messages are in the tiers (None: until stopped)."""
         with View(self.console, self.text) as view:
             while not self.stop.is_set():
                 feeder.check()
                 self.processes.check()
-                outcome.look()
-                view.show(progress_of(title, outcome, total), outcome.tally)
+                results.update()
+                view.show(progress_of(title, results, total), results.counter)
                 if total and feeder.history_done.is_set():
                     return
 
-    def sum_up(self, tally: Tally) -> None:
+    def show_summary(self, counter: TopicCounter) -> None:
         """Print the results, and where they can be found."""
-        self.say("\n" + summary(tally, self.text))
+        self.show_line("\n" + summary(counter, self.text))
         example = ""
-        for tier, text, order_id in look_ups(tally, self.settings, self.text, self.table):
-            self.say(f"\nOne order from the {tier} tier:")
-            self.say(text)
+        for tier, text, order_id in look_ups(counter, self.settings, self.text, self.table):
+            self.show_line(f"\nOne order from the {tier} tier:")
+            self.show_line(text)
             example = order_id or example
-        self.say("\n" + next_commands(self.path, example))
+        self.show_line("\n" + next_commands(self.path, example))
 
-    def say(self, text: str) -> None:
+    def show_line(self, text: str) -> None:
         """Print as it is."""
         text = printable_lines(text)
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def progress_of(title: str, outcome: Outcome, total: int | None) -> Progress:
+def progress_of(title: str, results: DemoResults, total: int | None) -> Progress:
     """Progress of a phase; the last few messages, which prove the end, are not counted."""
-    done = min(outcome.consumed, total) if total else outcome.consumed
-    return Progress(title, done, total, outcome.per_second, outcome.behind())
+    done = min(results.consumed, total) if total else results.consumed
+    return Progress(title, done, total, results.per_second, results.behind())

@@ -37,7 +37,7 @@ class Effect(Protocol):
         """Return True once the stream's watermark has come to `at`."""
         ...
 
-    def is_said(self, order_id: str) -> bool:
+    def is_published(self, order_id: str) -> bool:
         """Return True once the dataflow has published an order."""
         ...
 
@@ -109,7 +109,7 @@ class Feeder(threading.Thread):
             for timed in last_order(number):
                 send(producer, timed)
             producer.flush()
-            is_there = self.effect.is_written if number % 2 == 0 else self.effect.is_said
+            is_there = self.effect.is_written if number % 2 == 0 else self.effect.is_published
             self.wait(partial(is_there, order_id))
 
     def wait(self, is_so: Callable[[], bool]) -> None:

@@ -8,22 +8,22 @@ from broker.connect import Connection
 from broker.consume import GroupReader
 from broker.group_lags import GroupLags
 from commands.demo.feed import LAST_ORDERS
-from commands.demo.topic_counter import TOPICS, Tally
+from commands.demo.topic_counter import TOPICS, TopicCounter
 from schemas.topics import EVENTS, ORDERS_CHANGES, ORDERS_EVENTS
 
-LOOK_EVERY_S = 0.3
+UPDATE_EVERY_S = 0.3
 PAST_LOOKS = 10
 
 
-class Outcome:
-    """Results of the dataflow (group `track`) and the `writers`' groups; `look` updates them.
+class DemoResults:
+    """Results of the dataflow (group `track`) and the `writers`' groups; `update` reads them.
 
-    `look` is for one thread; the rest is safe from any.
+    `update` is for one thread; the rest is safe from any.
     """
 
     def __init__(self, connection: Connection, track: str, writers: Sequence[str]) -> None:
         written = [ORDERS_CHANGES, ORDERS_EVENTS]
-        self.tally = Tally()
+        self.counter = TopicCounter()
         self.track = track
         self.writers = writers
         self.lags = GroupLags(connection, {track: [EVENTS], **dict.fromkeys(writers, written)})
@@ -40,16 +40,16 @@ class Outcome:
         finally:
             self.lags.close()
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Read new documents for as long as a picture stays; then query the groups' positions."""
-        until_s = time.monotonic() + LOOK_EVERY_S
+        until_s = time.monotonic() + UPDATE_EVERY_S
         while (left_s := until_s - time.monotonic()) > 0:
             for message in self._reader.read(timeout_s=min(left_s, 0.1)):
-                self.tally.take(message)
+                self.counter.take(message)
         self.lags.look()
         self._past = [*self._past[-PAST_LOOKS:], (time.monotonic(), self.consumed)]
         if not self.behind():
-            self._written = {order_id for order_id in LAST_ORDERS if self.is_said(order_id)}
+            self._written = {order_id for order_id in LAST_ORDERS if self.is_published(order_id)}
 
     @property
     def consumed(self) -> int:
@@ -68,11 +68,11 @@ class Outcome:
 
     def has_reached(self, at: int) -> bool:
         """Return True once the stream's watermark has come to `at`."""
-        return self.tally.clock_at is not None and self.tally.clock_at >= at
+        return self.counter.clock_at is not None and self.counter.clock_at >= at
 
-    def is_said(self, order_id: str) -> bool:
+    def is_published(self, order_id: str) -> bool:
         """Return True once the dataflow has published an order."""
-        return order_id in self.tally.orders
+        return order_id in self.counter.orders
 
     def is_written(self, order_id: str) -> bool:
         """Return True once the tiers have written everything before it, too."""

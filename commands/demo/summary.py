@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from commands.demo.topic_counter import Tally
+from commands.demo.topic_counter import TopicCounter
 from commands.lookup import look_up
 from commands.lookup_text import text_of
 from dataflows.core.lifecycle import Lifecycle
@@ -26,20 +26,20 @@ AGES_MS = {
 }
 
 
-def summary(tally: Tally, text: AlertText) -> str:
+def summary(counter: TopicCounter, text: AlertText) -> str:
     """Orders by status, alerts by rule, actions by kind."""
     alerts = [
         f"{text.rule(rule)} {count:,}"
-        + (f" ({tally.escalated[rule]:,} escalated)" if tally.escalated[rule] else "")
-        for rule, count in tally.opened.most_common()
+        + (f" ({counter.escalated[rule]:,} escalated)" if counter.escalated[rule] else "")
+        for rule, count in counter.opened.most_common()
     ]
     return "\n".join(
         [
-            f"orders    {len(tally.orders):,}: {listed(tally.statuses())}",
-            f"          {len(tally.retired):,} of them retired from memory",
-            f"lanes     {listed(tally.lanes())} (live orders)",
-            f"alerts    {sum(tally.opened.values()):,} opened: {', '.join(alerts)}",
-            f"actions   {sum(tally.actions.values()):,}: {listed(tally.actions)}",
+            f"orders    {len(counter.orders):,}: {listed(counter.statuses())}",
+            f"          {len(counter.retired):,} of them retired from memory",
+            f"lanes     {listed(counter.lanes())} (live orders)",
+            f"alerts    {sum(counter.opened.values()):,} opened: {', '.join(alerts)}",
+            f"actions   {sum(counter.actions.values()):,}: {listed(counter.actions)}",
         ]
     )
 
@@ -50,20 +50,20 @@ def listed(counts: Counter[str]) -> str:
 
 
 def look_ups(
-    tally: Tally, settings: Settings, text: AlertText, table: Lifecycle
+    counter: TopicCounter, settings: Settings, text: AlertText, table: Lifecycle
 ) -> Iterator[tuple[str, str, str | None]]:
     """For each tier: its name, the answer in words, and the order id (None where no order fits)."""
     for tier in AGES_MS:
-        answer = answered_by(tier, tally, settings)
+        answer = answered_by(tier, counter, settings)
         if answer is None:
             yield tier, f"  no order of this run is in the {tier} tier and in no hotter one", None
         else:
             yield tier, text_of(answer, text, table), answer.found.document.order_id
 
 
-def answered_by(tier: str, tally: Tally, settings: Settings) -> Answer | None:
+def answered_by(tier: str, counter: TopicCounter, settings: Settings) -> Answer | None:
     """Look-up of an order that is answered by this tier."""
-    for order in candidates(tier, tally)[:MAX_TRIES]:
+    for order in candidates(tier, counter)[:MAX_TRIES]:
         try:
             answer = look_up(settings, order.tenant, order.order_id)
         except (Busy, UnknownOrder):
@@ -73,13 +73,13 @@ def answered_by(tier: str, tally: Tally, settings: Settings) -> Answer | None:
     return None
 
 
-def candidates(tier: str, tally: Tally) -> list[OrderDocument]:
+def candidates(tier: str, counter: TopicCounter) -> list[OrderDocument]:
     """Orders of the right age, those with the most content first."""
     least_ms, most_ms = AGES_MS[tier]
-    clock_at = tally.clock_at or 0
+    clock_at = counter.clock_at or 0
     fitting = [
         order
-        for order in tally.orders.values()
+        for order in counter.orders.values()
         if order.updated_at and least_ms <= clock_at - parse_instant(order.updated_at) <= most_ms
     ]
     return sorted(

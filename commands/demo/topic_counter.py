@@ -18,7 +18,7 @@ ACTION = msgspec.json.Decoder(Action)
 ENTRY = msgspec.json.Decoder(AuditEntry)
 
 
-class Tally:
+class TopicCounter:
     """Orders with their latest document, alerts and actions; a repeated message counts once."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from commands.demo.topic_counter import Tally
+from commands.demo.topic_counter import TopicCounter
 from commands.top.picture import COLOURS, lanes_text, newest_text
 from commands.wiring.wording import shown_ms
 from schemas.alert_text import AlertText
@@ -53,16 +53,16 @@ class View:
         if self._live:
             self._live.stop()
 
-    def show(self, progress: Progress, tally: Tally) -> None:
+    def show(self, progress: Progress, counter: TopicCounter) -> None:
         """Show the present state."""
         if self._live:
-            self._live.update(self._picture(progress, tally), refresh=True)
+            self._live.update(self._picture(progress, counter), refresh=True)
         elif time.monotonic() - self._line_s >= LINE_EVERY_S:
             self._line_s = time.monotonic()
-            line = plain_line(progress, tally)
+            line = plain_line(progress, counter)
             self.console.print(line, markup=False, soft_wrap=True, highlight=False)
 
-    def _picture(self, progress: Progress, tally: Tally) -> Group:
+    def _picture(self, progress: Progress, counter: TopicCounter) -> Group:
         bar = Table.grid()  # a bar by itself ends no line
         bar.add_row(
             ProgressBar(
@@ -75,23 +75,23 @@ class View:
         return Group(
             Text(f"\nordertide demo: {progress.title}", style="bold"),
             bar,
-            Text(figures(progress, tally), style="dim"),
-            lanes_text(tally.lanes()),
-            newest_text(self.text, tally.newest()),
+            Text(figures(progress, counter), style="dim"),
+            lanes_text(counter.lanes()),
+            newest_text(self.text, counter.newest()),
         )
 
 
-def figures(progress: Progress, tally: Tally) -> str:
+def figures(progress: Progress, counter: TopicCounter) -> str:
     """The stream's clock, how fast it goes, how far behind the tiers are."""
     total = f" of {progress.total:,}" if progress.total else ""
     return (
-        f"stream clock {shown_ms(tally.clock_at)}   {progress.done:,}{total} messages   "
+        f"stream clock {shown_ms(counter.clock_at)}   {progress.done:,}{total} messages   "
         f"{progress.per_second:,.0f}/s   tiers behind by {progress.behind:,}"
     )
 
 
-def plain_line(progress: Progress, tally: Tally) -> str:
+def plain_line(progress: Progress, counter: TopicCounter) -> str:
     """The same without a terminal."""
-    counts = tally.lanes()
+    counts = counter.lanes()
     by_lane = ", ".join(f"{lane} {counts[lane]:,}" for lane in COLOURS)
-    return f"{progress.title}: {figures(progress, tally)}   {by_lane}"
+    return f"{progress.title}: {figures(progress, counter)}   {by_lane}"
