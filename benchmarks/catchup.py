@@ -24,7 +24,7 @@ from click.testing import CliRunner
 
 from benchmarks.recording import Feeder, Line, Recording, record
 from benchmarks.report import Section, machine, put_sections, table, verdict
-from benchmarks.scenario_site import Kind, Site, site
+from benchmarks.scenario_installation import Kind, ScenarioInstallation, scenario_installation
 from broker.connect import Connection
 from broker.consume import read_all
 from commands.replay import command as replay_command
@@ -67,17 +67,17 @@ class Said(NamedTuple):
 def measure(kind: Kind, amount: Amount) -> Section:
     """Play it."""
     said = machine(amount.seed)
-    with site(kind, {"clock": "recorded"}) as place:
+    with scenario_installation(kind, {"clock": "recorded"}) as installation:
         recording = record(
-            place.folder,
+            installation.folder,
             rate=amount.rate,
             live_orders=amount.live_orders,
             duration=f"{amount.seconds}s",
             seed=amount.seed,
         )
-        drained = play(place, recording)
-        found = outcome(place.connection)
-        replayed = replay(place.folder, recording)
+        drained = play(installation, recording)
+        found = outcome(installation.connection)
+        replayed = replay(installation.folder, recording)
     problems = differences(found, replayed, recording)
     head = (
         f"{said}\n\n{kind} broker; {amount.rate:,} events/s for {amount.seconds:,} s, "
@@ -86,27 +86,27 @@ def measure(kind: Kind, amount: Amount) -> Section:
     return Section("catchup", f"{head}\n\n{report(drained, found, problems)}")
 
 
-def play(place: Site, recording: Recording) -> Drained:
+def play(installation: ScenarioInstallation, recording: Recording) -> Drained:
     """History, outage, restart."""
-    feeder = Feeder(place)
+    feeder = Feeder(installation)
     lines = recording.lines()
     history, after = split(lines, recording.start_at)
-    place.start_track()
+    installation.start_track()
     feeder.feed(history)
     feeder.tick(recording.start_at - 1)
-    place.settle(recording.start_at - 1)
-    before_bytes = place.stop_track()
+    installation.settle(recording.start_at - 1)
+    before_bytes = installation.stop_track()
     backlog = feeder.feed(after) + feeder.tick(recording.end_at)
     feeder.close()
     began = time.monotonic()
-    behind = place.lag()
-    place.start_track()
-    place.wait_until(lambda: place.lag() < behind, "gets on")
-    first_s, left_then = time.monotonic() - began, place.lag()
-    place.drain()
+    behind = installation.lag()
+    installation.start_track()
+    installation.wait_until(lambda: installation.lag() < behind, "gets on")
+    first_s, left_then = time.monotonic() - began, installation.lag()
+    installation.drain()
     all_s = time.monotonic() - began
-    place.settle(recording.end_at)
-    return Drained(backlog, before_bytes, place.stop_track(), first_s, left_then, all_s)
+    installation.settle(recording.end_at)
+    return Drained(backlog, before_bytes, installation.stop_track(), first_s, left_then, all_s)
 
 
 def split(lines: Iterator[Line], start_at: int) -> tuple[list[Line], Iterator[Line]]:

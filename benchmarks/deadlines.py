@@ -17,7 +17,7 @@ import click
 
 from benchmarks.due_orders import PERCENTILES, Due, Lateness, due_orders, paid, watching
 from benchmarks.report import Section, machine, put_sections, table, verdict
-from benchmarks.scenario_site import Kind, Site, site
+from benchmarks.scenario_installation import Kind, ScenarioInstallation, scenario_installation
 from broker.produce import Producer
 from commands.wiring.process import now_ms
 from schemas.topics import EVENTS
@@ -49,10 +49,10 @@ class Seen(NamedTuple):
 def measure(kind: Kind, burst: Burst) -> Section:
     """Play it."""
     said = machine(burst.seed)
-    with site(kind, {"clock": "broker"}) as place:
-        place.start_track()
-        seen = play(place, burst)
-        place.stop_track()
+    with scenario_installation(kind, {"clock": "broker"}) as installation:
+        installation.start_track()
+        seen = play(installation, burst)
+        installation.stop_track()
     head = (
         f"{said}\n\n{kind} broker; {burst.orders:,} deadlines in {SPREAD_MS / 1000:.0f} s, "
         f"{burst.rate:,} events/s beside them; {seen.lag:,} messages unread when the first fell "
@@ -61,24 +61,24 @@ def measure(kind: Kind, burst: Burst) -> Section:
     return Section("deadlines", f"{head}\n\n{report(seen)}")
 
 
-def play(place: Site, burst: Burst) -> Seen:
+def play(installation: ScenarioInstallation, burst: Burst) -> Seen:
     """Arm, let the load continue, wait for the due alerts."""
-    with watching(place.connection) as watch:
-        load(place, burst)
+    with watching(installation.connection) as watch:
+        load(installation, burst)
         first_at = now_ms() + burst.lead_s * 1000
         orders = due_orders("burst", first_at, burst.orders, SPREAD_MS)
-        arm(place, orders)
+        arm(installation, orders)
         time.sleep(max(first_at - now_ms(), 0) / 1000)
-        lag, busy = place.lag(), os.getloadavg()[0]
+        lag, busy = installation.lag(), os.getloadavg()[0]
         give_up_at = time.monotonic() + SEEN_WITHIN_S
         time.sleep(AIM_MOST_MS / 1000)
         while not watch.is_complete(orders) and time.monotonic() < give_up_at:
-            place.running()
+            installation.running()
             time.sleep(1.0)
         return Seen(watch.lateness(orders), lag, busy)
 
 
-def load(place: Site, burst: Burst) -> None:
+def load(installation: ScenarioInstallation, burst: Burst) -> None:
     """`ordertide load` in real time, to well after the deadlines."""
     if not burst.rate:
         return
@@ -89,13 +89,13 @@ def load(place: Site, burst: Burst) -> None:
         "--clock": "live",
         "--seed": burst.seed,
     }
-    place.start("load", *(str(word) for option in options.items() for word in option))
+    installation.start("load", *(str(word) for option in options.items() for word in option))
 
 
-def arm(place: Site, orders: list[Due]) -> None:
+def arm(installation: ScenarioInstallation, orders: list[Due]) -> None:
     """Let all orders begin."""
     at = now_ms()
-    with Producer(place.connection) as producer:
+    with Producer(installation.connection) as producer:
         producer.send_many(EVENTS, (paid(due, at) for due in orders))
         producer.flush()
 

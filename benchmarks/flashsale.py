@@ -25,7 +25,12 @@ from benchmarks.deadlines import arm
 from benchmarks.due_orders import PERCENTILES, PREFIX, Lateness, due_orders, watching
 from benchmarks.lookups import Lookups, asking
 from benchmarks.report import Section, machine, put_sections, table
-from benchmarks.scenario_site import Kind, Site, Table, site
+from benchmarks.scenario_installation import (
+    Kind,
+    ScenarioInstallation,
+    Table,
+    scenario_installation,
+)
 from broker.connect import Connection
 from broker.consume import read_all
 from commands.wiring.process import now_ms
@@ -61,7 +66,7 @@ class Sale(NamedTuple):
         return self.seconds + 2 * self.calm_s
 
 
-class Moment(NamedTuple):
+class Sample(NamedTuple):
     """State at an instant, ms."""
 
     at: int
@@ -73,7 +78,7 @@ class Moment(NamedTuple):
 class Seen(NamedTuple):
     """Observations of a sale."""
 
-    moments: list[Moment]
+    samples: list[Sample]
     lateness: dict[str, Lateness]
     lookups: Lookups | None
     expected: Json
@@ -87,11 +92,11 @@ def measure(kind: Kind, sale: Sale) -> Section:
         if kind == "kafka":
             redis = stack.enter_context(Redis(Path(stack.enter_context(TemporaryDirectory()))))
             more["hot"] = {"url": redis.address["url"]}
-        place = stack.enter_context(site(kind, {"clock": "broker"}, **more))
-        seen = play(place, sale, with_lookups="hot" in more)
-        problems = check(place.connection, seen.expected)
-        count, share = hot_share(place.connection, sale, seen.expected)
-        place.stop_track()
+        installation = stack.enter_context(scenario_installation(kind, {"clock": "broker"}, **more))
+        seen = play(installation, sale, with_lookups="hot" in more)
+        problems = check(installation.connection, seen.expected)
+        count, share = hot_share(installation.connection, sale, seen.expected)
+        installation.stop_track()
     head = (
         f"{said}\n\n{kind} broker; {sale.rate:,} events/s, {TIMES} times that for {sale.seconds} s "
         f"from second {sale.calm_s} on ({count / sale.seconds:,.0f} came); 1 % of its orders took "
@@ -100,49 +105,49 @@ def measure(kind: Kind, sale: Sale) -> Section:
     return Section("flashsale", f"{head}\n\n{report(seen, sale, problems)}")
 
 
-def play(place: Site, sale: Sale, *, with_lookups: bool) -> Seen:
+def play(installation: ScenarioInstallation, sale: Sale, *, with_lookups: bool) -> Seen:
     """Run the load with deadlines and look-ups beside it, and drain it."""
-    place.start_track()
+    installation.start_track()
     if with_lookups:
-        place.start("write", "hot")
+        installation.start("write", "hot")
     first_at = now_ms() + ARMED_S * 1000
     count = DUE_PER_S * sale.whole_s
     orders = due_orders("sale", first_at, count, sale.whole_s * 1000)
-    with watching(place.connection) as watch, ExitStack() as stack:
-        arm(place, orders)
+    with watching(installation.connection) as watch, ExitStack() as stack:
+        arm(installation, orders)
         names = [due.order_id for due in orders]
-        asked = stack.enter_context(asking(place, names)) if with_lookups else None
-        moments = follow(place, sale)
+        asked = stack.enter_context(asking(installation, names)) if with_lookups else None
+        samples = follow(installation, sale)
         time.sleep(max(orders[-1].at - now_ms(), 0) / 1000)
-        place.wait_until(lambda: watch.is_complete(orders), "shows all alerts")
+        installation.wait_until(lambda: watch.is_complete(orders), "shows all alerts")
         lateness = watch.lateness(orders)
-    expected = json.loads((place.folder / "expect.json").read_text("utf-8"))
-    return Seen(moments, lateness, asked, expected)
+    expected = json.loads((installation.folder / "expect.json").read_text("utf-8"))
+    return Seen(samples, lateness, asked, expected)
 
 
-def follow(place: Site, sale: Sale) -> list[Moment]:
+def follow(installation: ScenarioInstallation, sale: Sale) -> list[Sample]:
     """Sample every second, to the end of the load and until it is drained."""
-    loading = start_load(place, sale)
+    loading = start_load(installation, sale)
     began = time.monotonic()
-    moments: list[Moment] = []
-    while loading.poll() is None or moments[-1].lag > sale.rate:
-        moments.append(moment(place))
+    samples: list[Sample] = []
+    while loading.poll() is None or samples[-1].lag > sale.rate:
+        samples.append(sample(installation))
         if time.monotonic() - began > sale.whole_s + DRAIN_WITHIN_S:
-            raise RuntimeError(f"not drained: {moments[-1]}")
+            raise RuntimeError(f"not drained: {samples[-1]}")
         time.sleep(1.0)
     if loading.returncode:
         raise RuntimeError(loading.log_tail())
-    place.drain()
-    return moments
+    installation.drain()
+    return samples
 
 
-def moment(place: Site) -> Moment:
+def sample(installation: ScenarioInstallation) -> Sample:
     """Take a sample now."""
-    behind_s = place.metrics().get("ordertide_stream_clock_behind_seconds", 0.0)
-    return Moment(now_ms(), place.lag(), behind_s, place.resident_bytes())
+    behind_s = installation.metrics().get("ordertide_stream_clock_behind_seconds", 0.0)
+    return Sample(now_ms(), installation.lag(), behind_s, installation.resident_bytes())
 
 
-def start_load(place: Site, sale: Sale) -> Process:
+def start_load(installation: ScenarioInstallation, sale: Sale) -> Process:
     """`ordertide load` with the sale."""
     options = {
         "--rate": sale.rate,
@@ -156,7 +161,7 @@ def start_load(place: Site, sale: Sale) -> Process:
         "--prefix": LOAD_NAME,
         "--expect": "expect.json",
     }
-    return place.start("load", *(str(word) for option in options.items() for word in option))
+    return installation.start("load", *(str(word) for option in options.items() for word in option))
 
 
 def check(connection: Connection, expected: Json) -> list[str]:
@@ -190,24 +195,24 @@ def hot_share(connection: Connection, sale: Sale, expected: Json) -> tuple[int, 
 def report(seen: Seen, sale: Sale, problems: list[str]) -> str:
     """The tables. Before the load's start its history is read: that is no part of the scenario."""
     start_at = seen.expected["started_at"]
-    moments = [one for one in seen.moments if one.at >= start_at + sale.calm_s * 500]
-    behind = [(one.at - start_at) / 1000 for one in moments if one.lag > sale.rate]
+    samples = [one for one in seen.samples if one.at >= start_at + sale.calm_s * 500]
+    behind = [(one.at - start_at) / 1000 for one in samples if one.lag > sale.rate]
     late_s = max(behind, default=0.0) - sale.calm_s - sale.seconds
     end = "before its end" if late_s < 0 else f"{late_s:,.0f} s after its end"
     drained = (
-        f"Most behind: {max(one.lag for one in moments):,} events. Less than a second of the usual "
+        f"Most behind: {max(one.lag for one in samples):,} events. Less than a second of the usual "
         f"rate behind for good: {end}. The load itself was {seen.expected['behind_ms']:,} ms late "
         "at most."
     )
     orders = f"{sum(seen.expected['orders_by_status'].values()):,} orders by status: "
     orders += "; ".join(problems) or "as the load expects"
-    parts = [over_time(seen.moments, start_at), drained, lateness_table(seen), f"{orders}."]
+    parts = [over_time(seen.samples, start_at), drained, lateness_table(seen), f"{orders}."]
     return "\n\n".join(parts)
 
 
-def over_time(moments: list[Moment], start_at: int) -> str:
+def over_time(samples: list[Sample], start_at: int) -> str:
     """Some moments out of all, in seconds from the load's start."""
-    step = max(len(moments) // ROWS, 1)
+    step = max(len(samples) // ROWS, 1)
     heads = ["second", "events behind", "stream clock behind, s", "resident MiB"]
     rows = [
         [
@@ -216,7 +221,7 @@ def over_time(moments: list[Moment], start_at: int) -> str:
             f"{one.clock_behind_s:.1f}" if one.clock_behind_s < UNKNOWN_S else "-",
             f"{one.resident_bytes / 2**20:,.0f}",
         ]
-        for one in moments[::step]
+        for one in samples[::step]
     ]
     return table(heads, rows)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import click
 
-from benchmarks.latency_place import START_WITHIN_S, Place, installed
+from benchmarks.latency_installation import START_WITHIN_S, RunningInstallation, installed
 from benchmarks.latency_probes import (
     SEEN_BY,
     Sightings,
@@ -63,40 +63,40 @@ def measure(rates: tuple[int, ...], pace: Pace) -> Section:
     said = machine(pace.seed)
     with tempfile.TemporaryDirectory(prefix="latency-") as folder:
         webhook = Webhook()
-        with installed(Path(folder), webhook.url) as place:
-            arrive(place, webhook)
-            runs = [run(place, webhook, rate, pace) for rate in rates]
+        with installed(Path(folder), webhook.url) as installation:
+            arrive(installation, webhook)
+            runs = [run(installation, webhook, rate, pace) for rate in rates]
         webhook.shutdown()
     return Section("latency", f"{said}\n\n{report(runs, pace.seconds)}")
 
 
-def arrive(place: Place, webhook: Webhook) -> None:
+def arrive(installation: RunningInstallation, webhook: Webhook) -> None:
     """Let one probe through, so that everything has started and every index is there."""
     sightings = Sightings("first")
-    with watched(place, webhook, sightings):
-        send_probes(place, sightings, 1, 1)
-        drain(place, sightings, START_WITHIN_S)
+    with watched(installation, webhook, sightings):
+        send_probes(installation, sightings, 1, 1)
+        drain(installation, sightings, START_WITHIN_S)
     missing = [where for where in SEEN_BY if sightings.pending(where)]
     if missing:
         raise RuntimeError(f"not seen within {START_WITHIN_S:.0f} s: {', '.join(missing)}")
 
 
-def run(place: Place, webhook: Webhook, rate: int, pace: Pace) -> Run:
+def run(installation: RunningInstallation, webhook: Webhook, rate: int, pace: Pace) -> Run:
     """Load and probes side by side, then wait for what is still under way."""
     sightings = Sightings(f"probe{rate}")
-    with watched(place, webhook, sightings):
-        with load(place, rate, pace) as loading:
+    with watched(installation, webhook, sightings):
+        with load(installation, rate, pace) as loading:
             time.sleep(pace.warm_up_s)
-            send_probes(place, sightings, per_s_of(pace.seconds), pace.seconds)
-            behind = place.lag()
+            send_probes(installation, sightings, per_s_of(pace.seconds), pace.seconds)
+            behind = installation.lag()
         if loading.returncode:
             raise RuntimeError(loading.log_tail())
-        drain(place, sightings, DRAIN_S)
+        drain(installation, sightings, DRAIN_S)
     found = {where: sightings.latencies_ms(where) for where in SEEN_BY}
     return Run(rate, len(sightings.intended), behind, found, os.getloadavg()[0])
 
 
-def load(place: Place, rate: int, pace: Pace) -> Process:
+def load(installation: RunningInstallation, rate: int, pace: Pace) -> Process:
     """`ordertide load`, open loop; it ends when the probes do."""
     options = {
         "--rate": rate,
@@ -107,14 +107,14 @@ def load(place: Place, rate: int, pace: Pace) -> Process:
         "--prefix": f"L{rate}",
     }
     words = (str(word) for option in options.items() for word in option)
-    return place.tools.start("load", *words)
+    return installation.tools.start("load", *words)
 
 
-def drain(place: Place, sightings: Sightings, within_s: float) -> None:
+def drain(installation: RunningInstallation, sightings: Sightings, within_s: float) -> None:
     """Wait until all probes were seen everywhere, but not for ever."""
     give_up_at = time.monotonic() + within_s
     while any(sightings.pending(where) for where in SEEN_BY):
-        place.check()
+        installation.check()
         if time.monotonic() > give_up_at:
             return
         time.sleep(0.1)
@@ -160,7 +160,7 @@ def spots(found: list[float]) -> list[str]:
     if not found:
         return ["-"] * (len(PERCENTILES) + 1)
     places = [min(len(found) * share // 100, len(found) - 1) for share in PERCENTILES]
-    return [f"{found[place]:,.0f}" for place in (*places, -1)]
+    return [f"{found[installation]:,.0f}" for installation in (*places, -1)]
 
 
 def histogram(runs: list[Run]) -> str:

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from elasticsearch import ApiError
 
-from benchmarks.latency_place import Place
+from benchmarks.latency_installation import RunningInstallation
 from broker.produce import Producer
 from schemas.instants import format_instant
 from schemas.topics import EVENTS
@@ -55,9 +55,11 @@ class Sightings:
         return sorted((at - self.intended[name]) * 1e3 for name, at in seen)
 
 
-def send_probes(place: Place, sightings: Sightings, per_s: float, seconds: float) -> None:
+def send_probes(
+    installation: RunningInstallation, sightings: Sightings, per_s: float, seconds: float
+) -> None:
     """Send them on schedule."""
-    with Producer(place.connection, linger_ms=0) as producer:
+    with Producer(installation.connection, linger_ms=0) as producer:
         began = time.time()
         for number in range(int(per_s * seconds)):
             due = began + number / per_s
@@ -81,9 +83,9 @@ def probe(tenant: str, name: str, at: float) -> bytes:
     return json.dumps(said).encode()
 
 
-def watch_redis(place: Place, sightings: Sightings) -> None:
+def watch_redis(installation: RunningInstallation, sightings: Sightings) -> None:
     """Poll for each probe as a reader does, until all is over."""
-    tier = open_hot(place.settings)
+    tier = open_hot(installation.settings)
     while not sightings.is_over.wait(REDIS_EVERY_S):
         for name in sightings.pending("Redis"):
             if tier.find(sightings.tenant, name):
@@ -91,9 +93,9 @@ def watch_redis(place: Place, sightings: Sightings) -> None:
     tier.close()
 
 
-def watch_elasticsearch(place: Place, sightings: Sightings) -> None:
+def watch_elasticsearch(installation: RunningInstallation, sightings: Sightings) -> None:
     """Search for the probes that have not been found."""
-    warm = place.settings.warm
+    warm = installation.settings.warm
     with connect(warm.url or "") as client:
         while not sightings.is_over.wait(ELASTICSEARCH_EVERY_S):
             names = sightings.pending("Elasticsearch")
@@ -115,11 +117,15 @@ def watch_elasticsearch(place: Place, sightings: Sightings) -> None:
 
 
 @contextmanager
-def watched(place: Place, webhook: "Webhook", sightings: Sightings) -> Iterator[None]:
+def watched(
+    installation: RunningInstallation, webhook: "Webhook", sightings: Sightings
+) -> Iterator[None]:
     """Watch everywhere at once."""
     webhook.hear = lambda names: sightings.see("webhook", names)
     with ThreadPoolExecutor(2) as pool:
-        watches = [pool.submit(w, place, sightings) for w in (watch_redis, watch_elasticsearch)]
+        watches = [
+            pool.submit(w, installation, sightings) for w in (watch_redis, watch_elasticsearch)
+        ]
         try:
             yield
         finally:

@@ -21,7 +21,7 @@ import click
 from benchmarks.changes_tail import ChangesTail, Topic
 from benchmarks.recording import Feeder, Line, Recording, record
 from benchmarks.report import Section, machine, put_sections, table, verdict
-from benchmarks.scenario_site import Kind, Site, site
+from benchmarks.scenario_installation import Kind, ScenarioInstallation, scenario_installation
 from benchmarks.svg_plot import Curve, Panel, plot
 from commands.state.files import open_files
 from commands.state.inspect import inspect
@@ -83,10 +83,10 @@ def measure(kind: Kind, month: Month) -> tuple[Section, str]:
     """Play it; the section and the plot."""
     said = machine(month.seed)
     lifecycle = {"clock": "recorded", "lifecycle": "lifecycle.toml"}
-    with site(kind, lifecycle) as place:
-        (place.folder / "lifecycle.toml").write_text(hurried(), "utf-8")
-        recording = recorded(place, month)
-        days, topic, fates = play(place, recording, month)
+    with scenario_installation(kind, lifecycle) as installation:
+        (installation.folder / "lifecycle.toml").write_text(hurried(), "utf-8")
+        recording = recorded(installation, month)
+        days, topic, fates = play(installation, recording, month)
     problems = [*topic.problems, *differences(recording.expected, topic, fates)]
     head = (
         f"{said}\n\n{kind} broker; {month.days} days of {month.orders_per_day:,} orders (1:"
@@ -106,11 +106,11 @@ def hurried() -> str:
     return re.sub(keys, rf'\1 = "{FORGET}"', text)
 
 
-def recorded(place: Site, month: Month) -> Recording:
+def recorded(installation: ScenarioInstallation, month: Month) -> Recording:
     """The load. Half a day's orders live at a time: no wait is longer than a number is known."""
     rate = month.orders_per_day * messages_per_order(Shares()) / DAY_S
     return record(
-        place.folder,
+        installation.folder,
         rate=rate,
         live_orders=month.orders_per_day // 2,
         duration=f"{month.days}d",
@@ -120,11 +120,11 @@ def recorded(place: Site, month: Month) -> Recording:
 
 
 def play(
-    place: Site, recording: Recording, month: Month
+    installation: ScenarioInstallation, recording: Recording, month: Month
 ) -> tuple[list[Day], Topic, dict[str, float]]:
     """Run day by day; return the end of each, the topic, and the counters."""
-    feeder, tail = Feeder(place), ChangesTail(place.connection)
-    place.start_track()
+    feeder, tail = Feeder(installation), ChangesTail(installation.connection)
+    installation.start_track()
     days: list[Day] = []
     lines = recording.lines()
     pending: list[Line] = []
@@ -134,12 +134,12 @@ def play(
         pending, today = until(lines, pending, end_at if day < month.days else None)
         sent = feeder.feed([*today, *recalled])
         feeder.tick(end_at)
-        place.settle(end_at)
+        installation.settle(end_at)
         tail.read_all()
-        days.append(day_of(place, sent, tail, len(recalled) // 2))
-    metrics = place.metrics()
+        days.append(day_of(installation, sent, tail, len(recalled) // 2))
+    metrics = installation.metrics()
     fates = {name: metrics.get(f"ordertide_{name}", 0.0) for name in FATES}
-    place.stop_track()
+    installation.stop_track()
     feeder.close()
     tail.close()
     return days, tail.topic, fates
@@ -170,9 +170,9 @@ def recalls(topic: Topic, end_at: int) -> list[Line]:
     return found
 
 
-def day_of(place: Site, sent: int, tail: ChangesTail, recalled: int) -> Day:
+def day_of(installation: ScenarioInstallation, sent: int, tail: ChangesTail, recalled: int) -> Day:
     """Sample the store and the topic."""
-    with open_files(place.settings, None) as opened:
+    with open_files(installation.settings, None) as opened:
         view = inspect(opened, is_quick=False)
     return Day(
         sent,
@@ -180,7 +180,7 @@ def day_of(place: Site, sent: int, tail: ChangesTail, recalled: int) -> Day:
         view.retired,
         view.numbers or 0,
         view.size_bytes / 1e6,
-        place.resident_bytes() / 2**20,
+        installation.resident_bytes() / 2**20,
         len(tail.topic.alive),
         tail.tombstones_since(),
         recalled,

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from benchmarks.due_orders import Lateness
-from benchmarks.scenario_site import Site
+from benchmarks.scenario_installation import ScenarioInstallation
 from schemas.keys import DEFAULT_TENANT
 from storage_tiering.hot.opening import open_hot
 
@@ -19,8 +19,8 @@ WAIT_S = 0.1
 class Lookups:
     """Looks up one of `names` at a time, 50 times a second."""
 
-    def __init__(self, place: Site, names: Sequence[str]) -> None:
-        self.place = place
+    def __init__(self, installation: ScenarioInstallation, names: Sequence[str]) -> None:
+        self.installation = installation
         self.names = names
         self.ms: list[float] = []
         self.not_found = 0
@@ -28,7 +28,7 @@ class Lookups:
 
     def run(self) -> None:
         """Look up until it is over; it counts from when all of the names are there."""
-        tier = open_hot(self.place.settings)
+        tier = open_hot(self.installation.settings)
         for name in self.names:
             while not tier.find(DEFAULT_TENANT, name) and not self.is_over.wait(WAIT_S):
                 pass
@@ -46,9 +46,9 @@ class Lookups:
 
 
 @contextmanager
-def asking(place: Site, names: Sequence[str]) -> Iterator[Lookups]:
+def asking(installation: ScenarioInstallation, names: Sequence[str]) -> Iterator[Lookups]:
     """Run look-ups beside the caller's work."""
-    asked = Lookups(place, names)
+    asked = Lookups(installation, names)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(asked.run)
         try:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from click.testing import CliRunner
 
-from benchmarks.scenario_site import Site
+from benchmarks.scenario_installation import ScenarioInstallation
 from broker.produce import Producer, Record
 from broker.topics import partition_count
 from commands.load import command
@@ -96,10 +96,10 @@ def option(name: str) -> str:
 class Feeder:
     """Writes to `events` as any sender does; on the embedded broker it waits for the reader."""
 
-    def __init__(self, place: Site) -> None:
-        self.place = place
-        self.partitions = partition_count(place.connection, EVENTS)
-        self.producer = Producer(place.connection)
+    def __init__(self, installation: ScenarioInstallation) -> None:
+        self.installation = installation
+        self.partitions = partition_count(installation.connection, EVENTS)
+        self.producer = Producer(installation.connection)
 
     def feed(self, lines: Iterable[Line]) -> int:
         """Write messages; how many there were."""
@@ -118,8 +118,8 @@ class Feeder:
         """Write a batch; let a running dataflow take it where the broker would drop it else."""
         self.producer.send_many(EVENTS, batch)
         self.producer.flush()
-        if self.place.connection.embedded and self.place.track is not None:
-            self.place.drain()
+        if self.installation.connection.embedded and self.installation.track is not None:
+            self.installation.drain()
 
     def tick(self, at: int) -> int:
         """Promise everywhere that everything up to `at` is written; how many messages that took."""

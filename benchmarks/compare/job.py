@@ -20,7 +20,7 @@ class Trial(NamedTuple):
     checkpoint_ms: int
 
 
-class Place(NamedTuple):
+class SystemContext(NamedTuple):
     """Broker of a system, and the folder for its files."""
 
     bootstrap: str

@@ -10,12 +10,12 @@ import click
 
 from benchmarks.compare.broker import Broker, kafka, running
 from benchmarks.compare.contender import Contender, Pace, Stalled
-from benchmarks.compare.job import PARTITIONS, Obstacle, Place, Ready, Trial
+from benchmarks.compare.job import PARTITIONS, Obstacle, Ready, SystemContext, Trial
 from benchmarks.compare.load import Load, tick_line
 from benchmarks.compare.oracle import Oracle
 from benchmarks.compare.outcome import alerts_of, last_changes
 from benchmarks.compare.systems import made_ready
-from benchmarks.compare.verdict import Outcome, differences
+from benchmarks.compare.verdict import FinalResult, differences
 from benchmarks.events import Arrived, to_json
 from broker.produce import Producer
 from deploy.stack.errors import StackError
@@ -71,8 +71,8 @@ def race(trial: Trial, names: Iterable[str]) -> tuple[list[Result], list[Obstacl
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
         server = kafka(folder)
-        place = Place(server.address["bootstrap"], folder, trial)
-        found = [made_ready(name, place) for name in names]
+        context = SystemContext(server.address["bootstrap"], folder, trial)
+        found = [made_ready(name, context) for name in names]
         ready = [one for one in found if isinstance(one, Ready)]
         broker = stack.enter_context(running(server))
         broker.create(ready)
@@ -84,7 +84,7 @@ def run(trial: Trial, systems: list[Ready], broker: Broker, folder: Path) -> lis
     """Fill, warm up, measure, check."""
     feeder = Feeder(trial, broker)
     fed = feeder.feed(feeder.load.fill())
-    entries = [Entry(ready, broker, folder) for ready in systems]
+    entries = [RaceEntry(ready, broker, folder) for ready in systems]
     try:
         each(entries, lambda entry: entry.begin(fed))
         for number in range(trial.rounds + 1):
@@ -92,15 +92,15 @@ def run(trial: Trial, systems: list[Ready], broker: Broker, folder: Path) -> lis
             turn = number % len(entries) if entries else 0
             said = "warm-up" if number == 0 else f"round {number}"
             each([*entries[turn:], *entries[:turn]], lambda entry: entry.go(fed, said))  # noqa: B023 - called at once
-        each(entries, Entry.settle)
+        each(entries, RaceEntry.settle)
     finally:
         for entry in entries:
             entry.close()
-    expected = Outcome(feeder.oracle.all_finals(), frozenset(feeder.oracle.alerts))
+    expected = FinalResult(feeder.oracle.all_finals(), frozenset(feeder.oracle.alerts))
     return [entry.result(expected) for entry in entries]
 
 
-class Entry:
+class RaceEntry:
     """A system in the race, until it stops."""
 
     def __init__(self, ready: Ready, broker: Broker, folder: Path) -> None:
@@ -136,20 +136,20 @@ class Entry:
         if self.contender is not None:
             self.contender.close()
 
-    def result(self, expected: Outcome) -> Result:
+    def result(self, expected: FinalResult) -> Result:
         """Read its topics and hold them against what was to come."""
         if self.stopped:
             return Result(self.ready.name, self.fill, self.paces, [], self.stopped)
         finals = last_changes(self.broker.read(self.ready.changes))
         alerts = frozenset(alerts_of(self.broker.read(self.ready.alerts), self.ready.alerts))
-        differs = differences(Outcome(finals, alerts), expected)
+        differs = differences(FinalResult(finals, alerts), expected)
         return Result(self.ready.name, self.fill, self.paces, differs, "")
 
     def tell(self, what: str, pace: Pace) -> None:
         click.echo(f"{what}: {self.ready.name} {pace.events_per_s:,.0f} events/s", err=True)
 
 
-def each(entries: Iterable[Entry], step: Callable[[Entry], None]) -> None:
+def each(entries: Iterable[RaceEntry], step: Callable[[RaceEntry], None]) -> None:
     """The step, of every system that still runs; one that stalls is out, the others continue."""
     for entry in running_ones(entries):
         try:
@@ -160,6 +160,6 @@ def each(entries: Iterable[Entry], step: Callable[[Entry], None]) -> None:
             click.echo(entry.stopped, err=True)
 
 
-def running_ones(entries: Iterable[Entry]) -> Iterator[Entry]:
+def running_ones(entries: Iterable[RaceEntry]) -> Iterator[RaceEntry]:
     """Those that haven't stopped."""
     return (entry for entry in entries if not entry.stopped)

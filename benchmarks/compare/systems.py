@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.compare.installing import HERE, classes_of, python_of
-from benchmarks.compare.job import Obstacle, Place, Ready, topics_of
+from benchmarks.compare.job import Obstacle, Ready, SystemContext, topics_of
 from benchmarks.core import short_lived_text
 from deploy.installation import command_line, write_settings
 from deploy.stack.errors import StackError
@@ -37,9 +37,9 @@ stale_after = "7d"
 """
 
 
-def ordertide(place: Place) -> Ready:
+def ordertide(context: SystemContext) -> Ready:
     """`ordertide track`: with the job's one rule, or with all that ship."""
-    folder, trial = place.folder, place.trial
+    folder, trial = context.folder, context.trial
     track: dict[str, object] = {
         "clock": "recorded",
         "workers": 1,
@@ -53,7 +53,7 @@ def ordertide(place: Place) -> Ready:
     (folder / "lifecycle.toml").write_text(short_lived_text(), "utf-8")
     timeouts = dict.fromkeys(("session.timeout.ms", "max.poll.interval.ms"), str(HELD_MS))
     tables: dict[str, dict[str, object]] = {
-        "broker": {"bootstrap": place.bootstrap, "properties": timeouts},
+        "broker": {"bootstrap": context.bootstrap, "properties": timeouts},
         "track": track,
         "privacy": {"keys": str(folder / "keys.json")},
         "telemetry": {"level": "WARNING"},
@@ -62,53 +62,55 @@ def ordertide(place: Place) -> Ready:
     return Ready("ordertide", command, ORDERS_EVENTS, ORDERS_CHANGES, ORDERS_AUDIT)
 
 
-def plain(name: str, place: Place, *options: str) -> Ready:
+def plain(name: str, context: SystemContext, *options: str) -> Ready:
     """Plain bytewax, in our own venv."""
     return with_job(
-        name, [sys.executable, "-m", "benchmarks.compare.bytewax_plain.job"], place, *options
+        name, [sys.executable, "-m", "benchmarks.compare.bytewax_plain.job"], context, *options
     )
 
 
-def bytewax(place: Place) -> Ready:
+def bytewax(context: SystemContext) -> Ready:
     """With Python's collector as it is."""
-    return plain("bytewax", place)
+    return plain("bytewax", context)
 
 
-def bytewax_gc_off(place: Place) -> Ready:
+def bytewax_gc_off(context: SystemContext) -> Ready:
     """With the collector off."""
-    return plain("bytewax-gc-off", place, "gc-off")
+    return plain("bytewax-gc-off", context, "gc-off")
 
 
-def quix(place: Place) -> Ready:
+def quix(context: SystemContext) -> Ready:
     """Quix Streams."""
-    return with_job("quix", [str(python_of("quix")), str(HERE / "quix" / "job.py")], place)
+    return with_job("quix", [str(python_of("quix")), str(HERE / "quix" / "job.py")], context)
 
 
-def faust(place: Place) -> Ready:
+def faust(context: SystemContext) -> Ready:
     """Faust-streaming."""
     python = str(python_of("faust_app"))
-    return with_job("faust", [python, str(HERE / "faust_app" / "job.py")], place)
+    return with_job("faust", [python, str(HERE / "faust_app" / "job.py")], context)
 
 
-def flink_heap(place: Place) -> Ready:
+def flink_heap(context: SystemContext) -> Ready:
     """Flink with its state on the heap."""
-    return flink("flink-heap", "hashmap", place)
+    return flink("flink-heap", "hashmap", context)
 
 
-def flink_rocksdb(place: Place) -> Ready:
+def flink_rocksdb(context: SystemContext) -> Ready:
     """Flink with its state in RocksDB, incremental checkpoints."""
-    return flink("flink-rocksdb", "rocksdb", place)
+    return flink("flink-rocksdb", "rocksdb", context)
 
 
-def flink(name: str, backend: str, place: Place) -> Ready:
+def flink(name: str, backend: str, context: SystemContext) -> Ready:
     """Flink in one process, parallelism 1."""
-    every = str(place.trial.checkpoint_ms)
-    return with_job(name, java("flink"), place, backend, every)
+    every = str(context.trial.checkpoint_ms)
+    return with_job(name, java("flink"), context, backend, every)
 
 
-def kafka_streams(place: Place) -> Ready:
+def kafka_streams(context: SystemContext) -> Ready:
     """Kafka Streams with RocksDB."""
-    return with_job("kafka-streams", java("kafka_streams"), place, str(place.trial.checkpoint_ms))
+    return with_job(
+        "kafka-streams", java("kafka_streams"), context, str(context.trial.checkpoint_ms)
+    )
 
 
 def java(system: str) -> list[str]:
@@ -118,15 +120,15 @@ def java(system: str) -> list[str]:
     return [path_of("java"), *options, "-cp", classes_of(system), "compare.Main"]
 
 
-def with_job(name: str, command: Sequence[str], place: Place, *options: str) -> Ready:
+def with_job(name: str, command: Sequence[str], context: SystemContext, *options: str) -> Ready:
     """The arguments that all but ordertide share."""
     changes, alerts = topics_of(name)
-    silence, folder = str(place.trial.silence_ms), str(place.folder)
-    arguments = [place.bootstrap, changes, alerts, silence, folder, *options]
+    silence, folder = str(context.trial.silence_ms), str(context.folder)
+    arguments = [context.bootstrap, changes, alerts, silence, folder, *options]
     return Ready(name, [*command, *arguments], changes, changes, alerts)
 
 
-SYSTEMS: dict[str, Callable[[Place], Ready]] = {
+SYSTEMS: dict[str, Callable[[SystemContext], Ready]] = {
     "ordertide": ordertide,
     "bytewax": bytewax,
     "bytewax-gc-off": bytewax_gc_off,
@@ -138,11 +140,11 @@ SYSTEMS: dict[str, Callable[[Place], Ready]] = {
 }
 
 
-def made_ready(name: str, place: Place) -> Ready | Obstacle:
+def made_ready(name: str, context: SystemContext) -> Ready | Obstacle:
     """A system with its folder, installed if it wasn't; or why it can't be."""
-    folder = Path(place.folder) / name
+    folder = Path(context.folder) / name
     folder.mkdir()
     try:
-        return SYSTEMS[name](place._replace(folder=folder))
+        return SYSTEMS[name](context._replace(folder=folder))
     except StackError as reason:
         return Obstacle(name, str(reason))

@@ -12,7 +12,7 @@ DERIVED = {"SHIPPED"}
 Final = bytes  # 16 bytes for one order
 
 
-class Outcome(NamedTuple):
+class FinalResult(NamedTuple):
     """Final outcome of a system. `alerts` are (order, due time in ms)."""
 
     finals: Mapping[str, Final]
@@ -41,13 +41,13 @@ def digest(items: Iterable[bytes]) -> str:
     return blake2b(b"".join(sorted(items)), digest_size=8).hexdigest()
 
 
-def digests(outcome: Outcome) -> tuple[str, str]:
+def digests(result: FinalResult) -> tuple[str, str]:
     """Of the finals, and of the alerts."""
-    alerts = (f"{order_id} {due_at}".encode() for order_id, due_at in outcome.alerts)
-    return digest(key.encode() + final for key, final in outcome.finals.items()), digest(alerts)
+    alerts = (f"{order_id} {due_at}".encode() for order_id, due_at in result.alerts)
+    return digest(key.encode() + final for key, final in result.finals.items()), digest(alerts)
 
 
-def differences(found: Outcome, expected: Outcome) -> list[str]:
+def differences(found: FinalResult, expected: FinalResult) -> list[str]:
     """Differences from the expectation, in sentences with an example; empty when all is equal."""
     said = []
     missing = expected.finals.keys() - found.finals.keys()

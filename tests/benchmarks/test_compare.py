@@ -9,18 +9,18 @@ from benchmarks.compare.job import PARTITIONS
 from benchmarks.compare.load import Load
 from benchmarks.compare.oracle import Oracle
 from benchmarks.compare.order import Order
-from benchmarks.compare.verdict import Outcome, differences, final_of
+from benchmarks.compare.verdict import FinalResult, differences, final_of
 from benchmarks.events import to_json
 from schemas.instants import HOUR_MS
 
 SILENCE_MS = 48 * HOUR_MS
 
 
-def outcome(*, lines: list[bytes], clock_at: int) -> Outcome:
+def outcome(*, lines: list[bytes], clock_at: int) -> FinalResult:
     oracle = Oracle(SILENCE_MS)
     oracle.take(lines)
     oracle.advance(clock_at)
-    return Outcome(oracle.all_finals(), frozenset(oracle.alerts))
+    return FinalResult(oracle.all_finals(), frozenset(oracle.alerts))
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,10 @@ def test_the_same_messages_come_to_the_same_end_and_some_parcels_are_silent(
 def test_an_order_that_is_missing_or_other_is_named(lines: list[bytes]) -> None:
     end = outcome(lines=lines, clock_at=1 << 50)
     key, *others = sorted(end.finals)
-    missing = Outcome({name: end.finals[name] for name in others}, end.alerts)
+    missing = FinalResult({name: end.finals[name] for name in others}, end.alerts)
     assert differences(missing, end) == [f"1 orders missing, such as {key}"]
     change = {"order_id": key, "status": "LOST", "updated_at": 1, "milestones": {}}
-    other = Outcome({**end.finals, key: final_of(change)}, frozenset())
+    other = FinalResult({**end.finals, key: final_of(change)}, frozenset())
     said = differences(other, end)
     assert said[0] == f"1 orders different, such as {key}"
     assert said[1].startswith(f"{len(end.alerts):,} alerts missing")

@@ -27,17 +27,17 @@ ANSWER_S = 10.0
 PARTS = (("track",), ("write", "hot"), ("write", "warm"), ("deliver",))
 
 
-class Place(NamedTuple):
+class RunningInstallation(NamedTuple):
     """An installation that runs."""
 
     settings: Settings
     connection: Connection
-    installation: Installation
+    processes: Installation
     tools: Installation  # commands that end by themselves
 
     def check(self) -> None:
         """Check that all processes run; raises `ProcessEnded`."""
-        self.installation.check()
+        self.processes.check()
 
     def lag(self) -> int:
         """Events in the topic that the dataflow has not reported as done."""
@@ -54,7 +54,7 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def installed(folder: Path, webhook: str) -> Iterator[Place]:
+def installed(folder: Path, webhook: str) -> Iterator[RunningInstallation]:
     """Start everything below `folder`; Alertmanager posts to `webhook`."""
     with ExitStack() as stack:
         servers = start_servers(folder, webhook, stack)
@@ -71,14 +71,14 @@ def installed(folder: Path, webhook: str) -> Iterator[Place]:
         }
         path = write_settings(folder / "ordertide.toml", tables)
         parts, tools = (Installation(path, folder, folder=folder) for _ in range(2))
-        place = Place(read_settings(path), Connection(bootstrap), parts, tools)
-        ensure_topics(place.connection, PARTITIONS)
+        installation = RunningInstallation(read_settings(path), Connection(bootstrap), parts, tools)
+        ensure_topics(installation.connection, PARTITIONS)
         stack.callback(tools.stop, ANSWER_S)
         tools.start("tier", "init").wait(START_WITHIN_S)
-        stack.callback(place.installation.stop, ANSWER_S)
+        stack.callback(installation.processes.stop, ANSWER_S)
         for words in PARTS:
-            place.installation.start(*words)
-        yield place
+            installation.processes.start(*words)
+        yield installation
 
 
 def start_servers(folder: Path, webhook: str, stack: ExitStack) -> dict[str, Server]:

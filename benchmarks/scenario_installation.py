@@ -36,7 +36,7 @@ Kind = Literal["embedded", "kafka"]
 Table = Mapping[str, object]
 
 
-class Site:
+class ScenarioInstallation:
     """An installation in `folder`; `track` and `more` override settings, by section and key."""
 
     def __init__(self, folder: Path, connection: Connection, track: Table, **more: Table) -> None:
@@ -52,7 +52,7 @@ class Site:
         }
         path = write_settings(folder / "ordertide.toml", sections)
         self.settings: Settings = read_settings(path, {})
-        self.installation = Installation(path, folder, folder=folder)
+        self.processes = Installation(path, folder, folder=folder)
         self.group = Consumer(
             {**connection.config("consumer"), "group.id": self.settings.track.group}
         )
@@ -60,11 +60,11 @@ class Site:
 
     def start(self, *words: str) -> Process:
         """Start `ordertide WORDS`, with the settings, in the folder."""
-        return self.installation.start(*words)
+        return self.processes.start(*words)
 
     def start_track(self) -> None:
         """Run the dataflow; it resumes its state."""
-        self.track = self.installation.start("track", port=self.port)
+        self.track = self.processes.start("track", port=self.port)
         self.wait_until(lambda: "ordertide_epoch_seconds_count" in self.metrics(), "starts")
 
     def stop_track(self) -> int:
@@ -150,7 +150,7 @@ class Site:
 
     def close(self) -> None:
         """Leave nothing running."""
-        self.installation.stop(ANSWER_S)
+        self.processes.stop(ANSWER_S)
         self.group.close()
 
 
@@ -170,12 +170,14 @@ def broker_in(folder: Path, kind: Kind) -> Iterator[Connection]:
 
 
 @contextmanager
-def site(kind: Kind, track: Table, **more: Table) -> Iterator[Site]:
+def scenario_installation(
+    kind: Kind, track: Table, **more: Table
+) -> Iterator[ScenarioInstallation]:
     """A site in a folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="scenario-") as name:
         folder = Path(name)
         with broker_in(folder, kind) as connection:
-            made = Site(folder, connection, track, **more)
+            made = ScenarioInstallation(folder, connection, track, **more)
             try:
                 yield made
             finally:
