@@ -31,7 +31,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class View:
-    """Shows progress and tally; `show` may be called as often as one likes."""
+    """Shows progress and counts; `show` may be called as often as one likes."""
 
     def __init__(self, console: Console, text: AlertText) -> None:
         self.console = console

@@ -11,6 +11,7 @@ from commands.config import command
 from commands.config_show import effective_settings
 from schemas.settings.model import KEYS, Settings, read_settings, read_sourced
 from schemas.settings.page import settings_page, settings_schema
+from tests.support.samples import rules_with_calendar
 
 
 def written(folder: Path, text: str, name: str = "ordertide.toml") -> Path:
@@ -153,21 +154,7 @@ severity = "warning"
 
 
 def test_a_calendar_that_has_ended_is_a_fault_unless_history_is_read(tmp_path: Path) -> None:
-    rules = written(
-        tmp_path,
-        """version = 1
-[[rule]]
-id = "ship"
-statuses = ["PAID"]
-anchor = "created"
-after = "2wd"
-calendar = "office"
-severity = "warning"
-[calendar.office]
-years = [2019, 2020]
-""",
-        "r.toml",
-    )
+    rules = written(tmp_path, rules_with_calendar(2019, 2020), "r.toml")
     live = run("check", str(written(tmp_path, f'[track]\nrules = "{rules}"\n')))
     assert live.exit_code == 2
     assert f"{rules}:9: calendar.office: its years end with 2020" in live.output

@@ -16,7 +16,7 @@ from dataflows.watermarks import NO_PARTITIONS, Watermarks
 from schemas.settings.model import TrackSettings
 from tests.fuzz.pipeline import Pipeline
 from tests.support.engine import Engine
-from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.outcome import assert_as_replayed
 from tests.support.samples import END, some_orders, with_parcels
 from tests.support.threaded import Threaded
 
@@ -117,4 +117,4 @@ def test_events_on_a_slow_detour_are_not_overtaken(
         flow.wait_for_barriers(2)
     assert flow.witness.resolved_count > 100, "many took the detour"
     assert not flow.witness.overtaken
-    assert_same(of_topics(broker.connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(broker.connection, events, tmp_path)

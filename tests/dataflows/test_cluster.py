@@ -1,57 +1,22 @@
 """Several workers, a process each: they may die, and their number may change."""
 
-import os
 import random
-import signal
 from pathlib import Path
 
 import pytest
 
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
-from tests.support.engine import Engine, Json
-from tests.support.outcome import assert_same, lines, of_replay, of_topics
-from tests.support.samples import END, arrival_at, some_orders, with_commands, with_parcels
+from tests.support.engine import Engine
+from tests.support.outcome import assert_as_replayed
+from tests.support.samples import END, some_orders, with_commands, with_parcels
+from tests.support.scenarios import (
+    feed_and_wait,
+    kill_a_worker_in_each_of_three_parts,
+    members,
+    shared_out,
+    wait_for_members,
+)
 from tests.support.waiting import wait_until
-
-
-def members(engine: Engine) -> list[int]:
-    """The processes of the workers."""
-    assert engine.process is not None
-    stats = [stat_of(path) for path in Path("/proc").glob("[0-9]*/stat")]
-    fields = [(int(stat.split()[0]), stat.rpartition(")")[2].split()) for stat in stats if stat]
-    return sorted(pid for pid, rest in fields if int(rest[1]) == engine.process.pid)
-
-
-def stat_of(path: Path) -> str:
-    """The kernel's state of a process; empty if it ended meanwhile."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
-
-
-def wait_for_members(engine: Engine, count: int, without: int = 0) -> list[int]:
-    def complete() -> list[int]:
-        found = members(engine)
-        return found if len(found) == count and without not in found else []
-
-    return wait_until(complete, f"{count} workers", said=engine.said)
-
-
-def shared_out(events: list[Json], parts: int) -> list[list[Json]]:
-    size = len(events) // parts + 1
-    return [events[start : start + size] for start in range(0, len(events), size)]
-
-
-def feed_and_wait(engine: Engine, part: list[Json], *, kill: bool = False) -> None:
-    """Feed, and let the clock come half the way."""
-    engine.feed(part[: len(part) // 2])
-    if kill:
-        victim = random.Random(arrival_at(part[0])).choice(wait_for_members(engine, 2))
-        os.kill(victim, signal.SIGKILL)
-        wait_for_members(engine, 2, without=victim)
-    engine.feed(part[len(part) // 2 :])
-    engine.pass_half(part)
 
 
 def test_the_number_of_workers_may_change_between_runs(
@@ -65,10 +30,8 @@ def test_the_number_of_workers_may_change_between_runs(
         feed_and_wait(engine, part)
         if part is not parts[-1]:
             engine.stop()
-    engine.tick(END)
-    engine.wait_for_clock(END)
-    engine.stop()
-    assert_same(of_topics(engine.connection), of_replay(lines(events), tmp_path / "replay", END))
+    engine.finish(END)
+    assert_as_replayed(engine.connection, events, tmp_path)
 
 
 def test_a_worker_that_is_killed_is_followed_by_all_being_started_again(
@@ -77,13 +40,8 @@ def test_a_worker_that_is_killed_is_followed_by_all_being_started_again(
     events = with_commands(with_parcels(some_orders(80, rng), rng), rng)
     engine.track["workers"] = 2
     engine.start()
-    for part in shared_out(events, 3):
-        feed_and_wait(engine, part, kill=True)
-    engine.tick(END)
-    engine.wait_for_clock(END)
-    engine.stop()
-    assert engine.said().count("was killed (SIGKILL); restarting all workers in") == 3
-    assert_same(of_topics(engine.connection), of_replay(lines(events), tmp_path / "replay", END))
+    kill_a_worker_in_each_of_three_parts(engine, events)
+    assert_as_replayed(engine.connection, events, tmp_path)
 
 
 def test_workers_end_with_whoever_watches_them(engine: Engine) -> None:

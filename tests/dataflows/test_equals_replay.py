@@ -36,9 +36,7 @@ def test_orders_alerts_and_actions_are_those_of_a_replay(
     events = some_orders(300, rng)
     engine.start()
     engine.feed(events)
-    engine.tick(END)
-    engine.wait_for_clock(END)
-    engine.stop()
+    engine.finish(END)
     expected = of_replay(lines(events), tmp_path / "replay", END)
     assert_same(of_topics(engine.connection), expected)
     assert len(expected.orders) == 300

@@ -14,13 +14,13 @@ from broker.embedded import PARTITIONS, EmbeddedBroker
 from deploy.stack.kafka import RECIPE, Kafka
 from deploy.stack.library import is_installed
 from schemas import topics
-from tests.dataflows.test_cluster import members, shared_out
 from tests.dataflows.test_state_fetch import ordertide
 from tests.support.engine import PATIENCE_S, Engine, free_ports
 from tests.support.kafka.topics import make
-from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.outcome import assert_as_replayed
 from tests.support.s3 import S3
 from tests.support.samples import END, some_orders, with_commands, with_parcels
+from tests.support.scenarios import members, shared_out
 from tests.support.waiting import wait_until
 
 Hosts = list[Engine]
@@ -122,7 +122,7 @@ def test_two_hosts_with_workers_each_end_with_what_a_replay_ends_with(
     ordertide("state", "verify", "--settings", settings, "--store", str(out / "shards.sqlite"))
     hosts[0].stop()
     hosts[1].stop()
-    assert_same(of_topics(hosts[0].connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(hosts[0].connection, events, tmp_path)
 
 
 @ON_BOTH
@@ -147,7 +147,7 @@ def test_a_host_that_is_killed_and_comes_back_without_its_files_changes_nothing(
     hosts[0].wait_for_clock(END)
     for host in hosts:
         host.stop()
-    assert_same(of_topics(hosts[0].connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(hosts[0].connection, events, tmp_path)
 
 
 def test_hosts_may_become_fewer_between_runs(
@@ -167,10 +167,8 @@ def test_hosts_may_become_fewer_between_runs(
         host.pass_half(part)
         if part is second:
             host.stop()
-    hosts[0].tick(END)
-    hosts[0].wait_for_clock(END)
-    hosts[0].stop()
-    assert_same(of_topics(hosts[0].connection), of_replay(lines(events), tmp_path / "replay", END))
+    hosts[0].finish(END)
+    assert_as_replayed(hosts[0].connection, events, tmp_path)
 
 
 def test_a_host_that_is_stopped_ends_the_run_cleanly_and_is_waited_for(
@@ -189,7 +187,7 @@ def test_a_host_that_is_stopped_ends_the_run_cleanly_and_is_waited_for(
     assert "host 1 was stopped" in hosts[0].said()
     hosts[0].stop()
     hosts[1].stop()
-    assert_same(of_topics(hosts[0].connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(hosts[0].connection, events, tmp_path)
 
 
 @ON_BOTH
@@ -216,11 +214,9 @@ def test_a_worker_that_slept_through_a_take_over_changes_nothing(
     for pid in asleep:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: sleeper not in members(hosts[1]), "the sleeper's end", said=hosts[1].said)
-    hosts[0].tick(END)
-    hosts[0].wait_for_clock(END)
-    hosts[0].stop()
+    hosts[0].finish(END)
     hosts[1].stop()
-    assert_same(of_topics(hosts[0].connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(hosts[0].connection, events, tmp_path)
 
 
 def test_the_first_host_says_whom_it_waits_for_and_can_be_stopped(hosts: Hosts) -> None:

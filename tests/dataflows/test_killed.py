@@ -38,9 +38,7 @@ def test_ten_kills_change_nothing(
         assert_prefix(transitions(engine.connection), whole)
     engine.start()
     engine.feed(events[KILLS * size :])
-    engine.tick(END)
-    engine.wait_for_clock(END)
-    engine.stop()
+    engine.finish(END)
     assert_same(of_topics(engine.connection), whole)
 
 

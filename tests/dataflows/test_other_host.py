@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.dataflows.test_cluster import feed_and_wait, shared_out
 from tests.support.engine import Engine, Json
 from tests.support.outcome import (
+    assert_as_replayed,
     assert_prefix,
     assert_same,
     lines,
@@ -19,6 +19,7 @@ from tests.support.outcome import (
 )
 from tests.support.s3 import S3, bucket_of
 from tests.support.samples import END, some_orders, with_commands, with_parcels
+from tests.support.scenarios import kill_a_worker_in_each_of_three_parts
 
 KILLS = 6
 
@@ -39,9 +40,7 @@ def test_kills_with_a_move_to_another_host_change_nothing(
     hosted.track["folder"] = str(tmp_path / "last")
     hosted.start()
     hosted.feed(events[KILLS * size :])
-    hosted.tick(END)
-    hosted.wait_for_clock(END)
-    hosted.stop()
+    hosted.finish(END)
     assert_same(of_topics(hosted.connection), whole)
 
 
@@ -63,7 +62,7 @@ def test_another_host_goes_on_where_the_first_was_and_reads_nothing_from_the_beg
     read = hosted.metrics()["messages_read_total"]
     hosted.stop()
     assert read < len(events) - 300
-    assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(hosted.connection, events, tmp_path)
 
 
 def assert_runs(engine: Engine) -> None:
@@ -97,9 +96,7 @@ def test_a_state_that_was_only_on_this_host_moves_into_the_bucket(
     shutil.rmtree(engine.folder / "track")
     engine.start()
     engine.feed(events[2 * third :])
-    engine.tick(END)
-    engine.wait_for_clock(END)
-    engine.stop()
+    engine.finish(END)
     assert_same(of_topics(engine.connection), whole)
 
 
@@ -163,10 +160,8 @@ def test_several_workers_of_several_hosts_one_after_the_other(
         hosted.pass_half(part)
         if number < 3:
             hosted.kill()
-    hosted.tick(END)
-    hosted.wait_for_clock(END)
-    hosted.stop()
-    assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))
+    hosted.finish(END)
+    assert_as_replayed(hosted.connection, events, tmp_path)
 
 
 def test_a_worker_with_a_bucket_that_is_killed_is_followed_by_all_being_started_again(
@@ -175,10 +170,5 @@ def test_a_worker_with_a_bucket_that_is_killed_is_followed_by_all_being_started_
     events = with_commands(with_parcels(some_orders(80, rng), rng), rng)
     hosted.track["workers"] = 2
     hosted.start()
-    for part in shared_out(events, 3):
-        feed_and_wait(hosted, part, kill=True)
-    hosted.tick(END)
-    hosted.wait_for_clock(END)
-    hosted.stop()
-    assert hosted.said().count("was killed (SIGKILL); restarting all workers in") == 3
-    assert_same(of_topics(hosted.connection), of_replay(lines(events), tmp_path / "replay", END))
+    kill_a_worker_in_each_of_three_parts(hosted, events)
+    assert_as_replayed(hosted.connection, events, tmp_path)

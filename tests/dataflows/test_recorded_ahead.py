@@ -50,9 +50,7 @@ def test_orders_after_a_time_of_2099_are_judged_as_in_a_replay(
     engine.wait_for_barrier()
     later = [order(f"late-{number}", BEGIN + 2 * DAY_MS) for number in range(20)]
     engine.feed(later)
-    engine.tick(END)
-    engine.wait_for_clock(END)
-    engine.stop()
+    engine.finish(END)
     expected = of_replay(lines([*before, *wrong, *later]), tmp_path / "replay", END)
     found = of_topics(broker.connection)
     found.orders.pop("wrong", None)  # its event shows, as whatever waits for the clock does

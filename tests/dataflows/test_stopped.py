@@ -10,7 +10,7 @@ import pytest
 
 from schemas.instants import DAY_MS, format_instant
 from tests.support.engine import Engine
-from tests.support.outcome import assert_same, lines, of_replay, of_topics
+from tests.support.outcome import assert_as_replayed, assert_same, lines, of_replay, of_topics
 from tests.support.samples import END, arrival_at, some_orders, with_parcels
 
 
@@ -32,7 +32,7 @@ def test_no_deadline_fires_at_a_stop_and_the_next_run_goes_on(
     engine.tick(END)
     engine.wait_for_clock(END)
     assert engine.end(number) == 0, engine.said()
-    assert_same(of_topics(engine.connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(engine.connection, events, tmp_path)
     assert not engine.said(), "a clean stop needs no words"
 
 
@@ -53,9 +53,7 @@ def test_stopped_for_a_day_it_says_what_it_would_have_said(
     engine.start()
     engine.wait_for_clock(stop_at + DAY_MS)
     engine.feed(events[first + 1 + len(missed) :])
-    engine.tick(END)
-    engine.wait_for_clock(END)
-    engine.stop()
+    engine.finish(END)
     always_on = of_replay(lines(events), tmp_path / "replay", END)
     assert_same(of_topics(engine.connection), always_on)
 
@@ -74,4 +72,4 @@ def test_another_number_of_workers_between_stops_changes_nothing(
         engine.tick(at)
         engine.wait_for_clock(at)
         engine.stop()
-    assert_same(of_topics(engine.connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(engine.connection, events, tmp_path)

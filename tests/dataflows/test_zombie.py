@@ -18,12 +18,12 @@ from broker.fetcher import Message
 from deploy.stack.kafka import RECIPE, Kafka
 from deploy.stack.library import is_installed
 from schemas import topics
-from tests.dataflows.test_cluster import members
 from tests.dataflows.test_hosts import RealBroker
 from tests.support.engine import CLOCK, OUTPUTS, PATIENCE_S, Engine
-from tests.support.outcome import assert_same, lines, of_replay, of_topics, wait_for_markers
+from tests.support.outcome import assert_as_replayed, wait_for_markers
 from tests.support.s3 import S3
 from tests.support.samples import END, some_orders, with_commands, with_parcels
+from tests.support.scenarios import members
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -177,7 +177,7 @@ def test_nothing_of_a_zombie_is_seen_and_it_ends_with_one_line(
     changed = [place for place in {**seen, **after} if seen.get(place) != after.get(place)]
     assert changed == []
     successor.stop()
-    assert_same(of_topics(zombie.connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(zombie.connection, events, tmp_path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -196,4 +196,4 @@ def test_in_one_folder_a_stopped_run_keeps_its_place_and_continues(
     signal_all(stopped, signal.SIGCONT)
     stopped.wait_for_clock(END)
     stopped.stop()
-    assert_same(of_topics(stopped.connection), of_replay(lines(events), tmp_path / "replay", END))
+    assert_as_replayed(stopped.connection, events, tmp_path)

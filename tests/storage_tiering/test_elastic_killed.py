@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,41 +12,11 @@ from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.writer import Writer, WriterSettings
 from tests.storage_tiering.test_writer_killed import assert_same, uninterrupted
 from tests.support.tiers.elastic_places import install, need_elasticsearch
-from tests.support.tiers.log_file import LetterBox, LogReader, busy_day
-from tests.support.tiers.orders import LogMessage
+from tests.support.tiers.log_file import LetterBox, busy_day
+from tests.support.tiers.saboteur import Saboteur, Strikes
 
-KILLS = 2  # a restart takes 4 s, on a busy machine 15
-BATCH = 25
-# From the reading of a batch to its commit is about this long.
-BATCH_S = 0.05
-
-
-class Saboteur(LogReader):
-    """A reader after whose chosen reads the server is killed: while that batch is written."""
-
-    def __init__(
-        self, log: Sequence[LogMessage], position: Path, server: Elasticsearch, rng: random.Random
-    ) -> None:
-        super().__init__(log, position)
-        self.server = server
-        self.rng = rng
-        self.reads_left = sorted(rng.sample(range(2, len(log) // BATCH), KILLS), reverse=True)
-        self.reads = 0
-        self.threads: list[threading.Timer] = []
-        self.striking = threading.Lock()
-
-    def read(self, max_messages: int, timeout_s: float) -> Sequence[LogMessage]:
-        self.reads += not self.is_paused
-        if self.reads_left and self.reads >= self.reads_left[-1] and not self.is_paused:
-            self.reads_left.pop()
-            self.threads.append(threading.Timer(self.rng.uniform(0, BATCH_S), self.strike))
-            self.threads[-1].start()
-        return super().read(max_messages, timeout_s)
-
-    def strike(self) -> None:
-        with self.striking:
-            self.server.kill()
-            self.server.start()
+# A restart takes 4 s, on a busy machine 15. From the reading of a batch to its commit: 50 ms.
+PLAN = Strikes(kills=2, batch_messages=25, batch_s=0.05)
 
 
 @pytest.mark.timeout(300)
@@ -58,8 +27,8 @@ def test_nothing_is_missing_after_kills_amid_writes(tmp_path: Path, rng: random.
         url = server.address["url"]
         install(url, "killed")
         tier = ElasticTier(connect(url), "killed")
-        reader = Saboteur(messages, tmp_path / "position", server, rng)
-        settings = WriterSettings(batch_messages=BATCH, max_wait_s=0.2)
+        reader = Saboteur(messages, tmp_path / "position", server, rng, PLAN)
+        settings = WriterSettings(batch_messages=PLAN.batch_messages, max_wait_s=0.2)
         stop = threading.Event()
         letters = LetterBox()
         writer = Writer(tier, reader, letters, stop=stop, settings=settings)
@@ -68,7 +37,7 @@ def test_nothing_is_missing_after_kills_amid_writes(tmp_path: Path, rng: random.
         server.wait()
         stop.set()
         writer.run()
-        assert len(reader.threads) == KILLS
+        assert len(reader.threads) == PLAN.kills
         assert not letters.letters
         assert reader.committed == len(messages)
         assert_same(tier, uninterrupted(messages))

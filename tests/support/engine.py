@@ -191,6 +191,12 @@ class Engine:
         self.wait_for_clock(at)
         self.wait_for_barrier()
 
+    def finish(self, at: int) -> None:
+        """Let the clock come to `at`, and stop: nothing that follows from the events is open."""
+        self.tick(at)
+        self.wait_for_clock(at)
+        self.stop()
+
     def pass_half(self, events: Sequence[Json]) -> None:
         """Wait until every shard's watermark has come half the way through the last feed.
 

@@ -16,6 +16,7 @@ from commands.replay_output import ORDER_FIELDS
 from schemas import topics
 from schemas.topics import HEADER_CODE, HEADER_VERSION
 from tests.support.engine import OUTPUTS
+from tests.support.samples import END
 from tests.support.waiting import wait_until
 
 Json = dict[str, Any]
@@ -146,6 +147,11 @@ def assert_same(found: Outcome, expected: Outcome) -> None:
     assert found.actions == expected.actions
     assert found.audit == expected.audit
     assert found.rejected == expected.rejected
+
+
+def assert_as_replayed(connection: Connection, events: Iterable[Json], folder: Path) -> None:
+    """Check that the topics hold what a replay of the same events to `END` gives."""
+    assert_same(of_topics(connection), of_replay(lines(events), folder / "replay", END))
 
 
 def transitions(connection: Connection) -> dict[str, list[Said]]:

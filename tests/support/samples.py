@@ -17,6 +17,21 @@ Json = dict[str, Any]
 END = parse_instant("2018-12-31T00:00:00-03:00")
 
 
+def rules_with_calendar(first_year: int, last_year: int) -> str:
+    """A rules file with one rule, in working days of a calendar of these years."""
+    return f"""version = 1
+[[rule]]
+id = "ship"
+statuses = ["PAID"]
+anchor = "created"
+after = "2wd"
+calendar = "office"
+severity = "warning"
+[calendar.office]
+years = [{first_year}, {last_year}]
+"""
+
+
 @cache
 def all_orders() -> tuple[tuple[Json, ...], ...]:
     """The sample, order by order."""

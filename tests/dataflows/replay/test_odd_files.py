@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.recording import PAID, ROOT, lines, ordertide, replay
+from tests.support.samples import rules_with_calendar
 
 MEGABYTE = 1024 * 1024
 MEASURED = """
@@ -183,20 +184,7 @@ def test_events_come_as_text_or_bytes_or_not_at_all(tmp_path: Path, kind: pa.Dat
 
 def test_a_deadline_outside_its_calendar_is_named_on_the_terminal(tmp_path: Path) -> None:
     rules, events = tmp_path / "rules.toml", tmp_path / "events.ndjson"
-    rules.write_text(
-        """version = 1
-[[rule]]
-id = "ship"
-statuses = ["PAID"]
-anchor = "created"
-after = "2wd"
-calendar = "office"
-severity = "warning"
-[calendar.office]
-years = [2025, 2025]
-""",
-        "utf-8",
-    )
+    rules.write_text(rules_with_calendar(2025, 2025), "utf-8")
     more = {**PAID, "order_id": "o2", "timestamp": "2025-12-01T00:00:00Z"}
     events.write_bytes(lines([PAID, {**PAID, "order_id": "o3"}, more]))
     for workers in (1, 2):

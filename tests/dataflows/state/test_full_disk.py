@@ -117,9 +117,7 @@ def filled_and_emptied(
             ballast.unlink()
             engine.start()
             engine.feed(events[2 * third :])
-            engine.tick(END)
-            engine.wait_for_clock(END)
-            engine.stop()
+            engine.finish(END)
             assert_same(of_topics(engine.connection), whole)
         finally:
             engine.close()
