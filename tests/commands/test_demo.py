@@ -63,7 +63,7 @@ def test_what_a_demo_left_can_be_looked_up_without_redis(shown: str) -> None:
 @pytest.mark.usefixtures("shown")
 def test_an_unknown_order_is_named_with_who_was_asked(folder: Path) -> None:
     ended = ordertide("lookup", "no-such-order", "--settings", str(folder / "settings.toml"))
-    assert ended.returncode == 1
+    assert ended.returncode == 3, "the demo's Redis has ended, so the answer is incomplete"
     assert "'no-such-order'" in ended.stderr
     assert "not in warm, archive" in ended.stderr
     assert "Traceback" not in ended.stderr
