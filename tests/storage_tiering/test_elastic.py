@@ -55,7 +55,7 @@ def names(tier: ElasticTier, query: OrderQuery, limit: int = 100) -> list[str]:
     return [found.order_id for found in tier.search(query, limit=limit).orders]
 
 
-def total(client: Elasticsearch, index: str, query: dict[str, object]) -> int:
+def total(client: Elasticsearch, index: str, query: Mapping[str, object]) -> int:
     return int(client.count(index=index, query=query)["count"])
 
 
