@@ -1,4 +1,4 @@
-"""docs/faults.md: each row is complete and names tests that exist."""
+"""docs/faults.md: each row is complete and names tests, metrics and alerts that exist."""
 
 import ast
 import re
@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from telemetry.metrics import Metrics
+
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS = ROOT / "docs" / "faults.md"
 COLUMNS = 6
+RULES = ROOT / "deploy" / "prometheus" / "ordertide.rules.yaml"
+METRIC = re.compile(r"`(ordertide_\w+)")
+ALERT = re.compile(r"\bOrdertide[A-Z]\w+")
 TEST = re.compile(r"`(tests/[\w/.-]+\.py)::(\w+)`")
 
 
@@ -37,4 +42,15 @@ def test_every_fault_names_a_test_that_exists(row: list[str]) -> None:
     assert named, f"{row[0]}: names no test as `tests/x/test_y.py::test_name`"
     for path, name in named:
         assert (ROOT / path).is_file(), f"{row[0]}: {path} is missing"
+        assert name.startswith("test_"), f"{row[0]}: {name} is no test"
         assert name in names_in(path), f"{row[0]}: {path} has no {name}"
+
+
+def test_every_metric_and_alert_that_notices_a_fault_exists() -> None:
+    text = FAULTS.read_text("utf-8")
+    metrics = {row.name for row in Metrics().table}
+    named = {name.removesuffix("_count") for name in METRIC.findall(text)}
+    assert named
+    assert not {name for name in named if name.removesuffix("_total") not in metrics} - metrics
+    alerts = set(re.findall(r"alert: (\w+)", RULES.read_text("utf-8")))
+    assert not set(ALERT.findall(text)) - alerts
