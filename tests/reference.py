@@ -426,6 +426,7 @@ class Fold:
     late: set[str] = field(default_factory=set)  # announced behind a DELIVERED, not moved since
     onward: str | None = None  # where the last forward move of a parcel takes the order until all
     parcels_expected: int = 0
+    opened_by: str | None = None  # the status by which more parcels come
     of_a_part: set[int] = field(default_factory=set)  # unnamed, and yet not of the order
 
     def __post_init__(self) -> None:
@@ -644,6 +645,11 @@ def step(state: Fold, entry: Entry) -> None:
         state.know(as_waybill(written), entry)
     end_replaced(state, entry)
     parcel = subject_of(state, entry, name)
+    closing = state.lifecycle[state.opened_by].row["open_until"] if state.opened_by else ()
+    if "open_until" in entry.status.row:
+        state.opened_by = code
+    elif parcel is None and code in closing:
+        state.opened_by = None
     ended = end_by(state, entry, name)
     has_moved = False
     if parcel is not None:
@@ -670,7 +676,7 @@ def subject_of(state: Fold, entry: Entry, name: str) -> Parcel | None:
 def has_several(state: Fold) -> bool:
     """Return True if more than one parcel is expected, or named and on its way forward."""
     named = [parcel for parcel in forward(state) if parcel.name]
-    return expected(state) > 1 or len(named) > 1
+    return expected(state) > 1 or state.opened_by is not None or len(named) > 1
 
 
 def end_replaced(state: Fold, entry: Entry) -> None:
@@ -860,7 +866,7 @@ def all_have(state: Fold, here: list[Parcel]) -> bool:
 
 
 def is_complete(state: Fold, here: list[Parcel]) -> bool:
-    return len(here) + gone(state) >= expected(state)
+    return are_all(state, len(here) + gone(state))
 
 
 def gone(state: Fold) -> int:
@@ -887,7 +893,12 @@ def expected(state: Fold) -> int:
 
 
 def expects_more(state: Fold) -> bool:
-    return gone(state) < expected(state)
+    return not are_all(state, gone(state))
+
+
+def are_all(state: Fold, count: int) -> bool:
+    """Return True if no more parcels come; a number that was named decides."""
+    return count >= expected(state) if expected(state) else state.opened_by is None
 
 
 def has_set_out(state: Fold, parcel: Parcel) -> bool:

@@ -163,6 +163,7 @@ def step(order: Order, table: Lifecycle, entry: Entry, names: Names | None) -> N
         if fields.get("replaces"):
             end_replaced(order, entry, names)
     subject = subject_of(order, table, entry, parcel)
+    note_parts(order, table, status, subject)
     # A parcel's DELIVERED is not the order's; that one is derived from the last parcel.
     if not (table.of_both[status] and subject is not None):
         order.firsts.setdefault(status, entry.number)
@@ -181,6 +182,17 @@ def step(order: Order, table: Lifecycle, entry: Entry, names: Names | None) -> N
     if table.creates[status] and order.flags & EMBRYO:
         order.created_at, order.created_entry = at, entry.number
         order.flags &= ~EMBRYO
+
+
+def note_parts(order: Order, table: Lifecycle, status: int, subject: Parcel | None) -> None:
+    """Note that more parcels come by a status, or that no more do by the order's own."""
+    course = order.course
+    if table.open_until[status]:
+        course.opened_by = status
+        return
+    is_closing = course.opened_by != NO_STATUS and status in table.open_until[course.opened_by]
+    if is_closing and subject is None:
+        course.opened_by = NO_STATUS
 
 
 def take_fields(order: Order, fields: dict[str, Any]) -> None:

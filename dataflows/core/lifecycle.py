@@ -65,6 +65,7 @@ class StatusRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arrives_back: str | None = None
     withdraws: list[str] = []
     regular_after: list[str] = []
+    open_until: list[str] = []
     milestone: bool = False
     note: bool = False
     stage: Annotated[int, msgspec.Meta(ge=0, le=4)] | None = None
@@ -152,6 +153,7 @@ class Lifecycle:
         self.arrives_back = [self.number(row.arrives_back) for row in rows]
         self.withdraws = [self.indices(row.withdraws) for row in rows]
         self.regular_after = [self.indices(row.regular_after) for row in rows]
+        self.open_until = [self.indices(row.open_until) for row in rows]
         self.is_milestone = [row.milestone for row in rows]
         self.is_note = [row.note for row in rows]
         self.irregular = [self.indices(row.irregular) for row in rows]

@@ -131,6 +131,7 @@ def unknown_codes(row: StatusRow, codes: set[str]) -> Iterator[tuple[str, str]]:
         "ends_with": row.ends_with,
         "withdraws": row.withdraws,
         "regular_after": row.regular_after,
+        "open_until": row.open_until,
         "arrives_back": [row.arrives_back] if row.arrives_back else [],
     }
     for column, named in columns.items():

@@ -109,6 +109,7 @@ class Course(msgspec.Struct, array_like=True, gc=False):
     a carrier by then. `derived` is the status that the parcels gave last, `onward` the one that the
     latest forward move of a parcel gives. `life` is the entry that began the order anew, `partial`
     are those without a parcel's name whose status was the unnamed parcel's and not the order's.
+    `opened_by` is the status by which more parcels come (`open_until`).
     """
 
     status_entry: int = NO_ENTRY
@@ -119,6 +120,7 @@ class Course(msgspec.Struct, array_like=True, gc=False):
     expected: int = 0
     life: int = NO_ENTRY
     partial: list[int] = []
+    opened_by: int = NO_STATUS
 
 
 class OpenEntry(msgspec.Struct, array_like=True, frozen=True, gc=False):

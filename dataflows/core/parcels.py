@@ -42,7 +42,8 @@ def subject_of(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel) -> 
 
 def has_several(order: Order) -> bool:
     """Whether more than one parcel is expected, or named on the way forward, so far."""
-    return order.course.expected > 1 or sum(bool(p.name) for p in forward(order)) > 1
+    is_more = order.course.expected > 1 or order.course.opened_by != NO_STATUS
+    return is_more or sum(bool(p.name) for p in forward(order)) > 1
 
 
 def unnamed(order: Order) -> Parcel:
@@ -167,17 +168,23 @@ def derived_status(order: Order, table: Lifecycle) -> int:
     parcels, here = meant(order), forward(order)
     back = [p for p in parcels if is_back(table, p)]
     move = all_have(table, here)
-    expected = order.course.expected
-    if move is not None and len(here) + gone(table, parcels) >= expected:
+    is_complete = are_all(order, len(here) + gone(table, parcels))
+    if move is not None and is_complete:
         if any(not has_arrived(table, parcel) for parcel in back):
             return table.coming_back
         is_returned = any(p.marks & RETURN and has_arrived(table, p) for p in back)
         return table.arrived_back if is_returned else move.target
-    if not here and gone(table, parcels) >= expected:
+    if not here and is_complete:
         if any(not has_arrived(table, parcel) for parcel in back):
             return table.coming_back
         return table.arrived_back if back else NO_STATUS
     return order.course.onward
+
+
+def are_all(order: Order, count: int) -> bool:
+    """Whether so many parcels are all that come, as far as that is known."""
+    course = order.course
+    return count >= course.expected if course.expected else course.opened_by == NO_STATUS
 
 
 def all_have(table: Lifecycle, here: list[Parcel]) -> Move | None:

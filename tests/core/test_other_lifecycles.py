@@ -17,8 +17,8 @@ from tests.support import generators
 from tests.support.stage import RULES, TABLE, Json, day, fact_of, said
 
 COLUMNS = (
-    "ends_parcel", "ends_with", "turns", "arrives_back", "withdraws", "regular_after", "milestone",
-    "note", "stage",
+    "ends_parcel", "ends_with", "turns", "arrives_back", "withdraws", "regular_after", "open_until",
+    "milestone", "note", "stage",
 )  # fmt: skip
 KEYS = ("second_life_after", "zone", "carriers")
 

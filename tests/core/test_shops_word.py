@@ -165,3 +165,38 @@ def test_a_parcel_without_a_name_that_arrives_back_is_no_delivery_of_the_order()
     )
     assert stage.order().status == "RETURNED"
     assert "DELIVERED" not in stage.order().milestones
+
+
+def shipped_in_part(*more: Json) -> str | None:
+    """Status of an order whose first parcel was delivered, with what the shop said then."""
+    stage = hear(
+        said("PAID", day(0)),
+        said("PARTIALLY_SHIPPED", day(1), waybill="W1"),
+        scanned("COLLECTED", day(1, 6), "W1"),
+        scanned("DELIVERED", day(2), "W1"),
+        *more,
+        watermark=day(9),
+    )
+    return stage.order().status
+
+
+REST = said("SHIPPED", day(4), waybill="W2")
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ([], "SHIPPED"),
+        ([scanned("DELIVERED", day(3))], "SHIPPED"),  # a carrier's, of some parcel
+        ([REST], "SHIPPED"),
+        ([REST, scanned("DELIVERED", day(5), "W2")], "DELIVERED"),
+        ([said("PARTIALLY_CANCELLED", day(4))], "DELIVERED"),
+        ([said("PARTIALLY_REFUNDED", day(4))], "SHIPPED"),
+        ([said("PAID", day(4), event_id="again", parcels_expected=1)], "DELIVERED"),
+        ([said("DELIVERED", day(4))], "DELIVERED"),
+    ],
+)
+def test_an_order_shipped_in_part_is_not_delivered_with_its_first_parcel(
+    more: list[Json], status: str
+) -> None:
+    assert shipped_in_part(*more) == status
