@@ -25,7 +25,7 @@ from schemas.errors import OrdertideError
 from schemas.settings.model import Settings
 
 EVERY_S = 1.0
-COLUMNS = ("opened", "alert", "order", "status", "carrier")
+COLUMNS = ("since", "alert", "order", "status", "carrier")
 
 
 class Alerts(DataTable[Text]):

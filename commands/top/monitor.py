@@ -111,7 +111,7 @@ class Monitor:
                 rows = view.newest(NEWEST, is_meant)
             else:
                 page = view.page(lane, is_meant, limit=NEWEST)
-                rows = [Row(card.alerts[0].opened_at, card.alerts[0], card) for card in page]
+                rows = [Row(card.alerts[0].since_at, card.alerts[0], card) for card in page]
         if self.follower.is_loaded:
             remember(self._lanes, (time.monotonic(), lanes), TREND_OVER_S)
         watermark = self.follower.watermark

@@ -46,10 +46,10 @@ def clock_text(sample: Sample) -> str:
 
 
 def alert_cells(text: AlertText, row: Row) -> tuple[Text, ...]:
-    """The cells of an alert: opened, rule, order, status, carrier."""
+    """The cells of an alert: since when, rule, order, status, carrier."""
     card, alert = row.card, row.alert
     return (
-        Text(shown(row.opened_at)),
+        Text(shown(row.since_at)),
         Text(text.rule(alert.rule), style=COLOURS[alert.severity]),
         Text(printable(card.order_id)),
         Text(printable(card.status or "-")),
@@ -62,7 +62,7 @@ def newest_text(text: AlertText, rows: Sequence[Row]) -> Text:
     lines = Text(no_wrap=True, overflow="ellipsis")
     for row in rows:
         summary = Text(text.summary(row.card, row.alert), style=COLOURS[row.alert.severity])
-        lines.append_text(Text.assemble(shown(row.opened_at), "  ", summary, "\n"))
+        lines.append_text(Text.assemble(shown(row.since_at), "  ", summary, "\n"))
         lines.append(f"    {text.description(row.card, row.alert)}\n", style="dim")
     return lines
 
@@ -109,8 +109,8 @@ def plain_text(sample: Sample, text: AlertText, most_alerts: int) -> str:
     for row in sample.rows[:most_alerts]:
         summary = text.summary(row.card, row.alert)
         description = text.description(row.card, row.alert)
-        opened_at = shown(row.opened_at)
-        lines.append(f"{row.alert.severity:<8} {opened_at}  {summary}. {description}")
+        since = shown(row.since_at)
+        lines.append(f"{row.alert.severity:<8} {since}  {summary}. {description}")
     return "\n".join(lines)
 
 

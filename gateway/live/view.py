@@ -33,7 +33,7 @@ class Facets(NamedTuple):
 class Row(NamedTuple):
     """An open alert and the card of its order."""
 
-    opened_at: str
+    since_at: str
     alert: OpenAlert
     card: Card
 
@@ -114,10 +114,10 @@ class LiveView:
         return list(islice(filter(is_meant, cards), skip, skip + limit))
 
     def newest(self, limit: int, is_meant: Callable[[Card], bool] | None = None) -> list[Row]:
-        """The open alerts that opened last, the newest first; one without a place last."""
+        """The alerts that opened or escalated last, the newest first; one without a place last."""
         cards = self._cards.values() if is_meant is None else filter(is_meant, self._cards.values())
-        rows = (Row(alert.opened_at, alert, card) for card in cards for alert in card.alerts)
-        return nlargest(limit, rows, key=lambda row: (row.opened_at, row.alert.alert_id))
+        rows = (Row(alert.since_at, alert, card) for card in cards for alert in card.alerts)
+        return nlargest(limit, rows, key=lambda row: (row.since_at, row.alert.alert_id))
 
 
 def facets_of(order: OrderDocument) -> Facets:

@@ -78,8 +78,8 @@ def test_it_equals_a_count_over_the_latest_documents(
         assert view.page(lane) == meant
         assert view.page(lane, skip=1, limit=2) == meant[1:3]
         assert view.page(lane, is_with_sf, skip=1) == list(filter(is_with_sf, meant))[1:]
-    rows = [(a.opened_at, a.alert_id) for card in cards for a in card.alerts]
-    newest = [(row.opened_at, row.alert.alert_id) for row in view.newest(3)]
+    rows = [(a.since_at, a.alert_id) for card in cards for a in card.alerts]
+    newest = [(row.since_at, row.alert.alert_id) for row in view.newest(3)]
     assert newest == sorted(rows, reverse=True)[:3]
 
 
@@ -109,3 +109,12 @@ def test_a_warning_is_due_when_it_becomes_overdue() -> None:
     order = document("a", lane="warning", open_alerts=[alert(1, "warning", at)])
     assert card_of("a", order).due_at == at
     assert card_of("a", msgspec.structs.replace(order, deadlines=[deadline])).due_at == later
+
+
+def test_an_escalation_is_news_like_an_opening() -> None:
+    early, late = (format_instant(START + hour * HOUR_MS) for hour in (1, 9))
+    opened = alert(1, "overdue", format_instant(START + 5 * HOUR_MS))
+    escalated = msgspec.structs.replace(alert(2, "overdue", early), escalated_at=late)
+    view = LiveView()
+    view.apply("k", document("a", lane="overdue", open_alerts=[opened, escalated]))
+    assert [(row.alert, row.since_at) for row in view.newest(1)] == [(escalated, late)]
