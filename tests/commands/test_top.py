@@ -151,7 +151,7 @@ def test_enter_opens_the_order_and_escape_goes_back(path: Path, broker: Embedded
         await until(pilot, lambda: isinstance(app.screen, OrderScreen))
         assert isinstance(app.screen, OrderScreen)
         text = app.screen.text
-        await until(pilot, lambda: "none of the tiers" in str(text.render()))
+        await until(pilot, lambda: "nothing was written to warm" in str(text.render()))
         await pilot.pause(2.5)  # the list below is drawn meanwhile
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, OrderScreen))
