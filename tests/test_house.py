@@ -56,7 +56,6 @@ SHORT_FILES: dict[str, str] = {
     "sinks/channels/installed.py": "opens a channel; the channels must not import each other",
     "sinks/channels/memory.py": "the shortest example of a channel",
     "storage_tiering/hot/opening.py": "the entry point of a tier, as the others have one",
-    "storage_tiering/archive/key_filter.py": "one algorithm, with its sources",
     "telemetry/bounded_labels.py": "one class that any metric may use",
     "telemetry/collector.py": "one setting of Python, with its measurement",
 }

@@ -8,7 +8,8 @@ from broker.errors import OffsetLost
 from broker.span import committed_offsets, read_span
 from schemas.errors import Busy
 from schemas.topics import CLOCK_KEY
-from storage_tiering.archive.manifest import REPAIR, Damage, Span
+from storage_tiering.archive.manifest import REPAIR, Damage
+from storage_tiering.archive.names import Span
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import Message
 from storage_tiering.writer_ports import WriterMetrics
@@ -34,11 +35,12 @@ class ArchiveAudit:
             LOGGER.warning("archive writer: not audited yet: %s", busy.reason)
 
     def __call__(self) -> None:
-        """Compare, repair, and report the remaining damage.
+        """Complete interrupted moves, compare, repair, and report the remaining damage.
 
         Raises:
             Busy: the store or the broker is unavailable.
         """
+        self.tier.settle()
         for repaired in self._repair.run(self.tier.damages()):
             if str(repaired.damage) not in self._logged:
                 self._logged.add(str(repaired.damage))

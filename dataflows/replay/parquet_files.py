@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 
 from schemas.errors import SettingsError
 
-ARCHIVED = ("event", "order_id", "arrival_at")  # of the archive's columns, what a replay needs
+# Of the archive's columns, what a replay needs; its first format had `event`.
+ARCHIVED = ("event_json", "event", "order_id", "arrival_at")
+TEXTS = ("event_json", "event")
 ARCHIVE_FOOTER = b"ordertide"  # the archive's files have it
 BATCH_ROWS = 4096
 BATCH_BYTES = 32 * 1024 * 1024
@@ -34,10 +36,10 @@ def read_parquet(path: str) -> Iterator[bytes]:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         # Of the file, not of its schema: what is added behind the rows is in no Arrow schema.
-        if "event" not in schema.names and ARCHIVE_FOOTER in (file.metadata.metadata or {}):
+        is_archived = any(name in schema.names for name in TEXTS)
+        if not is_archived and ARCHIVE_FOOTER in (file.metadata.metadata or {}):
             return
         check_columns(schema, path)
-        is_archived = "event" in schema.names
         wanted = [name for name in ARCHIVED if name in schema.names] if is_archived else None
         for batch in file.iter_batches(batch_size=rows_at_once(file), columns=wanted):
             for row in rows_of(in_microseconds(batch), path):
@@ -48,14 +50,15 @@ def check_columns(schema: pa.Schema, path: str) -> None:
     """Refuse a table whose columns can't be fields, before any of it is read.
 
     Raises:
-        SettingsError: `event` holds no text, or two columns have one name.
+        SettingsError: `event_json` or `event` holds no text, or two columns have one name.
     """
     for name in schema.names:
         if schema.names.count(name) > 1:
             raise unusable(path, name, "is there twice", "rename one of them")
-    if "event" in schema.names and not holds_text(schema.field("event").type):
-        kind = schema.field("event").type
-        raise unusable(path, "event", f"is {kind}", "it has to hold events as JSON texts")
+    for name in TEXTS:
+        if name in schema.names and not holds_text(schema.field(name).type):
+            kind = schema.field(name).type
+            raise unusable(path, name, f"is {kind}", "it has to hold events as JSON texts")
 
 
 def holds_text(kind: pa.DataType) -> bool:
@@ -114,7 +117,7 @@ def as_event(row: dict[str, Any], path: str) -> bytes:
     Raises:
         SettingsError: a column holds what JSON can't have.
     """
-    event = row.pop("event", None)
+    event = next((text for name in TEXTS if (text := row.pop(name, None))), None)
     data = event.encode() if isinstance(event, str) else event
     try:
         return as_judged(data, row) if data else json_of(row)

@@ -5,13 +5,16 @@ makes pyarrow raise anything, or leave out a row group whose statistics no longe
 """
 
 import io
+from collections import OrderedDict
 from typing import Any, BinaryIO
 
 from storage_tiering.archive.manifest import BLOCK_BYTES, Manifest, block_checksum
 
+BLOCKS_HELD = 256  # 16 MiB: a footer and the column chunks that are read by turns
+
 
 class CheckedFile(io.RawIOBase):
-    """The file of `manifest`; each block is read once and compared with its checksum.
+    """The file of `manifest`; each block is compared with its checksum when it is read.
 
     Raises:
         Damage: at the read of a block that is not as it was sealed.
@@ -22,7 +25,7 @@ class CheckedFile(io.RawIOBase):
         self._file = file
         self._manifest = manifest
         self._position = 0
-        self._blocks: dict[int, bytes] = {}
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def readable(self) -> bool:
         return True
@@ -62,6 +65,9 @@ class CheckedFile(io.RawIOBase):
             if number >= len(checksums) or block_checksum(block) != checksums[number]:
                 raise self._manifest.differs()
             self._blocks[number] = block
+            if len(self._blocks) > BLOCKS_HELD:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(number)
         return self._blocks[number]
 
     def _size_from(self, number: int) -> int:

@@ -10,36 +10,42 @@ from schemas.instants import format_instant, parse_instant, to_instant
 from schemas.order import AcceptedEvent
 from storage_tiering.tier import EventRecord, OrderRecord
 
-INSTANT = pa.timestamp("ms", tz="UTC")
-NAME = pa.dictionary(pa.int32(), pa.string())
+Fields = list[tuple[str, pa.DataType]]
 
-EVENT_COLUMNS = pa.schema(
-    [
-        ("tenant", NAME),
-        ("order_id", pa.string()),
-        ("event_hash", pa.string()),
-        ("status", NAME),
-        ("at", INSTANT),
-        ("arrival_at", INSTANT),
-        ("source", NAME),
-        ("shipment", pa.string()),
-        ("topic", NAME),
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("event", pa.string()),
-    ]
-)
-ORDER_COLUMNS = pa.schema(
-    [
-        ("tenant", NAME),
-        ("order_id", pa.string()),
-        ("version", pa.int64()),
-        ("status", NAME),
-        ("lane", NAME),
-        ("updated_at", INSTANT),
-        ("document", pa.string()),
-    ]
-)
+INSTANT = pa.timestamp("ms", tz="UTC")
+# No column is named by a keyword of SQL: every engine takes them without quotes.
+EVENT_FIELDS: Fields = [
+    ("tenant", pa.string()),
+    ("order_id", pa.string()),
+    ("event_hash", pa.string()),
+    ("status", pa.string()),
+    ("event_at", INSTANT),
+    ("arrival_at", INSTANT),
+    ("source_name", pa.string()),
+    ("shipment", pa.string()),
+    ("origin_topic", pa.string()),
+    ("origin_partition", pa.int32()),
+    ("origin_offset", pa.int64()),
+    ("event_json", pa.string()),
+]
+ORDER_FIELDS: Fields = [
+    ("tenant", pa.string()),
+    ("order_id", pa.string()),
+    ("order_version", pa.int64()),
+    ("status", pa.string()),
+    ("lane", pa.string()),
+    ("customer_id", pa.string()),
+    ("carrier", pa.string()),
+    ("created_at", INSTANT),
+    ("promised_at", INSTANT),
+    ("delivered_at", INSTANT),
+    ("updated_at", INSTANT),
+    ("order_json", pa.string()),
+]
+EVENT_COLUMNS, ORDER_COLUMNS = pa.schema(EVENT_FIELDS), pa.schema(ORDER_FIELDS)
+# Values that repeat: a dictionary makes them small.
+REPEATING = ["tenant", "status", "source_name", "origin_topic", "lane", "carrier"]
+DELIVERED = "DELIVERED"
 
 
 class Sourced(msgspec.Struct):
@@ -69,12 +75,12 @@ def event_of(row: dict[str, Any]) -> AcceptedEvent:
         arrival_at=format_instant(to_instant(row["arrival_at"])),
         event_hash=row["event_hash"],
         status=row["status"],
-        at=format_instant(to_instant(row["at"])),
+        at=format_instant(to_instant(row["event_at"])),
         shipment=row["shipment"],
-        topic=row["topic"],
-        partition=row["partition"],
-        offset=row["offset"],
-        event=msgspec.Raw(row["event"].encode()),
+        topic=row["origin_topic"],
+        partition=row["origin_partition"],
+        offset=row["origin_offset"],
+        event=msgspec.Raw(row["event_json"].encode()),
     )
 
 
@@ -85,27 +91,39 @@ def _event_row(record: EventRecord) -> dict[str, Any]:
         "order_id": event.order_id,
         "event_hash": event.event_hash,
         "status": event.status,
-        "at": record.at,
+        "event_at": record.at,
         "arrival_at": record.arrival_at,
-        "source": SOURCED.decode(event.event).source,
+        "source_name": SOURCED.decode(event.event).source,
         "shipment": event.shipment,
-        "topic": event.topic,
-        "partition": event.partition,
-        "offset": event.offset,
-        "event": bytes(event.event).decode(),
+        "origin_topic": event.topic,
+        "origin_partition": event.partition,
+        "origin_offset": event.offset,
+        "event_json": bytes(event.event).decode(),
     }
 
 
 def _order_row(record: OrderRecord) -> dict[str, Any]:
     document = record.document
     assert document is not None
-    updated_at = document.updated_at
     return {
         "tenant": document.tenant,
         "order_id": document.order_id,
-        "version": document.version,
+        "order_version": document.version,
         "status": document.status,
         "lane": document.lane,
-        "updated_at": None if updated_at is None else parse_instant(updated_at),
-        "document": record.data.decode(),
+        "customer_id": document.customer_id,
+        "carrier": document.carrier,
+        "created_at": _instant(document.created_at),
+        "promised_at": _instant(document.promised_at),
+        "delivered_at": _instant(document.milestones.get(DELIVERED)),
+        "updated_at": _instant(document.updated_at),
+        "order_json": record.data.decode(),
     }
+
+
+def _instant(text: str | None) -> int | None:
+    """The instant; None for a text that is none, which `order_json` has."""
+    try:
+        return None if text is None else parse_instant(text)
+    except ValueError:
+        return None

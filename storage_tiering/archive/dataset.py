@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import pyarrow as pa
 
 from schemas.keys import order_key
-from storage_tiering.archive.columns import event_table, order_table
+from storage_tiering.archive.columns import EVENT_COLUMNS, ORDER_COLUMNS, event_table, order_table
 from storage_tiering.tier import EventRecord, OrderRecord
 
 Record = TypeVar("Record", OrderRecord, EventRecord)
@@ -19,13 +19,17 @@ class Dataset(Generic[Record]):
     """One kind of record.
 
     Of records with one `identity` the one with the highest `rank` stays, of equals the first.
-    `at` is the instant (ms) that files are compared by: the same thing always has the same. From
-    `columns` of a sealed row `held` makes its identity and rank.
+    `at` is the instant (ms) that files are compared by: the same thing always has the same.
+    `arrival` is the instant (ms) whose day a file lies in. From `columns` of a sealed row `held`
+    makes its identity and rank. Merged rows are sorted by the columns `order`.
     """
 
     identity: Callable[[Record], Identity]
     rank: Callable[[Record], int]
     at: Callable[[Record], int]
+    arrival: Callable[[Record], int]
+    schema: pa.Schema
+    order: tuple[str, ...]
     table: Callable[[Sequence[Record]], pa.Table]
     columns: tuple[str, ...]
     held: Callable[..., tuple[Identity, int]]
@@ -63,10 +67,18 @@ def _held_order(tenant: str, order_id: str, version: int) -> tuple[Identity, int
     return (order_key(tenant, order_id), ""), version
 
 
+def _order_arrival(record: OrderRecord) -> int:
+    """The stream clock: arrivals up to it are in the order."""
+    return record.changed_at if record.clock_at is None else record.clock_at
+
+
 EVENTS: Dataset[EventRecord] = Dataset(
     identity=_event_identity,
     rank=_event_rank,
     at=_event_at,
+    arrival=_event_at,
+    schema=EVENT_COLUMNS,
+    order=("order_id", "tenant", "arrival_at", "event_hash"),
     table=event_table,
     columns=("tenant", "order_id", "event_hash"),
     held=_held_event,
@@ -75,7 +87,10 @@ ORDERS: Dataset[OrderRecord] = Dataset(
     identity=_order_identity,
     rank=_order_rank,
     at=_order_at,
+    arrival=_order_arrival,
+    schema=ORDER_COLUMNS,
+    order=("order_id", "tenant", "order_version"),
     table=order_table,
-    columns=("tenant", "order_id", "version"),
+    columns=("tenant", "order_id", "order_version"),
     held=_held_order,
 )

@@ -4,9 +4,10 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import copyfileobj
 from typing import BinaryIO, Protocol
 
 from schemas.errors import Busy, StateError
@@ -15,12 +16,17 @@ from schemas.private_files import private_binary, private_folder
 UNSEALED = ".unsealed"
 STALE_AFTER_S = 24 * 3600.0
 RETRY_AFTER_S = 5.0
+COPY_BYTES = 1024 * 1024
 # Temporary: they pass when room is freed or the file system comes back.
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EMFILE}
 
 
+class FileMissing(StateError):
+    """There is no file of this name."""
+
+
 class ArchiveFiles(Protocol):
-    """Files by name (`folder/file`), each complete, none ever changed.
+    """Files by name (`folder/file`, or deeper), each complete, none ever changed.
 
     Raises `Busy` when the store can't answer now and `StateError` when it never will.
     """
@@ -29,14 +35,33 @@ class ArchiveFiles(Protocol):
         """The names of the sealed files in `folder` that end in `suffix`, sorted."""
         ...
 
-    def open(self, name: str) -> BinaryIO:
-        """A sealed file, for reading at any place."""
+    def walk(self, folder: str) -> Sequence[str]:
+        """The names of all sealed files in `folder` and in its folders, sorted."""
         ...
 
-    def seal(self, name: str, data: bytes) -> bool:
-        """Make `name` with this content, durable on return; False if the name was taken.
+    def ages_s(self, folder: str) -> Mapping[str, float]:
+        """The seconds since each file in `folder` was written, by the clocks of store and host."""
+        ...
 
-        However this ends, `name` is either missing or complete.
+    def open(self, name: str) -> BinaryIO:
+        """A sealed file, for reading at any place.
+
+        Raises:
+            FileMissing: there is none.
+        """
+        ...
+
+    def seal(self, name: str, data: bytes | Path) -> bool:
+        """Make `name` with this content (or a local file's), durable on return.
+
+        False if the name was taken. However this ends, `name` is either missing or complete.
+        """
+        ...
+
+    def move(self, name: str, target: str) -> None:
+        """Rename a file; nothing is done if it is missing or `target` is there.
+
+        Done again after an interruption, it completes the one before.
         """
         ...
 
@@ -63,14 +88,31 @@ class LocalFiles(ArchiveFiles):
     def list(self, folder: str, suffix: str) -> list[str]:
         with _answers(folder):
             return sorted(
-                f"{folder}/{path.name}" for path in (self.root / folder).glob(f"*{suffix}")
+                f"{folder}/{path.name}"
+                for path in (self.root / folder).glob(f"*{suffix}")
+                if path.is_file()
             )
+
+    def walk(self, folder: str) -> Sequence[str]:
+        with _answers(folder):
+            return sorted(
+                (Path(found) / name).relative_to(self.root).as_posix()
+                for found, _, names in os.walk(self.root / folder)
+                for name in names
+            )
+
+    def ages_s(self, folder: str) -> Mapping[str, float]:
+        now_s, ages = time.time(), {}
+        for name in self.list(folder, ""):
+            with suppress(FileMissing), _answers(name):  # another process has just moved it
+                ages[name] = now_s - (self.root / name).stat().st_mtime
+        return ages
 
     def open(self, name: str) -> BinaryIO:
         with _answers(name):
             return (self.root / name).open("rb")
 
-    def seal(self, name: str, data: bytes) -> bool:
+    def seal(self, name: str, data: bytes | Path) -> bool:
         target = self.root / name
         temporary = self._unsealed / uuid.uuid4().hex
         with _answers(name):
@@ -81,15 +123,35 @@ class LocalFiles(ArchiveFiles):
             finally:
                 temporary.unlink(missing_ok=True)
 
-    def remove(self, name: str) -> None:
+    def move(self, name: str, target: str) -> None:
+        source, place = self.root / name, self.root / target
+        if name == target:
+            return
         with _answers(name):
-            (self.root / name).unlink(missing_ok=True)
-            _sync_folder((self.root / name).parent)
+            _make_folder(place.parent)
+            try:
+                is_moved = _link(source, place) or source.samefile(place)
+            except FileNotFoundError:
+                return
+            if is_moved:
+                source.unlink(missing_ok=True)
+                _sync_folder(source.parent)
+
+    def remove(self, name: str) -> None:
+        path = self.root / name
+        with _answers(name):
+            if path.exists():
+                path.unlink(missing_ok=True)
+                _sync_folder(path.parent)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes | Path) -> None:
     with private_binary(path, "xb") as file:
-        file.write(data)
+        if isinstance(data, bytes):
+            file.write(data)
+        else:
+            with data.open("rb") as source:
+                copyfileobj(source, file, COPY_BYTES)
         file.flush()
         os.fsync(file.fileno())
 
@@ -105,8 +167,10 @@ def _link(temporary: Path, target: Path) -> bool:
 
 def _make_folder(folder: Path) -> None:
     if not folder.exists():
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
         private_folder(folder)
-        _sync_folder(folder.parent)
+        for each in made:
+            _sync_folder(each.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -130,6 +194,9 @@ def _remove_if_stale(path: Path) -> None:
 def _answers(name: str) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError as error:
+        message = f"archive {name}: {error.strerror}; check the archive's folder and its rights"
+        raise FileMissing(message) from error
     except OSError as error:
         if error.errno in PASSING:
             raise Busy(f"archive {name}: {error.strerror}", RETRY_AFTER_S) from error

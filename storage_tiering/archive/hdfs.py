@@ -11,7 +11,10 @@ https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.ht
 import io
 import time
 import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
 import msgspec
 from hdfs import InsecureClient
@@ -71,7 +74,22 @@ class HdfsFiles(ArchiveFiles):
         reader = Reader(file, name, self.servers)
         return cast("BinaryIO", io.BufferedReader(reader, BUFFER_BYTES))
 
-    def seal(self, name: str, data: bytes) -> bool:
+    def walk(self, folder: str) -> Sequence[str]:
+        with readings(folder, self.servers):
+            try:
+                found = list(self._reading().client.list_status(f"{self.root}/{folder}", True))
+            except FileNotFoundError:
+                return []
+        start = len(self.root) + 1
+        return sorted(urlsplit(each.path).path[start:] for each in found if not each.isdir)
+
+    def ages_s(self, folder: str) -> Mapping[str, float]:
+        now_s = time.time()
+        with answers(folder, self.servers):
+            found = self._statuses(f"{self.root}/{folder}")
+        return {f"{folder}/{name}": now_s - at_ms / 1000 for name, at_ms in found}
+
+    def seal(self, name: str, data: bytes | Path) -> bool:
         target, temporary = f"{self.root}/{name}", f"{self._unsealed}/{uuid.uuid4().hex}"
         with answers(name, self.servers):
             self._tidy()
@@ -83,23 +101,48 @@ class HdfsFiles(ArchiveFiles):
                 self._forget(temporary)
                 raise
 
+    def move(self, name: str, target: str) -> None:
+        source, place = f"{self.root}/{name}", f"{self.root}/{target}"
+        with answers(name, self.servers):
+            if not self._move(source, place):  # the file is missing, or the folder that it goes to
+                self._web.makedirs(place.rpartition("/")[0])
+                self._move(source, place)
+
+    def _move(self, source: str, place: str) -> bool:
+        """Return True once `place` is taken."""
+        try:
+            self._rename_if_free(source, place)
+        except HdfsError as error:
+            if error.exception not in ("FileNotFoundException", "FileAlreadyExistsException"):
+                raise
+            return bool(error.exception == "FileAlreadyExistsException")
+        return True
+
     def remove(self, name: str) -> None:
         with answers(name, self.servers):
             self._web.delete(f"{self.root}/{name}")
 
-    def _upload(self, temporary: str, name: str, data: bytes) -> None:
-        self._web.write(temporary, data=data, overwrite=False)
+    def _upload(self, temporary: str, name: str, data: bytes | Path) -> None:
+        size_bytes = len(data) if isinstance(data, bytes) else data.stat().st_size
+        if isinstance(data, bytes):
+            self._web.write(temporary, data=data, overwrite=False)
+        else:
+            with data.open("rb") as file:
+                self._web.write(temporary, data=file, overwrite=False)
         length = self._web.status(temporary)["length"]
-        if length != len(data):
-            raise Busy(f"archive {name}: {length} of {len(data)} bytes arrived", RETRY_AFTER_S)
+        if length != size_bytes:
+            raise Busy(f"archive {name}: {length} of {size_bytes} bytes arrived", RETRY_AFTER_S)
+
+    def _rename_if_free(self, name: str, target: str) -> None:
+        # Not `client.rename`, which moves a file into a folder of the target's name.
+        self._web._rename(  # noqa: SLF001 - the only way to give it renameoptions
+            name, destination=target, renameoptions="NONE"
+        )
 
     def _rename(self, temporary: str, target: str) -> bool:
         """Return True if the name was free. After a lost answer the retry finds the name taken."""
         try:
-            # Not `client.rename`, which moves a file into a folder of the target's name.
-            self._web._rename(  # noqa: SLF001 - the only way to give it renameoptions
-                temporary, destination=target, renameoptions="NONE"
-            )
+            self._rename_if_free(temporary, target)
         except HdfsError as error:
             if error.exception == "FileNotFoundException":
                 # The client retries at the other NameNode where the first one's answer got lost.
@@ -136,7 +179,11 @@ class HdfsFiles(ArchiveFiles):
             if error.exception != "FileNotFoundException":
                 raise
             return []
-        return [(name, int(status["modificationTime"])) for name, status in found]
+        return [
+            (name, int(status["modificationTime"]))
+            for name, status in found
+            if status["type"] == "FILE"
+        ]
 
     def _reading(self) -> HdfsFileSystem:
         if self._native is None:

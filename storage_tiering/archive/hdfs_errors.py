@@ -10,6 +10,7 @@ from hdfs.util import HdfsError
 
 from schemas.errors import Busy, StateError
 from schemas.os_faults import no_answer
+from storage_tiering.archive.files import FileMissing
 
 RETRY_AFTER_S = 5.0
 DATANODE = re.compile(r'ip_addr: \\*"([^"\\]*).*?xfer_port: (\d+)')  # quotes are escaped
@@ -71,11 +72,14 @@ def readings(name: str, servers: str) -> Iterator[None]:
     """The same for what hdfs-native raises about the file `name`.
 
     Raises:
-        Busy: it will pass. StateError: the file isn't there, or may not be read.
+        Busy: it will pass. FileMissing: there is none. StateError: it may not be read.
     """
     try:
         yield
-    except (FileNotFoundError, PermissionError) as error:
+    except FileNotFoundError as error:
+        reason = plainly(error)
+        raise FileMissing(f"archive {name}: {reason}; check the archive's folder") from error
+    except PermissionError as error:
         reason = plainly(error)
         raise StateError(f"archive {name}: {reason}; check the archive's folder") from error
     except (OSError, RuntimeError) as error:  # RuntimeError: no DataNode gives the block

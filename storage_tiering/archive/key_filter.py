@@ -10,13 +10,24 @@ from hashlib import blake2b
 
 BITS_PER_KEY = 10
 PROBES = 7
+DIGEST_BYTES = 16
 
 
 def make_filter(keys: Collection[str]) -> str:
     """The filter for these keys, in base64."""
-    bits = bytearray(max(1, (len(keys) * BITS_PER_KEY + 7) // 8))
-    for key in keys:
-        for place in _places(key, len(bits) * 8):
+    return filter_of([digest_of(key) for key in keys])
+
+
+def digest_of(key: str) -> bytes:
+    """The part of a key that a filter needs."""
+    return blake2b(key.encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def filter_of(digests: Collection[bytes]) -> str:
+    """The filter for the distinct keys with these digests, in base64."""
+    bits = bytearray(max(1, (len(digests) * BITS_PER_KEY + 7) // 8))
+    for digest in digests:
+        for place in _places(digest, len(bits) * 8):
             bits[place >> 3] |= 1 << (place & 7)
     return b64encode(bits).decode()
 
@@ -24,11 +35,12 @@ def make_filter(keys: Collection[str]) -> str:
 def may_hold(key_filter: str, key: str) -> bool:
     """False: the key is not in the set. True: it is, or (1 in 100) it is not."""
     bits = b64decode(key_filter)
-    return all(bits[place >> 3] >> (place & 7) & 1 for place in _places(key, len(bits) * 8))
+    return all(
+        bits[place >> 3] >> (place & 7) & 1 for place in _places(digest_of(key), len(bits) * 8)
+    )
 
 
-def _places(key: str, size_bits: int) -> Iterator[int]:
-    digest = blake2b(key.encode(), digest_size=16).digest()
+def _places(digest: bytes, size_bits: int) -> Iterator[int]:
     first = int.from_bytes(digest[:8], "little")
     step = int.from_bytes(digest[8:], "little") | 1
     return ((first + probe * step) % size_bits for probe in range(PROBES))

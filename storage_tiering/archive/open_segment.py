@@ -1,14 +1,18 @@
 """The records of one partition since its last sealed file."""
 
+import io
 import logging
+from collections.abc import Iterable, Sequence
 from typing import Generic
 
 import msgspec
 
-from storage_tiering.archive.chain import SegmentChains
+from schemas.instants import DAY_MS
+from storage_tiering.archive.chain import SegmentChains, new_upload
 from storage_tiering.archive.dataset import Dataset, Identity, Record
 from storage_tiering.archive.key_filter import make_filter
-from storage_tiering.archive.manifest import Damage, Manifest, SegmentInfo, Span
+from storage_tiering.archive.manifest import Damage, Manifest, SegmentInfo
+from storage_tiering.archive.names import Span, day_of
 from storage_tiering.archive.sealed_segment import columns_of, parquet_bytes
 from storage_tiering.tier import TopicPosition
 
@@ -70,21 +74,54 @@ class OpenSegment(Generic[Record]):
         """
         self._drop_sealed()
         while self._rows:
-            content = self._content(watermark)
-            data = parquet_bytes(self._dataset.table(self._sorted()), content)
-            if self._chains.add(Manifest.of(content, data), data):
-                self._rows.clear()
-                self._first_offset = self._next_offset
+            end = self._day_end()
+            rows = self._rows_before(end)
+            # What is behind the end is not sealed with this file.
+            sealed = self._sealed(rows, end, watermark if end == self._next_offset else None)
+            if self._chains.add(*sealed):
+                for record in rows:
+                    del self._rows[self._dataset.identity(record)]
+                self._first_offset = end
             else:
                 self._go_on_behind_the_winner()
 
     def sealed_as(self, span: Span, *, lacks_compacted: bool = False) -> tuple[Manifest, bytes]:
         """The file of the rows for a span that is written again, and its manifest; not sealed."""
+        assert span.next_offset is not None
+        rows = self._rows_before(span.next_offset)
+        return self._sealed(rows, span.next_offset, None, lacks_compacted=lacks_compacted)
+
+    def _sealed(
+        self,
+        rows: Sequence[Record],
+        next_offset: int,
+        watermark: int | None,
+        *,
+        lacks_compacted: bool = False,
+    ) -> tuple[Manifest, bytes]:
         content = msgspec.structs.replace(
-            self._content(None), next_offset=span.next_offset, lacks_compacted=lacks_compacted
+            self._content(rows, watermark), next_offset=next_offset, lacks_compacted=lacks_compacted
         )
-        data = parquet_bytes(self._dataset.table(self._sorted()), content)
-        return Manifest.of(content, data), data
+        data = parquet_bytes(self._dataset.table(self._sorted(rows)), content)
+        return Manifest.of(content, io.BytesIO(data), new_upload()), data
+
+    def _rows_before(self, offset: int) -> list[Record]:
+        return [record for record in self._rows.values() if record.position.offset < offset]
+
+    def _day_end(self) -> int:
+        """The offset behind the file's last row: a file of live data ends with the day.
+
+        Rows that arrived in less than a day pass one midnight at most. Recorded history, or what
+        has come up after an outage, is not cut: it would make a file a day of years.
+        """
+        rows = sorted(self._rows.values(), key=lambda record: record.position.offset)
+        arrivals = [self._dataset.arrival(record) for record in rows]
+        if max(arrivals) - min(arrivals) < DAY_MS:
+            for record, at in zip(rows, arrivals, strict=True):
+                is_later = at // DAY_MS > arrivals[0] // DAY_MS
+                if is_later and record.position.offset > self._first_offset:
+                    return record.position.offset
+        return self._next_offset
 
     def _go_on_behind_the_winner(self) -> None:
         self._first_offset = self._chains.next_offset(self.topic, self.partition)
@@ -100,49 +137,49 @@ class OpenSegment(Generic[Record]):
         """
         if not self._rows:
             return
-        least, greatest = self._span()
+        least, greatest = self._span(self._rows.values())
         for manifest in self._chains.of_partition(self.topic, self.partition):
             if manifest.content.min_at <= greatest and manifest.content.max_at >= least:
                 self._drop_held(manifest)
 
     def _drop_held(self, manifest: Manifest) -> None:
         try:
-            sealed = columns_of(self._chains.files, manifest, self._dataset.columns)
+            for values in columns_of(self._chains.files, manifest, self._dataset.columns):
+                identity, rank = self._dataset.held(*values)
+                record = self._rows.get(identity)
+                if record is not None and self._dataset.rank(record) <= rank:
+                    del self._rows[identity]
         except Damage as damage:
             # Rows that it repeats are sealed twice, which look-ups ignore; nothing is lost by it.
             LOGGER.error("%s", damage)  # noqa: TRY400 - the trace adds nothing
-            return
-        for values in sealed:
-            identity, rank = self._dataset.held(*values)
-            record = self._rows.get(identity)
-            if record is not None and self._dataset.rank(record) <= rank:
-                del self._rows[identity]
 
-    def _span(self) -> tuple[int, int]:
-        instants = [self._dataset.at(record) for record in self._rows.values()]
+    def _span(self, rows: Iterable[Record]) -> tuple[int, int]:
+        instants = [self._dataset.at(record) for record in rows]
         return min(instants, default=0), max(instants, default=0)
 
-    def _sorted(self) -> list[Record]:
+    def _sorted(self, rows: Iterable[Record]) -> list[Record]:
         dataset = self._dataset
         return sorted(
-            self._rows.values(),
+            rows,
             key=lambda record: (record.key, dataset.at(record), dataset.identity(record)),
         )
 
-    def _content(self, watermark: int | None) -> SegmentInfo:
-        keys = {record.key for record in self._rows.values()}
-        least, greatest = self._span()
+    def _content(self, rows: Sequence[Record], watermark: int | None) -> SegmentInfo:
+        keys = {record.key for record in rows}
+        least, greatest = self._span(rows)
+        first = min(rows, key=lambda record: record.position.offset, default=None)
         return SegmentInfo(
             topic=self.topic,
             partition=self.partition,
             first_offset=self._first_offset,
             next_offset=self._next_offset,
-            rows=len(self._rows),
+            rows=len(rows),
             min_key=min(keys, default=""),
             max_key=max(keys, default=""),
             min_at=least,
             max_at=greatest,
             watermark=watermark,
             key_filter=make_filter(keys),
+            arrival_day=day_of(0 if first is None else self._dataset.arrival(first)),
             topic_id=self._chains.topic_id(self.topic),
         )

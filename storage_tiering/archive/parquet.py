@@ -10,7 +10,8 @@ from schemas.keys import order_key
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.chain import SegmentChains
 from storage_tiering.archive.columns import EVENT_COLUMNS, event_of
-from storage_tiering.archive.dataset import EVENTS, ORDERS
+from storage_tiering.archive.compaction import Compaction, CompactionSettings
+from storage_tiering.archive.dataset import EVENTS, ORDERS, Dataset
 from storage_tiering.archive.files import ArchiveFiles
 from storage_tiering.archive.manifest import Damage, SegmentInfo
 from storage_tiering.archive.open_segment import OpenSegment
@@ -121,7 +122,7 @@ class ParquetTier(Tier):
         key = order_key(tenant, order_id)
         changes = self._chains.survey(self.settings.changes_topic)
         held = [
-            (row["version"], row["document"], content.partition, content.first_offset)
+            (row["order_version"], row["order_json"], content.partition, content.first_offset)
             for row, content in self._rows(changes, key)
         ]
         if not held:
@@ -144,7 +145,7 @@ class ParquetTier(Tier):
         found: dict[str, None] = {}
         name = msgspec.json.encode(customer_id).decode()
         for manifest in self._chains.manifests(self.settings.changes_topic):
-            rows = columns_of(self._chains.files, manifest, ("tenant", "order_id", "document"))
+            rows = columns_of(self._chains.files, manifest, ("tenant", "order_id", "order_json"))
             for of_tenant, order_id, text in rows:
                 if of_tenant == tenant and name in text:
                     document = DOCUMENT.decode(text)
@@ -156,7 +157,7 @@ class ParquetTier(Tier):
         return {
             (topic, m.content.partition): m.content.next_offset
             for topic in self.topics
-            for m in self._chains.survey(topic).manifests
+            for m in self._chains.survey(topic).manifests  # by offset: the last one stays
         }
 
     def note(self, offsets: Mapping[Partition, int]) -> None:
@@ -170,7 +171,11 @@ class ParquetTier(Tier):
 
     def doubt(self) -> Doubt | None:
         """Files that names and manifests show to be missing or damaged."""
-        damages = [damage for topic in self.topics for damage in self._chains.survey(topic).holes()]
+        damages = [
+            damage
+            for topic in self.topics
+            for damage in self._chains.survey(topic, has_data=True).holes()
+        ]
         if not damages:
             return None
         more = f", and {len(damages) - 1} more" if len(damages) > 1 else ""
@@ -215,7 +220,21 @@ class ParquetTier(Tier):
 
     def damages(self) -> list[Damage]:
         """Missing or damaged files by their names and manifests, without reading the files."""
-        return [damage for topic in self.topics for damage in self._chains.survey(topic).damages]
+        surveys = [self._chains.survey(topic, has_data=True) for topic in self.topics]
+        return [damage for survey in surveys for damage in survey.damages]
+
+    def settle(self) -> None:
+        """Complete the moves of files that a kill has prevented."""
+        for topic in self.topics:
+            self._chains.settle(topic)
+
+    def compaction(self, settings: CompactionSettings | None = None) -> Compaction:
+        """The compaction of this archive."""
+        datasets: dict[str, Dataset[Any]] = {
+            self.settings.changes_topic: ORDERS,
+            self.settings.events_topic: EVENTS,
+        }
+        return Compaction(self._chains, datasets, settings or CompactionSettings())
 
     def repair(self, read: ReadSpan) -> Repair:
         """The repair of this archive by what `read` gives."""
@@ -232,7 +251,7 @@ class ParquetTier(Tier):
             Damage: a file is damaged.
         """
         topic = self.settings.changes_topic
-        for position, data in self._column(topic, ("document",), since_ms):
+        for position, data in self._column(topic, ("order_json",), since_ms):
             document = DOCUMENT.decode(data[0])
             yield OrderRecord(
                 key=order_key(document.tenant, document.order_id),

@@ -9,7 +9,15 @@ import msgspec
 from schemas.errors import Busy, OrdertideError, Rejected
 from storage_tiering.archive.chain import SegmentChains
 from storage_tiering.archive.dataset import EVENTS, ORDERS, Record
-from storage_tiering.archive.manifest import DATA, MANIFEST, Damage, Manifest, Span
+from storage_tiering.archive.manifest import Damage, Manifest
+from storage_tiering.archive.names import (
+    DATA,
+    Span,
+    is_merged,
+    manifest_name,
+    replaced_name,
+    stem_of,
+)
 from storage_tiering.archive.open_segment import OpenSegment
 from storage_tiering.records import Message, decode
 from storage_tiering.tier import EventRecord, OrderRecord
@@ -59,23 +67,28 @@ class Repair:
             return Repaired(
                 damage, "not repaired", "an operator has to decide which file is the right one"
             )
-        if damage.kind == "damaged manifest" and self._make_manifest(span.name):
-            return Repaired(damage, "repaired", f"recreated from {span.name}{DATA}")
-        return self._write_again(damage, self._bounded(span))
+        assert damage.name is not None
+        if damage.kind == "damaged manifest" and self._make_manifest(span.topic, damage.name):
+            return Repaired(damage, "repaired", f"recreated from the file of {damage.name}")
+        return self._write_again(damage, damage.name, self._bounded(span, damage.name))
 
-    def _make_manifest(self, name: str) -> bool:
+    def _make_manifest(self, topic: str, name: str) -> bool:
         """False: there is no file, or it is damaged as well."""
-        if not self._exists(name + DATA):
-            return False
-        try:
-            self.chains.make_manifest(name)
-        except Damage:
-            return False
-        self.chains.forget(name)
-        return True
+        for file in self._files(topic, name):
+            if file.endswith(DATA):
+                try:
+                    self.chains.make_manifest(file)
+                except Damage:
+                    continue
+                self.chains.forget(name)
+                return True
+        return False
 
-    def _bounded(self, span: Span) -> Span:
-        """With the end of a span that nothing readable names: where the next file starts."""
+    def _bounded(self, span: Span, name: str) -> Span:
+        """With the end of a span that nothing readable names: where the next file starts.
+
+        A merge whose manifest is lost may have held any part of its partition.
+        """
         if span.next_offset is not None:
             return span
         bounds = self.chains.survey(span.topic).bounds.get((span.topic, span.partition), [])
@@ -84,21 +97,53 @@ class Repair:
             raise Damage(
                 "damaged file",
                 span,
-                f"archive file {span.name}{DATA}: neither a file behind it nor an end marker shows "
+                f"archive manifest {span.name}: neither a file behind it nor an end marker shows "
                 "where it ends; move it away, then its writer writes it again",
             )
-        return span._replace(next_offset=min(later))
+        return span._replace(next_offset=max(later) if is_merged(name) else min(later))
 
-    def _write_again(self, damage: Damage, span: Span) -> Repaired:
-        manifest, data = self._sealed(span)
-        self._make_room(span.name)
-        if not self.chains.add(manifest, data):
-            return Repaired(damage, "not repaired", f"{manifest.file} was sealed by another writer")
-        reason = f"{manifest.content.rows} rows were written again, {span}"
-        if manifest.content.lacks_compacted:
+    def _write_again(self, damage: Damage, name: str, span: Span) -> Repaired:
+        """Fill the gaps that the damaged file leaves; all is read before anything is moved."""
+        pieces = [self._sealed(gap) for gap in self._gaps(span, name)]
+        self._make_room(span.topic, name)
+        for manifest, data in pieces:
+            self._make_room(span.topic, manifest.content.name)
+            if not self.chains.add(manifest, data):
+                reason = f"{manifest.file} was sealed by another writer"
+                return Repaired(damage, "not repaired", reason)
+        self.chains.settle(span.topic)
+        if not pieces:
+            return Repaired(damage, "repaired", f"the files that it was merged of hold {span}")
+        rows = sum(manifest.content.rows for manifest, _ in pieces)
+        reason = f"{rows} rows were written again, {span}"
+        if any(manifest.content.lacks_compacted for manifest, _ in pieces):
             reason += "; the topic is compacted, so orders that have retired may be missing"
             return Repaired(damage, "repaired in part", reason)
         return Repaired(damage, "repaired", reason)
+
+    def _gaps(self, span: Span, without: str) -> list[Span]:
+        """Parts of a span that no other segment holds; one that was merged may still be there."""
+        known = self.chains.survey(span.topic, has_data=True)
+        merged = [each for each in known.replaced if self._is_whole(each)]
+        others = sorted(
+            (each.content.first_offset, each.content.next_offset)
+            for each in [*known.manifests, *merged]
+            if each.content.partition == span.partition and each.content.name != without
+        )
+        assert span.next_offset is not None
+        gaps, at = [], span.first_offset
+        for start, end in [*others, (span.next_offset, span.next_offset)]:
+            if at < min(start, span.next_offset):
+                last = min(start, span.next_offset)
+                gaps.append(span._replace(first_offset=at, next_offset=last))
+            at = max(at, end)
+        return gaps
+
+    def _is_whole(self, manifest: Manifest) -> bool:
+        try:
+            return self.chains.is_whole(manifest)
+        except Damage:
+            return False
 
     def _sealed(self, span: Span) -> tuple[Manifest, bytes]:
         """The file that covers the whole span, from what the topic has of it."""
@@ -117,20 +162,25 @@ class Repair:
         is_whole = span.next_offset is not None and len(messages) == span.next_offset - first
         return orders.sealed_as(span, lacks_compacted=not is_whole)
 
-    def _make_room(self, name: str) -> None:
+    def _make_room(self, topic: str, name: str) -> None:
         """Move a damaged file and its manifest away, so that their names are free."""
         files = self.chains.files
-        if self._exists(name + DATA):
-            files.seal(f"{DAMAGED}/{name}{DATA}", self.chains.bytes_of(name + DATA))
-            # The manifest first: a file without one counts as damaged by itself.
-            files.remove(name + MANIFEST)
-            files.remove(name + DATA)
-        elif self._exists(name + MANIFEST):
-            files.remove(name + MANIFEST)
+        found = self._files(topic, name)
+        # The manifest first: a file without one counts as damaged by itself.
+        for file in sorted(found, key=lambda file: file != manifest_name(name)):
+            if file != manifest_name(name):
+                files.seal(f"{DAMAGED}/{name}{DATA}", self.chains.bytes_of(file))
+            files.remove(file)
         self.chains.forget(name)
 
-    def _exists(self, file: str) -> bool:
-        return file in self.chains.files.list(file.partition("/")[0], "")
+    def _files(self, topic: str, name: str) -> list[str]:
+        """The manifest of a segment and its data file, as far as they are there."""
+        names = manifest_name(name), replaced_name(name)
+        return [
+            file
+            for file in self.chains.files.walk(topic)
+            if file in names or (file.endswith(DATA) and stem_of(file) == name)
+        ]
 
 
 def _records(messages: Iterable[Message], kind: type[Record]) -> Iterator[Record]:

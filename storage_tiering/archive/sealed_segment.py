@@ -2,8 +2,9 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from typing import Any, BinaryIO, cast
 
 import msgspec
@@ -13,50 +14,94 @@ import pyarrow.parquet as pq
 
 from schemas.keys import split_order_key
 from storage_tiering.archive.checked import CheckedFile
-from storage_tiering.archive.files import ArchiveFiles
+from storage_tiering.archive.columns import REPEATING
+from storage_tiering.archive.files import ArchiveFiles, FileMissing
 from storage_tiering.archive.manifest import (
     FOOTER_KEY,
     REPAIR,
     Damage,
     Manifest,
     SegmentInfo,
+    blocks_of,
+    check_format,
     checksum_of,
-    span_in,
 )
+from storage_tiering.archive.names import span_in, stem_of
 
 # A look-up reads the row groups whose range of order ids holds the requested one. Of 50,000 rows
 # with 500 bytes of JSON each, one row took 2.5 ms with groups of 5,000.
 ROWS_PER_GROUP = 5_000
 CHECKSUM_KEY = b"ordertide.checksum"
 NO_CHECKSUM = b"0" * 32
+FOOTER_END = 8  # its length, and PAR1
 # In the footer (Thrift's compact protocol) a field's type and the length stand between key and
 # value. Looked for by its bytes, as damaged bytes are not to be parsed.
 CHECKSUM = re.compile(re.escape(CHECKSUM_KEY) + rb"[^0-9a-f]{1,4}([0-9a-f]{32})", re.DOTALL)
 
 
-def parquet_bytes(table: pa.Table, content: SegmentInfo) -> bytes:
-    """The file of `table`, with `content` and the file's own checksum in its footer.
+class Formatted(msgspec.Struct):
+    """The part of a footer that every format has; one without a format has the first."""
 
-    The checksum is taken over the file with zeros in the place of the checksum. By it a manifest
-    that is made from the file can't vouch for bytes that have changed.
+    format: int = 1
+
+
+def write_segment(
+    sink: BinaryIO,
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    content: Callable[[], SegmentInfo],
+) -> SegmentInfo:
+    """Write the file of `tables`, with its content and its own checksum in its footer.
+
+    `content` is called when all rows are written. The checksum is taken over the file with zeros in
+    the place of the checksum. By it a manifest that is made from the file can't vouch for bytes
+    that have changed. `sink` can be read, and is left at its start.
     """
-    sink = io.BytesIO()
-    footer = msgspec.json.encode(content)
     with pq.ParquetWriter(
         sink,
-        table.schema,
+        schema,
         compression="zstd",
         # Ids and JSON hardly repeat: for them a dictionary would only be written and given up.
-        use_dictionary=_repeating(table),  # type: ignore[arg-type]  # the stubs have only a bool
+        use_dictionary=[name for name in schema.names if name in REPEATING],  # type: ignore[arg-type]  # the stubs have only a bool
         write_page_checksum=True,
     ) as writer:
-        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-        place_holder = checksum_of(sink.getvalue() + footer).encode()
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        made = content()
+        footer = msgspec.json.encode(made)
+        place_holder = checksum_of(footer).encode()
         texts = {FOOTER_KEY: footer, CHECKSUM_KEY: place_holder}
         writer.add_key_value_metadata({k.decode(): text.decode() for k, text in texts.items()})
-    data = sink.getvalue()
-    at = data.rindex(place_holder)
-    return with_checksum(data, at, checksum_of(with_checksum(data, at, NO_CHECKSUM)).encode())
+    at = _last_of(sink, place_holder)
+    _put(sink, at, NO_CHECKSUM)
+    checksum = blake2b(digest_size=16)
+    sink.seek(0)
+    for block in blocks_of(sink):
+        checksum.update(block)
+    _put(sink, at, checksum.hexdigest().encode())
+    sink.seek(0)
+    return made
+
+
+def parquet_bytes(table: pa.Table, content: SegmentInfo) -> bytes:
+    """The file of `table`."""
+    sink = io.BytesIO()
+    write_segment(sink, [table], table.schema, lambda: content)
+    return sink.getvalue()
+
+
+def _last_of(file: BinaryIO, text: bytes) -> int:
+    """The place of a text in the footer."""
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(size_bytes - FOOTER_END)
+    length = int.from_bytes(file.read(4), "little") + FOOTER_END
+    file.seek(size_bytes - length)
+    return size_bytes - length + file.read(length).rindex(text)
+
+
+def _put(file: BinaryIO, at: int, text: bytes) -> None:
+    file.seek(at)
+    file.write(text)
 
 
 def with_checksum(data: bytes, at: int, checksum: bytes) -> bytes:
@@ -72,29 +117,31 @@ def is_as_sealed(data: bytes) -> bool:
     )
 
 
-def _repeating(table: pa.Table) -> list[str]:
-    return [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
-
-
-def content_of(name: str, data: bytes) -> SegmentInfo:
+def content_of(file: str, data: bytes) -> SegmentInfo:
     """Decode the content of a data file from its footer.
 
     Raises:
         Damage: it is no file of the archive, or a damaged one.
+        StateError: it is of another format.
     """
-    stem = name.rpartition(".")[0]
+    name = stem_of(file)
     if not is_as_sealed(data):
         problem = "no file of the archive, or damaged (its own checksum differs)"
         raise Damage(
-            "damaged file", span_in(stem), f"archive file {name}: {problem}; move it away, {REPAIR}"
+            "damaged file",
+            span_in(name),
+            f"archive file {file}: {problem}; move it away, {REPAIR}",
+            name,
         )
-    footer = pq.read_metadata(io.BytesIO(data)).metadata or {}
-    content = msgspec.json.decode(footer[FOOTER_KEY], type=SegmentInfo)
-    if content.name != stem:
+    footer = (pq.read_metadata(io.BytesIO(data)).metadata or {})[FOOTER_KEY]
+    check_format(file, msgspec.json.decode(footer, type=Formatted).format)
+    content = msgspec.json.decode(footer, type=SegmentInfo)
+    if content.file != file:
         raise Damage(
             "surplus file",
-            span_in(stem),
-            f"archive file {name}: is a copy of {content.name}; move it away",
+            span_in(name),
+            f"archive file {file}: is a copy of {content.file}; move it away",
+            name,
         )
     return content
 
@@ -120,15 +167,29 @@ def columns_of(
     Raises:
         Damage: the file is damaged; names its manifest.
     """
-    with _opened(files, manifest) as file:
-        table = pq.read_table(file, columns=list(columns), page_checksum_verification=True)
-    return zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+    for batch in batches_of(files, manifest, columns):
+        yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+
+
+def batches_of(
+    files: ArchiveFiles, manifest: Manifest, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """The rows with some columns, a row group at a time.
+
+    Raises:
+        Damage: the file is damaged; names its manifest.
+    """
+    with (
+        _opened(files, manifest) as file,
+        pq.ParquetFile(file, page_checksum_verification=True) as parquet,
+    ):
+        yield from parquet.iter_batches(ROWS_PER_GROUP, columns=list(columns))
 
 
 @contextmanager
 def _opened(files: ArchiveFiles, manifest: Manifest) -> Iterator[BinaryIO]:
     try:
-        with CheckedFile(files.open(manifest.file), manifest) as file:
+        with CheckedFile(open_data(files, manifest), manifest) as file:
             yield cast("BinaryIO", file)
     except pa.ArrowException as error:
         raise manifest.differs() from error
@@ -136,3 +197,15 @@ def _opened(files: ArchiveFiles, manifest: Manifest) -> Iterator[BinaryIO]:
         if error.errno is not None:  # the store's trouble, not the file's content
             raise
         raise manifest.differs() from error
+
+
+def open_data(files: ArchiveFiles, manifest: Manifest) -> BinaryIO:
+    """The data file of a segment, wherever its way has got to.
+
+    Raises:
+        Damage: it is in none of its places.
+    """
+    for name in manifest.places:
+        with suppress(FileMissing):
+            return files.open(name)
+    raise manifest.file_missing()

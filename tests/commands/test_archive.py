@@ -20,6 +20,7 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, Found, OrderRecord
 from storage_tiering.writer_ports import NoMetrics
+from tests.support.tiers.archive_files import manifest_of
 from tests.support.tiers.log_file import busy_day
 from tests.support.waiting import wait_until
 
@@ -76,7 +77,7 @@ class Installation:
         )
 
     def files(self, topic: str, suffix: str = ".parquet") -> list[Path]:
-        return sorted((self.archive / topic).glob(f"*{suffix}"))
+        return sorted((self.archive / topic).glob(f"*/*{suffix}"))
 
     def answers(self) -> dict[str, Found | None]:
         tier = self.open()
@@ -126,13 +127,13 @@ def test_what_is_damaged_or_lost_is_named_and_written_again(
     right = place.answers()
     path = place.files(topic)[which]
     if "flipped manifest" in damage or damage == "both flipped":
-        flip(path.with_suffix(".json"))
+        flip(manifest_of(path))
     if damage in ("flipped", "both flipped"):
         flip(path)
     if "lost" in damage:
         path.unlink()
     if damage == "lost with manifest":
-        path.with_suffix(".json").unlink()
+        manifest_of(path).unlink()
     named = place.verify()
     assert named.exit_code == 1
     assert path.stem in named.output
@@ -155,7 +156,7 @@ def test_an_older_copy_of_the_whole_folder_is_named_by_what_was_committed(
     for topic in (ORDERS_CHANGES, ORDERS_EVENTS):
         for path in [*place.files(topic, ".end"), *place.files(topic)[-1:]]:
             path.unlink()
-            path.with_suffix(".json").unlink(missing_ok=True)
+            manifest_of(path).unlink(missing_ok=True)
     assert place.verify("--offline").exit_code == 0
     named = place.verify()
     assert named.exit_code == 1
@@ -184,7 +185,7 @@ def test_what_the_topic_no_longer_has_is_named_and_left(place: Installation) -> 
 def test_a_writer_makes_a_damaged_last_manifest_again_and_goes_on(place: Installation) -> None:
     right = place.answers()
     for topic in (ORDERS_CHANGES, ORDERS_EVENTS):
-        flip(place.files(topic)[-1].with_suffix(".json"))
+        flip(manifest_of(place.files(topic)[-1]))
     place.write_until(lambda: place.verify("--offline").exit_code == 0)
     assert place.answers() == right
 
@@ -193,7 +194,7 @@ def test_a_writer_writes_lost_files_again_by_itself(place: Installation) -> None
     right = place.answers()
     lost = place.files(ORDERS_CHANGES)[1]
     lost.unlink()
-    flip(place.files(ORDERS_EVENTS)[0].with_suffix(".json"))
+    flip(manifest_of(place.files(ORDERS_EVENTS)[0]))
     place.write_until(lambda: place.verify("--offline").exit_code == 0)
     assert lost.exists()
     assert place.answers() == right
@@ -211,7 +212,7 @@ def test_the_audit_of_a_writer_says_what_is_left(place: Installation) -> None:
     seen = Seen()
     seen.doubts = []
     tier = place.open()
-    flipped = place.files(ORDERS_EVENTS)[0].with_suffix(".json")
+    flipped = manifest_of(place.files(ORDERS_EVENTS)[0])
     content = place.files(ORDERS_EVENTS)[0]
     flip(flipped)
     flip(content)

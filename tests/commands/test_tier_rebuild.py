@@ -83,7 +83,7 @@ def test_status_and_doctor_name_a_doubt_and_what_to_do(place: Installation) -> N
     tier = open_warm(place.settings)
     tier.set_doubt(LASTING)
     tier.close()
-    lost = min((place.folder / "archive" / ORDERS_EVENTS).glob("*.parquet"))
+    lost = min((place.folder / "archive" / ORDERS_EVENTS).glob("*/*.parquet"))
     lost.unlink()
     result = place.run("tier", "status", "warm", "archive")
     assert result.exit_code == 1
@@ -120,7 +120,7 @@ def test_the_warm_tier_is_rebuilt_from_the_archive(place: Installation) -> None:
 def test_a_damaged_archive_ends_a_rebuild_and_the_doubt_stays(place: Installation) -> None:
     tier = open_warm(place.settings)
     tier.set_doubt(LASTING)
-    path = min((place.folder / "archive" / ORDERS_CHANGES).glob("*.parquet"))
+    path = min((place.folder / "archive" / ORDERS_CHANGES).glob("*/*.parquet"))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

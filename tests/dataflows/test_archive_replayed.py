@@ -21,7 +21,7 @@ def archived(engine: Engine, folder: Path) -> list[str]:
     found = [decode(message) for message in read_all(engine.connection, topics.ORDERS_EVENTS)]
     tier.write_events([record for record in found if isinstance(record, EventRecord)])
     tier.flush(force=True)
-    return [str(path) for path in sorted((folder / topics.ORDERS_EVENTS).glob("*.parquet"))]
+    return [str(path) for path in sorted((folder / topics.ORDERS_EVENTS).glob("*/*.parquet"))]
 
 
 def test_a_replay_of_the_archive_gives_the_same_orders_alerts_and_actions(

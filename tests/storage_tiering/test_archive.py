@@ -12,9 +12,12 @@ from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.files import UNSEALED, LocalFiles
 from storage_tiering.archive.manifest import Manifest
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
+from tests.support.tiers.archive_files import data_files, manifest_files
 from tests.support.tiers.orders import START, Log, accepted, document
 
 FIRST = "orders.events/orders.events-0-00000000000000000000"
+DATA = "orders.events/arrival_day=2017-10-02/orders.events-0-00000000000000000000.parquet"
+MANIFEST = "orders.events/_manifests/orders.events-0-00000000000000000000.json"
 BY_HAND = ArchiveSettings(seal_rows=1_000_000, seal_age_s=None)
 
 
@@ -23,7 +26,7 @@ def archive(root: Path, settings: ArchiveSettings = BY_HAND) -> ParquetTier:
 
 
 def manifests(root: Path, topic: str = ORDERS_EVENTS) -> list[Manifest]:
-    paths = sorted((root / topic).glob("*.json"))
+    paths = manifest_files(root, topic)
     return [msgspec.json.decode(path.read_bytes(), type=Manifest) for path in paths]
 
 
@@ -63,17 +66,17 @@ def test_rows_are_plain_columns_sorted_by_order(tmp_path: Path) -> None:
     tier.write_events(log.events(accepted("b"), accepted("a", at=START + 1), accepted("a", "0")))
     tier.write_orders(log.changes(document("b"), document("a", updated_at=START + 1)))
     tier.flush(force=True)
-    table = pq.read_table(tmp_path / f"{FIRST}.parquet")
+    table = pq.read_table(tmp_path / DATA)
     assert table.column("order_id").to_pylist() == ["a", "a", "b"]
     row = table.to_pylist()[2]
-    assert row["source"] == "shop"
-    assert row["at"].isoformat() == "2017-10-02T10:56:33+00:00"
-    assert (row["topic"], row["partition"], row["offset"]) == ("events", 3, 7)
-    assert msgspec.json.decode(row["event"])["说明"] == "已支付"
-    (changes,) = (tmp_path / ORDERS_CHANGES).glob("*.parquet")
+    assert row["source_name"] == "shop"
+    assert row["event_at"].isoformat() == "2017-10-02T10:56:33+00:00"
+    assert (row["origin_topic"], row["origin_partition"], row["origin_offset"]) == ("events", 3, 7)
+    assert msgspec.json.decode(row["event_json"])["说明"] == "已支付"
+    (changes,) = data_files(tmp_path, ORDERS_CHANGES)
     changed = pq.read_table(changes).to_pylist()
     assert [row["order_id"] for row in changed] == ["a", "b"]
-    assert msgspec.json.decode(changed[1]["document"])["order_id"] == "b"
+    assert msgspec.json.decode(changed[1]["order_json"])["order_id"] == "b"
 
 
 def test_a_writer_goes_on_behind_the_last_file_whatever_it_is_given_again(tmp_path: Path) -> None:
@@ -151,16 +154,17 @@ def test_records_that_leave_no_row_are_part_of_the_range(tmp_path: Path) -> None
     assert spans(tmp_path, ORDERS_CHANGES) == [(0, 4, 1)]
 
 
-def test_a_manifest_that_a_kill_prevented_is_made_from_the_file(tmp_path: Path) -> None:
+def test_a_lost_manifest_is_made_from_the_file(tmp_path: Path) -> None:
     tier = archive(tmp_path)
     log = Log()
     tier.write_orders(log.changes(document()))
     tier.write_events(log.events(accepted()))
     tier.flush(force=True)
-    before = (tmp_path / f"{FIRST}.json").read_bytes()
-    (tmp_path / f"{FIRST}.json").unlink()
+    (before,) = manifests(tmp_path)
+    (tmp_path / MANIFEST).unlink()
     assert archive(tmp_path).resume_offset(ORDERS_EVENTS, 0) == 1
-    assert (tmp_path / f"{FIRST}.json").read_bytes() == before
+    (again,) = manifests(tmp_path)
+    assert (again.content, again.blocks) == (before.content, before.blocks)
 
 
 def test_half_a_file_that_a_kill_left_is_no_data(tmp_path: Path) -> None:
@@ -177,7 +181,7 @@ def test_a_damaged_file_is_named_by_look_ups_and_by_verify(tmp_path: Path, damag
     tier.write_orders(log.changes(document()))
     tier.write_events(log.events(accepted()))
     tier.flush(force=True)
-    path = tmp_path / f"{FIRST}.parquet"
+    path = tmp_path / DATA
     data = bytearray(path.read_bytes())
     chunk = pq.read_metadata(path).row_group(0).column(11)
     data[chunk.data_page_offset + chunk.total_compressed_size - 10] ^= 1  # in the values
@@ -196,7 +200,7 @@ def test_a_file_that_is_missing_breaks_the_chain(tmp_path: Path) -> None:
     for name in ("1", "2", "3"):
         tier.write_events(events(log, name))
         tier.flush(force=True)
-    for path in (tmp_path / ORDERS_EVENTS).glob("*1.*"):
+    for path in (tmp_path / ORDERS_EVENTS).glob("*/*1.*"):
         path.unlink()
     (complaint,) = archive(tmp_path).verify()
     assert "starts at 2, but the file before it ends before 1" in str(complaint)
@@ -206,7 +210,7 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     tier = archive(tmp_path)
     tier.write_events(Log().events(accepted()))
     tier.flush(force=True)
-    (tmp_path / f"{FIRST}.json").write_bytes(b"{")
+    (tmp_path / MANIFEST).write_bytes(b"{")
     with pytest.raises(StateError, match=f"archive manifest {FIRST}: .*remove it"):
         archive(tmp_path).counts()
 
@@ -277,7 +281,7 @@ def test_a_full_disk_is_busy_and_nothing_is_lost(tmp_path: Path) -> None:
 
         room = 0
 
-        def seal(self, name: str, data: bytes) -> bool:
+        def seal(self, name: str, data: bytes | Path) -> bool:
             if self.room == 0:
                 raise Busy("no space left on device", 5.0)
             self.room -= 1
@@ -296,3 +300,28 @@ def test_a_full_disk_is_busy_and_nothing_is_lost(tmp_path: Path) -> None:
     assert tier.flush(force=True)
     assert len(hashes(archive(tmp_path))) == 2
     assert not list(archive(tmp_path).verify())
+
+
+def test_an_archive_of_the_first_format_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    old = tmp_path / ORDERS_EVENTS
+    old.mkdir()
+    (old / "orders.events-0-00000000000000000000.parquet").write_bytes(b"PAR1")
+    remedy = r"format 1, this version reads format 2; .* set \[archive\] folder to a new one"
+    tier = archive(tmp_path)
+    for ask in (tier.counts, tier.doubt, lambda: list(tier.verify())):
+        with pytest.raises(StateError, match=remedy):
+            ask()
+
+
+def test_a_manifest_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    tier = archive(tmp_path)
+    tier.write_events(Log().events(accepted()))
+    tier.flush(force=True)
+    (manifest,) = manifests(tmp_path)
+    later = msgspec.structs.replace(
+        manifest, content=msgspec.structs.replace(manifest.content, format=3)
+    )
+    later = msgspec.structs.replace(later, manifest_checksum=later.own_checksum())
+    (tmp_path / MANIFEST).write_bytes(msgspec.json.encode(later))
+    with pytest.raises(StateError, match="format 3, this version reads format 2"):
+        archive(tmp_path).counts()

@@ -14,13 +14,16 @@ from schemas.errors import StateError
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.manifest import Damage
+from storage_tiering.archive.names import data_name, manifest_name, stem_of
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from storage_tiering.tier import Found
+from tests.support.tiers.archive_files import manifest_of
 from tests.support.tiers.orders import START, Log, accepted, document
 
 BY_HAND = ArchiveSettings(seal_rows=1_000_000, seal_age_s=None)
 ORDERS = [f"order-{number}" for number in range(4)]
 ROUNDS = 3
+DAY = "2017-10-02"
 
 
 def archive(root: Path) -> ParquetTier:
@@ -63,7 +66,7 @@ def held() -> Iterator[None]:
 
 
 def stem(path: Path) -> str:
-    return str(path).rpartition(".")[0]
+    return path.stem
 
 
 def answer(root: Path, order_id: str) -> Found | StateError | None:
@@ -111,10 +114,10 @@ def test_a_flipped_bit_in_a_file_without_manifest_is_never_vouched_for(
         root = Path(folder) / "flipped"
         shutil.copytree(intact, root)
         (root / damaged).write_bytes(content)
-        (root / damaged).with_suffix(".json").unlink()
+        manifest_of(root / damaged).unlink()
         assert_right_or_named(root, damaged)
         assert [each for each in archive(root).verify() if stem(damaged) in str(each)]
-        assert not (root / damaged).with_suffix(".json").exists()
+        assert not manifest_of(root / damaged).exists()
 
 
 @settings(max_examples=40, deadline=None)
@@ -137,7 +140,7 @@ def files_of(topic: str, partition: int, number: int) -> list[str]:
     """The data file and the manifest of one of the three files of a partition."""
     first = number * len(ORDERS) // 2
     name = f"{topic}/{topic}-{partition}-{first:020d}"
-    return [f"{name}.parquet", f"{name}.json"]
+    return [data_name(name, DAY), manifest_name(name)]
 
 
 @pytest.mark.parametrize("topic", [ORDERS_CHANGES, ORDERS_EVENTS])
@@ -150,7 +153,7 @@ def test_a_lost_file_is_named_by_look_ups_and_by_verify(
     names = files_of(topic, 1, number)
     for name in names[: 1 if lost == "data" else 2]:
         (tmp_path / name).unlink()
-    stem = names[0].removesuffix(".parquet")
+    stem = stem_of(names[0])
     with pytest.raises(Damage, match=stem):
         archive(tmp_path).find("default", ORDERS[1])
     (complaint,) = archive(tmp_path).verify()
@@ -189,19 +192,17 @@ def test_a_writer_continues_where_the_lost_last_file_began(tmp_path: Path) -> No
     assert tier.resume_offset(ORDERS_EVENTS, 1) == 6
 
 
-def test_a_manifest_of_a_lost_file_gives_way_to_that_of_the_file_written_again(
-    tmp_path: Path,
-) -> None:
+def test_a_writer_continues_behind_the_manifest_of_a_lost_file(tmp_path: Path) -> None:
     fill(tmp_path, partitions=1)
     last = tmp_path / files_of(ORDERS_EVENTS, 0, 4)[0]
     last.unlink()
     log = Log()
-    log.events(*(accepted(name) for name in ORDERS * 2))  # sealed before
+    log.events(*(accepted(name) for name in ORDERS * ROUNDS))  # sealed before
     tier = archive(tmp_path)
-    tier.write_events(log.events(accepted(ORDERS[0], "3", START + 3_000)))
+    assert tier.resume_offset(ORDERS_EVENTS, 0) == 12
+    tier.write_events(log.events(accepted(ORDERS[0], "4", START + 4_000)))
     tier.flush(force=True)
-    assert last.exists()
-    assert [each.kind for each in archive(tmp_path).verify()] == ["lost end"]
+    assert [each.kind for each in archive(tmp_path).verify()] == ["missing file"]
 
 
 def test_a_copy_under_another_name_is_named(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_copy_under_another_name_is_named(tmp_path: Path) -> None:
     shutil.copy(original, copy)
     with pytest.raises(Damage, match=copy.stem):
         archive(tmp_path).find("default", ORDERS[0])
-    copy.with_suffix(".json").unlink()
+    manifest_of(copy).unlink()
     assert any(copy.stem in str(each) for each in archive(tmp_path).verify())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import StateError
-from storage_tiering.archive.files import STALE_AFTER_S, UNSEALED, LocalFiles
+from storage_tiering.archive.files import STALE_AFTER_S, UNSEALED, FileMissing, LocalFiles
 
 
 def read(files: LocalFiles, name: str) -> bytes:
@@ -55,6 +55,47 @@ def test_a_removed_file_is_gone_and_removing_it_again_is_nothing(tmp_path: Path)
     files.remove("topic/a.json")
     files.remove("topic/a.json")
     assert files.list("topic", ".json") == []
+
+
+def test_all_files_below_a_folder_are_listed_with_their_ages(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    assert (files.walk("topic"), files.ages_s("topic")) == ([], {})
+    for name in ("topic/a", "topic/day=1/b", "topic/_hidden/c"):
+        assert files.seal(name, b"one")
+    assert files.walk("topic") == ["topic/_hidden/c", "topic/a", "topic/day=1/b"]
+    assert files.list("topic", "") == ["topic/a"], "folders are no files"
+    (age_s,) = files.ages_s("topic").values()
+    assert -60 < age_s < 60
+
+
+def test_a_file_is_moved_once_and_never_over_another(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    files.seal("topic/a", b"one")
+    files.seal("topic/b", b"two")
+    files.move("topic/a", "topic/a")
+    files.move("topic/a", "topic/day=1/c")
+    files.move("topic/a", "topic/day=1/c")  # done again
+    files.move("topic/b", "topic/day=1/c")
+    assert files.walk("topic") == ["topic/b", "topic/day=1/c"]
+    assert read(files, "topic/day=1/c") == b"one"
+    with pytest.raises(FileMissing):
+        files.open("topic/a")
+
+
+def test_a_move_that_a_kill_has_left_half_done_is_completed(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    files.seal("topic/a", b"one")
+    files.seal("topic/day=1/b", b"of another")
+    os.link(tmp_path / "topic/a", tmp_path / "topic/day=1/c")
+    files.move("topic/a", "topic/day=1/c")
+    assert files.walk("topic") == ["topic/day=1/b", "topic/day=1/c"]
+
+
+def test_a_local_file_is_sealed_as_it_is(tmp_path: Path) -> None:
+    files, path = LocalFiles(tmp_path / "archive"), tmp_path / "large"
+    path.write_bytes(b"x" * 3_000_000)
+    assert files.seal("topic/a", path)
+    assert read(files, "topic/a") == path.read_bytes()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
 """Sealing on HDFS: a name is given once, and only to a complete file."""
 
 import threading
+from pathlib import Path
 
+import duckdb
 import msgspec
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from hdfs import InsecureClient
 from hdfs_native.fsspec import HdfsFileSystem
 
 from schemas.errors import StateError
 from storage_tiering.archive import hdfs
-from storage_tiering.archive.files import UNSEALED
+from storage_tiering.archive.files import UNSEALED, FileMissing
 from storage_tiering.archive.hdfs import HdfsFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 from tests.support.tiers.hdfs_places import hdfs_place
@@ -113,14 +116,50 @@ def test_the_archive_is_one_dataset_for_others() -> None:
     tier.write_events(log.events(*(accepted(f"o{n}", f"e{n}") for n in range(20))))
     assert tier.flush(force=True)
     host, port = place.rpc[0].split(":")
-    events = ds.dataset(
-        f"{place.root}/orders.events",
-        format="parquet",
-        filesystem=HdfsFileSystem(host, int(port)),
-        exclude_invalid_files=True,  # the manifests
-    )
-    assert events.count_rows() == 20
+    filesystem = HdfsFileSystem(host, int(port))
+    folder = f"{place.root}/orders.events"
+    assert pq.read_table(folder, filesystem=filesystem).num_rows == 20
+    events = ds.dataset(folder, filesystem=filesystem, partitioning="hive")
     assert events.count_rows(filter=ds.field("order_id") == "o7") == 1
+    assert events.count_rows(filter=ds.field("arrival_day") == "2017-10-02") == 20
+    with duckdb.connect() as connection:
+        connection.register_filesystem(filesystem)
+        counted = connection.execute(
+            "SELECT arrival_day::VARCHAR, count(*) FROM read_parquet(?) GROUP BY ALL",
+            [f"hdfs://{folder}/*/*.parquet"],
+        )
+        assert counted.fetchall() == [("2017-10-02", 20)]
+
+
+def test_all_files_below_a_folder_are_listed_with_their_ages() -> None:
+    files = HdfsFiles(hdfs_place())
+    assert (files.walk("topic"), files.ages_s("topic")) == ([], {})
+    for name in ("topic/a", "topic/day=1/b", "topic/_hidden/c"):
+        assert files.seal(name, b"one")
+    assert files.walk("topic") == ["topic/_hidden/c", "topic/a", "topic/day=1/b"]
+    assert files.list("topic", "") == ["topic/a"], "folders are no files"
+    (age_s,) = files.ages_s("topic").values()
+    assert -60 < age_s < 60
+
+
+def test_a_file_is_moved_once_and_never_over_another() -> None:
+    files = HdfsFiles(hdfs_place())
+    files.seal("topic/a", b"one")
+    files.seal("topic/b", b"two")
+    files.move("topic/a", "topic/day=1/c")
+    files.move("topic/a", "topic/day=1/c")  # done again
+    files.move("topic/b", "topic/day=1/c")
+    assert files.walk("topic") == ["topic/b", "topic/day=1/c"]
+    assert read(files, "topic/day=1/c") == b"one"
+    with pytest.raises(FileMissing):
+        files.open("topic/a")
+
+
+def test_a_local_file_is_uploaded_as_it_is(tmp_path: Path) -> None:
+    files, path = HdfsFiles(hdfs_place()), tmp_path / "large"
+    path.write_bytes(LARGE)
+    assert files.seal("topic/a", path)
+    assert read(files, "topic/a") == LARGE
 
 
 def test_of_two_namenodes_the_one_that_answers_is_used() -> None:

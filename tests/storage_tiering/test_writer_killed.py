@@ -89,7 +89,7 @@ def test_nothing_is_missing_and_nothing_doubled(
 def assert_no_row_twice(root: Path) -> None:
     rows = [
         tuple(row.values())
-        for path in (root / ORDERS_EVENTS).glob("*.parquet")
+        for path in (root / ORDERS_EVENTS).glob("*/*.parquet")
         for row in pq.read_table(path, columns=["tenant", "order_id", "event_hash"]).to_pylist()
     ]
     assert len(rows) == len(set(rows))

@@ -36,7 +36,7 @@ def test_a_repair_from_topics_with_ids_leaves_no_client_open(
     tier.flush(force=True)
     tier.close()
     for topic in (ORDERS_CHANGES, ORDERS_EVENTS):
-        (file,) = (tmp_path / "archive" / topic).glob("*.parquet")
+        (file,) = (tmp_path / "archive" / topic).glob("*/*.parquet")
         file.unlink()
     verify = ["archive", "verify", "--settings", str(path)]
     repaired = CliRunner().invoke(cli, [*verify, "--repair"])
