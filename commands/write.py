@@ -12,6 +12,7 @@ from broker.topic_ids import TopicIds
 from broker.topic_settings import retention_ms
 from broker.topics import wait_for_topics
 from commands.wiring.archive_audit import ArchiveAudit
+from commands.wiring.archive_compaction import compacting
 from commands.wiring.broker import connection_of
 from commands.wiring.process import stop_event
 from commands.wiring.serving import announce, patience, start_logs
@@ -81,10 +82,13 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
                 watch.keeps(retention_ms(connection, ORDERS_EVENTS))
             dead_letters = RejectedTopic(producer)
             writer = Writer(tier, reader, dead_letters, stop=stop, clock=clock, watch=watch)
-            if isinstance(tier, ParquetTier):
-                writer.audit = audit = ArchiveAudit(tier, connection, watch)
-                audit.at_start()
-            writer.run()
+            if not isinstance(tier, ParquetTier):
+                writer.run()
+                return
+            writer.audit = audit = ArchiveAudit(tier, connection, watch)
+            audit.at_start()
+            with compacting(settings, lambda: reader.partitions):
+                writer.run()
     finally:
         watch.close()
         tier.close()

@@ -64,6 +64,8 @@ MEANINGS: dict[str, str] = {
     "archive.user": "HDFS: owner of the files",
     "archive.seal_rows": "rows at which a file is sealed",
     "archive.seal_after": "age at which a file is sealed",
+    "archive.compact": "the writer merges the small files of days that have ended",
+    "archive.keep_replaced": "how long merged files are kept for readers that hold them",
     "privacy.keys": "the file of wrapped keys that seal personal data; back it up",
     "telemetry.host": "address of /metrics, /healthz and /readyz",
     "telemetry.port": "their port; 0 is any free one",

@@ -147,7 +147,9 @@ class WarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A folder of Parquet files; one is sealed at `seal_rows` rows or after `seal_after`.
 
-    With `webhdfs` and `namenodes` (the same NameNodes, one or two) the folder lies on HDFS.
+    With `compact` its writer merges the small files of days that have ended; merged ones are kept
+    for `keep_replaced`. With `webhdfs` and `namenodes` (the same NameNodes, one or two) the folder
+    lies on HDFS.
     """
 
     folder: Folder = ".ordertide/archive"
@@ -156,6 +158,8 @@ class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str = "ordertide"
     seal_rows: AtLeastOne = 100_000
     seal_after: Duration = "60s"
+    compact: bool = True
+    keep_replaced: Duration = "24h"
 
 
 class TiersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

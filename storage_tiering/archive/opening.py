@@ -5,6 +5,7 @@ from pathlib import Path
 from schemas.errors import SettingsError
 from schemas.instants import SECOND_MS, parse_duration
 from schemas.settings.model import Settings
+from storage_tiering.archive.compaction import Compaction, CompactionSettings
 from storage_tiering.archive.files import ArchiveFiles, LocalFiles
 from storage_tiering.archive.parquet import ArchiveSettings, ParquetTier
 
@@ -14,6 +15,13 @@ def open_archive(settings: Settings) -> ParquetTier:
     seal_age_s = parse_duration(settings.archive.seal_after, of="archive.seal_after") / SECOND_MS
     archive = ArchiveSettings(seal_rows=settings.archive.seal_rows, seal_age_s=seal_age_s)
     return ParquetTier(archive_files(settings), archive)
+
+
+def open_compaction(settings: Settings) -> Compaction:
+    """The compaction of the archive, with clients of its own; nothing is queried yet."""
+    text = settings.archive.keep_replaced
+    keep_s = parse_duration(text, of="archive.keep_replaced") / SECOND_MS
+    return open_archive(settings).compaction(CompactionSettings(keep_s=keep_s))
 
 
 def archive_files(settings: Settings) -> ArchiveFiles:
