@@ -10,7 +10,8 @@ that was promised, in the offset in which it ends.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -18,7 +19,7 @@ import msgspec
 from schemas.alert import Because
 from schemas.display import printable
 from schemas.event import Location
-from schemas.instants import DAY_MS, EPOCH, MINUTE_MS, parse_instant
+from schemas.instants import DAY_MS, EPOCH, MINUTE_MS, ONE_MS
 
 Language = Literal["en", "zh"]
 Names = Mapping[str, Mapping[str, str]]  # id or code → language → label
@@ -28,6 +29,7 @@ AT_ONCE = "0s"
 PROMISES = ("promised_at", "ship_by", "planned ")
 QUARTER_MINUTES = 15  # offsets of zones are whole quarters of an hour
 EASTERNMOST_MINUTES = 14 * 60
+DATE_LENGTH = len("2018-08-24")
 LONGEST_CONDITION = 200  # characters shown
 EN_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -293,7 +295,7 @@ def promised_day(instant: str) -> str:
     moment = moment_of(instant)
     if moment is None:
         return instant
-    minutes, rest_ms = divmod((moment - EPOCH) // timedelta(milliseconds=1) + 1, MINUTE_MS)
+    minutes, rest_ms = divmod((moment - EPOCH) // ONE_MS + 1, MINUTE_MS)
     if rest_ms or minutes % QUARTER_MINUTES:
         return instant
     day_minutes = DAY_MS // MINUTE_MS
@@ -304,13 +306,17 @@ def promised_day(instant: str) -> str:
     return f"{ended - timedelta(days=1):%Y-%m-%d}"
 
 
+# A document names an instant several times: reading it takes 2 us, two thirds of a sentence.
+@lru_cache(maxsize=1024)
 def moment_of(instant: str) -> datetime | None:
     """An instant, or the beginning of a date; None if the text is neither."""
     try:
-        text = f"{instant}T00:00:00Z" if len(instant) == len("2018-08-24") else instant
-        return EPOCH + timedelta(milliseconds=parse_instant(text))
+        moment = datetime.fromisoformat(instant)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return moment.replace(tzinfo=UTC) if len(instant) == DATE_LENGTH else None
 
 
 def minute_of(instant: str) -> str:
@@ -318,7 +324,7 @@ def minute_of(instant: str) -> str:
     moment = moment_of(instant)
     if moment is None:
         return instant
-    return instant if len(instant) == len("2018-08-24") else f"{moment:%Y-%m-%d %H:%M} UTC"
+    return instant if len(instant) == DATE_LENGTH else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def shortened(condition: str) -> str:
