@@ -22,6 +22,9 @@ from storage_tiering.warm.elastic.periods import Names, Periods
 MARKS = "marks"
 DOUBT = "doubt"
 CONFLICT = 409
+# With `gc_deletes` at 0 a refresh forgets the versions of what was deleted, so that the same ones
+# can be written again; but only of deletions before the last tick of a clock of 200 ms.
+FORGETS_DELETES_S = 0.5
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -68,6 +71,7 @@ class DocumentCounts:
             floor[name] = max(known, floor.get(name, 0))
         found = self._count()
         if below := {name for name, at in floor.items() if found.get(name, 0) < at}:
+            time.sleep(FORGETS_DELETES_S)
             self._refresh(below)
             found = self._count()
         self.short = [
