@@ -183,9 +183,16 @@ impl Numbers {
         let before = day_of(watermark);
         let places = self.days.take_before(before, LOOKED_AT_ONCE + 2 * self.came);
         self.came = 0;
+        if places.is_empty() {
+            return;
+        }
+        let mut crowds: HashMap<u32, Vec<Hash>> = HashMap::new();
+        for key in self.crowds.keys() {
+            crowds.entry(place_of(key)).or_default().push(*key);
+        }
         for place in places {
             let of_table = self.table.at(place).map(|(key, _)| key);
-            let of_crowds = self.crowds.keys().copied().filter(|key| place_of(key) == place);
+            let of_crowds = crowds.get(&place).into_iter().flatten().copied();
             let keys: Vec<Hash> = of_table.chain(of_crowds).collect();
             let next = keys.into_iter().filter_map(|key| self.look_at(key, before));
             if let Some(day) = next.min() {
@@ -302,7 +309,8 @@ impl Numbers {
     /// # Errors
     /// None, unless a record in memory is damaged.
     pub fn crowds(&self) -> Result<Vec<(Hash, Vec<u8>)>, Fault> {
-        self.crowds.iter().map(|(key, crowd)| Ok((*key, pack(&crowd.mappings()?)?))).collect()
+        let whole = |(key, crowd): (&Hash, &Crowd)| Ok((*key, pack(&crowd.mappings()?)?));
+        self.crowds.iter().map(whole).collect::<Result<_, _>>().map(sorted)
     }
 
     /// The whole records of the numbers that changed since the last snapshot, empty for those that
@@ -315,7 +323,8 @@ impl Numbers {
             Some(crowd) => pack(&crowd.mappings()?),
             None => Ok(self.table.get(key).to_vec()),
         };
-        self.changed.iter().map(|key| Ok((*key, record(key)?))).collect()
+        let changed = self.changed.iter().map(|key| Ok((*key, record(key)?)));
+        changed.collect::<Result<_, _>>().map(sorted)
     }
 
     /// The crowds' orders that changed since the last snapshot: of a delta.
@@ -323,7 +332,7 @@ impl Numbers {
         let is_part =
             |key: &Hash, crowd: &Crowd| crowd.has_changed() && !self.changed.contains(key);
         let parts = self.crowds.iter().filter(|(key, crowd)| is_part(key, crowd));
-        parts.map(|(key, crowd)| (*key, crowd.delta())).collect()
+        sorted(parts.map(|(key, crowd)| (*key, crowd.delta())).collect())
     }
 
     /// Note that a snapshot was made.
@@ -363,6 +372,12 @@ impl Numbers {
             }
         }
     }
+}
+
+/// By hash, so that the same events give the same bytes.
+fn sorted(mut records: Vec<(Hash, Vec<u8>)>) -> Vec<(Hash, Vec<u8>)> {
+    records.sort_unstable_by_key(|(key, _)| *key);
+    records
 }
 
 fn hex(key: &Hash) -> String {
