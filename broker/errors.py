@@ -110,8 +110,8 @@ def worded(error: BaseException | KafkaError) -> str:
         return str(found) or type(found).__name__
     name, text = found.name(), found.str()
     meaning, action = MEANINGS.get(name, ("", ""))
-    said = ": ".join(part for part in (meaning, text) if part)
-    return f"{said} ({name})" + (f", {action}" if action else "")
+    message = ": ".join(part for part in (meaning, text) if part)
+    return f"{message} ({name})" + (f", {action}" if action else "")
 
 
 def missing_topic(topic: str) -> TopicMissing:

@@ -74,9 +74,9 @@ def status_lines(table: Lifecycle) -> Iterator[str]:
 
 def specials(row: StatusRow) -> str:
     """Further effects of a status."""
-    said = [name for name in ("creates", "ends") if getattr(row, name)]
-    said += [f"retires after {row.retire_after}"] if row.retire_after else []
-    return f"  {', '.join(said)}" if said else ""
+    notes = [name for name in ("creates", "ends") if getattr(row, name)]
+    notes += [f"retires after {row.retire_after}"] if row.retire_after else []
+    return f"  {', '.join(notes)}" if notes else ""
 
 
 def labels(label: dict[str, str]) -> str:

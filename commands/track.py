@@ -105,8 +105,8 @@ def command(
     """
     settings = read_settings(path)
     given = {"workers": workers, "hosts": hosts, "host": host}
-    said = {name: value for name, value in given.items() if value is not None}
-    track = msgspec.structs.replace(settings.track, **said)
+    overrides = {name: value for name, value in given.items() if value is not None}
+    track = msgspec.structs.replace(settings.track, **overrides)
     settings = msgspec.structs.replace(settings, track=track)
     options = ["--settings", str(path)] if path else []
     members = [sys.executable, "-m", "run", "track", *options]

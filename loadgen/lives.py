@@ -92,7 +92,7 @@ def scan(code: str, table: str, order: str = "SHIPPED", parcel: int = 1, lot: in
     return Step(code, Wait(table, 1, lot), order, "carrier", parcel)
 
 
-def said(code: str, table: str, lot: int = 6, source: str = "shop") -> Step:
+def reported(code: str, table: str, lot: int = 6, source: str = "shop") -> Step:
     """The shop or the warehouse moves the order."""
     return Step(code, Wait(table, 1, lot), code, source)
 
@@ -106,7 +106,7 @@ DELIVERED = road("DELIVERED", 4, "DELIVERED")
 USUAL = (*PACKED, *WAY, DELIVERED, COMPLETED)
 AT_THE_DOOR = (*BOUGHT, *PACKED, *WAY)
 GOING_BACK = scan("RETURN_TO_SENDER", "office", "RETURNING", lot=7)
-REFUND = (said("RETURNED", "attempt", 8, "wms"), said("REFUNDED", "office", 9))
+REFUND = (reported("RETURNED", "attempt", 8, "wms"), reported("REFUNDED", "office", 9))
 TWO_PARCELS = (
     ALLOCATED,
     LABEL,
@@ -164,13 +164,19 @@ LIVES = (
         ),
     ),
     Life("cold chain", 20, (*BOUGHT, *USUAL), is_cold=True),
-    Life("never paid", 40, (CREATED, said("CANCELLED", "give_up"))),
-    Life("cancelled", 12, (*BOUGHT, CANCEL, said("REFUNDED", "office"))),
+    Life("never paid", 40, (CREATED, reported("CANCELLED", "give_up"))),
+    Life("cancelled", 12, (*BOUGHT, CANCEL, reported("REFUNDED", "office"))),
     Life("cancelled too late", 8, (*BOUGHT, *PACKED, TOO_LATE, *WAY, DELIVERED, COMPLETED)),
     Life(
         "returned",
         20,
-        (*AT_THE_DOOR, DELIVERED, SEND_BACK, said("RETURNING", "office", source="wms"), *REFUND),
+        (
+            *AT_THE_DOOR,
+            DELIVERED,
+            SEND_BACK,
+            reported("RETURNING", "office", source="wms"),
+            *REFUND,
+        ),
     ),
     Life(
         "exchanged",
@@ -178,9 +184,9 @@ LIVES = (
         (
             *AT_THE_DOOR,
             DELIVERED,
-            said("RETURN_REQUESTED", "office", 27),
-            said("RETURNED", "attempt", 28, "wms"),
-            said("EXCHANGED", "office", 29),
+            reported("RETURN_REQUESTED", "office", 27),
+            reported("RETURNED", "attempt", 28, "wms"),
+            reported("EXCHANGED", "office", 29),
         ),
     ),
     Life("refused at the door", 5, (*AT_THE_DOOR, GOING_BACK, *REFUND)),

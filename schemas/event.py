@@ -266,5 +266,5 @@ def check_arrival(at: int, arrival_at: int) -> None:
         Rejected: `from_the_future`, more than 24 h ahead of its arrival.
     """
     if at - arrival_at > MAX_AHEAD_MS:
-        said, came = format_instant(at), format_instant(arrival_at)
-        raise Rejected("from_the_future", f"timestamp {said} is over 24 h ahead of arrival {came}")
+        time, came = format_instant(at), format_instant(arrival_at)
+        raise Rejected("from_the_future", f"timestamp {time} is over 24 h ahead of arrival {came}")

@@ -148,18 +148,20 @@ def operation(topic: topics.TopicSettings) -> Json:
 
 def message(topic: topics.TopicSettings) -> Json:
     """The message of a topic: key, headers, value."""
-    said = CHANNELS[topic.name]
+    entry = CHANNELS[topic.name]
     found: Json = {
-        "name": said.noun.__name__ if said.noun else "original",
-        "summary": said.summary,
-        "bindings": {"kafka": {"key": {"type": "string", "description": said.key}}},
+        "name": entry.noun.__name__ if entry.noun else "original",
+        "summary": entry.summary,
+        "bindings": {"kafka": {"key": {"type": "string", "description": entry.key}}},
     }
-    if said.headers:
-        described = {n: {"type": "string", "description": text} for n, text in said.headers.items()}
+    if entry.headers:
+        described = {
+            n: {"type": "string", "description": text} for n, text in entry.headers.items()
+        }
         found["headers"] = {"type": "object", "properties": described}
-    if said.noun is None:
+    if entry.noun is None:
         return {**found, "contentType": "application/octet-stream"}
-    return {**found, "payload": {"$ref": f"schemas/{said.noun.__name__}.json"}}
+    return {**found, "payload": {"$ref": f"schemas/{entry.noun.__name__}.json"}}
 
 
 def outdated(folder: Path) -> list[str]:

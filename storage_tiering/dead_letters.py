@@ -52,23 +52,23 @@ class DeadLetterTier(Protocol):
 
 def dead_letter_of(message: Message) -> DeadLetter:
     """The letter in a message of events.rejected."""
-    said = {name: value.decode("utf-8", "replace") for name, value in message.headers if value}
+    headers = {name: value.decode("utf-8", "replace") for name, value in message.headers if value}
     return DeadLetter(
         position=TopicPosition(message.topic, message.partition, message.offset),
         at=max(message.timestamp_ms, 0),
-        code=said.get(topics.HEADER_CODE, UNKNOWN),
-        reason=said.get(topics.HEADER_REASON, ""),
-        topic=said.get(topics.HEADER_TOPIC),
-        partition=number(said, topics.HEADER_PARTITION),
-        offset=number(said, topics.HEADER_OFFSET),
-        size_bytes=number(said, topics.HEADER_SIZE) or len(message.value or b""),
+        code=headers.get(topics.HEADER_CODE, UNKNOWN),
+        reason=headers.get(topics.HEADER_REASON, ""),
+        topic=headers.get(topics.HEADER_TOPIC),
+        partition=number(headers, topics.HEADER_PARTITION),
+        offset=number(headers, topics.HEADER_OFFSET),
+        size_bytes=number(headers, topics.HEADER_SIZE) or len(message.value or b""),
         identifiers=identifiers_in(message.value or b""),
     )
 
 
-def number(said: dict[str, str], name: str) -> int | None:
+def number(headers: dict[str, str], name: str) -> int | None:
     """A header that is a number."""
-    text = said.get(name, "")
+    text = headers.get(name, "")
     return int(text) if text.isdecimal() else None
 
 

@@ -198,8 +198,8 @@ class Refill:
     def _show(self, reason: str) -> None:
         held = self._held_doubt()
         until = held.until | {partition_name(each): at for each, at in self._until.items()}
-        said = f"{reason}; being written again"
-        self._put(Doubt(reason=said, until=until, lasting=held.lasting))
+        text = f"{reason}; being written again"
+        self._put(Doubt(reason=text, until=until, lasting=held.lasting))
 
     def _held_doubt(self) -> Doubt:
         return self._patiently(self.tier.doubt) or NONE

@@ -30,8 +30,10 @@ def http_clock(date: str | None, asked_at: int) -> Finding:
     if not date:
         return ok("clock", "the server sends no Date header; not compared")
     try:
-        said = parsedate_to_datetime(date)
-        server_at = to_instant(said if said.tzinfo else said.replace(tzinfo=UTC))
+        server_date = parsedate_to_datetime(date)
+        server_at = to_instant(
+            server_date if server_date.tzinfo else server_date.replace(tzinfo=UTC)
+        )
     except ValueError:
         return warning("clock", f"the Date header is {date!r}", "check the proxies in between")
     middle_at = (asked_at + now_ms()) // 2

@@ -104,9 +104,9 @@ class RunningCheck:
             for finding in check(context):
                 self.findings.append(finding)
         except Exception as error:  # noqa: BLE001 - that a check failed is what we have to report
-            said = f"the check failed: {type(error).__name__}: {worded(error)}"
+            reason = f"the check failed: {type(error).__name__}: {worded(error)}"
             self.findings.append(
-                problem("check", said, "this is a fault of ours: please report it")
+                problem("check", reason, "this is a fault of ours: please report it")
             )
 
     def report(self, end_s: float) -> Report:

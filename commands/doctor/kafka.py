@@ -48,7 +48,7 @@ class Cluster(NamedTuple):
     connection: Connection
     admin: AdminClient
     metadata: ClusterMetadata
-    said: list[str]
+    log_lines: list[str]
     context: CheckContext
 
 
@@ -77,21 +77,21 @@ def check(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_cluster(
-    connection: Connection, admin: AdminClient, said: list[str], context: CheckContext
+    connection: Connection, admin: AdminClient, log_lines: list[str], context: CheckContext
 ) -> Iterator[Finding]:
-    """Check the cluster through an open client; `said` is filled with that client's log lines."""
+    """Check the cluster through an open client, whose log lines arrive in `log_lines`."""
     try:
         metadata = answer_of(lambda: admin.list_topics(timeout=context.timeout_s))
     except KafkaException as error:
         admin.poll(0)
-        yield unreachable(connection, error, said)
+        yield unreachable(connection, error, log_lines)
         return
     admin.poll(0)
     brokers = len(metadata.brokers)
     yield ok(
         "reachable", f"{connection.bootstrap}: cluster {metadata.cluster_id}, {brokers} brokers"
     )
-    cluster = Cluster(connection, admin, metadata, said, context)
+    cluster = Cluster(connection, admin, metadata, log_lines, context)
     for each in CHECKS:
         yield from each(cluster)
 
@@ -104,9 +104,9 @@ def collecting() -> tuple[logging.Logger, Collected]:
     return logger, collected
 
 
-def unreachable(connection: Connection, error: KafkaException, said: list[str]) -> Finding:
+def unreachable(connection: Connection, error: KafkaException, log_lines: list[str]) -> Finding:
     """The error, with the client's own last word on why."""
-    failures = [line.partition("]: ")[2] for line in said if line.startswith("FAIL")]
+    failures = [line.partition("]: ")[2] for line in log_lines if line.startswith("FAIL")]
     reason = failures[-1] if failures else error.args[0].str()
     remedy = (
         "check [broker] bootstrap and the brokers' advertised.listeners, then user, password, "
@@ -117,7 +117,7 @@ def unreachable(connection: Connection, error: KafkaException, said: list[str]) 
 
 def version(cluster: Cluster) -> Iterator[Finding]:
     """The oldest of the brokers, by what it speaks."""
-    spoken = [int(found[1]) for line in cluster.said if (found := FETCH.search(line))]
+    spoken = [int(found[1]) for line in cluster.log_lines if (found := FETCH.search(line))]
     if not spoken:
         yield warning("version", "the broker reports no versions", "check its release")
         return

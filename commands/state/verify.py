@@ -75,7 +75,7 @@ def verify(files: StateFiles, table: Lifecycle) -> Verified:
 def damage_of(reader: StateReader) -> list[str]:
     """Damage of the file as a database."""
     try:
-        return [f"{reader.path}: SQLite says {said}; {REMEDY}" for said in reader.damage()]
+        return [f"{reader.path}: SQLite says {fault}; {REMEDY}" for fault in reader.damage()]
     except StateError as error:
         return [str(error)]
 

@@ -20,12 +20,12 @@ FORMS = {"auto": None, "text": False, "json": True}
 
 def patience(stop: Event, missing: Callable[[str], None]) -> Callable[[str], bool]:
     """Callback for `wait_for_topics`: log missing topics once, and wait a second unless stopped."""
-    said: set[str] = set()
+    logged: set[str] = set()
 
     def waiting(reason: str) -> bool:
         missing(reason)
-        if reason not in said:
-            said.add(reason)
+        if reason not in logged:
+            logged.add(reason)
             LOGGER.warning("waiting: %s", reason)
         return not stop.wait(LOOK_AGAIN_S)
 
@@ -44,8 +44,8 @@ def start_logs(settings: TelemetrySettings) -> None:
 def announce(process: str, server: HealthServer, *parts: str) -> None:
     """Log once that a process is up: version, settings file, `parts`, address of its metrics."""
     metrics = f"metrics at http://{server.host}:{server.port}/metrics"
-    said = [f"ordertide {version('ordertide')}", used_settings(), *parts, metrics]
-    LOGGER.info("%s: up; %s", process, "; ".join(said))
+    details = [f"ordertide {version('ordertide')}", used_settings(), *parts, metrics]
+    LOGGER.info("%s: up; %s", process, "; ".join(details))
 
 
 def health_server(

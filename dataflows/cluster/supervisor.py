@@ -140,9 +140,9 @@ class Cluster:
         code, number = failed[index], self.numbers[index]
         if code < 0:
             return RunResult(1, f"member {number} was killed ({signal.Signals(-code).name})")
-        said = self.stderr_tails[index].said()
+        last_output = self.stderr_tails[index].last_output()
         return RunResult(
-            code, f"member {number} ended with exit code {code}, and last said: {said}"
+            code, f"member {number} ended with exit code {code}, and last said: {last_output}"
         )
 
     def kill(self) -> None:
@@ -181,7 +181,7 @@ class StderrTail:
             if text.strip():
                 self.lines.append(text.strip())
 
-    def said(self) -> str:
+    def last_output(self) -> str:
         """The last lines of a process that has ended."""
         self.thread.join(LOOK_EVERY_S)
         return " | ".join(self.lines) or "nothing"

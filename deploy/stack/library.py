@@ -95,8 +95,8 @@ def run(command: list[str], what: str, environment: Mapping[str, str] | None = N
         timeout=DOWNLOAD_TIMEOUT_S,
     )
     if done.returncode:
-        said = f"{done.stdout}{done.stderr}".strip()[:1500]
-        raise StackError(f"{what} failed: {said}; run it again when that is mended")
+        output = f"{done.stdout}{done.stderr}".strip()[:1500]
+        raise StackError(f"{what} failed: {output}; run it again when that is mended")
 
 
 @contextmanager

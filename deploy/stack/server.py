@@ -136,8 +136,8 @@ class Server(ABC):
             )
 
     def _last_words(self) -> str:
-        said = self.log.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace").strip()
-        return f"{said or 'it printed nothing'} (the whole log is {self.log})"
+        last_output = self.log.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace").strip()
+        return f"{last_output or 'it printed nothing'} (the whole log is {self.log})"
 
     def __enter__(self) -> Self:
         self.start()

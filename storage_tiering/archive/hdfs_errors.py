@@ -58,9 +58,9 @@ def asked(error: requests.RequestException, servers: str) -> str:
 
 def refusal(name: str, servers: str, error: HdfsError) -> Busy | StateError:
     """The error for what a NameNode or DataNode has refused."""
-    said = str(error).strip().splitlines() or ["it gave no reason"]
-    what = f"{error.exception or 'HdfsError'}: {said[0]}"
-    if error.exception in LASTING or any(reason in said[0] for reason in LASTING_REASONS):
+    lines = str(error).strip().splitlines() or ["it gave no reason"]
+    what = f"{error.exception or 'HdfsError'}: {lines[0]}"
+    if error.exception in LASTING or any(reason in lines[0] for reason in LASTING_REASONS):
         return StateError(
             f"archive {name}: {what}; check the archive's folder at {servers} and the user's rights"
         )
@@ -88,6 +88,6 @@ def readings(name: str, servers: str) -> Iterator[None]:
 
 def plainly(error: Exception) -> str:
     """Error of hdfs-native without the Java trace and the 20 fields of each DataNode."""
-    said = str(error).partition("\n")[0]
-    nodes = DATANODE.findall(said)
-    return f"no answer from DataNode {', '.join(map(':'.join, nodes))}" if nodes else said
+    first_line = str(error).partition("\n")[0]
+    nodes = DATANODE.findall(first_line)
+    return f"no answer from DataNode {', '.join(map(':'.join, nodes))}" if nodes else first_line

@@ -60,10 +60,10 @@ class EmbeddedRedis:
                 client.close()
                 return
         log = self.folder / "redis.log"
-        said = log.read_text()[-500:] if log.exists() else "it wrote no log"
+        last_output = log.read_text()[-500:] if log.exists() else "it wrote no log"
         self.close()
         raise SettingsError(
-            f"{self.binary} doesn't answer after {START_TIMEOUT_S:.0f} s: {said}; "
+            f"{self.binary} doesn't answer after {START_TIMEOUT_S:.0f} s: {last_output}; "
             "install redis-server, or give the URL of a running one"
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from redis import exceptions as said
+from redis import exceptions
 
 from schemas.errors import Busy, OrdertideError, SettingsError, StateError
 from schemas.os_faults import no_answer
@@ -13,21 +13,25 @@ from schemas.os_faults import no_answer
 # These pass by themselves: out of memory, loading, a failed save, a replica, a cluster on the move.
 # A script's error wraps that of its command, so the text is looked at as well as the class.
 PASSING_CLASSES = (
-    said.BusyLoadingError,
-    said.ClusterDownError,
-    said.ConnectionError,
-    said.MasterDownError,
-    said.OutOfMemoryError,
-    said.ReadOnlyError,
-    said.RedisClusterException,
-    said.TimeoutError,
-    said.TryAgainError,
+    exceptions.BusyLoadingError,
+    exceptions.ClusterDownError,
+    exceptions.ConnectionError,
+    exceptions.MasterDownError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.RedisClusterException,
+    exceptions.TimeoutError,
+    exceptions.TryAgainError,
 )
 PASSING_WORDS = re.compile(
     r"\b(OOM|LOADING|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN"
     r"|Redis is busy running a script|max number of clients reached)\b"
 )
-REFUSING_CLASSES = (said.AuthenticationError, said.AuthorizationError, said.NoPermissionError)
+REFUSING_CLASSES = (
+    exceptions.AuthenticationError,
+    exceptions.AuthorizationError,
+    exceptions.NoPermissionError,
+)
 REFUSING_WORDS = re.compile(r"NOPERM|NOAUTH|can't run this command|No permissions to access")
 RETRY_AFTER_S = 0.5
 
@@ -81,7 +85,7 @@ def answers() -> Iterator[None]:
     """Translate Redis' errors to `Busy`, `SettingsError` (credentials) or `StateError`."""
     try:
         yield
-    except (said.RedisError, said.RedisClusterException) as error:
+    except (exceptions.RedisError, exceptions.RedisClusterException) as error:
         raise _answer(error) from error
 
 
@@ -91,7 +95,7 @@ def _answer(error: Exception) -> OrdertideError:
         return refusal
     if isinstance(error, PASSING_CLASSES) or PASSING_WORDS.search(text):
         hint = next((hint for sign, hint in HINTS.items() if sign in text), None)
-        is_silent = isinstance(error, said.ConnectionError | said.TimeoutError)
+        is_silent = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
         problem = no_answer(error) if is_silent else text
         return Busy(f"Redis: {problem}{f'; if it lasts: {hint}' if hint else ''}", RETRY_AFTER_S)
     return StateError(f"Redis can't do it: {text}; check that no other program uses the prefix")

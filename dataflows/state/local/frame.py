@@ -102,11 +102,11 @@ def unframe(
     """
     if len(stored) < HEADER.size:
         raise DamagedState(f"{frame_id}: cut off after {len(stored)} bytes; {REMEDY}")
-    version, codec, said = HEADER.unpack_from(stored)
+    version, codec, stored_checksum = HEADER.unpack_from(stored)
     payload = memoryview(stored)[HEADER.size :]
     if version != version_wanted:
         check_version(version, frame_id, upgrades, version_wanted)
-    if checksum(version, codec, payload, frame_id) != said:
+    if checksum(version, codec, payload, frame_id) != stored_checksum:
         raise DamagedState(f"{frame_id}: checksum differs; {REMEDY}")
     blob = decompress(codec, payload, frame_id)
     for step in range(version, version_wanted):

@@ -26,7 +26,7 @@ class ProcessLock:
         """
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not self.taken():
-            name = said(self.descriptor)
+            name = owner_in(self.descriptor)
             os.close(self.descriptor)
             raise StateError(
                 f"{guards}: in use by process {name}; stop it, or give this process a state "
@@ -68,7 +68,7 @@ def owner(path: Path) -> str | None:
         return None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return None if locks(descriptor, fcntl.LOCK_SH) else said(descriptor)
+        return None if locks(descriptor, fcntl.LOCK_SH) else owner_in(descriptor)
     finally:
         os.close(descriptor)
 
@@ -82,6 +82,6 @@ def locks(descriptor: int, kind: int) -> bool:
     return True
 
 
-def said(descriptor: int) -> str:
+def owner_in(descriptor: int) -> str:
     """Which process wrote its id into the file."""
     return os.pread(descriptor, 32, 0).decode().strip() or "unknown"

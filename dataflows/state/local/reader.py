@@ -130,8 +130,8 @@ class StateReader:
     def damage(self) -> list[str]:
         """Damage that SQLite finds in the file itself; reads all of it."""
         with explained(self.path):
-            said = [text for (text,) in self.database.execute("PRAGMA quick_check(20)")]
-        return [] if said == ["ok"] else said
+            report = [text for (text,) in self.database.execute("PRAGMA quick_check(20)")]
+        return [] if report == ["ok"] else report
 
     def position(self, member: int) -> int:
         """Number of commits of a member of its run in the file; 0 if it never was in a bucket."""

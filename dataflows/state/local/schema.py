@@ -129,13 +129,13 @@ def read_meta(database: sqlite3.Connection, path: Path) -> Meta:
     found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
     if not found:
         raise StateError(f"{path}: not a state file of ordertide; name another folder")
-    said = dict(database.execute("SELECT name, value FROM meta"))
-    if said.get("layout") != LAYOUT:
+    values = dict(database.execute("SELECT name, value FROM meta"))
+    if values.get("layout") != LAYOUT:
         raise StateError(
-            f"{path}: has layout {said.get('layout')}, this version reads layout {LAYOUT}; "
+            f"{path}: has layout {values.get('layout')}, this version reads layout {LAYOUT}; "
             f"use the version that wrote it, or {REMEDY}"
         )
-    return msgspec.convert(said, Meta)
+    return msgspec.convert(values, Meta)
 
 
 def create(database: sqlite3.Connection, meta: Meta) -> Meta:

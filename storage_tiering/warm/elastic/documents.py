@@ -114,7 +114,9 @@ def event_derived(event: AcceptedEvent) -> dict[str, Any]:
     """Search fields of the original, and its `point`; the original itself is only kept."""
     original = json_in(event.event)
     named = {name: original.get(name) for name in NAMED_IN_EVENT}
-    derived: dict[str, Any] = {name: said for name, said in named.items() if isinstance(said, str)}
+    derived: dict[str, Any] = {
+        name: value for name, value in named.items() if isinstance(value, str)
+    }
     if point := point_in(original.get("location")):
         derived["point"] = point
     return derived

@@ -86,8 +86,8 @@ def answers() -> Iterator[None]:
         raise Busy(f"Elasticsearch: {no_answer(error)}", RETRY_AFTER_S) from error
     except ApiError as error:
         body = error.body
-        said = body.get("error", body) if isinstance(body, dict) else body
-        raise judged(fault_of(error.status_code, said or error.message)) from error
+        cause = body.get("error", body) if isinstance(body, dict) else body
+        raise judged(fault_of(error.status_code, cause or error.message)) from error
 
 
 def judged(fault: Fault) -> OrdertideError:

@@ -74,14 +74,14 @@ class Searches:
         """(orders, events)."""
         body = {"size": 0, "track_total_hits": True}
         patterns = [Search(pattern, body) for pattern in self.names.all_periods]
-        orders, events = (said["hits"]["total"]["value"] for said in self._answers(*patterns))
+        orders, events = (answer["hits"]["total"]["value"] for answer in self._answers(*patterns))
         return orders, events
 
     def documents(self) -> dict[str, int]:
         """{index: documents that searches see} of orders and events; none of an empty index."""
         body = {"size": 0, "aggs": {"indices": {"terms": {"field": "_index", "size": 10_000}}}}
-        (said,) = self._answers(Search(",".join(self.names.all_periods), body))
-        buckets = said["aggregations"]["indices"]["buckets"] if "aggregations" in said else []
+        (answer,) = self._answers(Search(",".join(self.names.all_periods), body))
+        buckets = answer["aggregations"]["indices"]["buckets"] if "aggregations" in answer else []
         return {bucket["key"]: bucket["doc_count"] for bucket in buckets}
 
     def measured(self) -> list[Measured]:
@@ -115,8 +115,8 @@ class Searches:
 
     def _ask(self, *searches: Search) -> list[list[Hit]]:
         return [
-            [Hit(hit["_source"], hit.get("sort", [])) for hit in said["hits"]["hits"]]
-            for said in self._answers(*searches)
+            [Hit(hit["_source"], hit.get("sort", [])) for hit in answer["hits"]["hits"]]
+            for answer in self._answers(*searches)
         ]
 
     def _answers(self, *searches: Search) -> Iterator[dict[str, Any]]:
@@ -125,8 +125,8 @@ class Searches:
         for search in searches:
             lines += [{"index": search.pattern, "allow_partial_search_results": False}, search.body]
         with answers():
-            said = self.client.msearch(searches=lines)
-        for each in said["responses"]:
+            answer = self.client.msearch(searches=lines)
+        for each in answer["responses"]:
             if "error" in each:
                 raise judged(fault_of(each["status"], each["error"]))
             yield each

@@ -116,9 +116,9 @@ class Templates:
         for name in index_templates(self.names):
             version = version_of(held.get(name))
             if version is None or version < VERSION:
-                said = "there is none" if version is None else f"it has version {version}"
+                state = "there is none" if version is None else f"it has version {version}"
                 raise StateError(
-                    f"Elasticsearch's index template {name}: {said}, version {VERSION} is needed; "
+                    f"Elasticsearch's index template {name}: {state}, version {VERSION} is needed; "
                     "run 'ordertide tier init'"
                 )
 

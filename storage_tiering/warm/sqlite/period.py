@@ -133,8 +133,8 @@ def order_row(record: OrderRecord) -> Row:
 def event_row(record: EventRecord) -> Row:
     """The row of an event."""
     event = record.event
-    said = (event.status, event.shipment, record.data)
-    return record.key, event.event_hash, record.at, record.arrival_at, *said
+    content = (event.status, event.shipment, record.data)
+    return record.key, event.event_hash, record.at, record.arrival_at, *content
 
 
 def check_period(period: str) -> None:
