@@ -1,12 +1,16 @@
 """The ledger: the open alerts, those delivered, and the difference to be posted."""
 
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 
-from sinks.channels.alert_message import Notice
+from sinks.channels.alert_message import Notice, Posting
 from sinks.channels.memory import MemoryChannel
 from sinks.delivery.entries import OrderKey
 from sinks.delivery.ledger import Ledger
+from sinks.delivery.metrics import DeliveryMetrics
+from sinks.delivery.sender import BATCH_NOTICES, AlertSender
+from telemetry.metrics import Metrics
 from tests.support.alerts import notice
 
 RENEW_MS, HOLD_MS = 60_000, 300_000
@@ -164,3 +168,28 @@ def test_whatever_happens_the_receiver_ends_up_with_what_is_open(rng: random.Ran
     assert desk.ledger.pending == 0
     assert desk.ledger.open_alerts["late_shipping", "overdue"] == len(expected)
     assert desk.ledger.lanes["overdue"] == len(expected)
+
+
+class Counting(MemoryChannel):
+    """A channel that keeps the size of each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def post(self, postings: Sequence[Posting]) -> None:
+        self.batches.append(len(postings))
+        super().post(postings)
+
+
+def test_what_is_due_is_posted_in_few_batches_and_without_renewals_once() -> None:
+    ledger, channel, now = Ledger(None, HOLD_MS), Counting(), iter(range(NOW, NOW + 10**9, HOLD_MS))
+    watch = DeliveryMetrics(Metrics(), "memory")
+    sender = AlertSender(ledger, channel, watch, lambda: next(now))
+    for number in range(2 * BATCH_NOTICES + 1):
+        name = f"SO-{number}"
+        ledger.set_desired(OrderKey(0, name), "overdue", [notice(name)], NOW)
+    for _ in range(5):
+        sender.post_due()
+    assert channel.batches == [BATCH_NOTICES, BATCH_NOTICES, 1]
+    assert all(posting.ends_at is None for posting in channel.last.values())
