@@ -88,6 +88,12 @@ class Lifecycle:
     def is_withdrawn_by(self, present: str, code: str) -> bool:
         return present in self[code].row.get("withdraws", ())
 
+    def is_under_way(self, code: str) -> bool:
+        """Return True for the status of an order that a parcel's way forward gives: SHIPPED."""
+        rows = [status.row for status in self.by_code.values() if not status.has("turns")]
+        effects = [row["moves_order"] for row in rows if "moves_order" in row]
+        return any(e["when"] == "any" and e["status"] == code for e in effects)
+
     def can_be_withdrawn(self, present: str) -> bool:
         return any(self.is_withdrawn_by(present, code) for code in self.by_code)
 
@@ -784,7 +790,11 @@ def lifecycle_row(state: Fold, code: str) -> Status:
 
 def set_status(state: Fold, entry: Entry, code: str, *, is_derived: bool) -> None:
     state.status, state.is_derived = code, is_derived
-    state.had_moved = any(is_under_way_ever(state, p) for p in state.parcels.values())
+    shipped = any(
+        state.lifecycle.is_under_way(mark) and state.is_orders(met, derived)
+        for mark, met, derived in state.marks
+    )
+    state.had_moved = shipped or any(is_under_way_ever(state, p) for p in state.parcels.values())
     state.moves.setdefault(None, []).append((entry, code))
     if is_derived:
         state.marks.append((code, entry, True))

@@ -232,18 +232,21 @@ def move_order(order: Order, table: Lifecycle, entry: Entry, named: Parcel) -> N
             flags = 0
     order.flags |= flags
     if is_taken:
-        set_status(order, entry, status, is_derived=False)
+        set_status(order, table, entry, status, is_derived=False)
     if is_withdrawal and table.coming_back in table.withdraws[status]:
         end_withdrawn(order, table, entry)
     if order.status == status:
         settle(order, table)
 
 
-def set_status(order: Order, entry: Entry, status: int, *, is_derived: bool) -> None:
+def set_status(
+    order: Order, table: Lifecycle, entry: Entry, status: int, *, is_derived: bool
+) -> None:
     """Bring the order into a status."""
     course = order.course
     order.status, course.is_derived, course.status_entry = status, is_derived, entry.number
-    course.had_gone = any(parcel.marks & WENT for parcel in order.parcels)
+    has_gone = any(parcel.marks & WENT for parcel in order.parcels)
+    course.had_gone = has_gone or not table.under_way.isdisjoint(order.firsts)
     if is_derived:
         order.derived.append((status, entry.number))
         order.firsts.setdefault(status, entry.number)
@@ -295,13 +298,13 @@ def derive(order: Order, table: Lifecycle, entry: Entry, *, has_moved: bool) -> 
     if new in {NO_STATUS, present} or not (has_moved or new != before):
         return
     if present == NO_STATUS or course.is_derived:
-        set_status(order, entry, new, is_derived=True)
+        set_status(order, table, entry, new, is_derived=True)
         return
     is_taken, flags = moved(present, new, table.order_ways)
     if is_taken and not flags:
-        set_status(order, entry, new, is_derived=True)
+        set_status(order, table, entry, new, is_derived=True)
         return
     is_direct = present not in table.can_be_withdrawn and new in table.irregular[present]
     if is_direct and (new in table.whole or not course.had_gone):
         order.flags |= IRREGULAR
-        set_status(order, entry, new, is_derived=True)
+        set_status(order, table, entry, new, is_derived=True)

@@ -159,6 +159,11 @@ class Lifecycle:
         self.irregular = [self.indices(row.irregular) for row in rows]
         self.can_be_withdrawn = frozenset[int]().union(*self.withdraws)
         self.whole = frozenset(m.target for m in self.moves_order if m and m.all_of_them)
+        self.under_way = frozenset(
+            move.target
+            for move, turns in zip(self.moves_order, self.turns, strict=True)
+            if move and not (turns or move.all_of_them)
+        )
         self.proof_of_life = next((n for n, row in enumerate(rows) if row.proof_of_life), NO_STATUS)
         turning = [
             m.target for m, turns in zip(self.moves_order, self.turns, strict=True) if m and turns

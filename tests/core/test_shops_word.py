@@ -74,6 +74,18 @@ def test_a_parcel_of_a_cancelled_order_is_on_its_way_without_a_scan(
     assert [kind for kind, _ in stage.acted("stop_parcel")] == ["stop_parcel"]
 
 
+def test_the_first_scan_of_a_parcel_shipped_before_takes_no_cancellation_back() -> None:
+    shipped = (said("PAID", day(0)), said("SHIPPED", day(1), waybill="W1"))
+    scans = (scanned("COLLECTED", day(3), "W1"), scanned("DELIVERED", day(5), "W1"))
+    cancelled = said("CANCELLED", day(2))
+    stage = hear(*shipped, cancelled, scans[0], watermark=day(4))
+    assert stage.order().status == "CANCELLED"
+    assert [state for _, state, _ in stage.told()] == ["opened"]
+    assert hear(*shipped, cancelled, *scans, watermark=day(6)).order().status == "DELIVERED"
+    # Never shipped before: the shop ships it after all.
+    assert hear(shipped[0], cancelled, scans[0], watermark=day(4)).order().status == "SHIPPED"
+
+
 def test_a_parcel_that_was_never_shipped_is_not_on_its_way() -> None:
     stage = hear(
         said("PAID", day(0), references={"waybill": "W1"}),
