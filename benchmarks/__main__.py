@@ -9,6 +9,7 @@ python -m benchmarks --out docs/benchmarks.md
 python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
 python -m benchmarks transactions          a transaction an epoch beside none
+python -m benchmarks numbers               the resolver's numbers
 python -m benchmarks workers               two workers beside one
 python -m benchmarks compare               the same job in other systems, which it fetches
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
@@ -32,6 +33,7 @@ from benchmarks.flashsale import flashsale
 from benchmarks.latency import latency
 from benchmarks.longlives import longlives
 from benchmarks.memory import measure_memory, start_weighing
+from benchmarks.number_costs import numbers
 from benchmarks.profiling import profile_core
 from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
@@ -155,6 +157,7 @@ main.add_command(catchup)
 main.add_command(deadlines)
 main.add_command(flashsale)
 main.add_command(longlives)
+main.add_command(numbers)
 main.add_command(recovery)
 main.add_command(transactions)
 
