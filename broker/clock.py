@@ -30,8 +30,8 @@ From partitions to shards (dataflows/watermarks.py), always the minimum:
 A batch carries the watermark of the epochs *before* it, and bytewax processes epochs in order on
 every worker. So a shard adopts a watermark only after all events read before it, also those that
 took the detour over the resolver. (Measured: applied at once, a tick overtook an event 244 times in
-800; at the barrier, never.) A partition that is added later begins at the furthest watermark that
-was known, so that no shard's goes back (dataflows/max_watermark.py).
+800; at the barrier, never.) A partition that is added later begins at the greatest watermark that
+was known, so that no shard's goes back (dataflows/watermarks.py).
 """
 
 from collections.abc import Callable

@@ -570,3 +570,19 @@ def test_the_architecture_page_names_files_that_exist() -> None:
     )
     assert len(named) > 40
     assert not missing, f"docs/architecture.md names what isn't there: {', '.join(missing)}"
+
+
+def test_the_rooms_name_files_that_exist() -> None:
+    """A room's `__init__` is where a newcomer begins to read."""
+    paths = set(_paths())
+    missing = []
+    for source in _sources():
+        if PurePosixPath(source.path).name != "__init__.py" or source.lies_in("tests"):
+            continue
+        room = PurePosixPath(source.path).parent
+        for name in re.findall(r"`([\w./]+\.py)`", ast.get_docstring(source.tree) or ""):
+            beside = str(room / name)
+            above = str(room.parent / name.removeprefix("../"))
+            if not {beside, above, name} & paths:
+                missing.append(f"{source.path}: {name}")
+    assert not missing, "\n".join(missing)
