@@ -70,7 +70,14 @@ class Repair:
         assert damage.name is not None
         if damage.kind == "damaged manifest" and self._make_manifest(span.topic, damage.name):
             return Repaired(damage, "repaired", f"recreated from the file of {damage.name}")
+        if damage.kind == "missing file" and self._is_there(span.topic, damage.name):
+            return Repaired(damage, "repaired", "the file is there: it was moved meanwhile")
         return self._write_again(damage, damage.name, self._bounded(span, damage.name))
+
+    def _is_there(self, topic: str, name: str) -> bool:
+        """Look again: a listing misses a file that is renamed while it is made."""
+        found = self.chains.survey(topic, has_data=True).manifests
+        return any(each.content.name == name for each in found)
 
     def _make_manifest(self, topic: str, name: str) -> bool:
         """False: there is no file, or it is damaged as well."""

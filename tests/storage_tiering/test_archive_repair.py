@@ -152,6 +152,18 @@ def test_a_broker_that_gives_no_answer_ends_a_repair_and_nothing_is_moved(
     assert [each.kind for each in ParquetTier(files, BY_HAND).verify()] == ["damaged file"]
 
 
+def test_a_file_that_is_there_again_is_left_alone(files: ArchiveFiles, topics: Topics) -> None:
+    tier = fill(files, topics)
+    name = names(files, ORDERS_EVENTS)[1]
+    files.move(name, "elsewhere/file")
+    found = list(tier.verify())
+    files.move("elsewhere/file", name)
+    topics.messages.clear()
+    (done,) = tier.repair(topics.read).run(found)
+    assert (done.did, "is there" in done.reason) == ("repaired", True)
+    assert not list(tier.verify())
+
+
 def test_a_surplus_file_is_left_to_a_person(files: ArchiveFiles, topics: Topics) -> None:
     fill(files, topics)
     original = names(files, ORDERS_EVENTS)[1]
