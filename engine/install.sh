@@ -48,7 +48,11 @@ install_compiler() {
 if ! has_cargo && [[ $(id -u) == 0 ]] && has apt-get; then
     install_compiler
 fi
-has_cargo || echo "no cargo $least or later on the path: the build fetches a Rust toolchain"
+if has cargo && ! has_cargo; then
+    echo "the cargo on the path is older than $least, and the build can fail with it"
+elif ! has cargo; then
+    echo "no cargo on the path: the build fetches a Rust toolchain"
+fi
 
 progress() { # one line a crate, so that a first build is no silent minute
     local line
