@@ -1,5 +1,7 @@
 """Errors between ordertide and the broker, beyond `Busy` and `Rejected`."""
 
+import re
+
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import OrdertideError
@@ -97,6 +99,19 @@ MEANINGS = {
     "GROUP_AUTHORIZATION_FAILED": ("not authorised for the group", "allow READ on the group"),
     "TOPIC_AUTHORIZATION_FAILED": ("not authorised for the topic", "allow it in the topic's ACL"),
 }
+
+
+CONNECT = re.compile(r"Connect to ipv[46]#(\S+) failed: ([^(]+?)(?: \(|$)")
+RESOLVE = re.compile(r"Failed to resolve '([^']+)'")
+
+
+def plain(text: str) -> str:
+    """A line of librdkafka on a connection: address and problem, without its thread and state."""
+    if found := CONNECT.search(text):
+        return f"{found[1]}: {found[2].lower()}"
+    if found := RESOLVE.search(text):
+        return f"{found[1]}: the host name has no address"
+    return text
 
 
 def worded(error: BaseException | KafkaError) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from broker.connect import LOGGER
+from broker.errors import plain
 
 # Reconnecting is tried at least every 2 s (reconnect.backoff.max.ms): after this long without a
 # failure it has worked, or that broker is not needed any more.
@@ -62,7 +63,7 @@ class Outage:
         elif is_refusal:
             self._logger.error("the broker refuses the connection: %s", reason)
         else:
-            self._logger.warning("a broker is unavailable, retrying: %s", reason)
+            self._logger.warning("a broker is unavailable, retrying: %s", plain(reason))
 
     def worked(self) -> None:
         """Record an answer of the broker. Costs nothing without an outage."""

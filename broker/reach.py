@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from broker.clients import Admin
 from broker.connect import Connection
-from broker.errors import BrokerFailed
+from broker.errors import BrokerFailed, plain
 from broker.interrupts import answer_of
 from schemas.errors import Busy
 
@@ -61,7 +61,7 @@ def refuse(bootstrap: str, reasons: list[KafkaError]) -> None:
 def no_answer(bootstrap: str, timeout_s: float, reasons: list[KafkaError]) -> Busy:
     """The error for a missing answer, with the last reason that the client reported."""
     told = [reason.str() for reason in reasons if reason.name() != "_ALL_BROKERS_DOWN"]
-    because = f" ({told[-1]})" if told else ""
+    because = f" ({plain(told[-1])})" if told else ""
     return Busy(
         f"broker {bootstrap}: no answer within {timeout_s:.0f} s{because}; check that it runs, and "
         "check broker.bootstrap and broker.security_protocol"

@@ -9,6 +9,7 @@ from commands.config_check import config_faults
 from commands.config_show import effective_settings
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import NONE, settings_option
+from schemas.errors import SettingsError
 from schemas.settings.model import read_sourced
 from schemas.settings.page import settings_schema
 from telemetry.screen import show
@@ -34,6 +35,8 @@ def check(file: Path | None, path: Path | None) -> None:
     Without FILE: the settings file of the other commands. Connects to no server (`ordertide doctor`
     does). Prints every fault; exit code 2 if there is one.
     """
+    if file and not file.exists():
+        raise SettingsError(f"{file}: no such file; correct the name")
     path = file or path
     faults = config_faults(path)
     for fault in faults:

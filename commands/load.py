@@ -16,6 +16,7 @@ from loadgen.plan import Plan, Shares
 from loadgen.run import run, write_expectation
 from loadgen.stream import Stream
 from loadgen.text import Text
+from schemas.display import count_of
 from schemas.instants import format_instant, parse_duration
 from schemas.settings.model import Settings, read_settings
 from telemetry.screen import show
@@ -112,9 +113,10 @@ def output_of(out: str | None, settings: Settings, text: Text, *, is_live: bool)
 def report(expected: dict[str, Any], output: Output, seconds: float) -> None:
     """Report the totals in a line or two on standard error: the other may hold the events."""
     messages = expected["events_read"]
+    rate = messages / max(seconds, 0.001)
     show(
-        f"{messages:,} messages ({output.size_bytes / 1e6:,.1f} MB) of {expected['orders']:,} "
-        f"orders in {seconds:.1f} s: {messages / max(seconds, 0.001):,.0f}/s",
+        f"{count_of(messages, 'message')} ({output.size_bytes / 1e6:,.1f} MB) of "
+        f"{count_of(expected['orders'], 'order')} in {seconds:.1f} s: {rate:,.0f}/s",
         err=True,
     )
     if behind_ms := expected.get("behind_ms"):

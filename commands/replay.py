@@ -88,7 +88,9 @@ def until_of(text: str | None) -> int | None:
     try:
         return parse_instant(text) if text else None
     except ValueError as error:
-        message = f"--until: {error}"
+        is_local = "UTC offset" in str(error)
+        problem = "has no UTC offset" if is_local else "is no instant"
+        message = f"--until: {text!r} {problem}; write one like 2018-12-31T00:00:00-03:00"
         raise SettingsError(message) from error
 
 

@@ -12,7 +12,7 @@ from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import written_tiers
 from commands.wiring.wording import shown_ms
-from schemas.display import printable
+from schemas.display import count_of, printable
 from schemas.errors import Busy, SettingsError, StateError
 from schemas.instants import DAY_MS, parse_duration
 from schemas.settings.model import Settings, read_settings
@@ -94,7 +94,7 @@ def show_elastic(settings: Settings) -> bool:
         ]
         show_table(STATES, states)
         periods = [
-            (index, f"{documents:,} documents", size_text(size_bytes))
+            (index, count_of(documents, "document"), size_text(size_bytes))
             for index, documents, size_bytes in tier.searches.measured()
         ]
         if periods:
@@ -159,7 +159,8 @@ def copy_archive(tier: Tier, settings: Settings) -> None:
         changes, events = rebuilding.from_archive(tier, archive, since_ms)
     finally:
         archive.close()
-    show(f"{tier.name}: {changes:,} changes and {events:,} events of the archive were written")
+    written = f"{count_of(changes, 'change')} and {count_of(events, 'event')}"
+    show(f"{tier.name}: {written} of the archive written")
     doubt = tier.doubt()
     show(f"stale until {doubt}" if doubt else "it can be vouched for")
 

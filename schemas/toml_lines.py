@@ -63,6 +63,7 @@ class Lines(Mapping[Place, int]):
         place = self._inside((), names[:-1])
         place = (*place, names[-1])
         if is_array:
+            self._note(place, start)
             self.arrays[place] = self.arrays.get(place, -1) + 1
             place = (*place, self.arrays[place])
         else:

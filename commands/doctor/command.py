@@ -14,6 +14,7 @@ from commands.doctor import redis as doctor_redis
 from commands.doctor import warm as doctor_warm
 from commands.doctor.findings import Check, CheckContext, Finding, Report, run_checks
 from commands.wiring.settings_file import settings_option
+from schemas.display import count_of
 from schemas.settings.model import read_settings
 from telemetry.screen import show, show_json
 
@@ -87,4 +88,5 @@ def summary(reports: list[Report]) -> str:
     """Number of findings by level."""
     levels = [finding.level for finding in all_of(reports)]
     problems, warnings = levels.count("problem"), levels.count("warning")
-    return f"{problems} problems, {warnings} warnings, {levels.count('ok')} ok"
+    counts = f"{count_of(problems, 'problem')}, {count_of(warnings, 'warning')}"
+    return f"{counts}, {levels.count('ok')} ok"

@@ -10,11 +10,13 @@ from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata
 
 from broker.clients import Admin
 from broker.connect import Connection
+from broker.errors import plain
 from broker.interrupts import answer_of
 from broker.topic_settings import check_topics
 from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.doctor.kafka_clock import clock
 from commands.wiring.broker import connection_of
+from schemas.display import count_of
 from schemas.errors import OrdertideError
 from schemas.topics import EVENTS, TOPICS
 
@@ -89,7 +91,8 @@ def check_cluster(
     admin.poll(0)
     brokers = len(metadata.brokers)
     yield ok(
-        "reachable", f"{connection.bootstrap}: cluster {metadata.cluster_id}, {brokers} brokers"
+        "reachable",
+        f"{connection.bootstrap}: cluster {metadata.cluster_id}, {count_of(brokers, 'broker')}",
     )
     cluster = Cluster(connection, admin, metadata, log_lines, context)
     for each in CHECKS:
@@ -107,7 +110,7 @@ def collecting() -> tuple[logging.Logger, Collected]:
 def unreachable(connection: Connection, error: KafkaException, log_lines: list[str]) -> Finding:
     """The error, with the client's own last word on why."""
     failures = [line.partition("]: ")[2] for line in log_lines if line.startswith("FAIL")]
-    reason = failures[-1] if failures else error.args[0].str()
+    reason = plain(failures[-1] if failures else error.args[0].str())
     remedy = (
         "check [broker] bootstrap and the brokers' advertised.listeners, then user, password, "
         "security.protocol and the CA: a wrong password may look like a lost connection"
@@ -140,7 +143,7 @@ def topics_exist(cluster: Cluster) -> Iterator[Finding]:
         yield problem(f"topic {name}", "it does not exist", remedy)
     for name in existing(cluster):
         count = len(cluster.metadata.topics[name].partitions)
-        yield ok(f"topic {name}", f"{count} partitions")
+        yield ok(f"topic {name}", count_of(count, "partition"))
 
 
 def existing(cluster: Cluster) -> list[str]:

@@ -11,6 +11,7 @@ from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.doctor.vouching import doubts
 from commands.wiring.process import now_ms
 from schemas.instants import SECOND_MS
+from schemas.os_faults import no_answer
 from schemas.settings.model import HotSettings
 from schemas.settings.secrets import masked_text
 from storage_tiering.hot.config_warnings import cautions_of
@@ -46,7 +47,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
         return
     except RedisError as error:
         remedy = "check [hot] url, that the server runs, and what stands between (firewall, TLS)"
-        yield problem("reachable", f"{where}: {error}", remedy)
+        yield problem("reachable", f"{where}: {no_answer(error)}", remedy)
         return
     yield ok("reachable", where if len(answered) == 1 else f"{where}: {len(answered)} primaries")
     for server in answered:

@@ -196,22 +196,22 @@ def cost(found: list[Need], orders_per_day: float, given: Figures) -> Iterator[N
     yield Need("cost", "kafka", broker, "USD", "cores and disk of the brokers, a month")
     yield Need("cost", "tiers", stored, "USD", "storage_tiering/cost.py: bytes x price, a month")
     yield Need("cost", "all", track + broker + stored, "USD", "a month with all tiers full")
-    yield from saved(orders_per_day, given)
+    yield from compared(orders_per_day, given)
 
 
-def saved(orders_per_day: float, given: Figures) -> Iterator[Need]:
-    """Savings by tiering against one tier that holds everything."""
+def compared(orders_per_day: float, given: Figures) -> Iterator[Need]:
+    """Cost of the tiers, as a share of that of one tier that holds everything."""
     held = footprint(orders_per_day, given)
     orders = round(orders_per_day * max(given.archive_days, given.warm_days))
     hot_orders, warm_orders = (
         round(orders_per_day * days) for days in (given.hot_days, given.warm_days)
     )
     for name, single in (
-        ("saved against Redis", everything_in_hot(orders, hot_orders, held.hot_bytes)),
-        ("saved against Elasticsearch", everything_in_warm(orders, warm_orders, held.warm_bytes)),
+        ("tiers, of Redis alone", everything_in_hot(orders, hot_orders, held.hot_bytes)),
+        ("tiers, of Elasticsearch alone", everything_in_warm(orders, warm_orders, held.warm_bytes)),
     ):
-        share = saving(held, single, price_table(given)).saved
-        yield Need("cost", name, share * 100, "%", "tiers against one tier with archive_days")
+        share = 1 - saving(held, single, price_table(given)).saved
+        yield Need("cost", name, share * 100, "%", "against one tier with archive_days")
 
 
 def price_table(given: Figures) -> PriceTable:

@@ -19,7 +19,7 @@ from commands.wiring.settings_file import settings_option
 from dataflows.cluster.open_store import journal_of, state_files
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
-from schemas.display import printable
+from schemas.display import count_of, printable
 from schemas.keys import DEFAULT_TENANT
 from schemas.private_files import private_folder
 from schemas.settings.model import read_settings
@@ -131,7 +131,7 @@ def export_command(
     rules = rules_of(used, table)
     with open_files(used, store) as files:
         written = export(files, table, rules, form, out, only_retired=only_retired)
-    show(f"{written} orders written", err=True)
+    show(f"{count_of(written, 'order')} written", err=True)
 
 
 @command.command("set-aside")
@@ -151,7 +151,7 @@ def set_aside_command(settings: Path | None, store: Path | None, *, as_json: boo
     elif not found:
         show("no order is set aside")
     else:
-        show(f"{len(found)} orders set aside")
+        show(f"{count_of(len(found), 'order')} set aside")
         show_table(set_aside.COLUMNS, set_aside.rows(found))
 
 

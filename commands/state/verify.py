@@ -13,7 +13,7 @@ from dataflows.state.local.chain import BlobInfo, links_to
 from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.reader import Held, StateReader
 from dataflows.state.store import Pointer, check_store
-from schemas.display import printable
+from schemas.display import count_of, printable
 from schemas.errors import StateError
 
 MOST_FAULTS = 1_000  # a file with more is lost anyway
@@ -46,7 +46,7 @@ class Verified(msgspec.Struct):
             f"{self.retired_rows:,} rows of retired orders, {self.orders:,} orders, "
             f"{self.pointers:,} pointers read"
         )
-        end = f"{len(self.faults)} faults" if self.faults else "no fault"
+        end = count_of(len(self.faults), "fault") if self.faults else "no fault"
         return "\n".join(
             [*(f"FAULT {printable(fault)}" for fault in self.faults), *self.notes, read, end]
         )

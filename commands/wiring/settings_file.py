@@ -33,15 +33,17 @@ def chosen(context: click.Context, parameter: click.Parameter, given: Path | Non
     """Settings file of a command, kept in its context for `note_settings`.
 
     Raises:
-        OrdertideError: the variable names a file that is missing.
+        OrdertideError: the file is missing.
     """
     path = given or found()
     source = context.get_parameter_source(parameter.name or "")
     text = f"settings: {path}" if path else NONE
     if source is click.core.ParameterSource.ENVIRONMENT:
         text += f" ({VARIABLE})"
-        if path and not path.exists():
-            raise OrdertideError(f"{path}: no such file; correct {VARIABLE}, which names it")
+    if path and not path.exists():
+        is_named = source is click.core.ParameterSource.ENVIRONMENT
+        remedy = f"correct {VARIABLE}, which names it" if is_named else "correct --settings"
+        raise OrdertideError(f"{path}: no such file; {remedy}")
     context.meta[USED] = text
     return path
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -45,7 +46,9 @@ def read_events(path: str) -> Iterator[Line]:
         else:
             yield from read_lines(path)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowException) as error:
-        message = f"{path}: can't be read: {' '.join(str(error).split())}"
+        code = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(code) if code else " ".join(str(error).split())
+        message = f"{path}: can't be read: {reason}"
         raise SettingsError(message) from error
 
 

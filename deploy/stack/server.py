@@ -128,10 +128,10 @@ class Server(ABC):
         return process.wait(STOP_TIMEOUT_S)
 
     def _check_ports(self) -> None:
-        taken = [f"{name} {port}" for name, port in self.ports.items() if not is_free(port)]
+        taken = [port_text(name, port) for name, port in self.ports.items() if not is_free(port)]
         if taken:
             raise StackError(
-                f"{self.label}: another process listens on {HOST}, port {', '.join(taken)}; "
+                f"{self.label}: another process listens on {HOST}: {', '.join(taken)}; "
                 f"end it, or remove {self.folder / 'ports.json'} to pick others"
             )
 
@@ -163,3 +163,8 @@ def http_get(url: str) -> bytes:
             return client.request("GET").body
         except HttpFailed as failed:
             raise NoAnswer(str(failed)) from failed
+
+
+def port_text(name: str, port: int) -> str:
+    """`port 9092`, or `web port 9870` of a server with several."""
+    return f"port {port}" if name == "port" else f"{name} port {port}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from commands.main import COMMANDS, cli
 
@@ -49,3 +50,9 @@ def test_the_list_of_a_groups_commands_is_not_cut(name: str, group: click.Group)
         assert part is not None
         sentence = " ".join((part.help or "").split("\n\n")[0].split()).partition(". ")[0]
         assert sentence.rstrip(".") in listed
+
+
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant() -> None:
+    for words, meant in ((["lokup"], "lookup"), (["state", "inspekt"], "inspect")):
+        said = CliRunner().invoke(cli, words).output
+        assert f"did you mean {meant}?" in said

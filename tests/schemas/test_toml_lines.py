@@ -46,6 +46,7 @@ EXPECTED = {
     ("attributes", "x y", "r.s"): 5,
     ("attributes", "a"): 6,
     ("attributes", "a", "b"): 6,
+    ("rule",): 7,
     ("rule", 0): 7,
     ("rule", 0, "id"): 8,
     ("rule", 0, "statuses"): 9,
@@ -62,6 +63,7 @@ EXPECTED = {
     ("rule", 0, "pausing", "X"): 19,
     ("rule", 1): 21,
     ("rule", 1, "id"): 22,
+    ("rule", 1, "anchors"): 23,
     ("rule", 1, "anchors", 0): 23,
     ("rule", 1, "anchors", 0, "anchor"): 24,
     ("rule", 1, "anchors", 1): 25,
@@ -85,7 +87,7 @@ def test_every_place_has_its_line() -> None:
 def test_a_place_without_a_line_has_that_of_the_table_around_it() -> None:
     lines = Lines(TEXT)
     assert lines.nearest(("rule", 1, "after")) == 21
-    assert lines.nearest(("rule", 7, "after")) == 1
+    assert lines.nearest(("rule", 7, "after")) == 7
     assert lines.nearest(()) == 1
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from dataflows.core.lifecycle import LifecycleFile
 from tests.support.recording import (
     PAID,
     ROOT,
@@ -26,6 +27,7 @@ from tests.support.recording import (
     written,
 )
 
+KEYS_OF_A_LIFECYCLE = ", ".join(LifecycleFile.__struct_fields__)
 PACKED = gzip.compress(lines([PAID | {"event_id": str(number)} for number in range(99)]))
 
 
@@ -76,14 +78,16 @@ def test_blank_lines_and_dos_line_ends_are_no_events(tmp_path: Path) -> None:
         (["{events}", "--out", "{out}", "--workers", "0"], "--workers"),
         (["{events}", "--out", "{out}", "--workers", "many"], "--workers"),
         (["{events}", "--out", "{events}"], "--out"),
-        (["{events}", "--out", "{out}", "--until", "soon"], "--until: Invalid isoformat string"),
+        (
+            ["{events}", "--out", "{out}", "--until", "soon"],
+            "--until: 'soon' is no instant; ",
+        ),
         (["{events}", "--out", "{out}", "--until", "2026-03-01T00:00:00"], "has no UTC offset"),
         (["{nowhere}", "--out", "{out}"], "No such file or directory"),
         (["{folder}", "--out", "{out}"], "Is a directory"),
         (["{events}", "--out", "{out}", "--rules", "{nowhere}"], "No such file or directory"),
         (["{events}", "--out", "{out}", "--lifecycle", "{nowhere}"], "No such file or directory"),
-        (["{events}", "--out", "{out}", "--rules", "{rules}"], "bad.toml:2: rule bad: anchor: "),
-        (["{events}", "--out", "{out}", "--lifecycle", "{rules}"], "bad.toml: "),
+        (["{events}", "--out", "{out}", "--rules", "{rules}"], "bad.toml:5: rule bad: anchor: "),
     ],
 )
 def test_a_bad_argument_is_exit_code_2_and_one_clear_line(
@@ -105,6 +109,19 @@ def test_a_bad_argument_is_exit_code_2_and_one_clear_line(
     last = ran.err.splitlines()[-1]
     assert last.startswith(("ordertide: ", "Error: "))
     assert words in last
+
+
+def test_a_file_that_is_no_lifecycle_is_a_line_for_each_of_its_faults(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text("version = 1\n[[rule]]\nid = 'x'\n")
+    events = written(tmp_path / "e.ndjson", [PAID])
+    ran = ordertide("replay", events, "--out", tmp_path / "out", "--lifecycle", path)
+    assert ran.code == 2
+    assert ran.err.splitlines() == [
+        f"ordertide: {path}:1: name is missing; write a text, in quotes",
+        f"{path}:1: status is missing; write a list, in [ ]",
+        f"{path}:2: rule: unknown key; known: {KEYS_OF_A_LIFECYCLE}",
+    ]
     assert "Traceback" not in ran.err
 
 
@@ -114,7 +131,7 @@ def test_standard_input_is_a_file_like_any_other(tmp_path: Path) -> None:
         command, cwd=ROOT, input=lines([PAID]), capture_output=True, check=False, timeout=60
     )
     assert (ran.returncode, ran.stderr) == (0, b"")
-    assert ran.stdout.startswith(b"1 events, 1 orders, 0 alerts, ")
+    assert ran.stdout.startswith(b"1 event, 1 order, 0 alerts, ")
 
 
 BREAKING: dict[str, tuple[Json, str, str]] = {
