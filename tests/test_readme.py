@@ -20,7 +20,9 @@ HEADINGS = {"README.md": "## On real servers", "README.zh.md": "## 在真实服�
 TIMEOUT_S = 540
 # Downloads and installs; what the tests run with is installed already.
 INSTALLS = re.compile(r"^(sudo apt-get|\.venv/bin/pip) ", re.MULTILINE)
-ENDS = "kill $(jobs -p)"
+ENDS = "kill $(jobs -p); wait"
+# Of one computer and moment: how many findings are well.
+VARIES = re.compile(r"\d+ ok$|^…$")
 
 
 def blocks(name: str) -> list[str]:
@@ -28,6 +30,20 @@ def blocks(name: str) -> list[str]:
     text = (ROOT / name).read_text("utf-8")
     section = text.split(f"{HEADINGS[name]}\n")[1].split("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def printed(name: str) -> list[str]:
+    """The lines that the section shows as its output."""
+    text = (ROOT / name).read_text("utf-8")
+    section = text.split(f"{HEADINGS[name]}\n")[1].split("\n## ")[0]
+    [block] = re.findall(r"^```text\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return [line.rstrip() for line in block.splitlines()]
+
+
+def missing_lines(shown: list[str], said: str) -> list[str]:
+    """The lines that are shown and were not printed; what differs between computers apart."""
+    came = {line.rstrip() for line in said.splitlines()}
+    return [line for line in shown if line not in came and not VARIES.search(line)]
 
 
 def without_comments(text: str) -> str:
@@ -79,13 +95,33 @@ def pasted(commands: str, folder: Path) -> str:
 
 def logs_in(folder: Path) -> list[Path]:
     """The logs of the engine's processes."""
-    return sorted((folder / ".ordertide").glob("*.log"))
+    return sorted((folder / ".ordertide").rglob("*.log"))
 
 
 def test_both_languages_give_the_same_commands() -> None:
     english, chinese = ([without_comments(block) for block in blocks(name)] for name in HEADINGS)
     assert english == chinese
     assert len(english) > 4
+    assert printed("README.md") == printed("README.zh.md")
+
+
+def test_a_loop_ends_with_the_logs_when_a_process_has_ended(tmp_path: Path) -> None:
+    [block] = [block for block in blocks("README.md") if "wait_for()" in block]
+    functions = [line for line in block.splitlines() if re.match(r"\w+\(\) ", line)]
+    (tmp_path / ".ordertide" / "real").mkdir(parents=True)
+    (tmp_path / ".ordertide" / "real" / "track.log").write_text("ordertide: it is refused\n")
+    script = [*["sleep 60 &"] * 4, "false &", *functions, "wait_for 'false' || echo given up"]
+    script.append("kill $(jobs -p)")
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert "ordertide: it is refused" in done.stdout
+    assert done.stdout.endswith("given up\n")
 
 
 @pytest.mark.stack
@@ -94,7 +130,8 @@ def test_the_section_on_real_servers_works_when_pasted(checkout: Path) -> None:
     stack.address("kafka")  # tests that need it have started a stack, and with it have the jars
     commands = [block for block in blocks("README.md") if not INSTALLS.search(block)]
     assert ENDS in commands[-1]
-    said = pasted("\n".join([*commands[:-1], "kill $(jobs -p); wait"]), checkout)
+    said = pasted("\n".join([*commands[:-1], ENDS]), checkout)
+    assert not missing_lines(printed("README.md"), said), said[-5_000:]
     assert "19762 events written" in said
     assert re.search(r"^0 problems", said, re.MULTILINE)
     for tier in ("hot", "warm", "archive"):
