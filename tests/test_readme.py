@@ -137,5 +137,5 @@ def test_the_section_on_real_servers_works_when_pasted(checkout: Path) -> None:
     for tier in ("hot", "warm", "archive"):
         assert f"answered by  {tier} " in said
     assert re.search(r'"total":\{"value":[1-9]', said), "no overdue order in Elasticsearch"
-    assert re.search(r"^late_(shipping|delivery) .* active", said, re.MULTILINE)
+    assert re.search(r"^OrderLate(Shipping|Delivery) .* active", said, re.MULTILINE)
     assert re.search(r"│ PENDING_PAYMENT │ +4998 │", said)
