@@ -25,7 +25,6 @@ Language = Literal["en", "zh"]
 Names = Mapping[str, Mapping[str, str]]  # id or code → language → label
 
 LIMIT = re.compile(r"(-?)(\d+)(ms|s|m|h|d|wd|wh)")
-AT_ONCE = "0s"
 PROMISES = ("promised_at", "ship_by", "planned ")
 QUARTER_MINUTES = 15  # offsets of zones are whole quarters of an hour
 EASTERNMOST_MINUTES = 14 * 60
@@ -192,10 +191,10 @@ class AlertText(msgspec.Struct, frozen=True):
         if is_promise:
             at = minute_of(promised_day(because.anchor_at))
         anchor = self.anchor(because.anchor)
+        if is_at_once(because.limit):
+            return self.say("passed" if is_promise else "since", anchor=anchor, at=at)
         if because.limit.startswith("-"):
             return self.say("ahead", limit=limit, anchor=anchor, at=at)
-        if because.limit == AT_ONCE:
-            return self.say("passed" if is_promise else "since", anchor=anchor, at=at)
         return self.say("after", limit=limit or because.limit, anchor=anchor, at=at)
 
     def anchor(self, name: str) -> str:
@@ -256,6 +255,12 @@ class AlertText(msgspec.Struct, frozen=True):
     def say(self, phrase: str, **values: str) -> str:
         """A phrase with its values, which are escaped."""
         return self.phrases[phrase].format_map({n: printable(v) for n, v in values.items()})
+
+
+def is_at_once(limit: str) -> bool:
+    """Return True for a limit of no time: the anchor itself has passed."""
+    found = LIMIT.fullmatch(limit)
+    return found is not None and not int(found[2])
 
 
 def label_in(names: Names, name: str, language: Language) -> str:

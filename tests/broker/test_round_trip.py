@@ -119,7 +119,7 @@ def test_a_missing_topic_or_partition_is_named(connection: Connection) -> None:
     strict = Connection(
         connection.bootstrap, {**connection.properties, "allow.auto.create.topics": "false"}
     )
-    with pytest.raises(TopicMissing, match=r"topic absent: .* create it"):
+    with pytest.raises(TopicMissing, match=r"topic absent: .* create what is missing"):
         partition_count(strict, "absent")
     with pytest.raises(TopicMissing, match=r"orders \[7\]"):
         PartitionReader(connection, "orders", 7, start_offset=0)

@@ -107,7 +107,7 @@ def test_an_error_comes_with_its_causes_and_frames_and_without_a_trace(
 
 def test_loggers_of_libraries_are_heard_from_warning_on(stream: io.StringIO) -> None:
     logging.getLogger("elastic_transport.transport").info("POST http://127.0.0.1:9200 [200]")
-    logging.getLogger("elastic_transport.node").warning("gone")
+    logging.getLogger("elastic_transport.node_pool").warning("gone")
     logging.getLogger("storage_tiering.writer").debug("ours")
     assert [line["message"] for line in lines(stream)] == ["gone", "ours"]
 
@@ -115,7 +115,7 @@ def test_loggers_of_libraries_are_heard_from_warning_on(stream: io.StringIO) -> 
 def test_a_higher_level_holds_for_libraries_too() -> None:
     stream = io.StringIO()
     configure("error", stream=stream)
-    logging.getLogger("elastic_transport.node").warning("gone")
+    logging.getLogger("elastic_transport.node_pool").warning("gone")
     assert not stream.getvalue()
 
 

@@ -199,7 +199,7 @@ def test_a_lease_topic_that_stays_away_is_named_with_the_way_out(
     monkeypatch.setattr("broker.lease.MISSING_FOR_S", 1.0)
     with (
         Kafka(tmp_path / "kafka") as fresh,
-        pytest.raises(TopicMissing, match=r"^topic ordertide\.lease: .*; create it"),
+        pytest.raises(TopicMissing, match=r"^topic ordertide\.lease: .* create what is missing"),
         RunLease(Connection(fresh.address["bootstrap"]), "a-flow"),
     ):
         pass

@@ -107,7 +107,7 @@ def test_a_recording_that_cannot_be_read_to_its_end_leaves_no_rejected_file(tmp_
     (tmp_path / "a.ndjson").write_bytes(b"{}\n")
     ran = ordertide("replay", tmp_path / "a.ndjson", tmp_path / "none", "--out", tmp_path / "out")
     assert ran.code == 2
-    assert not [path for path in (tmp_path / "out").iterdir() if "rejected" in path.name]
+    assert not (tmp_path / "out").exists()
 
 
 # Offsets 0 and 1, then one byte that begins no character.

@@ -138,7 +138,10 @@ class Installation:
 
     def behind(self, group: str, names: list[str]) -> int:
         """Messages that a group has not committed yet; -1 while the broker doesn't answer."""
-        client = Consumer({**self.connection.config("consumer"), "group.id": group})
+        # The ends of what is committed would stand still until the coordinator has written the
+        # markers of a transaction, which takes a busy broker half a minute.
+        ends_of_all = {"group.id": group, "isolation.level": "read_uncommitted"}
+        client = Consumer({**self.connection.config("consumer"), **ends_of_all})
         try:
             parts = [
                 TopicPartition(name, number)
