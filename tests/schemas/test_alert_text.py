@@ -129,6 +129,7 @@ def test_what_has_no_label_is_shown_by_its_id() -> None:
         ("milestone PAID, SHIPPED", "36h", "More than 36 hours since Paid or Shipped, {at}"),
         ("milestone CANCELLED", "0s", "Since Cancelled, {at}"),
         ("ship_by", "0s", "Past the promised dispatch, {at}"),
+        ("promised_at", "-0ms", "Past the promised delivery, {at}"),
         ("planned DELIVERED", "-2h", "Less than 2 hours to the planned time of Delivered, {at}"),
         ("announced SHIPPED", "2wd", "More than 2 working days since Shipped and its announcement"),
         ("PAID after CANCELLED", "0s", "Since Paid after Cancelled, {at}"),
