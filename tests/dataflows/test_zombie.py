@@ -169,7 +169,9 @@ def test_nothing_of_a_zombie_is_seen_and_it_ends_with_one_line(
     successor.wait_for_clock(END)
     seen = outputs(successor)
     said = continue_zombie(zombie)
-    assert "another run has taken over" in said.splitlines()[-1]
+    # Fence, broker or bucket: who notices first depends on where it was stopped.
+    noticed = ("another run has taken over", "was written by another process")
+    assert any(sentence in said.splitlines()[-1] for sentence in noticed)
     if workers == 1:  # of several workers each may notice, and bytewax that its peer has gone
         assert "Traceback" not in said
         assert len([line for line in said.splitlines() if line.startswith("ordertide: ")]) == 1
