@@ -6,11 +6,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import TopicPartition
-
-from broker.clients import Consumer
 from broker.connect import Connection
-from broker.topics import ensure_topics, partition_count
+from broker.group_lags import GroupLags
+from broker.topics import ensure_topics
 from deploy.installation import ROOT, Installation, Tables, write_settings
 from deploy.stack.elasticsearch import Elasticsearch
 from deploy.stack.kafka import Kafka
@@ -42,15 +40,9 @@ class RunningInstallation(NamedTuple):
     def lag(self) -> int:
         """Events in the topic that the dataflow has not reported as done."""
         group = self.settings.track.group
-        client = Consumer({**self.connection.config("consumer"), "group.id": group})
-        try:
-            count = partition_count(self.connection, EVENTS)
-            parts = [TopicPartition(EVENTS, number) for number in range(count)]
-            stored = client.committed(parts, timeout=ANSWER_S)
-            ends = [client.get_watermark_offsets(part, timeout=ANSWER_S)[1] for part in parts]
-        finally:
-            client.close()
-        return sum(end - max(at.offset, 0) for at, end in zip(stored, ends, strict=True))
+        with GroupLags(self.connection, {group: [EVENTS]}) as lags:
+            lags.look()
+            return lags.of[group].behind
 
 
 @contextmanager

@@ -12,12 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from confluent_kafka import TopicPartition
-
-from broker.clients import Consumer
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
-from broker.topics import ensure_topics, partition_count
+from broker.group_lags import GroupLags
+from broker.topics import ensure_topics
 from commands.wiring.process import now_ms
 from deploy.installation import Installation, Process, metrics_at, write_settings
 from deploy.stack.kafka import Kafka
@@ -53,9 +51,7 @@ class ScenarioInstallation:
         path = write_settings(folder / "ordertide.toml", sections)
         self.settings: Settings = read_settings(path, {})
         self.processes = Installation(path, folder, folder=folder)
-        self.group = Consumer(
-            {**connection.config("consumer"), "group.id": self.settings.track.group}
-        )
+        self.lags = GroupLags(connection, {self.settings.track.group: [EVENTS]})
         self.track: Process | None = None
 
     def start(self, *words: str) -> Process:
@@ -103,11 +99,8 @@ class ScenarioInstallation:
 
     def lag(self) -> int:
         """Messages of `events` that the dataflow has not reported as done."""
-        count = partition_count(self.connection, EVENTS)
-        parts = [TopicPartition(EVENTS, number) for number in range(count)]
-        stored = self.group.committed(parts, timeout=ANSWER_S)
-        ends = [self.group.get_watermark_offsets(part, timeout=ANSWER_S)[1] for part in parts]
-        return sum(end - max(at.offset, 0) for at, end in zip(stored, ends, strict=True))
+        self.lags.look()
+        return self.lags.of[self.settings.track.group].behind
 
     def drain(self) -> None:
         """Until the dataflow has reported everything as done, however long, if it gets on."""
@@ -151,7 +144,7 @@ class ScenarioInstallation:
     def close(self) -> None:
         """Leave nothing running."""
         self.processes.stop(ANSWER_S)
-        self.group.close()
+        self.lags.close()
 
 
 @contextmanager

@@ -5,12 +5,10 @@ import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from confluent_kafka import KafkaException, TopicPartition
-
-from broker.clients import Consumer
 from broker.connect import Connection
+from broker.group_lags import GroupLags
 from broker.produce import Producer, Record
-from broker.topics import ensure_topics, partition_count
+from broker.topics import ensure_topics
 from commands.wiring.tiers import BUILT_IN, writer_group
 from deploy.installation import (
     PORT_VARIABLE,
@@ -23,6 +21,7 @@ from deploy.installation import (
 )
 from deploy.stack.ports import free_port
 from schemas import topics
+from schemas.errors import Busy
 from schemas.instants import format_instant
 from schemas.settings.model import Settings, read_settings
 from storage_tiering.installed import open_tier
@@ -33,7 +32,6 @@ from tests.support.waiting import wait_until
 PARTITIONS = 8
 PATIENCE_S = 120.0
 POLL_S = 0.2
-ASK_TIMEOUT_S = 10.0
 
 
 class Installation:
@@ -138,25 +136,12 @@ class Installation:
 
     def behind(self, group: str, names: list[str]) -> int:
         """Messages that a group has not committed yet; -1 while the broker doesn't answer."""
-        # The ends of what is committed would stand still until the coordinator has written the
-        # markers of a transaction, which takes a busy broker half a minute.
-        ends_of_all = {"group.id": group, "isolation.level": "read_uncommitted"}
-        client = Consumer({**self.connection.config("consumer"), **ends_of_all})
-        try:
-            parts = [
-                TopicPartition(name, number)
-                for name in names
-                for number in range(partition_count(self.connection, name))
-            ]
-            stored = client.committed(parts, timeout=ASK_TIMEOUT_S)
-            ends = [client.get_watermark_offsets(p, timeout=ASK_TIMEOUT_S) for p in parts]
-        except KafkaException:
-            return -1  # no coordinator yet, or the broker is away
-        finally:
-            client.close()
-        return sum(
-            high - max(part.offset, low) for part, (low, high) in zip(stored, ends, strict=True)
-        )
+        with GroupLags(self.connection, {group: names}) as lags:
+            try:
+                lags.look()
+            except Busy:
+                return -1  # no coordinator yet, or the broker is away
+            return lags.of[group].behind
 
     def tier(self, name: str) -> Tier:
         """A tier, opened for reading."""
