@@ -1,7 +1,6 @@
 """`ordertide top`: the live orders of an installation on a terminal, or in a pipe."""
 
 import sys
-import time
 from pathlib import Path
 from threading import Event
 
@@ -67,12 +66,12 @@ def print_on(
 ) -> None:
     """Print samples until stopped; the first one when everything is read."""
     while not stop.is_set():
-        sample = monitor.sample()
-        if sample.note is None or monitor.follower.is_loaded:
+        is_loaded = monitor.follower.is_loaded
+        if is_loaded:
             monitor.look()
-            show(plain_text(monitor.sample(), text, MOST_ALERTS) + ("" if once else "\n"))
+        sample = monitor.sample()  # raises where nothing is to be expected any more
+        if is_loaded:
+            show(plain_text(sample, text, MOST_ALERTS) + ("" if once else "\n"))
             if once:
                 return
-            stop.wait(every_s)
-        else:
-            time.sleep(LOOK_S)
+        stop.wait(every_s if is_loaded else LOOK_S)

@@ -98,7 +98,7 @@ class Follower:
         with Fetcher(self.connection, self.connection.client_id, on_end=self._pass) as fetcher:
             held = held_offsets(fetcher, self.topic)
             with self._lock:
-                self._view.clear()
+                self._view = LiveView()
             self.total = sum(end - first for first, end in held.values())
             self._unread = {p: span for p, span in held.items() if span[0] < span[1]}
             self.waits_for = None

@@ -8,7 +8,7 @@ by any of them is a sum over the combinations that occur.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from heapq import nlargest
 from itertools import islice
 from typing import NamedTuple
@@ -87,10 +87,6 @@ class LiveView:
             lane = self._sorted[card.lane]
             del lane[bisect_left(lane, (card.due_at, key))]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.__init__()  # type: ignore[misc]  # begins anew in every field
-
     def count_by(self, facet: str) -> Counter[str]:
         """Number of live orders by one facet: `tenant`, `lane`, `status`, `carrier`, ..."""
         place = Facets._fields.index(facet)
@@ -108,9 +104,9 @@ class LiveView:
         limit: int = 100,
     ) -> list[Card]:
         """Cards of a lane, `warning` or `overdue`, the one that is due first at the head."""
-        cards: Iterator[Card] = (self._cards[key] for _, key in self._sorted[lane])
         if is_meant is None:
             return [self._cards[key] for _, key in self._sorted[lane][skip : skip + limit]]
+        cards = (self._cards[key] for _, key in self._sorted[lane])
         return list(islice(filter(is_meant, cards), skip, skip + limit))
 
     def newest(self, limit: int, is_meant: Callable[[Card], bool] | None = None) -> list[Row]:
