@@ -50,18 +50,20 @@ class ScrapeTarget:
 
     def take_instance(self) -> str:
         """The name under which this process is known, kept until `remove` or its end."""
-        for number in count(1):
-            name = f"{self.host}/{self.process}" + (f"-{number}" if number > 1 else "")
-            path = self.folder / f"{self.host}.{self.process}.{number}.lock"
-            lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, READABLE)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                continue
-            self._lock = lock
-            return name
-        raise AssertionError("count has no end")
+        number = next(number for number in count(1) if self._takes(number))
+        return f"{self.host}/{self.process}" + (f"-{number}" if number > 1 else "")
+
+    def _takes(self, number: int) -> bool:
+        """Lock a number of this role; False where another process has it."""
+        path = self.folder / f"{self.host}.{self.process}.{number}.lock"
+        lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, READABLE)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._lock = lock
+        return True
 
     def remove_left(self) -> None:
         """Remove what processes of this host left that are gone."""
