@@ -1,10 +1,8 @@
 """`ordertide top` over live orders in a topic: on a terminal of 80 columns, and in a pipe."""
 
 import asyncio
-import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 import pytest
@@ -12,32 +10,34 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from broker.embedded import EmbeddedBroker
-from broker.produce import Producer, Record
+from broker.produce import Producer
 from commands.top.app import OrderScreen, Top
 from commands.top.monitor import Monitor
 from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
-from deploy.installation import ROOT, Tables, command_line, write_settings
+from deploy.installation import Tables, write_settings
 from schemas import topics
-from schemas.instants import HOUR_MS, format_instant
-from schemas.keys import order_key
+from schemas.instants import HOUR_MS
 from schemas.order import OrderDocument
 from schemas.settings.model import read_settings
-from tests.gateway.live.test_view import alert
+from tests.support.alerts import alert, order, produce
+from tests.support.recording import ordertide
 from tests.support.tiers.orders import START, document
 
 TABLE = read_lifecycle()
 WORDING = alert_text(read_rules(None, TABLE), TABLE)
 LONG_ID = "0123456789abcdef0123456789abcdef"
 PATIENCE = 200  # pauses
-END_WITHIN_S = 60
 
 
 def late(name: str, hour: int, **fields: str) -> OrderDocument:
-    at = format_instant(START + hour * HOUR_MS)
-    return document(
-        name, lane="overdue", open_alerts=[alert(hour, "overdue", at)], **cast("Any", fields)
-    )
+    opened = alert(order_id=name, opened_at=START + hour * HOUR_MS)
+    return msgspec.structs.replace(order(name, 1, opened), **fields)
+
+
+def put(broker: EmbeddedBroker, *orders: OrderDocument) -> None:
+    with Producer(broker.connection) as producer:
+        produce(producer, *orders)
 
 
 @pytest.fixture
@@ -50,13 +50,7 @@ def broker() -> Iterator[EmbeddedBroker]:
             late("SO-2", 3, carrier="sto", status="SHIPPED"),
             *(document(f"o{number}", status="PAID") for number in range(20)),
         ]
-        with Producer(embedded.connection) as producer:
-            records = [
-                Record(order_key("default", o.order_id).encode(), msgspec.json.encode(o))
-                for o in orders
-            ]
-            producer.send_many(topics.ORDERS_CHANGES, records)
-            producer.flush()
+        put(embedded, *orders)
         yield embedded
 
 
@@ -74,14 +68,14 @@ def path(broker: EmbeddedBroker, tmp_path: Path) -> Path:
 Try = Callable[[Top, Pilot[None]], Awaitable[None]]
 
 
-def on_screen(path: Path, broker: EmbeddedBroker, attempt: Try, width: int = 80) -> None:
-    """Run the application on a screen of `width` columns."""
+def on_screen(path: Path, broker: EmbeddedBroker, attempt: Try) -> None:
+    """Run the application on a screen of 80 columns."""
 
     async def run() -> None:
         settings = read_settings(path)
         with Monitor(settings, broker.connection) as monitor:
             app = Top(monitor, settings, TABLE, WORDING)
-            async with app.run_test(size=(width, 24)) as pilot:
+            async with app.run_test(size=(80, 24)) as pilot:
                 await until(pilot, lambda: app.live.alerts.row_count == 2)
                 await attempt(app, pilot)
 
@@ -138,13 +132,6 @@ def test_keys_filter_sort_and_pause(path: Path, broker: EmbeddedBroker) -> None:
     on_screen(path, broker, attempt)
 
 
-def put(broker: EmbeddedBroker, order: OrderDocument) -> None:
-    with Producer(broker.connection) as producer:
-        key = order_key(order.tenant, order.order_id).encode()
-        producer.send(topics.ORDERS_CHANGES, key, msgspec.json.encode(order))
-        producer.flush()
-
-
 def test_enter_opens_the_order_and_escape_goes_back(path: Path, broker: EmbeddedBroker) -> None:
     async def attempt(app: Top, pilot: Pilot[None]) -> None:
         await pilot.press("enter")
@@ -160,32 +147,18 @@ def test_enter_opens_the_order_and_escape_goes_back(path: Path, broker: Embedded
 
 
 def test_in_a_pipe_it_prints_the_same_as_text(path: Path) -> None:
-    ended = subprocess.run(
-        command_line("top", "--once", settings=path),
-        capture_output=True,
-        text=True,
-        timeout=END_WITHIN_S,
-        cwd=ROOT,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    lines = ended.stdout.splitlines()
+    ran = ordertide("top", "--once", "--settings", path)
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
     assert lines[0].startswith("stream time ")
     assert lines[1].startswith("live orders 22")
-    assert "PAID 21, SHIPPED 1" in ended.stdout
+    assert "PAID 21, SHIPPED 1" in ran.out
     assert [line.split()[0] for line in lines[-2:]] == ["overdue", "overdue"]
     assert LONG_ID in lines[-1]
 
 
 def test_a_broker_that_is_away_is_named(tmp_path: Path) -> None:
     settings = write_settings(tmp_path / "o.toml", {"broker": {"bootstrap": "127.0.0.1:1"}})
-    ended = subprocess.run(
-        command_line("top", "--once", settings=settings),
-        capture_output=True,
-        text=True,
-        timeout=END_WITHIN_S,
-        cwd=ROOT,
-        check=False,
-    )
-    assert ended.returncode == 2
-    assert "127.0.0.1:1" in ended.stderr
+    ran = ordertide("top", "--once", "--settings", settings)
+    assert ran.code == 2
+    assert "127.0.0.1:1" in ran.err

@@ -8,30 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.live.view import ATTENTION, LiveView
-from schemas.alert import Because
 from schemas.card import Card, card_of
 from schemas.instants import HOUR_MS, format_instant
 from schemas.keys import order_key
-from schemas.order import ArmedDeadline, Lane, OpenAlert, OrderDocument
+from schemas.order import ArmedDeadline, Lane, OrderDocument
+from tests.support.alerts import alert
 from tests.support.tiers.orders import START, document
 
 NAMES = ("a", "b", "c", "订单-1")
 STATUSES = ("PAID", "SHIPPED", None)
 LANES: tuple[Lane, ...] = ("normal", "warning", "overdue")
-hours = st.integers(0, 5).map(lambda hour: format_instant(START + hour * HOUR_MS))
-
-
-def alert(number: int, severity: str, at: str) -> OpenAlert:
-    because = Because("milestone PAID", "0" * 16, at, "48h", at, "PAID", at)
-    plain = {"alert_id": f"{number:032x}", "rule": f"rule-{number}", "severity": severity}
-    return msgspec.convert({**plain, "opened_at": at, "because": because}, OpenAlert)
+hours = st.integers(0, 5).map(lambda hour: START + hour * HOUR_MS)
 
 
 @st.composite
 def orders(draw: st.DrawFn) -> OrderDocument:
     lane = draw(st.sampled_from(LANES))
     kinds = {"normal": [], "warning": ["warning"], "overdue": ["overdue", "warning"]}[lane]
-    alerts = [alert(draw(st.integers(0, 9)), kind, draw(hours)) for kind in kinds]
+    alerts = [
+        alert(f"rule-{draw(st.integers(0, 9))}", kind, opened_at=draw(hours)) for kind in kinds
+    ]
     due = draw(st.lists(hours, max_size=2))
     return document(
         draw(st.sampled_from(NAMES)),
@@ -40,7 +36,9 @@ def orders(draw: st.DrawFn) -> OrderDocument:
         status=draw(st.sampled_from(STATUSES)),
         carrier=draw(st.sampled_from(("sf", "sto", None))),
         open_alerts=alerts,
-        deadlines=[ArmedDeadline(rule="late", due_at=at, severity="overdue") for at in due],
+        deadlines=[
+            ArmedDeadline(rule="late", due_at=format_instant(at), severity="overdue") for at in due
+        ],
     )
 
 
@@ -98,23 +96,26 @@ def test_an_older_document_changes_nothing() -> None:
 def test_what_is_overdue_stands_first_by_when_it_was_due() -> None:
     view = LiveView()
     for name, hour in (("late", 3), ("latest", 1)):
-        at = format_instant(START + hour * HOUR_MS)
-        view.apply(name, document(name, lane="overdue", open_alerts=[alert(1, "overdue", at)]))
+        opened = alert("rule-1", opened_at=START + hour * HOUR_MS)
+        view.apply(name, document(name, lane="overdue", open_alerts=[opened]))
     assert [card.order_id for card in view.page("overdue")] == ["latest", "late"]
 
 
 def test_a_warning_is_due_when_it_becomes_overdue() -> None:
     at, later = (format_instant(START + hour * HOUR_MS) for hour in (1, 9))
     deadline = ArmedDeadline(rule="rule-1", due_at=later, severity="overdue")
-    order = document("a", lane="warning", open_alerts=[alert(1, "warning", at)])
+    order = document(
+        "a", lane="warning", open_alerts=[alert("rule-1", "warning", opened_at=START + HOUR_MS)]
+    )
     assert card_of("a", order).due_at == at
     assert card_of("a", msgspec.structs.replace(order, deadlines=[deadline])).due_at == later
 
 
 def test_an_escalation_is_news_like_an_opening() -> None:
-    early, late = (format_instant(START + hour * HOUR_MS) for hour in (1, 9))
-    opened = alert(1, "overdue", format_instant(START + 5 * HOUR_MS))
-    escalated = msgspec.structs.replace(alert(2, "overdue", early), escalated_at=late)
+    late = format_instant(START + 9 * HOUR_MS)
+    opened = alert("rule-1", opened_at=START + 5 * HOUR_MS)
+    escalated = {**alert("rule-2", opened_at=START + HOUR_MS), "escalated_at": late}
+    order = document("a", lane="overdue", open_alerts=[opened, escalated])
     view = LiveView()
-    view.apply("k", document("a", lane="overdue", open_alerts=[opened, escalated]))
-    assert [(row.alert, row.since_at) for row in view.newest(1)] == [(escalated, late)]
+    view.apply("k", order)
+    assert [(row.alert, row.since_at) for row in view.newest(1)] == [(order.open_alerts[1], late)]
