@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.packing import FROM_ENGINE, HAS_ENGINE, NO_ENTRY, Order, Parcel
-from dataflows.core.parcels import is_parcels
+from dataflows.core.parcels import is_of_its_parcel, is_parcels
 from dataflows.core.stays import stays
 from dataflows.core.walk import Entry, walk
 
@@ -68,12 +68,10 @@ class Milestone(EntryAnchor):
 
     def counts(self, order: Order, entry: Entry, shipment: int) -> bool:
         """Whether an entry with one of the statuses counts for `shipment`."""
-        number = order.parcel_of[entry.name]
-        is_own = is_parcels(self.table, entry.status, order.parcels[number])
-        if not (is_own or entry.number in order.course.partial):
+        if not is_of_its_parcel(order, self.table, entry):
             return True
         if shipment != ANY_SHIPMENT:
-            return number == shipment
+            return order.parcel_of[entry.name] == shipment
         # A parcel's DELIVERED is not the order's: that one is derived from the last parcel.
         return not self.table.of_both[entry.status]
 
@@ -202,20 +200,25 @@ class LastUpdate(EntryAnchor):
         """`updated_at` of the parcel, or the latest of all."""
         if shipment == ANY_SHIPMENT:
             return max((parcel.updated_at for parcel in order.parcels), default=0)
-        parcel = order.parcels[shipment]
-        if not parcel.name and is_only_announced(self.table, parcel):
+        if self.is_label(order, shipment):
             own = own_update(order, self.table, shipment)
             return own.at if own else 0
-        return parcel.updated_at
+        return order.parcels[shipment].updated_at
 
     def entry(self, order: Order, shipment: int) -> int:
         """The last entry of the walk that was one."""
-        parcel = None if shipment == ANY_SHIPMENT else order.parcels[shipment]
-        if parcel and not parcel.name and is_only_announced(self.table, parcel):
+        if self.is_label(order, shipment):
             own = own_update(order, self.table, shipment)
             return own.number if own else NO_ENTRY
         at = self.at(order, shipment)
         return last_update(order, self.table, at, shipment).number
+
+    def is_label(self, order: Order, shipment: int) -> bool:
+        """Whether it is the unnamed parcel, of which only the label is known."""
+        if shipment == ANY_SHIPMENT:
+            return False
+        parcel = order.parcels[shipment]
+        return not parcel.name and is_only_announced(self.table, parcel)
 
 
 def is_only_announced(table: Lifecycle, parcel: Parcel) -> bool:
@@ -227,16 +230,10 @@ def own_update(order: Order, table: Lifecycle, shipment: int) -> Entry | None:
     """The last sign of life of the parcel itself, without what the order's own statuses say."""
     for entry in reversed(walk(order, table)):
         is_sign = table.logistics[entry.status] and not entry.marks & FROM_ENGINE
-        if is_sign and is_of_parcel(order, table, entry, shipment):
+        is_here = order.parcel_of[entry.name] == shipment
+        if is_sign and is_here and is_of_its_parcel(order, table, entry):
             return entry
     return None
-
-
-def is_of_parcel(order: Order, table: Lifecycle, entry: Entry, shipment: int) -> bool:
-    """Whether an entry's status is the parcel's, and not the order's."""
-    number = order.parcel_of[entry.name]
-    is_own = is_parcels(table, entry.status, order.parcels[number])
-    return number == shipment and (is_own or entry.number in order.course.partial)
 
 
 def last_update(order: Order, table: Lifecycle, at: int, shipment: int) -> Entry:

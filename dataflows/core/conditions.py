@@ -153,9 +153,9 @@ def fault_of_call(function: str, text: str) -> str | None:
     if function not in OF_TEXT:
         return None
     found = ENVIRONMENT.compile(OF_TEXT[function]).eval(data={"order": {"text": text}})
-    is_fault = str(found.type()) == "ERROR"
-    problem = evaluation_fault(str(found.value()))
-    return shortened(f"{function}({text!r}): {problem}") if is_fault else None
+    if str(found.type()) != "ERROR":
+        return None
+    return shortened(f"{function}({text!r}): {evaluation_fault(str(found.value()))}")
 
 
 def shortened(reason: str) -> str:

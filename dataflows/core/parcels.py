@@ -25,6 +25,12 @@ def is_parcels(table: Lifecycle, status: int, parcel: Parcel) -> bool:
     return table.of_shipment[status] and (bool(parcel.name) or not table.of_order[status])
 
 
+def is_of_its_parcel(order: Order, table: Lifecycle, entry: Entry) -> bool:
+    """Whether an entry's status is its parcel's, and not the order's."""
+    parcel = order.parcels[order.parcel_of[entry.name]]
+    return is_parcels(table, entry.status, parcel) or entry.number in order.course.partial
+
+
 def subject_of(order: Order, table: Lifecycle, entry: Entry, parcel: Parcel) -> Parcel | None:
     """The parcel that the entry's status moves; None: it moves the order."""
     if is_parcels(table, entry.status, parcel):

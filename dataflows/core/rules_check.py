@@ -107,7 +107,10 @@ def rules_faults(
                 rules.append(Rule(row, table, around.attributes, around.calendars))
                 rules[-1].line = document.lines.nearest(place)
             except SettingsError as error:
-                faults = [Fault((), str(error))]
+                faults = [placed((), error)]
+        elif row.when:  # which a whole rule compiles itself
+            options = {"of": "when", "carriers": table.carriers}
+            faults += attempted((), Condition, row.when, around.attributes, **options)
         for fault in faults:
             yield Fault((*place, *fault.place), fault.text)
 
@@ -123,14 +126,14 @@ def calendars_of(row: RuleRow) -> set[str]:
 
 
 def rule_faults(row: RuleRow, table: Lifecycle, around: Around) -> Iterator[Fault]:
-    """Faults of the parts of one rule, each by itself; places are inside the rule."""
+    """Faults of the parts of one rule but its condition, each by itself, by places inside it."""
     for column in ("statuses", "shipment_statuses", "not_shipment_statuses"):
         codes = getattr(row, column) or []
         for number, code in enumerate(codes):
             if code not in table.index and codes != ANY:
                 yield Fault((column, number), unknown_status(code, table))
     for column in MILESTONES:
-        code = getattr(row, column, None)
+        code = getattr(row, column)
         if code and code not in table.index:
             yield Fault((column,), unknown_status(code, table))
     for code, text in row.pausing.items():
@@ -139,11 +142,6 @@ def rule_faults(row: RuleRow, table: Lifecycle, around: Around) -> Iterator[Faul
         yield from attempted((), duration, text, of=f"pausing.{code}")
     yield from anchor_faults(row, table, around)
     yield from limit_faults(row, around)
-    if row.when:
-        carriers = table.carriers
-        yield from attempted(
-            (), Condition, row.when, around.attributes, of="when", carriers=carriers
-        )
 
 
 def anchor_faults(row: RuleRow, table: Lifecycle, around: Around) -> Iterator[Fault]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from dataflows.core.fold import moved
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.packing import RETURN, Order
-from dataflows.core.parcels import is_parcels
+from dataflows.core.parcels import is_of_its_parcel
 from dataflows.core.walk import walk
 
 
@@ -29,8 +29,7 @@ def stays(order: Order, table: Lifecycle, parcel: int) -> list[Stay]:
     for entry in walk(order, table):
         if order.parcel_of[entry.name] != parcel or table.moves_nothing[entry.status]:
             continue
-        is_own = is_parcels(table, entry.status, order.parcels[parcel])
-        if not (is_own or entry.number in order.course.partial):
+        if not is_of_its_parcel(order, table, entry):
             continue
         reached = entry.status
         if goes_back and table.arrives_back[reached] != NO_STATUS:
