@@ -15,7 +15,6 @@ from tests.support.number_pages import HEAD_BYTES, SIZE_AT, records
 from tests.support.stage import START_AT, day
 
 BROKEN = number_key("default", "waybill", "BROKEN")
-# Too short for a mapping; lengths beyond the record; an order id that is no UTF-8; zeros.
 # What a page can become: its first record too long, too short, empty; cut in a record or in a head.
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "too long": lambda page: page[:SIZE_AT] + b"\xff\xff\0\0" + page[HEAD_BYTES:],
@@ -27,6 +26,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut in a head": lambda page: page[: HEAD_BYTES - 1],
     "gone": lambda _page: b"",
 }
+# Too short for a mapping; lengths beyond the record; an order id that is no UTF-8; zeros.
 RECORDS = [b"\x01", b"\xff" * 24, b"\0" * 20 + b"\x04\0\0\0" + b"\xff\xfe\xfd\xfc", b"\0" * 23]
 
 

@@ -3,21 +3,7 @@
 import pytest
 
 from tests.support.recording import Json
-from tests.support.stage import Stage, day, said
-
-CARRIER = "carrier:sf"
-
-
-def hear(*events: Json, watermark: int) -> Stage:
-    stage = Stage()
-    stage.hear(*events, watermark=watermark)
-    return stage
-
-
-def scanned(status: str, at: int, waybill: str = "") -> Json:
-    """A carrier's event, of a parcel where there is one."""
-    named: Json = {"waybill": waybill} if waybill else {}
-    return said(status, at, source=CARRIER, event_id=f"{status}{waybill}{at}", **named)
+from tests.support.stage import Stage, day, hear, said, scanned
 
 
 def told_of(stage: Stage) -> list[tuple[str, str, str | None]]:

@@ -3,27 +3,7 @@
 import pytest
 
 from tests.support.recording import Json
-from tests.support.stage import Stage, day, said
-
-CARRIER = "carrier:sf"
-
-
-def hear(*events: Json, watermark: int) -> Stage:
-    stage = Stage()
-    stage.hear(*events, watermark=watermark)
-    return stage
-
-
-def scanned(status: str, at: int, waybill: str = "") -> Json:
-    """A carrier's event, of a parcel where there is one."""
-    named: Json = {"waybill": waybill} if waybill else {}
-    return said(status, at, source=CARRIER, event_id=f"{status}{waybill}{at}", **named)
-
-
-def parcels(stage: Stage) -> dict[str, tuple[str | None, bool]]:
-    """Name -> status, and whether it has ended."""
-    shown = stage.order().shipments
-    return {each.shipment: (each.status, each.ended_at is not None) for each in shown}
+from tests.support.stage import Stage, day, hear, parcels, said, scanned
 
 
 # ---------------------------------------------------------------- cash on delivery

@@ -9,23 +9,7 @@ from schemas.instants import format_instant
 from tests.reference import evaluate
 from tests.support.generators import LIFECYCLE
 from tests.support.recording import Json, replay, written
-from tests.support.stage import TABLE, Stage, day, said
-
-CARRIER = "carrier:sf"
-
-
-def hear(*events: Json, watermark: int) -> Stage:
-    stage = Stage()
-    stage.hear(*events, watermark=watermark)
-    return stage
-
-
-def parcels(stage: Stage) -> dict[str, tuple[str | None, bool]]:
-    """Name -> status, and whether it has ended."""
-    return {
-        parcel.shipment: (parcel.status, parcel.ended_at is not None)
-        for parcel in stage.order().shipments
-    }
+from tests.support.stage import CARRIER, TABLE, Stage, day, hear, parcels, said
 
 
 @pytest.mark.parametrize("word", ["DELIVERED", "COMPLETED"])

@@ -361,13 +361,18 @@ def test_every_tier_takes_the_truth_of_the_new_generation(
     assert (after.status, generation_of(after.version)) == ("PAID", 1)
 
 
-def test_orders_unknown_to_the_new_state_leave_the_hot_tier_and_stay_in_the_warm_one(
-    engine: Engine, younger: Engine, tmp_path: Path
-) -> None:
+def recreate(engine: Engine, younger: Engine) -> None:
+    """Lose the state after `ORDERS`, and begin anew with o0 alone."""
     run(engine, ORDERS)
     carry_over(engine, younger)
     lose_state(engine)
     run(younger, [paid(0, "PAID"), paid(0)], LATER + MINUTE_MS, "--begin-anew")
+
+
+def test_orders_unknown_to_the_new_state_leave_the_hot_tier_and_stay_in_the_warm_one(
+    engine: Engine, younger: Engine, tmp_path: Path
+) -> None:
+    recreate(engine, younger)
     assert documents(younger).keys() == {"o0"}
     warm = SqliteTier(tmp_path / "warm")
     with EmbeddedRedis() as redis:
@@ -385,10 +390,7 @@ def test_orders_unknown_to_the_new_state_leave_the_hot_tier_and_stay_in_the_warm
 def test_a_look_up_says_that_a_document_is_of_an_older_generation(
     engine: Engine, younger: Engine, tmp_path: Path
 ) -> None:
-    run(engine, ORDERS)
-    carry_over(engine, younger)
-    lose_state(engine)
-    run(younger, [paid(0, "PAID"), paid(0)], LATER + MINUTE_MS, "--begin-anew")
+    recreate(engine, younger)
     warm = SqliteTier(tmp_path / "warm")
     write(warm, engine)
     write(warm, younger, 10_000)

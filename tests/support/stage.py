@@ -29,6 +29,7 @@ RULES = read_rules(None, TABLE)
 INTAKE = Intake(TABLE, RULES)
 NO_RULES = parse_rules("version = 1\nrule = []", "none.toml", TABLE)
 START_AT = parse_instant("2026-03-01T00:00:00Z")
+CARRIER = "carrier:sf"
 
 
 def day(days: float, hours: float = 0) -> int:
@@ -49,6 +50,12 @@ def said(status: str, at: int, arrival_at: int | None = None, **fields: Any) -> 
     if arrival_at is not None:
         event["recorded_at"] = format_instant(arrival_at)
     return event
+
+
+def scanned(status: str, at: int, waybill: str = "") -> Json:
+    """A carrier's event about order o1, of a parcel where there is one."""
+    named: Json = {"waybill": waybill} if waybill else {}
+    return said(status, at, source=CARRIER, event_id=f"{status}{waybill}{at}", **named)
 
 
 def json_of(event: Json) -> bytes:
@@ -134,6 +141,19 @@ class Stage:
     def acted(self, *kinds: str) -> list[tuple[str, str]]:
         """(kind, at) of the actions of these kinds, or of all."""
         return [(a.kind, a.at) for a in self.actions if not kinds or a.kind in kinds]
+
+
+def hear(*events: Json, watermark: int) -> Stage:
+    """A stage that took events and moved the clock."""
+    stage = Stage()
+    stage.hear(*events, watermark=watermark)
+    return stage
+
+
+def parcels(stage: Stage) -> dict[str, tuple[str | None, bool]]:
+    """Parcels of the order: name → status, and whether it has ended."""
+    shown = stage.order().shipments
+    return {each.shipment: (each.status, each.ended_at is not None) for each in shown}
 
 
 def folded(*events: Json) -> OrderDocument:
