@@ -13,6 +13,7 @@ from commands.wiring.broker import connection_of
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import writer_group
+from schemas.display import count_of
 from schemas.errors import Busy
 from schemas.settings.model import Settings, read_settings
 from storage_tiering.archive.compaction import Merged, OnRows
@@ -91,7 +92,7 @@ def compact(path: Path | None, *, is_plan: bool) -> None:
     if is_plan:
         for merge in due:
             show(f"{merge}, {merge.rows:,} rows, {size_text(merge.size_bytes)}")
-        show(f"{counted(len(due), 'merge')} due" if due else "nothing to merge")
+        show(f"{count_of(len(due), 'merge')} due" if due else "nothing to merge")
         return
     damaged = 0
     with rows_shown(sum(merge.rows for merge in due)) as on_rows:
@@ -100,7 +101,7 @@ def compact(path: Path | None, *, is_plan: bool) -> None:
             show(merged_text(done))
     gone = compaction.forget_replaced()
     if gone:
-        show(f"{counted(gone, 'file')} that had been merged earlier deleted")
+        show(f"{count_of(gone, 'file')} that had been merged earlier deleted")
     if not due:
         show("nothing to merge")
     if damaged:
@@ -121,11 +122,6 @@ def size_text(size_bytes: int) -> str:
     """A size in MiB, or in KiB where it is small."""
     mebibytes = size_bytes / 2**20
     return f"{mebibytes:,.1f} MiB" if mebibytes >= 1 else f"{size_bytes / 2**10:,.1f} KiB"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 merge`, `2 merges`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @contextmanager

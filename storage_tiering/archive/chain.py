@@ -15,6 +15,7 @@ it; the next `settle` completes the moves, which the manifests alone determine.
 import io
 import logging
 import uuid
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
@@ -43,7 +44,7 @@ from storage_tiering.archive.names import (
     stem_of,
 )
 from storage_tiering.archive.sealed_segment import content_of, open_data
-from storage_tiering.archive.survey import Listing, Survey, survey_of
+from storage_tiering.archive.survey import Listing, Survey, place_of, survey_of
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 REMEDY = "restore the former topic, or give the archive another folder ([archive] folder)"
@@ -288,13 +289,9 @@ def new_upload() -> str:
 
 
 def _merge_of(manifest: Manifest, found: Survey) -> Manifest:
-    """The live merge that holds the rows of a replaced segment."""
-    span = manifest.content.span
-    return next(
-        each
-        for each in found.manifests
-        if each.content.partition == span.partition and each.content.span.overlaps(span)
-    )
+    """The live merge that holds the rows of a replaced segment; `found` shows no damage."""
+    at = bisect_right(found.manifests, place_of(manifest), key=place_of)
+    return found.manifests[at - 1]
 
 
 def _copy(manifest: Manifest, file: str) -> Damage:

@@ -7,8 +7,10 @@ stay in `_replaced` for `keep_s`: a look-up that has read their manifests still 
 """
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,22 +109,18 @@ class Compaction:
 
     def plan(self, partitions: Collection[Partition] | None = None) -> list[Merge]:
         """The merges that are due, of these partitions or of all."""
-        found = []
+        found: list[Merge] = []
         for topic in self._datasets:
             survey = self._chains.survey(topic)
-            for partition, chain in _by_partition(survey).items():
+            open_day = _open_day(survey)
+            last: dict[int, int] = defaultdict(int)  # by partition, the number of its last merge
+            for each in [*survey.manifests, *survey.missing, *survey.replaced]:
+                partition = each.content.partition
+                last[partition] = max(last[partition], each.content.merge)
+            for partition, chain in groupby(survey.manifests, lambda each: each.content.partition):
                 if partitions is None or (topic, partition) in partitions:
-                    number = 1 + max(
-                        (
-                            each.content.merge
-                            for each in [*survey.manifests, *survey.missing, *survey.replaced]
-                            if each.content.partition == partition
-                        ),
-                        default=0,
-                    )
-                    for inputs in runs_of(chain, self._settings, _open_day(survey)):
-                        found.append(Merge(number, inputs))
-                        number += 1
+                    runs = runs_of(chain, self._settings, open_day)
+                    found += [Merge(*pair) for pair in enumerate(runs, last[partition] + 1)]
         return found
 
     def run(self, merges: Iterable[Merge], on_rows: OnRows = lambda _: None) -> Iterator[Merged]:
@@ -137,14 +135,12 @@ class Compaction:
             if place in taken:
                 continue
             try:
-                size_bytes = self._make(merge, on_rows)
+                done = Merged(merge, self._make(merge, on_rows))
             except Damage as damage:
+                done = Merged(merge, None, damage)
+            if done.size_bytes is None:
                 taken.add(place)
-                yield Merged(merge, None, damage)
-                continue
-            if size_bytes is None:
-                taken.add(place)
-            yield Merged(merge, size_bytes)
+            yield done
 
     def forget_replaced(self) -> int:
         """Delete merged files that are kept no longer; how many."""
@@ -238,13 +234,6 @@ def _follows(one: Manifest, other: Manifest) -> bool:
         after.arrival_day,
         after.topic_id,
     )
-
-
-def _by_partition(survey: Survey) -> dict[int, list[Manifest]]:
-    found: dict[int, list[Manifest]] = {}
-    for manifest in survey.manifests:
-        found.setdefault(manifest.content.partition, []).append(manifest)
-    return found
 
 
 def _open_day(survey: Survey) -> str:

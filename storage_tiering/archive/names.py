@@ -75,26 +75,27 @@ def is_merged(name: str) -> bool:
 
 def data_name(name: str, day: str) -> str:
     """The data file of the segment `name`."""
-    folder, _, stem = name.rpartition("/")
-    return f"{folder}/{DAY}={day}/{stem}{DATA}"
+    return _placed(name, f"{DAY}={day}", DATA)
 
 
 def manifest_name(name: str) -> str:
     """The manifest of the segment `name`."""
-    folder, _, stem = name.rpartition("/")
-    return f"{folder}/{MANIFESTS}/{stem}{MANIFEST}"
+    return _placed(name, MANIFESTS, MANIFEST)
 
 
 def staged_name(name: str, upload: str) -> str:
     """The place of a complete data file before it gets its name; each upload has one of its own."""
-    folder, _, stem = name.rpartition("/")
-    return f"{folder}/{STAGED}/{stem}.{upload}"
+    return _placed(name, STAGED, f".{upload}")
 
 
 def replaced_name(name: str) -> str:
     """The place of the data file of the segment `name` once it was merged."""
-    folder, _, stem = name.rpartition("/")
-    return f"{folder}/{REPLACED}/{stem}"
+    return _placed(name, REPLACED)
+
+
+def _placed(name: str, folder: str, ending: str = "") -> str:
+    topic, _, stem = name.rpartition("/")
+    return f"{topic}/{folder}/{stem}{ending}"
 
 
 def stem_of(file: str) -> str:

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Generic
 
-import msgspec
-
 from schemas.instants import DAY_MS
 from storage_tiering.archive.chain import SegmentChains, new_upload
 from storage_tiering.archive.dataset import Dataset, Identity, Record
@@ -99,9 +97,7 @@ class OpenSegment(Generic[Record]):
         *,
         lacks_compacted: bool = False,
     ) -> tuple[Manifest, bytes]:
-        content = msgspec.structs.replace(
-            self._content(rows, watermark), next_offset=next_offset, lacks_compacted=lacks_compacted
-        )
+        content = self._content(rows, next_offset, watermark, lacks_compacted=lacks_compacted)
         data = parquet_bytes(self._dataset.table(self._sorted(rows)), content)
         return Manifest.of(content, io.BytesIO(data), new_upload()), data
 
@@ -164,7 +160,14 @@ class OpenSegment(Generic[Record]):
             key=lambda record: (record.key, dataset.at(record), dataset.identity(record)),
         )
 
-    def _content(self, rows: Sequence[Record], watermark: int | None) -> SegmentInfo:
+    def _content(
+        self,
+        rows: Sequence[Record],
+        next_offset: int,
+        watermark: int | None,
+        *,
+        lacks_compacted: bool,
+    ) -> SegmentInfo:
         keys = {record.key for record in rows}
         least, greatest = self._span(rows)
         first = min(rows, key=lambda record: record.position.offset, default=None)
@@ -172,7 +175,7 @@ class OpenSegment(Generic[Record]):
             topic=self.topic,
             partition=self.partition,
             first_offset=self._first_offset,
-            next_offset=self._next_offset,
+            next_offset=next_offset,
             rows=len(rows),
             min_key=min(keys, default=""),
             max_key=max(keys, default=""),
@@ -182,4 +185,5 @@ class OpenSegment(Generic[Record]):
             key_filter=make_filter(keys),
             arrival_day=day_of(0 if first is None else self._dataset.arrival(first)),
             topic_id=self._chains.topic_id(self.topic),
+            lacks_compacted=lacks_compacted,
         )

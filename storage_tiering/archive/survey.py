@@ -5,6 +5,7 @@ the sealed segments, each unless a live merge holds its offsets. So a merge coun
 at which its manifest is sealed, with all of its rows and instead of those that it was made of.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -127,9 +128,9 @@ def survey_of(listing: Listing, manifests: Iterable[Manifest], damages: list[Dam
         for place, chain in by_partition.items()
     }
     return Survey(
-        sorted(live, key=_place),
-        sorted(missing, key=_place),
-        sorted(replaced + lost, key=_place),
+        sorted(live, key=place_of),
+        sorted(missing, key=place_of),
+        sorted(replaced + lost, key=place_of),
         found,
         unreadable,
         bounds,
@@ -142,25 +143,48 @@ def told_apart(
     """The live segments, and those whose rows a live merge holds (or one of `above`)."""
     live: list[Manifest] = []
     replaced: list[Manifest] = []
-    merges: dict[int, list[Span]] = defaultdict(list)
+    merges: dict[int, Cover] = defaultdict(Cover)
     for each in above:
         if each.content.merge:
-            merges[each.content.partition].append(each.content.span)
+            merges[each.content.partition].add(each.content.span)
     for each in sorted(manifests, key=lambda manifest: -manifest.content.merge):
         content = each.content
-        if any(_is_in(content.span, merge) for merge in merges[content.partition]):
+        cover = merges[content.partition]
+        if cover.holds(content.span):
             replaced.append(each)
             continue
         live.append(each)
         if content.merge:
-            merges[content.partition].append(content.span)
+            cover.add(content.span)
     return live, replaced
 
 
-def _is_in(span: Span, outer: Span) -> bool:
-    assert span.next_offset is not None
-    assert outer.next_offset is not None
-    return outer.first_offset <= span.first_offset and span.next_offset <= outer.next_offset
+class Cover:
+    """Spans of merges, by offset; one within another is left out.
+
+    A year of merges is looked through at every look-up and flush, so that each segment is compared
+    with one of them.
+    """
+
+    def __init__(self) -> None:
+        """Create an empty cover."""
+        self._starts: list[int] = []  # both strictly rising
+        self._ends: list[int] = []
+
+    def holds(self, span: Span) -> bool:
+        """Return True if one of the spans holds all of `span`, whose end is known."""
+        assert span.next_offset is not None
+        at = bisect_right(self._starts, span.first_offset)
+        return at > 0 and self._ends[at - 1] >= span.next_offset
+
+    def add(self, span: Span) -> None:
+        """Take a span whose end is known."""
+        assert span.next_offset is not None
+        if not self.holds(span):
+            begin = bisect_left(self._starts, span.first_offset)
+            end = bisect_right(self._ends, span.next_offset)
+            self._starts[begin:end] = [span.first_offset]
+            self._ends[begin:end] = [span.next_offset]
 
 
 def _overlaps_any(manifest: Manifest, others: Iterable[Manifest]) -> bool:
@@ -172,7 +196,8 @@ def _overlaps_any(manifest: Manifest, others: Iterable[Manifest]) -> bool:
     )
 
 
-def _place(manifest: Manifest) -> tuple[int, int]:
+def place_of(manifest: Manifest) -> tuple[int, int]:
+    """Place of a segment among those of its topic: partition and first offset."""
     return manifest.content.partition, manifest.content.first_offset
 
 
