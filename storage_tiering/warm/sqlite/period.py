@@ -93,7 +93,8 @@ class PeriodFile:
             conditions[WITH_NUMBER] = [bound for e in ends for bound in (e, e + BEHIND_ALL)]
         begin: Sequence[object] = (-math.inf, "") if after is None else after
         while True:
-            conditions["(-updated_at, key) > (?, ?)"] = begin
+            # The first part says nothing new: it is what the index is searched by.
+            conditions["updated_at <= -? AND (-updated_at, key) > (?, ?)"] = (begin[0], *begin)
             where = " AND ".join(conditions)
             parameters = [value for values in conditions.values() for value in values]
             rows = self.database.read(  # `where` is made of the texts above
