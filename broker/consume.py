@@ -6,6 +6,7 @@ from functools import partial
 
 from confluent_kafka import KafkaException, TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.errors import worded
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Headers, Message
@@ -20,22 +21,28 @@ POLL_S = 1.0
 __all__ = ["GroupReader", "Headers", "Message", "PartitionReader", "read_all"]
 
 
-def read_all(connection: Connection, topic: str, stall_s: float = 30.0) -> Iterator[Message]:
+def read_all(
+    connection: Connection,
+    topic: str,
+    stall_s: float = 30.0,
+    timeout_s: float = ANSWER_TIMEOUT_S,
+) -> Iterator[Message]:
     """Every message from the first that is held to the ends as they are when this is called.
 
     In order within a partition; no group is joined.
 
     Raises:
         TopicMissing, OffsetLost (retention overtook this reading), BrokerFailed.
-        Busy: nothing came for `stall_s`.
+        Busy: nothing came for `stall_s`, or no offsets within `timeout_s`.
     """
-    return read_spans(connection, topic, partial(held_offsets, topic=topic), stall_s)
+    spans = partial(held_offsets, topic=topic, timeout_s=timeout_s)
+    return read_spans(connection, topic, spans, stall_s)
 
 
 def read_spans(
     connection: Connection,
     topic: str,
-    spans_of: Callable[[Fetcher], Mapping[int, tuple[int, int]]],
+    spans_of: Callable[[Consumer], Mapping[int, tuple[int, int]]],
     stall_s: float,
 ) -> Iterator[Message]:
     """The messages of spans: partition → (first offset, offset after the last), by `spans_of`.
@@ -54,7 +61,7 @@ def read_spans(
             del unread[partition]
 
     with Fetcher(connection, connection.client_id, on_end=reached) as fetcher:
-        spans = spans_of(fetcher)
+        spans = spans_of(fetcher.client)
         unread |= {partition: end for partition, (first, end) in spans.items() if first < end}
         fetcher.client.assign([TopicPartition(topic, p, spans[p][0]) for p in unread])
         progress_at_s, left = time.monotonic(), len(unread)
@@ -72,22 +79,20 @@ def read_spans(
 
 
 def held_offsets(
-    fetcher: Fetcher, topic: str, timeout_s: float = ANSWER_TIMEOUT_S
+    client: Consumer, topic: str, timeout_s: float = ANSWER_TIMEOUT_S
 ) -> dict[int, tuple[int, int]]:
     """Partition → (first offset held, offset after the last)."""
-    count = count_partitions(fetcher.client, topic, timeout_s)
-    return {partition: held_by(fetcher, topic, partition, timeout_s) for partition in range(count)}
+    count = count_partitions(client, topic, timeout_s)
+    return {partition: held_by(client, topic, partition, timeout_s) for partition in range(count)}
 
 
 def held_by(
-    fetcher: Fetcher, topic: str, partition: int, timeout_s: float = ANSWER_TIMEOUT_S
+    client: Consumer, topic: str, partition: int, timeout_s: float = ANSWER_TIMEOUT_S
 ) -> tuple[int, int]:
     """(first offset held, offset after the last) of one partition."""
     where = TopicPartition(topic, partition)
     try:
-        low, high = answer_of(
-            lambda: fetcher.client.get_watermark_offsets(where, timeout=timeout_s)
-        )
+        low, high = answer_of(lambda: client.get_watermark_offsets(where, timeout=timeout_s))
     except KafkaException as error:
         raise Busy(
             f"{topic} [{partition}]: the broker gives no offsets: {worded(error)}"

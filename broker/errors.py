@@ -5,6 +5,7 @@ import re
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import OrdertideError
+from schemas.os_faults import NO_ADDRESS
 
 
 class DeliveryFailed(OrdertideError):
@@ -89,7 +90,7 @@ MEANINGS = {
     "_ALL_BROKERS_DOWN": ("no broker can be reached", "check that they run, and broker.bootstrap"),
     "_AUTHENTICATION": ("the login is refused", "check broker.user and broker.sasl_mechanism"),
     "_INVALID_ARG": ("a client property is invalid", "correct it under broker.properties"),
-    "_RESOLVE": ("the host name has no address", "check broker.bootstrap and the name server"),
+    "_RESOLVE": (NO_ADDRESS, "check broker.bootstrap and the name server"),
     "_SSL": ("TLS failed", "check broker.ca and broker.security_protocol"),
     "_TIMED_OUT": ("no answer in time", "check that the broker runs and can be reached"),
     "_TRANSPORT": ("the connection failed", "check that the broker runs, and broker.bootstrap"),
@@ -110,7 +111,7 @@ def plain(text: str) -> str:
     if found := CONNECT.search(text):
         return f"{found[1]}: {found[2].lower()}"
     if found := RESOLVE.search(text):
-        return f"{found[1]}: the host name has no address"
+        return f"{found[1]}: {NO_ADDRESS}"
     return text
 
 

@@ -5,7 +5,6 @@ it outlives the state. `orders.changes` shows generations as well, in the versio
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import NamedTuple
 
 import confluent_kafka
@@ -13,7 +12,7 @@ import msgspec
 from confluent_kafka import TopicPartition
 
 from broker.connect import Connection
-from broker.consume import held_offsets, read_all, read_spans
+from broker.consume import held_offsets, read_all
 from broker.fetcher import Fetcher, Headers
 from broker.group import committed
 from broker.produce import Producer
@@ -82,8 +81,8 @@ def read_traces(connection: Connection, group: str) -> Traces:
         Busy: the broker is unavailable. TopicMissing, BrokerFailed.
     """
     with Fetcher(connection, group) as fetcher:
-        events = held_offsets(fetcher, topics.EVENTS)
-        changes = held_offsets(fetcher, topics.ORDERS_CHANGES)
+        events = held_offsets(fetcher.client, topics.EVENTS)
+        changes = held_offsets(fetcher.client, topics.ORDERS_CHANGES)
         positions = committed_offsets(fetcher.client, group, len(events))
     return Traces(
         generation=recorded_generation(connection, group),
@@ -111,11 +110,9 @@ def recorded_generation(
         Busy: the broker is unavailable, each request for `timeout_s`.
         TopicMissing, OffsetLost, BrokerFailed.
     """
-    topic = topics.GENERATIONS.name
-    spans = partial(held_offsets, topic=topic, timeout_s=timeout_s)
     records = [
         RECORD.decode(message.value)
-        for message in read_spans(connection, topic, spans, timeout_s)
+        for message in read_all(connection, topics.GENERATIONS.name, timeout_s, timeout_s)
         if message.key == group.encode() and message.value
     ]
     return max((record.generation for record in records), default=UNKNOWN)

@@ -1,7 +1,6 @@
 """Lags of consumer groups, as the usual tools see them: end offsets less committed offsets."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Self
 
 import msgspec
@@ -9,9 +8,9 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from broker.clients import Consumer
 from broker.connect import Connection
+from broker.consume import held_offsets
 from broker.errors import worded
 from broker.interrupts import answer_of
-from broker.topics import count_partitions
 from schemas.errors import Busy
 
 TIMEOUT_S = 5.0
@@ -55,21 +54,12 @@ class GroupLags:
         """
         try:
             names = {topic for topics in self.groups.values() for topic in topics}
-            ends = {topic: self._ends(topic) for topic in names}
+            client = next(iter(self._clients.values()))
+            ends = {topic: held_offsets(client, topic, TIMEOUT_S) for topic in names}
             for group, topics in self.groups.items():
                 self.of[group] = self._lag(group, {t: ends[t] for t in topics})
         except KafkaException as error:
             raise Busy(f"no positions of groups: {worded(error)}") from error
-
-    def _ends(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Partition → (first offset held, end)."""
-        client = next(iter(self._clients.values()))
-        found = {}
-        for number in range(count_partitions(client, topic)):
-            place = TopicPartition(topic, number)
-            ask = partial(client.get_watermark_offsets, place, timeout=TIMEOUT_S)
-            found[number] = answer_of(ask)
-        return found
 
     def _lag(self, group: str, ends: Mapping[str, Mapping[int, tuple[int, int]]]) -> GroupLag:
         places = [TopicPartition(topic, number) for topic in ends for number in ends[topic]]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from confluent_kafka import KafkaException, TopicPartition
 
+from broker.clients import Consumer
 from broker.connect import Connection
 from broker.consume import held_by, read_spans
 from broker.errors import OffsetLost, missing_topic, worded
@@ -31,10 +32,10 @@ def read_span(
         Busy: nothing came for `stall_s`, or the broker is unavailable.
     """
 
-    def span(fetcher: Fetcher) -> dict[int, tuple[int, int]]:
-        if partition >= count_partitions(fetcher.client, topic):
+    def span(client: Consumer) -> dict[int, tuple[int, int]]:
+        if partition >= count_partitions(client, topic):
             raise missing_topic(f"{topic} [{partition}]")
-        low, high = held_by(fetcher, topic, partition)
+        low, high = held_by(client, topic, partition)
         if low > first_offset or high < next_offset:
             raise OffsetLost(
                 f"{topic} [{partition}]: holds the offsets {low} to {high - 1}, not all of "

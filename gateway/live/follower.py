@@ -96,7 +96,7 @@ class Follower:
             OffsetLost, Busy, TopicMissing, BrokerFailed.
         """
         with Fetcher(self.connection, self.connection.client_id, on_end=self._pass) as fetcher:
-            held = held_offsets(fetcher, self.topic)
+            held = held_offsets(fetcher.client, self.topic)
             with self._lock:
                 self._view = LiveView()
             self.total = sum(end - first for first, end in held.values())

@@ -83,7 +83,7 @@ def is_committed(ends: EndOffsets, fetcher: Fetcher, topic: str) -> bool:
     """Return True if no transaction is open in a topic."""
     return all(
         ends.get(topic, number) <= committed
-        for number, (_, committed) in held_offsets(fetcher, topic).items()
+        for number, (_, committed) in held_offsets(fetcher.client, topic).items()
     )
 
 

@@ -112,7 +112,7 @@ def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
 def open_ends(kafka: Connection) -> bool:
     """Return True while orders.events holds messages of an open transaction."""
     with EndOffsets(kafka) as ends, Fetcher(kafka, "any") as fetcher:
-        held = held_offsets(fetcher, topics.ORDERS_EVENTS)
+        held = held_offsets(fetcher.client, topics.ORDERS_EVENTS)
         return any(ends.get(topics.ORDERS_EVENTS, n) > high for n, (_, high) in held.items())
 
 
