@@ -6,9 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from broker.generations import recorded_generation
 from commands.lookup_text import text_of
-from commands.wiring.broker import connection_of
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.settings_file import note_settings, settings_option
 from commands.wiring.tiers import BUILT_IN, written_tiers
@@ -89,6 +87,10 @@ def flow_generation(settings: Settings, answer: Answer) -> int | None:
     """
     if answer.tier == HOT:
         return None
+    # Here, since an answer of the hot tier does without the broker's client, which takes 55 ms.
+    from broker.generations import recorded_generation
+    from commands.wiring.broker import connection_of
+
     try:
         recorded = recorded_generation(
             connection_of(settings.broker), settings.track.group, BROKER_TIMEOUT_S

@@ -46,7 +46,7 @@ class ResultKeys:
         self.out = out
         self.is_new_folder = not out.exists()
         private_folder(out)
-        self.files = [out / name for name in KEY_FILES if not (out / name).exists()]
+        self.has_new_keys = not any((out / name).exists() for name in KEY_FILES)
         self.keys = FileKeyStore(out / KEY_FILES[0])
 
     def __enter__(self) -> FileKeyStore:
@@ -54,9 +54,9 @@ class ResultKeys:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.keys.close()
-        if len(self.files) == len(KEY_FILES) and not self.keys.has_keys:
-            for file in self.files:
-                file.unlink(missing_ok=True)
+        if self.has_new_keys and not self.keys.has_keys:
+            for name in KEY_FILES:
+                (self.out / name).unlink(missing_ok=True)
         if kind is not None and self.is_new_folder and not any(self.out.iterdir()):
             self.out.rmdir()
 

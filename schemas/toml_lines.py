@@ -8,8 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 
-# Names of tables and keys, numbers of elements: ("rule", 2, "when").
-Place = tuple[str | int, ...]
+from schemas.type_faults import Place
 
 BLANK = re.compile(r"(?:[ \t\r\n,]|#[^\n]*)*")
 PART = re.compile(r"""[ \t]*("(?:\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*(\.?)""")

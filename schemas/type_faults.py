@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import inspect
 
+# Names of tables and keys, numbers of elements: ("rule", 2, "when").
 Place = tuple[str | int, ...]
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 Part = tuple[str | int, object, inspect.Type]
@@ -194,16 +195,14 @@ def choice(value: object, values: Sequence[object]) -> str:
     names = [str(each) for each in values]
     if len(names) == 1:
         return f"write {shown(values[0])}"
-    text = f"choose one of {', '.join(names)}"
-    close = difflib.get_close_matches(str(value), names, n=1) if value is not None else []
-    return f"{text}; did you mean {close[0]}?" if close else text
+    hint = "" if value is None else maybe_meant(str(value), names)
+    return f"choose one of {', '.join(names)}{hint}"
 
 
 def meant(name: str, known: Iterable[str]) -> str:
     """`did you mean KNOWN?`, else all that are known."""
     names = [*known]
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
+    return maybe_meant(name, names).removeprefix("; ") or f"known: {', '.join(names)}"
 
 
 def without(value: Any, faults: Iterable[Fault], place: Place) -> Any:  # noqa: ANN401 - any TOML

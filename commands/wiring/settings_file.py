@@ -37,14 +37,12 @@ def chosen(context: click.Context, parameter: click.Parameter, given: Path | Non
     """
     path = given or found()
     source = context.get_parameter_source(parameter.name or "")
-    text = f"settings: {path}" if path else NONE
-    if source is click.core.ParameterSource.ENVIRONMENT:
-        text += f" ({VARIABLE})"
+    is_variable = source is click.core.ParameterSource.ENVIRONMENT
     if path and not path.exists():
-        is_named = source is click.core.ParameterSource.ENVIRONMENT
-        remedy = f"correct {VARIABLE}, which names it" if is_named else "correct --settings"
+        remedy = f"correct {VARIABLE}, which names it" if is_variable else "correct --settings"
         raise OrdertideError(f"{path}: no such file; {remedy}")
-    context.meta[USED] = text
+    text = f"settings: {path}" if path else NONE
+    context.meta[USED] = f"{text} ({VARIABLE})" if is_variable else text
     return path
 
 
