@@ -20,7 +20,7 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import decode
 from storage_tiering.tier import EventRecord, Found, OrderRecord
 from storage_tiering.writer_ports import NoMetrics
-from tests.support.tiers.archive_files import manifest_of
+from tests.support.tiers.archive_files import flip, manifest_of
 from tests.support.tiers.log_file import busy_day
 from tests.support.waiting import wait_until
 
@@ -82,12 +82,6 @@ class Installation:
     def answers(self) -> dict[str, Found | None]:
         tier = self.open()
         return {name: tier.find("default", name) for name in NAMES}
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from schemas.settings.model import Settings, read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.opening import open_archive, open_compaction
 from storage_tiering.tier import Partition
-from tests.support.tiers.archive_files import data_files, manifest_files
+from tests.support.tiers.archive_files import data_files, flip, manifest_files
 from tests.support.tiers.orders import START, Log, accepted, document
 from tests.support.waiting import wait_until
 
@@ -79,9 +79,7 @@ def test_a_plan_changes_nothing(place: Place) -> None:
 
 def test_a_damaged_file_is_named_and_the_exit_code_is_one(place: Place) -> None:
     path = data_files(place.root, ORDERS_EVENTS)[0]
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    flip(path)
     result = place.run()
     assert result.exit_code == 1
     assert (

@@ -12,7 +12,7 @@ import pytest
 from broker.embedded import EmbeddedBroker
 from deploy.installation import ROOT, Tables, write_settings
 from schemas.os_faults import REMEDIES, os_fault_text
-from schemas.topics import TOPICS
+from tests.support.command import broker_with_topics
 from tests.support.small_disk import fill, small_disk
 
 TIMEOUT_S = 100
@@ -56,9 +56,7 @@ Run = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as embedded:
-        for topic in TOPICS:
-            embedded.create(topic.name)
+    with broker_with_topics() as embedded:
         yield embedded
 
 

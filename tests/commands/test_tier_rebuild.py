@@ -19,6 +19,7 @@ from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.opening import open_hot
 from storage_tiering.tier import Doubt, Tier, WritesLost
 from storage_tiering.warm.opening import open_warm
+from tests.support.tiers.archive_files import flip
 from tests.support.tiers.orders import START, Log, accepted, document
 
 LASTING = Doubt(reason="", lasting="retired orders are missing: run 'ordertide tier rebuild warm'")
@@ -121,9 +122,7 @@ def test_a_damaged_archive_ends_a_rebuild_and_the_doubt_stays(place: Installatio
     tier = open_warm(place.settings)
     tier.set_doubt(LASTING)
     path = min((place.folder / "archive" / ORDERS_CHANGES).glob("*/*.parquet"))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    flip(path)
     result = place.run("tier", "rebuild", "warm")
     assert path.stem in str(result.exception)
     assert tier.doubt() == LASTING

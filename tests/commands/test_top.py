@@ -16,11 +16,11 @@ from commands.top.monitor import Monitor
 from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
 from deploy.installation import Tables, write_settings
-from schemas import topics
 from schemas.instants import HOUR_MS
 from schemas.order import OrderDocument
 from schemas.settings.model import read_settings
 from tests.support.alerts import alert, order, produce
+from tests.support.command import broker_with_topics
 from tests.support.recording import ordertide
 from tests.support.tiers.orders import START, document
 
@@ -42,9 +42,7 @@ def put(broker: EmbeddedBroker, *orders: OrderDocument) -> None:
 
 @pytest.fixture
 def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as embedded:
-        for topic in topics.TOPICS:
-            embedded.create(topic.name)
+    with broker_with_topics() as embedded:
         orders = [
             late(LONG_ID, 1, carrier="sf"),
             late("SO-2", 3, carrier="sto", status="SHIPPED"),

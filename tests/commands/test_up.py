@@ -9,8 +9,7 @@ import pytest
 
 from broker.embedded import EmbeddedBroker
 from deploy.installation import Tables
-from schemas.topics import TOPICS
-from tests.support.command import Command, leaving_none
+from tests.support.command import Command, broker_with_topics, leaving_none
 from tests.support.waiting import wait_until
 
 WORDS = {
@@ -22,9 +21,7 @@ WORDS = {
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as embedded:
-        for topic in TOPICS:
-            embedded.create(topic.name)
+    with broker_with_topics() as embedded:
         yield embedded
 
 

@@ -28,7 +28,13 @@ from storage_tiering.memory import MemoryTier
 from storage_tiering.rebuild import from_archive
 from storage_tiering.records import Message
 from storage_tiering.tier import EventRecord, OrderRecord
-from tests.support.tiers.archive_files import data_files, manifest_files, manifest_of, rows_of
+from tests.support.tiers.archive_files import (
+    data_files,
+    flip,
+    manifest_files,
+    manifest_of,
+    rows_of,
+)
 from tests.support.tiers.doomed_files import DoomedFiles, Killed, When
 from tests.support.tiers.hdfs_places import hdfs_place
 from tests.support.tiers.orders import START, Log, accepted, document
@@ -373,12 +379,6 @@ def test_a_merged_file_is_sorted_so_that_a_look_up_reads_one_row_group(tmp_path:
     table = pq.ParquetFile(path).read()
     keys = [(row["order_id"], row["arrival_at"]) for row in table.to_pylist()]
     assert keys == sorted(keys)
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
 
 
 def test_a_writer_that_is_given_everything_again_seals_nothing(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from broker.embedded import EmbeddedBroker
 from deploy.installation import ROOT, Answer, Process, Tables, command_line, get, write_settings
 from deploy.stack.ports import free_port
+from schemas.topics import TOPICS
 
 END_WITHIN_S = 60.0
 
@@ -58,3 +60,12 @@ def leaving_none(commands: Iterable[Command]) -> Iterator[None]:
             if command.running is not None:
                 command.running.kill()  # does nothing to one that has ended
                 command.running.wait()
+
+
+@contextmanager
+def broker_with_topics() -> Iterator[EmbeddedBroker]:
+    """An embedded broker that has all topics."""
+    with EmbeddedBroker() as embedded:
+        for topic in TOPICS:
+            embedded.create(topic.name)
+        yield embedded

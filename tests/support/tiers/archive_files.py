@@ -32,3 +32,10 @@ def rows_of(root: Path, topic: str) -> list[dict[str, object]]:
 def copies(root: Path) -> Iterator[Path]:
     """Every file below a folder, but the leftovers of a kill."""
     return (path for path in root.rglob("*") if path.is_file() and ".unsealed" not in path.parts)
+
+
+def flip(path: Path) -> None:
+    """Damage a bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
