@@ -1,6 +1,7 @@
 """`ordertide top` over live orders in a topic: on a terminal of 80 columns, and in a pipe."""
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -15,19 +16,19 @@ from commands.top.app import OrderScreen, Top
 from commands.top.monitor import Monitor
 from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
-from deploy.installation import Tables, write_settings
+from deploy.installation import ROOT, Tables, command_line, write_settings
 from schemas.instants import HOUR_MS
 from schemas.order import OrderDocument
 from schemas.settings.model import read_settings
 from tests.support.alerts import alert, order, produce
 from tests.support.command import broker_with_topics
-from tests.support.recording import ordertide
 from tests.support.tiers.orders import START, document
 
 TABLE = read_lifecycle()
 WORDING = alert_text(read_rules(None, TABLE), TABLE)
 LONG_ID = "0123456789abcdef0123456789abcdef"
 PATIENCE = 200  # pauses
+END_WITHIN_S = 60
 
 
 def late(name: str, hour: int, **fields: str) -> OrderDocument:
@@ -144,19 +145,31 @@ def test_enter_opens_the_order_and_escape_goes_back(path: Path, broker: Embedded
     on_screen(path, broker, attempt)
 
 
+def once(settings: Path) -> subprocess.CompletedProcess[str]:
+    """`top --once` in a pipe; a process, as it sets the level of all logs."""
+    return subprocess.run(
+        command_line("top", "--once", settings=settings),
+        capture_output=True,
+        text=True,
+        timeout=END_WITHIN_S,
+        cwd=ROOT,
+        check=False,
+    )
+
+
 def test_in_a_pipe_it_prints_the_same_as_text(path: Path) -> None:
-    ran = ordertide("top", "--once", "--settings", path)
-    assert ran.code == 0, ran.err
-    lines = ran.out.splitlines()
+    ended = once(path)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
     assert lines[0].startswith("stream time ")
     assert lines[1].startswith("live orders 22")
-    assert "PAID 21, SHIPPED 1" in ran.out
+    assert "PAID 21, SHIPPED 1" in ended.stdout
     assert [line.split()[0] for line in lines[-2:]] == ["overdue", "overdue"]
     assert LONG_ID in lines[-1]
 
 
 def test_a_broker_that_is_away_is_named(tmp_path: Path) -> None:
     settings = write_settings(tmp_path / "o.toml", {"broker": {"bootstrap": "127.0.0.1:1"}})
-    ran = ordertide("top", "--once", "--settings", settings)
-    assert ran.code == 2
-    assert "127.0.0.1:1" in ran.err
+    ended = once(settings)
+    assert ended.returncode == 2
+    assert "127.0.0.1:1" in ended.stderr
