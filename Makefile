@@ -34,7 +34,7 @@ help:
 	@echo "make check   ruff, mypy, import-linter; rustfmt, clippy, cargo test"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
 	@echo "make docs    regenerate what docs/ holds of generated documents"
-	@echo "make screenshots  pictures of a running demo for docs/screens (needs libcairo2)"
+	@echo "make screenshots  a picture of a running demo for docs/screens (needs libcairo2)"
 	@echo "make clean   remove .venv, caches and builds"
 
 demo: $(VENV)/.installed
