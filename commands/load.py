@@ -27,7 +27,7 @@ ABOVE_ONE = click.FloatRange(1, min_open=True)
 
 
 @click.command("load")
-@click.option("--orders-per-day", type=ABOVE_ZERO, help="lives as long as real ones [100000]")
+@click.option("--orders-per-day", type=ABOVE_ZERO, help="lives as long as modelled [100000]")
 @click.option("--rate", type=ABOVE_ZERO, help="messages a second, steady from the first on")
 @click.option("--live-orders", type=click.IntRange(1), help="with --rate [100 for each message/s]")
 @click.option("--duration", default="1h", show_default=True, help="of the stream: 90s, 10m, 7d")

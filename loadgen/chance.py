@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
-from loadgen.durations import PER_MILLE
-
 SLOTS = 1024  # of a table that is drawn from by ten bits
 BITS_64 = 2**64 - 1
 
@@ -32,20 +30,6 @@ def mixer(seed: int) -> Callable[[int], int]:
         return drawn ^ drawn >> 31
 
     return mix
-
-
-def quantile(table: Sequence[int], share: float) -> float:
-    """The value below which a share (0 to 1) lies: straight lines between the points of a table."""
-    point = share * PER_MILLE[-1]
-    above = max(bisect_left(PER_MILLE, point), 1)
-    low, high = PER_MILLE[above - 1], PER_MILLE[above]
-    part = (point - low) / (high - low)
-    return table[above - 1] + part * (table[above] - table[above - 1])
-
-
-def spread(table: Sequence[int]) -> tuple[float, ...]:
-    """A table of quantiles as `SLOTS` values, all equally likely."""
-    return tuple(quantile(table, (slot + 0.5) / SLOTS) for slot in range(SLOTS))
 
 
 def log_uniform(least: float, most: float) -> tuple[float, ...]:

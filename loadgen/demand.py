@@ -3,13 +3,13 @@
 import random
 from collections.abc import Iterator
 
-from loadgen.durations import PURCHASES_BY_HOUR
+from loadgen.durations import ORDERS_BY_HOUR
 from loadgen.lives import REPOSTS, SALE_FROM
 from loadgen.plan import Plan, Sale, copies
 from schemas.instants import HOUR_MS
 
-MEAN_PURCHASES = sum(PURCHASES_BY_HOUR) / len(PURCHASES_BY_HOUR)
-CURVE = tuple(purchases / MEAN_PURCHASES for purchases in PURCHASES_BY_HOUR)
+MEAN_ORDERS = sum(ORDERS_BY_HOUR) / len(ORDERS_BY_HOUR)
+CURVE = tuple(orders / MEAN_ORDERS for orders in ORDERS_BY_HOUR)
 HOT_SHARE = 0.01  # of a sale's orders: `SALE_LIVES`
 RUSH_STEPS = 2  # ordered and paid
 

@@ -1,14 +1,13 @@
 """Lives of generated orders: their events, the waits between them, and the results.
 
-The waits of payment, handover and delivery are Olist's, those of air freight Cargo 2000's; how the
-time on the road is shared out among the scans follows Cargo 2000's medians (reception, departure,
-flight, hand-out: 17, 23, 24 and 36 %). ASSUMED, as neither has them: the share of each life, and
-the waits in `ASSUMED`.
+All of it is assumed, fitted to no data set: the share of each life, the durations of its stages
+(`durations.py`), how the time on the road is shared out among the scans (`ROAD`), and the shorter
+waits between scans and people (`WAITS`).
 """
 
 from typing import NamedTuple
 
-from loadgen import durations as real
+from loadgen import durations
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 
@@ -47,16 +46,16 @@ class Life(NamedTuple):
         return asking[-1] if asking else -1
 
 
-OLIST_AND_CARGO = {
-    "payment": real.PAYMENT,
-    "handover": real.HANDOVER,
-    "delivery": real.DELIVERY,
-    "reception": real.RECEPTION,
-    "departure": real.DEPARTURE,
-    "flight": real.FLIGHT,
-    "handout": real.HANDOUT,
+STAGES = {
+    "payment": durations.PAYMENT,
+    "handover": durations.HANDOVER,
+    "delivery": durations.DELIVERY,
+    "reception": durations.RECEPTION,
+    "departure": durations.DEPARTURE,
+    "flight": durations.FLIGHT,
+    "handout": durations.HANDOUT,
 }
-ASSUMED = {  # least and most, ms; even in the logarithm
+WAITS = {  # least and most, ms; even in the logarithm
     "none": (SECOND_MS, SECOND_MS),
     "parcel": (MINUTE_MS, HOUR_MS),
     "attempt": (2 * HOUR_MS, 2 * DAY_MS),
@@ -68,7 +67,7 @@ ASSUMED = {  # least and most, ms; even in the logarithm
     "rush": (2 * SECOND_MS, 30 * SECOND_MS),
     "repost": (SECOND_MS, 2 * SECOND_MS),
 }
-ROAD = (0.17, 0.23, 0.24, 0.26, 0.10)  # the last two are the hand-out
+ROAD = (0.2, 0.25, 0.2, 0.25, 0.1)  # of the way; the last part is the courier's round
 
 NONE = Wait("none", 1, 0)
 CREATED = Step("PENDING_PAYMENT", NONE, "PENDING_PAYMENT")

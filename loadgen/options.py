@@ -59,7 +59,7 @@ def amounts(amount: Amount, shares: Shares) -> tuple[float, int | None, float]:
     if amount.rate is None:
         if amount.live_orders is not None:
             raise SettingsError(
-                "--live-orders needs --rate: with --orders-per-day lives last as long as real ones"
+                "--live-orders needs --rate: with --orders-per-day lives last as modelled"
             )
         return amount.orders_per_day or DEFAULT_ORDERS_PER_DAY, None, 1.0
     if amount.orders_per_day is not None:

@@ -1,28 +1,29 @@
 """Plan of a load, and the rates that follow from it: how often orders come and how long they live.
 
-There are two kinds. Orders a day: lives last as long as real ones, and the shop begins empty. A
-rate and a number of live orders: the load is steady from the first second, because it begins with
-the history of that many orders, and lives are shortened (or lengthened) to fit.
+There are two kinds. Orders a day: lives last as long as modelled in `durations.py`, and the shop
+begins empty. A rate and a number of live orders: the load is steady from the first second, because
+it begins with the history of that many orders, and lives are shortened (or lengthened) to fit.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from loadgen.chance import log_uniform, spread
-from loadgen.lives import ASSUMED, LIVES, OLIST_AND_CARGO, Life, Wait
+from loadgen.chance import log_uniform
+from loadgen.durations import table_of
+from loadgen.lives import LIVES, STAGES, WAITS, Life, Wait
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 # No step follows another within a second, so that a slice of time never adds to itself, and a
 # command never overtakes what it is judged by.
 LEAST_WAIT_MS = SECOND_MS
-# A waybill is forgotten after 180 days without a scan; the samples' longest wait is over a year.
+# A waybill is forgotten after 180 days without a scan.
 MOST_WAIT_MS = 120 * DAY_MS
 EVENTS_A_SLICE = 500
 SLICES_MS = (10, 20, 50, 100, 200, 500, 1000)  # none over LEAST_WAIT_MS
 LATE_MS = (HOUR_MS, 2 * DAY_MS)
-SCALES = (0.0, 10.0)  # shorter lives than real ones, or longer
+SCALES = (0.0, 10.0)  # shorter lives than modelled, or longer
 LEAST_LATE_MS = (MINUTE_MS, 2 * MINUTE_MS)
 
 
@@ -129,8 +130,8 @@ class Waits:
 
 
 VALUES = {
-    **{name: [s * 1000 for s in spread(table)] for name, table in OLIST_AND_CARGO.items()},
-    **{name: log_uniform(*ends) for name, ends in ASSUMED.items()},
+    **{name: table_of(stage) for name, stage in STAGES.items()},
+    **{name: log_uniform(*ends) for name, ends in WAITS.items()},
 }
 
 
@@ -158,7 +159,7 @@ def scale_for(live_orders: int, orders_per_day: float) -> float:
     """The scale at which so many orders are live: their mean life has to be live / arrivals.
 
     Raises:
-        SettingsError: lives would need steps closer than a second, or be over ten times real.
+        SettingsError: lives would need steps closer than a second, or be ten times too long.
     """
     wanted_ms = live_orders / orders_per_day * DAY_MS
     low, high = SCALES

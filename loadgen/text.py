@@ -1,7 +1,6 @@
 """The bytes and keys of generated messages."""
 
-from loadgen.chance import spread
-from loadgen.durations import PROMISE
+from loadgen.durations import PROMISE, table_of
 from loadgen.lives import KINDS, Life, kind_of, names_order
 from loadgen.malformed import bad_message, write_bad
 from loadgen.messages import CARRIERS, carrier_of, instant, maker, waybill
@@ -15,7 +14,7 @@ class Text:
         """Create it; `recorded` gives every event its `recorded_at`; `scale` is that of lives."""
         self.recorded = recorded
         self.order = f"{prefix}-%s".encode()
-        promises = [round(seconds * 1000 * scale) for seconds in spread(PROMISE)]
+        promises = [round(promise_ms * scale) for promise_ms in table_of(PROMISE)]
         steps = [(life, range(len(life.steps))) for life in KINDS]
         self.makers = [
             [maker(prefix, life, n, promises) for n in numbers] for life, numbers in steps

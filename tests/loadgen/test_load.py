@@ -6,13 +6,14 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from statistics import NormalDist, median
+from random import Random
+from statistics import NormalDist, median, quantiles
 from typing import Any
 
 import pytest
 import zstandard
 
-from loadgen.durations import HANDOVER, PAYMENT, PER_MILLE
+from loadgen.durations import DELIVERY, HANDOVER, PAYMENT, PROMISE, Mode, table_of
 from loadgen.expectation import differences
 from loadgen.lives import KINDS, OF_ORDER, OF_SALE, SALE_FROM
 from loadgen.text import Text
@@ -236,7 +237,7 @@ def test_orders_follow_the_day_and_a_few_sellers_have_most(tmp_path: Path) -> No
     assert 0.5 < hottest / len(orders) < 0.8  # 1 % of 10,000 sellers, exponent 1.1
 
 
-def test_stages_take_as_long_as_in_the_samples(tmp_path: Path) -> None:
+def test_stages_take_as_long_as_they_are_modelled(tmp_path: Path) -> None:
     file, _ = made(tmp_path, "--orders-per-day", 60, "--duration", "90d", "--duplicates", 0)
     at: dict[str, dict[str, int]] = {}
     for event in events_of(file):
@@ -245,15 +246,32 @@ def test_stages_take_as_long_as_in_the_samples(tmp_path: Path) -> None:
     old = [o for o in at.values() if o.get("PENDING_PAYMENT", DAY_MS**2) < START_AT + 20 * DAY_MS]
     paid = [o["PAID"] - o["PENDING_PAYMENT"] for o in old if "PAID" in o]
     handed = [o["COLLECTED"] - o["PAID"] for o in old if "COLLECTED" in o]
-    middle = PER_MILLE.index(500)
-    assert median(paid) / 1000 == pytest.approx(PAYMENT[middle], rel=0.25)
-    assert median(handed) / 1000 == pytest.approx(HANDOVER[middle], rel=0.15)
+    assert median(paid) == pytest.approx(median(table_of(PAYMENT)), rel=0.25)
+    assert median(handed) == pytest.approx(median(table_of(HANDOVER)), rel=0.15)
 
 
-def test_the_tables_of_durations_are_those_of_the_samples() -> None:
-    command = [sys.executable, "-m", "benchmarks.load_durations"]
-    made_now = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
-    assert made_now == (ROOT / "loadgen" / "durations.py").read_bytes()
+def test_a_mode_has_its_median_and_one_in_six_beyond_its_factor() -> None:
+    table = table_of((Mode(1.0, HOUR_MS, 3.0),))
+    assert median(table) == pytest.approx(HOUR_MS, rel=0.01)
+    lower, *_, upper = quantiles(table, n=6)
+    assert lower == pytest.approx(HOUR_MS / 3, rel=0.1)
+    assert upper == pytest.approx(HOUR_MS * 3, rel=0.1)
+    halves = table_of((Mode(0.5, HOUR_MS, 1.01), Mode(0.5, DAY_MS, 1.01)))
+    assert sum(value < 2 * HOUR_MS for value in halves) * 2 == len(halves)
+
+
+def test_the_model_breaks_as_many_promises_as_the_documents_say(seed: int) -> None:
+    payment, handover, delivery, promise = map(table_of, (PAYMENT, HANDOVER, DELIVERY, PROMISE))
+    draws = Random(seed)
+    late = sum(
+        draws.choice(payment) + draws.choice(handover) + draws.choice(delivery)
+        > draws.choice(promise)
+        for _ in range(20_000)
+    )
+    assert late / 20_000 == pytest.approx(1 / 7, abs=0.02)
+    assert sum(value > 3 * DAY_MS for value in handover) / len(handover) == pytest.approx(
+        1 / 3, abs=0.02
+    )
 
 
 # ---------------------------------------------------------------- stopping, and what can't be met
