@@ -1,7 +1,7 @@
 """HTTP client: requests to one server, with authorisation, TLS, and what a status means.
 
 http.client and not urllib3: one thread needs one connection, waiting and trying again are the
-caller's own, and urllib3 comes only with the extra `stack`, which a webhook shouldn't need.
+caller's own, and urllib3 comes only with the extra `elasticsearch`, which a webhook shouldn't need.
 """
 
 import ssl

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
-from commands.demo.feed import history, sizes
+from commands.demo.feed import has_olist, history, introduction, sizes
 from commands.demo.feeder import Feeder
 from commands.demo.results import DemoResults
 from commands.demo.settings import fresh_folder, lock_folder, write_settings
@@ -35,7 +35,7 @@ PROGRAM = (sys.executable, "-m", "commands.demo.process")
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="end when the sample is through")
-@click.option("--orders", type=click.IntRange(1), help="so many orders of the sample [all: 4,998]")
+@click.option("--orders", type=click.IntRange(1), help="so many orders of the sample [all]")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -46,8 +46,9 @@ PROGRAM = (sys.executable, "-m", "commands.demo.process")
 def command(orders: int | None, folder: Path, *, once: bool) -> None:
     """Run everything on sample orders: broker, dataflow, the three tiers.
 
-    4,998 orders of a Brazilian shop (2016 to 2018) and some generated ones after them. Then
-    generated orders keep coming, an hour of theirs a second, until Ctrl-C.
+    In a checkout the sample is 4,998 orders of a Brazilian shop (2016 to 2018), elsewhere as many
+    generated ones. Generated orders follow, then keep coming, an hour of theirs a second, until
+    Ctrl-C.
 
     \b
     ordertide demo
@@ -114,11 +115,8 @@ class Demo:
             ProcessEnded: one of the processes ended.
         """
         records = history(orders)
-        sampled, generated, total = sizes(records)
-        self.show_line(
-            f"{sampled:,} events of Olist orders, and {generated:,} of generated ones: the"
-        )
-        self.show_line("sample ends in September 2018, the stream's clock at the end of that year")
+        *_, total = sizes(records)
+        self.show_line(introduction(records))
         track = self.settings.track.group
         writers = [writer_group(tier) for tier in BUILT_IN]
         with DemoResults(self.connection, track, writers) as results:
@@ -157,7 +155,7 @@ class Demo:
             self.show_line(f"\nOne order from the {tier} tier:")
             self.show_line(text)
             example = order_id or example
-        self.show_line("\n" + next_commands(self.path, example))
+        self.show_line("\n" + next_commands(self.path, example, has_olist=has_olist()))
 
     def show_line(self, text: str) -> None:
         """Print as it is."""

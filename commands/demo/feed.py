@@ -1,4 +1,8 @@
-"""Feed of the demo: the Olist sample with generated orders after it, in the order of time."""
+"""Feed of the demo: a sample with generated orders after it, in the order of time.
+
+The sample is Olist's in a checkout. A wheel has none, as its licence is not ours: generated orders
+of the same two years stand in.
+"""
 
 import heapq
 import time
@@ -10,7 +14,7 @@ import msgspec
 
 from broker.embedded import PARTITIONS
 from broker.produce import Producer
-from commands.demo.orders import HISTORY_END_AT, PREFIX, Timed, generate
+from commands.demo.orders import HISTORY_END_AT, PAST_ORDERS, PREFIX, Timed, generate, past
 from examples.olist import adapter
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant, parse_instant
 from schemas.topics import EVENTS
@@ -35,8 +39,16 @@ def history(orders: int | None) -> list[Timed]:
     return list(heapq.merge(fed, ticks, key=time_order))
 
 
+def has_olist() -> bool:
+    """Return True where Olist's orders are: in a checkout."""
+    return adapter.SAMPLE.is_file()
+
+
 def sample_events(orders: int | None) -> Iterator[Timed]:
     """The events of the first `orders` orders of the sample."""
+    if not has_olist():
+        yield from past(SEED, PAST_ORDERS if orders is None else orders)
+        return
     names: dict[str, None] = {}
     for event in adapter.events():
         names.setdefault(event["order_id"])
@@ -94,6 +106,17 @@ def live(producer: Producer, is_stopped: Stopped) -> None:
         send(producer, tick(now))
         producer.flush()
         time.sleep(LIVE_STEP_S)
+
+
+def introduction(records: list[Timed]) -> str:
+    """The sentence that says what is fed."""
+    sampled, generated, _ = sizes(records)
+    if not has_olist():
+        return f"{generated:,} events of generated orders, until the end of 2018"
+    return (
+        f"{sampled:,} events of Olist orders, and {generated:,} of generated ones: the\n"
+        "sample ends in September 2018, the stream's clock at the end of that year"
+    )
 
 
 def sizes(records: list[Timed]) -> tuple[int, int, int]:

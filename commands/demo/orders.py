@@ -1,4 +1,4 @@
-"""Generated orders that continue the sample's history: the sample ends in September 2018.
+"""Generated orders: those after the sample, which ends in September 2018, and a stand-in for it.
 
 One seed gives one stream. Most orders go well; some are paid late, packed late, lie with a silent
 carrier or come late, so that there is something to see.
@@ -15,6 +15,11 @@ HISTORY_END_AT = parse_instant("2018-12-31T00:00:00-03:00")
 FIRST_AT = parse_instant("2018-10-01T12:00:00-03:00")
 CARRIER = "demo-express"
 PREFIX = "demo-"
+# Where there is no sample, orders of the two years before stand in for it.
+PAST_PREFIX = f"{PREFIX}past-"
+PAST_FROM_AT = parse_instant("2016-10-01T00:00:00-03:00")
+PAST_ORDERS = 5_000
+ABANDONED = 0.03  # of them end before they are delivered, wherever they are
 
 Event = dict[str, Any]
 Timed = tuple[int, str, str, Event]  # (instant, source, event_id, event): the order of feeding
@@ -52,6 +57,16 @@ def generate(seed: int) -> Iterator[Timed]:
             heapq.heappush(ahead, timed)
         number += 1
         created_at += pause_ms(created_at)
+
+
+def past(seed: int, orders: int) -> Iterator[Timed]:
+    """Events of `orders` generated orders before `FIRST_AT`, order by order."""
+    lots = random.Random(seed)  # noqa: S311 - a seeded stream, not a secret
+    for number in range(orders):
+        created_at = PAST_FROM_AT + (FIRST_AT - PAST_FROM_AT) * number // orders
+        steps = [*order_events(f"{PAST_PREFIX}{number:05d}", created_at, lots)]
+        is_abandoned = lots.random() < ABANDONED
+        yield from steps[: lots.randrange(1, len(steps))] if is_abandoned else steps
 
 
 def pause_ms(at: int) -> int:

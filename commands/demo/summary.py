@@ -18,6 +18,15 @@ from schemas.settings.model import Settings
 from storage_tiering.find import Answer
 
 MAX_TRIES = 30
+# Events of a file and what comes of them: the sample's in a checkout, else generated ones.
+OLIST = (
+    "example olist > events.ndjson",
+    "replay events.ndjson --until 2018-12-31T00:00:00-03:00 --out results",
+)
+GENERATED = (
+    "load --orders-per-day 1000 --duration 3d --out events.ndjson",
+    "replay events.ndjson --out results",
+)
 # Tier → how long ago, on the stream clock, the latest event of an order lies that only it has.
 AGES_MS = {
     "hot": (0, 72 * HOUR_MS),
@@ -88,17 +97,16 @@ def candidates(tier: str, counter: TopicCounter) -> list[OrderDocument]:
     )
 
 
-def next_commands(settings_file: Path, order_id: str) -> str:
+def next_commands(settings_file: Path, order_id: str, *, has_olist: bool) -> str:
     """Commands to try after the demo, for the shell it was started from."""
     ordertide = program()
     return "\n".join(
         [
             "Try next:",
             f"  {ordertide} lookup {order_id} --settings {settings_file}",
-            f"  {ordertide} example olist > events.ndjson",
-            f"  {ordertide} replay events.ndjson --until 2018-12-31T00:00:00-03:00 --out results",
+            *(f"  {ordertide} {command}" for command in (OLIST if has_olist else GENERATED)),
             f"  {ordertide} list",
-            "README.md shows how to point it at real servers.",
+            *(["README.md shows how to point it at real servers."] if has_olist else []),
         ]
     )
 

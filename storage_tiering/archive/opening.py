@@ -41,7 +41,7 @@ def archive_files(settings: Settings) -> ArchiveFiles:
     try:
         from storage_tiering.archive.hdfs import HdfsFiles, HdfsPlace  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise SettingsError(f"archive.webhdfs: {error}; pip install 'ordertide[stack]'") from error
+        raise SettingsError(f"archive.webhdfs: {error}; pip install 'ordertide[hdfs]'") from error
     return HdfsFiles(
         HdfsPlace(
             web=listed(web),

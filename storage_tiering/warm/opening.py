@@ -35,7 +35,7 @@ def open_elastic(settings: Settings, *, timeout_s: float = 30.0) -> "ElasticTier
         from storage_tiering.warm.elastic import access as elastic_access  # noqa: PLC0415 - an extra
         from storage_tiering.warm.elastic import tier as elastic  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise SettingsError(f"warm.url: {error}; pip install 'ordertide[stack]'") from error
+        raise SettingsError(f"warm.url: {error}; pip install 'ordertide[elasticsearch]'") from error
     access = elastic_access.Access(
         api_key=warm.api_key,
         user=warm.user,
