@@ -11,10 +11,10 @@ import confluent_kafka
 import msgspec
 from confluent_kafka import TopicPartition
 
+from broker.committed import committed
 from broker.connect import Connection
 from broker.consume import held_offsets, read_all
 from broker.fetcher import Fetcher, Headers
-from broker.group import committed
 from broker.produce import Producer
 from broker.topics import ANSWER_TIMEOUT_S
 from schemas import topics
@@ -97,7 +97,7 @@ def committed_offsets(
 ) -> dict[int, int]:
     """Committed offsets of a group in `events`; those at 0 mean nothing."""
     asked = [TopicPartition(topics.EVENTS, partition) for partition in range(partitions)]
-    found = committed(client, group, asked)
+    found = committed(client, group, asked, ANSWER_TIMEOUT_S)
     return {part.partition: part.offset for part in found if part.offset > 0}
 
 

@@ -7,8 +7,9 @@ import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
 from broker.clients import weakly
+from broker.committed import committed_at_assignment
 from broker.connect import LOGGER, Connection
-from broker.errors import PASSING, REBALANCED, BrokerFailed, refusal, worded
+from broker.errors import PASSING, REBALANCED, refusal, worded
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from broker.group_topics import GroupTopics
 from broker.interrupts import answer_of
@@ -211,7 +212,7 @@ class GroupReader:
     def _starts(
         self, client: confluent_kafka.Consumer, parts: list[TopicPartition]
     ) -> list[TopicPartition]:
-        stored = committed(client, self.group, parts)
+        stored = committed_at_assignment(client, self.group, parts, COMMITTED_TIMEOUT_S)
         self._topics.check_committed(stored)
         if self._places is None:
             self._came |= {(s.topic, s.partition): max(s.offset, 0) for s in stored}
@@ -265,20 +266,6 @@ def is_cooperative(settings: dict[str, Any]) -> bool:
     """Return True if partitions are assigned and revoked one by one, not all at once."""
     strategy = str(settings.get("partition.assignment.strategy", ""))
     return settings.get("group.protocol") == "consumer" or strategy.startswith("cooperative")
-
-
-def committed(
-    client: confluent_kafka.Consumer, group: str, partitions: Iterable[TopicPartition]
-) -> list[TopicPartition]:
-    """Committed offset of the group for each partition.
-
-    Raises:
-        BrokerFailed: no answer, or a refusal.
-    """
-    try:
-        return client.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S)
-    except KafkaException as error:
-        raise BrokerFailed(f"group {group}: no committed offsets: {worded(error)}") from error
 
 
 def begin_at(offset: int) -> int:

@@ -7,10 +7,10 @@ import msgspec
 from confluent_kafka import KafkaException, TopicPartition
 
 from broker.clients import Consumer
+from broker.committed import committed
 from broker.connect import Connection
 from broker.consume import held_offsets
 from broker.errors import worded
-from broker.interrupts import answer_of
 from schemas.errors import Busy
 
 TIMEOUT_S = 5.0
@@ -50,7 +50,7 @@ class GroupLags:
         """Query the positions of every group.
 
         Raises:
-            Busy: the broker is unavailable. TopicMissing.
+            Busy: the broker is unavailable. TopicMissing, BrokerFailed: it refuses.
         """
         try:
             names = {topic for topics in self.groups.values() for topic in topics}
@@ -64,7 +64,7 @@ class GroupLags:
     def _lag(self, group: str, ends: Mapping[str, Mapping[int, tuple[int, int]]]) -> GroupLag:
         places = [TopicPartition(topic, number) for topic in ends for number in ends[topic]]
         client = self._clients[group]
-        stored = answer_of(lambda: client.committed(places, timeout=TIMEOUT_S))
+        stored = committed(client, group, places, TIMEOUT_S)
         done = behind = 0
         for place in stored:
             first, end = ends[place.topic][place.partition]

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
 from broker.clients import Consumer
+from broker.committed import committed
 from broker.connect import Connection
 from broker.consume import held_by, read_spans
-from broker.errors import OffsetLost, missing_topic, worded
+from broker.errors import OffsetLost, missing_topic
 from broker.fetcher import Fetcher, Message
-from broker.interrupts import answer_of
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
-from schemas.errors import Busy
 
 
 def read_span(
@@ -60,10 +59,5 @@ def committed_offsets(
             for topic in topics
             for number in range(count_partitions(fetcher.client, topic))
         ]
-        try:
-            stored = answer_of(
-                lambda: fetcher.client.committed(partitions, timeout=ANSWER_TIMEOUT_S)
-            )
-        except KafkaException as error:
-            raise Busy(f"group {group}: the broker gives no offsets: {worded(error)}") from error
+        stored = committed(fetcher.client, group, partitions, ANSWER_TIMEOUT_S)
     return {(each.topic, each.partition): each.offset for each in stored if each.offset >= 0}

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from broker.connect import Connection
-from broker.errors import TopicMissing
+from broker.errors import BrokerFailed, TopicMissing
 from broker.group_lags import GroupLag, GroupLags
 from commands.wiring.tiers import writer_group
 from gateway.live.follower import Follower
@@ -87,7 +87,7 @@ class Monitor:
         """Query the groups' positions: up to seconds where the broker is away."""
         try:
             self._lags.look()
-        except (Busy, TopicMissing) as error:
+        except (Busy, TopicMissing, BrokerFailed) as error:
             self._lag_fault = str(error)
         else:
             self._lag_fault = None

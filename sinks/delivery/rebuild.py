@@ -10,15 +10,13 @@ receiver by `ends_at`, which has run out.
 
 from collections.abc import Iterator
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
+from broker.committed import committed
 from broker.connect import Connection
 from broker.consume import Message, PartitionReader
-from broker.errors import worded
 from broker.fetcher import Fetcher
-from broker.interrupts import answer_of
 from broker.topics import ANSWER_TIMEOUT_S
-from schemas.errors import Busy
 
 READ_TIMEOUT_S = 0.2
 
@@ -46,14 +44,9 @@ def committed_offset(connection: Connection, group: str, topic: str, partition: 
     """Committed offset of the group in the partition; not above 0 if it never committed there.
 
     Raises:
-        Busy: the broker is unavailable.
+        Busy: the broker is unavailable. TopicMissing, BrokerFailed: it refuses.
     """
-    try:
-        with Fetcher(connection, group) as fetcher:
-            where = [TopicPartition(topic, partition)]
-            (stored,) = answer_of(lambda: fetcher.client.committed(where, timeout=ANSWER_TIMEOUT_S))
-    except KafkaException as error:
-        raise Busy(
-            f"group {group}: {topic} [{partition}]: no committed offset: {worded(error)}"
-        ) from error
+    with Fetcher(connection, group) as fetcher:
+        where = [TopicPartition(topic, partition)]
+        (stored,) = committed(fetcher.client, group, where, ANSWER_TIMEOUT_S)
     return int(stored.offset)
