@@ -29,7 +29,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-Process = Literal["track", "deliver", "write"]
+Process = Literal["track", "deliver", "write", "serve"]
 
 
 class Row(NamedTuple):
@@ -61,6 +61,7 @@ class Metrics:
             "track": [self._count_messages, self._watch_the_flow, self._count_what_is_said],
             "deliver": [self._watch_the_delivery],
             "write": [self._watch_the_tiers],
+            "serve": [self._watch_the_gateway],
         }
         for owner, own in sections.items():
             self._shown = self.registry if process in {None, owner} else None
@@ -215,6 +216,19 @@ class Metrics:
             "archive_headroom_seconds", "Until the broker deletes an event that isn't archived."
         )
         self.archive_headroom_seconds.set(float("nan"))  # 0 would mean that data is being lost
+
+    def _watch_the_gateway(self) -> None:
+        """`route` is a row of the route table."""
+        self.http_requests = self._counter(
+            "http_requests", "Requests answered.", "route", "method", "status"
+        )
+        self.http_seconds = self._histogram("http_seconds", "Time to answer a request.", "route")
+        self.live_view_orders = self._gauge(
+            "live_view_orders", "Live orders that the gateway has read, by lane.", "lane"
+        )
+        self.live_view_behind_seconds = self._gauge(
+            "live_view_behind_seconds", "How far the gateway's live view is behind the wall clock."
+        )
 
     def unaccounted(self) -> float:
         """Messages without an outcome: 0 at every barrier."""

@@ -86,5 +86,13 @@ MEANINGS: dict[str, str] = {
     "delivery.hold": "time for which the channel keeps an alert open without a renewal",
     "delivery.link": "link of each alert (`generatorURL`); may name {tenant} and {order_id}",
     "delivery.language": "language of an alert's sentences, in `lookup` too: `en` or `zh`",
+    "serve.host": "address of the gateway; one that others reach needs TLS or `behind_proxy`",
+    "serve.port": "its port; 0 is any free one",
+    "serve.parts": "what it serves: `api`, `board`, `callbacks`",
+    "serve.folder": "folder of the installation's secret and the administrator's key; private",
+    "serve.public_url": "the address that browsers use, where it isn't that of each request",
+    "serve.behind_proxy": "networks of proxies whose X-Forwarded-For is believed, with commas",
+    "serve.tls_certificate": "PEM file: the gateway's certificate, with its chain",
+    "serve.tls_key": "PEM file: the key of `serve.tls_certificate`",
     "delivery.options": "options of a plug-in channel, by dotted names",
 }

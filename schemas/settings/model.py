@@ -187,6 +187,23 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, str] = {}
 
 
+class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The REST gateway; port 0 is any free one. `parts` are api, board and callbacks.
+
+    `folder` holds the installation's secret and the administrator's key. A host that others reach
+    needs TLS, or networks of proxies in `behind_proxy` that do TLS.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8400
+    parts: Names = "api,board,callbacks"
+    folder: Folder = ".ordertide/serve"
+    public_url: Url | None = None
+    behind_proxy: str = ""
+    tls_certificate: File | None = None
+    tls_key: File | None = None
+
+
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of wrapped keys that seal personal data."""
 
@@ -221,6 +238,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     archive: ArchiveSettings = ArchiveSettings()
     tiers: TiersSettings = TiersSettings()
     delivery: DeliverySettings = DeliverySettings()
+    serve: ServeSettings = ServeSettings()
     privacy: PrivacySettings = PrivacySettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

@@ -6,12 +6,12 @@ from prometheus_client.exposition import generate_latest
 
 from telemetry.metrics import Metrics, Process, total
 
-PROCESSES: tuple[Process, ...] = ("track", "deliver", "write")
+PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve")
 
 # Permitted labels. Each has few values; an id has no place among them.
 LABELS = {
-    "bound", "calendar", "carrier", "code", "field", "kind", "lane", "partition", "rule",
-    "python", "severity", "sink", "state", "tier", "topic", "version",
+    "bound", "calendar", "carrier", "code", "field", "kind", "lane", "method", "partition",
+    "python", "route", "rule", "severity", "sink", "state", "status", "tier", "topic", "version",
 }  # fmt: skip
 
 PROMISED = {

@@ -1,0 +1,6 @@
+"""Access: the caller of a request, and what the caller may see.
+
+Door: `Access` (access.py), which names the caller of a request by its key or its session. Roles
+and scopes are in `caller.py`, keys in `keys.py`, sessions and sign-in codes in `sessions.py`.
+Begin reading with `caller.py`.
+"""

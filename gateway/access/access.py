@@ -1,0 +1,130 @@
+"""Access: names the caller of a request, by its API key or by its session's cookie.
+
+A request that writes by a cookie has to come from our own pages: its `Origin` is our own address,
+and it carries the session's CSRF token, in the header `X-CSRF-Token` or the form field `csrf`.
+"""
+
+import hmac
+import time
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from gateway.access.caller import Caller
+from gateway.access.keys import KeyRing
+from gateway.access.sessions import SESSION_S, Sessions
+from gateway.problems import Problem
+from schemas.errors import SettingsError
+
+COOKIE = "ordertide_session"
+CSRF_HEADER, CSRF_FIELD = "x-csrf-token", "csrf"
+SAFE = frozenset({"GET", "HEAD"})
+
+
+class Access:
+    """Callers by keys and sessions.
+
+    `public_url` is the address that browsers use, None for that of each request. `proxies` are the
+    networks whose `X-Forwarded-For` is believed. `now_s` is the wall clock.
+    """
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        sessions: Sessions,
+        *,
+        public_url: str | None = None,
+        proxies: str = "",
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Create the access of an installation.
+
+        Raises:
+            SettingsError: `proxies` are no networks.
+        """
+        self.keys = keys
+        self.sessions = sessions
+        self.now_s = now_s
+        self._origin = origin_of(public_url) if public_url else None
+        try:
+            self._proxies = [ip_network(each.strip()) for each in proxies.split(",") if each]
+        except ValueError as error:
+            raise SettingsError(
+                f"serve.behind_proxy: {error}; write networks like 10.0.0.0/8,192.168.1.7"
+            ) from error
+
+    def caller_of(self, request: Request) -> Caller | None:
+        """The caller of a request; None where it brings neither key nor session.
+
+        Raises:
+            Problem: `unauthenticated`, a key that isn't valid.
+        """
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme:
+            caller = self.keys.caller_of(key.strip()) if scheme.lower() == "bearer" else None
+            if caller is None:
+                raise Problem("unauthenticated", "Authorization: it holds no valid API key")
+            return caller
+        cookie = request.cookies.get(COOKIE)
+        ticket = self.sessions.opened(cookie, self.now_s()) if cookie else None
+        caller = self.keys.caller_with(ticket.key_id) if ticket else None
+        if ticket is None or caller is None:
+            return None
+        return Caller(
+            key_id=caller.key_id,
+            role=caller.role,
+            tenant=caller.tenant,
+            party=caller.party,
+            name=caller.name,
+            session=ticket.id,
+        )
+
+    def check_origin(self, request: Request, caller: Caller, token: str) -> None:
+        """Refuse a write by a cookie that doesn't come from our own pages.
+
+        Raises:
+            Problem: `forbidden`.
+        """
+        if caller.session is None or request.method in SAFE:
+            return
+        if request.headers.get("origin") != (self._origin or origin_of(str(request.base_url))):
+            raise Problem("forbidden", "Origin: a write with a session comes from our own pages")
+        expected = self.sessions.csrf_token(caller.session)
+        if not hmac.compare_digest(token.encode(), expected.encode()):
+            raise Problem("forbidden", f"{CSRF_HEADER}: it isn't the session's token; reload")
+
+    def sign_in(self, code: str) -> str | None:
+        """The cookie of a new session, at the first use of a code; else None."""
+        ticket = self.sessions.redeemed(code, self.now_s())
+        if ticket is None or self.keys.caller_with(ticket.key_id) is None:
+            return None
+        return self.sessions.session(ticket.key_id, self.now_s())
+
+    def cookie_header(self, request: Request, value: str) -> str:
+        """`Set-Cookie` of a session."""
+        is_secure = (self._origin or origin_of(str(request.base_url))).startswith("https:")
+        secure = "; Secure" if is_secure else ""
+        return f"{COOKIE}={value}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}"
+
+    def ip_of(self, request: Request) -> str:
+        """The caller's address: the last one in `X-Forwarded-For` that is no proxy of ours."""
+        ip = request.client.host if request.client else ""
+        hops = request.headers.get("x-forwarded-for", "").split(",")
+        while hops and self._is_proxy(ip):
+            ip = hops.pop().strip() or ip
+        return ip
+
+    def _is_proxy(self, ip: str) -> bool:
+        try:
+            address = ip_address(ip)
+        except ValueError:
+            return False
+        return any(address in network for network in self._proxies)
+
+
+def origin_of(url: str) -> str:
+    """`https://host:port` of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

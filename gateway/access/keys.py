@@ -1,0 +1,70 @@
+"""API keys: `ot_<id>_<43 characters>`, of which only the SHA-256 is kept.
+
+A key holds 256 random bits, so a plain hash is enough: there is nothing to guess.
+"""
+
+import hmac
+import re
+import secrets
+from hashlib import sha256
+
+import msgspec
+
+from gateway.access.caller import Caller, Role
+
+KEY = re.compile(r"ot_([0-9a-z]{10})_[\w-]{43}", re.ASCII)
+ADMIN_ID = "admin00000"  # id of the key that the first start creates
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is kept. `caller` is who comes with it."""
+
+    sha256: str
+    caller: Caller
+
+
+class KeyRing:
+    """The keys by their ids."""
+
+    def __init__(self) -> None:
+        """Create a ring without keys."""
+        self.records: dict[str, KeyRecord] = {}
+
+    def caller_of(self, key: str) -> Caller | None:
+        """The caller who comes with a key; None for an unknown or revoked one."""
+        found = KEY.fullmatch(key)
+        record = self.records.get(found[1]) if found else None
+        if record is None or not hmac.compare_digest(digest(key), record.sha256):
+            return None
+        return record.caller
+
+    def caller_with(self, key_id: str) -> Caller | None:
+        """The caller of the key with an id; None where it was revoked."""
+        record = self.records.get(key_id)
+        return record.caller if record else None
+
+    def add(self, record: KeyRecord) -> None:
+        """Take a key."""
+        self.records[record.caller.key_id] = record
+
+
+def new_key(key_id: str | None = None) -> str:
+    """A new random key."""
+    return f"ot_{key_id or secrets.token_hex(5)}_{secrets.token_urlsafe(32)}"
+
+
+def id_of(key: str) -> str | None:
+    """The id in a key; None if it isn't of a key's form."""
+    found = KEY.fullmatch(key)
+    return found[1] if found else None
+
+
+def record_of(key: str, role: Role, name: str = "") -> KeyRecord:
+    """The record of a key of the whole installation."""
+    caller = Caller(key_id=id_of(key) or "", role=role, name=name)
+    return KeyRecord(sha256=digest(key), caller=caller)
+
+
+def digest(key: str) -> str:
+    """SHA-256 of a key, in hex."""
+    return sha256(key.encode()).hexdigest()

@@ -1,0 +1,175 @@
+"""Application: the route table over ASGI.
+
+A request passes, in this order: the caller (key or session), the role, the query, the handler.
+Whatever fails becomes a problem (RFC 9457), and every answer has the headers that keep browsers
+careful. Paths are matched as they were sent, so that an id may hold a slash or a percent sign.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.access.caller import NOBODY, Caller
+from gateway.asked import query_of
+from gateway.parts import Gateway
+from gateway.problems import Problem
+from gateway.route import EVERYONE, Call, Route
+from gateway.routes import ROUTES
+from schemas.errors import Busy, OrdertideError
+from schemas.settings.secrets import masked_text
+
+LOGGER = logging.getLogger("ordertide.gateway")
+NOT_FOUND, NOT_ALLOWED, SEE_OTHER = 404, 405, 303
+REQUEST_ID = "x-request-id"
+ENCODE = msgspec.json.Encoder().encode
+HEADERS = {
+    "cache-control": "private, no-store",
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def application(gateway: Gateway, routes: Sequence[Route] = ROUTES) -> ASGIApp:
+    """The ASGI application of the parts that the gateway serves."""
+    served = [route for route in routes if route.part in gateway.parts]
+    app = Starlette(
+        routes=[
+            StarletteRoute(route.path, endpoint(route, gateway), methods=[route.method])
+            for route in served
+        ],
+        exception_handlers={HTTPException: unmatched},
+    )
+    app.router.redirect_slashes = False
+    return AsSent(app)
+
+
+class AsSent:
+    """Matches the path as it was sent, percent signs included; handlers unquote its parts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
+        await self.app(scope, receive, send)
+
+
+def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint of a row: its answer or its problem, measured and logged."""
+    seconds = gateway.metrics.http_seconds.labels(route.path)
+    counted = gateway.metrics.http_requests
+
+    async def answer(request: Request) -> Response:
+        began_s = time.perf_counter()
+        request_id = secrets.token_hex(8)
+        caller = NOBODY
+        try:
+            caller = caller_of(route, gateway, request)
+            call = Call(
+                request,
+                gateway,
+                caller,
+                query_of(route.asks, request) if route.method == "GET" else None,
+                request_id,
+                gateway.access.ip_of(request),
+            )
+            response = response_of(await route.handler(call))
+        except Exception as error:  # noqa: BLE001 - the last one to take it: a problem, and logged
+            response = refusal(route, error, request_id)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers[REQUEST_ID] = request_id
+        took_s = time.perf_counter() - began_s
+        seconds.observe(took_s)
+        counted.labels(route.path, route.method, str(response.status_code)).inc()
+        log(route, caller, response, request_id, took_s)
+        return response
+
+    return answer
+
+
+def caller_of(route: Route, gateway: Gateway, request: Request) -> Caller:
+    """The caller, who may call the route.
+
+    Raises:
+        Problem: `unauthenticated`, `forbidden`.
+    """
+    caller = gateway.access.caller_of(request)
+    if route.roles is EVERYONE:
+        return caller or NOBODY
+    if caller is None:
+        raise Problem(
+            "unauthenticated", "the request has no API key and no session; send Authorization"
+        )
+    if caller.role not in route.roles:
+        roles = ", ".join(sorted(route.roles))
+        raise Problem("forbidden", f"role {caller.role}: {route.path} is for {roles}")
+    return caller
+
+
+def response_of(answered: Any) -> Response:  # noqa: ANN401 - a struct or a whole response
+    """The HTTP answer to what a handler returned."""
+    if isinstance(answered, Response):
+        return answered
+    return Response(ENCODE(answered), media_type="application/json")
+
+
+def refusal(route: Route, error: Exception, request_id: str) -> Response:
+    """The answer to a failed call; a page without a caller leads to the sign-in."""
+    if isinstance(error, Problem):
+        if error.code == "unauthenticated" and route.part == "board":
+            return RedirectResponse("/sign-in", SEE_OTHER)
+        return error.response(request_id)
+    if isinstance(error, Busy):
+        text = masked_text(error.reason)
+        busy = Problem("tier_unreachable", text, retry_after_s=error.retry_after_s)
+        return busy.response(request_id)
+    LOGGER.error("%s %s failed", route.method, route.path, exc_info=error)
+    reason = masked_text(str(error)) if isinstance(error, OrdertideError) else type(error).__name__
+    return Problem("internal", f"{route.path}: {reason}").response(request_id)
+
+
+async def unmatched(request: Request, error: Exception) -> Response:
+    """The answer where no row matches."""
+    assert isinstance(error, HTTPException)
+    request_id = secrets.token_hex(8)
+    path = request.url.path
+    problem = Problem("not_found", f"{path}: there is no such address")
+    if error.status_code == NOT_ALLOWED:
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        problem = Problem(
+            "method_not_allowed",
+            f"{path}: {request.method} is not possible, {headers.get('allow')} is",
+            headers=headers,
+        )
+    response = problem.response(request_id)
+    response.headers.update({**HEADERS, REQUEST_ID: request_id})
+    return response
+
+
+def log(route: Route, caller: Caller, response: Response, request_id: str, took_s: float) -> None:
+    """Log a call: never its query, its body or a token."""
+    LOGGER.info(
+        "%s %s %d",
+        *(route.method, route.path, response.status_code),
+        extra={
+            "request_id": request_id,
+            "key": caller.key_id,
+            "took_ms": round(took_s * 1000, 1),
+            "size_bytes": int(response.headers.get("content-length", 0)),
+        },
+    )

@@ -1,0 +1,77 @@
+"""Asked: the query parameters of a request as a struct, with the parameter at fault named."""
+
+import difflib
+import re
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+from starlette.requests import Request
+
+from gateway.problems import Problem
+
+PLACE = re.compile(r" - at `\$\.?(\w*)[^`]*`$")
+LISTS = inspect.ListType | inspect.VarTupleType
+
+
+def query_of(asks: type[msgspec.Struct] | None, request: Request) -> Any:  # noqa: ANN401 - an instance of `asks`
+    """The query parameters as an instance of `asks`; None where a route asks for nothing.
+
+    Raises:
+        Problem: `bad_field`, names the parameter.
+    """
+    sent = request.query_params
+    fields = fields_of(asks)
+    for name in sent:
+        if name not in fields:
+            raise unknown(name, list(fields))
+    if asks is None:
+        return None
+    given: dict[str, object] = {}
+    for name, takes_several in fields.items():
+        values = sent.getlist(name)
+        if takes_several and values:
+            given[name] = values
+        elif len(values) > 1:
+            raise Problem("bad_field", f"{name}: it is given twice; send it once", field=name)
+        elif values:
+            given[name] = values[0]
+    try:
+        return msgspec.convert(given, asks, strict=False)
+    except msgspec.ValidationError as error:
+        raise worded(error) from error
+
+
+@cache
+def fields_of(asks: type[msgspec.Struct] | None) -> dict[str, bool]:
+    """{parameter: whether it may come several times}."""
+    if asks is None:
+        return {}
+    described = inspect.type_info(asks)
+    assert isinstance(described, inspect.StructType)
+    return {field.encode_name: takes_several(field.type) for field in described.fields}
+
+
+def takes_several(described: inspect.Type) -> bool:
+    """Return True for a list, also one that may be missing."""
+    if isinstance(described, inspect.UnionType):
+        return any(takes_several(each) for each in described.types)
+    return isinstance(described, LISTS)
+
+
+def unknown(name: str, known: list[str]) -> Problem:
+    """The problem of a parameter that the route lacks, with the near one."""
+    close = difflib.get_close_matches(name, known, n=1)
+    listed = f"the route takes {', '.join(known)}" if known else "the route takes none"
+    hint = f"did you mean {close[0]}?" if close else listed
+    return Problem("bad_field", f"{name}: there is no such parameter; {hint}", field=name)
+
+
+def worded(error: msgspec.ValidationError) -> Problem:
+    """The problem of a parameter or field that can't be used."""
+    text = str(error)
+    found = PLACE.search(text)
+    field = found[1] if found else None
+    reason = text[: found.start()] if found else text
+    return Problem("bad_field", f"{field}: {reason}" if field else reason, field=field or None)

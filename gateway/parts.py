@@ -1,0 +1,69 @@
+"""Gateway: the parts that handlers work with, put together by `commands/serve.py`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dataflows.core.lifecycle import Lifecycle
+from gateway.access.access import Access
+from gateway.live.follower import Follower
+from gateway.tier_readers import TierReaders
+from schemas.alert_text import AlertText
+from schemas.errors import Busy
+from telemetry.health import Finding
+from telemetry.metrics import Metrics
+
+Wording = dict[str, AlertText]  # by language: en, zh
+
+
+class Gateway(NamedTuple):
+    """Parts of a `serve`.
+
+    `parts` are those of its settings that it serves: api, board, callbacks. `is_recorded`: the
+    stream's clock is that of recorded history, not now's. `wording` has the sentences of alerts by
+    language. `now_ms` is the wall clock, to be shown.
+    """
+
+    parts: frozenset[str]
+    access: Access
+    follower: Follower
+    tiers: TierReaders
+    lifecycle: Lifecycle
+    wording: Wording
+    metrics: Metrics
+    now_ms: Callable[[], int]
+    is_recorded: bool = False
+
+    @property
+    def behind_s(self) -> float | None:
+        """Seconds the stream is behind the wall clock.
+
+        None before its first heartbeat, and for recorded history.
+        """
+        watermark = self.follower.watermark
+        if watermark is None or self.is_recorded:
+            return None
+        return max(0.0, (self.now_ms() - watermark) / 1000)
+
+    def is_following(self) -> Finding:
+        """Readiness of the live view."""
+        follower = self.follower
+        if follower.failure:
+            return Finding(ok=False, reason=str(follower.failure))
+        if follower.waits_for:
+            return Finding(ok=False, reason=f"waiting for the broker: {follower.waits_for}")
+        if not follower.is_loaded:
+            progress = f"{follower.done:,} of {follower.total:,}"
+            return Finding(ok=False, reason=f"reading {follower.topic}: {progress}")
+        return Finding(ok=True, reason="the live view is loaded")
+
+    def check_loaded(self) -> None:
+        """Refuse to answer by a live view that isn't whole yet.
+
+        Raises:
+            Busy: with the progress of the reading.
+            OrdertideError: the topic can't be read, for good.
+        """
+        if self.follower.failure:
+            raise self.follower.failure
+        if not self.follower.is_loaded:
+            raise Busy(f"live view: {self.is_following().reason}; retry")

@@ -1,0 +1,123 @@
+"""Problems: the errors of the gateway, as RFC 9457 has them.
+
+A problem names the thing, the reason and the remedy in `detail`; its `code` is stable and
+`/v1/problems/CODE` explains it. `field` is the parameter or field at fault.
+"""
+
+import math
+from http import HTTPStatus
+from typing import NamedTuple
+
+import msgspec
+from starlette.responses import Response
+
+from schemas.display import printable
+from schemas.errors import OrdertideError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Kind(NamedTuple):
+    """A kind of problem: its status, its title, and the remedy for any of its kind."""
+
+    status: HTTPStatus
+    title: str
+    remedy: str
+
+
+KINDS: dict[str, Kind] = {
+    "bad_field": Kind(
+        HTTPStatus.BAD_REQUEST,
+        "A parameter or field can't be used",
+        "Correct the parameter or field that `field` names; `detail` has the reason.",
+    ),
+    "unauthenticated": Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "The caller is unknown",
+        "Send an API key as `Authorization: Bearer ot_…`, or sign in with a new link: "
+        "`ordertide key link` prints one.",
+    ),
+    "forbidden": Kind(
+        HTTPStatus.FORBIDDEN,
+        "The caller's role may not do this",
+        "Use a key of a role that the route lists.",
+    ),
+    "not_found": Kind(
+        HTTPStatus.NOT_FOUND,
+        "There is no such address",
+        "Correct the path; `/v1/openapi.json` lists every route.",
+    ),
+    "unknown_order": Kind(
+        HTTPStatus.NOT_FOUND,
+        "No such order",
+        "Check the order id and the tenant. An order outside the caller's scope is answered "
+        "like one that doesn't exist.",
+    ),
+    "method_not_allowed": Kind(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "The address exists, but not with this method",
+        "Use a method that the header `Allow` lists.",
+    ),
+    "tier_unreachable": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "A tier that may hold the answer is unavailable",
+        "Retry after the seconds in `Retry-After`.",
+    ),
+    "internal": Kind(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The gateway failed",
+        "Report the `request_id`; the log of `ordertide serve` has the trace under it.",
+    ),
+}
+
+
+class Problem(OrdertideError):
+    """The answer to a request that can't be served; `code` is one of `KINDS`."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        retry_after_s: float | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.headers = dict(headers or {})
+        if retry_after_s is not None:
+            self.headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
+
+    @property
+    def status(self) -> HTTPStatus:
+        """HTTP status."""
+        return KINDS[self.code].status
+
+    def response(self, request_id: str) -> Response:
+        """The problem as an HTTP answer."""
+        document = ProblemDocument(
+            type=f"/v1/problems/{self.code}",
+            title=KINDS[self.code].title,
+            status=int(self.status),
+            detail=printable(self.detail),
+            code=self.code,
+            field=self.field,
+            request_id=request_id,
+        )
+        body = msgspec.json.encode(document)
+        return Response(body, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of a problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    field: str | None = None

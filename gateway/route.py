@@ -1,0 +1,78 @@
+"""Route: one row of the route table (`gateway/routes.py`), and a call of it.
+
+From a row come the HTTP route, its access control, its OpenAPI description and its metrics label.
+A handler takes a `Call` and returns a struct, which becomes JSON, or a whole `Response`. The first
+line of its docstring describes the route.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.access.caller import Caller, Role
+from gateway.parts import Gateway
+from gateway.problems import Problem
+
+Method = Literal["GET", "POST", "DELETE"]
+Part = Literal["api", "board", "callbacks"]
+Class = Literal["query", "page", "sign_in"]
+Scope = Literal["own", "any"]
+Asked = TypeVar("Asked")
+
+EVERYONE: frozenset[Role] = frozenset()  # no sign-in is needed
+
+
+class Call(NamedTuple):
+    """A call of a route.
+
+    `asked` is an instance of the row's `asks`. `ip` is the caller's address, behind proxies too.
+    """
+
+    request: Request
+    gateway: Gateway
+    caller: Caller
+    asked: Any
+    request_id: str
+    ip: str
+
+    def parameter(self, name: str) -> str:
+        """A part of the path, as text.
+
+        Raises:
+            Problem: it isn't UTF-8.
+        """
+        quoted: str = self.request.path_params[name]
+        try:
+            return unquote(quoted, errors="strict")
+        except UnicodeDecodeError as error:
+            raise Problem("bad_field", f"{name}: it is not UTF-8", field=name) from error
+
+
+class Route(NamedTuple):
+    """A row of the table.
+
+    `asks` is the struct of its query parameters, or of the body of a POST; `answers` that of a 200,
+    or a media type. `roles` may call it, `EVERYONE` without signing in. `scope`: `own` where the
+    caller sees its own orders alone. `cls` is the class by which it is limited, `part` the part of
+    `serve` it belongs to, `problems` the codes it may answer beside those of access.
+    """
+
+    method: Method
+    path: str
+    handler: Callable[[Call], Awaitable[msgspec.Struct | Response]]
+    asks: type[msgspec.Struct] | None
+    answers: type[msgspec.Struct] | str
+    roles: frozenset[Role]
+    scope: Scope
+    cls: Class
+    part: Part
+    problems: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """Description in one line."""
+        return (self.handler.__doc__ or "").strip().splitlines()[0]

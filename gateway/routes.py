@@ -1,0 +1,44 @@
+"""The route table: every route of the gateway, frozen.
+
+From it come the HTTP routes, their access control, the metrics labels and the walk of the tests
+over all roles. No route exists outside it.
+"""
+
+from gateway.access.caller import ROLES
+from gateway.api import index, lanes, orders
+from gateway.route import EVERYONE, Route
+
+PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
+READ = ("bad_field", "tier_unreachable")
+ONE = (*READ, "unknown_order")
+
+# method, path, handler, asks, answers, roles, scope, class, part, problems
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/", index.index, None, index.Index, EVERYONE, "any", "query", "api"),
+    Route(
+        *("GET", "/sign-in", index.sign_in, index.SignInAsked, "text/html"),
+        *(EVERYONE, "any", "sign_in", "api"),
+        problems=("bad_field", "unauthenticated"),
+    ),
+    Route("GET", "/v1/me", index.me, None, index.Me, ROLES, "own", "query", "api"),
+    Route(
+        *("GET", "/v1/problems/{code}", index.problem, None, index.Explanation),
+        *(EVERYONE, "any", "query", "api"),
+        problems=("not_found",),
+    ),
+    Route(
+        *("GET", "/v1/lanes", lanes.lanes, None, lanes.LanesAnswer),
+        *(PARTIES, "own", "query", "api"),
+        problems=("tier_unreachable",),
+    ),
+    Route(
+        *("GET", "/v1/lanes/{lane}", lanes.lane, lanes.LaneQuery, lanes.LaneAnswer),
+        *(PARTIES, "own", "query", "api"),
+        problems=READ,
+    ),
+    Route(
+        *("GET", "/v1/orders/{id}", orders.order, orders.OrderAsked, orders.OrderAnswer),
+        *(ROLES, "own", "query", "api"),
+        problems=ONE,
+    ),
+)

@@ -1,0 +1,101 @@
+"""The route table: all that is served is in it, and each role passes where it may."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route as StarletteRoute
+
+from gateway.access.caller import ROLES, Role
+from gateway.application import AsSent
+from gateway.problems import KINDS
+from gateway.route import EVERYONE, Method, Route
+from gateway.routes import ROUTES
+from tests.support.asgi import Client
+from tests.support.gateway import Door, open_door
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    folder: Path = tmp_path_factory.mktemp("serve")
+    with open_door(folder) as opened:
+        opened.start()
+        yield opened
+
+
+def name_of(route: object) -> str | None:
+    return f"{route.method} {route.path}" if isinstance(route, Route) else None
+
+
+def test_no_route_exists_outside_the_table(door: Door) -> None:
+    assert isinstance(door.app, AsSent)
+    assert isinstance(door.app.app, Starlette)
+    served = {
+        (method, each.path)
+        for each in door.app.app.routes
+        if isinstance(each, StarletteRoute)
+        for method in each.methods or ()
+    }
+    assert len(door.app.app.routes) == len(ROUTES)
+    assert served - {("HEAD", path) for _, path in served} == {
+        (route.method, route.path) for route in ROUTES
+    }
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+def test_a_row_is_whole(route: Route) -> None:
+    assert route.summary.endswith(".")
+    assert route.method in get_args(Method)
+    assert set(route.problems) <= KINDS.keys()
+    assert route.roles <= ROLES
+    if route.asks is not None:
+        assert route.asks.__struct_config__.forbid_unknown_fields
+    if not isinstance(route.answers, str):
+        msgspec.json.schema(route.answers)
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+def test_a_role_passes_where_the_table_lets_it(door: Door, route: Route, role: Role) -> None:
+    path = route.path.replace("{", "").replace("}", "")
+    answer = door.client(role, "default", "x").request(route.method, path, b"")
+    assert (answer.status == 403) == (route.roles is not EVERYONE and role not in route.roles)
+    nobody = Client(door.app).request(route.method, path, b"")
+    if route.roles is not EVERYONE:
+        assert nobody.status in {401, 303}
+    assert nobody.status != 500
+
+
+def test_what_matches_no_row_is_a_problem(door: Door) -> None:
+    missing = Client(door.app).get("/v1/nothing")
+    assert (missing.status, missing.json["code"]) == (404, "not_found")
+    wrong = Client(door.app).post("/v1/lanes")
+    assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
+    assert "GET" in wrong.headers["allow"]
+
+
+def test_every_answer_has_the_careful_headers(door: Door) -> None:
+    for path in ("/v1/lanes", "/v1/me", "/nothing", "/v1/problems/bad_field"):
+        answer = door.client().get(path)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "no-store" in answer.headers["cache-control"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert len(answer.headers["x-request-id"]) == 16
+
+
+@pytest.mark.parametrize("code", sorted(KINDS))
+def test_each_problem_is_explained(door: Door, code: str) -> None:
+    explained = Client(door.app).get(f"/v1/problems/{code}").json
+    assert explained["status"] >= 400
+    assert explained["remedy"].endswith(".")
+
+
+def test_requests_are_counted_by_route(door: Door) -> None:
+    registry = door.gateway.metrics.registry
+    labels = {"route": "/v1/me", "method": "GET", "status": "200"}
+    before = registry.get_sample_value("ordertide_http_requests_total", labels) or 0
+    door.client().get("/v1/me")
+    assert registry.get_sample_value("ordertide_http_requests_total", labels) == before + 1
