@@ -34,6 +34,7 @@ def link(path: Path | None) -> None:
     from gateway.access.folder import SECRET, open_folder
     from gateway.access.keys import ADMIN_ID
     from gateway.access.sessions import Sessions
+    from gateway.access.signing import Signer
 
     own = read_settings(path).serve
     folder = Path(own.folder)
@@ -42,7 +43,7 @@ def link(path: Path | None) -> None:
             f"{folder}: no 'ordertide serve' was started with it yet; start one, or correct "
             "serve.folder"
         )
-    code = Sessions(open_folder(folder).secret, folder).code(ADMIN_ID, time.time())
+    code = Sessions(Signer(open_folder(folder).secret), folder).code(ADMIN_ID, time.time())
     show(f"{address_of(own)}/sign-in?code={code}")
 
 

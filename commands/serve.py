@@ -125,15 +125,18 @@ def opened_access(settings: ServeSettings) -> tuple["Access", str]:
     from gateway.access.folder import open_folder
     from gateway.access.keys import KeyRing, record_of
     from gateway.access.sessions import Sessions
+    from gateway.access.signing import Signer
 
     folder = Path(settings.folder)
     credentials = open_folder(folder)
     keys = KeyRing()
     record = record_of(credentials.admin_key, "admin", "administrator")
     keys.add(record)
+    signer = Signer(credentials.secret)
     access = Access(
         keys,
-        Sessions(credentials.secret, folder),
+        signer,
+        Sessions(signer, folder),
         public_url=settings.public_url,
         proxies=settings.behind_proxy,
     )

@@ -19,7 +19,7 @@ from gateway.problems import Problem
 
 Method = Literal["GET", "POST", "DELETE"]
 Part = Literal["api", "board", "callbacks"]
-Class = Literal["query", "page", "sign_in"]
+Class = Literal["query", "search", "page", "sign_in"]
 Scope = Literal["own", "any"]
 Asked = TypeVar("Asked")
 

@@ -5,7 +5,7 @@ over all roles. No route exists outside it.
 """
 
 from gateway.access.caller import ROLES
-from gateway.api import index, lanes, orders
+from gateway.api import index, lanes, orders, search
 from gateway.route import EVERYONE, Route
 
 PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
@@ -35,6 +35,21 @@ ROUTES: tuple[Route, ...] = (
         *("GET", "/v1/lanes/{lane}", lanes.lane, lanes.LaneQuery, lanes.LaneAnswer),
         *(PARTIES, "own", "query", "api"),
         problems=READ,
+    ),
+    Route(
+        *("GET", "/v1/lookup", search.lookup, search.LookupAsked, search.LookupAnswer),
+        *(ROLES, "own", "query", "api"),
+        problems=READ,
+    ),
+    Route(
+        *("GET", "/v1/orders", search.search, search.SearchAsked, search.SearchAnswer),
+        *(ROLES, "own", "search", "api"),
+        problems=READ,
+    ),
+    Route(
+        *("GET", "/v1/orders/{id}/events", orders.events, orders.EventsAsked, orders.EventsAnswer),
+        *(ROLES, "own", "query", "api"),
+        problems=ONE,
     ),
     Route(
         *("GET", "/v1/orders/{id}", orders.order, orders.OrderAsked, orders.OrderAnswer),

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from gateway.access.caller import Caller
 from gateway.access.keys import KeyRing
 from gateway.access.sessions import SESSION_S, Sessions
+from gateway.access.signing import Signer
 from gateway.problems import Problem
 from schemas.errors import SettingsError
 
@@ -24,7 +25,7 @@ SAFE = frozenset({"GET", "HEAD"})
 
 
 class Access:
-    """Callers by keys and sessions.
+    """Callers by keys and sessions; `signer` signs what else clients bring back.
 
     `public_url` is the address that browsers use, None for that of each request. `proxies` are the
     networks whose `X-Forwarded-For` is believed. `now_s` is the wall clock.
@@ -33,6 +34,7 @@ class Access:
     def __init__(
         self,
         keys: KeyRing,
+        signer: Signer,
         sessions: Sessions,
         *,
         public_url: str | None = None,
@@ -45,6 +47,7 @@ class Access:
             SettingsError: `proxies` are no networks.
         """
         self.keys = keys
+        self.signer = signer
         self.sessions = sessions
         self.now_s = now_s
         self._origin = origin_of(public_url) if public_url else None

@@ -36,6 +36,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         """Return True for a caller that sees all orders of its tenant."""
         return self.role in STAFF
 
+    @property
+    def sees_rules(self) -> bool:
+        """Return True for a caller that sees alerts, deadlines and the supplier."""
+        return self.is_staff or self.role == "supplier"
+
     def sees(self, order: OrderDocument) -> bool:
         """Return True if the order is in the caller's scope."""
         if self.tenant is not None and order.tenant != self.tenant:

@@ -5,29 +5,24 @@ A session is a cookie without a store: which key signed in, until when, and an H
 file that no second use can create, in the folder that all `serve` of an installation share.
 """
 
-import base64
-import binascii
-import hmac
 import os
 import secrets
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
+from gateway.access.signing import Signer
 from schemas.private_files import FILE_MODE, private_folder
 
 SESSION_S = 12 * 3600
 CODE_S = 600
 USED = "used-codes"
-PARTS = 2  # of a signed text: the payload and its HMAC
 
 
 class Ticket(msgspec.Struct, frozen=True, array_like=True):
-    """Payload of a session or a code: its purpose, its id, the key it stands for, its end."""
+    """Payload of a session or a code: its id, the key it stands for, its end."""
 
-    purpose: str
     id: str
     key_id: str
     until_s: int
@@ -39,9 +34,9 @@ TICKET = msgspec.json.Decoder(Ticket)
 class Sessions:
     """Signs and verifies sessions and codes; `now_s` is the wall clock in seconds."""
 
-    def __init__(self, secret: bytes, folder: Path) -> None:
+    def __init__(self, signer: Signer, folder: Path) -> None:
         """Create the sessions of an installation; `folder` keeps which codes were used."""
-        self._secret = secret
+        self._signer = signer
         self._used = folder / USED
 
     def session(self, key_id: str, now_s: float) -> str:
@@ -71,7 +66,7 @@ class Sessions:
 
     def csrf_token(self, session: str) -> str:
         """The token that forms of a session carry."""
-        return self._mac(f"csrf {session}".encode())
+        return self._signer.mac("csrf", session)
 
     def _forget_expired(self, now_s: float) -> None:
         for path in self._used.iterdir():
@@ -80,22 +75,12 @@ class Sessions:
                     path.unlink()
 
     def _signed(self, purpose: str, key_id: str, until_s: float) -> str:
-        ticket = Ticket(purpose, secrets.token_hex(16), key_id, int(until_s))
-        payload = base64.urlsafe_b64encode(msgspec.json.encode(ticket))
-        return f"{payload.decode()}.{self._mac(payload)}"
+        ticket = Ticket(secrets.token_hex(16), key_id, int(until_s))
+        return self._signer.signed(purpose, msgspec.json.encode(ticket))
 
     def _verified(self, purpose: str, text: str, now_s: float) -> Ticket | None:
-        parts = text.encode("ascii", "replace").split(b".")
-        if len(parts) != PARTS:
+        payload = self._signer.verified(purpose, text)
+        if payload is None:
             return None
-        payload, mac = parts
-        if not hmac.compare_digest(self._mac(payload).encode(), mac):
-            return None
-        try:
-            ticket = TICKET.decode(base64.urlsafe_b64decode(payload))
-        except (binascii.Error, msgspec.DecodeError):
-            return None
-        return ticket if ticket.purpose == purpose and now_s < ticket.until_s else None
-
-    def _mac(self, payload: bytes) -> str:
-        return hmac.new(self._secret, payload, sha256).hexdigest()
+        ticket = TICKET.decode(payload)
+        return ticket if now_s < ticket.until_s else None

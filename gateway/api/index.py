@@ -49,7 +49,7 @@ class SignInAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 async def index(_call: Call) -> Index:
     """The version, and the addresses to begin with."""
-    addresses = {"lanes": "/v1/lanes", "me": "/v1/me"}
+    addresses = {"lanes": "/v1/lanes", "orders": "/v1/orders", "me": "/v1/me"}
     return Index(service="ordertide", version=version("ordertide"), addresses=addresses)
 
 

@@ -1,7 +1,7 @@
 """Lanes: counts of the live orders by lane, stage and status, and a page of a lane's cards."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, get_args
 
 import msgspec
@@ -16,7 +16,7 @@ from schemas.alert import Severity
 from schemas.card import Card, card_of
 from schemas.instants import format_instant
 from schemas.order import Lane, OrderDocument, ShipmentView
-from schemas.search import OrderQuery
+from schemas.search import MOST_ORDERS, OrderQuery
 
 LANES: tuple[Lane, ...] = get_args(Lane)
 MOST_CARDS = 200
@@ -78,7 +78,7 @@ class LaneQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     supplier: str | None = None
     status: str | None = None
     rule: str | None = None
-    skip: Annotated[int, Meta(ge=0)] = 0
+    skip: Annotated[int, Meta(ge=0, le=MOST_ORDERS - MOST_CARDS - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=MOST_CARDS)] = 100
 
 
@@ -198,7 +198,8 @@ def filter_of(caller: Caller, asked: LaneQuery) -> Callable[[Card], bool] | None
 
 
 def card_view(call: Call, card: Card) -> CardView:
-    """A card as it is answered."""
+    """A card as the caller may see it."""
+    caller = call.caller
     wording = call.gateway.wording["en"]
     return CardView(
         tenant=card.tenant,
@@ -208,7 +209,7 @@ def card_view(call: Call, card: Card) -> CardView:
         status=card.status,
         stage=stage_of(card.status, call.gateway.lifecycle),
         carrier=card.carrier,
-        supplier_id=card.supplier_id,
+        supplier_id=card.supplier_id if caller.sees_rules else None,
         promised_at=card.promised_at,
         updated_at=card.updated_at,
         due_at=card.due_at or None,
@@ -221,10 +222,15 @@ def card_view(call: Call, card: Card) -> CardView:
                 due_at=alert.because.due_at,
                 summary=wording.summary(card, alert),
             )
-            for alert in card.alerts
+            for alert in (card.alerts if caller.sees_rules else ())
         ],
-        shipments=list(card.shipments),
+        shipments=parcels_for(caller, card.shipments),
     )
+
+
+def parcels_for(caller: Caller, parcels: Sequence[ShipmentView]) -> list[ShipmentView]:
+    """The parcels that the caller may see: a carrier sees its own."""
+    return [each for each in parcels if caller.role != "carrier" or each.carrier == caller.party]
 
 
 def document_view(call: Call, order: OrderDocument) -> CardView:

@@ -1,11 +1,13 @@
 """Orders: one order with its timeline, as its caller may see it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from starlette.responses import Response
 
 from gateway.access.caller import Caller
+from gateway.api.lanes import parcels_for
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import UnknownOrder
@@ -13,9 +15,10 @@ from schemas.event import Location, Scalar
 from schemas.instants import format_instant, parse_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import AcceptedEvent, OrderDocument
-from storage_tiering.find import Answer, find
+from storage_tiering.find import Answer, find, timeline
 
 NOT_MODIFIED = 304
+MOST_EVENTS = 1_000
 LATE_MS = 3_600_000  # an event that came so long after it happened is marked
 
 
@@ -62,6 +65,20 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     unreachable: list[str]
 
 
+class EventsAsked(OrderAsked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of events: those behind the event `after` (its `event_hash`), the earliest first."""
+
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST_EVENTS)] = 100
+
+
+class EventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of an order from all tiers that answer; `next` is the `after` of the next page."""
+
+    events: list[TimelineEvent]
+    next: str | None
+
+
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that a timeline shows of an event as its sender wrote it."""
 
@@ -100,6 +117,25 @@ async def order(call: Call) -> OrderAnswer | Response:
     return Response(encoded, media_type="application/json", headers={"etag": tag})
 
 
+async def events(call: Call) -> EventsAnswer:
+    """Every event of an order, by time, with its source, its arrival and its lag."""
+    document = (await found(call)).found.document
+    tenant, order_id, asked = document.tenant, document.order_id, call.asked
+    known = await call.gateway.tiers.run(lambda tiers: timeline(tiers, tenant, order_id))
+    start = 0
+    if asked.after is not None:
+        places = {event.event_hash: place for place, event in enumerate(known)}
+        if asked.after not in places:
+            raise Problem("bad_field", f"after: no event {asked.after!r}", field="after")
+        start = places[asked.after] + 1
+    page = known[start : start + asked.limit]
+    has_more = start + asked.limit < len(known)
+    return EventsAnswer(
+        events=[timeline_event(event, call.caller) for event in page],
+        next=page[-1].event_hash if has_more else None,
+    )
+
+
 async def found(call: Call) -> Answer:
     """The order in the path, if the caller may see it.
 
@@ -124,17 +160,16 @@ async def found(call: Call) -> Answer:
 
 
 def visible(order: OrderDocument, caller: Caller) -> OrderDocument:
-    """The document as the caller may see it: rules are for staff, other parties' ids for nobody."""
+    """The document as the caller may see it; other parties' ids are for staff."""
     if caller.is_staff:
         return order
-    hidden: dict[str, Any] = {"open_alerts": [], "deadlines": [], "attributes": {}, "flags": []}
+    hidden: dict[str, Any] = {"attributes": {}, "flags": []}
+    if not caller.sees_rules:
+        hidden |= {"open_alerts": [], "deadlines": [], "supplier_id": None}
     if caller.role != "customer":
         hidden["customer_id"] = None
-    if caller.role != "supplier":
-        hidden["supplier_id"] = None
     if caller.role == "carrier":
-        shipments = [each for each in order.shipments if each.carrier == caller.party]
-        hidden |= {"shipments": shipments, "references": {}}
+        hidden |= {"shipments": parcels_for(caller, order.shipments), "references": {}}
     return msgspec.structs.replace(order, **hidden)
 
 

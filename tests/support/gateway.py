@@ -13,6 +13,7 @@ from gateway.access.access import Access
 from gateway.access.caller import Caller, Role
 from gateway.access.keys import KeyRecord, KeyRing, digest, id_of, new_key
 from gateway.access.sessions import Sessions
+from gateway.access.signing import Signer
 from gateway.application import application
 from gateway.live.follower import Follower
 from gateway.parts import Gateway
@@ -44,7 +45,7 @@ class Door:
         follower = Follower(self.connection)
         self.gateway = Gateway(
             parts=PARTS,
-            access=Access(self.keys, Sessions(b"s" * 32, folder)),
+            access=Access(self.keys, Signer(b"s" * 32), Sessions(Signer(b"s" * 32), folder)),
             follower=follower,
             tiers=TierReaders(["hot"], lambda _: {"hot": self.tier}),
             lifecycle=TABLE,

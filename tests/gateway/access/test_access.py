@@ -10,10 +10,13 @@ from gateway.access.access import Access, origin_of
 from gateway.access.folder import ADMIN_KEY, SECRET, open_folder
 from gateway.access.keys import KeyRing, new_key, record_of
 from gateway.access.sessions import CODE_S, SESSION_S, Sessions
+from gateway.access.signing import Signer
 from gateway.problems import Problem
 from schemas.errors import SettingsError
 from tests.support.asgi import Client, Reply, scope_of
 from tests.support.gateway import Door
+
+SECRET_BYTES = b"s" * 32
 
 
 @pytest.fixture
@@ -22,6 +25,12 @@ def link(door: Door) -> str:
     key = door.key()
     sessions = door.gateway.access.sessions
     return f"/sign-in?code={sessions.code(key.split('_')[1], door.gateway.access.now_s())}"
+
+
+def access_in(folder: Path, proxies: str = "") -> Access:
+    """The access of an installation without keys."""
+    signer = Signer(SECRET_BYTES)
+    return Access(KeyRing(), signer, Sessions(signer, folder), proxies=proxies)
 
 
 def cookie_of(answer: Reply) -> str:
@@ -66,7 +75,7 @@ def test_a_session_ends_with_its_key_and_after_its_time(door: Door, link: str) -
 
 
 def test_a_code_runs_out(tmp_path: Path) -> None:
-    sessions = Sessions(b"s" * 32, tmp_path)
+    sessions = Sessions(Signer(SECRET_BYTES), tmp_path)
     code = sessions.code("k", 1000)
     assert sessions.redeemed(code, 1000 + CODE_S) is None
     assert sessions.redeemed(code, 1000) is not None
@@ -85,7 +94,7 @@ def test_a_forged_cookie_or_key_is_nobody(door: Door, forged: str) -> None:
 def test_a_session_of_another_installation_or_for_another_purpose_is_refused(
     tmp_path: Path,
 ) -> None:
-    ours, theirs = Sessions(b"a" * 32, tmp_path), Sessions(b"b" * 32, tmp_path)
+    ours, theirs = Sessions(Signer(b"a" * 32), tmp_path), Sessions(Signer(b"b" * 32), tmp_path)
     assert ours.opened(theirs.session("k", 0), 1) is None
     assert ours.opened(ours.code("k", 0), 1) is None
     assert ours.redeemed(ours.session("k", 0), 1) is None
@@ -128,14 +137,24 @@ def test_a_write_by_a_cookie_needs_our_origin_and_the_token(
 
 
 def test_an_address_behind_proxies_is_the_first_that_is_none(tmp_path: Path) -> None:
-    access = Access(KeyRing(), Sessions(b"s" * 32, tmp_path), proxies="127.0.0.0/8, 10.0.0.0/8")
+    access = Access(
+        KeyRing(),
+        Signer(SECRET_BYTES),
+        Sessions(Signer(SECRET_BYTES), tmp_path),
+        proxies="127.0.0.0/8, 10.0.0.0/8",
+    )
     hops = {"x-forwarded-for": "6.6.6.6, 203.0.113.9, 10.1.1.1"}
     assert access.ip_of(Request(scope_of("GET", "/", hops))) == "203.0.113.9"
     assert access.ip_of(Request(scope_of("GET", "/", {}))) == "127.0.0.1"
-    direct = Access(KeyRing(), Sessions(b"s" * 32, tmp_path))
+    direct = access_in(tmp_path)
     assert direct.ip_of(Request(scope_of("GET", "/", hops))) == "127.0.0.1"
     with pytest.raises(SettingsError, match="behind_proxy"):
-        Access(KeyRing(), Sessions(b"s" * 32, tmp_path), proxies="proxy.example")
+        Access(
+            KeyRing(),
+            Signer(SECRET_BYTES),
+            Sessions(Signer(SECRET_BYTES), tmp_path),
+            proxies="proxy.example",
+        )
 
 
 def test_an_origin_is_scheme_and_host() -> None:

@@ -98,3 +98,14 @@ def test_a_tier_without_an_answer_is_a_503_with_a_time_to_retry(door: Door) -> N
     answer = door.client().get("/v1/orders/SO-1")
     assert (answer.status, answer.json["code"]) == (503, "tier_unreachable")
     assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_events_come_by_pages(filled: Door) -> None:
+    client = filled.client()
+    first = client.get("/v1/orders/SO-1/events?limit=1").json
+    assert [event["event_id"] for event in first["events"]] == ["1"]
+    rest = client.get(f"/v1/orders/SO-1/events?after={first['next']}").json
+    assert [event["event_id"] for event in rest["events"]] == ["2"]
+    assert rest["next"] is None
+    assert client.get("/v1/orders/SO-1/events?after=x").json["field"] == "after"
+    assert filled.client("customer", "default", "c9").get("/v1/orders/SO-1/events").status == 404

@@ -1,0 +1,193 @@
+"""Search: orders by any number, and by their fields a page at a time.
+
+A page's `next` is a cursor: the place of its last order and the query, signed, so that it can't be
+bent to another query. Pages don't shift under writes; an order that changes meanwhile may come
+again.
+"""
+
+from hashlib import sha256
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from gateway.api.lanes import CardView, document_view
+from gateway.problems import Problem
+from gateway.route import Call
+from schemas.errors import Busy, UnknownOrder
+from schemas.instants import parse_instant
+from schemas.keys import DEFAULT_TENANT
+from schemas.order import Lane, OrderDocument
+from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery, Page
+from storage_tiering.find import find
+from storage_tiering.tier import Search, Tier
+
+MOST_FOUND = 20
+MOST_ON_A_PAGE = 200
+PURPOSE = "cursor"
+
+
+class LookupAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Any number of an order: whole, or its first or last four characters or more."""
+
+    number: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class LookupAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """At most 20 orders, an exact order id first; `has_more` if there are others.
+
+    `unreachable`: tiers that gave no answer.
+    """
+
+    orders: list[CardView]
+    has_more: bool
+    unreachable: list[str]
+
+
+class SearchAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Conditions, all of which hold. `updated_from` is an instant, inclusive."""
+
+    number: str | None = None
+    tenant: str | None = None
+    status: str | None = None
+    lane: Lane | None = None
+    carrier: str | None = None
+    supplier: str | None = None
+    customer: str | None = None
+    updated_from: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST_ON_A_PAGE)] = 100
+    after: str | None = None
+
+
+class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of orders, the one that changed last first; `next` is the `after` of the next page."""
+
+    orders: list[CardView]
+    next: str | None
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Payload of a cursor: digest of its query, the place behind the last order, orders so far."""
+
+    query: str
+    after: list[Any]
+    orders: int
+
+
+CURSOR = msgspec.json.Decoder(Cursor)
+
+
+async def lookup(call: Call) -> LookupAnswer:
+    """Orders by any number: order id, waybill or reference, whole or its beginning or end."""
+    number = call.asked.number
+    query = call.caller.narrowed(OrderQuery(number=number))
+    if query is None or not query.form:
+        reason = f"{number!r} has no letter or digit; send a number like SF0099 8877"
+        raise Problem("bad_field", f"number: {reason}", field="number")
+    tenant = call.caller.tenant or DEFAULT_TENANT
+
+    def look(tiers: list[Tier]) -> tuple[list[OrderDocument], list[str]]:
+        found, unreachable = exact(tiers, tenant, number)
+        for tier in tiers:
+            if not isinstance(tier, Search):
+                continue
+            try:
+                found += tier.search(query, limit=MOST_FOUND + 1).orders
+            except Busy:
+                unreachable.append(tier.name)
+                continue
+            break
+        return found, unreachable
+
+    documents, unreachable = await call.gateway.tiers.run(look)
+    orders = {(each.tenant, each.order_id): each for each in reversed(documents)}
+    seen = [each for each in reversed(orders.values()) if call.caller.sees(each)]
+    if not seen and unreachable:
+        raise Busy(f"lookup: no answer from {', '.join(unreachable)}; retry")
+    return LookupAnswer(
+        orders=[document_view(call, each) for each in seen[:MOST_FOUND]],
+        has_more=len(seen) > MOST_FOUND,
+        unreachable=list(dict.fromkeys(unreachable)),
+    )
+
+
+def exact(tiers: list[Tier], tenant: str, number: str) -> tuple[list[OrderDocument], list[str]]:
+    """The order of this very id, which a tier without search may have alone; silent tiers."""
+    try:
+        answer = find(tiers, tenant, number)
+    except UnknownOrder:
+        return [], []
+    except Busy:
+        return [], [tier.name for tier in tiers]
+    return [answer.found.document], []
+
+
+async def search(call: Call) -> SearchAnswer:
+    """Orders by their fields, the one that changed last first, a page at a time."""
+    asked = call.asked
+    query = call.caller.narrowed(query_of(asked))
+    if query is None:
+        return SearchAnswer(orders=[], next=None)
+    after, count = opened(call, asked, query)
+    if count + asked.limit > MOST_ORDERS:
+        raise Problem(
+            "bad_field", f"after: paging ends at {MOST_ORDERS:,} orders; narrow it", field="after"
+        )
+    page: Page = await call.gateway.tiers.search(
+        lambda tier: tier.search(query, limit=asked.limit, after=after)
+    )
+    cursor = None
+    if page.after is not None:
+        payload = Cursor(digest(query), page.after, count + len(page.orders))
+        cursor = call.gateway.access.signer.signed(PURPOSE, msgspec.json.encode(payload))
+    seen = [each for each in page.orders if call.caller.sees(each)]
+    return SearchAnswer(orders=[document_view(call, each) for each in seen], next=cursor)
+
+
+def query_of(asked: SearchAsked) -> OrderQuery:
+    """The query that is asked for.
+
+    Raises:
+        Problem: `bad_field`: an instant or a number that can't be used.
+    """
+    since = None
+    if asked.updated_from is not None:
+        try:
+            since = parse_instant(asked.updated_from)
+        except ValueError as error:
+            raise Problem("bad_field", f"updated_from: {error}", field="updated_from") from error
+    query = OrderQuery(
+        tenant=asked.tenant,
+        number=asked.number,
+        status=asked.status,
+        lane=asked.lane,
+        carrier=asked.carrier,
+        supplier_id=asked.supplier,
+        customer_id=asked.customer,
+        changed_since=since,
+    )
+    if asked.number is not None and not query.form:
+        reason = f"no letter or digit; a part of a number needs {LEAST_PART}"
+        raise Problem("bad_field", f"number: {asked.number!r} has {reason}", field="number")
+    return query
+
+
+def opened(call: Call, asked: SearchAsked, query: OrderQuery) -> tuple[list[Any] | None, int]:
+    """(place behind the last order, orders so far) of the page that is asked for.
+
+    Raises:
+        Problem: `bad_field`, the cursor isn't ours or is that of another query.
+    """
+    if asked.after is None:
+        return None, 0
+    payload = call.gateway.access.signer.verified(PURPOSE, asked.after)
+    cursor = CURSOR.decode(payload) if payload else None
+    if cursor is None or cursor.query != digest(query):
+        reason = "it is no `next` of this query; begin without it"
+        raise Problem("bad_field", f"after: {reason}", field="after")
+    return cursor.after, cursor.orders
+
+
+def digest(query: OrderQuery) -> str:
+    """Digest of a query in its caller's scope."""
+    return sha256(msgspec.json.encode(query)).hexdigest()[:16]

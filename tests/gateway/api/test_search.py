@@ -1,0 +1,98 @@
+"""Search over HTTP: by any number, by fields, and by pages whose cursors are signed."""
+
+import pytest
+
+from tests.support.gateway import Door
+from tests.support.tiers.orders import START, document
+
+PARCEL = {"shipment": "SF0099-8877", "carrier": "sf"}
+
+
+@pytest.fixture
+def filled(door: Door) -> Door:
+    door.put(
+        document("SO-1", shipments=[PARCEL], customer_id="c1"),
+        document("SO-2", supplier_id="s1", status="SHIPPED"),
+        *(document(f"many-{n:02}", updated_at=START + n, customer_id="c2") for n in range(25)),
+    )
+    return door
+
+
+def ids(orders: list[dict[str, str]]) -> list[str]:
+    return [order["order_id"] for order in orders]
+
+
+@pytest.mark.parametrize("number", ["SO-1", "so1", "sf0099 8877", "8877", "SF00"])
+def test_any_number_finds_its_order(filled: Door, number: str) -> None:
+    found = filled.client().get(f"/v1/lookup?number={number.replace(' ', '%20')}").json
+    assert ids(found["orders"]) == ["SO-1"]
+    assert found["unreachable"] == []
+
+
+def test_at_most_twenty_are_found_and_it_says_so(filled: Door) -> None:
+    found = filled.client().get("/v1/lookup?number=many").json
+    assert len(found["orders"]) == 20
+    assert found["has_more"]
+
+
+@pytest.mark.parametrize("number", ["", "%20-", "x%00"])
+def test_a_number_without_a_sign_is_refused_and_an_odd_one_is_text(
+    filled: Door, number: str
+) -> None:
+    answer = filled.client().get(f"/v1/lookup?number={number}")
+    assert answer.status == (200 if "x" in number else 400)
+
+
+def test_pages_hold_every_order_once(filled: Door) -> None:
+    client = filled.client()
+    seen: list[str] = []
+    url = "/v1/orders?limit=10&customer=c2"
+    page = client.get(url).json
+    while True:
+        seen += ids(page["orders"])
+        if page["next"] is None:
+            break
+        page = client.get(f"{url}&after={page['next']}").json
+    assert seen == [f"many-{n:02}" for n in reversed(range(25))]
+
+
+def test_a_cursor_is_good_for_its_query_and_its_caller_alone(filled: Door) -> None:
+    client = filled.client()
+    cursor = client.get("/v1/orders?limit=10&customer=c2").json["next"]
+    for who, query in [
+        (client, f"limit=10&customer=c1&after={cursor}"),
+        (client, f"limit=10&customer=c2&after={cursor[:-1]}"),
+        (client, "limit=10&customer=c2&after=x"),
+        (client, "limit=10&customer=c2&after=é.ü".replace("é", "%C3%A9").replace("ü", "%C3%BC")),
+        (filled.client("operator", "default"), f"limit=10&customer=c2&after={cursor}"),
+    ]:
+        answer = who.get(f"/v1/orders?{query}")
+        assert (answer.status, answer.json["field"]) == (400, "after")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("status=SHIPPED", ["SO-2"]),
+        ("supplier=s1", ["SO-2"]),
+        ("number=8877", ["SO-1"]),
+        ("updated_from=2017-10-02T10:56:33.024Z", ["many-24"]),
+        ("tenant=acme", []),
+    ],
+)
+def test_fields_narrow_the_search(filled: Door, query: str, expected: list[str]) -> None:
+    assert ids(filled.client().get(f"/v1/orders?{query}").json["orders"]) == expected
+
+
+def test_a_party_finds_its_own_alone(filled: Door) -> None:
+    customer = filled.client("customer", "default", "c1")
+    assert ids(customer.get("/v1/orders").json["orders"]) == ["SO-1"]
+    assert customer.get("/v1/orders?customer=c2").json["orders"] == []
+    assert customer.get("/v1/lookup?number=SO-2").json["orders"] == []
+    supplier = filled.client("supplier", "default", "s1")
+    assert ids(supplier.get("/v1/orders").json["orders"]) == ["SO-2"]
+
+
+def test_a_time_that_is_none_is_named(filled: Door) -> None:
+    answer = filled.client().get("/v1/orders?updated_from=yesterday")
+    assert (answer.status, answer.json["field"]) == (400, "updated_from")
