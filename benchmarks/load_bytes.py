@@ -21,6 +21,7 @@ import click
 import pyarrow as pa
 
 from benchmarks.core import in_batches
+from commands.wiring.definitions import vocabulary_of
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake
 from dataflows.core.routing import SHARDS, shard_of
@@ -39,6 +40,7 @@ from loadgen.run import run
 from loadgen.stream import Stream
 from loadgen.text import Text
 from schemas import topics
+from schemas.settings.model import Settings
 from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.hot.embedded import EmbeddedRedis
@@ -132,7 +134,7 @@ def elastic_bytes(records: Sequence[OrderRecord | EventRecord], folder: Path) ->
     with Elasticsearch(folder) as server:
         client = connect_elastic(server.address["url"])
         tier = ElasticTier(client, keep_ms=FOR_EVER_MS)
-        list(tier.templates.install(tier.periods))
+        list(tier.templates.install(vocabulary_of(Settings()), tier.periods))
         write(tier, records)
         client.indices.forcemerge(max_num_segments=1)
         size_bytes = tier.counts().size_bytes

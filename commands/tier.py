@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.stack_progress import size_text
+from commands.wiring.definitions import vocabulary_of
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import written_tiers
@@ -48,10 +49,13 @@ def command() -> None:
 def init(path: Path | None) -> None:
     """Install or update the index templates, and add new fields to the existing indices.
 
-    Prints what was done to each. A second run changes nothing.
+    Statuses of the lifecycle and attributes that the rules declare get fields of their types: run
+    it again when they change. Prints what was done to each. A second run changes nothing.
     """
-    with opened(read_settings(path)) as tier:
-        for change in tier.templates.install(tier.periods, tier.letter_periods):
+    settings = read_settings(path)
+    vocabulary = vocabulary_of(settings)
+    with opened(settings) as tier:
+        for change in tier.templates.install(vocabulary, tier.periods, tier.letter_periods):
             reason = f": {change.reason}" if change.reason else ""
             show(printable(f"{change.did:<10}{change.what}{reason}"))
 

@@ -34,7 +34,6 @@ SHORT_FILES: dict[str, str] = {
     "commands/doctor/vouching.py": "asked of each tier by the doctor's file on it",
     "commands/state/description.py": "handed to the cluster, which must not import commands",
     "commands/wiring/calendars.py": "asked by track and by config check",
-    "commands/wiring/definitions.py": "most commands load it, and must not load track",
     "commands/wiring/groups.py": "a class of click, of every group of commands",
     "commands/wiring/local_folders.py": "config check loads it, and must not load the tiers",
     "commands/wiring/tiers.py": "one list of tiers, of every command on tiers",

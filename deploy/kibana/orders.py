@@ -2,11 +2,9 @@
 
 from deploy.kibana.pictures import Board, Bucket, DataView, Map, Metric, Picture
 
-ORDERS_VIEW = DataView(
-    "ordertide-orders", "ordertide: orders", "ordertide-orders-*", "derived.changed_at"
-)
-EVENTS_VIEW = DataView("ordertide-events", "ordertide: events", "ordertide-events-*", "arrival_at")
-REJECTED_VIEW = DataView("ordertide-rejected", "ordertide: rejected", "ordertide-rejected-*", "at")
+ORDERS_VIEW = DataView("ordertide-orders", "ordertide: orders", "ordertide-orders-*")
+EVENTS_VIEW = DataView("ordertide-events", "ordertide: events", "ordertide-events-*")
+REJECTED_VIEW = DataView("ordertide-rejected", "ordertide: rejected", "ordertide-rejected-*")
 VIEWS = (ORDERS_VIEW, EVENTS_VIEW, REJECTED_VIEW)
 
 LANE_COLOURS = {"normal": "#54B399", "warning": "#D6BF57", "overdue": "#E7664C"}
@@ -49,7 +47,7 @@ CHANGED = Picture(
     meaning="Last event of each order, by the lane that it is in now.",
     kind="histogram",
     view=ORDERS_VIEW,
-    buckets=(Bucket("date_histogram", "derived.changed_at"), Bucket("terms", "lane", "group")),
+    buckets=(Bucket("date_histogram", "@timestamp"), Bucket("terms", "lane", "group")),
     columns=24,
 )
 EVENTS = Picture(
@@ -59,8 +57,8 @@ EVENTS = Picture(
     kind="histogram",
     view=EVENTS_VIEW,
     buckets=(
-        Bucket("date_histogram", "arrival_at"),
-        Bucket("terms", "derived.source", "group"),
+        Bucket("date_histogram", "event.created"),
+        Bucket("terms", "event.provider", "group"),
     ),
     columns=24,
 )
@@ -69,8 +67,8 @@ PARCELS = Map(
     title="Parcels",
     meaning="Where parcels were seen last, coloured by the lane of their order.",
     view=ORDERS_VIEW,
-    point="derived.points",
-    newest_by="derived.changed_at",
+    point="geo.location",
+    newest_by="@timestamp",
     colour_by="lane",
     colours=LANE_COLOURS,
     tooltip=("order_id", "status", "lane", "carrier", "updated_at"),
@@ -81,8 +79,8 @@ ALERTS = Picture(
     meaning="An order counts once for each rule that has an alert open on it.",
     kind="horizontal_bar",
     view=ORDERS_VIEW,
-    query="_exists_:open_alerts.rule",
-    buckets=(Bucket("terms", "open_alerts.rule", label="rule", size=20),),
+    query="_exists_:derived.alerts.rules",
+    buckets=(Bucket("terms", "derived.alerts.rules", label="rule", size=20),),
     rows=18,
 )
 REJECTED = Picture(
@@ -91,7 +89,7 @@ REJECTED = Picture(
     meaning="What could not be taken. `ordertide rejected` shows the originals.",
     kind="histogram",
     view=REJECTED_VIEW,
-    buckets=(Bucket("date_histogram", "at"), Bucket("terms", "code", "group")),
+    buckets=(Bucket("date_histogram", "@timestamp"), Bucket("terms", "code", "group")),
     columns=24,
 )
 REJECTED_BY_SOURCE = Picture(
@@ -102,7 +100,7 @@ REJECTED_BY_SOURCE = Picture(
     view=REJECTED_VIEW,
     metrics=(Metric(label="messages"),),
     buckets=(
-        Bucket("terms", "source", "bucket", "source", missing="unknown"),
+        Bucket("terms", "event.provider", "bucket", "source", missing="unknown"),
         Bucket("terms", "code", "bucket", "code"),
     ),
     columns=24,

@@ -13,7 +13,7 @@ class DataView(msgspec.Struct, frozen=True):
     id: str
     name: str
     pattern: str
-    time_field: str
+    time_field: str = "@timestamp"
 
 
 class Metric(msgspec.Struct, frozen=True):

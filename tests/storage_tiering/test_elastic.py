@@ -1,5 +1,6 @@
 """The warm tier on Elasticsearch alone: indices, fields, refreshes, queries."""
 
+import time
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -160,6 +161,8 @@ def test_of_two_writers_the_one_behind_takes_nothing_back(
 
 
 def test_no_field_is_made_of_what_comes(tier: ElasticTier, log: Log) -> None:
+    tier.periods.ensure([tier.names.orders("2017-10"), tier.names.events("2017-10")])
+    empty = tier.client.indices.get_mapping(index=tier.names.all_periods).body
     before = {"c..d": 1, "": 2, "source": {"no": "text"}, "location": {"lat": 95, "lon": "east"}}
     tier.write_orders(log.changes(document(attributes={"a.b": 1, "colour": "red"})))
     tier.write_events(log.events(with_original(accepted(), before)))
@@ -167,11 +170,8 @@ def test_no_field_is_made_of_what_comes(tier: ElasticTier, log: Log) -> None:
     found = tier.find("default", "e481f51c")
     assert found is not None
     assert msgspec.json.decode(found.timeline[0].event) == before
-    mappings = tier.client.indices.get_mapping(index=tier.names.all_periods)
-    for index, held in mappings.items():
-        kind = "order_fields" if "-orders-" in index else "event_fields"
-        template = tier.templates.held_component_templates()[f"{tier.names.prefix}-{kind}"]
-        assert held["mappings"] == template["template"]["mappings"]
+    assert tier.client.indices.get_mapping(index=tier.names.all_periods) == empty
+    assert len(empty) == 2
 
 
 def test_an_order_is_found_by_its_attributes_parcels_and_places(
@@ -186,7 +186,7 @@ def test_an_order_is_found_by_its_attributes_parcels_and_places(
     )
     tier.write_orders(log.changes(written))
     assert tier.flush(force=True)
-    in_shanghai = {"distance": "50km", "derived.points": {"lat": 31.23, "lon": 121.47}}
+    in_shanghai = {"distance": "50km", "geo.location": {"lat": 31.23, "lon": 121.47}}
     of_one_parcel = [
         {"term": {"shipments.shipment": "SF1"}},
         {"term": {"shipments.status": "DELIVERED"}},
@@ -200,6 +200,8 @@ def test_an_order_is_found_by_its_attributes_parcels_and_places(
         ),
         ({"range": {"created_at": {"gt": format_instant(START)}}}, 0),
         ({"geo_distance": in_shanghai}, 1),
+        ({"term": {"geo.name": "上海"}}, 1),
+        ({"term": {"derived.attributes.cold_chain": True}}, 1),
         ({"nested": {"path": "shipments", "query": of_one_parcel[0]}}, 1),
         ({"nested": {"path": "shipments", "query": {"bool": {"filter": of_one_parcel}}}}, 0),
     ]
@@ -207,14 +209,66 @@ def test_an_order_is_found_by_its_attributes_parcels_and_places(
         assert total(tier.client, tier.names.orders("*"), query) == expected, query
 
 
-def test_how_long_a_delivery_took_can_be_aggregated(tier: ElasticTier, log: Log) -> None:
-    reached = {"PAID": format_instant(START), "DELIVERED": format_instant(START + 36 * HOUR_MS)}
-    tier.write_orders(log.changes(document("a", milestones=reached), document("b")))
+def stats(tier: ElasticTier, field: str) -> tuple[int, float | None]:
+    """(values, mean) of a field of orders."""
+    aggregation = {"found": {"stats": {"field": field}}}
+    answer = tier.client.search(index=tier.names.orders("*"), size=0, aggs=aggregation)
+    found = answer["aggregations"]["found"]
+    return found["count"], found["avg"]
+
+
+def hours(count: int) -> str:
+    return format_instant(START + count * HOUR_MS)
+
+
+def test_durations_and_kept_promises_can_be_aggregated(tier: ElasticTier, log: Log) -> None:
+    reached = {"PAID": hours(0), "SHIPPED": hours(12), "DELIVERED": hours(36)}
+    tier.write_orders(
+        log.changes(
+            document("late", milestones=reached, promised_at=hours(30)),
+            document("early", milestones=reached, promised_at=hours(40)),
+            document("open", promised_at=hours(1)),
+        )
+    )
     assert tier.flush(force=True)
-    aggregation = {"took": {"stats": {"field": "derived.delivery_h"}}}
-    said = tier.client.search(index=tier.names.orders("*"), size=0, aggs=aggregation)
-    assert said["aggregations"]["took"]["count"] == 1
-    assert said["aggregations"]["took"]["avg"] == 36.0
+    assert stats(tier, "derived.delivery_h") == (2, 36.0)
+    assert stats(tier, "derived.hours_late") == (2, 1.0)
+    assert stats(tier, "derived.stage_h.0") == (2, 12.0)
+    assert stats(tier, "derived.stage_h.2") == (2, 24.0)
+    assert stats(tier, "derived.stage_h.4") == (0, None), "the last one has no end"
+    assert stats(tier, "derived.hours_to.SHIPPED") == (2, 12.0)
+    orders = tier.names.orders("*")
+    for kept in (True, False):
+        assert total(tier.client, orders, {"term": {"derived.promise_kept": kept}}) == 1
+    shipped = {"days": {"date_histogram": {"field": "milestones.SHIPPED", "fixed_interval": "1d"}}}
+    answer = tier.client.search(index=orders, size=0, aggs=shipped)
+    assert [each["doc_count"] for each in answer["aggregations"]["days"]["buckets"]] == [2]
+
+
+def test_what_grows_by_itself_is_asked_as_a_range_to_now(tier: ElasticTier, log: Log) -> None:
+    def ago(count: int) -> str:
+        return format_instant(int(time.time() * 1000) - count * HOUR_MS)
+
+    promised = {"late": 30, "later": 60, "delivered": 60, "in time": -5}
+    reached = {"delivered": {"DELIVERED": ago(1)}}
+    tier.write_orders(
+        log.changes(
+            *(
+                document(name, promised_at=ago(count), milestones=reached.get(name, {}))
+                for name, count in promised.items()
+            )
+        )
+    )
+    assert tier.flush(force=True)
+    bounds = [{"from": "now-48h", "to": "now"}, {"to": "now-48h"}]
+    buckets = {"late": {"date_range": {"field": "promised_at", "ranges": bounds}}}
+    not_delivered = {"bool": {"must_not": {"exists": {"field": "derived.delivered_at"}}}}
+    orders = tier.names.orders("*")
+    answer = tier.client.search(index=orders, query=not_delivered, size=0, aggs=buckets)
+    found = answer["aggregations"]["late"]["buckets"]
+    assert [each["doc_count"] for each in found] == [1, 1]
+    silent = {"range": {"updated_at": {"lt": "now-24h"}}}
+    assert total(tier.client, orders, silent) == len(promised), "all of them since 2017"
 
 
 def test_an_event_is_found_by_what_its_original_says(tier: ElasticTier, log: Log) -> None:
@@ -222,15 +276,31 @@ def test_an_event_is_found_by_what_its_original_says(tier: ElasticTier, log: Log
         "event_id": "e-7",
         "source": "carrier:sf",
         "waybill": "SF1",
+        "customer_id": "C-1017",
+        "operator": "u-5",
+        "ip": "192.0.2.7",
+        "attributes": {"colour": "red", "a.b": 2, "": 1, "c\0d": 3, "e": {"no": "scalar"}},
         "location": {"name": "广州", "lat": 23.1, "lon": 113.3},
     }
     tier.write_events(log.events(with_original(accepted(), original)))
     assert tier.flush(force=True)
-    events = tier.names.events("*")
-    assert total(tier.client, events, {"term": {"derived.waybill": "SF1"}}) == 1
-    assert total(tier.client, events, {"term": {"derived.source": "carrier:sf"}}) == 1
     box = {"top_left": {"lat": 24, "lon": 113}, "bottom_right": {"lat": 23, "lon": 114}}
-    assert total(tier.client, events, {"geo_bounding_box": {"derived.point": box}}) == 1
+    instant = {"gte": format_instant(START), "lte": format_instant(START)}
+    questions: list[dict[str, object]] = [
+        {"term": {"event.id": "e-7"}},
+        {"term": {"event.provider": "carrier:sf"}},
+        {"range": {"event.created": instant}},
+        {"range": {"@timestamp": instant}},
+        {"term": {"user.id": "u-5"}},
+        {"term": {"source.ip": "192.0.2.0/24"}},
+        {"term": {"derived.waybill": "SF1"}},
+        {"term": {"derived.customer_id": "C-1017"}},
+        {"term": {"derived.attributes.colour": "red"}},
+        {"term": {"geo.name": "广州"}},
+        {"geo_bounding_box": {"geo.location": box}},
+    ]
+    for query in questions:
+        assert total(tier.client, tier.names.events("*"), query) == 1, query
 
 
 def test_an_order_can_be_fetched_by_its_id(tier: ElasticTier, log: Log) -> None:
@@ -298,13 +368,14 @@ def test_an_escalated_alert_is_found_by_the_start_and_deadline_of_its_escalation
     overdue |= {"escalated_at": escalated_at, "because": because}
     tier.write_orders(log.changes(order("a", 1, warning), order("b", 1, overdue)))
     assert tier.flush(force=True)
-    query = {
-        "bool": {
-            "filter": [
-                {"term": {"open_alerts.because.limit": "0s"}},
-                {"range": {"open_alerts.escalated_at": {"gte": escalated_at}}},
-                {"range": {"open_alerts.because.due_at": {"gte": escalated_at}}},
-            ]
-        }
-    }
-    assert total(tier.client, tier.names.orders("*"), query) == 1
+    of_one_alert = [
+        {"term": {"open_alerts.because.limit": "0s"}},
+        {"range": {"open_alerts.escalated_at": {"gte": escalated_at}}},
+        {"range": {"open_alerts.because.due_at": {"gte": escalated_at}}},
+    ]
+    orders = tier.names.orders("*")
+    nested = {"nested": {"path": "open_alerts", "query": {"bool": {"filter": of_one_alert}}}}
+    assert total(tier.client, orders, nested) == 1
+    assert total(tier.client, orders, {"term": {"derived.alerts.rules": "late_delivery"}}) == 2
+    assert total(tier.client, orders, {"term": {"derived.alerts.severities": "overdue"}}) == 1
+    assert total(tier.client, orders, {"term": {"derived.alerts.count": 1}}) == 2

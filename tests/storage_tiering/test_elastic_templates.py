@@ -13,6 +13,7 @@ from schemas.search import OrderQuery
 from storage_tiering.warm.elastic import templates as elastic_templates
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
+from storage_tiering.warm.elastic.vocabulary import Vocabulary
 from tests.support import stack
 from tests.support.tiers.elastic_places import clear, indices_of, install
 from tests.support.tiers.orders import START, Log, accepted, document
@@ -26,7 +27,11 @@ DIGESTS = {
     4: "ea2b9065dc617fffe95a0fe224e3257b",
     5: "2b99b5721443c31533a3c4e50fb6cff5",
     6: "d48318e0a087fd81955f73d306065225",
+    7: "2d490b6b162a6a1b03fcfedee181de23",
 }
+
+
+VOCABULARY = Vocabulary(stages={"PAID": 0, "SHIPPED": 2}, attributes={"cold_chain": "bool"})
 
 
 @pytest.fixture
@@ -58,9 +63,9 @@ def change_field(folder: Path, name: str, mapping: dict[str, str] | None) -> Non
     path.write_bytes(msgspec.json.encode(fields))
 
 
-def did(tier: ElasticTier) -> dict[str, str]:
+def did(tier: ElasticTier, vocabulary: Vocabulary = VOCABULARY) -> dict[str, str]:
     """{what, without the prefix: what was done}."""
-    changes = tier.templates.install(tier.periods, tier.letter_periods)
+    changes = tier.templates.install(vocabulary, tier.periods, tier.letter_periods)
     return {change.what.replace(f"{tier.names.prefix}-", ""): change.did for change in changes}
 
 
@@ -76,11 +81,41 @@ def test_templates_that_changed_have_a_new_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("noun", "file"), [(OrderDocument, "order_fields"), (AcceptedEvent, "event_fields")]
+    ("noun", "file", "more"),
+    [
+        (OrderDocument, "order_fields", {"geo"}),
+        (AcceptedEvent, "event_fields", {"geo", "user", "source"}),
+    ],
 )
-def test_every_field_of_a_record_has_a_mapping(noun: type[msgspec.Struct], file: str) -> None:
+def test_every_field_of_a_record_has_a_mapping(
+    noun: type[msgspec.Struct], file: str, more: set[str]
+) -> None:
     mapped = elastic_templates.shipped(file)["properties"].keys()
-    assert mapped == {*noun.__struct_fields__, "derived"}
+    assert mapped == {*noun.__struct_fields__, "@timestamp", "derived", *more}
+
+
+@pytest.mark.parametrize("kind", elastic_templates.KINDS)
+def test_every_index_has_a_timestamp(kind: str) -> None:
+    fields = elastic_templates.fields_of(kind, VOCABULARY)
+    assert fields["properties"]["@timestamp"]["type"] == "date"
+
+
+@pytest.mark.stack
+def test_a_declared_attribute_gets_its_field_and_the_writer_takes_it_from_the_templates(
+    tier: ElasticTier,
+) -> None:
+    did(tier)
+    write(tier)
+    more = msgspec.structs.replace(VOCABULARY, attributes={"weight_kg": "float"})
+    changes = did(tier, more)
+    assert changes["component template order_fields"] == "changed"
+    assert changes["index orders-2017-10"] == "changed"
+    later = ElasticTier(tier.client, tier.names.prefix)
+    later.write_orders(Log().changes(document("b", attributes={"weight_kg": 2.5, "note": "x"})))
+    assert later.flush(force=True)
+    total = {"kg": {"sum": {"field": "derived.attributes.weight_kg"}}}
+    answer = tier.client.search(index=tier.names.orders("*"), size=0, aggs=total)
+    assert answer["aggregations"]["kg"]["value"] == 2.5
 
 
 @pytest.mark.stack
@@ -151,7 +186,7 @@ def test_a_field_that_changes_its_type_is_kept_where_it_is_and_said(
     tier.write_events(Log().events(accepted()))
     tier.periods.ensure([tier.names.orders("2017-10")])
     monkeypatch.setattr(elastic_templates, "FOLDER", SHIPPED)
-    changes = {change.what: change for change in tier.templates.install(tier.periods)}
+    changes = {change.what: change for change in tier.templates.install(VOCABULARY, tier.periods)}
     kept = changes[f"index {tier.names.orders('2017-10')}"]
     assert kept.did == "kept"
     assert "cannot be changed from type" in kept.reason

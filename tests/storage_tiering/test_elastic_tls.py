@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from commands.wiring.definitions import vocabulary_of
 from schemas.errors import SettingsError
 from schemas.settings.model import Settings, WarmSettings
 from storage_tiering.warm.elastic.access import Access, connect
@@ -58,7 +59,9 @@ def asked(url: str, access: Access) -> None:
 def test_the_tier_works_as_the_settings_say(secure: Secure, who: dict[str, str]) -> None:
     warm = WarmSettings(url=secure.url, prefix=secure.prefix, ca=secure.ca, **who)
     tier = open_elastic(Settings(warm=warm))
-    assert {change.did for change in tier.templates.install(tier.periods)} == {"as it was"}
+    assert {
+        change.did for change in tier.templates.install(vocabulary_of(Settings()), tier.periods)
+    } == {"as it was"}
     log, order_id = Log(), f"order-of-{'-'.join(who)}"
     tier.write_orders(log.changes(document(order_id)))
     tier.write_events(log.events(accepted(order_id)))

@@ -35,7 +35,7 @@ def tier() -> Iterator[ElasticTier]:
 
 def held(tier: ElasticTier) -> list[dict[str, object]]:
     assert tier.flush(force=True)
-    said = tier.client.search(index=tier.names.rejected("*"), sort=[{"at": "asc"}])
+    said = tier.client.search(index=tier.names.rejected("*"), sort=[{"@timestamp": "asc"}])
     return [hit["_source"] for hit in said["hits"]["hits"]]
 
 
@@ -114,7 +114,9 @@ def test_a_writer_puts_letters_aside_and_waits_for_their_place(tmp_path: Path) -
 
 def test_every_field_of_a_letter_has_a_mapping() -> None:
     mapped = elastic_templates.shipped("rejected_fields")["properties"].keys()
-    assert mapped == {*DeadLetter.__struct_fields__, *IDENTIFIERS} - {"position", "identifiers"}
+    renamed = {"position", "identifiers", "at", "event_id", "source"}
+    named = {*DeadLetter.__struct_fields__, *IDENTIFIERS} - renamed
+    assert mapped == {"@timestamp", "event", *named}
 
 
 @pytest.mark.stack
@@ -125,10 +127,14 @@ def test_letters_are_kept_once_and_can_be_counted(tier: ElasticTier) -> None:
     found = held(tier)
     assert len(found) == 3
     assert found[0] == {
-        "at": format_instant(AT), "code": "no_order", "reason": "for a reason", "topic": "events",
-        "partition": 3, "offset": 42, "size_bytes": len(ORIGINAL), "source": "carrier:sf",
-        "order_id": "A-1",
+        "@timestamp": format_instant(AT), "code": "no_order", "reason": "for a reason",
+        "topic": "events", "partition": 3, "offset": 42, "size_bytes": len(ORIGINAL),
+        "event": {"provider": "carrier:sf"}, "order_id": "A-1",
     }  # fmt: skip
+    for field, value in {"code": "no_order", "reason": "for a reason"}.items():
+        named = {"names": {"terms": {"field": field}}}
+        answer = tier.client.search(index=tier.names.rejected("*"), size=0, aggs=named)
+        assert [each["key"] for each in answer["aggregations"]["names"]["buckets"]] == [value]
     assert tier.counts().orders == tier.counts().events == 0
 
 

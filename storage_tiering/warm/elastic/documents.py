@@ -1,8 +1,8 @@
 """Documents of Elasticsearch: conversion from records, and back.
 
-A document is the record's own JSON, so that its fields have the same names as in the topics, and
-beside it `derived`: fields that a search or a dashboard needs and the record lacks in a form that
-can be aggregated.
+A document is the record's own JSON, so that its fields have the same names as in the topics. Beside
+it are the fields that the Elastic Common Schema (ECS) has names for (`@timestamp`, `event.id`,
+`geo.location`), and `derived`: what a search or a dashboard needs and neither of them has.
 """
 
 from collections.abc import Iterable
@@ -12,19 +12,20 @@ import msgspec
 
 from schemas.errors import Rejected
 from schemas.event import Location
-from schemas.instants import HOUR_MS, format_instant, parse_instant
+from schemas.instants import format_instant
 from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
-from schemas.search import numbers_of
 from storage_tiering.dead_letters import DeadLetter
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import EventRecord, OrderRecord
+from storage_tiering.warm.elastic.order_fields import geo_of, order_derived, places
 from storage_tiering.warm.elastic.periods import Names, month_of
+from storage_tiering.warm.elastic.vocabulary import Vocabulary
 from storage_tiering.warm.sqlite.period import check_period
 
-DELIVERED = "DELIVERED"
-# What an accepted event's original is searched by.
-NAMED_IN_EVENT = ("event_id", "source", "kind", "waybill", "carrier")
+# Fields of an accepted event's original, beside those that ECS has names for.
+NAMED_IN_EVENT = ("kind", "waybill", "carrier", "customer_id")
+EVENT_TIME = "@timestamp"  # of every document: events when they happened, orders at their change
 
 
 class Action(NamedTuple):
@@ -40,7 +41,7 @@ class Action(NamedTuple):
         return str(named["_index"])
 
 
-def order_action(names: Names, record: OrderRecord) -> Action:
+def order_action(names: Names, record: OrderRecord, vocabulary: Vocabulary) -> Action:
     """Put a document (not a tombstone) unless a newer version is there.
 
     Raises:
@@ -55,8 +56,13 @@ def order_action(names: Names, record: OrderRecord) -> Action:
         "version": document.version,
         "version_type": "external",  # taken only if higher than the one held
     }
-    derived = {"changed_at": record.changed_at, **order_derived(document)}
-    return Action({"index": target}, with_derived(record.data, derived))
+    source = {
+        **json_in(record.data),
+        EVENT_TIME: format_instant(record.changed_at),
+        **places(document),
+        "derived": {"changed_at": record.changed_at, **order_derived(document, vocabulary)},
+    }
+    return Action({"index": target}, msgspec.json.encode(source))
 
 
 def event_action(names: Names, record: EventRecord) -> Action:
@@ -69,7 +75,8 @@ def event_action(names: Names, record: EventRecord) -> Action:
         "_index": names.events(month_of(record.arrival_at)),
         "_id": content_id("event", record.key, record.event.event_hash),
     }
-    return Action({"create": target}, with_derived(record.data, event_derived(record.event)))
+    source = {**json_in(record.data), **event_fields(record.event), EVENT_TIME: record.event.at}
+    return Action({"create": target}, msgspec.json.encode(source))
 
 
 def dead_letter_action(names: Names, letter: DeadLetter) -> Action:
@@ -80,8 +87,11 @@ def dead_letter_action(names: Names, letter: DeadLetter) -> Action:
         "_id": f"{letter.at}-{position.partition}-{position.offset}",
     }
     fields = msgspec.to_builtins(letter)
-    del fields["position"]
-    document = {**fields.pop("identifiers"), **fields, "at": format_instant(letter.at)}
+    named = fields.pop("identifiers")
+    event = renamed(named, id="event_id", provider="source")
+    others = {name: named[name] for name in named if name not in {"event_id", "source"}}
+    del fields["position"], fields["at"]
+    document = {**others, **fields, "event": event, EVENT_TIME: format_instant(letter.at)}
     return Action({"index": target}, msgspec.json.encode(document))
 
 
@@ -90,56 +100,53 @@ def order_id_of(key: str) -> str:
     return content_id("order", key)
 
 
-def order_derived(document: OrderDocument) -> dict[str, Any]:
-    """Fields for searches: `delivered_at`, `delivery_h` (hours since the order began), `points`.
+def event_fields(event: AcceptedEvent) -> dict[str, Any]:
+    """Fields of ECS and `derived`, from the original.
 
-    `points` are the parcels'; `numbers` and `numbers_reversed` are what the order is known by.
+    The original is a text in `event.original`: as an object its own names would meet those of ECS.
     """
-    numbers = sorted(numbers_of(document))
-    derived: dict[str, Any] = {
-        "numbers": numbers,
-        "numbers_reversed": [number[::-1] for number in numbers],
-    }
-    if delivered_at := document.milestones.get(DELIVERED):
-        derived["delivered_at"] = delivered_at
-        if document.created_at:
-            took_ms = parse_instant(delivered_at) - parse_instant(document.created_at)
-            derived["delivery_h"] = took_ms / HOUR_MS
-    points = [point_of(parcel.location) for parcel in document.shipments]
-    derived["points"] = [point for point in points if point]
-    return derived
-
-
-def event_derived(event: AcceptedEvent) -> dict[str, Any]:
-    """Search fields of the original, and its `point`; the original itself is only kept."""
     original = json_in(event.event)
-    named = {name: original.get(name) for name in NAMED_IN_EVENT}
-    derived: dict[str, Any] = {
-        name: value for name, value in named.items() if isinstance(value, str)
+    texts = {name: value for name, value in original.items() if isinstance(value, str)}
+    derived: dict[str, Any] = {name: texts[name] for name in NAMED_IN_EVENT if name in texts}
+    if attributes := scalars_in(original.get("attributes")):
+        derived["attributes"] = attributes
+    fields = {
+        "event": {
+            **renamed(texts, id="event_id", provider="source"),
+            "created": event.arrival_at,
+            "original": bytes(event.event).decode(),
+        },
+        "user": renamed(texts, id="operator"),
+        "source": renamed(texts, ip="ip"),
+        "derived": derived,
+        **geo_of(locations_in(original.get("location"))),
     }
-    if point := point_in(original.get("location")):
-        derived["point"] = point
-    return derived
+    return {name: value for name, value in fields.items() if value}
 
 
-def point_in(location: Any) -> dict[str, float] | None:  # noqa: ANN401 - JSON of the sender
-    """The point of a location in an original, where its format is known."""
+def renamed(found: dict[str, str], **names: str) -> dict[str, str]:
+    """Those of `found` that are there, under the names of ECS: {its name: ours}."""
+    return {ecs: found[name] for ecs, name in names.items() if name in found}
+
+
+def scalars_in(attributes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of the sender
+    """Attributes that can be searched; none of another form, which the original has anyway."""
+    if not isinstance(attributes, dict):
+        return {}
+    return {
+        name: value
+        for name, value in attributes.items()
+        if name and "\0" not in name and isinstance(value, str | int | float)
+    }
+
+
+def locations_in(location: Any) -> list[Location]:  # noqa: ANN401 - JSON of the sender
+    """The location in an original, where its format is known."""
     try:
-        return point_of(msgspec.convert(location, Location | None))
+        found = msgspec.convert(location, Location | None)
     except msgspec.ValidationError:
-        return None  # kept with the original anyway
-
-
-def point_of(location: Location | None) -> dict[str, float] | None:
-    """A geo_point, WGS 84."""
-    if location is None or location.lat is None or location.lon is None:
-        return None
-    return {"lat": location.lat, "lon": location.lon}
-
-
-def with_derived(data: bytes, derived: dict[str, Any]) -> bytes:
-    """The JSON object on one line, as a bulk needs it, with no name twice."""
-    return msgspec.json.encode({**json_in(data), "derived": derived})
+        return []  # kept with the original anyway
+    return [found] if found else []
 
 
 def json_in(data: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
@@ -174,5 +181,7 @@ def document_in(source: dict[str, Any]) -> OrderDocument:
 
 
 def event_in(source: dict[str, Any]) -> AcceptedEvent:
-    """The event in a hit's `_source`."""
+    """The event in a hit's `_source`; before version 7 the original was an object in `event`."""
+    if EVENT_TIME in source:
+        source = {**source, "event": msgspec.Raw(source["event"]["original"].encode())}
     return ACCEPTED.decode(msgspec.json.encode(source))

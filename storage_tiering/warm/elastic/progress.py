@@ -44,6 +44,7 @@ class Progress:
         if watermark_ms == self._noted:
             return
         self._periods.ensure([self.names.progress])
+        instant = format_instant(watermark_ms)
         with answers():
             # A conflict: another writer is as far, or further.
             self.client.options(ignore_status=CONFLICT).index(
@@ -51,6 +52,6 @@ class Progress:
                 id=STREAM,
                 version=watermark_ms,
                 version_type="external",
-                document={"watermark_at": format_instant(watermark_ms)},
+                document={"@timestamp": instant, "watermark_at": instant},
             )
         self._noted = watermark_ms

@@ -16,9 +16,10 @@ from schemas.errors import StateError
 from schemas.keys import content_id
 from storage_tiering.warm.elastic.errors import answers
 from storage_tiering.warm.elastic.periods import Names, Periods
+from storage_tiering.warm.elastic.vocabulary import NO_VOCABULARY, Vocabulary
 
-# Goes up with every change of templates/*.json; a test holds the digest that belongs to it.
-VERSION = 6
+# Goes up with every change of index_templates/*.json; a test holds the digest that belongs to it.
+VERSION = 7
 # Above 100-500, which Elastic's own templates and most shippers use.
 PRIORITY = 600
 
@@ -48,6 +49,14 @@ def shipped(name: str) -> Body:
     return body
 
 
+def fields_of(kind: str, vocabulary: Vocabulary) -> Body:
+    """The mapping of a kind of index."""
+    body = shipped(FIELDS[kind])
+    if kind == "orders":
+        vocabulary.add_fields(body["properties"])
+    return body
+
+
 def digest() -> str:
     """A hash of all that is shipped, and of how it is put together."""
     parts = [shipped(name) for name in ("settings", *FIELDS.values())]
@@ -55,27 +64,31 @@ def digest() -> str:
     return content_id(*(msgspec.json.encode(each).decode() for each in [*parts, *kinds]))
 
 
-def mark() -> Body:
+def mark(vocabulary: Vocabulary) -> Body:
     """The `_meta` by which ours are known again."""
-    return {"ordertide": {"version": VERSION, "digest": digest()}}
+    named = msgspec.to_builtins(vocabulary)
+    return {"ordertide": {"version": VERSION, "digest": digest(), "vocabulary": named}}
 
 
-def component_templates(names: Names) -> dict[str, Body]:
+def component_templates(names: Names, vocabulary: Vocabulary = NO_VOCABULARY) -> dict[str, Body]:
     """{name: body}."""
+    meta = mark(vocabulary)
     settings = {f"{names.prefix}-settings": {"settings": shipped("settings")}}
     fields = {
-        f"{names.prefix}-{FIELDS[kind]}": {"mappings": {**shipped(FIELDS[kind]), "_meta": mark()}}
+        f"{names.prefix}-{FIELDS[kind]}": {
+            "mappings": {**fields_of(kind, vocabulary), "_meta": meta}
+        }
         for kind in KINDS
     }
     return {
-        name: {"template": template, "version": VERSION, "meta": mark()}
+        name: {"template": template, "version": VERSION, "meta": meta}
         for name, template in {**settings, **fields}.items()
     }
 
 
-def index_templates(names: Names) -> dict[str, Body]:
+def index_templates(names: Names, vocabulary: Vocabulary = NO_VOCABULARY) -> dict[str, Body]:
     """{name: body}."""
-    signed = {"version": VERSION, "meta": mark()}
+    signed = {"version": VERSION, "meta": mark(vocabulary)}
     return {f"{names.prefix}-{kind}": {**layout(names, kind), **signed} for kind in KINDS}
 
 
@@ -103,10 +116,11 @@ class Templates:
     def __init__(self, client: Elasticsearch, names: Names) -> None:
         self.client = client
         self.names = names
+        self.vocabulary = NO_VOCABULARY  # of the templates, once they were checked
         self._asked = client.options(ignore_status=404)  # the answer where no name begins so
 
     def check(self) -> None:
-        """Check the templates.
+        """Check the templates, and take their vocabulary.
 
         Raises:
             StateError: missing, or older than ours. Newer ones are taken: while a new release is
@@ -121,8 +135,9 @@ class Templates:
                     f"Elasticsearch's index template {name}: {state}, version {VERSION} is needed; "
                     "run 'ordertide tier init'"
                 )
+        self.vocabulary = vocabulary_in(held[f"{self.names.prefix}-orders"])
 
-    def install(self, *periods: Periods) -> Iterator[Change]:
+    def install(self, vocabulary: Vocabulary, *periods: Periods) -> Iterator[Change]:
         """Put those that are missing or differ, and add new fields to the indices that there are.
 
         Each is done when its change is taken from the iterator.
@@ -132,18 +147,18 @@ class Templates:
         """
         held, held_parts = self.held_index_templates(), self.held_component_templates()
         self._refuse_newer({**held, **held_parts})
-        for name, body in component_templates(self.names).items():
+        for name, body in component_templates(self.names, vocabulary).items():
             with answers():
                 if (did := difference(held_parts.get(name), body)) != "as it was":
                     self.client.cluster.put_component_template(name=name, **body)
             yield Change(f"component template {name}", did)
-        for name, body in index_templates(self.names).items():
+        for name, body in index_templates(self.names, vocabulary).items():
             with answers():
                 if (did := difference(held.get(name), body)) != "as it was":
                     self.client.indices.put_index_template(name=name, **body)
             yield Change(f"index template {name}", did)
         for index in [name for each in periods for name in each.all()]:
-            yield self._update(index)
+            yield self._update(index, vocabulary)
 
     def held_index_templates(self) -> dict[str, Body]:
         """{name: body} of those in the cluster whose names begin with our prefix."""
@@ -167,18 +182,18 @@ class Templates:
                     "a newer ordertide was here; use that one"
                 )
 
-    def _update(self, index: str) -> Change:
+    def _update(self, index: str, vocabulary: Vocabulary) -> Change:
         """Give an index that is there the fields of its kind's template."""
         kind = index.removeprefix(f"{self.names.prefix}-").split("-")[0]
-        fields = shipped(FIELDS[kind])
+        fields, meta = fields_of(kind, vocabulary), mark(vocabulary)
         what = f"index {index}"
         with answers():
             held = self.client.indices.get_mapping(index=index)[index]["mappings"]
-            if held.get("_meta") == mark():
+            if held.get("_meta") == meta:
                 return Change(what, "as it was")
             try:
                 self.client.indices.put_mapping(
-                    index=index, properties=fields["properties"], meta=mark()
+                    index=index, properties=fields["properties"], meta=meta
                 )
             except BadRequestError as error:  # a field of another type: an index can't change it
                 reason = str(error.body["error"]["reason"])
@@ -191,6 +206,11 @@ def version_of(held: Body | None) -> int | None:
     if held is None or "ordertide" not in held.get("_meta", {}):
         return None
     return int(held.get("version") or 0)
+
+
+def vocabulary_in(held: Body) -> Vocabulary:
+    """The vocabulary that a template of ours was made with."""
+    return msgspec.convert(held["_meta"]["ordertide"].get("vocabulary", {}), Vocabulary)
 
 
 def difference(held: Body | None, wanted: Body) -> Literal["made", "changed", "as it was"]:

@@ -84,6 +84,7 @@ class ElasticTier(Tier, DeadLetterTier):
         counts = DocumentCounts(self.searches.documents, self.periods.refresh, count_every_s)
         self.marks = Marks(client, self.names, self.periods, counts)
         self.periods.on_drop = self.letter_periods.on_drop = self.marks.dropped
+        self._has_checked = False
         self._watermark: int | None = None  # of `expire`; noted once all before it can be searched
         self._dropped_before = ""  # the period before which all were dropped
         self._letters_kept_from = ""
@@ -91,7 +92,11 @@ class ElasticTier(Tier, DeadLetterTier):
         self._refresh_due_s = 0.0  # on the monotonic clock
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
-        self._write([order_action(self.names, record) for record in newest(batch)])
+        if not self._has_checked:  # which fields the templates have
+            self.templates.check()
+            self._has_checked = True
+        vocabulary = self.templates.vocabulary
+        self._write([order_action(self.names, record, vocabulary) for record in newest(batch)])
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
         self._write([event_action(self.names, record) for record in batch])

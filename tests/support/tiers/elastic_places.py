@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import pytest
 from elasticsearch import Elasticsearch
 
+from commands.wiring.definitions import vocabulary_of
 from deploy.stack.elasticsearch_home import RECIPE
 from deploy.stack.library import is_installed
+from schemas.settings.model import Settings
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.periods import names_with
 from storage_tiering.warm.elastic.templates import Change
@@ -31,7 +33,8 @@ def shared_place() -> Iterator[tuple[str, str]]:
 def install(url: str, prefix: str) -> list[Change]:
     """Install the templates as `ordertide tier init` does."""
     tier = ElasticTier(connect(url), prefix)
-    changes = [*tier.templates.install(tier.periods, tier.letter_periods)]
+    vocabulary = vocabulary_of(Settings())
+    changes = [*tier.templates.install(vocabulary, tier.periods, tier.letter_periods)]
     tier.close()
     return changes
 
