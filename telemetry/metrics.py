@@ -179,6 +179,13 @@ class Metrics:
         self.lane_orders = self._gauge(
             "lane_orders", "Orders with an open alert, by lane.", "sink", "lane"
         )
+        self.orders_by_status = self._gauge(
+            "orders_by_status",
+            "Live orders by status and carrier; beyond 50 carriers the label is other.",
+            "sink",
+            "status",
+            "carrier",
+        )
         self.notices = self._counter(
             "notices",
             "Alerts posted to a channel (opened, renewed, resolved) or refused by it.",

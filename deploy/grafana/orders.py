@@ -75,6 +75,27 @@ RULES = (
     ),
 )
 
+STATUSES = (
+    Panel(
+        title="Live orders by status",
+        queries=(Query("sum by (status) (ordertide:orders:by_status)", "{{status}}"),),
+        meaning="Orders that are not retired yet; EMBRYO: nothing has created them so far.",
+        stacked=True,
+        columns=12,
+        rows=9,
+    ),
+    Panel(
+        title="Shipped orders by carrier",
+        queries=(
+            Query('sum by (carrier) (ordertide:orders:by_status{status="SHIPPED"})', "{{carrier}}"),
+        ),
+        meaning="What each carrier has under way; beyond 50 carriers they are one, other.",
+        stacked=True,
+        columns=12,
+        rows=9,
+    ),
+)
+
 DELIVERY = (
     Panel(
         title="From the dataflow's word to the receiver's yes",
@@ -107,5 +128,7 @@ DELIVERY = (
 )
 
 ORDERS = Dashboard(
-    uid="ordertide-orders", title="ordertide: orders", panels=(*NUMBERS, *RULES, *DELIVERY)
+    uid="ordertide-orders",
+    title="ordertide: orders",
+    panels=(*NUMBERS, *RULES, *STATUSES, *DELIVERY),
 )

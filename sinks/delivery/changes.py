@@ -29,6 +29,8 @@ class Change(NamedTuple):
     offset: int
     version: int | None
     is_tombstone: bool = False
+    status: str | None = None
+    carrier: str | None = None
 
 
 def changes_in(
@@ -68,4 +70,13 @@ def read_change(message: Message, style: Style) -> Change:
         )
     order = read_order(message.value)
     notices = notices_of(order, style)
-    return Change(key, order.lane, notices, message.timestamp_ms, message.offset, order.version)
+    return Change(
+        key,
+        order.lane,
+        notices,
+        message.timestamp_ms,
+        message.offset,
+        order.version,
+        status=order.status,
+        carrier=order.carrier,
+    )

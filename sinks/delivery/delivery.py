@@ -26,6 +26,7 @@ from sinks.channels.alert_message import Style
 from sinks.channels.channel import Channel
 from sinks.delivery.changes import Change, changes_in
 from sinks.delivery.ledger import Ledger
+from sinks.delivery.live_orders import LiveOrders
 from sinks.delivery.metrics import DeliveryMetrics
 from sinks.delivery.rebuild import dealt_with
 from sinks.delivery.sender import MAX_WAIT_S, AlertSender
@@ -71,6 +72,7 @@ class Delivery:
         self.now = now
         self.ledger = Ledger(plan.renew_ms, plan.hold_ms)
         self.versions = Versions()
+        self.live_orders = LiveOrders()
         self.sender = AlertSender(self.ledger, channel, watch, now)
         self.reader = GroupReader(connection, plan.group, [plan.topic], self._revoked)
         self.loop = ConsumerLoop(self.reader, self, stop, SETTINGS)
@@ -114,8 +116,9 @@ class Delivery:
         """Do nothing: the ledger holds nothing by offset."""
 
     def poll(self) -> None:
-        """Measure what is open."""
+        """Measure what is open, and count what is live."""
         self.watch.holds(self.ledger)
+        self.watch.counts(self.live_orders)
 
     def waiting(self, busy: Busy, wait_s: float) -> None:
         """Log and measure a wait for the broker."""
@@ -156,6 +159,7 @@ class Delivery:
     def _forget(self, partition: int) -> None:
         self.ledger.drop(partition)
         self.versions.drop(partition)
+        self.live_orders.drop(partition)
 
     def _read_past(self, partition: int) -> None:
         self._forget(partition)
@@ -192,4 +196,11 @@ class Delivery:
             if is_stale:
                 self.watch.stale()
             else:
+                self._count(change)
                 yield change
+
+    def _count(self, change: Change) -> None:
+        if change.is_tombstone:
+            self.live_orders.remove(change.order)
+        else:
+            self.live_orders.apply(change.order, change.status, change.carrier)

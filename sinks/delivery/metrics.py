@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from schemas.order import Lane
 from sinks.delivery.entries import LedgerEntry
 from sinks.delivery.ledger import Ledger
+from sinks.delivery.live_orders import LiveOrders
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
@@ -71,6 +73,18 @@ class DeliveryMetrics:
             metrics.lane_orders.labels(self.sink, lane).set(ledger.lanes[lane])
         for (rule, severity), count in ledger.open_alerts.items():
             metrics.open_alerts.labels(self.sink, rule, severity).set(count)
+
+    def counts(self, live: LiveOrders) -> None:
+        """Set the gauges of live orders whose counts changed; one of no order is taken away."""
+        gauge = self.metrics.orders_by_status
+        while live.changed:
+            labels = live.changed.pop()
+            if live.counts[labels]:
+                gauge.labels(self.sink, *labels).set(live.counts[labels])
+            else:
+                del live.counts[labels]
+                with suppress(KeyError):  # it came and went between two looks
+                    gauge.remove(self.sink, *labels)
 
 
 def state_of(entry: LedgerEntry) -> str:

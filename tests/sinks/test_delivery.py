@@ -378,3 +378,22 @@ def test_the_metrics_tell_what_is_open_by_rule_and_never_of_which_order(
     ):
         assert line in shown
     assert "SO-" not in shown
+
+
+def test_live_orders_are_counted_by_status_and_carrier_also_after_a_restart(
+    stage: Stage, producer: Producer
+) -> None:
+    def counts() -> dict[tuple[str, str], float]:
+        [family] = stage.metrics.orders_by_status.collect()
+        return {(s.labels["status"], s.labels["carrier"]): s.value for s in family.samples}
+
+    status = order("SO-1").status or ""
+    with stage.delivery() as delivery:
+        produce(producer, order("SO-1", carrier="sf"), order("SO-2", carrier="sf"), order("SO-3"))
+        run_until(lambda: counts() == {(status, "sf"): 2, (status, "none"): 1}, delivery)
+        produce(producer, order("SO-2", 2, carrier="yto"))
+        retire(producer, "SO-3")
+        run_until(lambda: counts() == {(status, "sf"): 1, (status, "yto"): 1}, delivery)
+    stage.metrics.orders_by_status.clear()
+    with stage.delivery() as delivery:
+        run_until(lambda: counts() == {(status, "sf"): 1, (status, "yto"): 1}, delivery)
