@@ -1,4 +1,4 @@
-"""The README's section on real servers works when it is pasted into a shell."""
+"""The README's commands work when they are pasted, and what it shows of their output comes."""
 
 import os
 import re
@@ -13,11 +13,25 @@ from pathlib import Path
 import pytest
 
 from deploy.stack.library import PLACE_VARIABLE
+from schemas.event import Event, decode_event
 from tests.support import stack
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADINGS = {"README.md": "## On real servers", "README.zh.md": "## 在真实服务器上"}
+# The sections in both languages.
+DEMO = {"README.md": "## Two commands", "README.zh.md": "## 两条命令"}
+OFFLINE = {"README.md": "## One exact, offline mode", "README.zh.md": "## 精确的离线模式"}
+FEEDING = {"README.md": "## Feeding it", "README.zh.md": "## 送入事件"}
+REAL = {"README.md": "## On real servers", "README.zh.md": "## 在真实服务器上"}
 TIMEOUT_S = 540
+# What differs from one run of the demo to the next: orders retire in the background, shards'
+# clocks end within minutes of each other, and a shell has its own program and folder.
+DEMO_VARIES = {
+    r"^ +[\d,]+ of them retired": "          N of them retired",
+    r"^lanes     normal [\d,]+,": "lanes     normal N,",
+    r"fresh up to  2018-12-31 03:0\d ": "fresh up to  2018-12-31 03:0N ",
+    r"^  .*?(ordertide|run\.py) (?=lookup|example|replay|list)": "  ordertide ",
+    r"--settings \S+$": "--settings FILE",
+}
 # Downloads and installs; what the tests run with is installed already.
 INSTALLS = re.compile(r"^(sudo apt-get|\.venv/bin/pip) ", re.MULTILINE)
 ENDS = "kill $(jobs -p); wait"
@@ -25,19 +39,24 @@ ENDS = "kill $(jobs -p); wait"
 VARIES = re.compile(r"\d+ ok$|^…$")
 
 
-def blocks(name: str) -> list[str]:
-    """The shell commands of the section, a text for each block."""
+def blocks(name: str, headings: dict[str, str], kind: str = "sh") -> list[str]:
+    """The blocks of a section that are marked as `kind`."""
     text = (ROOT / name).read_text("utf-8")
-    section = text.split(f"{HEADINGS[name]}\n")[1].split("\n## ")[0]
-    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    section = text.split(f"{headings[name]}\n")[1].split("\n## ")[0]
+    return re.findall(rf"^```{kind}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
-def printed(name: str) -> list[str]:
-    """The lines that the section shows as its output."""
-    text = (ROOT / name).read_text("utf-8")
-    section = text.split(f"{HEADINGS[name]}\n")[1].split("\n## ")[0]
-    [block] = re.findall(r"^```text\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+def printed(name: str, headings: dict[str, str]) -> list[str]:
+    """The lines that a section shows as its output."""
+    [block] = blocks(name, headings, "text")
     return [line.rstrip() for line in block.splitlines()]
+
+
+def as_in_any_run(lines: list[str]) -> list[str]:
+    """The lines of a demo's end with marks for what differs between runs."""
+    for pattern, mark in DEMO_VARIES.items():
+        lines = [re.sub(pattern, mark, line) for line in lines]
+    return lines
 
 
 def missing_lines(shown: list[str], said: str) -> list[str]:
@@ -98,15 +117,43 @@ def logs_in(folder: Path) -> list[Path]:
     return sorted((folder / ".ordertide").rglob("*.log"))
 
 
-def test_both_languages_give_the_same_commands() -> None:
-    english, chinese = ([without_comments(block) for block in blocks(name)] for name in HEADINGS)
+@pytest.mark.parametrize("headings", [DEMO, OFFLINE, REAL], ids=["demo", "offline", "real"])
+def test_both_languages_give_the_same_commands(headings: dict[str, str]) -> None:
+    english, chinese = (list(map(without_comments, blocks(name, headings))) for name in headings)
     assert english == chinese
-    assert len(english) > 4
-    assert printed("README.md") == printed("README.zh.md")
+    assert english
+
+
+@pytest.mark.parametrize("headings", [DEMO, REAL], ids=["demo", "real"])
+def test_both_languages_show_the_same_output(headings: dict[str, str]) -> None:
+    english, chinese = (printed(name, headings) for name in headings)
+    assert english == chinese
+
+
+@pytest.mark.timeout(300)
+def test_the_end_of_a_demo_is_as_shown(checkout: Path) -> None:
+    command, ellipsis, *shown = printed("README.md", DEMO)
+    assert (command, ellipsis) == ("$ make demo ARGS=--once", "…")
+    came = pasted(".venv/bin/ordertide demo --once", checkout)
+    end = came[came.index("\norders ") + 1 :]
+    assert as_in_any_run(end.splitlines()) == as_in_any_run(shown)
+
+
+def test_the_offline_section_works_when_pasted(checkout: Path) -> None:
+    [commands] = blocks("README.md", OFFLINE)
+    came = pasted(commands, checkout)
+    alerts = (checkout / "results" / "alerts.ndjson").read_text("utf-8").splitlines()
+    assert came.endswith("\n".join(alerts[:2]) + "\n")
+
+
+@pytest.mark.parametrize("name", FEEDING)
+def test_the_example_of_an_event_is_taken(name: str) -> None:
+    [example] = blocks(name, FEEDING, "json")
+    assert isinstance(decode_event(example.encode()), Event)
 
 
 def test_a_loop_ends_with_the_logs_when_a_process_has_ended(tmp_path: Path) -> None:
-    [block] = [block for block in blocks("README.md") if "wait_for()" in block]
+    [block] = [block for block in blocks("README.md", REAL) if "wait_for()" in block]
     functions = [line for line in block.splitlines() if re.match(r"\w+\(\) ", line)]
     (tmp_path / ".ordertide" / "real").mkdir(parents=True)
     (tmp_path / ".ordertide" / "real" / "track.log").write_text("ordertide: it is refused\n")
@@ -128,10 +175,13 @@ def test_a_loop_ends_with_the_logs_when_a_process_has_ended(tmp_path: Path) -> N
 @pytest.mark.timeout(TIMEOUT_S + 120)  # its servers are ended then
 def test_the_section_on_real_servers_works_when_pasted(checkout: Path) -> None:
     stack.address("kafka")  # tests that need it have started a stack, and with it have the jars
-    commands = [block for block in blocks("README.md") if not INSTALLS.search(block)]
+    commands = [block for block in blocks("README.md", REAL) if not INSTALLS.search(block)]
     assert ENDS in commands[-1]
-    said = pasted("\n".join([*commands[:-1], ENDS]), checkout)
-    assert not missing_lines(printed("README.md"), said), said[-5_000:]
+    said = pasted("\n".join(commands), checkout)
+    assert not missing_lines(printed("README.md", REAL), said), said[-5_000:]
+    # Nothing stays that a second run would find: so it can be run again.
+    assert not (checkout / ".ordertide" / "real").exists()
+    assert {path.name for path in checkout.glob(".stack/*") if path.is_dir()} <= {"logs"}
     assert "19762 events written" in said
     assert re.search(r"^0 problems", said, re.MULTILINE)
     for tier in ("hot", "warm", "archive"):
