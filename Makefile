@@ -31,7 +31,7 @@ help:
 	@echo "make build   compile the core (engine/, Rust) after a change; the others do so themselves"
 	@echo "make fuzz    generated messages through the engine for an hour (ARGS='--minutes 5')"
 	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
-	@echo "make check   ruff, mypy, import-linter; rustfmt, clippy, cargo test"
+	@echo "make check   ruff, mypy, import-linter; deployment files; rustfmt, clippy, cargo test"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
 	@echo "make docs    regenerate what docs/ holds of generated documents"
 	@echo "make screenshots  a picture of a running demo for docs/screens (needs libcairo2)"
@@ -56,6 +56,7 @@ check: $(VENV)/.installed-dev-test
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@bash deploy/check.sh $(BIN)
 	@bash engine/check.sh
 
 bench: $(VENV)/.installed
