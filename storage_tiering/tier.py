@@ -66,6 +66,12 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     clock_at: int | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Return True while the order has an open alert or a deadline that is running."""
+        document = self.document
+        return document is not None and bool(document.open_alerts or document.deadlines)
+
+    @property
     def changed_at(self) -> int:
         """When the order changed, in ms of stream time.
 

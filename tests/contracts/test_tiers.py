@@ -4,10 +4,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.stack.redis import Redis
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.search import OrderQuery
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
 from storage_tiering.tier import (
@@ -16,10 +18,12 @@ from storage_tiering.tier import (
     EventRecord,
     Found,
     OrderRecord,
+    Search,
     Stale,
     WritesLost,
 )
 from tests.support import stack
+from tests.support.alerts import alert, order
 from tests.support.tier_kinds import (
     OpenTier,
     TierKind,
@@ -351,6 +355,68 @@ def test_a_change_keeps_an_order_from_expiring(under_test: OpenTier, log: Log) -
     write(under_test, log.changes(document(version=2, updated_at=START + HOT_KEEP_MS)))
     under_test.tier.expire(START + HOT_KEEP_MS + 1)
     assert found(under_test).document.version == 2
+
+
+DEADLINE = {"rule": "carrier_silent", "due_at": "2019-01-01T00:00:00.000Z", "severity": "warning"}
+
+
+def open_order(version: int = 1) -> OrderDocument:
+    return order("e481f51c", version, alert("late_delivery", "overdue"))
+
+
+@pytest.mark.parametrize("reason", ["alert", "deadline"])
+def test_an_open_order_outlives_its_period(under_test: OpenTier, log: Log, reason: str) -> None:
+    if under_test.kind.expires != "periods":
+        return
+    waiting = document(deadlines=[DEADLINE])
+    first = open_order() if reason == "alert" else waiting
+    write(under_test, log.changes(first, document("closed")), log.events(accepted()))
+    under_test.tier.expire(PERIOD_END + WARM_KEEP_MS)
+    assert under_test.tier.flush(force=True)
+    assert found(under_test).document == first
+    assert under_test.tier.find("default", "closed") is None
+    later = msgspec.structs.replace(first, version=2, status="SHIPPED")
+    write(under_test, log.changes(later), log.events(accepted(event_id="2")))
+    under_test.reopen()
+    assert found(under_test).document == later
+    assert isinstance(under_test.tier, Search)
+    assert under_test.tier.search(OrderQuery(status="SHIPPED")).orders == [later]
+    assert under_test.tier.counts().orders == 1
+
+
+@pytest.mark.parametrize("end", ["document", "tombstone", "tombstone without a version"])
+def test_an_order_that_ends_after_its_period_is_dropped(
+    under_test: OpenTier, log: Log, end: str
+) -> None:
+    if under_test.kind.expires != "periods":
+        return
+    write(under_test, log.changes(open_order()), log.events(accepted()))
+    under_test.tier.expire(PERIOD_END + WARM_KEEP_MS)
+    changes = log.changes(open_order(2), open_order(3))
+    last = {
+        "document": log.changes(document(version=4))[0],
+        "tombstone": log.retirement("e481f51c", 3),
+        "tombstone without a version": log.retirement("e481f51c"),
+    }[end]
+    write(under_test, [*changes, last])
+    assert under_test.tier.find("default", "e481f51c") is None
+    assert under_test.tier.counts().orders == 0
+    write(under_test, changes)
+    write(under_test, [*changes, last])
+    assert under_test.tier.find("default", "e481f51c") is None, "the batch was read again"
+    under_test.tier.note({CHANGES: 5})
+    write(under_test, log.changes(open_order(5)))
+    assert found(under_test).document == open_order(5), "it was recalled"
+
+
+def test_a_retirement_takes_no_order_whose_period_is_there(under_test: OpenTier, log: Log) -> None:
+    if under_test.kind.expires != "periods":
+        return
+    write(under_test, log.changes(open_order(), order("old", 1, alert(), warm_period="2017-09")))
+    under_test.tier.expire(PERIOD_END + WARM_KEEP_MS - 1)
+    write(under_test, [log.retirement("e481f51c", 1), log.retirement("old", 1)])
+    assert found(under_test).document == open_order()
+    assert under_test.tier.find("default", "old") is None
 
 
 def test_events_that_never_find_an_order_expire_too(under_test: OpenTier, log: Log) -> None:

@@ -52,6 +52,7 @@ def order(
     tenant: str = "default",
     carrier: str | None = None,
     shipments: Sequence[dict[str, Any]] = (),
+    warm_period: str = "2017-10",
 ) -> OrderDocument:
     """An order with these open alerts."""
     lanes = {each["severity"] for each in alerts}
@@ -64,6 +65,7 @@ def order(
         lane=lane,
         carrier=carrier,
         shipments=[*shipments],
+        warm_period=warm_period,
     )
 
 

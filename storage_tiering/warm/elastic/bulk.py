@@ -15,6 +15,7 @@ from storage_tiering.warm.elastic.errors import answers, fault_of, judged_item
 CHUNK_ACTIONS = 1_000
 CHUNK_BYTES = 8_000_000  # the server's own limit is 100 MB, a proxy's is often 10
 CREATED = 201
+NOT_FOUND = 404  # of a document to be removed; of an index it comes with an error
 CONFLICT = 409  # the version held is as new, or the event is there: as it should be
 # Only when no record has to wait is it known that the others of a batch were taken.
 PRECEDENCE = (SettingsError, StateError, Busy, Rejected)
@@ -53,11 +54,13 @@ def refusals(
     ):
         (item,) = answer.values()
         created[item["_index"]] += item["status"] == CREATED
-        if not is_taken and item["status"] != CONFLICT:
+        if is_taken or (item["status"] == NOT_FOUND and "error" not in item):
+            continue
+        if item["status"] != CONFLICT:
             yield judged_item(fault_of(item["status"], item["error"]))
 
 
-def lines_of(given: Any) -> tuple[dict[str, Any], bytes]:  # noqa: ANN401 - the helper's own type
-    """The two lines of an action, in the helper's format; it leaves bytes unchanged."""
+def lines_of(given: Any) -> tuple[dict[str, Any], bytes | None]:  # noqa: ANN401 - the helper's own type
+    """The lines of an action, in the helper's format: a removal has one. Bytes stay unchanged."""
     action: Action = given["action"]
-    return action.header, action.body
+    return action.header, action.body or None

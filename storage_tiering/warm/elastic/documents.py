@@ -29,7 +29,7 @@ EVENT_TIME = "@timestamp"  # of every document: events when they happened, order
 
 
 class Action(NamedTuple):
-    """One line pair of a bulk: what to do, and the document."""
+    """An action of a bulk: the operation, and the document (none of a removal)."""
 
     header: dict[str, dict[str, Any]]
     body: bytes

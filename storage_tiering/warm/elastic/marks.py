@@ -130,7 +130,8 @@ class Marks:
             known = {partition_of(name): at for name, at in held.offsets.items()}
             if any(known.get(each, 0) < at for each, at in self._noted.items()):
                 complaints.append(f"{self.names.progress} is an older copy")
-            documents = self.documents.check(held.documents, there)
+            lasting = there.keys() - {self.names.live}  # orders leave that one
+            documents = self.documents.check(held.documents, lasting)
             complaints += self.documents.short
             if complaints:
                 raise WritesLost(f"warm tier: {', '.join(complaints)}")

@@ -32,6 +32,11 @@ class Names(NamedTuple):
         """The index of a period's orders; `*` for all."""
         return f"{self.prefix}-orders-{period}"
 
+    @property
+    def live(self) -> str:
+        """The index of open orders whose period was dropped; `orders("*")` matches it."""
+        return self.orders("live")
+
     def events(self, period: str) -> str:
         """The index of a period's events; `*` for all."""
         return f"{self.prefix}-events-{period}"
@@ -68,11 +73,6 @@ def names_with(prefix: str) -> Names:
 def month_of(instant: int) -> str:
     """`2017-10` of an instant in ms, UTC."""
     return format_instant(instant)[:7]
-
-
-def period_in(index: str) -> str:
-    """`2017-10` at the end of an index's name."""
-    return index[-len("2017-10") :]
 
 
 class Periods:
@@ -125,6 +125,10 @@ class Periods:
             found = self.client.indices.get_alias(index=self.patterns)
         periods = {name: self._period(name) for name in sorted(found.body)}
         return {name: period for name, period in periods.items() if period is not None}
+
+    def all_orders(self) -> set[str]:
+        """The periods that have an index of orders."""
+        return {period for name, period in self.all().items() if name == self.names.orders(period)}
 
     def drop_before(self, period: str) -> None:
         """Drop the indices of all periods before this one."""

@@ -157,7 +157,9 @@ class Templates:
                 if (did := difference(held.get(name), body)) != "as it was":
                     self.client.indices.put_index_template(name=name, **body)
             yield Change(f"index template {name}", did)
-        for index in [name for each in periods for name in each.all()]:
+        with answers():
+            live = [self.names.live] if self.client.indices.exists(index=self.names.live) else []
+        for index in [*live, *(name for each in periods for name in each.all())]:
             yield self._update(index, vocabulary)
 
     def held_index_templates(self) -> dict[str, Body]:

@@ -39,8 +39,9 @@ from storage_tiering.warm.elastic.documents import (
     newest,
     order_action,
 )
+from storage_tiering.warm.elastic.live_orders import LiveOrders
 from storage_tiering.warm.elastic.marks import DocumentCounts, Marks
-from storage_tiering.warm.elastic.periods import Periods, month_of, names_with, period_in
+from storage_tiering.warm.elastic.periods import Periods, month_of, names_with
 from storage_tiering.warm.elastic.progress import Progress
 from storage_tiering.warm.elastic.search import Searches
 from storage_tiering.warm.elastic.templates import Templates
@@ -54,8 +55,9 @@ COUNT_EVERY_S = 60.0
 class ElasticTier(Tier, DeadLetterTier):
     """Orders and events of the periods that ended less than `keep_ms` of stream time ago.
 
-    Dead letters are kept as long, by the time at which they were written.
-    Records of an older period are skipped: their index would be dropped at the next `expire`.
+    Orders of an older period are kept while they are open (`LiveOrders`). Dead letters are kept as
+    long as a period, by the time at which they were written.
+    Events of an older period are skipped: their index would be dropped at the next `expire`.
     A tombstone changes nothing: the last document stays. The templates have to exist
     (`ordertide tier init`); the first write raises otherwise.
     """
@@ -79,6 +81,7 @@ class ElasticTier(Tier, DeadLetterTier):
         self.periods = Periods(client, self.names, self.templates.check)
         rejected = [self.names.rejected("*")]
         self.letter_periods = Periods(client, self.names, self.templates.check, rejected)
+        self.live = LiveOrders(client, self.names, self.periods, self.templates)
         self.progress = Progress(client, self.names, self.periods)
         self.searches = Searches(client, self.names)
         counts = DocumentCounts(self.searches.documents, self.periods.refresh, count_every_s)
@@ -92,14 +95,17 @@ class ElasticTier(Tier, DeadLetterTier):
         self._refresh_due_s = 0.0  # on the monotonic clock
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
-        if not self._has_checked:  # which fields the templates have
-            self.templates.check()
-            self._has_checked = True
-        vocabulary = self.templates.vocabulary
-        self._write([order_action(self.names, record, vocabulary) for record in newest(batch)])
+        self._begin()
+        vocabulary, kept_from = self.templates.vocabulary, self._kept_from
+        current = [record for record in batch if period_of(record) >= kept_from]
+        actions = [order_action(self.names, record, vocabulary) for record in newest(current)]
+        others = (each for each in batch if each.document is None or period_of(each) < kept_from)
+        self._write([*actions, *self.live.actions(others)])
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
-        self._write([event_action(self.names, record) for record in batch])
+        self._load_watermark()
+        current = [each for each in batch if month_of(each.arrival_at) >= self._kept_from]
+        self._write([event_action(self.names, record) for record in current])
 
     def write_dead_letters(self, batch: Sequence[DeadLetter]) -> None:
         actions = [dead_letter_action(self.names, letter) for letter in batch]
@@ -173,9 +179,7 @@ class ElasticTier(Tier, DeadLetterTier):
 
     def expire(self, watermark_ms: int) -> None:
         self._watermark = max(watermark_ms, self._watermark or watermark_ms)
-        if self._kept_from != self._dropped_before:  # the first call, or a period's end has passed
-            self.periods.drop_before(self._kept_from)
-            self._dropped_before = self._kept_from
+        self._drop_outdated()
 
     def counts(self) -> Counts:
         self.periods.refresh(self.names.all_periods)
@@ -189,16 +193,41 @@ class ElasticTier(Tier, DeadLetterTier):
     def close(self) -> None:
         self.client.close()
 
-    def _write(self, actions: Sequence[Action]) -> None:
+    def _begin(self) -> None:
+        """Load what orders are written by, and complete a drop of periods that was interrupted.
+
+        An outdated document must not be copied to the live ones after a newer one has left them.
+        """
+        self._load_fields()
+        self._load_watermark()
+        self._drop_outdated()
+
+    def _load_fields(self) -> None:
+        if not self._has_checked:
+            self.templates.check()
+            self._has_checked = True
+
+    def _drop_outdated(self) -> None:
+        if self._kept_from == self._dropped_before:  # no period has ended since
+            return
+        outdated = {each for each in self.periods.all_orders() if each < self._kept_from}
+        for period in sorted(outdated):
+            self._load_fields()
+            self.live.outlive(period)
+        self.periods.drop_before(self._kept_from)
+        self._dropped_before = self._kept_from
+
+    def _load_watermark(self) -> None:
+        """Load the watermark that was noted: it decides which periods are kept."""
         if self._watermark is None:
             self._watermark = self.progress.watermark()
-        kept_from = self._kept_from
-        taken = [each for each in actions if period_in(each.target) >= kept_from]
-        indices = {action.target for action in taken}
+
+    def _write(self, actions: Sequence[Action]) -> None:
+        indices = {action.target for action in actions}
         self.periods.ensure(indices)
         self._unseen |= indices  # now: a part may be written although the rest is not
         try:
-            send(self.client, taken, self.marks.documents.created)
+            send(self.client, actions, self.marks.documents.created)
         except Busy:
             self.periods.forget()  # an index may have gone
             raise
@@ -226,3 +255,8 @@ class ElasticTier(Tier, DeadLetterTier):
     def _kept_from(self) -> str:
         """The oldest period that is kept: all before it ended `keep_ms` ago or earlier."""
         return "" if self._watermark is None else month_of(self._watermark - self.keep_ms)
+
+
+def period_of(record: OrderRecord) -> str:
+    """The period of a document; "" of a tombstone, which has none."""
+    return record.document.warm_period if record.document else ""

@@ -6,14 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from schemas.errors import Rejected
 from schemas.instants import to_instant
 from schemas.search import OrderQuery, numbers_of
-from storage_tiering.tier import EventRecord, OrderRecord
+from storage_tiering.records import DOCUMENT, order_record
+from storage_tiering.tier import EventRecord, OrderRecord, TopicPosition
 from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row, Statement
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 SUFFIX = ".sqlite"
+LIVE = "live"  # in the place of a period: open orders whose period was dropped
+NOWHERE = TopicPosition("", 0, 0)  # a copy comes from no topic
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -42,6 +47,13 @@ WITH_NUMBER = """key IN (
     UNION ALL SELECT key FROM numbers_reversed WHERE form >= ? AND form < ?)"""
 BEHIND_ALL = "\U0010ffff"
 ROWS_PER_QUERY = 200
+MAY_BE_OPEN = """
+SELECT doc FROM orders WHERE lane <> 'normal'
+    OR json_array_length(CAST(doc AS TEXT), '$.open_alerts') > 0
+    OR json_array_length(CAST(doc AS TEXT), '$.deadlines') > 0
+"""
+REMOVE_ORDER = "DELETE FROM orders WHERE key = ? AND version <= ifnull(?, version)"
+REMOVE_EVENTS = "DELETE FROM events WHERE key = ? AND key NOT IN (SELECT key FROM orders)"
 ADD_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -63,6 +75,22 @@ class PeriodFile:
     def add(self, rows: Sequence[Row]) -> None:
         """Take event rows, once each."""
         self._write(ADD_EVENT, rows)
+
+    def remove(self, records: Sequence[OrderRecord]) -> None:
+        """Remove orders whose version isn't higher than the record's, with their events."""
+        rows = [(record.key, record.version) for record in records]
+        self._write(REMOVE_ORDER, rows, (REMOVE_EVENTS, [row[:1] for row in rows]))
+
+    def open_orders(self) -> list[OrderRecord]:
+        """The orders that are open."""
+        documents = [doc for (doc,) in self.database.read(MAY_BE_OPEN)]
+        found = [order_record(DOCUMENT.decode(doc), NOWHERE) for doc in documents]
+        records = zip(found, documents, strict=True)
+        return [msgspec.structs.replace(r, data=doc) for r, doc in records if r.is_open]
+
+    def event_rows(self, key: str) -> list[Row]:
+        """The rows of an order's events."""
+        return self.database.read("SELECT * FROM events WHERE key = ?", (key,))
 
     def held(self, keys: Sequence[str]) -> set[str]:
         """Which of the orders lie here."""

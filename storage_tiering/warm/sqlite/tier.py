@@ -10,6 +10,7 @@ the events that waited for it are moved, and those are copied before they are re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from heapq import merge
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from storage_tiering.warm.sqlite.database import Row
 from storage_tiering.warm.sqlite.marks import Marks
 from storage_tiering.warm.sqlite.pending_events import Unplaced
 from storage_tiering.warm.sqlite.period import (
+    LIVE,
     PERIOD,
     SUFFIX,
     PeriodFile,
@@ -48,8 +50,9 @@ KEEP_MS = 92 * DAY_MS
 class SqliteTier(Tier):
     """Orders of the periods that ended less than `keep_ms` of stream time ago, under `folder`.
 
-    A document of an older period is not taken: its file would be dropped at the next `expire`. A
-    tombstone changes nothing: the last document stays.
+    An order of an older period is kept while it is open, with its events, in `live.sqlite`. It is
+    copied there before the period's file is deleted, under its version: after a kill again. A
+    tombstone of another order changes nothing: the last document stays.
     """
 
     name = "warm"
@@ -68,6 +71,7 @@ class SqliteTier(Tier):
             file = self._file(period)
             file.put(records)
             self._place(file, [record.key for record in records])
+        self._write_live(batch)
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
         rows = {record.key: list[Row]() for record in batch}
@@ -148,10 +152,7 @@ class SqliteTier(Tier):
 
     def expire(self, watermark_ms: int) -> None:
         self._unplaced.advance(watermark_ms)
-        for file in self._files():
-            if period_end(file.period) + self.keep_ms <= watermark_ms:
-                self._marks.dropped(file.period)  # first, or it would be missing
-                self._open.pop(file.period).database.remove()
+        self._drop_outdated(watermark_ms)
         self._unplaced.expire(watermark_ms - self.keep_ms)
 
     def counts(self) -> Counts:
@@ -185,15 +186,48 @@ class SqliteTier(Tier):
         return f"{', '.join(missing)}; its writer reads the topics again" if missing else None
 
     def _by_period(self, batch: Sequence[OrderRecord]) -> dict[str, list[OrderRecord]]:
-        watermark = self._unplaced.watermark() or 0
         by_period: dict[str, list[OrderRecord]] = defaultdict(list)
         for record in batch:
-            if record.document is not None:
-                period = record.document.warm_period
-                check_period(period)
-                if period_end(period) + self.keep_ms > watermark:
-                    by_period[period].append(record)
+            if record.document is not None and not self._has_outlived(record):
+                by_period[record.document.warm_period].append(record)
         return by_period
+
+    def _has_outlived(self, record: OrderRecord) -> bool:
+        """Return True if the period of a document has expired."""
+        period = record.document.warm_period if record.document else ""
+        check_period(period)
+        return period_end(period) + self.keep_ms <= (self._unplaced.watermark() or 0)
+
+    def _write_live(self, batch: Sequence[OrderRecord]) -> None:
+        """Changes and tombstones of orders whose period was dropped, in their order."""
+        outlived = [each for each in batch if each.document is None or self._has_outlived(each)]
+        is_there = any(file.period == LIVE for file in self._files())
+        if not any(each.is_open for each in outlived) and not is_there:
+            return
+        # One that a kill has left must not be copied once a newer document has left the live ones.
+        self._drop_outdated(self._unplaced.watermark() or 0)
+        file = self._file(LIVE)
+        for is_open, records in groupby(outlived, key=lambda record: record.is_open):
+            if is_open:
+                kept = list(records)
+                file.put(kept)
+                self._place(file, [record.key for record in kept])
+            else:
+                file.remove(list(records))
+
+    def _drop_outdated(self, watermark_ms: int) -> None:
+        for file in [each for each in self._files() if each.period != LIVE]:
+            if period_end(file.period) + self.keep_ms <= watermark_ms:
+                self._outlive(file)
+                self._marks.dropped(file.period)  # first, or it would be missing
+                self._open.pop(file.period).database.remove()
+
+    def _outlive(self, file: PeriodFile) -> None:
+        """Copy the open orders of a period that is about to be dropped."""
+        if kept := file.open_orders():
+            live = self._file(LIVE)
+            live.put(kept)
+            live.add([row for record in kept for row in file.event_rows(record.key)])
 
     def _place(self, file: PeriodFile, keys: list[str]) -> None:
         """Move the events that waited for these orders."""
@@ -224,5 +258,6 @@ class SqliteTier(Tier):
         there = {path.stem for path in self.folder.glob(f"*{SUFFIX}")}
         for period in [period for period in self._open if period not in there]:
             self._open.pop(period).database.close()
-        periods = sorted((name for name in there if PERIOD.fullmatch(name)), reverse=True)
+        named = (name for name in there if name == LIVE or PERIOD.fullmatch(name))
+        periods = sorted(named, reverse=True)
         return [self._file(period) for period in periods]
