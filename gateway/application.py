@@ -19,8 +19,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.access import CSRF_HEADER
 from gateway.access.caller import NOBODY, Caller
 from gateway.asked import query_of
+from gateway.body import MIB, MOST_BYTES, body_of
 from gateway.parts import Gateway
 from gateway.problems import Problem
 from gateway.route import EVERYONE, Call, Route
@@ -30,6 +32,7 @@ from schemas.settings.secrets import masked_text
 
 LOGGER = logging.getLogger("ordertide.gateway")
 NOT_FOUND, NOT_ALLOWED, SEE_OTHER = 404, 405, 303
+INGEST_BYTES = 4 * MIB
 REQUEST_ID = "x-request-id"
 ENCODE = msgspec.json.Encoder().encode
 HEADERS = {
@@ -79,14 +82,9 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
         caller = NOBODY
         try:
             caller = caller_of(route, gateway, request)
-            call = Call(
-                request,
-                gateway,
-                caller,
-                query_of(route.asks, request) if route.method == "GET" else None,
-                request_id,
-                gateway.access.ip_of(request),
-            )
+            asked = await asked_of(route, request, gateway, caller)
+            ip = gateway.access.ip_of(request)
+            call = Call(request, gateway, caller, asked, request_id, ip)
             response = response_of(await route.handler(call))
         except Exception as error:  # noqa: BLE001 - the last one to take it: a problem, and logged
             response = refusal(route, error, request_id)
@@ -121,6 +119,24 @@ def caller_of(route: Route, gateway: Gateway, request: Request) -> Caller:
     return caller
 
 
+async def asked_of(route: Route, request: Request, gateway: Gateway, caller: Caller) -> Any:  # noqa: ANN401 - an instance of `asks`
+    """The query of a request, or its body.
+
+    Raises:
+        Problem: it can't be used, or is a write of a session that isn't from our own pages.
+    """
+    if route.method == "GET":
+        assert route.asks != "body", route
+        return query_of(route.asks, request)
+    most_bytes = INGEST_BYTES if route.cls == "ingest" else MOST_BYTES
+    if route.asks == "body":
+        if route.roles is not EVERYONE:
+            token = request.headers.get(CSRF_HEADER, "")
+            gateway.access.check_origin(request, caller, token)
+        return await body_of(request, most_bytes)
+    raise AssertionError(route)
+
+
 def response_of(answered: Any) -> Response:  # noqa: ANN401 - a struct or a whole response
     """The HTTP answer to what a handler returned."""
     if isinstance(answered, Response):
@@ -135,8 +151,8 @@ def refusal(route: Route, error: Exception, request_id: str) -> Response:
             return RedirectResponse("/sign-in", SEE_OTHER)
         return error.response(request_id)
     if isinstance(error, Busy):
-        text = masked_text(error.reason)
-        busy = Problem("tier_unreachable", text, retry_after_s=error.retry_after_s)
+        code = "tier_unreachable" if route.method == "GET" else "busy"
+        busy = Problem(code, masked_text(error.reason), retry_after_s=error.retry_after_s)
         return busy.response(request_id)
     LOGGER.error("%s %s failed", route.method, route.path, exc_info=error)
     reason = masked_text(str(error)) if isinstance(error, OrdertideError) else type(error).__name__

@@ -1,10 +1,12 @@
 """Gateway: the parts that handlers work with, put together by `commands/serve.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from dataflows.carriers.carrier import Carrier
 from dataflows.core.lifecycle import Lifecycle
 from gateway.access.access import Access
+from gateway.ingest import Ingest
 from gateway.live.follower import Follower
 from gateway.tier_readers import TierReaders
 from schemas.alert_text import AlertText
@@ -20,17 +22,20 @@ class Gateway(NamedTuple):
 
     `parts` are those of its settings that it serves: api, board, callbacks. `is_recorded`: the
     stream's clock is that of recorded history, not now's. `wording` has the sentences of alerts by
-    language. `now_ms` is the wall clock, to be shown.
+    language, `accounts` the carriers that push, by (carrier, account). `now_ms` is the wall
+    clock, to be shown.
     """
 
     parts: frozenset[str]
     access: Access
     follower: Follower
     tiers: TierReaders
+    ingest: Ingest
     lifecycle: Lifecycle
     wording: Wording
     metrics: Metrics
     now_ms: Callable[[], int]
+    accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
 
     @property

@@ -31,6 +31,26 @@ KINDS: dict[str, Kind] = {
         "A parameter or field can't be used",
         "Correct the parameter or field that `field` names; `detail` has the reason.",
     ),
+    "bad_json": Kind(
+        HTTPStatus.BAD_REQUEST,
+        "The body can't be read",
+        "Send JSON in UTF-8; `detail` has the place.",
+    ),
+    "bad_encoding": Kind(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body's compression can't be read",
+        "Send the body as it is, or with gzip or zstd.",
+    ),
+    "too_large": Kind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "The body is too large",
+        "Send it in parts: 1 MiB, events 4 MiB and 1,000 of them, 8 MiB decompressed at most.",
+    ),
+    "too_slow": Kind(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "The body came too slowly",
+        "Send the body within 20 s.",
+    ),
     "unauthenticated": Kind(
         HTTPStatus.UNAUTHORIZED,
         "The caller is unknown",
@@ -62,6 +82,11 @@ KINDS: dict[str, Kind] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "A tier that may hold the answer is unavailable",
         "Retry after the seconds in `Retry-After`.",
+    ),
+    "busy": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The gateway can't take it now",
+        "Retry after the seconds in `Retry-After`. Nothing was taken that wasn't acknowledged.",
     ),
     "internal": Kind(
         HTTPStatus.INTERNAL_SERVER_ERROR,

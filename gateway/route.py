@@ -19,7 +19,7 @@ from gateway.problems import Problem
 
 Method = Literal["GET", "POST", "DELETE"]
 Part = Literal["api", "board", "callbacks"]
-Class = Literal["query", "search", "page", "sign_in"]
+Class = Literal["query", "search", "page", "sign_in", "ingest", "callback"]
 Scope = Literal["own", "any"]
 Asked = TypeVar("Asked")
 
@@ -55,16 +55,17 @@ class Call(NamedTuple):
 class Route(NamedTuple):
     """A row of the table.
 
-    `asks` is the struct of its query parameters, or of the body of a POST; `answers` that of a 200,
-    or a media type. `roles` may call it, `EVERYONE` without signing in. `scope`: `own` where the
-    caller sees its own orders alone. `cls` is the class by which it is limited, `part` the part of
-    `serve` it belongs to, `problems` the codes it may answer beside those of access.
+    `asks` is the struct of its query parameters, or of the body of a POST, or `body` for the bytes
+    of any body; `answers` that of a 200, or a media type. `roles` may call it, `EVERYONE` without
+    signing in. `scope`: `own` where the caller sees its own orders alone. `cls` is the class by
+    which it is limited, `part` the part of `serve` it belongs to, `problems` the codes it may
+    answer beside those of access.
     """
 
     method: Method
     path: str
     handler: Callable[[Call], Awaitable[msgspec.Struct | Response]]
-    asks: type[msgspec.Struct] | None
+    asks: type[msgspec.Struct] | Literal["body"] | None
     answers: type[msgspec.Struct] | str
     roles: frozenset[Role]
     scope: Scope

@@ -4,12 +4,14 @@ From it come the HTTP routes, their access control, the metrics labels and the w
 over all roles. No route exists outside it.
 """
 
-from gateway.access.caller import ROLES
-from gateway.api import index, lanes, orders, search
+from gateway.access.caller import EVERY_ROLE, ROLES, Role
+from gateway.api import callbacks, events, index, lanes, orders, search
 from gateway.route import EVERYONE, Route
 
 PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
 READ = ("bad_field", "tier_unreachable")
+TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
+FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
 ONE = (*READ, "unknown_order")
 
 # method, path, handler, asks, answers, roles, scope, class, part, problems
@@ -20,7 +22,7 @@ ROUTES: tuple[Route, ...] = (
         *(EVERYONE, "any", "sign_in", "api"),
         problems=("bad_field", "unauthenticated"),
     ),
-    Route("GET", "/v1/me", index.me, None, index.Me, ROLES, "own", "query", "api"),
+    Route("GET", "/v1/me", index.me, None, index.Me, EVERY_ROLE, "own", "query", "api"),
     Route(
         *("GET", "/v1/problems/{code}", index.problem, None, index.Explanation),
         *(EVERYONE, "any", "query", "api"),
@@ -35,6 +37,29 @@ ROUTES: tuple[Route, ...] = (
         *("GET", "/v1/lanes/{lane}", lanes.lane, lanes.LaneQuery, lanes.LaneAnswer),
         *(PARTIES, "own", "query", "api"),
         problems=READ,
+    ),
+    Route(
+        *("POST", "/v1/events", events.post_events, "body", events.EventsResult),
+        *(FEEDERS, "own", "ingest", "api"),
+        problems=TAKEN,
+    ),
+    Route(
+        *("POST", "/v1/carriers/{carrier}/{account}/callback", callbacks.callback, "body"),
+        answers="application/json",
+        roles=EVERYONE,
+        scope="any",
+        cls="callback",
+        part="callbacks",
+        problems=("not_found", *TAKEN),
+    ),
+    Route(
+        *("POST", "/v1/carriers/{carrier}/{account}/callback/{token}", callbacks.callback, "body"),
+        answers="application/json",
+        roles=EVERYONE,
+        scope="any",
+        cls="callback",
+        part="callbacks",
+        problems=("not_found", *TAKEN),
     ),
     Route(
         *("GET", "/v1/lookup", search.lookup, search.LookupAsked, search.LookupAnswer),

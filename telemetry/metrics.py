@@ -230,6 +230,9 @@ class Metrics:
             "http_requests", "Requests answered.", "route", "method", "status"
         )
         self.http_seconds = self._histogram("http_seconds", "Time to answer a request.", "route")
+        self.callback_scans = self._counter(
+            "callback_scans", "Scans in the pushes of carriers.", "carrier", "outcome"
+        )
         self.live_view_orders = self._gauge(
             "live_view_orders", "Live orders that the gateway has read, by lane.", "lane"
         )

@@ -7,9 +7,12 @@ import msgspec
 from schemas.order import OrderDocument
 from schemas.search import OrderQuery
 
-Role = Literal["customer", "supplier", "carrier", "operator", "manager", "auditor", "admin"]
+Role = Literal[
+    "customer", "supplier", "carrier", "operator", "manager", "auditor", "admin", "ingest"
+]
 
-ROLES: frozenset[Role] = frozenset(get_args(Role))
+EVERY_ROLE: frozenset[Role] = frozenset(get_args(Role))
+ROLES = EVERY_ROLE - {"ingest"}  # those that see orders; `ingest` feeds events, and sees nothing
 STAFF: frozenset[Role] = frozenset({"operator", "manager", "auditor", "admin"})
 
 # The field of a document that a role's own orders name; staff see the whole tenant.
@@ -47,6 +50,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.is_staff:
             return True
+        if self.role not in OWN:
+            return False
         named = {getattr(order, OWN[self.role])}
         if self.role == "carrier":
             named |= {parcel.carrier for parcel in order.shipments}

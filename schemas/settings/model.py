@@ -191,7 +191,8 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The REST gateway; port 0 is any free one. `parts` are api, board and callbacks.
 
     `folder` holds the installation's secret and the administrator's key. A host that others reach
-    needs TLS, or networks of proxies in `behind_proxy` that do TLS.
+    needs TLS, or networks of proxies in `behind_proxy` that do TLS. `carriers` are the options of
+    the accounts that carriers push to, by `CARRIER.ACCOUNT.OPTION`.
     """
 
     host: str = "127.0.0.1"
@@ -202,6 +203,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     behind_proxy: str = ""
     tls_certificate: File | None = None
     tls_key: File | None = None
+    carriers: dict[str, str] = {}
 
 
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

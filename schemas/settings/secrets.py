@@ -9,7 +9,7 @@ wherever it appears, as in the text of a client's exception.
 import re
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-WORDS = r"password|passwd|passphrase|pwd|secret|token|credentials?|signature"
+WORDS = r"password|passwd|passphrase|pwd|secret|token|credentials?|signature|salt"
 SECRET_NAME = re.compile(
     rf"(^|[._-])({WORDS}|authorization|(api|secret|private|access|account|shared)[._-]?key"
     r"|key[._]pem|sasl(\..*)?\.config)$"

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from broker.produce import Producer
 from commands.key import link
-from commands.serve import check_reach, parts_of
+from commands.serve import check_reach
+from commands.wiring.gateway import parts_of
 from deploy.installation import Tables, write_settings
 from gateway.server import HEAD_BYTES
 from schemas.errors import SettingsError

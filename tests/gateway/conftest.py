@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import Door, open_door
+from tests.support.gateway import EmbeddedDoor, open_door
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
+def door(tmp_path: Path) -> Iterator[EmbeddedDoor]:
     with open_door(tmp_path) as opened:
         yield opened

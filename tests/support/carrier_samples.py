@@ -1,7 +1,7 @@
 """For each carrier: settings, real pushes, and how it signs them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import md5
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,25 +22,31 @@ class Sample(NamedTuple):
     settings: dict[str, Any]
     secret: str
     pushes: list[Path]
-    nodes_at: tuple[str, str]
+    nodes_at: tuple[str, ...]
     sign: Callable[[str, str], Request]
     unsigned: Callable[[str], Request]
     taken: bytes
+    names_orders: bool = False
 
     def payloads(self) -> list[str]:
         return [push.read_text("utf-8") for push in self.pushes]
 
     def with_nodes(self, payload: str, nodes: list[Any]) -> str:
         """The payload with other scans."""
-        outer, inner = self.nodes_at
+        *outer, inner = self.nodes_at
         data = json.loads(payload)
-        data[outer][inner] = nodes
+        self.within(data, outer)[inner] = nodes
         return json.dumps(data, ensure_ascii=False)
 
     def nodes(self, payload: str) -> list[Any]:
-        outer, inner = self.nodes_at
-        found: list[Any] = json.loads(payload)[outer][inner]
+        found: list[Any] = self.within(json.loads(payload), self.nodes_at)
         return found
+
+    @staticmethod
+    def within(data: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - any JSON
+        for name in path:
+            data = data[name]
+        return data
 
     def body(self, payload: str) -> bytes:
         return self.sign(payload, self.secret)[1]
@@ -56,6 +62,16 @@ def sf_push(payload: str, token: str) -> Request:
 
 
 SAMPLES = {
+    "rest": Sample(
+        settings={"token": "a-long-random-token", "zone": "+08:00"},
+        secret="a-long-random-token",
+        pushes=sorted(PAYLOADS.glob("rest/*.json")),
+        nodes_at=("events",),
+        sign=sf_push,
+        unsigned=lambda payload: ({}, payload.encode()),
+        taken=b'{"accepted":true,"message":"taken"}',
+        names_orders=True,
+    ),
     "kuaidi100": Sample(
         settings={"salt": "a salt"},
         secret="a salt",

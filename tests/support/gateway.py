@@ -1,63 +1,82 @@
 """A gateway over an embedded broker and a tier in memory, asked without a server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
+from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
+from broker.fetcher import Message
 from broker.produce import Producer
 from commands.wiring.wording import alert_text
+from dataflows.core.intake import Intake
 from dataflows.definition_files import read_lifecycle, read_rules
 from gateway.access.access import Access
 from gateway.access.caller import Caller, Role
 from gateway.access.keys import KeyRecord, KeyRing, digest, id_of, new_key
 from gateway.access.sessions import Sessions
 from gateway.access.signing import Signer
+from gateway.api.callbacks import accounts_of
 from gateway.application import application
+from gateway.ingest import Ingest
 from gateway.live.follower import Follower
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.topics import EVENTS
 from storage_tiering.memory import MemoryTier
 from telemetry.metrics import Metrics
 from tests.support.alerts import produce
 from tests.support.asgi import Client
-from tests.support.command import broker_with_topics
 from tests.support.tiers.orders import START, Log
 from tests.support.waiting import wait_until
 
 TABLE = read_lifecycle()
 RULES = read_rules(None, TABLE)
+TIMEOUT_S = 2.0
+SF_TOKEN, REST_TOKEN = "a-long-random-token", "another-long-random-token"
+ACCOUNTS = {
+    "sf.main.token": SF_TOKEN,
+    "rest.depot.token": REST_TOKEN,
+    "rest.depot.statuses.arrived": "IN_TRANSIT",
+    "kuaidi100.main.salt": "a salt",
+}
 PARTS = frozenset({"api", "board", "callbacks"})
 
 
 class Door:
     """A gateway with its broker and tier; `put` writes orders as track and a writer would."""
 
-    def __init__(self, broker: EmbeddedBroker, folder: Path) -> None:
-        self.broker = broker
-        self.connection: Connection = broker.connection
+    def __init__(
+        self, connection: Connection, folder: Path, producer: ConfirmingProducer | None = None
+    ) -> None:
+        self.connection = connection
         self.tier = MemoryTier("hot")
         self.log = Log()
         self.keys = KeyRing()
-        self.producer = Producer(self.connection, linger_ms=0)
+        self.untold: list[OrderDocument] = []  # written to the topic once somebody follows it
+        self.producer = producer or ConfirmingProducer(self.connection, TIMEOUT_S)
         follower = Follower(self.connection)
         self.gateway = Gateway(
             parts=PARTS,
             access=Access(self.keys, Signer(b"s" * 32), Sessions(Signer(b"s" * 32), folder)),
             follower=follower,
             tiers=TierReaders(["hot"], lambda _: {"hot": self.tier}),
+            ingest=Ingest(self.producer, Intake(TABLE, RULES), lambda: START),
             lifecycle=TABLE,
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
             metrics=Metrics("serve"),
             now_ms=lambda: START,
+            accounts=accounts_of(ACCOUNTS),
         )
         self.app = application(self.gateway)
 
     def start(self) -> None:
         """Begin to follow, and wait until everything is read."""
         follower = self.gateway.follower
+        self.produce(self.untold)
         follower.start()
         wait_until(lambda: follower.is_loaded, "the live view is loaded")
 
@@ -73,28 +92,49 @@ class Door:
         return Client(self.app, authorization=f"Bearer {self.key(role, tenant, party)}")
 
     def put(self, *orders: OrderDocument) -> None:
-        """Write orders to the topic and the tier; waits until the live view has them."""
+        """Write orders to the tier and the topic; waits until the live view has them."""
         self.tier.write_orders(self.log.changes(*orders))
-        before = self.gateway.follower.changes
-        produce(self.producer, *orders)
-        if self.gateway.follower.is_loaded:
-            wait_until(lambda: self.gateway.follower.changes >= before + len(orders), "read")
+        follower = self.gateway.follower
+        if not follower.is_loaded:
+            self.untold += orders
+            return
+        before = follower.changes
+        self.produce(orders)
+        wait_until(lambda: follower.changes >= before + len(orders), "the orders are read")
+
+    def produce(self, orders: Sequence[OrderDocument]) -> None:
+        """Write orders to the topic as track does."""
+        if orders:
+            with Producer(self.connection, linger_ms=0) as producer:
+                produce(producer, *orders)
+
+    def events(self) -> list[Message]:
+        """Messages in the topic `events`."""
+        return list(read_all(self.connection, EVENTS))
 
     def put_events(self, *events: AcceptedEvent) -> None:
         """Write accepted events to the tier."""
         self.tier.write_events(self.log.events(*events))
 
     def close(self) -> None:
-        self.producer.close()
         self.gateway.follower.close()
         self.gateway.tiers.close()
+        self.gateway.ingest.close()
+
+
+class EmbeddedDoor(Door):
+    """A gateway over an embedded broker of its own."""
+
+    def __init__(self, broker: EmbeddedBroker, folder: Path) -> None:
+        super().__init__(broker.connection, folder)
+        self.broker = broker
 
 
 @contextmanager
-def open_door(folder: Path) -> Iterator[Door]:
+def open_door(folder: Path) -> Iterator[EmbeddedDoor]:
     """A gateway without orders."""
-    with broker_with_topics() as broker:
-        door = Door(broker, folder)
+    with EmbeddedBroker() as broker:  # topics are created on first use
+        door = EmbeddedDoor(broker, folder)
         try:
             yield door
         finally:

@@ -10,8 +10,9 @@ PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve")
 
 # Permitted labels. Each has few values; an id has no place among them.
 LABELS = {
-    "bound", "calendar", "carrier", "code", "field", "kind", "lane", "method", "partition",
-    "python", "route", "rule", "severity", "sink", "state", "status", "tier", "topic", "version",
+    "bound", "calendar", "carrier", "code", "field", "kind", "lane", "method", "outcome",
+    "partition", "python", "route", "rule", "severity", "sink", "state", "status", "tier", "topic",
+    "version",
 }  # fmt: skip
 
 PROMISED = {
