@@ -1,6 +1,7 @@
 """Application: the route table over ASGI.
 
-A request passes, in this order: the caller (key or session), the role, the query, the handler.
+A request passes, in this order: the caller (key or session), the role, the rate, the query or the
+body, a slot, the handler.
 Whatever fails becomes a problem (RFC 9457), and every answer has the headers that keep browsers
 careful. Paths are matched as they were sent, so that an id may hold a slash or a percent sign.
 """
@@ -75,6 +76,7 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
     """The endpoint of a row: its answer or its problem, measured and logged."""
     seconds = gateway.metrics.http_seconds.labels(route.path)
     counted = gateway.metrics.http_requests
+    refused = gateway.metrics.http_refused
 
     async def answer(request: Request) -> Response:
         began_s = time.perf_counter()
@@ -82,12 +84,18 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
         caller = NOBODY
         try:
             caller = caller_of(route, gateway, request)
-            asked = await asked_of(route, request, gateway, caller)
             ip = gateway.access.ip_of(request)
+            counted_as = counted_name(route, request, caller, ip)
+            standing = gateway.limits.take(route.cls, counted_as, gateway.access.now_s())
+            asked = await asked_of(route, request, gateway, caller)
             call = Call(request, gateway, caller, asked, request_id, ip)
-            response = response_of(await route.handler(call))
+            async with gateway.limits.slot(route.cls):
+                response = response_of(await route.handler(call))
+            response.headers.update(standing.headers)
         except Exception as error:  # noqa: BLE001 - the last one to take it: a problem, and logged
             response = refusal(route, error, request_id)
+            if isinstance(error, Problem) and error.code in {"limited", "busy"}:
+                refused.labels(route.cls, error.code).inc()
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers[REQUEST_ID] = request_id
@@ -117,6 +125,13 @@ def caller_of(route: Route, gateway: Gateway, request: Request) -> Caller:
         roles = ", ".join(sorted(route.roles))
         raise Problem("forbidden", f"role {caller.role}: {route.path} is for {roles}")
     return caller
+
+
+def counted_name(route: Route, request: Request, caller: Caller, ip: str) -> str:
+    """The name under which a caller's requests are counted: its key, its account or its address."""
+    if route.cls == "callback":
+        return "/".join(request.path_params[name] for name in ("carrier", "account"))
+    return caller.key_id or ip
 
 
 async def asked_of(route: Route, request: Request, gateway: Gateway, caller: Caller) -> Any:  # noqa: ANN401 - an instance of `asks`

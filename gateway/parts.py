@@ -7,6 +7,7 @@ from dataflows.carriers.carrier import Carrier
 from dataflows.core.lifecycle import Lifecycle
 from gateway.access.access import Access
 from gateway.ingest import Ingest
+from gateway.limits import Limits
 from gateway.live.follower import Follower
 from gateway.tier_readers import TierReaders
 from schemas.alert_text import AlertText
@@ -33,6 +34,7 @@ class Gateway(NamedTuple):
     ingest: Ingest
     lifecycle: Lifecycle
     wording: Wording
+    limits: Limits
     metrics: Metrics
     now_ms: Callable[[], int]
     accounts: Mapping[tuple[str, str], Carrier] = {}

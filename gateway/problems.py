@@ -83,6 +83,11 @@ KINDS: dict[str, Kind] = {
         "A tier that may hold the answer is unavailable",
         "Retry after the seconds in `Retry-After`.",
     ),
+    "limited": Kind(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many requests",
+        "Wait the seconds in `Retry-After`; `RateLimit-Remaining` shows what is left.",
+    ),
     "busy": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The gateway can't take it now",

@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.access.caller import Caller, Role
+from gateway.limits import Class
 from gateway.parts import Gateway
 from gateway.problems import Problem
 
 Method = Literal["GET", "POST", "DELETE"]
 Part = Literal["api", "board", "callbacks"]
-Class = Literal["query", "search", "page", "sign_in", "ingest", "callback"]
 Scope = Literal["own", "any"]
 Asked = TypeVar("Asked")
 

@@ -230,6 +230,9 @@ class Metrics:
             "http_requests", "Requests answered.", "route", "method", "status"
         )
         self.http_seconds = self._histogram("http_seconds", "Time to answer a request.", "route")
+        self.http_refused = self._counter(
+            "http_refused", "Requests refused by a limit.", "class", "reason"
+        )
         self.callback_scans = self._counter(
             "callback_scans", "Scans in the pushes of carriers.", "carrier", "outcome"
         )

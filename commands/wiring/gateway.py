@@ -22,6 +22,7 @@ from gateway.access.sessions import Sessions
 from gateway.access.signing import Signer
 from gateway.api.callbacks import accounts_of
 from gateway.ingest import Ingest
+from gateway.limits import Limits
 from gateway.live.follower import Follower
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
@@ -46,7 +47,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     table = lifecycle_of(settings)
     rules = rules_of(settings, table)
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
-    access = open_access(own)
+    access, limits = open_access(own), Limits(own.limits)
     gateway = Gateway(
         parts=parts,
         access=access,
@@ -55,6 +56,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         ingest=Ingest(ConfirmingProducer(connection), Intake(table, rules), now_ms),
         lifecycle=table,
         wording={language: alert_text(rules, table, language) for language in get_args(Language)},
+        limits=limits,
         metrics=metrics,
         now_ms=now_ms,
         accounts=accounts,

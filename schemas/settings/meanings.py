@@ -94,6 +94,7 @@ MEANINGS: dict[str, str] = {
     "serve.behind_proxy": "networks of proxies whose X-Forwarded-For is believed, with commas",
     "serve.tls_certificate": "PEM file: the gateway's certificate, with its chain",
     "serve.tls_key": "PEM file: the key of `serve.tls_certificate`",
+    "serve.limits": 'rates of a caller by class, such as `query = "200 per 2 second"`',
     "serve.carriers": "options of carriers' accounts, by names like `sf.main.answer`",
     "delivery.options": "options of a plug-in channel, by dotted names",
 }

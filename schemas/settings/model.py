@@ -192,7 +192,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `folder` holds the installation's secret and the administrator's key. A host that others reach
     needs TLS, or networks of proxies in `behind_proxy` that do TLS. `carriers` are the options of
-    the accounts that carriers push to, by `CARRIER.ACCOUNT.OPTION`.
+    the accounts that carriers push to, by `CARRIER.ACCOUNT.OPTION`. `limits` are rates by class.
     """
 
     host: str = "127.0.0.1"
@@ -204,6 +204,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_certificate: File | None = None
     tls_key: File | None = None
     carriers: dict[str, str] = {}
+    limits: dict[str, str] = {}
 
 
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from gateway.access.signing import Signer
 from gateway.api.callbacks import accounts_of
 from gateway.application import application
 from gateway.ingest import Ingest
+from gateway.limits import RATES, Limits
 from gateway.live.follower import Follower
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
@@ -67,6 +68,7 @@ class Door:
             ingest=Ingest(self.producer, Intake(TABLE, RULES), lambda: START),
             lifecycle=TABLE,
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
+            limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
             now_ms=lambda: START,
             accounts=accounts_of(ACCOUNTS),

@@ -10,9 +10,9 @@ PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve")
 
 # Permitted labels. Each has few values; an id has no place among them.
 LABELS = {
-    "bound", "calendar", "carrier", "code", "field", "kind", "lane", "method", "outcome",
-    "partition", "python", "route", "rule", "severity", "sink", "state", "status", "tier", "topic",
-    "version",
+    "bound", "calendar", "carrier", "class", "code", "field", "kind", "lane", "method", "outcome",
+    "partition", "python", "reason", "route", "rule", "severity", "sink", "state", "status", "tier",
+    "topic", "version",
 }  # fmt: skip
 
 PROMISED = {

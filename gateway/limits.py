@@ -1,0 +1,127 @@
+"""Limits of requests, in two layers: a rate for each caller, and slots for all requests in flight.
+
+Rates alone don't protect look-ups in one process: a hundred carriers within their rates can take
+all of it. So half of the slots are never given to what feeds events. Both are counted in this
+process alone, so that a refusal costs microseconds: no body is read for it, and no server is asked.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Literal, NamedTuple
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from gateway.problems import Problem
+from schemas.errors import SettingsError
+
+Class = Literal["query", "search", "page", "sign_in", "ingest", "callback"]
+
+SLOTS = 64
+WAIT_S = 0.25
+RETRY_AFTER_S = 1.0
+
+# A burst is a longer window: 100 a second, of which 200 may come at once.
+RATES: Mapping[Class, str] = {
+    "query": "200 per 2 second",
+    "search": "20 per 1 second",
+    "page": "100 per 2 second",
+    "ingest": "50 per 1 second",
+    "callback": "1000 per 5 second",
+    "sign_in": "5 per 1 minute",
+}
+# Slots that a group of classes may have at most; the others may have all.
+GROUPS: Mapping[Class, str] = {"ingest": "feed", "callback": "feed", "search": "search"}
+SHARES = {"feed": SLOTS // 2, "search": SLOTS // 4}
+
+
+class Standing(NamedTuple):
+    """A caller's standing in its class: requests a window, those left, seconds until more are."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of an answer."""
+        return {
+            "ratelimit-limit": str(self.limit),
+            "ratelimit-remaining": str(self.remaining),
+            "ratelimit-reset": str(max(0, round(self.reset_s + 0.5))),
+        }
+
+
+class Limits:
+    """Rates and slots of a process. `rates` are those of the settings, by class."""
+
+    def __init__(self, rates: Mapping[str, str] | None = None) -> None:
+        """Create limits that nobody has used yet.
+
+        Raises:
+            SettingsError: no such class, or no rate.
+        """
+        self._rates = {name: parse(text) for name, text in RATES.items()}
+        for name, text in (rates or {}).items():
+            self._rates[class_of(name)] = rate_of(name, text)
+        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._slots = asyncio.Semaphore(SLOTS)
+        self._shares = {group: asyncio.Semaphore(share) for group, share in SHARES.items()}
+
+    def take(self, cls: Class, caller: str, now_s: float) -> Standing:
+        """Count a request of a caller.
+
+        Raises:
+            Problem: `limited`, with the seconds to wait.
+        """
+        rate = self._rates[cls]
+        is_within = self._window.hit(rate, cls, caller)
+        reset_at_s, remaining = self._window.get_window_stats(rate, cls, caller)
+        standing = Standing(rate.amount, remaining, max(0.0, reset_at_s - now_s))
+        if is_within:
+            return standing
+        problem = Problem(
+            "limited",
+            f"{cls}: over {rate.amount} requests in {rate.get_expiry()} s; send fewer, or wait",
+            retry_after_s=standing.reset_s,
+        )
+        problem.headers |= standing.headers
+        raise problem
+
+    @asynccontextmanager
+    async def slot(self, cls: Class) -> AsyncIterator[None]:
+        """A slot while a request is served.
+
+        Raises:
+            Problem: `busy`, none came free within a quarter of a second.
+        """
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(WAIT_S):
+                    if cls in GROUPS:
+                        await held.enter_async_context(self._shares[GROUPS[cls]])
+                    await held.enter_async_context(self._slots)
+            except TimeoutError as error:
+                text = f"{cls}: all of its requests in flight are taken; retry"
+                raise Problem("busy", text, retry_after_s=RETRY_AFTER_S) from error
+            yield
+
+
+def class_of(name: str) -> Class:
+    """The class of a name in the settings."""
+    for each in RATES:
+        if each == name:
+            return each
+    raise SettingsError(f"serve.limits.{name}: no such class; write one of {', '.join(RATES)}")
+
+
+def rate_of(name: str, text: str) -> RateLimitItem:
+    """The rate that a text names."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"serve.limits.{name}: {text!r} is no rate; write it like 200 per 2 second"
+        ) from error

@@ -1,0 +1,124 @@
+"""Limits: a rate for each caller, and slots of which queries always keep half."""
+
+import asyncio
+import time
+from collections import Counter
+
+import pytest
+
+from gateway.application import application
+from gateway.limits import RATES, SHARES, SLOTS, WAIT_S, Class, Limits
+from gateway.problems import Problem
+from schemas.errors import SettingsError
+from tests.support.asgi import Client, scope_of
+from tests.support.gateway import REST_TOKEN, Door, EmbeddedDoor
+
+URL = f"/v1/carriers/rest/depot/callback/{REST_TOKEN}"
+GOOD = b'{"order_id": "o", "status_code": "PAID", "timestamp": "2017-10-01T08:00:00Z"}'
+
+
+def limited(door: Door, **rates: str) -> Door:
+    """The gateway with other rates."""
+    door.gateway = door.gateway._replace(limits=Limits(rates))
+    door.app = application(door.gateway)
+    return door
+
+
+def test_over_its_rate_a_caller_is_refused_and_another_is_not(door: Door) -> None:
+    limited(door, query="3 per 1 minute")
+    first, second = door.client(), door.client()
+    answers = [first.get("/v1/me") for _ in range(5)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers[:3]] == ["2", "1", "0"]
+    assert answers[3].json["code"] == "limited"
+    assert 1 <= int(answers[3].headers["retry-after"]) <= 60
+    assert second.get("/v1/me").status == 200
+    labels = {"class": "query", "reason": "limited"}
+    counted = door.gateway.metrics.registry.get_sample_value("ordertide_http_refused_total", labels)
+    assert counted == 2
+
+
+def test_a_refused_body_is_never_read(door: Door) -> None:
+    limited(door, callback="1 per 1 minute")
+    client = Client(door.app)
+    assert client.post(URL, GOOD).status == 200
+
+    async def post_without_a_body() -> int:
+        sent: list[int] = []
+
+        async def receive() -> dict[str, object]:
+            raise AssertionError("the body was asked for")
+
+        async def send(message: dict[str, object]) -> None:
+            sent.extend([int(str(message["status"]))] if "status" in message else [])
+
+        await door.app(scope_of("POST", URL, {}), receive, send)  # type: ignore[arg-type]  # plain
+        return sent[0]
+
+    assert asyncio.run(post_without_a_body()) == 429
+
+
+def test_accounts_of_carriers_are_counted_apart_and_guesses_of_a_code_too(door: Door) -> None:
+    limited(door, callback="1 per 1 minute", sign_in="2 per 1 minute")
+    client = Client(door.app)
+    assert client.post(URL, GOOD).status == 200
+    assert client.post(URL, GOOD).status == 429
+    assert client.post("/v1/carriers/sf/main/callback", b"").status == 400
+    guesses = Counter(client.get("/sign-in?code=x").status for _ in range(4))
+    assert guesses == {401: 2, 429: 2}
+
+
+def test_queries_keep_half_of_the_slots_while_events_take_all_they_get() -> None:
+    async def run() -> None:
+        limits = Limits()
+        entered: Counter[Class] = Counter()
+        done = asyncio.Event()
+
+        async def hold(cls: Class) -> None:
+            async with limits.slot(cls):
+                entered[cls] += 1
+                await done.wait()
+
+        classes: list[Class] = ["ingest", "callback"]
+        feeding = [asyncio.create_task(hold(cls)) for cls in classes * SLOTS]
+        await asyncio.sleep(0)
+        querying = [asyncio.create_task(hold("query")) for _ in range(SLOTS)]
+        await asyncio.sleep(WAIT_S * 2)
+        assert entered["ingest"] + entered["callback"] == SHARES["feed"]
+        assert entered["query"] == SLOTS - SHARES["feed"]
+        done.set()
+        outcomes = await asyncio.gather(*feeding, *querying, return_exceptions=True)
+        refused = [each for each in outcomes if isinstance(each, Problem)]
+        assert {each.code for each in refused} == {"busy"}
+        assert len(refused) == 3 * SLOTS - SLOTS
+        async with limits.slot("ingest"):  # all were given back
+            pass
+
+    asyncio.run(run())
+
+
+def test_a_sender_that_retries_loses_nothing_at_ten_times_its_limit(door: EmbeddedDoor) -> None:
+    limited(door, callback="20 per 1 second")
+    client = Client(door.app)
+    refused = taken = 0
+    give_up_at_s = time.monotonic() + 60
+    for number in range(60):
+        push = GOOD.replace(b'"o"', b'"o%d"' % number)
+        while (answer := client.post(URL, push)).status != 200:
+            assert answer.status == 429
+            assert time.monotonic() < give_up_at_s
+            refused += 1
+            time.sleep(0.05)
+        taken += 1
+    assert refused
+    assert len({message.key for message in door.events()}) == taken == 60
+
+
+@pytest.mark.parametrize(
+    ("rates", "part"),
+    [({"queries": "1 per 1 second"}, "write one of query"), ({"query": "many"}, "is no rate")],
+)
+def test_a_rate_that_is_none_is_named(rates: dict[str, str], part: str) -> None:
+    with pytest.raises(SettingsError, match=part):
+        Limits(rates)
+    assert set(RATES) > {"query"}
