@@ -56,14 +56,16 @@ check: $(VENV)/.installed-dev-test
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@PYTHONPATH=. $(BIN)/python docs/data/page.py --check
 	@bash deploy/check.sh $(BIN)
 	@bash engine/check.sh
 
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.installed-test
 	@$(BIN)/python -m schemas.generate
+	@PYTHONPATH=. $(BIN)/python docs/data/page.py
 
 screenshots: $(VENV)/.installed-screenshots
 	@PYTHONPATH=. $(BIN)/python docs/screens/top.py $(ARGS)
