@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from commands.demo.feed import LAST_ORDERS, history, sizes
 from commands.demo.settings import lock_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,8 +49,11 @@ def test_a_demo_shows_one_order_from_each_tier(shown: str) -> None:
 
 
 def test_a_demo_counts_what_it_was_fed(shown: str) -> None:
-    assert "791 events of Olist orders, and 857 of generated ones" in shown
-    assert "orders    337: " in shown
+    records = history(200)
+    sampled, generated, _ = sizes(records)
+    orders = {timed[3].get("order_id") for timed in records} - {None}
+    assert f"{sampled:,} events of Olist orders, and {generated:,} of generated ones" in shown
+    assert f"orders    {len(orders) + len(LAST_ORDERS):,}: " in shown
 
 
 def test_what_a_demo_left_can_be_looked_up_without_redis(shown: str) -> None:
