@@ -70,7 +70,7 @@ def serve(settings: Settings, stop: Event) -> None:
                 return
             gateway.follower.start()
             address = address_of(own, listener.getsockname()[1])
-            announce("serve", server, f"API at {address}")
+            announce("serve", server, f"API and board at {address}")
             access = gateway.access
             show(f"Board  {address}/sign-in?code={access.sessions.code(ADMIN_ID, access.now_s())}")
             serve_http(application(gateway), listener, stop, certificate)

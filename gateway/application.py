@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.access.access import CSRF_HEADER
 from gateway.access.caller import NOBODY, Caller
 from gateway.asked import query_of
+from gateway.board.viewer import failed
 from gateway.body import MIB, MOST_BYTES, body_of
 from gateway.parts import Gateway
 from gateway.problems import Problem
@@ -93,7 +94,7 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
                 response = response_of(await route.handler(call))
             response.headers.update(standing.headers)
         except Exception as error:  # noqa: BLE001 - the last one to take it: a problem, and logged
-            response = refusal(route, error, request_id)
+            response = refusal(route, gateway, request, error, request_id)
             if isinstance(error, Problem) and error.code in {"limited", "busy"}:
                 refused.labels(route.cls, error.code).inc()
         for name, value in HEADERS.items():
@@ -159,19 +160,28 @@ def response_of(answered: Any) -> Response:  # noqa: ANN401 - a struct or a whol
     return Response(ENCODE(answered), media_type="application/json")
 
 
-def refusal(route: Route, error: Exception, request_id: str) -> Response:
+def refusal(
+    route: Route, gateway: Gateway, request: Request, error: Exception, request_id: str
+) -> Response:
     """The answer to a failed call; a page without a caller leads to the sign-in."""
+    problem = problem_of(route, error)
+    if route.part != "board":
+        return problem.response(request_id)
+    if problem.code == "unauthenticated":
+        return RedirectResponse("/sign-in", SEE_OTHER)
+    return failed(request, gateway, problem, request_id)
+
+
+def problem_of(route: Route, error: Exception) -> Problem:
+    """The problem that a failed call is answered with; what nobody expects is logged."""
     if isinstance(error, Problem):
-        if error.code == "unauthenticated" and route.part == "board":
-            return RedirectResponse("/sign-in", SEE_OTHER)
-        return error.response(request_id)
+        return error
     if isinstance(error, Busy):
         code = "tier_unreachable" if route.method == "GET" else "busy"
-        busy = Problem(code, masked_text(error.reason), retry_after_s=error.retry_after_s)
-        return busy.response(request_id)
+        return Problem(code, masked_text(error.reason), retry_after_s=error.retry_after_s)
     LOGGER.error("%s %s failed", route.method, route.path, exc_info=error)
     reason = masked_text(str(error)) if isinstance(error, OrdertideError) else type(error).__name__
-    return Problem("internal", f"{route.path}: {reason}").response(request_id)
+    return Problem("internal", f"{route.path}: {reason}")
 
 
 async def unmatched(request: Request, error: Exception) -> Response:

@@ -1,11 +1,13 @@
 """Gateway: the parts that handlers work with, put together by `commands/serve.py`."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 from dataflows.carriers.carrier import Carrier
 from dataflows.core.lifecycle import Lifecycle
 from gateway.access.access import Access
+from gateway.access.shares import Shares
 from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
@@ -24,7 +26,8 @@ class Gateway(NamedTuple):
     `parts` are those of its settings that it serves: api, board, callbacks. `is_recorded`: the
     stream's clock is that of recorded history, not now's. `wording` has the sentences of alerts by
     language, `accounts` the carriers that push, by (carrier, account). `now_ms` is the wall
-    clock, to be shown.
+    clock, to be shown. `title` and `contact` (an address or a mail address) are what customers see
+    of the shop; pages show times in `zone`.
     """
 
     parts: frozenset[str]
@@ -37,8 +40,12 @@ class Gateway(NamedTuple):
     limits: Limits
     metrics: Metrics
     now_ms: Callable[[], int]
+    shares: Shares
     accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
+    title: str = "ordertide"
+    contact: str = ""
+    zone: tzinfo = UTC
 
     @property
     def behind_s(self) -> float | None:

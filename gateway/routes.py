@@ -6,6 +6,7 @@ over all roles. No route exists outside it.
 
 from gateway.access.caller import EVERY_ROLE, ROLES, Role
 from gateway.api import callbacks, events, index, lanes, orders, search
+from gateway.board.pages import PAGES
 from gateway.route import EVERYONE, Route
 
 PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
@@ -16,12 +17,7 @@ ONE = (*READ, "unknown_order")
 
 # method, path, handler, asks, answers, roles, scope, class, part, problems
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/", index.index, None, index.Index, EVERYONE, "any", "query", "api"),
-    Route(
-        *("GET", "/sign-in", index.sign_in, index.SignInAsked, "text/html"),
-        *(EVERYONE, "any", "sign_in", "api"),
-        problems=("bad_field", "unauthenticated"),
-    ),
+    Route("GET", "/v1", index.index, None, index.Index, EVERYONE, "any", "query", "api"),
     Route("GET", "/v1/me", index.me, None, index.Me, EVERY_ROLE, "own", "query", "api"),
     Route(
         *("GET", "/v1/problems/{code}", index.problem, None, index.Explanation),
@@ -81,4 +77,5 @@ ROUTES: tuple[Route, ...] = (
         *(ROLES, "own", "query", "api"),
         problems=ONE,
     ),
+    *PAGES,
 )

@@ -9,7 +9,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """An order in short; `lane` is warning or overdue.
 
     `alerts`: its open alerts, the worst first. `due_at`: when the worst one was due, or what it
-    warns of will be; in a lane that is the order to work in.
+    warns of will be; in a lane that is the order to work in. `town` is the destination's.
     """
 
     key: str
@@ -20,6 +20,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None
     carrier: str | None
     supplier_id: str | None
+    town: str | None = None
     promised_at: str | None
     updated_at: str | None
     due_at: str
@@ -39,6 +40,7 @@ def card_of(key: str, order: OrderDocument) -> Card:
         status=order.status,
         carrier=order.carrier,
         supplier_id=order.supplier_id,
+        town=order.destination.town if order.destination else None,
         promised_at=order.promised_at,
         updated_at=order.updated_at,
         due_at=due_at(order, alerts),

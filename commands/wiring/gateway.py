@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
@@ -19,6 +20,7 @@ from gateway.access.access import Access
 from gateway.access.folder import open_folder
 from gateway.access.keys import KeyRing, record_of
 from gateway.access.sessions import Sessions
+from gateway.access.shares import Shares
 from gateway.access.signing import Signer
 from gateway.api.callbacks import accounts_of
 from gateway.ingest import Ingest
@@ -29,6 +31,7 @@ from gateway.tier_readers import TierReaders
 from schemas.alert_text import Language
 from schemas.errors import SettingsError
 from schemas.order import Lane
+from schemas.promises import is_zone
 from schemas.settings.model import ServeSettings, Settings
 from storage_tiering.installed import lookup_tiers
 from storage_tiering.tier import Tier
@@ -59,7 +62,11 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         limits=limits,
         metrics=metrics,
         now_ms=now_ms,
+        shares=Shares(open_folder(Path(own.folder)).secret),
         accounts=accounts,
+        title=own.title,
+        contact=own.contact,
+        zone=zone_of(own.zone),
         is_recorded=settings.track.clock == "recorded",
     )
     watch(gateway)
@@ -71,6 +78,17 @@ def close_gateway(gateway: Gateway) -> None:
     gateway.follower.close()
     gateway.tiers.close()
     gateway.ingest.close()
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The zone in which pages show times.
+
+    Raises:
+        SettingsError: there is no such zone.
+    """
+    if not is_zone(name):
+        raise SettingsError(f"serve.zone: {name!r} is no time zone; write one like Asia/Shanghai")
+    return ZoneInfo(name)
 
 
 def open_access(settings: ServeSettings) -> Access:

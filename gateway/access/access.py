@@ -92,7 +92,7 @@ class Access:
         """
         if caller.session is None or request.method in SAFE:
             return
-        if request.headers.get("origin") != (self._origin or origin_of(str(request.base_url))):
+        if request.headers.get("origin") != self.origin(request):
             raise Problem("forbidden", "Origin: a write with a session comes from our own pages")
         expected = self.sessions.csrf_token(caller.session)
         if not hmac.compare_digest(token.encode(), expected.encode()):
@@ -107,9 +107,13 @@ class Access:
 
     def cookie_header(self, request: Request, value: str) -> str:
         """`Set-Cookie` of a session."""
-        is_secure = (self._origin or origin_of(str(request.base_url))).startswith("https:")
+        is_secure = self.origin(request).startswith("https:")
         secure = "; Secure" if is_secure else ""
         return f"{COOKIE}={value}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}"
+
+    def origin(self, request: Request) -> str:
+        """Our own address, as browsers use it."""
+        return self._origin or origin_of(str(request.base_url))
 
     def ip_of(self, request: Request) -> str:
         """The caller's address: the last one in `X-Forwarded-For` that is no proxy of ours."""

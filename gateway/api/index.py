@@ -42,9 +42,9 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignInAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The one-time code of a printed link."""
+    """The one-time code of a printed link; without one the page that explains how to get it."""
 
-    code: str
+    code: str = ""
 
 
 async def index(_call: Call) -> Index:

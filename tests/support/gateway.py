@@ -17,6 +17,7 @@ from gateway.access.access import Access
 from gateway.access.caller import Caller, Role
 from gateway.access.keys import KeyRecord, KeyRing, digest, id_of, new_key
 from gateway.access.sessions import Sessions
+from gateway.access.shares import Shares
 from gateway.access.signing import Signer
 from gateway.api.callbacks import accounts_of
 from gateway.application import application
@@ -71,6 +72,7 @@ class Door:
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
             now_ms=lambda: START,
+            shares=Shares(b"s" * 32),
             accounts=accounts_of(ACCOUNTS),
         )
         self.app = application(self.gateway)

@@ -1,0 +1,370 @@
+"""View model of the board: figures, and three lanes with their cards.
+
+Figures are those of the live view; what opened when is read from the alerts themselves, so a line
+never shows what nobody counted.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from gateway.board.cards import (
+    CardView,
+    Storm,
+    StormView,
+    card_place,
+    card_view,
+    folded,
+    order_href,
+    storm_view,
+)
+from gateway.board.progress import Progress
+from gateway.board.wording import Words
+from gateway.live.view import ATTENTION, Facets, LiveView
+from schemas.card import Card
+from schemas.instants import HOUR_MS, parse_instant
+from schemas.order import Lane, OrderDocument
+
+LANES: tuple[Lane, ...] = ("overdue", "warning", "normal")
+PAGE = 50
+HOURS = 24
+MOVEMENTS = 40
+MOST = 1_000_000
+SHARES_SHOWN = 4
+FILTERS = ("carrier", "supplier", "status", "rule", "place")
+
+
+class BoardQuery(NamedTuple):
+    """Filters and place in the lanes, all from the address; "" is any."""
+
+    carrier: str = ""
+    supplier: str = ""
+    status: str = ""
+    rule: str = ""
+    place: str = ""
+    lane: str = ""  # the one that a narrow screen shows
+    page: int = 1  # of that lane
+
+    def href(self, **changed: object) -> str:
+        """Address of the board with some of it changed."""
+        values = {**self._asdict(), "page": 1, **changed}
+        named = {name: value for name, value in values.items() if value not in {"", 1}}
+        return f"/?{urlencode(named)}" if named else "/"
+
+    def is_meant(self, card: Card) -> bool:
+        """Return True for a card that all filters let through."""
+        return (
+            self.carrier in {"", card.carrier}
+            and self.supplier in {"", card.supplier_id}
+            and self.status in {"", card.status}
+            and (not self.rule or any(alert.rule == self.rule for alert in card.alerts))
+            and self.place in {"", card_place(card)}
+        )
+
+    def counts(self, facets: Facets) -> bool:
+        """Return True for orders that the filters on facets let through."""
+        return (
+            self.carrier in {"", facets.carrier}
+            and self.supplier in {"", facets.supplier_id}
+            and self.status in {"", facets.status}
+        )
+
+    @property
+    def is_on_alerts(self) -> bool:
+        """Return True if orders without an alert can't be meant."""
+        return bool(self.rule or self.place)
+
+
+class Figure(NamedTuple):
+    """A figure of the strip. `bars`: (x, height) of 24 hours; `lane` gives its colour."""
+
+    key: str
+    value: str
+    unit: str
+    note: str
+    bars: list[tuple[int, float]]
+    lane: str
+
+
+class Share(NamedTuple):
+    """A status' share of a lane: place and width in percent."""
+
+    code: str
+    label: str
+    orders: int
+    at: float
+    width: float
+    number: int
+    href: str
+
+
+class Movement(NamedTuple):
+    """An order in time that moved lately."""
+
+    at: str
+    order_id: str
+    href: str
+    status: str
+    place: str
+
+
+class LaneView(NamedTuple):
+    """A lane. `next_at` (ms) is when its first order becomes overdue; None without one."""
+
+    lane: Lane
+    orders: int
+    opened: int
+    next_at: int | None
+    next_due: str
+    next_order: str
+    shares: list[Share]
+    items: list[CardView | StormView]
+    movements: list[Movement]
+    earlier: str
+    later: str
+    shown: int
+
+
+class Choice(NamedTuple):
+    """A value of a filter, with the number of orders behind it."""
+
+    value: str
+    label: str
+    orders: int
+    is_chosen: bool
+
+
+class Filter(NamedTuple):
+    """A filter over the lanes."""
+
+    name: str
+    label: str
+    choices: list[Choice]
+    chosen: str
+    without: str
+
+
+class BoardPage(NamedTuple):
+    """The board."""
+
+    query: BoardQuery
+    figures: list[Figure]
+    filters: list[Filter]
+    lanes: list[LaneView]
+    is_filtered: bool
+    late: int
+
+
+class Board:
+    """Board of one tenant at one moment, `now` in ms of the stream's clock."""
+
+    def __init__(
+        self,
+        words: Words,
+        progress: Progress,
+        view: LiveView,
+        tenant: str,
+        query: BoardQuery,
+        now: int,
+    ) -> None:
+        """Read what is shown from the view, which must stand still meanwhile."""
+        self.words = words
+        self.progress = progress
+        self.query = query
+        self.tenant = tenant
+        self.now = now
+        self.facets = [(f, n) for f, n in view.counts.items() if f.tenant == tenant]
+        self.cards: dict[Lane, list[Card]] = {
+            lane: view.page(lane, self._is_meant, limit=MOST) for lane in ATTENTION
+        }
+
+    def _is_meant(self, card: Card) -> bool:
+        return card.tenant == self.tenant and self.query.is_meant(card)
+
+    def page(self, moved: Sequence[OrderDocument]) -> BoardPage:
+        """The board; `moved` are orders in time, the one that changed last at the head."""
+        return BoardPage(
+            query=self.query,
+            figures=self.figures(),
+            filters=self.filters(),
+            lanes=[self.lane(lane, moved) for lane in LANES],
+            is_filtered=any(getattr(self.query, name) for name in FILTERS),
+            late=self.count("overdue"),
+        )
+
+    def count(self, lane: Lane) -> int:
+        """Orders of a lane that the filters let through."""
+        if lane in self.cards:
+            return len(self.cards[lane])
+        return sum(self.by_status(lane).values())
+
+    def by_status(self, lane: Lane) -> Counter[str]:
+        """Orders of a lane by status."""
+        if lane in self.cards:
+            return Counter(card.status or "" for card in self.cards[lane])
+        if self.query.is_on_alerts:
+            return Counter()
+        found = Counter[str]()
+        for facets, count in self.facets:
+            if facets.lane == lane and self.query.counts(facets):
+                found[facets.status] += count
+        return found
+
+    # ------------------------------------------------------------ the strip
+    def figures(self) -> list[Figure]:
+        """Figures over the lanes."""
+        counts = {lane: self.count(lane) for lane in LANES}
+        total = sum(counts.values())
+        opened = {lane: self.opened_by_hour(lane) for lane in ATTENTION}
+        both = [sum(pair) for pair in zip(*opened.values(), strict=True)]
+        silent = self.silences()
+        in_time = f"{100 * counts['normal'] / total:.1f}" if total else "–"
+        quiet = self.words.span(round(median(silent))) if silent else "–"
+        number = self.words.number
+        say = self.words.say
+        return [
+            Figure("live", number(total), "", say("kpi.live.note"), [], "live"),
+            Figure("in_time", in_time, "%", say("kpi.in_time.note"), [], "normal"),
+            Figure(
+                "warning",
+                number(counts["warning"]),
+                "",
+                say("kpi.opened.note", n=sum(opened["warning"])),
+                bars(opened["warning"]),
+                "warning",
+            ),
+            Figure(
+                "overdue",
+                number(counts["overdue"]),
+                "",
+                say("kpi.opened.note", n=sum(opened["overdue"])),
+                bars(opened["overdue"]),
+                "overdue",
+            ),
+            Figure("opened", number(both[-1]), "", say("kpi.hour.note"), bars(both), "live"),
+            Figure("silence", quiet, "", say("kpi.silence.note"), [], "live"),
+        ]
+
+    def opened_by_hour(self, lane: Lane) -> list[int]:
+        """Orders that came into a lane in each of the last 24 hours and are there still."""
+        hours = [0] * HOURS
+        for card in self.cards[lane]:
+            ago = (self.now - parse_instant(card.alerts[0].since_at)) // HOUR_MS
+            if 0 <= ago < HOURS:
+                hours[HOURS - 1 - ago] += 1
+        return hours
+
+    def silences(self) -> list[int]:
+        """Time since the last event of each order that needs attention, in ms."""
+        cards = (card for lane in ATTENTION for card in self.cards[lane])
+        return [self.now - parse_instant(card.updated_at) for card in cards if card.updated_at]
+
+    # ------------------------------------------------------------ the lanes
+    def lane(self, lane: Lane, moved: Sequence[OrderDocument]) -> LaneView:
+        """A lane with the page of its cards that the address names."""
+        cards = self.cards.get(lane, [])
+        items = cards if self.query.place else folded(cards)
+        page = self.query.page if self.query.lane == lane else 1
+        first = (page - 1) * PAGE
+        coming = self.next_due(lane)
+        shown = items[first : first + PAGE]
+        return LaneView(
+            lane=lane,
+            orders=self.count(lane),
+            opened=self.opened_by_hour(lane)[-1] if cards else 0,
+            next_at=coming[0] if coming else None,
+            next_due=self.words.span(coming[0] - self.now) if coming else "",
+            next_order=coming[1] if coming else "",
+            shares=self.shares(lane),
+            items=[self.item(item) for item in shown],
+            movements=[self.movement(order) for order in moved] if lane == "normal" else [],
+            earlier=self.query.href(lane=lane, page=page - 1) if page > 1 else "",
+            later=self.query.href(lane=lane, page=page + 1) if items[first + PAGE :] else "",
+            shown=len(shown),
+        )
+
+    def item(self, item: Card | Storm) -> CardView | StormView:
+        """A card or a storm in words."""
+        if isinstance(item, Storm):
+            return storm_view(self.words, item, self.now)
+        return card_view(self.words, self.progress, item, self.now)
+
+    def next_due(self, lane: Lane) -> tuple[int, str] | None:
+        """(instant, order id) of the next order of the lane to become overdue."""
+        coming = [
+            (parse_instant(card.due_at), card.order_id)
+            for card in self.cards.get(lane, [])
+            if parse_instant(card.due_at) > self.now
+        ]
+        return min(coming, default=None)
+
+    def shares(self, lane: Lane) -> list[Share]:
+        """The lane by status: the most frequent ones, each a filter."""
+        counts = self.by_status(lane)
+        total = sum(counts.values())
+        found: list[Share] = []
+        at = 0.0
+        for number, (code, count) in enumerate(counts.most_common(SHARES_SHOWN)):
+            width = 100 * count / total
+            href = self.query.href(status="" if self.query.status == code else code, lane=lane)
+            label = self.words.status(code)
+            found.append(Share(code, label, count, round(at, 2), round(width, 2), number, href))
+            at += width
+        return found
+
+    def movement(self, order: OrderDocument) -> Movement:
+        """An order in time that moved."""
+        places = [p.location.name for p in order.shipments if p.location and p.location.name]
+        return Movement(
+            at=self.words.clock(parse_instant(order.updated_at)) if order.updated_at else "",
+            order_id=order.order_id,
+            href=order_href(order.tenant, order.order_id),
+            status=self.words.status(order.status),
+            place=places[-1] if places else "",
+        )
+
+    # ------------------------------------------------------------ the filters
+    def filters(self) -> list[Filter]:
+        """The filters with their values."""
+        counted: dict[str, Counter[str]] = {name: Counter() for name in FILTERS}
+        for facets, count in self.facets:
+            counted["carrier"][facets.carrier] += count
+            counted["supplier"][facets.supplier_id] += count
+            counted["status"][facets.status] += count
+        for cards in self.cards.values():
+            for card in cards:
+                counted["rule"].update({alert.rule for alert in card.alerts})
+                counted["place"][card_place(card)] += 1
+        return [self.filter(name, counts) for name, counts in counted.items()]
+
+    def filter(self, name: str, counts: Counter[str]) -> Filter:
+        """A filter: its values by the number of orders, and the one chosen."""
+        chosen = getattr(self.query, name)
+        values = [value for value, _ in counts.most_common() if value]
+        if chosen and chosen not in values:
+            values.append(chosen)
+        choices = [Choice(v, self.label(name, v), counts[v], v == chosen) for v in values]
+        return Filter(
+            name=name,
+            label=self.words.say(f"filter.{name}"),
+            choices=choices,
+            chosen=self.label(name, chosen) if chosen else "",
+            without=self.query.href(**{name: ""}),
+        )
+
+    def label(self, name: str, value: str) -> str:
+        """A value of a filter in words."""
+        if name == "status":
+            return self.words.status(value)
+        return self.words.rule(value) if name == "rule" else value
+
+
+def bars(hours: Iterable[int]) -> list[tuple[int, float]]:
+    """(x, height of 20) of a bar an hour; none where nothing happened at all."""
+    counts = list(hours)
+    most = max(counts, default=0)
+    if not most:
+        return []
+    return [(n * 4, round(max(20 * count / most, 1.0), 1)) for n, count in enumerate(counts)]

@@ -1,0 +1,163 @@
+"""Cards of the board, and the folding of many alike into one: a storm.
+
+A carrier's hub that falls silent makes hundreds of alerts within minutes. They are one trouble: at
+least 20 alerts of one rule with the same carrier and place, within 15 minutes of each other, fold
+to one card.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+from gateway.board.progress import Progress
+from gateway.board.reasons import reason
+from gateway.board.wording import Words
+from schemas.alert_text import place_of
+from schemas.card import Card
+from schemas.instants import MINUTE_MS, parse_instant
+from schemas.keys import DEFAULT_TENANT
+from schemas.order import Lane
+
+STORM_ORDERS = 20
+STORM_APART_MS = 15 * MINUTE_MS
+
+
+class CardView(NamedTuple):
+    """A card in words. `due_at` in ms, for what counts down; `parcels`: (arrived, all)."""
+
+    key: str
+    version: int
+    order_id: str
+    href: str
+    lane: Lane
+    place: str
+    carrier: str
+    status: str
+    rule: str
+    reason: str
+    more_alerts: int
+    stage: int
+    parcels: tuple[int, int]
+    promised: str
+    is_late: bool
+    due_at: int
+    due: str
+
+
+class Storm(NamedTuple):
+    """Orders of one trouble; `since` is the first alert's start (ms)."""
+
+    rule: str
+    carrier: str
+    place: str
+    since: int
+    cards: tuple[Card, ...]
+
+
+class StormView(NamedTuple):
+    """A storm in words."""
+
+    key: str
+    version: int
+    lane: Lane
+    orders: int
+    rule: str
+    carrier: str
+    place: str
+    since: str
+    href: str
+
+
+def card_view(words: Words, progress: Progress, card: Card, now: int) -> CardView:
+    """A card in words."""
+    worst = card.alerts[0]
+    due_at = parse_instant(card.due_at)
+    promised_at = parse_instant(card.promised_at) if card.promised_at else None
+    left = due_at - now
+    return CardView(
+        key=card.key,
+        version=card.version,
+        order_id=card.order_id,
+        href=order_href(card.tenant, card.order_id),
+        lane=card.lane,
+        place=card.town or card.supplier_id or "",
+        carrier=card.carrier or "",
+        status=words.status(card.status),
+        rule=words.rule(worst.rule),
+        reason=reason(words, card, worst, now),
+        more_alerts=len(card.alerts) - 1,
+        stage=progress.stage(card.status, card.shipments),
+        parcels=progress.delivered(card.shipments),
+        promised=words.promise(card.promised_at, now),
+        is_late=promised_at is not None and promised_at < now,
+        due_at=due_at,
+        due=words.say("due.in" if left >= 0 else "due.ago", span=words.span(left)),
+    )
+
+
+def order_href(tenant: str, order_id: str) -> str:
+    """Address of an order's page."""
+    query = "" if tenant == DEFAULT_TENANT else f"?tenant={quote(tenant, safe='')}"
+    return f"/orders/{quote(order_id, safe='')}{query}"
+
+
+def folded(cards: Sequence[Card]) -> list[Card | Storm]:
+    """The cards, those of a storm as one that stands first."""
+    storms = list(storms_in(cards))
+    inside = {card.key for storm in storms for card in storm.cards}
+    return [*storms, *(card for card in cards if card.key not in inside)]
+
+
+def storms_in(cards: Iterable[Card]) -> Iterable[Storm]:
+    """The storms among cards, the largest first."""
+    alike: dict[tuple[str, str, str], list[tuple[int, Card]]] = defaultdict(list)
+    for card in cards:
+        if not card.carrier:
+            continue
+        key = card.alerts[0].rule, card.carrier, card_place(card)
+        alike[key].append((parse_instant(card.alerts[0].since_at), card))
+    found = [
+        Storm(*key, since=run[0][0], cards=tuple(card for _, card in run))
+        for key, timed in alike.items()
+        if len(timed) >= STORM_ORDERS and key[2]
+        for run in runs(timed)
+        if len(run) >= STORM_ORDERS
+    ]
+    return sorted(found, key=lambda storm: -len(storm.cards))
+
+
+def runs(timed: list[tuple[int, Card]]) -> Iterable[list[tuple[int, Card]]]:
+    """Alerts by time, parted where more than 15 minutes lie between two."""
+    timed.sort(key=lambda pair: (pair[0], pair[1].key))
+    run: list[tuple[int, Card]] = []
+    for pair in timed:
+        if run and pair[0] - run[-1][0] > STORM_APART_MS:
+            yield run
+            run = []
+        run.append(pair)
+    yield run
+
+
+def card_place(card: Card) -> str:
+    """The last place of the alert's parcel; of the first parcel for an alert of the order."""
+    shipment = card.alerts[0].because.shipment
+    places = [place_of(p) for p in card.shipments if shipment in {None, p.shipment}]
+    return next(filter(None, places), "")
+
+
+def storm_view(words: Words, storm: Storm, now: int) -> StormView:
+    """A storm in words; its link opens its orders as a list."""
+    lane = storm.cards[0].lane
+    query = {"lane": lane, "rule": storm.rule, "carrier": storm.carrier, "place": storm.place}
+    return StormView(
+        key=f"storm {storm.rule} {storm.carrier} {storm.place}",
+        version=len(storm.cards),
+        lane=lane,
+        orders=len(storm.cards),
+        rule=words.rule(storm.rule),
+        carrier=storm.carrier,
+        place=storm.place,
+        since=words.stamp(storm.since, now),
+        href=f"/?{urlencode(query)}",
+    )

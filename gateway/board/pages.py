@@ -1,0 +1,368 @@
+"""Pages: handlers of the board, the order, the search, the customer's page, and static files."""
+
+import gzip
+from functools import cache
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import msgspec
+import segno
+from markupsafe import Markup
+from msgspec import Meta
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gateway.access.caller import ROLES, STAFF, Role
+from gateway.access.shares import DEFAULT_DAYS, Level, Share
+from gateway.api import index
+from gateway.api.orders import OrderAsked, found, visible
+from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
+from gateway.board.cards import order_href
+from gateway.board.customer_page import customer_page
+from gateway.board.order_page import Held, order_page
+from gateway.board.orders_page import orders_page
+from gateway.board.progress import Progress
+from gateway.board.site import Frame, assets, render
+from gateway.board.viewer import (
+    LANGUAGE_COOKIE,
+    THEME_COOKIE,
+    address,
+    frame_of,
+    language_of,
+    now_of,
+    page_of,
+    path_of,
+    tenant_of,
+    theme_of,
+    words_of,
+)
+from gateway.problems import Problem
+from gateway.route import EVERYONE, Call, Route
+from schemas.errors import Busy, UnknownOrder
+from schemas.order import Lane, OrderDocument
+from schemas.search import MOST_ORDERS, OrderQuery
+from schemas.search import Page as Found
+from storage_tiering.find import find
+
+SEE_OTHER = 303
+SHARERS: frozenset[Role] = STAFF | {"customer"}
+NOT_FOUND = 404
+DAY_S = 24 * 3600
+KEPT_S = 365 * DAY_S
+HITS = 8
+ROWS = 50
+Filter = Annotated[str, Meta(max_length=256)]
+
+
+class BoardAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Filters of the board; `wall` 1 is the display for a wall."""
+
+    carrier: Filter = ""
+    supplier: Filter = ""
+    status: Filter = ""
+    rule: Filter = ""
+    place: Filter = ""
+    lane: Literal["", "normal", "warning", "overdue"] = ""
+    page: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    wall: Literal[0, 1] = 0
+
+
+class OrdersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Filters of the list of orders; `skip` rows came before."""
+
+    q: Filter = ""
+    lane: Literal["", "normal", "warning", "overdue"] = ""
+    status: Filter = ""
+    carrier: Filter = ""
+    supplier: Filter = ""
+    skip: Annotated[int, Meta(ge=0, lt=MOST_ORDERS)] = 0
+
+
+class FindAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number to search for; `hits` 1 answers with a list of links alone."""
+
+    q: Filter
+    hits: Literal[0, 1] = 0
+
+
+class Preferences(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Language and theme of this browser, and the page to go back to."""
+
+    to: str = "/"
+    lang: Literal["", "en", "zh"] = ""
+    theme: Literal["", "light", "dark"] = ""
+
+
+class ShareAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Level and life of a link for the customer."""
+
+    tenant: str | None = None
+    level: Level = "town"
+    days: Annotated[int, Meta(ge=1, le=365)] = DEFAULT_DAYS
+
+
+class CustomerAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Language of the customer's page; without it the browser's."""
+
+    lang: Literal["en", "zh"] | None = None
+
+
+async def board(call: Call) -> Response:
+    """The board: figures, and the lanes with their cards."""
+    gateway, asked, caller = call.gateway, call.asked, call.caller
+    if not caller.is_staff:
+        return RedirectResponse("/orders", SEE_OTHER)
+    gateway.check_loaded()
+    words = words_of(gateway, language_of(call.request))
+    tenant = tenant_of(call)
+    named = {name: getattr(asked, name) for name in BoardQuery._fields}
+    with gateway.follower.view() as view:
+        shown = Board(words, progress_of(call), view, tenant, BoardQuery(**named), now_of(gateway))
+    page = shown.page(await moved(call, tenant, shown.query))
+    title = f"({page.late}) {words.say('page.board')}"
+    frame = frame_of(call, "board", title)._replace(is_wall=bool(asked.wall))
+    if asked.wall:
+        frame = frame._replace(theme="dark")
+    return HTMLResponse(render("board.html", frame, page=page))
+
+
+async def moved(call: Call, tenant: str, query: BoardQuery) -> list[OrderDocument]:
+    """Orders in time that moved last; none while no tier answers."""
+    if query.is_on_alerts:
+        return []
+    asked = OrderQuery(
+        tenant=tenant,
+        lane="normal",
+        status=query.status or None,
+        carrier=query.carrier or None,
+        supplier_id=query.supplier or None,
+    )
+    try:
+        page = await search(call, asked, MOVEMENTS)
+    except Busy:
+        return []
+    return page.orders
+
+
+async def search(call: Call, query: OrderQuery, limit: int) -> Found:
+    """Orders of the caller's that are asked for.
+
+    Raises:
+        Busy: no tier that searches answers.
+    """
+    narrowed = call.caller.narrowed(query)
+    if narrowed is None:
+        return Found([])
+    return await call.gateway.tiers.search(lambda tier: tier.search(narrowed, limit=limit))
+
+
+async def order(call: Call) -> Response:
+    """One order: why it is late, plan and progress, timeline, map, deadlines."""
+    answer = await found(call)
+    held = Held(
+        order=visible(answer.found.document, call.caller),
+        timeline=answer.found.timeline,
+        tier=answer.tier,
+        watermark=answer.found.watermark,
+        stale=answer.found.stale,
+        unreachable=tuple(each.tier for each in answer.asked if each.answer == "busy"),
+        is_staff=call.caller.is_staff,
+        sees_rules=call.caller.sees_rules,
+    )
+    words = words_of(call.gateway, language_of(call.request))
+    page = order_page(words, progress_of(call), held, now_of(call.gateway))
+    path = quote(page.order_id, safe="")
+    query = {"tenant": call.asked.tenant}
+    origin = str(call.request.base_url).rstrip("/")
+    is_sharer = call.caller.role in SHARERS
+    return page_of(
+        call,
+        "order.html",
+        "order",
+        page.order_id,
+        page=page,
+        share=address(f"/orders/{path}/share", **query) if is_sharer else "",
+        api=f'curl -H "Authorization: Bearer $KEY" "{origin}'
+        f'{address(f"/v1/orders/{path}", **query)}"',
+    )
+
+
+async def orders(call: Call) -> Response:
+    """A list of orders: by number, lane, status, carrier or supplier."""
+    asked = call.asked
+    lane: Lane | None = asked.lane or None
+    query = OrderQuery(
+        number=asked.q or None,
+        lane=lane,
+        status=asked.status or None,
+        carrier=asked.carrier or None,
+        supplier_id=asked.supplier or None,
+    )
+    wanted = min(asked.skip + ROWS + 1, MOST_ORDERS)
+    rows = (await search(call, query, wanted)).orders[asked.skip :]
+    words = words_of(call.gateway, language_of(call.request))
+    shown = [visible(each, call.caller) for each in rows[:ROWS]]
+    page = orders_page(words, progress_of(call), asked, shown, now_of(call.gateway))
+    later = address("/orders", **{**msgspec.structs.asdict(asked), "skip": asked.skip + ROWS})
+    return page_of(
+        call,
+        "orders.html",
+        "orders",
+        words.say("page.orders"),
+        page=page,
+        later=later if len(rows) > ROWS else "",
+    )
+
+
+async def find_number(call: Call) -> Response:
+    """An order by any number: its page if it is the only one, else the list."""
+    number = call.asked.q.strip()
+    rows = (await search(call, OrderQuery(number=number), HITS)).orders if number else []
+    if call.asked.hits:
+        words = words_of(call.gateway, language_of(call.request))
+        shown = [visible(each, call.caller) for each in rows]
+        page = orders_page(words, progress_of(call), OrdersAsked(q=number), shown, 0)
+        frame = frame_of(call, "orders", "")
+        return HTMLResponse(render("hits.html", frame, page=page))
+    if len(rows) == 1:
+        return RedirectResponse(order_href(rows[0].tenant, rows[0].order_id), SEE_OTHER)
+    return RedirectResponse(address("/orders", q=number), SEE_OTHER)
+
+
+async def share(call: Call) -> Response:
+    """A link for the customer, sealed when it is asked for, with its QR code."""
+    answer = await found(call)
+    document, gateway, asked = answer.found.document, call.gateway, call.asked
+    until_s = int(gateway.access.now_s()) + asked.days * DAY_S
+    token = gateway.shares.sealed(Share(document.tenant, document.order_id, asked.level, until_s))
+    link = f"{gateway.access.origin(call.request)}/t/{token}"
+    drawn = segno.make(link, error="m").svg_inline(scale=4, border=2)
+    words = words_of(gateway, language_of(call.request))
+    return page_of(
+        call,
+        "share.html",
+        "order",
+        words.say("share.title", order=document.order_id),
+        order_id=document.order_id,
+        href=order_href(document.tenant, document.order_id),
+        asked=asked,
+        link=link,
+        ends=words.day(until_s * 1000, weekday=True, year_of=gateway.now_ms()),
+        code=Markup(drawn),  # noqa: S704 - drawn by segno from our own address
+    )
+
+
+async def customer(call: Call) -> Response:
+    """The customer's page of a shared order; the same answer for every link that has ended."""
+    gateway = call.gateway
+    opened = gateway.shares.opened(call.parameter("token"), gateway.access.now_s())
+    words = words_of(gateway, call.asked.lang or language_of(call.request))
+    page = None
+    if opened:
+        try:
+            answer = await gateway.tiers.run(
+                lambda tiers: find(tiers, opened.tenant, opened.order_id)
+            )
+            now = now_of(gateway)
+            document, timeline = answer.found.document, answer.found.timeline
+            page = customer_page(words, progress_of(call), document, timeline, now, opened.level)
+        except UnknownOrder:
+            page = None
+    frame = Frame(
+        words=words,
+        page="customer",
+        title=words.say("customer.title"),
+        path=path_of(call.request).partition("?")[0],
+        theme=theme_of(call.request),
+    )
+    text = render("customer.html", frame, page=page, brand=gateway.title, contact=gateway.contact)
+    return HTMLResponse(text, 200 if page else NOT_FOUND)
+
+
+async def sign_in(call: Call) -> Response:
+    """Sign in with the one-time code of a printed link: sets the session's cookie."""
+    problem = None
+    if call.asked.code:
+        try:
+            return await index.sign_in(call)
+        except Problem as refused:
+            problem = refused
+    words = words_of(call.gateway, language_of(call.request))
+    frame = Frame(
+        words=words,
+        page="sign-in",
+        title=words.say("sign_in"),
+        path="/sign-in",
+        theme=theme_of(call.request),
+    )
+    text = render("sign_in.html", frame, has_failed=problem is not None)
+    return HTMLResponse(text, problem.status if problem else 200)
+
+
+async def preferences(call: Call) -> Response:
+    """Language and theme, kept in this browser."""
+    asked = call.asked
+    is_ours = asked.to.startswith("/") and not asked.to.startswith(("//", "/\\"))
+    response = RedirectResponse(asked.to if is_ours else "/", SEE_OTHER)
+    for name, value in ((LANGUAGE_COOKIE, asked.lang), (THEME_COOKIE, asked.theme)):
+        if value:
+            response.set_cookie(name, value, max_age=KEPT_S, samesite="lax")
+    return response
+
+
+async def static(call: Call) -> Response:
+    """A static file; its address changes with its bytes, so it is kept for ever."""
+    asset = assets().get(f"/static/{call.parameter('name')}")
+    if asset is None:
+        raise Problem("not_found", f"{call.request.url.path}: there is no such file")
+    headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
+    data = asset.data
+    if "gzip" in call.request.headers.get("accept-encoding", ""):
+        data = zipped(asset.address)
+        headers["content-encoding"] = "gzip"
+    return Response(data, media_type=asset.kind, headers=headers)
+
+
+@cache
+def zipped(address: str) -> bytes:
+    """A static file, compressed once."""
+    return gzip.compress(assets()[address].data, 9)
+
+
+def progress_of(call: Call) -> Progress:
+    """Stages of the lifecycle in use."""
+    return Progress(call.gateway.lifecycle)
+
+
+HTML = "text/html"
+READ = ("bad_field", "tier_unreachable")
+
+# method, path, handler, asks, answers, roles, scope, class, part, problems
+PAGES: tuple[Route, ...] = (
+    Route("GET", "/", board, BoardAsked, HTML, ROLES, "own", "page", "board", READ),
+    Route("GET", "/orders", orders, OrdersAsked, HTML, ROLES, "own", "page", "board", READ),
+    Route("GET", "/find", find_number, FindAsked, HTML, ROLES, "own", "page", "board", READ),
+    Route(
+        *("GET", "/orders/{id}", order, OrderAsked, HTML, ROLES, "own", "page", "board"),
+        problems=(*READ, "unknown_order"),
+    ),
+    Route(
+        *("GET", "/orders/{id}/share", share, ShareAsked, HTML),
+        *(SHARERS, "own", "page", "board"),
+        problems=(*READ, "unknown_order"),
+    ),
+    Route("GET", "/t/{token}", customer, CustomerAsked, HTML, EVERYONE, "any", "page", "board"),
+    Route(
+        *("GET", "/sign-in", sign_in, index.SignInAsked, HTML),
+        *(EVERYONE, "any", "sign_in", "board"),
+        problems=("bad_field", "unauthenticated"),
+    ),
+    Route(
+        *("GET", "/preferences", preferences, Preferences, HTML),
+        *(EVERYONE, "any", "page", "board"),
+        problems=("bad_field",),
+    ),
+    Route(
+        *("GET", "/static/{name}", static, None, "*/*", EVERYONE, "any", "page", "board"),
+        problems=("not_found",),
+    ),
+)
