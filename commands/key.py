@@ -1,24 +1,118 @@
 """`ordertide key`: keys of the REST API, and links that sign a browser in."""
 
+import getpass
 import time
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
+from broker.connect import Connection
+from broker.consume import read_all
+from broker.produce import Producer
+from broker.reach import reach
+from broker.topics import ensure_topics
+from commands.wiring.broker import connection_of
 from commands.wiring.groups import Group
+from commands.wiring.process import now_ms
 from commands.wiring.settings_file import settings_option
+from commands.wiring.wording import shown
 from schemas.errors import SettingsError
+from schemas.instants import format_instant
+from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import ServeSettings, read_settings
-from telemetry.screen import show
+from schemas.topics import CONTROL
+from telemetry.screen import Column, show, show_json, show_table
+
+ROLES = ("customer", "supplier", "carrier", "operator", "manager", "auditor", "admin", "ingest")
+PARTIES = {"customer": "a customer id", "supplier": "a supplier id", "carrier": "a carrier's code"}
+HEADS = ("id", "role", "tenant", "party", "name", "by", "at")
 
 
 @click.group("key", cls=Group)
 def command() -> None:
     """Keys of the REST API, and links that sign a browser in.
 
+    A key has a role: what it may see and do. The role ingest feeds events and sees nothing.
+
     \b
-    ordertide key link --settings ordertide.toml
+    ordertide key add operator --name "night shift"
+    ordertide key add customer --party C-4711
+    ordertide key list
+    ordertide key revoke 3f9c02ab17
+    ordertide key link
     """
+
+
+@command.command("add")
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--tenant", help="whose orders; without it all tenants', for a party the default one")
+@click.option("--party", default="", help="a customer's, supplier's or carrier's own id")
+@click.option("--name", default="", help="who has it, for the list and the audit")
+@settings_option()
+def add(role: str, tenant: str | None, party: str, name: str, path: Path | None) -> None:
+    """Add a key of ROLE and print it, once: only its SHA-256 is kept.
+
+    \b
+    ordertide key add operator --name "night shift"
+    ordertide key add supplier --party S-7 --tenant acme
+    """
+    from gateway.access.keys import new_key, record_of
+
+    if (role in PARTIES) != bool(party):
+        needed = PARTIES.get(role)
+        raise SettingsError(
+            f"key of role {role}: --party is missing; write {needed}"
+            if needed
+            else f"key of role {role}: it sees more than one party's orders; leave --party out"
+        )
+    key = new_key()
+    record = record_of(
+        key,
+        role,  # type: ignore[arg-type]  # one of ROLES, which click checks
+        name,
+        tenant=tenant or (DEFAULT_TENANT if party else None),
+        party=party,
+        by=getpass.getuser(),
+        at=format_instant(now_ms()),
+    )
+    write(opened(path), record.caller.key_id, msgspec.json.encode(record))
+    show(key)
+
+
+@command.command("list")
+@settings_option()
+@click.option("--json", "as_json", is_flag=True, help="a JSON document a line")
+def list_keys(path: Path | None, *, as_json: bool) -> None:
+    """List the keys: their ids, roles and scopes; no key can be read again.
+
+    \b
+    ordertide key list
+    """
+    rows = sorted(kept(opened(path)).values(), key=lambda row: str(row["at"]))
+    if as_json:
+        for row in rows:
+            shown_row = {name: value for name, value in row.items() if name != "sha256"}
+            show_json(msgspec.json.encode(shown_row))
+        return
+    show_table([Column(head) for head in HEADS], [cells(row) for row in rows])
+
+
+@command.command("revoke")
+@click.argument("key_id", metavar="ID")
+@settings_option()
+def revoke(key_id: str, path: Path | None) -> None:
+    """Revoke the key ID, at once and in every `serve`; sessions signed in with it end.
+
+    \b
+    ordertide key revoke 3f9c02ab17
+    """
+    connection = opened(path)
+    if key_id not in kept(connection):
+        raise SettingsError(f"key {key_id!r}: there is none; 'ordertide key list' lists them")
+    write(connection, key_id, None)
+    show(f"key {key_id} revoked")
 
 
 @command.command("link")
@@ -54,3 +148,44 @@ def address_of(settings: ServeSettings, port: int | None = None) -> str:
     scheme = "https" if settings.tls_certificate else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{scheme}://{host}:{port or settings.port}"
+
+
+def prepare_control(connection: Connection) -> None:
+    """Create the control topic where it is missing."""
+    ensure_topics(connection, 1, topics=[CONTROL])
+
+
+def opened(path: Path | None) -> Connection:
+    """Connection to the broker, which has the control topic."""
+    connection = connection_of(read_settings(path).broker)
+    reach(connection)
+    prepare_control(connection)
+    return connection
+
+
+def kept(connection: Connection) -> dict[str, dict[str, Any]]:
+    """The keys that are valid, by their ids."""
+    from gateway.access.keys import API_KEY
+
+    found: dict[str, dict[str, Any]] = {}
+    for message in read_all(connection, CONTROL.name):
+        kind, _, key_id = (message.key or b"").decode().partition("/")
+        found.pop(key_id, None)
+        if kind == API_KEY and message.value is not None:
+            found[key_id] = msgspec.json.decode(message.value)
+    return found
+
+
+def write(connection: Connection, key_id: str, record: bytes | None) -> None:
+    """Write a key's record, or its end; it is in the broker's log when this returns."""
+    from gateway.access.keys import API_KEY
+
+    with Producer(connection, linger_ms=0) as producer:
+        producer.send(CONTROL.name, f"{API_KEY}/{key_id}".encode(), record)
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A row of the table."""
+    caller = row["caller"]
+    named = (caller["key_id"], caller["role"], caller["tenant"] or "all", caller["party"] or "-")
+    return *named, caller["name"] or "-", row["by"] or "-", shown(row["at"] or None)

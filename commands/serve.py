@@ -8,7 +8,7 @@ import click
 
 from broker.reach import reach
 from broker.topics import wait_for_topics
-from commands.key import address_of
+from commands.key import address_of, prepare_control
 from commands.wiring.broker import connection_of
 from commands.wiring.process import stop_event
 from commands.wiring.serving import announce, health_server, patience, start_logs
@@ -61,13 +61,15 @@ def serve(settings: Settings, stop: Event) -> None:
         certificate = Certificate(own.tls_certificate, own.tls_key)
     with listen(own.host, own.port) as listener:
         gateway = open_gateway(settings, connection, metrics)
-        checks = {"live view": gateway.is_following}
+        checks = {"live view": gateway.is_following, "control": gateway.is_controlled}
         server = health_server(metrics, checks, settings.telemetry, "serve")
         try:
             server.start()
             reach(connection)
             if not wait_for_topics(connection, TOPICS, patience(stop, lambda _: None)):
                 return
+            prepare_control(connection)
+            gateway.control.start()
             gateway.follower.start()
             address = address_of(own, listener.getsockname()[1])
             announce("serve", server, f"API and board at {address}")

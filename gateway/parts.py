@@ -8,12 +8,14 @@ from dataflows.carriers.carrier import Carrier
 from dataflows.core.lifecycle import Lifecycle
 from gateway.access.access import Access
 from gateway.access.shares import Shares
+from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
 from gateway.tier_readers import TierReaders
 from schemas.alert_text import AlertText
 from schemas.errors import Busy
+from schemas.topics import CONTROL
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
@@ -35,6 +37,7 @@ class Gateway(NamedTuple):
     follower: Follower
     tiers: TierReaders
     ingest: Ingest
+    control: Control
     lifecycle: Lifecycle
     wording: Wording
     limits: Limits
@@ -69,6 +72,14 @@ class Gateway(NamedTuple):
             progress = f"{follower.done:,} of {follower.total:,}"
             return Finding(ok=False, reason=f"reading {follower.topic}: {progress}")
         return Finding(ok=True, reason="the live view is loaded")
+
+    def is_controlled(self) -> Finding:
+        """Readiness of what was set while running: keys."""
+        if self.control.failure:
+            return Finding(ok=False, reason=str(self.control.failure))
+        if not self.control.is_loaded:
+            return Finding(ok=False, reason=f"reading {CONTROL.name}")
+        return Finding(ok=True, reason="what was set while running is loaded")
 
     def check_loaded(self) -> None:
         """Refuse to answer by a live view that isn't whole yet.

@@ -18,11 +18,12 @@ from commands.wiring.wording import alert_text
 from dataflows.core.intake import Intake
 from gateway.access.access import Access
 from gateway.access.folder import open_folder
-from gateway.access.keys import KeyRing, record_of
+from gateway.access.keys import API_KEY, KeyRing, record_of
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
 from gateway.access.signing import Signer
 from gateway.api.callbacks import accounts_of
+from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
@@ -51,12 +52,14 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     rules = rules_of(settings, table)
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
     access, limits = open_access(own), Limits(own.limits)
+    producer = ConfirmingProducer(connection)
     gateway = Gateway(
         parts=parts,
         access=access,
         follower=Follower(connection),
         tiers=TierReaders(names, partial(open_tiers, settings)),
-        ingest=Ingest(ConfirmingProducer(connection), Intake(table, rules), now_ms),
+        ingest=Ingest(producer, Intake(table, rules), now_ms),
+        control=Control(connection, producer, {API_KEY: access.keys.take}),
         lifecycle=table,
         wording={language: alert_text(rules, table, language) for language in get_args(Language)},
         limits=limits,
@@ -76,6 +79,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
 def close_gateway(gateway: Gateway) -> None:
     """Close all that `open_gateway` opened."""
     gateway.follower.close()
+    gateway.control.close()
     gateway.tiers.close()
     gateway.ingest.close()
 

@@ -13,14 +13,20 @@ import msgspec
 from gateway.access.caller import Caller, Role
 
 KEY = re.compile(r"ot_([0-9a-z]{10})_[\w-]{43}", re.ASCII)
+API_KEY = "api-key"  # kind of the control topic
 ADMIN_ID = "admin00000"  # id of the key that the first start creates
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as it is kept. `caller` is who comes with it."""
+    """A key as it is kept. `caller` comes with it; `by` made it `at` an instant."""
 
     sha256: str
     caller: Caller
+    by: str = ""
+    at: str = ""
+
+
+RECORD = msgspec.json.Decoder(KeyRecord)
 
 
 class KeyRing:
@@ -43,6 +49,19 @@ class KeyRing:
         record = self.records.get(key_id)
         return record.caller if record else None
 
+    def take(self, key_id: str, record: bytes | None) -> None:
+        """Take a record of the control topic, or its end.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if key_id == ADMIN_ID:
+            return  # that key lies in the folder alone
+        if record is None:
+            self.records.pop(key_id, None)
+        else:
+            self.records[key_id] = RECORD.decode(record)
+
     def add(self, record: KeyRecord) -> None:
         """Take a key."""
         self.records[record.caller.key_id] = record
@@ -59,10 +78,19 @@ def id_of(key: str) -> str | None:
     return found[1] if found else None
 
 
-def record_of(key: str, role: Role, name: str = "") -> KeyRecord:
-    """The record of a key of the whole installation."""
-    caller = Caller(key_id=id_of(key) or "", role=role, name=name)
-    return KeyRecord(sha256=digest(key), caller=caller)
+def record_of(
+    key: str,
+    role: Role,
+    name: str = "",
+    *,
+    tenant: str | None = None,
+    party: str = "",
+    by: str = "",
+    at: str = "",
+) -> KeyRecord:
+    """The record of a key; without `tenant` it is of the whole installation."""
+    caller = Caller(key_id=id_of(key) or "", role=role, tenant=tenant, party=party, name=name)
+    return KeyRecord(sha256=digest(key), caller=caller, by=by, at=at)
 
 
 def digest(key: str) -> str:

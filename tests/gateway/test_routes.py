@@ -9,13 +9,15 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
-from gateway.access.caller import EVERY_ROLE, Role
+from gateway.access.caller import EVERY_ROLE, STAFF, Role
 from gateway.application import AsSent
 from gateway.problems import KINDS
 from gateway.route import EVERYONE, Method, Route
 from gateway.routes import ROUTES
+from tests.support.alerts import alert, order
 from tests.support.asgi import Client
 from tests.support.gateway import Door, open_door
+from tests.support.tiers.orders import accepted
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,78 @@ def test_a_role_passes_where_the_table_lets_it(door: Door, route: Route, role: R
     if route.roles is not EVERYONE:
         assert nobody.status in {401, 303}
     assert nobody.status != 500
+
+
+MARK = 424_242  # version of the one order: whoever sees it, sees this
+NEIGHBOURS: list[tuple[Role, str, str]] = [
+    ("customer", "default", "c-other"),
+    ("supplier", "default", "s-other"),
+    ("carrier", "default", "k-other"),
+    ("ingest", "default", ""),
+    *((role, "acme", "") for role in sorted(STAFF)),
+    ("customer", "acme", "c-own"),
+    ("supplier", "acme", "s-own"),
+    ("carrier", "acme", "k-own"),
+]
+OWNERS: list[tuple[Role, str | None, str]] = [
+    ("customer", "default", "c-own"),
+    ("supplier", "default", "s-own"),
+    ("carrier", "default", "k-own"),
+    *((role, "default", "") for role in sorted(STAFF)),
+    ("admin", None, ""),
+]
+# What fills a route's path and query so that the order is asked for.
+ASKED = {
+    "/v1/lanes/{lane}": "/v1/lanes/overdue",
+    "/v1/lookup": "/v1/lookup?number=HIDDEN-1",
+    "/v1/orders": "/v1/orders?number=HIDDEN",
+    "/orders/{id}": "/orders/HIDDEN-1?tenant=default",
+    "/orders/{id}/share": "/orders/HIDDEN-1/share?tenant=default",
+    "/v1/orders/{id}": "/v1/orders/HIDDEN-1?tenant=default",
+    "/v1/orders/{id}/events": "/v1/orders/HIDDEN-1/events?tenant=default",
+}
+READING = [route for route in ROUTES if route.method == "GET" and route.scope == "own"]
+
+
+@pytest.fixture(scope="module")
+def marked(door: Door) -> Door:
+    """One overdue order, with an event."""
+    own = {"customer_id": "c-own", "supplier_id": "s-own", "carrier": "k-own"}
+    late = order("HIDDEN-1", MARK, alert(order_id="HIDDEN-1"))
+    door.put(msgspec.structs.replace(late, **own))
+    door.put_events(accepted("HIDDEN-1", f"event-{MARK}"))
+    return door
+
+
+def url_of(route: Route) -> str:
+    return ASKED.get(route.path, route.path.replace("{", "").replace("}", ""))
+
+
+@pytest.mark.parametrize("neighbour", NEIGHBOURS, ids="-".join)
+@pytest.mark.parametrize("route", READING, ids=name_of)
+def test_every_route_by_every_role_and_neighbour(
+    marked: Door, route: Route, neighbour: tuple[Role, str, str]
+) -> None:
+    answer = marked.client(*neighbour).get(url_of(route))
+    body = answer.body.decode().replace(neighbour[2] or "-", "")
+    assert not [mark for mark in (str(MARK), "c-own", "s-own", "k-own") if mark in body]
+    if route.path == "/v1/lanes" and answer.status == 200:
+        assert answer.json["orders"] == 0
+
+
+@pytest.mark.parametrize("owner", OWNERS, ids=lambda who: "-".join(map(str, who)))
+@pytest.mark.parametrize("path", sorted(path for path in ASKED if path.startswith("/v1")))
+def test_whose_order_it_is_sees_it_on_every_route(
+    marked: Door, path: str, owner: tuple[Role, str | None, str]
+) -> None:
+    answer = marked.client(*owner).get(ASKED[path])
+    (route,) = [each for each in ROUTES if (each.method, each.path) == ("GET", path)]
+    if owner[0] not in route.roles:
+        assert answer.status == 403
+    elif path.endswith("/events"):
+        assert len(answer.json["events"]) == 1
+    else:
+        assert str(MARK).encode() in answer.body
 
 
 def test_what_matches_no_row_is_a_problem(door: Door) -> None:

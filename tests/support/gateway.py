@@ -15,12 +15,13 @@ from dataflows.core.intake import Intake
 from dataflows.definition_files import read_lifecycle, read_rules
 from gateway.access.access import Access
 from gateway.access.caller import Caller, Role
-from gateway.access.keys import KeyRecord, KeyRing, digest, id_of, new_key
+from gateway.access.keys import API_KEY, KeyRecord, KeyRing, digest, id_of, new_key
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
 from gateway.access.signing import Signer
 from gateway.api.callbacks import accounts_of
 from gateway.application import application
+from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import RATES, Limits
 from gateway.live.follower import Follower
@@ -69,6 +70,7 @@ class Door:
             ingest=Ingest(self.producer, Intake(TABLE, RULES), lambda: START),
             lifecycle=TABLE,
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
+            control=Control(self.connection, self.producer, {API_KEY: self.keys.take}),
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
             now_ms=lambda: START,
@@ -122,6 +124,7 @@ class Door:
 
     def close(self) -> None:
         self.gateway.follower.close()
+        self.gateway.control.close()
         self.gateway.tiers.close()
         self.gateway.ingest.close()
 

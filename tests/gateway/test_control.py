@@ -1,0 +1,81 @@
+"""Control: a record is written, holds at once, and is read again by the next process."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from broker.confirm import ConfirmingProducer
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer
+from gateway.control import Control
+from schemas.errors import Busy
+from schemas.topics import CONTROL
+from tests.support.waiting import wait_until
+
+Records = dict[str, bytes | None]
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def producer(broker: EmbeddedBroker) -> Iterator[ConfirmingProducer]:
+    made = ConfirmingProducer(broker.connection, timeout_s=1.0)
+    yield made
+    made.close()
+
+
+def following(broker: EmbeddedBroker, producer: ConfirmingProducer, into: Records) -> Control:
+    def take(name: str, value: bytes | None) -> None:
+        if value == b"broken":
+            raise ValueError(value)
+        into[name] = value
+
+    control = Control(broker.connection, producer, {"note": take})
+    control.start()
+    wait_until(lambda: control.is_loaded, "the records are read")
+    return control
+
+
+def test_what_is_written_holds_at_once_and_for_the_next_process(
+    broker: EmbeddedBroker, producer: ConfirmingProducer
+) -> None:
+    first: Records = {}
+    second: Records = {}
+    control = following(broker, producer, first)
+    asyncio.run(control.put("note", "a", b"1"))
+    assert first == {"a": b"1"}
+    other = following(broker, producer, second)
+    assert second == {"a": b"1"}
+    asyncio.run(other.put("note", "a", None))
+    wait_until(lambda: first == {"a": None}, "the other process has read it")
+    control.close()
+    other.close()
+
+
+def test_a_record_that_cannot_be_read_costs_itself_only(
+    broker: EmbeddedBroker, producer: ConfirmingProducer
+) -> None:
+    with Producer(broker.connection, linger_ms=0) as raw:
+        for key, value in [(b"note/x", b"broken"), (b"other/y", b"1"), (b"note/z", b"2")]:
+            raw.send(CONTROL.name, key, value)
+    held: Records = {}
+    following(broker, producer, held).close()
+    assert held == {"z": b"2"}
+
+
+def test_a_write_that_is_not_certain_is_not_held(
+    broker: EmbeddedBroker, producer: ConfirmingProducer
+) -> None:
+    held: Records = {}
+    control = following(broker, producer, held)
+    broker.go_down()
+    with pytest.raises(Busy):
+        asyncio.run(control.put("note", "a", b"1"))
+    assert held == {}
+    broker.come_up()
+    control.close()
