@@ -12,13 +12,15 @@ from urllib.parse import urlencode
 
 from gateway.board.cards import (
     CardView,
+    FoldView,
+    Old,
     Storm,
-    StormView,
     card_place,
     card_view,
+    fold_view,
     folded,
+    is_old,
     order_href,
-    storm_view,
 )
 from gateway.board.progress import Progress
 from gateway.board.wording import Words
@@ -33,7 +35,7 @@ HOURS = 24
 MOVEMENTS = 40
 MOST = 1_000_000
 SHARES_SHOWN = 4
-FILTERS = ("carrier", "supplier", "status", "rule", "place")
+FILTERS = ("carrier", "supplier", "status", "rule", "place", "old")
 
 
 class BoardQuery(NamedTuple):
@@ -44,6 +46,7 @@ class BoardQuery(NamedTuple):
     status: str = ""
     rule: str = ""
     place: str = ""
+    old: str = ""  # 1: without an event for 30 days
     lane: str = ""  # the one that a narrow screen shows
     page: int = 1  # of that lane
 
@@ -74,7 +77,7 @@ class BoardQuery(NamedTuple):
     @property
     def is_on_alerts(self) -> bool:
         """Return True if orders without an alert can't be meant."""
-        return bool(self.rule or self.place)
+        return bool(self.rule or self.place or self.old)
 
 
 class Figure(NamedTuple):
@@ -120,7 +123,7 @@ class LaneView(NamedTuple):
     next_due: str
     next_order: str
     shares: list[Share]
-    items: list[CardView | StormView]
+    items: list[CardView | FoldView]
     movements: list[Movement]
     earlier: str
     later: str
@@ -181,7 +184,9 @@ class Board:
         }
 
     def _is_meant(self, card: Card) -> bool:
-        return card.tenant == self.tenant and self.query.is_meant(card)
+        if card.tenant != self.tenant or not self.query.is_meant(card):
+            return False
+        return not self.query.old or is_old(card, self.now)
 
     def page(self, moved: Sequence[OrderDocument]) -> BoardPage:
         """The board; `moved` are orders in time, the one that changed last at the head."""
@@ -257,15 +262,19 @@ class Board:
         return hours
 
     def silences(self) -> list[int]:
-        """Time since the last event of each order that needs attention, in ms."""
-        cards = (card for lane in ATTENTION for card in self.cards[lane])
+        """Time since the last event of each order that needs attention, in ms; without old ones."""
+        attention = (card for lane in ATTENTION for card in self.cards[lane])
+        cards = (card for card in attention if not is_old(card, self.now))
         return [self.now - parse_instant(card.updated_at) for card in cards if card.updated_at]
 
     # ------------------------------------------------------------ the lanes
     def lane(self, lane: Lane, moved: Sequence[OrderDocument]) -> LaneView:
         """A lane with the page of its cards that the address names."""
         cards = self.cards.get(lane, [])
-        items = cards if self.query.place else folded(cards)
+        is_opened = self.query.place or self.query.old
+        items: Sequence[Card | Storm | Old] = cards
+        if not is_opened:
+            items = folded(cards, self.now)
         page = self.query.page if self.query.lane == lane else 1
         first = (page - 1) * PAGE
         coming = self.next_due(lane)
@@ -285,10 +294,10 @@ class Board:
             shown=len(shown),
         )
 
-    def item(self, item: Card | Storm) -> CardView | StormView:
-        """A card or a storm in words."""
-        if isinstance(item, Storm):
-            return storm_view(self.words, item, self.now)
+    def item(self, item: Card | Storm | Old) -> CardView | FoldView:
+        """A card or a fold in words."""
+        if isinstance(item, Storm | Old):
+            return fold_view(self.words, item, self.now)
         return card_view(self.words, self.progress, item, self.now)
 
     def next_due(self, lane: Lane) -> tuple[int, str] | None:
@@ -337,6 +346,7 @@ class Board:
             for card in cards:
                 counted["rule"].update({alert.rule for alert in card.alerts})
                 counted["place"][card_place(card)] += 1
+                counted["old"]["1"] += is_old(card, self.now)
         return [self.filter(name, counts) for name, counts in counted.items()]
 
     def filter(self, name: str, counts: Counter[str]) -> Filter:
@@ -358,6 +368,8 @@ class Board:
         """A value of a filter in words."""
         if name == "status":
             return self.words.status(value)
+        if name == "old":
+            return self.words.say("filter.old.days")
         return self.words.rule(value) if name == "rule" else value
 
 

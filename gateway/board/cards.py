@@ -1,8 +1,9 @@
-"""Cards of the board, and the folding of many alike into one: a storm.
+"""Cards of the board, and the folding of many alike into one.
 
-A carrier's hub that falls silent makes hundreds of alerts within minutes. They are one trouble: at
-least 20 alerts of one rule with the same carrier and place, within 15 minutes of each other, fold
-to one card.
+A carrier's hub that falls silent makes hundreds of alerts within minutes. They are one trouble, a
+storm: at least 20 alerts of one rule with the same carrier and place, within 15 minutes of each
+other, fold to one card. So do at least 20 orders without an event for 30 days: they are old
+trouble, and would stand before what can still be helped.
 """
 
 from collections import defaultdict
@@ -15,12 +16,14 @@ from gateway.board.reasons import reason
 from gateway.board.wording import Words
 from schemas.alert_text import place_of
 from schemas.card import Card
-from schemas.instants import MINUTE_MS, parse_instant
+from schemas.instants import DAY_MS, MINUTE_MS, parse_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import Lane
 
 STORM_ORDERS = 20
 STORM_APART_MS = 15 * MINUTE_MS
+OLD_ORDERS = 20
+OLD_MS = 30 * DAY_MS
 
 
 class CardView(NamedTuple):
@@ -55,17 +58,20 @@ class Storm(NamedTuple):
     cards: tuple[Card, ...]
 
 
-class StormView(NamedTuple):
-    """A storm in words."""
+class Old(NamedTuple):
+    """Orders without an event for 30 days."""
+
+    cards: tuple[Card, ...]
+
+
+class FoldView(NamedTuple):
+    """Folded cards in words; the link opens them."""
 
     key: str
     version: int
-    lane: Lane
-    orders: int
-    rule: str
-    carrier: str
-    place: str
-    since: str
+    kind: str
+    title: str
+    detail: str
     href: str
 
 
@@ -102,11 +108,26 @@ def order_href(tenant: str, order_id: str) -> str:
     return f"/orders/{quote(order_id, safe='')}{query}"
 
 
-def folded(cards: Sequence[Card]) -> list[Card | Storm]:
-    """The cards, those of a storm as one that stands first."""
-    storms = list(storms_in(cards))
-    inside = {card.key for storm in storms for card in storm.cards}
-    return [*storms, *(card for card in cards if card.key not in inside)]
+def folded(cards: Sequence[Card], now: int) -> list[Card | Storm | Old]:
+    """The cards; those of a storm, and old ones, as one each that stands first."""
+    folds: list[Storm | Old] = list(storms_in(cards))
+    rest = without(cards, folds)
+    old = [card for card in rest if is_old(card, now)]
+    if len(old) >= OLD_ORDERS:
+        folds.append(Old(tuple(old)))
+        rest = without(rest, folds)
+    return [*folds, *rest]
+
+
+def without(cards: Sequence[Card], folds: Sequence[Storm | Old]) -> list[Card]:
+    """The cards that are in none of the folds."""
+    inside = {card.key for fold in folds for card in fold.cards}
+    return [card for card in cards if card.key not in inside]
+
+
+def is_old(card: Card, now: int) -> bool:
+    """Return True for an order without an event for 30 days."""
+    return card.updated_at is not None and now - parse_instant(card.updated_at) > OLD_MS
 
 
 def storms_in(cards: Iterable[Card]) -> Iterable[Storm]:
@@ -146,18 +167,26 @@ def card_place(card: Card) -> str:
     return next(filter(None, places), "")
 
 
-def storm_view(words: Words, storm: Storm, now: int) -> StormView:
-    """A storm in words; its link opens its orders as a list."""
-    lane = storm.cards[0].lane
-    query = {"lane": lane, "rule": storm.rule, "carrier": storm.carrier, "place": storm.place}
-    return StormView(
-        key=f"storm {storm.rule} {storm.carrier} {storm.place}",
-        version=len(storm.cards),
-        lane=lane,
-        orders=len(storm.cards),
-        rule=words.rule(storm.rule),
-        carrier=storm.carrier,
-        place=storm.place,
-        since=words.stamp(storm.since, now),
+def fold_view(words: Words, fold: Storm | Old, now: int) -> FoldView:
+    """Folded cards in words."""
+    orders, lane = len(fold.cards), fold.cards[0].lane
+    if isinstance(fold, Old):
+        newest = max(parse_instant(card.updated_at or "") for card in fold.cards)
+        return FoldView(
+            key="old",
+            version=orders,
+            kind="clock",
+            title=words.say("old", n=words.number(orders)),
+            detail=words.say("old.newest", at=words.stamp(newest, now)),
+            href=f"/?{urlencode({'lane': lane, 'old': 1})}",
+        )
+    query = {"lane": lane, "rule": fold.rule, "carrier": fold.carrier, "place": fold.place}
+    since = words.say("storm.since", at=words.stamp(fold.since, now))
+    return FoldView(
+        key=f"storm {fold.rule} {fold.carrier} {fold.place}",
+        version=orders,
+        kind="storm",
+        title=words.say("storm", n=words.number(orders), rule=words.rule(fold.rule)),
+        detail=f"{fold.carrier} · {fold.place} · {since}",
         href=f"/?{urlencode(query)}",
     )

@@ -16,6 +16,7 @@ from schemas.order import AcceptedEvent, OrderDocument, ShipmentView
 FOLD_SHARE = 0.4
 FOLDED_WIDTH = 34
 ROW, HEAD, FOOT = 30, 34, 8
+FOLD_LABEL = 56  # pixels around the label of a fold
 LABEL_EVERY = 58  # pixels between two labels of the axis, at least
 STEPS_MS = (
     HOUR_MS,
@@ -294,7 +295,8 @@ def ticks(words: Words, axis: Axis) -> list[Tick]:
             x = axis.x(at)
             is_midnight = words.local(at).hour == 0
             label = words.day(at) if is_midnight else words.clock(at)
-            is_free = not found or x - found[-1].x >= LABEL_EVERY
+            near = [abs(x - axis.x((a + b) // 2)) < FOLD_LABEL for a, b in axis.folds]
+            is_free = (not found or x - found[-1].x >= LABEL_EVERY) and not any(near)
             if is_free and x < axis.right - 20:
                 found.append(Tick(x, label))
         at += wide

@@ -61,6 +61,7 @@ class BoardAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     status: Filter = ""
     rule: Filter = ""
     place: Filter = ""
+    old: Literal["", "1"] = ""
     lane: Literal["", "normal", "warning", "overdue"] = ""
     page: Annotated[int, Meta(ge=1, le=10_000)] = 1
     wall: Literal[0, 1] = 0

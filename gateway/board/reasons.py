@@ -16,10 +16,11 @@ SILENT = ("last_update", "announced ")
 def reason(words: Words, order: OrderLike, alert: OpenAlert, now: int) -> str:
     """The reason of an alert and the last event, in words."""
     heard = last_heard(order, alert.because)
+    text = why(words, order, alert, now)
     last = words.say("reason.last", status=words.status(heard.status))
     if heard.place:
         last = words.say("reason.at", last=last, place=heard.place)
-    return words.say("reason.joined", why=why(words, order, alert, now), last=last)
+    return words.say("reason.joined", why=text[:1].upper() + text[1:], last=last)
 
 
 def why(words: Words, order: OrderLike, alert: OpenAlert, now: int) -> str:
