@@ -1,7 +1,9 @@
 """`ordertide demo`: the whole engine on sample orders, with nothing but what pip installed."""
 
+import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,25 +13,27 @@ from rich.console import Console
 
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
-from commands.demo.feed import has_olist, history, introduction, sizes
+from commands.demo.feed import example_number, has_olist, history, introduction, sizes
 from commands.demo.feeder import Feeder
 from commands.demo.results import DemoResults
-from commands.demo.settings import fresh_folder, lock_folder, write_settings
-from commands.demo.summary import look_ups, next_commands, summary
+from commands.demo.settings import FOLDER, fresh_folder, lock_folder, write_settings
+from commands.demo.summary import look_ups, next_commands, program, summary
 from commands.demo.topic_counter import TopicCounter
 from commands.demo.view import Progress, View
 from commands.wiring.process import stop_event
 from commands.wiring.tiers import BUILT_IN, writer_group
 from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
-from deploy.installation import Installation
+from deploy.installation import Installation, ProcessEnded
 from schemas.display import printable_lines
 from schemas.private_files import private_folder
 from schemas.settings.model import Settings
 from schemas.topics import TOPICS
 from storage_tiering.hot.embedded import EmbeddedRedis
 
-FOLDER = Path(".ordertide/demo")
+LINK = re.compile(r"^Board +(http\S+)$", re.MULTILINE)
+LINK_WITHIN_S = 60.0
+POLL_S = 0.05
 PROGRAM = (sys.executable, "-m", "commands.demo.process")
 
 
@@ -43,16 +47,18 @@ PROGRAM = (sys.executable, "-m", "commands.demo.process")
     show_default=True,
     help="where it works; made afresh",
 )
-def command(orders: int | None, folder: Path, *, once: bool) -> None:
-    """Run everything on sample orders: broker, dataflow, the three tiers.
+@click.option("--board/--no-board", default=True, help="serve the board; never with --once")
+def command(orders: int | None, folder: Path, *, once: bool, board: bool) -> None:
+    """Run everything on sample orders: broker, dataflow, the three tiers, the board.
 
     In a checkout the sample is 4,998 orders of a Brazilian shop (2016 to 2018), elsewhere as many
     generated ones. Generated orders follow, then keep coming, an hour of theirs a second, until
-    Ctrl-C.
+    Ctrl-C. A link to the board is printed first.
 
     \b
     ordertide demo
     ordertide demo --once
+    ordertide demo --no-board
     """
     stop = stop_event()
     console = Console()
@@ -65,7 +71,10 @@ def command(orders: int | None, folder: Path, *, once: bool) -> None:
             broker.create(topic.name)
         path, settings = write_settings(folder, broker.bootstrap, redis.url)
         with running(path, folder / "logs") as processes:
-            Demo(console, broker.connection, settings, path, processes, stop).run(orders, once=once)
+            demo = Demo(console, broker.connection, settings, path, processes, stop)
+            if board and not once:
+                demo.show_board()
+            demo.run(orders, once=once)
     if stop.is_set():
         console.print("stopped")
 
@@ -107,6 +116,27 @@ class Demo:
         self.stop = stop
         self.table = read_lifecycle()
         self.text = alert_text(read_rules(None, self.table), self.table)
+
+    def show_board(self) -> None:
+        """Start the gateway, and print the link to its board.
+
+        Raises:
+            ProcessEnded: it ended, or printed no link in time.
+        """
+        serve = self.processes.start("serve")
+        give_up_at_s = time.monotonic() + LINK_WITHIN_S
+        while (link := LINK.search(serve.log_text())) is None:
+            serve.check()
+            if time.monotonic() > give_up_at_s:
+                raise ProcessEnded(
+                    f"serve printed no link within {LINK_WITHIN_S:g} s; the end of {serve.log}:\n"
+                    f"{serve.log_tail()}"
+                )
+            time.sleep(POLL_S)
+        self.show_line(f"Board  {link[1]}")
+        self.show_line("       it works once, for 10 minutes; this prints another:")
+        self.show_line(f"       {program()} key link --settings {self.path}")
+        self.show_line(f"       try {example_number()[-4:]} in its search: a late order\n")
 
     def run(self, orders: int | None, *, once: bool) -> None:
         """Feed, show and sum up; without `once` continue until stopped.

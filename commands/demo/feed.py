@@ -14,7 +14,15 @@ import msgspec
 
 from broker.embedded import PARTITIONS
 from broker.produce import Producer
-from commands.demo.orders import HISTORY_END_AT, PAST_ORDERS, PREFIX, Timed, generate, past
+from commands.demo.orders import (
+    HISTORY_END_AT,
+    PAST_ORDERS,
+    PREFIX,
+    Timed,
+    generate,
+    past,
+    storm,
+)
 from examples.olist import adapter
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant, parse_instant
 from schemas.topics import EVENTS
@@ -37,6 +45,12 @@ def history(orders: int | None) -> list[Timed]:
     fed = list(heapq.merge(sample, recent, key=time_order))
     ticks = (tick(at) for at in [*range(fed[0][0], HISTORY_END_AT, DAY_MS), HISTORY_END_AT])
     return list(heapq.merge(fed, ticks, key=time_order))
+
+
+def example_number() -> str:
+    """A waybill of an order in the hub that fell silent: it stays late."""
+    numbers: Iterator[str] = (e["shipment"] for _, _, _, e in storm(SEED) if "shipment" in e)
+    return next(numbers)
 
 
 def has_olist() -> bool:

@@ -262,7 +262,7 @@ def waybill(order: Sale, parcel: int) -> str:
         weighted = sum(int(d) * w for d, w in zip(digits, (8, 6, 4, 2, 3, 5, 9, 7), strict=True))
         check = {10: 0, 11: 5}.get(11 - weighted % 11, 11 - weighted % 11)
         return f"OA{digits}{check}BR"
-    return f"0808{digits}{parcel:02d}" if order.carrier == "jadlog" else f"LG{digits}BR{parcel}"
+    return f"0808{digits}{parcel:02d}" if order.carrier == "jadlog" else f"LG{parcel}BR{digits}"
 
 
 def return_events(order: Sale, delivered_at: int) -> Iterator[Timed]:

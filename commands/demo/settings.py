@@ -3,13 +3,15 @@
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 
 from dataflows.state.local.lock import ProcessLock, owner
 from deploy import installation
 from schemas.errors import SettingsError, StateError
 from schemas.private_files import private_folder
-from schemas.settings.model import Settings, read_settings
+from schemas.settings.model import ServeSettings, Settings, read_settings
 
+FOLDER = Path(".ordertide/demo")  # the usual one
 MARK = "settings.toml"
 
 
@@ -45,14 +47,38 @@ def fresh_folder(folder: Path) -> None:
     private_folder(folder)
 
 
+def free_port(*wanted: int) -> int:
+    """The first of some ports that is free, else any that is."""
+    for port in (*wanted, 0):
+        with socket() as tried:
+            tried.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found: int = tried.getsockname()[1]
+            return found
+    raise SettingsError("no port of 127.0.0.1 is free; end what takes them")
+
+
 def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, Settings]:
-    """Write the settings file; (its path, what is in it)."""
+    """Write the settings file; (its path, what is in it).
+
+    The demo in the usual folder takes the gateway's usual port; others, of which several may start
+    at once, take any.
+    """
+    usual = [ServeSettings().port] if folder == FOLDER else []
     tables: dict[str, dict[str, object]] = {
         "broker": {"bootstrap": bootstrap, "embedded": True},
         "track": {"clock": "recorded", "folder": str(folder / "track"), "epoch_ms": 100},
         "hot": {"url": redis_url},
         "warm": {"folder": str(folder / "warm")},
         "archive": {"folder": str(folder / "archive"), "seal_rows": 20_000, "seal_after": "1s"},
+        "serve": {
+            "folder": str(folder / "serve"),
+            "port": free_port(*usual),
+            "title": "ordertide demo",
+        },
         "privacy": {"keys": str(folder / "keys.json")},
         "telemetry": {"logs": "text"},
     }

@@ -12,6 +12,7 @@ import pytest
 
 from commands.demo.feed import LAST_ORDERS, history, sizes
 from commands.demo.settings import lock_folder
+from deploy.installation import get
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, str(ROOT / "run.py")]
@@ -81,14 +82,27 @@ def test_a_demo_does_not_empty_a_folder_of_somebody_else(tmp_path: Path) -> None
     assert (tmp_path / "letters.txt").exists()
 
 
+def test_a_demo_goes_without_its_board(tmp_path: Path) -> None:
+    demo = start(tmp_path / "run", "--no-board")
+    assert demo.stdout is not None
+    assert "events of Olist orders" in demo.stdout.readline()
+    assert not [line for line in processes_of(tmp_path / "run").values() if " serve " in line]
+    demo.kill()
+    demo.communicate()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_live_demo_stops_cleanly(number: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     demo = start(folder)
     assert demo.stdout is not None
+    first = demo.stdout.readline()
+    address = re.fullmatch(r"Board  http://127\.0\.0\.1:(\d+)/sign-in\?code=\S+\n", first)
+    assert address, first
     for line in demo.stdout:
         if line.startswith("live, "):
             break
+    assert "ordertide key link" in get(int(address[1]), "/").body
     demo.send_signal(number)
     rest = demo.communicate(timeout=60)[0]
     assert demo.returncode == 0, rest
@@ -130,10 +144,10 @@ def test_a_part_that_dies_ends_the_demo_with_its_log(tmp_path: Path) -> None:
     assert not processes_of(folder)
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     """Start a demo that continues until it is stopped."""
     return subprocess.Popen(
-        [*RUN, "demo", "--orders", "50", "--folder", str(folder)],
+        [*RUN, "demo", "--orders", "50", "--folder", str(folder), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
