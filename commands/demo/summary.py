@@ -83,13 +83,17 @@ def answered_by(tier: str, counter: TopicCounter, settings: Settings) -> Answer 
 
 
 def candidates(tier: str, counter: TopicCounter) -> list[OrderDocument]:
-    """Orders of the right age, those with the most content first."""
+    """Orders of the right age, those with the most content first.
+
+    For the archive, of those that are over: the warm tier keeps an order while it is open.
+    """
     least_ms, most_ms = AGES_MS[tier]
     clock_at = counter.clock_at or 0
     fitting = [
         order
         for order in counter.orders.values()
         if order.updated_at and least_ms <= clock_at - parse_instant(order.updated_at) <= most_ms
+        if tier != "archive" or not (order.open_alerts or order.deadlines)
     ]
     return sorted(
         fitting,
