@@ -71,7 +71,8 @@ class LeaseLost(Fenced):
 class RunLease:
     """The right to run `flow`, between `with` and its end.
 
-    `instance` names a lock that only one process can hold, and this one holds.
+    `instance` names a lock that only one process can hold, and this one holds; `setting` is the key
+    of the flow's name.
 
     Raises:
         LeaseHeld: another run has held it for two sessions, or `stopping` returned True.
@@ -85,9 +86,11 @@ class RunLease:
         *,
         instance: str | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        setting: str = "track.group",
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.group = lease_group(flow)
+        self._setting = setting
         self._flow = flow
         self._connection = connection
         self._session_s = session_s_of(connection)
@@ -178,7 +181,7 @@ class RunLease:
             if self._now_s() >= give_up_at_s or self._stopping():
                 raise LeaseHeld(
                     f"flow {self._flow}: {self._holder()}; stop that run, or give this one a group "
-                    "of its own (track.group) if it is another flow"
+                    f"of its own ({self._setting}) if it is another flow"
                 )
             if self._now_s() >= tell_at_s:
                 tell_at_s = give_up_at_s

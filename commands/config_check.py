@@ -7,11 +7,12 @@ from pathlib import Path
 
 from commands.deliver import plan_of
 from commands.wiring.calendars import MARGIN_MS
-from commands.wiring.definitions import lifecycle_of, rules_of
+from commands.wiring.definitions import actions_of, lifecycle_of, rules_of
 from commands.wiring.local_folders import local_folders
 from commands.wiring.process import now_ms
 from dataflows.cluster.multi_host import hosts_of
 from dataflows.core.calendar_ends import ending_calendars
+from dataflows.core.rules import Rules
 from dataflows.core.rules_check import NO_STATUS
 from dataflows.core.trials import trial_faults
 from dataflows.definition_files import read_lifecycle
@@ -22,6 +23,7 @@ from schemas.settings.model import KEYS, Settings, located, read_values, sourced
 from schemas.settings.sources import KeyPath, Values
 from schemas.topics import ORDERS_CHANGES
 from schemas.type_faults import choice
+from sinks.actions.table import missing_kinds
 from storage_tiering.archive.opening import archive_files
 from storage_tiering.installed import lookup_tiers
 from telemetry.log import LEVEL_NAMES, LEVELS
@@ -49,7 +51,9 @@ def config_faults(path: Path | None) -> list[str]:
     ]
     found.sort(key=lambda fault: values[fault.place].line if fault.place in values else 0)
     lines = [located(fault, values, path) for fault in found]
-    return [*dict.fromkeys([*lines, *(text for text in table_faults(settings, values, path))])]
+    lines += table_faults(settings, values, path)
+    lines += action_faults(settings, values, path)
+    return [*dict.fromkeys(lines)]
 
 
 def place_in(fault: str) -> KeyPath:
@@ -64,12 +68,12 @@ def table_faults(settings: Settings, values: Values, path: Path | None) -> Itera
     try:
         table = lifecycle_of(settings)
     except SettingsError as error:
-        yield from in_file("lifecycle", settings.track.lifecycle, error, values, path)
+        yield from in_file(("track", "lifecycle"), settings.track.lifecycle, error, values, path)
         table, has_table = read_lifecycle(), False
     try:
         rules = rules_of(settings, table)
     except SettingsError as error:
-        for fault in in_file("rules", settings.track.rules, error, values, path):
+        for fault in in_file(("track", "rules"), settings.track.rules, error, values, path):
             if has_table or NO_STATUS not in fault:
                 yield fault
         return
@@ -81,13 +85,43 @@ def table_faults(settings: Settings, values: Values, path: Path | None) -> Itera
         yield from ending_calendars(rules, now_ms() + MARGIN_MS)
 
 
+def action_faults(settings: Settings, values: Values, path: Path | None) -> Iterator[str]:
+    """Faults of the table of actions, and kinds that the rules request and it lacks."""
+    named = settings.act.actions
+    try:
+        table = actions_of(settings)
+    except SettingsError as error:
+        yield from in_file(("act", "actions"), named, error, values, path)
+        return
+    if named is None:  # then nobody may run `ordertide act`, and the rules may be anybody's
+        return
+    try:
+        rules = rules_of(settings, lifecycle_of(settings))
+    except SettingsError:
+        return  # reported with the rules
+    for fault in missing_kinds(table, requested_kinds(rules)):
+        yield located(Finding(("act", "actions"), f"act.actions: {fault}"), values, path)
+
+
+def requested_kinds(rules: Rules) -> list[str]:
+    """Kinds of actions that rules request."""
+    rows = [rule.row for rule in rules.rules]
+    found = [row.action for row in rows]
+    found += [row.escalate.action for row in rows if row.escalate]
+    return sorted({action.kind for action in found if action})
+
+
 def in_file(
-    key: str, name: str | None, error: SettingsError, values: Values, path: Path | None
+    place: tuple[str, str],
+    name: str | None,
+    error: SettingsError,
+    values: Values,
+    path: Path | None,
 ) -> Iterator[str]:
     """Faults of a file that a setting names; of a missing file the setting is named too."""
     for fault in str(error).splitlines():
-        is_located = re.match(rf"{re.escape(name or key)}:\d", fault)
-        finding = Finding(("track", key), f"track.{key}: {fault}")
+        is_located = re.match(rf"{re.escape(name or place[1])}:\d", fault)
+        finding = Finding(place, f"{'.'.join(place)}: {fault}")
         yield fault if is_located else located(finding, values, path)
 
 

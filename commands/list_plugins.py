@@ -13,8 +13,9 @@ from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
 from schemas.display import printable
 from schemas.errors import SettingsError
-from schemas.plugins import CARRIERS, CHANNELS, TIERS, PluginKind, describe
+from schemas.plugins import ACTION_CHANNELS, CARRIERS, CHANNELS, TIERS, PluginKind, describe
 from schemas.settings.model import read_settings
+from sinks.actions.channels.installed import load_channel as load_action_channel
 from sinks.channels.installed import load_channel
 from storage_tiering.installed import load_tier
 from telemetry.screen import show
@@ -23,7 +24,7 @@ from telemetry.screen import show
 @click.command("list")
 @settings_option()
 def command(path: Path | None) -> None:
-    """List carriers, tiers, channels, rules and lifecycle statuses.
+    """List carriers, tiers, channels of alerts and actions, rules and lifecycle statuses.
 
     Rules and statuses are those that the settings name, else the shipped ones.
 
@@ -37,6 +38,7 @@ def command(path: Path | None) -> None:
         "carriers": [*plugin_lines(CARRIERS, load_carrier)],
         "tiers": [*plugin_lines(TIERS, load_tier)],
         "channels": [*plugin_lines(CHANNELS, load_channel)],
+        "action channels": [*plugin_lines(ACTION_CHANNELS, load_action_channel)],
         "rules": [*rule_lines(rules)],
         "statuses": [*status_lines(table)],
     }

@@ -19,6 +19,7 @@ class Sent(msgspec.Struct, frozen=True):
 
     status_code: str = ""
     dropped_fields: list[str] | None = None
+    text: object = None  # of a note
 
 
 SENT = msgspec.json.Decoder(Sent)
@@ -106,7 +107,8 @@ def timeline_lines(events: Sequence[AcceptedEvent]) -> Iterator[str]:
         parcel = f"  {printable(event.shipment)}" if event.shipment else ""
         is_known = sent.status_code in {"", event.status}
         code = "" if is_known else f" (sent as {sent.status_code!r})"
-        yield f"    {shown(event.at)}  {printable(event.status)}{printable(code)}{parcel}"
+        note = f"  {printable(sent.text)}" if isinstance(sent.text, str) else ""
+        yield f"    {shown(event.at)}  {printable(event.status)}{printable(code)}{parcel}{note}"
         if sent.dropped_fields:
             yield f"      left out, unusable: {printable(', '.join(sent.dropped_fields))}"
 

@@ -18,6 +18,7 @@ from telemetry.screen import show, show_error, show_fault
 
 CLOSED_PIPE = 141  # exit code, as of other programs: 128 + SIGPIPE
 COMMANDS = {
+    "act": "commands.act.command",
     "archive": "commands.archive",
     "bench": "commands.bench",
     "carriers": "commands.carriers",

@@ -1,18 +1,21 @@
 """ordertide: the names that plug-ins may import, and nothing else; what is here stays.
 
-Carriers extend `Carrier`, tiers implement `Tier`, channels `Channel`; each is registered as an
-entry point (docs/architecture.md, What is added where). May import dataflows, sinks,
-storage_tiering and schemas; the built-in parts don't import it. Begin reading with
-`dataflows/carriers/sf.py`.
+Carriers extend `Carrier`, tiers implement `Tier`, channels `Channel`, action channels
+`ActionChannel`; each is registered as an entry point (docs/architecture.md, What is added where).
+May import dataflows, sinks, storage_tiering and schemas; the built-in parts don't import it. Begin
+reading with `dataflows/carriers/sf.py`.
 """
 
 from dataflows.carriers.carrier import CALLBACK_TOKEN, Acknowledgement, Carrier, CarrierConfig
 from dataflows.carriers.datum import to_wgs84
 from dataflows.carriers.reading import checked, decode, form_field, parse_zone, rfc3339, scan_id
+from schemas.alert import Action
 from schemas.errors import Busy, OrdertideError, Rejected, SettingsError
 from schemas.event import Event, Location, decode_event
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.settings.model import DeliverySettings, Settings
+from sinks.actions.channels.action_channel import ActionChannel, ActionRequest
+from sinks.actions.table import ReceiverRow
 from sinks.channels.alert_message import Posting
 from sinks.channels.channel import Channel
 from storage_tiering.tier import (
@@ -31,6 +34,9 @@ __all__ = [
     "CALLBACK_TOKEN",
     "AcceptedEvent",
     "Acknowledgement",
+    "Action",
+    "ActionChannel",
+    "ActionRequest",
     "Busy",
     "Carrier",
     "CarrierConfig",
@@ -46,6 +52,7 @@ __all__ = [
     "OrderRecord",
     "OrdertideError",
     "Posting",
+    "ReceiverRow",
     "Rejected",
     "Settings",
     "SettingsError",

@@ -1,4 +1,4 @@
-"""Plug-ins: carriers, tiers and channels that packages bring as entry points."""
+"""Plug-ins: carriers, tiers, channels and action channels of packages, as entry points."""
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -89,6 +89,7 @@ class PluginKind(NamedTuple):
 CARRIERS = PluginKind("carrier", "ordertide.carriers")
 TIERS = PluginKind("tier", "ordertide.tiers")
 CHANNELS = PluginKind("channel", "ordertide.channels")
+ACTION_CHANNELS = PluginKind("action channel", "ordertide.action_channels")
 
 
 def describe(point: EntryPoint) -> str:

@@ -29,7 +29,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-Process = Literal["track", "deliver", "write", "serve"]
+Process = Literal["track", "deliver", "write", "serve", "act"]
 
 
 class Row(NamedTuple):
@@ -62,6 +62,7 @@ class Metrics:
             "deliver": [self._watch_the_delivery],
             "write": [self._watch_the_tiers],
             "serve": [self._watch_the_gateway],
+            "act": [self._watch_the_actions],
         }
         for owner, own in sections.items():
             self._shown = self.registry if process in {None, owner} else None
@@ -241,6 +242,24 @@ class Metrics:
         )
         self.live_view_behind_seconds = self._gauge(
             "live_view_behind_seconds", "How far the gateway's live view is behind the wall clock."
+        )
+
+    def _watch_the_actions(self) -> None:
+        """`receiver` is a name in actions.toml."""
+        self.outbox = self._gauge(
+            "outbox", "Actions in the outbox that are not done, by state.", "receiver", "state"
+        )
+        self.receiver_up = self._gauge(
+            "receiver_up", "1 unless the receiver's last attempt failed.", "receiver"
+        )
+        self.action_outcomes = self._counter(
+            "action_outcomes",
+            "Actions that ended (done, dead, skipped, expired).",
+            "receiver",
+            "state",
+        )
+        self.action_seconds = self._histogram(
+            "action_seconds", "From an action's request to its receiver's answer.", "receiver"
         )
 
     def unaccounted(self) -> float:

@@ -1,4 +1,4 @@
-"""The lifecycle and the rules that the settings name, else the shipped ones."""
+"""Lifecycle, rules and table of actions that the settings name, else the shipped ones."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.settings.model import Settings
+from sinks.actions.table import ActionTable, read_actions
 
 if TYPE_CHECKING:
     from storage_tiering.warm.elastic.vocabulary import Vocabulary
@@ -28,6 +29,15 @@ def rules_of(settings: Settings, table: Lifecycle) -> Rules:
         SettingsError: their file can't be used.
     """
     return read_rules(path_of(settings.track.rules), table)
+
+
+def actions_of(settings: Settings) -> ActionTable:
+    """The table of receivers and kinds of actions.
+
+    Raises:
+        SettingsError: its file can't be used.
+    """
+    return read_actions(path_of(settings.act.actions))
 
 
 def vocabulary_of(settings: Settings) -> "Vocabulary":

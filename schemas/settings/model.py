@@ -187,6 +187,14 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, str] = {}
 
 
+class ActSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The action worker: its outbox in `folder`, its table of kinds and receivers in `actions`."""
+
+    folder: Folder = ".ordertide/act"
+    group: str = "ordertide-act"
+    actions: File | None = None
+
+
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The REST gateway; port 0 is any free one. `parts` are api, board and callbacks.
 
@@ -246,6 +254,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     archive: ArchiveSettings = ArchiveSettings()
     tiers: TiersSettings = TiersSettings()
     delivery: DeliverySettings = DeliverySettings()
+    act: ActSettings = ActSettings()
     serve: ServeSettings = ServeSettings()
     privacy: PrivacySettings = PrivacySettings()
     telemetry: TelemetrySettings = TelemetrySettings()

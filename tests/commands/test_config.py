@@ -241,3 +241,54 @@ def test_statuses_of_rules_are_checked_with_the_line_of_each(tmp_path: Path) -> 
     path = written(tmp_path, f'[track]\nrules = "{tmp_path}/rules.toml"\n')
     found = run("check", str(path)).output
     assert "rules.toml:12: rule odd: statuses: the lifecycle has no status PAYD; did you" in found
+
+
+# ---------------------------------------------------------------- actions
+BAD_ACTIONS = """version = 1
+[receivers.desk]
+channel = "logg"
+[kinds.confirm_order]
+receiver = "dessk"
+[kinds.sing]
+receivers = "desk"
+"""
+
+
+def test_every_fault_of_the_actions_is_listed_with_its_line(tmp_path: Path) -> None:
+    actions = written(tmp_path, BAD_ACTIONS, "actions.toml")
+    path = written(tmp_path, f'[act]\nactions = "{actions}"\n')
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    assert [line.removeprefix(f"{actions}:")[:2] for line in result.output.splitlines()] == [
+        "6:",
+        "7:",
+    ], result.output
+    mended = BAD_ACTIONS.replace("receivers =", "receiver =")
+    written(tmp_path, mended, "actions.toml")
+    result = run("check", str(path))
+    first, second = result.output.splitlines()
+    assert first.startswith(
+        f"{actions}:3: receivers.desk.channel: action channel logg: no such plug-in"
+    )
+    assert second.startswith(
+        f"{actions}:5: kinds.confirm_order.receiver: 'dessk' is no receiver; write 'desk'"
+    )
+
+
+def test_a_kind_that_the_rules_request_needs_a_receiver(tmp_path: Path) -> None:
+    text = "version = 1\n[receivers.desk]\nchannel = 'log'\n[kinds.confirm_order]\n"
+    actions = written(tmp_path, f"{text}receiver = 'desk'\n", "actions.toml")
+    path = written(tmp_path, f'[act]\nactions = "{actions}"\n')
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    assert (
+        f"{path}:2: act.actions: {actions}: the rules request contact_carrier, which has no "
+        "receiver here; add [kinds.contact_carrier] with its receiver\n"
+    ) in result.output
+
+
+def test_a_table_of_actions_that_is_missing_is_named_with_its_setting(tmp_path: Path) -> None:
+    path = written(tmp_path, '[act]\nactions = "nowhere.toml"\n')
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    assert result.output.startswith(f"{path}:2: act.actions: nowhere.toml: ")

@@ -6,13 +6,13 @@ from prometheus_client.exposition import generate_latest
 
 from telemetry.metrics import Metrics, Process, total
 
-PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve")
+PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve", "act")
 
 # Permitted labels. Each has few values; an id has no place among them.
 LABELS = {
     "bound", "calendar", "carrier", "class", "code", "field", "kind", "lane", "method", "outcome",
-    "partition", "python", "reason", "route", "rule", "severity", "sink", "state", "status", "tier",
-    "topic", "version",
+    "partition", "python", "reason", "receiver", "route", "rule", "severity", "sink", "state",
+    "status", "tier", "topic", "version",
 }  # fmt: skip
 
 PROMISED = {

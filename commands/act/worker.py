@@ -1,0 +1,156 @@
+"""The action worker by the settings: its lock, its lease, its outbox and its receivers."""
+
+import logging
+import threading
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from broker.connect import Connection
+from broker.consume import GroupReader
+from broker.lease import RunLease
+from broker.produce import Producer
+from broker.reach import reach
+from broker.throttle import Throttle
+from broker.topics import wait_for_topics
+from commands.act.alert_lookup import tier_alerts
+from commands.wiring.broker import connection_of
+from commands.wiring.definitions import actions_of
+from commands.wiring.process import now_ms
+from commands.wiring.serving import announce, health_server, patience
+from dataflows.state.local.lock import ProcessLock
+from schemas.errors import SettingsError
+from schemas.private_files import private_folder
+from schemas.settings.model import Settings
+from schemas.topics import EVENTS, LEASE, ORDERS_ACTIONS, ORDERS_AUDIT
+from sinks.actions.attempt import ActionClock, Attempt
+from sinks.actions.channels.installed import open_channels
+from sinks.actions.metrics import ActionMetrics
+from sinks.actions.outbox import Outbox
+from sinks.actions.outcomes import Publisher
+from sinks.actions.rebuild import rebuild
+from sinks.actions.receiver import Receivers
+from sinks.actions.table import ActionTable
+from sinks.actions.worker import ActionWorker, StreamTime, WorkerParts
+from telemetry.metrics import Metrics
+
+LOGGER = logging.getLogger("ordertide.actions")
+OUTBOX, LOCK = "outbox.sqlite", "lock"
+TOPICS = (ORDERS_ACTIONS, ORDERS_AUDIT, EVENTS, LEASE.name)
+
+
+def outbox_path(settings: Settings) -> Path:
+    """The file of the outbox."""
+    return Path(settings.act.folder) / OUTBOX
+
+
+def act(settings: Settings, stop: threading.Event) -> None:
+    """Do what orders.actions requests until `stop` is set.
+
+    Raises:
+        OrdertideError: the settings, the outbox, the lease or the broker can't be used.
+    """
+    table = actions_of(settings)
+    connection = connection_of(settings.broker)
+    folder = Path(settings.act.folder)
+    private_folder(folder)
+    metrics = Metrics("act")
+    watch = ActionMetrics(metrics)
+    with ExitStack() as stack:
+        lock = ProcessLock(folder / LOCK, folder)
+        stack.callback(lock.release)
+        server = health_server(metrics, {"actions": watch.is_acting}, settings.telemetry, "act")
+        stack.callback(server.close)
+        server.start()
+        watch.starts(f"not yet at the broker, {settings.broker.bootstrap}")
+        if not connection.embedded:
+            reach(connection)
+        if not wait_for_topics(connection, TOPICS, patience(stop, watch.starts)):
+            return
+        lease = stack.enter_context(
+            RunLease(
+                connection,
+                settings.act.group,
+                instance=lock.name,
+                stopping=stop.is_set,
+                setting="act.group",
+            )
+        )
+        parts = parts_of(settings, connection, table, watch, stack)
+        worker = ActionWorker(parts._replace(verify=lease.verify), stop)
+        receivers = f"receivers: {', '.join(table.receivers)}"
+        announce("act", server, receivers, f"outbox in {folder}")
+        worker.run()
+
+
+def parts_of(
+    settings: Settings,
+    connection: Connection,
+    table: ActionTable,
+    watch: ActionMetrics,
+    stack: ExitStack,
+) -> WorkerParts:
+    """The parts of the worker, which `stack` closes; a lost outbox is rebuilt first."""
+    stream = StreamTime()
+    is_recorded = settings.track.clock == "recorded"
+    clock = ActionClock(wall_ms=now_ms, orders_ms=stream.now if is_recorded else now_ms)
+    outbox = stack.enter_context(closing(Outbox(outbox_path(settings))))
+    alerts = stack.enter_context(closing(tier_alerts(settings)))
+    channels = open_channels(table)
+    receivers = Receivers({n: Attempt(each, alerts, clock) for n, each in channels.items()})
+    stack.callback(receivers.close)
+    reader = stack.enter_context(reader_of(settings, connection, outbox))
+    producer = stack.enter_context(closing(producer_of(settings, connection, stack)))
+    return WorkerParts(
+        reader=reader,
+        outbox=outbox,
+        publisher=Publisher(producer),
+        table=table,
+        receivers=receivers,
+        clock=clock,
+        watch=watch,
+        stream=stream,
+        verify=lambda: None,
+    )
+
+
+def reader_of(settings: Settings, connection: Connection, outbox: Outbox) -> GroupReader:
+    """The only member of the group: from its committed offsets, or from where the outbox ends."""
+    group = settings.act.group
+    found = rebuild(outbox, connection, group, now_ms())
+    if found is None:
+        return GroupReader(connection, group, [ORDERS_ACTIONS])
+    LOGGER.warning(
+        "act: the outbox %s is behind its group: rebuilt from %d outcomes; actions without one are "
+        "read and sent again under their idempotency keys",
+        *(outbox.path, found),
+    )
+    positions = outbox.positions()
+
+    def start_of(topic: str, partition: int) -> int | None:
+        return positions.get((topic, partition))
+
+    return GroupReader(connection, group, [ORDERS_ACTIONS], start_of=start_of)
+
+
+def producer_of(settings: Settings, connection: Connection, stack: ExitStack) -> Producer:
+    """The producer of outcomes; on an embedded broker it waits for the slowest reader."""
+    if not connection.embedded:
+        return Producer(connection)
+    throttle = Throttle(connection, {EVENTS: [settings.track.group]}, producers=2)
+    stack.callback(throttle.close)
+    return Producer(connection, throttle)
+
+
+def existing_outbox(settings: Settings) -> Outbox:
+    """The outbox of a worker that has run on this host.
+
+    Raises:
+        SettingsError: there is none here.
+    """
+    path = outbox_path(settings)
+    if not path.exists():
+        raise SettingsError(
+            f"act.folder: {path} is missing; run this on the host of 'ordertide act', with its "
+            "settings file"
+        )
+    return Outbox(path)

@@ -1,0 +1,62 @@
+"""Metrics of actions: counts by receiver and state, never by order."""
+
+from collections.abc import Mapping
+
+from schemas.errors import Busy
+from sinks.actions.outbox import Result, State, Task
+from telemetry.health import Finding
+from telemetry.metrics import Metrics
+
+KEPT: tuple[State, ...] = ("waiting", "sending", "failed", "dead")
+NOWHERE = "none"
+
+
+class ActionMetrics:
+    """Fills the metrics of the action worker."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """Create them for a worker that has not begun."""
+        self.metrics = metrics
+        self.reason: str | None = None
+
+    def is_acting(self) -> Finding:
+        """Ready unless the broker, the lease or the outbox's disk was busy in the last round.
+
+        A receiver that is away leaves it ready: restarting the worker would not mend it.
+        """
+        if self.reason is not None:
+            return Finding(ok=False, reason=self.reason)
+        return Finding(ok=True, reason="acting")
+
+    def starts(self, missing: str | None) -> None:
+        """Note what the start waits for; None once it waits for nothing."""
+        self.reason = missing
+
+    def waiting(self, busy: Busy, wait_s: float) -> None:
+        """Note a wait for the broker, the lease or the disk."""
+        self.reason = f"{busy.reason}; retrying in {wait_s:.1f} s"
+        self.metrics.sink_busy.labels("outbox").inc()
+
+    def unreadable(self, code: str) -> None:
+        """Count a message that can't be decoded."""
+        self.metrics.rejected.labels(code).inc()
+
+    def attempted(self, result: Result) -> None:
+        """Count a failed attempt."""
+        if result.retry_after_s is not None:
+            self.metrics.sink_busy.labels(result.task.receiver).inc()
+
+    def published(self, task: Task, now_at: int) -> None:
+        """Count an outcome; of a done action, measure the time since it was requested."""
+        receiver = task.receiver or NOWHERE
+        self.metrics.action_outcomes.labels(receiver, task.state).inc()
+        if task.state == "done":
+            took_s = max(now_at - task.came_at, 0) / 1000
+            self.metrics.action_seconds.labels(receiver).observe(took_s)
+
+    def holds(self, counts: Mapping[tuple[str, State], int], receivers: Mapping[str, bool]) -> None:
+        """Set the gauges of the outbox; `receivers`: True for one that takes actions."""
+        for name, is_up in receivers.items():
+            self.metrics.receiver_up.labels(name).set(is_up)
+            for state in KEPT:
+                self.metrics.outbox.labels(name, state).set(counts.get((name, state), 0))

@@ -1,0 +1,299 @@
+"""Outbox: a durable row for each action, in one SQLite file; its states are the worker's progress.
+
+    waiting ─► sending ─┬─► done
+       ▲                ├─► failed ─► sending …   (an attempt failed; the next is due later)
+       └── restart ─────┼─► dead                  (refused, or failed for three days; `replay`)
+                        ├─► skipped               (its alert has ended, or its kind has no receiver)
+                        └─► expired
+
+A row is inserted, once by its `action_id`, before the offsets of its message are committed. It is
+`sending` from before the attempt until its result is stored: a process that was killed in between
+sends it again, under the same idempotency key. An ended row waits until its outcome was published.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from schemas.errors import Busy, StateError
+from schemas.private_files import FILE_MODE
+
+End = Literal["done", "dead", "skipped", "expired"]
+State = Literal["waiting", "sending", "failed", "done", "dead", "skipped", "expired"]
+ENDS: tuple[End, ...] = ("done", "dead", "skipped", "expired")
+Partition = tuple[str, int]
+
+LOCK_TIMEOUT_S = 5.0
+PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS action (
+    action_id TEXT PRIMARY KEY,
+    receiver TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,       -- wall clock, ms, like accepted_at and came_at
+    accepted_at INTEGER NOT NULL,  -- inserted, or replayed
+    came_at INTEGER NOT NULL,      -- its message was appended
+    expires_at INTEGER NOT NULL,   -- the orders' own clock, ms, like ended_at
+    ended_at INTEGER,
+    reason TEXT NOT NULL,
+    value BLOB NOT NULL,           -- as on the topic; empty once an ended action is published
+    is_published INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS due ON action (receiver, due_at) WHERE state IN ('waiting', 'failed');
+CREATE INDEX IF NOT EXISTS expiring ON action (expires_at) WHERE state IN ('waiting', 'failed');
+CREATE INDEX IF NOT EXISTS unpublished ON action (ended_at) WHERE is_published = 0;
+CREATE INDEX IF NOT EXISTS kept ON action (receiver, state)
+    WHERE state IN ('waiting', 'sending', 'failed', 'dead');
+CREATE INDEX IF NOT EXISTS ended ON action (accepted_at) WHERE is_published = 1;
+CREATE TABLE IF NOT EXISTS position (
+    topic TEXT, partition INTEGER, next_offset INTEGER, PRIMARY KEY (topic, partition));
+PRAGMA user_version = 1;
+"""
+COLUMNS = "action_id, receiver, state, attempts, accepted_at, came_at, ended_at, reason, value"
+
+
+class Arrival(NamedTuple):
+    """A message of orders.actions as a new row; `end` and `reason` if it ends at once."""
+
+    action_id: str
+    receiver: str
+    expires_at: int
+    came_at: int
+    value: bytes
+    end: End | None = None
+    reason: str = ""
+
+
+class Task(NamedTuple):
+    """A row of the outbox."""
+
+    action_id: str
+    receiver: str
+    state: State
+    attempts: int
+    accepted_at: int
+    came_at: int
+    ended_at: int | None
+    reason: str
+    value: bytes
+
+
+class Result(NamedTuple):
+    """Result of an attempt: the next state, when it is due again or when it ended, and why."""
+
+    task: Task
+    state: State
+    attempts: int
+    reason: str
+    due_at: int = 0
+    ended_at: int | None = None
+    retry_after_s: float | None = None  # set where the receiver itself was busy
+
+
+class Outbox:
+    """The outbox at `path`, for one thread; other processes may list and replay dead actions.
+
+    Raises:
+        Busy: locked for long, or the disk is full or unavailable. StateError: the file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, which is created where it is missing."""
+        self.path = path
+        with self._answers():
+            with suppress(OSError):  # SQLite reports the problem of the path
+                path.touch(mode=FILE_MODE)  # it holds who ordered what
+            self._database = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what the block writes durable at its end, as a whole."""
+        with self._answers():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    # ------------------------------------------------------------ in a transaction
+    def insert(self, arrivals: Iterable[Arrival], accepted_at: int, orders_at: int) -> int:
+        """Insert the actions that are new; the number of those."""
+        before = self._database.total_changes
+        self._database.executemany(
+            "INSERT OR IGNORE INTO action VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, 0)",
+            (
+                (
+                    *(each.action_id, each.receiver, each.end or "waiting"),
+                    *(accepted_at, accepted_at, each.came_at, each.expires_at),
+                    *(orders_at if each.end else None, each.reason, each.value),
+                )
+                for each in arrivals
+            ),
+        )
+        return self._database.total_changes - before
+
+    def remember(self, ended: Iterable[tuple[str, str]], accepted_at: int) -> None:
+        """Insert actions whose outcomes were published before: (action_id, state)."""
+        self._database.executemany(
+            "INSERT INTO action VALUES (?, '', ?, 0, 0, ?, ?, 0, 0, '', x'', 1)"
+            " ON CONFLICT (action_id) DO UPDATE SET state = excluded.state, ended_at = 0,"
+            " is_published = 1"
+            " WHERE action.ended_at IS NULL",
+            ((action_id, state, accepted_at, accepted_at) for action_id, state in ended),
+        )
+
+    def move_to(self, positions: Mapping[Partition, int]) -> None:
+        """Note up to which offset each partition was inserted."""
+        self._database.executemany(
+            "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
+            ((topic, partition, at) for (topic, partition), at in positions.items()),
+        )
+
+    def restart(self) -> int:
+        """Turn what a killed process was sending to waiting again; the number of those."""
+        return self._database.execute(
+            "UPDATE action SET state = 'waiting' WHERE state = 'sending'"
+        ).rowcount
+
+    def take(self, receiver: str, now_at: int, limit: int) -> list[Task]:
+        """Turn a receiver's actions that are due to sending, the earliest first."""
+        found = self._tasks(
+            "receiver = ? AND due_at <= ? AND state IN ('waiting', 'failed')"
+            " ORDER BY due_at LIMIT ?",
+            (receiver, now_at, limit),
+        )
+        self._database.executemany(
+            "UPDATE action SET state = 'sending' WHERE action_id = ?",
+            ((task.action_id,) for task in found),
+        )
+        return found
+
+    def settle(self, results: Iterable[Result]) -> None:
+        """Store the results of attempts."""
+        self._database.executemany(
+            "UPDATE action SET state = ?, attempts = ?, reason = ?, due_at = ?, ended_at = ?"
+            " WHERE action_id = ? AND state = 'sending'",
+            (
+                (
+                    *(each.state, each.attempts, each.reason, each.due_at, each.ended_at),
+                    each.task.action_id,
+                )
+                for each in results
+            ),
+        )
+
+    def expire(self, orders_at: int) -> int:
+        """End what has expired while it waited; the number of those."""
+        return self._database.execute(
+            "UPDATE action SET state = 'expired', ended_at = ?,"
+            " reason = CASE reason WHEN '' THEN 'not sent in time' ELSE reason END"
+            " WHERE expires_at <= ? AND state IN ('waiting', 'failed')",
+            (orders_at, orders_at),
+        ).rowcount
+
+    def published(self, tasks: Iterable[Task]) -> None:
+        """Note that the outcomes of these are on the topics."""
+        self._database.executemany(
+            "UPDATE action SET is_published = 1,"
+            " value = CASE state WHEN 'dead' THEN value ELSE x'' END"
+            " WHERE action_id = ? AND state = ?",
+            ((task.action_id, task.state) for task in tasks),
+        )
+
+    def forget(self, accepted_before_at: int, limit: int) -> int:
+        """Delete published actions of long ago, dead ones included; the number of those."""
+        return self._database.execute(
+            "DELETE FROM action WHERE action_id IN (SELECT action_id FROM action"
+            " WHERE is_published = 1 AND accepted_at < ? LIMIT ?)",
+            (accepted_before_at, limit),
+        ).rowcount
+
+    def replay(self, action_ids: Sequence[str], now_at: int) -> int:
+        """Turn dead actions to waiting again; the number of those."""
+        done = self._database.executemany(
+            "UPDATE action SET state = 'waiting', attempts = 0, reason = '', due_at = ?,"
+            " accepted_at = ?, ended_at = NULL, is_published = 0"
+            " WHERE action_id = ? AND state = 'dead'",
+            ((now_at, now_at, action_id) for action_id in action_ids),
+        )
+        return done.rowcount
+
+    # ------------------------------------------------------------ reading
+    def has_due(self, receiver: str, now_at: int) -> bool:
+        """Return True if `take` would find something."""
+        query = (
+            "SELECT 1 FROM action WHERE receiver = ? AND due_at <= ?"
+            " AND state IN ('waiting', 'failed') LIMIT 1"
+        )
+        return bool(self._rows(query, (receiver, now_at)))
+
+    def unpublished(self, limit: int) -> list[Task]:
+        """Ended actions whose outcomes aren't published, the earliest first."""
+        return self._tasks(
+            "is_published = 0 AND ended_at IS NOT NULL ORDER BY ended_at LIMIT ?", (limit,)
+        )
+
+    def dead(self, receiver: str | None = None) -> list[Task]:
+        """Dead actions, of one receiver or of all."""
+        if receiver is None:
+            return self._tasks("state = 'dead' ORDER BY ended_at", ())
+        return self._tasks("state = 'dead' AND receiver = ? ORDER BY ended_at", (receiver,))
+
+    def positions(self) -> dict[Partition, int]:
+        """The offset up to which each partition was inserted."""
+        rows = self._rows("SELECT topic, partition, next_offset FROM position", ())
+        return {(str(topic), int(str(n))): int(str(at)) for topic, n, at in rows}
+
+    def counts(self) -> dict[tuple[str, State], int]:
+        """Number of actions by receiver and state, of those that are kept whole."""
+        rows = self._rows(
+            "SELECT receiver, state, count(*) FROM action"
+            " WHERE state IN ('waiting', 'sending', 'failed', 'dead') GROUP BY receiver, state",
+            (),
+        )
+        return {(receiver, state): count for receiver, state, count in rows}  # type: ignore[misc]  # rows are objects
+
+    def states(self) -> dict[str, State]:
+        """The state of every action that is remembered."""
+        return dict(self._rows("SELECT action_id, state FROM action", ()))  # type: ignore[arg-type]  # rows are objects
+
+    def _tasks(self, where: str, parameters: Sequence[object]) -> list[Task]:
+        # The conditions are texts of this file.
+        rows = self._rows(f"SELECT {COLUMNS} FROM action WHERE {where}", parameters)  # noqa: S608 - see above
+        return [Task(*row) for row in rows]  # type: ignore[arg-type]  # rows are objects
+
+    def _rows(self, query: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
+        with self._answers():
+            return self._database.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in PASSING:
+                raise Busy(f"{self.path}: {error}", 0.5) from error
+            raise StateError(
+                f"{self.path}: {error}; move the file away, and the outbox is rebuilt from the "
+                "outcomes on the topics"
+            ) from error

@@ -1,0 +1,166 @@
+"""`ordertide act` as a process, its dead letters, and its look-up of alerts in the tiers."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from broker.consume import read_all
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer
+from commands.act.alert_lookup import TierAlerts
+from commands.act.command import command
+from commands.wiring.process import now_ms
+from schemas.instants import DAY_MS, parse_instant
+from schemas.topics import EVENTS, ORDERS_ACTIONS
+from sinks.actions.outbox import Arrival, Outbox, Result
+from storage_tiering.memory import MemoryTier
+from storage_tiering.tier import OrderRecord, TopicPosition
+from tests.support.actions import BEGIN_AT, action
+from tests.support.alerts import alert, order
+from tests.support.command import Command, broker_with_topics, leaving_none
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with broker_with_topics() as running:
+        yield running
+
+
+@pytest.fixture
+def process(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Command]:
+    built = Command(
+        "act",
+        tmp_path,
+        {
+            "broker": {"bootstrap": broker.bootstrap, "embedded": True},
+            "act": {"folder": str(tmp_path / "act")},
+            "warm": {"folder": str(tmp_path / "warm")},
+            "tiers": {"lookup": "warm"},
+        },
+    )
+    with leaving_none([built]):
+        yield built
+
+
+def notes(broker: EmbeddedBroker) -> set[str]:
+    found = [json.loads(each.value or b"") for each in read_all(broker.connection, EVENTS)]
+    return {each["event_id"] for each in found if each["status_code"] == "NOTE"}
+
+
+def test_killed_and_started_again_it_ends_every_action_once(
+    process: Command, broker: EmbeddedBroker
+) -> None:
+    wanted = [action(f"SO-{number}", at=now_ms()) for number in range(200)]
+    process.start()
+    with Producer(broker.connection, linger_ms=0) as producer:
+        for each in wanted[:100]:
+            producer.send(ORDERS_ACTIONS, each.order_id.encode(), msgspec.json.encode(each))
+    wait_until(lambda: len(notes(broker)) > 0, "an outcome", said=process.said)
+    process.end(signal.SIGKILL)
+    with Producer(broker.connection, linger_ms=0) as producer:
+        for each in wanted[100:]:
+            producer.send(ORDERS_ACTIONS, each.order_id.encode(), msgspec.json.encode(each))
+    process.start()
+    wait_until(lambda: len(notes(broker)) == 200, "200 outcomes", said=process.said)
+    assert process.get("/readyz")[0] == 200
+    assert (
+        'ordertide_action_outcomes_total{receiver="log",state="done"}' in process.get("/metrics")[1]
+    )
+    assert process.end(signal.SIGTERM) == 0, process.said()
+
+
+def is_ready(process: Command) -> bool:
+    try:
+        return process.get("/readyz")[0] == 200
+    except OSError:  # it has not begun to listen
+        return False
+
+
+def test_a_second_process_of_the_folder_is_refused(process: Command) -> None:
+    process.start()
+    wait_until(lambda: is_ready(process), "ready", said=process.said)
+    result = CliRunner().invoke(command, ["--settings", str(process.settings)])
+    assert "in use by process" in str(result.exception)
+
+
+# ---------------------------------------------------------------- dead letters
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    path = tmp_path / "ordertide.toml"
+    path.write_text(f'[act]\nfolder = "{tmp_path}"\n', "utf-8")
+    return path
+
+
+def bury(folder: Path, *orders: str, receiver: str = "desk") -> list[str]:
+    """Actions that end dead in the outbox of a folder."""
+    wanted = [action(order_id) for order_id in orders]
+    ended_at = parse_instant(wanted[0].at)
+    with closing(Outbox(folder / "outbox.sqlite")) as outbox:
+        with outbox.transaction():
+            for each in wanted:
+                arrival = Arrival(each.action_id, receiver, 1, 1, msgspec.json.encode(each))
+                outbox.insert([arrival], 1, 1)
+            taken = outbox.take(receiver, 1, 10)
+            outbox.settle(Result(each, "dead", 3, "no such order", 0, ended_at) for each in taken)
+        return [each.action_id for each in taken]
+
+
+def run(*arguments: str, settings: Path) -> tuple[int, str]:
+    result = CliRunner().invoke(command, ["dead", *arguments, "--settings", str(settings)])
+    return result.exit_code, result.output or str(result.exception)
+
+
+def test_dead_actions_are_listed_with_their_reason(settings: Path, tmp_path: Path) -> None:
+    assert "outbox.sqlite is missing" in run("list", settings=settings)[1]
+    (dead,) = bury(tmp_path, "SO-1")
+    code, text = run("list", settings=settings)
+    assert code == 0
+    assert "no such order" in text
+    assert dead in text.replace("\n", "")
+    (row,) = json.loads(run("list", "--json", settings=settings)[1])
+    assert (row["action"]["order_id"], row["attempts"]) == ("SO-1", 3)
+    assert run("list", "--receiver", "nobody", settings=settings) == (0, "no dead actions\n")
+
+
+def test_dead_actions_are_replayed_singly_or_all(settings: Path, tmp_path: Path) -> None:
+    dead = bury(tmp_path, "SO-1", "SO-2", "SO-3")
+    assert run("replay", dead[0], settings=settings) == (0, "1 of 1 wait to be sent again\n")
+    assert run("replay", dead[0], settings=settings) == (1, "0 of 1 wait to be sent again\n")
+    assert run("replay", settings=settings)[0] == 2
+    assert run("replay", "--all", settings=settings) == (0, "2 of 2 wait to be sent again\n")
+    with closing(Outbox(tmp_path / "outbox.sqlite")) as outbox:
+        assert set(outbox.states().values()) == {"waiting"}
+
+
+# ---------------------------------------------------------------- alerts in the tiers
+def tier_with(*records: OrderRecord, clock_at: int) -> TierAlerts:
+    tier = MemoryTier(keep_ms=10_000 * DAY_MS)
+    tier.write_orders(records)
+    tier.flush(force=True)
+    tier.expire(clock_at)
+    return TierAlerts(["memory"], lambda _: {"memory": tier})
+
+
+def record(*alerts: dict[str, Any]) -> OrderRecord:
+    found = order("SO-1", 1, *alerts)
+    position = TopicPosition("orders.changes", 0, 0)
+    data = msgspec.json.encode(found)
+    return OrderRecord(key="SO-1", position=position, document=found, version=1, data=data)
+
+
+def test_an_alert_has_ended_only_by_an_answer_from_after_the_action() -> None:
+    opened = alert(opened_at=BEGIN_AT)
+    wanted = action(alert_id=str(opened["alert_id"]))
+    at = parse_instant(wanted.at)
+    assert tier_with(record(opened), clock_at=at + DAY_MS).status_of(wanted) == "open"
+    assert tier_with(record(), clock_at=at + 1).status_of(wanted) == "ended"
+    assert tier_with(record(), clock_at=at).status_of(wanted) == "unknown"
+    assert tier_with(clock_at=at + DAY_MS).status_of(wanted) == "unknown", "no such order"

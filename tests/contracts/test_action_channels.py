@@ -1,0 +1,73 @@
+"""Contract of action channels, seen from their receivers."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from schemas.errors import Busy
+from sinks.actions.channels.action_channel import ActionRequest
+from tests.support.action_channel_kinds import ActionChannelKind, log_kind, memory_kind
+from tests.support.actions import BEGIN_AT, action
+
+KINDS = ["memory", "log"]
+
+
+@pytest.fixture(params=KINDS)
+def kind(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Iterator[ActionChannelKind]:
+    match request.param:
+        case "memory":
+            built = memory_kind()
+        case _:
+            built = log_kind(caplog)
+    yield built
+    built.channel.close()
+
+
+def request_of(order_id: str = "SO-1", attempt: int = 1, tenant: str = "default") -> ActionRequest:
+    return ActionRequest(action=action(order_id, tenant=tenant), attempt=attempt, sent_at=BEGIN_AT)
+
+
+def test_the_receiver_gets_the_action_with_its_idempotency_key(kind: ActionChannelKind) -> None:
+    wanted = request_of("SO-7")
+    assert kind.channel.send(wanted)
+    assert kind.received() == [wanted.action.action_id]
+
+
+def test_a_second_attempt_has_the_same_idempotency_key(kind: ActionChannelKind) -> None:
+    for attempt in (1, 2):
+        kind.channel.send(request_of(attempt=attempt))
+    first, second = kind.received()
+    assert first == second
+
+
+def test_texts_of_any_kind_arrive(kind: ActionChannelKind) -> None:
+    wanted = request_of('订单 "7"\\\n\x1b[31m', tenant="商店")
+    kind.channel.send(wanted)
+    assert kind.received() == [wanted.action.action_id]
+
+
+def test_it_is_used_from_several_threads_at_once(kind: ActionChannelKind) -> None:
+    requests = [request_of(f"SO-{number}") for number in range(64)]
+    with ThreadPoolExecutor(8) as threads:
+        answers = [*threads.map(kind.channel.send, requests)]
+    assert all(answers)
+    assert sorted(kind.received()) == sorted(each.action.action_id for each in requests)
+
+
+@pytest.mark.parametrize("kind", KINDS[:1], indirect=True)
+def test_a_receiver_that_is_away_is_busy_and_takes_the_same_when_it_is_back(
+    kind: ActionChannelKind,
+) -> None:
+    assert kind.outage
+    goes, comes = kind.outage
+    goes()
+    try:
+        with pytest.raises(Busy):
+            kind.channel.send(request_of())
+    finally:
+        comes()
+    kind.channel.send(request_of())
+    assert kind.received() == [request_of().action.action_id]
