@@ -75,7 +75,7 @@ def serve(settings: Settings, stop: Event) -> None:
             announce("serve", server, f"API and board at {address}")
             access = gateway.access
             show(f"Board  {address}/sign-in?code={access.sessions.code(ADMIN_ID, access.now_s())}")
-            serve_http(application(gateway), listener, stop, certificate)
+            serve_http(application(gateway), listener, stop, gateway.hub.close, certificate)
         finally:
             server.close()
             close_gateway(gateway)

@@ -17,7 +17,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from gateway.problems import Problem
 from schemas.errors import SettingsError
 
-Class = Literal["query", "search", "page", "sign_in", "ingest", "callback"]
+Class = Literal["query", "search", "page", "sign_in", "ingest", "callback", "stream"]
 
 SLOTS = 64
 WAIT_S = 0.25
@@ -30,6 +30,7 @@ RATES: Mapping[Class, str] = {
     "page": "100 per 2 second",
     "ingest": "50 per 1 second",
     "callback": "1000 per 5 second",
+    "stream": "30 per 1 minute",
     "sign_in": "5 per 1 minute",
 }
 # Slots that a group of classes may have at most; the others may have all.

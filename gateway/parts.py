@@ -12,6 +12,7 @@ from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
+from gateway.live.hub import Hub
 from gateway.tier_readers import TierReaders
 from schemas.alert_text import AlertText
 from schemas.errors import Busy
@@ -38,6 +39,7 @@ class Gateway(NamedTuple):
     tiers: TierReaders
     ingest: Ingest
     control: Control
+    hub: Hub
     lifecycle: Lifecycle
     wording: Wording
     limits: Limits

@@ -5,7 +5,7 @@ over all roles. No route exists outside it.
 """
 
 from gateway.access.caller import EVERY_ROLE, ROLES, Role
-from gateway.api import callbacks, events, index, lanes, orders, search
+from gateway.api import callbacks, events, index, lanes, orders, search, stream
 from gateway.board.pages import PAGES
 from gateway.route import EVERYONE, Route
 
@@ -33,6 +33,11 @@ ROUTES: tuple[Route, ...] = (
         *("GET", "/v1/lanes/{lane}", lanes.lane, lanes.LaneQuery, lanes.LaneAnswer),
         *(PARTIES, "own", "query", "api"),
         problems=READ,
+    ),
+    Route(
+        *("GET", "/v1/stream", stream.stream, stream.StreamAsked, stream.MEDIA_TYPE),
+        *(ROLES, "own", "stream", "api"),
+        problems=(*READ, "limited"),
     ),
     Route(
         *("POST", "/v1/events", events.post_events, "body", events.EventsResult),

@@ -6,7 +6,7 @@ request may take. A connection that exceeds them is closed.
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from typing import NamedTuple
@@ -48,9 +48,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: ASGIApp, listener: socket.socket, stop: Event, certificate: Certificate | None = None
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: Event,
+    ending: Callable[[], None],
+    certificate: Certificate | None = None,
 ) -> None:
-    """Serve until `stop` is set; requests that run then have five seconds to end."""
+    """Serve until `stop` is set; requests that run then have five seconds to end.
+
+    `ending` is called first: it ends what would go on for ever.
+    """
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -65,15 +72,16 @@ def serve(
         ssl_certfile=certificate.certificate if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,
     )
-    asyncio.run(Server(config, stop).serve(sockets=[listener]))
+    asyncio.run(Server(config, stop, ending).serve(sockets=[listener]))
 
 
 class Server(uvicorn.Server):
     """A server that ends when an event is set; signals are the command's."""
 
-    def __init__(self, config: uvicorn.Config, stop: Event) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Event, ending: Callable[[], None]) -> None:
         super().__init__(config)
         self.stop = stop
+        self.ending = ending
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -82,7 +90,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return True once it is to end; called ten times a second."""
-        self.should_exit = self.should_exit or self.stop.is_set()
+        if self.stop.is_set() and not self.should_exit:
+            self.ending()
+            self.should_exit = True
         return await super().on_tick(counter)
 
 

@@ -234,6 +234,10 @@ class Metrics:
         self.http_refused = self._counter(
             "http_refused", "Requests refused by a limit.", "class", "reason"
         )
+        self.stream_clients = self._gauge("stream_clients", "Readers of the stream.")
+        self.stream_resets = self._counter(
+            "stream_resets", "Times a reader of the stream had fallen behind, or came too late."
+        )
         self.callback_scans = self._counter(
             "callback_scans", "Scans in the pushes of carriers.", "carrier", "outcome"
         )

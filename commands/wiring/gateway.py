@@ -27,6 +27,7 @@ from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
+from gateway.live.hub import Hub
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
 from schemas.alert_text import Language
@@ -52,11 +53,12 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     rules = rules_of(settings, table)
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
     access, limits = open_access(own), Limits(own.limits)
-    producer = ConfirmingProducer(connection)
+    producer, hub = ConfirmingProducer(connection), Hub()
     gateway = Gateway(
         parts=parts,
         access=access,
-        follower=Follower(connection),
+        follower=Follower(connection, hub=hub),
+        hub=hub,
         tiers=TierReaders(names, partial(open_tiers, settings)),
         ingest=Ingest(producer, Intake(table, rules), now_ms),
         control=Control(connection, producer, {API_KEY: access.keys.take}),

@@ -15,6 +15,7 @@ from broker.connect import LOGGER, Connection
 from broker.consume import held_offsets
 from broker.errors import OffsetLost
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
+from gateway.live.hub import Change, Hub
 from gateway.live.view import LiveView
 from schemas.errors import Busy, OrdertideError, Rejected
 from schemas.topics import ORDERS_CHANGES
@@ -34,8 +35,11 @@ class Follower:
     read just now, `failure` what ended it for good.
     """
 
-    def __init__(self, connection: Connection, topic: str = ORDERS_CHANGES) -> None:
-        """Create a follower that has read nothing yet."""
+    def __init__(
+        self, connection: Connection, topic: str = ORDERS_CHANGES, hub: Hub | None = None
+    ) -> None:
+        """Create a follower that has read nothing yet; `hub` gets changes once it is loaded."""
+        self.hub = hub
         self.connection = connection
         self.topic = topic
         self.watermark: int | None = None
@@ -99,6 +103,8 @@ class Follower:
             held = held_offsets(fetcher.client, self.topic)
             with self._lock:
                 self._view = LiveView()
+            if self.hub:
+                self.hub.forget()
             self.total = sum(end - first for first, end in held.values())
             self._unread = {p: span for p, span in held.items() if span[0] < span[1]}
             self.waits_for = None
@@ -125,10 +131,16 @@ class Follower:
         self.watermark = max(clock_of(message) or 0, self.watermark or 0) or None
         if not isinstance(record, OrderRecord):
             return
+        view, key = self._view, record.key
+        was, card = view.facets(key), view.card(key)
         if record.document is None:
-            self._view.remove(record.key)
-        else:
-            self._view.apply(record.key, record.document)
+            view.remove(key)
+        elif not view.apply(key, record.document):
+            return
+        if self.hub and self.is_loaded:
+            alerts = card.alerts if card else ()
+            before = {each.alert_id: (each.rule, each.severity) for each in alerts}
+            self.hub.publish(Change(key, record.document, was, before, self.watermark))
 
     def _pass(self, _topic: str, partition: int, offset: int) -> None:
         """Note what was read, or passed over at the end: markers, compacted messages."""

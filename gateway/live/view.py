@@ -87,6 +87,15 @@ class LiveView:
             lane = self._sorted[card.lane]
             del lane[bisect_left(lane, (card.due_at, key))]
 
+    def facets(self, key: str) -> Facets | None:
+        """Facets of a live order; None if it isn't live."""
+        held = self._orders.get(key)
+        return None if held is None else self._facets[held & ((1 << FACET_BITS) - 1)]
+
+    def card(self, key: str) -> Card | None:
+        """The card of an order with an open alert; None for any other."""
+        return self._cards.get(key)
+
     def count_by(self, facet: str) -> Counter[str]:
         """Number of live orders by one facet: `tenant`, `lane`, `status`, `carrier`, ..."""
         place = Facets._fields.index(facet)

@@ -25,6 +25,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder: Path = tmp_path_factory.mktemp("serve")
     with open_door(folder) as opened:
         opened.start()
+        opened.gateway.hub.close()  # streams end at once; test_stream.py has what they send
         yield opened
 
 

@@ -25,6 +25,7 @@ from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import RATES, Limits
 from gateway.live.follower import Follower
+from gateway.live.hub import Hub
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
 from schemas.order import AcceptedEvent, OrderDocument
@@ -61,7 +62,8 @@ class Door:
         self.keys = KeyRing()
         self.untold: list[OrderDocument] = []  # written to the topic once somebody follows it
         self.producer = producer or ConfirmingProducer(self.connection, TIMEOUT_S)
-        follower = Follower(self.connection)
+        hub = Hub()
+        follower = Follower(self.connection, hub=hub)
         self.gateway = Gateway(
             parts=PARTS,
             access=Access(self.keys, Signer(b"s" * 32), Sessions(Signer(b"s" * 32), folder)),
@@ -70,6 +72,7 @@ class Door:
             ingest=Ingest(self.producer, Intake(TABLE, RULES), lambda: START),
             lifecycle=TABLE,
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
+            hub=hub,
             control=Control(self.connection, self.producer, {API_KEY: self.keys.take}),
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
