@@ -46,7 +46,7 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
 from storage_tiering.records import decode
-from storage_tiering.tier import EventRecord, OrderRecord, Tier
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 
 BATCH = 20
@@ -189,7 +189,9 @@ def record_of(message: Outgoing, places: Counter[str]) -> OrderRecord | EventRec
         return None
     places[message.topic] += 1
     place = message.topic, 0, places[message.topic]
-    return decode(Written(*place, message.key, message.value, message.headers))
+    record = decode(Written(*place, message.key, message.value, message.headers))
+    assert not isinstance(record, OutcomeRecord)
+    return record
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ CLOSED_PIPE = 141  # exit code, as of other programs: 128 + SIGPIPE
 COMMANDS = {
     "act": "commands.act.command",
     "archive": "commands.archive",
+    "audit": "commands.audit",
     "bench": "commands.bench",
     "carriers": "commands.carriers",
     "config": "commands.config",

@@ -21,12 +21,19 @@ from commands.wiring.tiers import writer_group
 from commands.wiring.write_metrics import TierMetrics
 from schemas import topics
 from schemas.settings.model import Settings, read_settings
-from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
+from schemas.topics import (
+    EVENTS_REJECTED,
+    ORDERS_ACTIONS,
+    ORDERS_AUDIT,
+    ORDERS_CHANGES,
+    ORDERS_EVENTS,
+)
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.dead_letters import DeadLetterTier
 from storage_tiering.installed import open_tier
 from storage_tiering.records import Message
 from storage_tiering.stream_clock import StreamClock
+from storage_tiering.tier import Outcomes
 from storage_tiering.writer import Writer
 from storage_tiering.writer_ports import DeadLetters
 
@@ -37,6 +44,7 @@ from storage_tiering.writer_ports import DeadLetters
 def command(tier: str, path: Path | None) -> None:
     """Write orders.changes and orders.events into one TIER: hot, warm, archive or a plug-in.
 
+    The warm tier and the archive also get orders.audit and orders.actions.
     Ends cleanly on SIGTERM and Ctrl-C. Several writers of a tier share its partitions.
 
     \b
@@ -60,6 +68,8 @@ def write(name: str, settings: Settings, stop: threading.Event) -> None:
     connection = connection_of(settings.broker)
     reach(connection)
     source = [ORDERS_CHANGES, ORDERS_EVENTS]
+    if isinstance(tier, Outcomes):
+        source += [ORDERS_AUDIT, ORDERS_ACTIONS]
     if isinstance(tier, DeadLetterTier):
         source.append(EVENTS_REJECTED)
     watch = TierMetrics(name, settings.telemetry)

@@ -69,6 +69,11 @@ class Search:
             self.at(place).records += 1
             self.numbers.update(numbers_of(Named(references=dict(references))))
 
+    def outcome(self, place: str, tenant: str, order_id: str) -> None:
+        """Second pass: an audit entry or action; it has ids, and never anything personal."""
+        if tenant == self.tenant and order_id in self.orders:
+            self.at(place).records += 1
+
     def event(self, place: str, data: bytes, order_id: str | None = None) -> None:
         """Second pass: an event; `order_id` is the order that it was resolved to."""
         try:

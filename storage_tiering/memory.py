@@ -9,6 +9,8 @@ import msgspec
 from schemas.instants import HOUR_MS
 from schemas.keys import order_key
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.outcomes import MOST_OUTCOMES, Outcome, OutcomeQuery, newest_first
+from schemas.outcomes import matches as matches_outcome
 from schemas.search import OrderQuery, Page, matches
 from storage_tiering.tier import (
     Counts,
@@ -16,6 +18,7 @@ from storage_tiering.tier import (
     EventRecord,
     Found,
     OrderRecord,
+    OutcomeRecord,
     Partition,
     Stale,
     Tier,
@@ -48,6 +51,7 @@ class MemoryTier(Tier):
         self.keep_ms = keep_ms
         self.watermark: int | None = None
         self.orders: dict[str, HeldOrder] = {}
+        self.held_outcomes: dict[tuple[str, str], OutcomeRecord] = {}
         self.held_offsets: dict[Partition, int] = {}
         self.held_doubt: Doubt | None = None
         self._noted: dict[Partition, int] = {}
@@ -74,6 +78,18 @@ class MemoryTier(Tier):
         for record in batch:
             held = self.orders.setdefault(record.key, HeldOrder(record.arrival_at))
             held.events.setdefault(record.event.event_hash, record.event)
+
+    def write_outcomes(self, batch: Sequence[OutcomeRecord]) -> None:
+        for record in batch:
+            self.held_outcomes.setdefault((record.kind, record.id), record)
+
+    def outcomes(self, query: OutcomeQuery, *, limit: int = MOST_OUTCOMES) -> list[Outcome]:
+        found = [
+            record.outcome
+            for record in self.held_outcomes.values()
+            if record.kind == query.kind and matches_outcome(query, record.outcome)
+        ]
+        return newest_first(found)[:limit]
 
     def flush(self, *, force: bool = False) -> bool:
         return True
@@ -136,6 +152,9 @@ class MemoryTier(Tier):
     def expire(self, watermark_ms: int) -> None:
         self.watermark = max(watermark_ms, self.watermark or 0)
         limit = self.watermark - self.keep_ms
+        self.held_outcomes = {
+            place: record for place, record in self.held_outcomes.items() if record.at > limit
+        }
         self.orders = {key: held for key, held in self.orders.items() if held.changed_at > limit}
 
     def counts(self) -> Counts:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from storage_tiering.archive.parquet import ParquetTier
-from storage_tiering.tier import Doubt, Tier
+from storage_tiering.tier import Doubt, Outcomes, Tier
 
 BATCH_RECORDS = 500
 ASKED_FOR = "a rebuild was requested; its writer reads the topics again"
@@ -15,7 +15,7 @@ Record = TypeVar("Record")
 
 
 def from_archive(tier: Tier, archive: ParquetTier, since_ms: int) -> tuple[int, int]:
-    """Write what the archive has into a tier; (changes, events).
+    """Write what the archive has into a tier; (changes, events with outcomes).
 
     Files whose newest record is older than `since_ms` are left out. What the tier has is left
     alone. Afterwards nothing lasts of its doubt.
@@ -31,6 +31,10 @@ def from_archive(tier: Tier, archive: ParquetTier, since_ms: int) -> tuple[int, 
     for accepted in batches(archive.all_events(since_ms)):
         tier.write_events(accepted)
         events += len(accepted)
+    if isinstance(tier, Outcomes):
+        for outcomes in batches(archive.all_outcomes(since_ms)):
+            tier.write_outcomes(outcomes)
+            events += len(outcomes)
     tier.flush(force=True)
     doubt = tier.doubt()
     if doubt is not None:

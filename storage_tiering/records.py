@@ -1,29 +1,35 @@
-"""Messages of orders.changes and orders.events become records, or a clear reason why not."""
+"""Messages of the topics of orders become records, or a clear reason why not."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
+from schemas.alert import Action, AuditEntry
 from schemas.errors import Rejected
 from schemas.instants import parse_instant
 from schemas.keys import order_key
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.outcomes import Outcome, OutcomeKind
 from schemas.topics import (
     CLOCK_KEY,
     HEADER_CLOCK,
     HEADER_VERSION,
+    ORDERS_ACTIONS,
+    ORDERS_AUDIT,
     ORDERS_CHANGES,
     ORDERS_EVENTS,
     number_in,
 )
-from storage_tiering.tier import EventRecord, OrderRecord, TopicPosition
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord, TopicPosition
 
 # Such a key names no order (no id begins with a control character): the message, whose value is
 # null, carries only the watermark of its partition.
 
 DOCUMENT = msgspec.json.Decoder(OrderDocument)
 ACCEPTED = msgspec.json.Decoder(AcceptedEvent)
+AUDIT = msgspec.json.Decoder(AuditEntry)
+ACTION = msgspec.json.Decoder(Action)
 
 
 class Message(Protocol):
@@ -70,7 +76,7 @@ def clock_of(message: Message) -> int | None:
     return number_in(message.headers, HEADER_CLOCK) or None
 
 
-def decode(message: Message) -> OrderRecord | EventRecord | None:
+def decode(message: Message) -> OrderRecord | EventRecord | OutcomeRecord | None:
     """The record in a message; None for a heartbeat of the clock.
 
     Raises:
@@ -85,7 +91,11 @@ def decode(message: Message) -> OrderRecord | EventRecord | None:
         return _decode_change(message, key, position)
     if message.topic.endswith(ORDERS_EVENTS):
         return _decode_event(message, key, position)
-    raise Rejected("unknown_topic", f"{message.topic} holds neither changes nor events of orders")
+    if message.topic.endswith(ORDERS_AUDIT):
+        return _decode_outcome(message, key, position, "audit")
+    if message.topic.endswith(ORDERS_ACTIONS):
+        return _decode_outcome(message, key, position, "actions")
+    raise Rejected("unknown_topic", f"{message.topic} holds no changes, events or outcomes")
 
 
 def order_record(document: OrderDocument, position: TopicPosition) -> OrderRecord:
@@ -139,6 +149,39 @@ def _decode_event(message: Message, key: str, position: TopicPosition) -> EventR
         raise Rejected("unreadable_value", f"no accepted event: {error}") from error
     _check_key(key, event.tenant, event.order_id)
     return EventRecord(key=key, position=position, event=event, data=message.value or b"")
+
+
+def outcome_of(kind: OutcomeKind, data: bytes | str) -> Outcome:
+    """The outcome in a message's value.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return AUDIT.decode(data) if kind == "audit" else ACTION.decode(data)
+
+
+def outcome_record(outcome: Outcome, position: TopicPosition) -> OutcomeRecord:
+    """The record of `outcome`, as if it had been read at `position`."""
+    return OutcomeRecord(
+        key=order_key(outcome.tenant, outcome.order_id),
+        position=position,
+        kind="audit" if isinstance(outcome, AuditEntry) else "actions",
+        outcome=outcome,
+        data=msgspec.json.encode(outcome),
+    )
+
+
+def _decode_outcome(
+    message: Message, key: str, position: TopicPosition, kind: OutcomeKind
+) -> OutcomeRecord:
+    try:
+        outcome = outcome_of(kind, message.value or b"")
+        parse_instant(outcome.at)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("unreadable_value", f"no outcome of an order: {error}") from error
+    _check_key(key, outcome.tenant, outcome.order_id)
+    data = message.value or b""
+    return OutcomeRecord(key=key, position=position, kind=kind, outcome=outcome, data=data)
 
 
 def _key(message: Message) -> str:

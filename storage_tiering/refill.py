@@ -14,7 +14,7 @@ import msgspec
 
 from schemas.errors import StateError
 from schemas.keys import split_order_key
-from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from schemas.topics import ORDERS_ACTIONS, ORDERS_AUDIT, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.tier import (
     Doubt,
     OrderRecord,
@@ -167,7 +167,8 @@ class Refill:
         """Old events come back in no hot tier: it keeps what came since an order came back."""
         topic = partition[0]
         return topic.endswith(ORDERS_CHANGES) or (
-            topic.endswith(ORDERS_EVENTS) and self.tier.keeps_retired
+            topic.endswith((ORDERS_EVENTS, ORDERS_AUDIT, ORDERS_ACTIONS))
+            and self.tier.keeps_retired
         )
 
     def _lacks(self, what: str) -> None:

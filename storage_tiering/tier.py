@@ -12,6 +12,7 @@ import msgspec
 from schemas.errors import OrdertideError
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.outcomes import MOST_OUTCOMES, Outcome, OutcomeKind, OutcomeQuery, id_of
 from schemas.search import OrderQuery, Page
 
 Partition = tuple[str, int]
@@ -106,6 +107,26 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     def arrival_at(self) -> int:
         """When it reached us, in ms."""
         return parse_instant(self.event.arrival_at)
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of orders.audit or orders.actions. `data` is the outcome as JSON."""
+
+    key: str
+    position: TopicPosition
+    kind: OutcomeKind
+    outcome: Outcome
+    data: bytes
+
+    @property
+    def id(self) -> str:
+        """Its id, the same in every copy."""
+        return id_of(self.outcome)
+
+    @property
+    def at(self) -> int:
+        """When it happened, in ms of stream time."""
+        return parse_instant(self.outcome.at)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,6 +291,23 @@ class Search(Protocol):
         """A page of the orders asked for; every one is on one page where none changes meanwhile.
 
         `limit` is at most `MOST_ORDERS`; `after` is that of the page before, and opaque.
+
+        Raises:
+            Busy: temporarily unavailable; retry.
+        """
+        ...
+
+
+@runtime_checkable
+class Outcomes(Protocol):
+    """A tier that keeps audit entries and actions; see tests/contracts/test_outcomes.py."""
+
+    def write_outcomes(self, batch: Sequence[OutcomeRecord]) -> None:
+        """Take outcomes, each once, whatever came of its order."""
+        ...
+
+    def outcomes(self, query: OutcomeQuery, *, limit: int = MOST_OUTCOMES) -> list[Outcome]:
+        """The latest outcomes asked for, the newest at the head.
 
         Raises:
             Busy: temporarily unavailable; retry.

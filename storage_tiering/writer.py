@@ -18,7 +18,15 @@ from storage_tiering.dead_letters import DeadLetterTier, dead_letter_of
 from storage_tiering.records import Message, decode
 from storage_tiering.refill import Refill
 from storage_tiering.stream_clock import StreamClock
-from storage_tiering.tier import EventRecord, OrderRecord, Partition, Tier, WritesLost
+from storage_tiering.tier import (
+    EventRecord,
+    OrderRecord,
+    OutcomeRecord,
+    Outcomes,
+    Partition,
+    Tier,
+    WritesLost,
+)
 from storage_tiering.writer_ports import (
     Audit,
     DeadLetters,
@@ -30,7 +38,7 @@ from storage_tiering.writer_ports import (
 )
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
-Record = TypeVar("Record", OrderRecord, EventRecord)
+Record = TypeVar("Record", OrderRecord, EventRecord, OutcomeRecord)
 
 
 class WriterSettings(LoopSettings, frozen=True, kw_only=True):
@@ -50,7 +58,8 @@ class WriterSettings(LoopSettings, frozen=True, kw_only=True):
 class Writer:
     """Writer: writes what `reader` reads into `tier`, until `stop` is set; a loop's handler.
 
-    Only for a tier that keeps `DeadLetterTier` may it read events.rejected as well.
+    Only for a tier that is a `DeadLetterTier` may it read events.rejected as well, and only for one
+    that keeps `Outcomes` orders.audit and orders.actions.
     A reader with a group reports its partitions to the same `clock` (`assigned`, `revoked`).
     """
 
@@ -121,12 +130,14 @@ class Writer:
             self.clock.see(message)
             self._note(message)
         self.watch.uncommitted(self.tier.name, self._since_ms)
-        orders, events = self._decode(self._keep_letters(messages))
+        orders, events, outcomes = self._decode(self._keep_letters(messages))
         # Changes first: they fix the period of the events of an order.
         self._put(self.tier.write_orders, orders)
         self._put(self.tier.write_events, events)
-        self.watch.written(self.tier.name, len(orders), len(events))
-        self._has_written = self._has_written or bool(orders or events)
+        if isinstance(self.tier, Outcomes):
+            self._put(self.tier.write_outcomes, outcomes)
+        self.watch.written(self.tier.name, len(orders), len(events) + len(outcomes))
+        self._has_written = self._has_written or bool(orders or events or outcomes)
         self._offsets |= {(m.topic, m.partition): m.offset + 1 for m in messages}
         with self._refilling():
             self.refill.wrote_orders(record for _, record in orders)
@@ -207,9 +218,14 @@ class Writer:
 
     def _decode(
         self, messages: Sequence[Message]
-    ) -> tuple[list[tuple[Message, OrderRecord]], list[tuple[Message, EventRecord]]]:
+    ) -> tuple[
+        list[tuple[Message, OrderRecord]],
+        list[tuple[Message, EventRecord]],
+        list[tuple[Message, OutcomeRecord]],
+    ]:
         orders: list[tuple[Message, OrderRecord]] = []
         events: list[tuple[Message, EventRecord]] = []
+        outcomes: list[tuple[Message, OutcomeRecord]] = []
         for message in messages:
             try:
                 record = decode(message)
@@ -218,9 +234,11 @@ class Writer:
                 continue
             if isinstance(record, OrderRecord):
                 orders.append((message, record))
-            elif record is not None:
+            elif isinstance(record, EventRecord):
                 events.append((message, record))
-        return orders, events
+            elif record is not None:
+                outcomes.append((message, record))
+        return orders, events, outcomes
 
     def _put(
         self,

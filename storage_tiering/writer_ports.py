@@ -14,7 +14,7 @@ def nothing() -> None:
     """For tiers that need no audit."""
 
 
-# A member of a consumer group over orders.changes and orders.events. It says through callbacks
+# A member of a consumer group over the topics of orders. It says through callbacks
 # which partitions came and went (`StreamClock.assigned`, `revoked`).
 Reader: TypeAlias = consumer_loop.Reader[Message]
 
@@ -56,7 +56,7 @@ class WriterMetrics(Protocol):
     """Receives what a writer does; every method returns at once."""
 
     def written(self, tier: str, orders: int, events: int) -> None:
-        """So many changes and events were written."""
+        """So many changes, and events and outcomes, were written."""
         ...
 
     def took(self, tier: str, seconds: float) -> None:

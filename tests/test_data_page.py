@@ -30,10 +30,11 @@ from storage_tiering.dead_letters import dead_letter_of
 from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.keys import SlotKeys, slot_of
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
-from storage_tiering.tier import Tier
+from storage_tiering.tier import Outcomes, Tier
 from storage_tiering.warm.elastic.access import connect as connect_elastic
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
+from tests.contracts.test_outcomes import action, entry, records
 from tests.support.alerts import alert, notice
 from tests.support.promql import check_expressions, unknown_labels, unknown_names
 from tests.support.servers import absent
@@ -73,6 +74,8 @@ def fill(tier: Tier) -> None:
     log = Log()
     tier.write_orders(log.changes(*orders()))
     tier.write_events(log.events(*events()))
+    if isinstance(tier, Outcomes):
+        tier.write_outcomes(records(entry("1", operator="u-5"), action("2")))
     tier.note({("orders.changes", 0): 2})
     assert tier.flush(force=True)
     tier.expire(START)

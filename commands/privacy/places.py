@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -26,9 +26,11 @@ from schemas.errors import OrdertideError, Rejected
 from schemas.event import Event, Tick
 from schemas.keys import split_order_key
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.outcomes import OutcomeKind, OutcomeQuery
 from schemas.settings.model import Settings
 from schemas.settings.secrets import masked_text
-from storage_tiering.tier import Customers, Tier
+from storage_tiering.records import outcome_of
+from storage_tiering.tier import Customers, Outcomes, Tier
 
 DOCUMENT = msgspec.json.Decoder(OrderDocument)
 ACCEPTED = msgspec.json.Decoder(AcceptedEvent)
@@ -96,6 +98,8 @@ class Looker:
         return {
             topics.ORDERS_CHANGES: self.change,
             topics.ORDERS_EVENTS: self.accepted,
+            topics.ORDERS_AUDIT: partial(self.outcome, topics.ORDERS_AUDIT, "audit"),
+            topics.ORDERS_ACTIONS: partial(self.outcome, topics.ORDERS_ACTIONS, "actions"),
             topics.EVENTS: self.event,
             topics.EVENTS_REJECTED: self.dead_letter,
         }
@@ -148,6 +152,14 @@ class Looker:
         if accepted := decoded(ACCEPTED, message.value):
             self.search.event(topics.ORDERS_EVENTS, bytes(accepted.event), accepted.order_id)
 
+    def outcome(self, topic: str, kind: OutcomeKind, message: Message) -> None:
+        """An audit entry or action."""
+        try:
+            outcome = outcome_of(kind, message.value or b"")
+        except (ValueError, RecursionError):
+            return  # a writer would refuse it
+        self.search.outcome(topic, outcome.tenant, outcome.order_id)
+
     def event(self, message: Message) -> None:
         """An event as it came."""
         if read := read_or_none(message):
@@ -173,6 +185,15 @@ class Looker:
                 self.document(name, found.document)
                 for event in found.timeline:
                     self.search.event(name, bytes(event.event), order_id)
+            if isinstance(tier, Outcomes):
+                self.outcomes_in_tier(name, tier, order_id)
+
+    def outcomes_in_tier(self, name: str, tier: Outcomes, order_id: str) -> None:
+        """A tier's audit entries and actions of an order."""
+        for kind in get_args(OutcomeKind):
+            query = OutcomeQuery(kind=kind, tenant=self.search.tenant, order_id=order_id)
+            for outcome in tier.outcomes(query):
+                self.search.outcome(name, outcome.tenant, outcome.order_id)
 
     # ------------------------------------------------------------------ state
     def orders_in_state(self) -> None:

@@ -13,11 +13,14 @@ import msgspec
 import pyarrow as pa
 
 from docs.data.meanings import MEANINGS, Meanings
+from schemas.alert import Action, AuditEntry
 from schemas.generate import DOCS, NOUNS
 from schemas.instants import DAY_MS, HOUR_MS
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.topics import (
     LETTER_HEADERS,
+    ORDERS_ACTIONS,
+    ORDERS_AUDIT,
     ORDERS_CHANGES,
     ORDERS_EVENTS,
     OWN,
@@ -25,7 +28,7 @@ from schemas.topics import (
     TopicSettings,
 )
 from sinks.channels.alert_message import Notice, notices_of, read_order
-from storage_tiering.archive.columns import EVENT_COLUMNS, ORDER_COLUMNS
+from storage_tiering.archive.columns import EVENT_COLUMNS, ORDER_COLUMNS, OUTCOME_COLUMNS
 from storage_tiering.warm.elastic.templates import FIELDS, fields_of
 from storage_tiering.warm.elastic.vocabulary import TYPED, Vocabulary
 from storage_tiering.warm.sqlite import marks, pending_events, period
@@ -39,6 +42,8 @@ DOCUMENTS: dict[str, type] = {"orders": OrderDocument, "events": AcceptedEvent}
 DATASETS = {
     ORDERS_CHANGES: (ORDER_COLUMNS, OrderDocument),
     ORDERS_EVENTS: (EVENT_COLUMNS, AcceptedEvent),
+    ORDERS_AUDIT: (OUTCOME_COLUMNS, AuditEntry),
+    ORDERS_ACTIONS: (OUTCOME_COLUMNS, Action),
 }
 # What stands for each status, stage and attribute of an installation.
 VOCABULARY = Vocabulary(stages={"STATUS": 0}, attributes={"ATTRIBUTE": "str"})

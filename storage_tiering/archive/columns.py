@@ -1,4 +1,4 @@
-"""The two datasets' columns: records become tables, and rows become records again."""
+"""The datasets' columns: records become tables, and rows become records again."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from schemas.alert import Action
 from schemas.instants import format_instant, parse_instant, to_instant
 from schemas.order import AcceptedEvent
-from storage_tiering.tier import EventRecord, OrderRecord
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 
 Fields = list[tuple[str, pa.DataType]]
 
@@ -42,9 +43,31 @@ ORDER_FIELDS: Fields = [
     ("updated_at", INSTANT),
     ("order_json", pa.string()),
 ]
+OUTCOME_FIELDS: Fields = [
+    ("tenant", pa.string()),
+    ("order_id", pa.string()),
+    ("outcome_id", pa.string()),
+    ("what", pa.string()),
+    ("outcome_at", INSTANT),
+    ("rule_id", pa.string()),
+    ("operator_id", pa.string()),
+    ("ip_address", pa.string()),
+    ("source_name", pa.string()),
+    ("outcome_json", pa.string()),
+]
 EVENT_COLUMNS, ORDER_COLUMNS = pa.schema(EVENT_FIELDS), pa.schema(ORDER_FIELDS)
+OUTCOME_COLUMNS = pa.schema(OUTCOME_FIELDS)
 # Values that repeat: a dictionary makes them small.
-REPEATING = ["tenant", "status", "source_name", "origin_topic", "lane", "carrier"]
+REPEATING = [
+    "tenant",
+    "status",
+    "source_name",
+    "origin_topic",
+    "lane",
+    "carrier",
+    "what",
+    "rule_id",
+]
 DELIVERED = "DELIVERED"
 
 
@@ -65,6 +88,11 @@ def event_table(records: Sequence[EventRecord]) -> pa.Table:
 def order_table(records: Sequence[OrderRecord]) -> pa.Table:
     """The rows of these changes (tombstones have none)."""
     return pa.Table.from_pylist([_order_row(record) for record in records], ORDER_COLUMNS)
+
+
+def outcome_table(records: Sequence[OutcomeRecord]) -> pa.Table:
+    """The rows of these audit entries or actions."""
+    return pa.Table.from_pylist([_outcome_row(record) for record in records], OUTCOME_COLUMNS)
 
 
 def event_of(row: dict[str, Any]) -> AcceptedEvent:
@@ -118,6 +146,28 @@ def _order_row(record: OrderRecord) -> dict[str, Any]:
         "delivered_at": _instant(document.milestones.get(DELIVERED)),
         "updated_at": _instant(document.updated_at),
         "order_json": record.data.decode(),
+    }
+
+
+def _outcome_row(record: OutcomeRecord) -> dict[str, Any]:
+    outcome = record.outcome
+    row = {
+        "tenant": outcome.tenant,
+        "order_id": outcome.order_id,
+        "outcome_id": record.id,
+        "outcome_at": record.at,
+        "outcome_json": record.data.decode(),
+    }
+    if isinstance(outcome, Action):
+        return {**row, "what": outcome.kind, "rule_id": outcome.rule}
+    about = outcome.alert or outcome.action
+    return {
+        **row,
+        "what": outcome.what,
+        "rule_id": about.rule if about else outcome.detail.get("rule"),
+        "operator_id": outcome.operator,
+        "ip_address": outcome.ip,
+        "source_name": outcome.source,
     }
 
 

@@ -7,10 +7,17 @@ from typing import Generic, TypeVar
 import pyarrow as pa
 
 from schemas.keys import order_key
-from storage_tiering.archive.columns import EVENT_COLUMNS, ORDER_COLUMNS, event_table, order_table
-from storage_tiering.tier import EventRecord, OrderRecord
+from storage_tiering.archive.columns import (
+    EVENT_COLUMNS,
+    ORDER_COLUMNS,
+    OUTCOME_COLUMNS,
+    event_table,
+    order_table,
+    outcome_table,
+)
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 
-Record = TypeVar("Record", OrderRecord, EventRecord)
+Record = TypeVar("Record", OrderRecord, EventRecord, OutcomeRecord)
 Identity = tuple[str, str]
 
 
@@ -47,8 +54,8 @@ def _event_at(record: EventRecord) -> int:
     return record.arrival_at
 
 
-def _held_event(tenant: str, order_id: str, event_hash: str) -> tuple[Identity, int]:
-    return (order_key(tenant, order_id), event_hash), 0
+def _held_once(tenant: str, order_id: str, name: str) -> tuple[Identity, int]:
+    return (order_key(tenant, order_id), name), 0
 
 
 def _order_identity(record: OrderRecord) -> Identity:
@@ -72,6 +79,18 @@ def _order_arrival(record: OrderRecord) -> int:
     return record.changed_at if record.clock_at is None else record.clock_at
 
 
+def _outcome_identity(record: OutcomeRecord) -> Identity:
+    return record.key, record.id
+
+
+def _outcome_rank(_record: OutcomeRecord) -> int:
+    return 0
+
+
+def _outcome_at(record: OutcomeRecord) -> int:
+    return record.at
+
+
 EVENTS: Dataset[EventRecord] = Dataset(
     identity=_event_identity,
     rank=_event_rank,
@@ -81,7 +100,7 @@ EVENTS: Dataset[EventRecord] = Dataset(
     order=("order_id", "tenant", "arrival_at", "event_hash"),
     table=event_table,
     columns=("tenant", "order_id", "event_hash"),
-    held=_held_event,
+    held=_held_once,
 )
 ORDERS: Dataset[OrderRecord] = Dataset(
     identity=_order_identity,
@@ -93,4 +112,15 @@ ORDERS: Dataset[OrderRecord] = Dataset(
     table=order_table,
     columns=("tenant", "order_id", "order_version"),
     held=_held_order,
+)
+OUTCOMES: Dataset[OutcomeRecord] = Dataset(
+    identity=_outcome_identity,
+    rank=_outcome_rank,
+    at=_outcome_at,
+    arrival=_outcome_at,
+    schema=OUTCOME_COLUMNS,
+    order=("order_id", "tenant", "outcome_at", "outcome_id"),
+    table=outcome_table,
+    columns=("tenant", "order_id", "outcome_id"),
+    held=_held_once,
 )

@@ -7,16 +7,23 @@ from typing import Any
 import msgspec
 
 from schemas.keys import order_key
-from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
+from schemas.outcomes import (
+    MOST_OUTCOMES,
+    Outcome,
+    OutcomeQuery,
+)
+from schemas.topics import ORDERS_ACTIONS, ORDERS_AUDIT, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.chain import SegmentChains
 from storage_tiering.archive.columns import EVENT_COLUMNS, event_of
 from storage_tiering.archive.compaction import Compaction, CompactionSettings
-from storage_tiering.archive.dataset import EVENTS, ORDERS, Dataset
+from storage_tiering.archive.dataset import EVENTS, ORDERS, OUTCOMES, Dataset
 from storage_tiering.archive.files import ArchiveFiles
-from storage_tiering.archive.manifest import Damage, SegmentInfo
+from storage_tiering.archive.manifest import Damage
 from storage_tiering.archive.open_segment import OpenSegment
+from storage_tiering.archive.outcome_files import OutcomeFiles
+from storage_tiering.archive.reading import rows_of_order, values_since
 from storage_tiering.archive.repair import ReadSpan, Repair
-from storage_tiering.archive.sealed_segment import columns_of, rows_of
+from storage_tiering.archive.sealed_segment import columns_of
 from storage_tiering.archive.survey import Survey
 from storage_tiering.records import DOCUMENT, event_record
 from storage_tiering.tier import (
@@ -25,10 +32,10 @@ from storage_tiering.tier import (
     EventRecord,
     Found,
     OrderRecord,
+    OutcomeRecord,
     Partition,
     Stale,
     Tier,
-    TopicPosition,
     by_time,
 )
 
@@ -45,10 +52,12 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     seal_stream_age_ms: int | None = None
     changes_topic: str = ORDERS_CHANGES
     events_topic: str = ORDERS_EVENTS
+    audit_topic: str = ORDERS_AUDIT
+    actions_topic: str = ORDERS_ACTIONS
 
 
 class ParquetTier(Tier):
-    """Orders and events in `files`. `now_s` is a monotonic clock.
+    """Orders, events and outcomes in `files`. `now_s` is a monotonic clock.
 
     `find` sees sealed files only. Nothing expires; tombstones change nothing.
     """
@@ -67,6 +76,10 @@ class ParquetTier(Tier):
         self._chains = SegmentChains(files)
         self._orders: dict[tuple[str, int], OpenSegment[OrderRecord]] = {}
         self._events: dict[tuple[str, int], OpenSegment[EventRecord]] = {}
+        self._outcomes = OutcomeFiles(
+            self._chains,
+            {"audit": self.settings.audit_topic, "actions": self.settings.actions_topic},
+        )
         self._watermark: int | None = None
         self._since: tuple[float, int | None] | None = None  # wall and stream time of the first row
 
@@ -89,6 +102,18 @@ class ParquetTier(Tier):
             self._events[place].take(record)
         self._note_age()
 
+    def write_outcomes(self, batch: Sequence[OutcomeRecord]) -> None:
+        self._outcomes.write(batch)
+        self._note_age()
+
+    def outcomes(self, query: OutcomeQuery, *, limit: int = MOST_OUTCOMES) -> list[Outcome]:
+        """As for every tier. By order it reads one file or a few, else all of the time asked for.
+
+        Raises:
+            Damage: a file that may hold some is missing or damaged.
+        """
+        return self._outcomes.find(query, limit)
+
     def flush(self, *, force: bool = False) -> bool:
         if self._since is None:
             return True
@@ -98,6 +123,7 @@ class ParquetTier(Tier):
             orders.seal(self._watermark)
         for events in self._events.values():
             events.seal(self._watermark)
+        self._outcomes.seal(self._watermark)
         self._since = None
         return True
 
@@ -123,7 +149,7 @@ class ParquetTier(Tier):
         changes = self._chains.survey(self.settings.changes_topic)
         held = [
             (row["order_version"], row["order_json"], content.partition, content.first_offset)
-            for row, content in self._rows(changes, key)
+            for row, content in rows_of_order(self._chains, changes, key)
         ]
         if not held:
             if lacking := _lacking(changes):
@@ -132,7 +158,7 @@ class ParquetTier(Tier):
         _, document, partition, first_offset = max(held)
         stale = _lacking(changes, partition, first_offset)
         accepted = self._chains.survey(self.settings.events_topic)
-        events = [event_of(row) for row, _ in self._rows(accepted, key)]
+        events = [event_of(row) for row, _ in rows_of_order(self._chains, accepted, key)]
         by_hash = {event.event_hash: event for event in events}
         return Found(
             document=DOCUMENT.decode(document),
@@ -185,9 +211,19 @@ class ParquetTier(Tier):
         """Nothing: the doubt is what the files show."""
 
     @property
-    def topics(self) -> tuple[str, str]:
-        """The topics of its two datasets."""
-        return self.settings.changes_topic, self.settings.events_topic
+    def topics(self) -> tuple[str, ...]:
+        """The topics of its datasets."""
+        return tuple(self.datasets)
+
+    @property
+    def datasets(self) -> dict[str, Dataset[Any]]:
+        """The dataset of each topic."""
+        return {
+            self.settings.changes_topic: ORDERS,
+            self.settings.events_topic: EVENTS,
+            self.settings.audit_topic: OUTCOMES,
+            self.settings.actions_topic: OUTCOMES,
+        }
 
     def expire(self, watermark_ms: int) -> None:
         self._watermark = max(watermark_ms, self._watermark or 0)
@@ -217,6 +253,7 @@ class ParquetTier(Tier):
     def close(self) -> None:
         self._orders.clear()
         self._events.clear()
+        self._outcomes.clear()
 
     def damages(self) -> list[Damage]:
         """Missing or damaged files by their names and manifests, without reading the files."""
@@ -230,15 +267,11 @@ class ParquetTier(Tier):
 
     def compaction(self, settings: CompactionSettings | None = None) -> Compaction:
         """The compaction of this archive."""
-        datasets: dict[str, Dataset[Any]] = {
-            self.settings.changes_topic: ORDERS,
-            self.settings.events_topic: EVENTS,
-        }
-        return Compaction(self._chains, datasets, settings or CompactionSettings())
+        return Compaction(self._chains, self.datasets, settings or CompactionSettings())
 
     def repair(self, read: ReadSpan) -> Repair:
         """The repair of this archive by what `read` gives."""
-        return Repair(self._chains, self.settings.changes_topic, read)
+        return Repair(self._chains, self.datasets, read)
 
     def watermark(self) -> int | None:
         """The latest instant of stream time (ms) up to which something was sealed."""
@@ -251,7 +284,7 @@ class ParquetTier(Tier):
             Damage: a file is damaged.
         """
         topic = self.settings.changes_topic
-        for position, data in self._column(topic, ("order_json",), since_ms):
+        for position, data in values_since(self._chains, topic, ("order_json",), since_ms):
             document = DOCUMENT.decode(data[0])
             yield OrderRecord(
                 key=order_key(document.tenant, document.order_id),
@@ -268,44 +301,17 @@ class ParquetTier(Tier):
             Damage: a file is damaged.
         """
         names = tuple(EVENT_COLUMNS.names)
-        for position, values in self._column(self.settings.events_topic, names, since_ms):
+        topic = self.settings.events_topic
+        for position, values in values_since(self._chains, topic, names, since_ms):
             yield event_record(event_of(dict(zip(names, values, strict=True))), position)
 
-    def _column(
-        self, topic: str, names: Sequence[str], since_ms: int
-    ) -> Iterator[tuple[TopicPosition, tuple[Any, ...]]]:
-        survey = self._chains.survey(topic)
-        for hole in survey.holes():
-            raise hole
-        for manifest in survey.manifests:
-            content = manifest.content
-            if content.max_at >= since_ms:
-                position = TopicPosition(topic, content.partition, content.first_offset)
-                for values in columns_of(self._chains.files, manifest, names):
-                    yield position, values
-
-    def _rows(self, survey: Survey, key: str) -> list[tuple[dict[str, Any], SegmentInfo]]:
-        """The rows of an order, with what their files hold.
+    def all_outcomes(self, since_ms: int) -> Iterator[OutcomeRecord]:
+        """All audit entries and actions in files whose newest is not older than `since_ms`.
 
         Raises:
-            Damage: of the partition that has the order, or of any where none has it.
+            Damage: a file is damaged.
         """
-        for manifest in survey.missing:
-            if manifest.may_hold(key):
-                raise manifest.file_missing()
-        found = [
-            (row, manifest.content)
-            for manifest in survey.manifests
-            if manifest.may_hold(key)
-            for row in rows_of(self._chains.files, manifest, key)
-        ]
-        partitions = {content.partition for _, content in found}
-        known = {manifest.content.span for manifest in survey.missing}  # they can't hold it
-        for hole in survey.holes():
-            is_ours = hole.span is None or not partitions or hole.span.partition in partitions
-            if is_ours and hole.span not in known:
-                raise hole
-        return found
+        return self._outcomes.all(since_ms)
 
     def _note_age(self) -> None:
         if self._unsealed_rows() == 0:
@@ -314,7 +320,8 @@ class ParquetTier(Tier):
             self._since = self._now_s(), self._watermark
 
     def _unsealed_rows(self) -> int:
-        return sum(map(len, self._orders.values())) + sum(map(len, self._events.values()))
+        orders, events = self._orders.values(), self._events.values()
+        return sum(map(len, orders)) + sum(map(len, events)) + len(self._outcomes)
 
     def _is_due(self) -> bool:
         settings = self.settings

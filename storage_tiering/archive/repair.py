@@ -1,14 +1,14 @@
 """Repair of the archive: manifests from their files, and lost or damaged files from the topic."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
 
 import msgspec
 
 from schemas.errors import Busy, OrdertideError, Rejected
 from storage_tiering.archive.chain import SegmentChains
-from storage_tiering.archive.dataset import EVENTS, ORDERS, Record
+from storage_tiering.archive.dataset import ORDERS, OUTCOMES, Dataset, Record
 from storage_tiering.archive.manifest import Damage, Manifest
 from storage_tiering.archive.names import (
     DATA,
@@ -20,7 +20,7 @@ from storage_tiering.archive.names import (
 )
 from storage_tiering.archive.open_segment import OpenSegment
 from storage_tiering.records import Message, decode
-from storage_tiering.tier import EventRecord, OrderRecord
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 # Damaged files are kept here: what the topic no longer has may be read from them by hand.
@@ -39,12 +39,14 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 class Repair:
-    """Repairs the chains of a topic of orders and one of events. `read` gives the messages."""
+    """Repairs the chains of the topics in `datasets`. `read` gives the messages."""
 
-    def __init__(self, chains: SegmentChains, changes_topic: str, read: ReadSpan) -> None:
+    def __init__(
+        self, chains: SegmentChains, datasets: Mapping[str, Dataset[Any]], read: ReadSpan
+    ) -> None:
         """Create a repair; nothing is read or changed yet."""
         self.chains = chains
-        self._changes_topic = changes_topic
+        self._datasets = datasets
         self._read = read
 
     def run(self, damages: Iterable[Damage]) -> Iterator[Repaired]:
@@ -156,11 +158,13 @@ class Repair:
         """The file that covers the whole span, from what the topic has of it."""
         messages = list(self._read(span))
         first = span.first_offset
-        if span.topic != self._changes_topic:
-            events = OpenSegment(EVENTS, self.chains, span.topic, span.partition, first)
-            for event in _records(messages, EventRecord):
-                events.take(event)
-            return events.sealed_as(span)
+        dataset = self._datasets[span.topic]
+        if dataset is not ORDERS:
+            others = OpenSegment(dataset, self.chains, span.topic, span.partition, first)
+            kind: Any = OutcomeRecord if dataset is OUTCOMES else EventRecord
+            for record in _records(messages, kind):
+                others.take(record)
+            return others.sealed_as(span)
         orders = OpenSegment(ORDERS, self.chains, span.topic, span.partition, first)
         for order in _records(messages, OrderRecord):
             if order.document is not None:

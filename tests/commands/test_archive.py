@@ -14,7 +14,13 @@ from commands.main import cli
 from commands.wiring.archive_audit import ArchiveAudit
 from commands.write import write
 from schemas.settings.model import Settings, read_settings
-from schemas.topics import EVENTS_REJECTED, ORDERS_CHANGES, ORDERS_EVENTS
+from schemas.topics import (
+    EVENTS_REJECTED,
+    ORDERS_ACTIONS,
+    ORDERS_AUDIT,
+    ORDERS_CHANGES,
+    ORDERS_EVENTS,
+)
 from storage_tiering.archive.opening import open_archive
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import decode
@@ -88,7 +94,7 @@ class Installation:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An archive that was written once; tests damage copies of it."""
     with EmbeddedBroker() as broker:
-        for topic in (ORDERS_CHANGES, ORDERS_EVENTS, EVENTS_REJECTED):
+        for topic in (ORDERS_CHANGES, ORDERS_EVENTS, ORDERS_AUDIT, ORDERS_ACTIONS, EVENTS_REJECTED):
             broker.create(topic)
         with Producer(broker.connection) as producer:
             for each in MESSAGES:

@@ -19,7 +19,7 @@ from schemas.order import AcceptedEvent
 from storage_tiering.archive.files import LocalFiles
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.records import ACCEPTED, decode
-from storage_tiering.tier import EventRecord, OrderRecord, Tier
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord, Outcomes, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.support.engine import Engine, Json
 
@@ -52,6 +52,7 @@ HERS = [
     # A parcel that is never registered waits.
     event("9", source="carrier:sf", waybill="SF9", status_code="IN_TRANSIT", personal=ANN),
 ]
+HER_ORDERS = {("default", name) for name in ("o1", "o8", "o9")}
 REJECTED = [
     event("r1", order_id="o1", customer_id="ann", status_code="NOPE", personal=ANN),
     event("r2", order_id="o1", status_code="NOPE", personal=ANN),
@@ -82,6 +83,10 @@ def write_tiers(broker: EmbeddedBroker, folder: Path) -> None:
             records = [*map(decode, read_all(broker.connection, topic))]
             tier.write_orders([each for each in records if isinstance(each, OrderRecord)])
             tier.write_events([each for each in records if isinstance(each, EventRecord)])
+        for topic in (topics.ORDERS_AUDIT, topics.ORDERS_ACTIONS):
+            records = [*map(decode, read_all(broker.connection, topic))]
+            assert isinstance(tier, Outcomes)
+            tier.write_outcomes([each for each in records if isinstance(each, OutcomeRecord)])
         tier.flush(force=True)
         tier.close()
 
@@ -116,6 +121,16 @@ def stored(broker: EmbeddedBroker, folder: Path) -> dict[str, list[bytes]]:
     return by_whom
 
 
+def assert_outcomes_hold_nothing_personal(broker: EmbeddedBroker, places: Json) -> None:
+    for topic in (topics.ORDERS_AUDIT, topics.ORDERS_ACTIONS):
+        told = [message.value or b"" for message in read_all(broker.connection, topic)]
+        of_orders = [(each["tenant"], each["order_id"]) for each in map(json.loads, told)]
+        hers = [place for place in of_orders if place in HER_ORDERS]
+        assert places[topic]["records"] == len(hers) > 0
+        assert (places[topic]["sealed"], places[topic]["clear"]) == (0, 0)
+        assert not [value for value in told if b"Secret" in value or b"sealed" in value]
+
+
 def test_nothing_of_an_erased_customer_opens_wherever_it_lies(
     broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
@@ -145,7 +160,7 @@ def test_nothing_of_an_erased_customer_opens_wherever_it_lies(
         assert places["events.rejected"]["sealed"] == 6
         for name in ("state", "warm", "archive", "orders.events", "orders.changes"):
             assert places[name]["records"] >= 3, places
-
+        assert_outcomes_hold_nothing_personal(broker, places)
         for data in before["ann"]:
             with pytest.raises(KeyErased):
                 open_event(data, keys)

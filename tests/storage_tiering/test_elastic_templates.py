@@ -28,6 +28,7 @@ DIGESTS = {
     5: "2b99b5721443c31533a3c4e50fb6cff5",
     6: "d48318e0a087fd81955f73d306065225",
     7: "2d490b6b162a6a1b03fcfedee181de23",
+    8: "d232f8f405f8aa3c4d88c142ed05fe9f",
 }
 
 

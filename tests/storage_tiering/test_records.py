@@ -69,7 +69,7 @@ def test_an_order_without_last_event_counts_from_the_clock_that_came_with_it() -
         (change(), {"key": b"another"}, "wrong_key", "the value is of default/e481f51c"),
         (change(), {"key": None}, "wrong_key", "the value is of default/e481f51c"),
         (change(), {"key": b"\xff\xfe"}, "unreadable_key", "not UTF-8"),
-        (change(), {"topic": "weather"}, "unknown_topic", "weather holds neither"),
+        (change(), {"topic": "weather"}, "unknown_topic", "weather holds no changes"),
         (event(), {"value": None}, "unreadable_value", "no accepted event"),
         (event(), {"value": b"{}"}, "unreadable_value", "missing required field"),
         (event(), {"key": b"another"}, "wrong_key", "the value is of default/e481f51c"),

@@ -14,7 +14,7 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.memory import MemoryTier
 from storage_tiering.records import decode
-from storage_tiering.tier import OrderRecord, Tier
+from storage_tiering.tier import EventRecord, OrderRecord, Tier
 from tests.support.tiers.doomed_writer import open_tier
 from tests.support.tiers.log_file import busy_day, save
 from tests.support.tiers.orders import LogMessage
@@ -41,7 +41,7 @@ def uninterrupted(messages: list[LogMessage]) -> MemoryTier:
         record = decode(message)
         if isinstance(record, OrderRecord):
             tier.write_orders([record])
-        elif record is not None:
+        elif isinstance(record, EventRecord):
             tier.write_events([record])
     return tier
 

@@ -5,7 +5,7 @@ it are the fields that the Elastic Common Schema (ECS) has names for (`@timestam
 `geo.location`), and `derived`: what a search or a dashboard needs and neither of them has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,9 +15,10 @@ from schemas.event import Location
 from schemas.instants import format_instant
 from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.outcomes import Outcome, OutcomeKind
 from storage_tiering.dead_letters import DeadLetter
-from storage_tiering.records import ACCEPTED, DOCUMENT
-from storage_tiering.tier import EventRecord, OrderRecord
+from storage_tiering.records import ACCEPTED, DOCUMENT, outcome_of
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 from storage_tiering.warm.elastic.order_fields import geo_of, order_derived, places
 from storage_tiering.warm.elastic.periods import Names, month_of
 from storage_tiering.warm.elastic.vocabulary import Vocabulary
@@ -79,6 +80,38 @@ def event_action(names: Names, record: EventRecord) -> Action:
     return Action({"create": target}, msgspec.json.encode(source))
 
 
+def outcome_action(names: Names, record: OutcomeRecord) -> Action:
+    """Add an audit entry or action unless it is there.
+
+    Raises:
+        Rejected: `unreadable_value`.
+    """
+    outcome = record.outcome
+    month = month_of(record.at)
+    index = names.audit(month) if record.kind == "audit" else names.actions(month)
+    target = {"_index": index, "_id": content_id(record.kind, record.key, record.id)}
+    told: dict[str, Any] = msgspec.to_builtins(outcome)
+    fields = {
+        EVENT_TIME: outcome.at,
+        "tenant": outcome.tenant,
+        "order_id": outcome.order_id,
+        "event": {
+            "id": record.id,
+            "action": told["what"] if record.kind == "audit" else told["kind"],
+            **renamed(told, provider="source"),
+            "original": record.data.decode(),
+        },
+        "user": renamed(told, id="operator"),
+        "source": renamed(told, ip="ip"),
+        "derived": renamed(told, ip="ip"),  # as it came: one that is no address too
+        "detail": scalars_in(told.get("detail")),
+        "alert": told.get("alert"),
+        "action": told.get("action") if record.kind == "audit" else told,
+    }
+    source = {name: value for name, value in fields.items() if value}
+    return Action({"create": target}, msgspec.json.encode(source))
+
+
 def dead_letter_action(names: Names, letter: DeadLetter) -> Action:
     """Put a dead letter; its id holds its time, as a recreated topic counts from 0 again."""
     position = letter.position
@@ -124,9 +157,9 @@ def event_fields(event: AcceptedEvent) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def renamed(found: dict[str, str], **names: str) -> dict[str, str]:
+def renamed(found: Mapping[str, Any], **names: str) -> dict[str, Any]:
     """Those of `found` that are there, under the names of ECS: {its name: ours}."""
-    return {ecs: found[name] for ecs, name in names.items() if name in found}
+    return {ecs: found[name] for ecs, name in names.items() if found.get(name)}
 
 
 def scalars_in(attributes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of the sender
@@ -160,6 +193,11 @@ def json_in(data: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected("unreadable_value", f"Elasticsearch can't keep it: {error}") from error
+
+
+def outcome_in(kind: OutcomeKind, source: dict[str, Any]) -> Outcome:
+    """The audit entry or action in a hit's `_source`."""
+    return outcome_of(kind, source["event"]["original"])
 
 
 def newest(records: Iterable[OrderRecord]) -> list[OrderRecord]:

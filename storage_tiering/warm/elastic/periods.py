@@ -1,9 +1,9 @@
-"""The indices of the warm tier: orders, events and dead letters, one of each for a month.
+"""The indices of the warm tier: orders, events, outcomes and dead letters, each for a month.
 
 An order belongs to the month of its first change (`warm_period`), an event to the month of its
-arrival, a dead letter to the month in which it was written. All are part of the record, so written
-again it goes where it went before; and as an order begins with the arrival of its first event, no
-event is dropped before its order.
+arrival, an audit entry or action to that of its time, a dead letter to the month in which it was
+written. All are part of the record, so written again it goes where it went before; and as an order
+begins with the arrival of its first event, no event is dropped before its order.
 """
 
 import re
@@ -20,7 +20,7 @@ from storage_tiering.warm.elastic.errors import answers
 SHARD_TIMEOUT = "10s"
 # The start of index names, as Elasticsearch allows them.
 PREFIX = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-PERIOD_INDEX = re.compile(r"-(orders|events|rejected)-([0-9]{4}-(?:0[1-9]|1[0-2]))")
+PERIOD_INDEX = re.compile(r"-(orders|events|audit|actions|rejected)-([0-9]{4}-(?:0[1-9]|1[0-2]))")
 
 
 class Names(NamedTuple):
@@ -41,6 +41,14 @@ class Names(NamedTuple):
         """The index of a period's events; `*` for all."""
         return f"{self.prefix}-events-{period}"
 
+    def audit(self, period: str) -> str:
+        """The index of a period's audit entries; `*` for all."""
+        return f"{self.prefix}-audit-{period}"
+
+    def actions(self, period: str) -> str:
+        """The index of a period's actions; `*` for all."""
+        return f"{self.prefix}-actions-{period}"
+
     def rejected(self, period: str) -> str:
         """The index of a period's dead letters; `*` for all."""
         return f"{self.prefix}-rejected-{period}"
@@ -52,8 +60,8 @@ class Names(NamedTuple):
 
     @property
     def all_periods(self) -> list[str]:
-        """Patterns that match all orders and events."""
-        return [self.orders("*"), self.events("*")]
+        """Patterns that match all indices that expire by stream time."""
+        return [self.orders("*"), self.events("*"), self.audit("*"), self.actions("*")]
 
 
 def names_with(prefix: str) -> Names:
@@ -76,7 +84,7 @@ def month_of(instant: int) -> str:
 
 
 class Periods:
-    """The existing indices of `patterns` (orders and events by default).
+    """The existing indices of `patterns` (all that expire by stream time by default).
 
     `check` is called once, before the first of ours is made.
     """

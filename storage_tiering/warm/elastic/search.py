@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
+from schemas.instants import format_instant
+from schemas.outcomes import Outcome, OutcomeQuery
 from schemas.search import LEAST_PART, OrderQuery, Page
-from storage_tiering.warm.elastic.documents import document_in, order_id_of
+from storage_tiering.warm.elastic.documents import document_in, order_id_of, outcome_in
 from storage_tiering.warm.elastic.errors import answers, fault_of, judged
 from storage_tiering.warm.elastic.periods import Names
 
@@ -72,22 +74,33 @@ class Searches:
         once = {tuple(hit.sort): hit.source for hit in hits}
         return Page([document_in(source) for source in once.values()], last)
 
+    def outcomes(self, query: OutcomeQuery, limit: int) -> list[Outcome]:
+        """The latest outcomes that match, the newest at the head."""
+        pattern = self.names.audit("*") if query.kind == "audit" else self.names.actions("*")
+        body: dict[str, Any] = {
+            "query": {"bool": {"filter": outcome_filters_of(query)}},
+            "sort": [{"@timestamp": "desc"}, {"event.id": "desc"}],
+            "size": limit,
+        }
+        (hits,) = self._ask(Search(pattern, body))
+        return [outcome_in(query.kind, hit.source) for hit in hits]
+
     def count(self) -> tuple[int, int]:
         """(orders, events)."""
         body = {"size": 0, "track_total_hits": True}
-        patterns = [Search(pattern, body) for pattern in self.names.all_periods]
+        patterns = [Search(each, body) for each in (self.names.orders("*"), self.names.events("*"))]
         orders, events = (answer["hits"]["total"]["value"] for answer in self._answers(*patterns))
         return orders, events
 
     def documents(self) -> dict[str, int]:
-        """{index: documents that searches see} of orders and events; none of an empty index."""
+        """{index: documents that searches see} of all periods; none of an empty index."""
         body = {"size": 0, "aggs": {"indices": {"terms": {"field": "_index", "size": 10_000}}}}
         (answer,) = self._answers(Search(",".join(self.names.all_periods), body))
         buckets = answer["aggregations"]["indices"]["buckets"] if "aggregations" in answer else []
         return {bucket["key"]: bucket["doc_count"] for bucket in buckets}
 
     def measured(self) -> list[Measured]:
-        """Every index of orders and events, by name."""
+        """Every index of a period, by name."""
         documents = self.documents()
         return [
             Measured(index, documents.get(index, 0), size_bytes)
@@ -132,6 +145,25 @@ class Searches:
             if "error" in each:
                 raise judged(fault_of(each["status"], each["error"]))
             yield each
+
+
+# Where the fields of an `OutcomeQuery` are; `source.ip` lacks what is no address.
+OUTCOME_FIELDS = {
+    "tenant": "tenant",
+    "order_id": "order_id",
+    "operator": "user.id",
+    "ip": "derived.ip",
+}
+
+
+def outcome_filters_of(query: OutcomeQuery) -> list[dict[str, Any]]:
+    """The filters of a query: all conditions of `schemas.outcomes.matches`."""
+    filters: list[dict[str, Any]] = [
+        {"term": {OUTCOME_FIELDS[name]: value}} for name, value in query.fields.items()
+    ]
+    bounds = {"gte": query.since, "lt": query.until}
+    instants = {name: format_instant(at) for name, at in bounds.items() if at is not None}
+    return [*filters, {"range": {"@timestamp": instants}}] if instants else filters
 
 
 def filters_of(query: OrderQuery) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from storage_tiering.warm.elastic.periods import Names, Periods
 from storage_tiering.warm.elastic.vocabulary import NO_VOCABULARY, Vocabulary
 
 # Goes up with every change of index_templates/*.json; a test holds the digest that belongs to it.
-VERSION = 7
+VERSION = 8
 # Above 100-500, which Elastic's own templates and most shippers use.
 PRIORITY = 600
 
@@ -27,6 +27,8 @@ FOLDER = files("storage_tiering.warm.elastic").joinpath("index_templates")
 FIELDS = {
     "orders": "order_fields",
     "events": "event_fields",
+    "audit": "outcome_fields",
+    "actions": "outcome_fields",
     "rejected": "rejected_fields",
     "progress": "progress_fields",
 }
@@ -59,7 +61,7 @@ def fields_of(kind: str, vocabulary: Vocabulary) -> Body:
 
 def digest() -> str:
     """A hash of all that is shipped, and of how it is put together."""
-    parts = [shipped(name) for name in ("settings", *FIELDS.values())]
+    parts = [shipped(name) for name in ("settings", *dict.fromkeys(FIELDS.values()))]
     kinds = [layout(Names(""), kind) for kind in KINDS]
     return content_id(*(msgspec.json.encode(each).decode() for each in [*parts, *kinds]))
 
@@ -97,6 +99,8 @@ def layout(names: Names, kind: str) -> Body:
     patterns = {
         "orders": names.orders("*"),
         "events": names.events("*"),
+        "audit": names.audit("*"),
+        "actions": names.actions("*"),
         "rejected": names.rejected("*"),
         "progress": names.progress,
     }

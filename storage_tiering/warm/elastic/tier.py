@@ -15,6 +15,7 @@ from elasticsearch import Elasticsearch
 from schemas.errors import Busy, Rejected
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
+from schemas.outcomes import MOST_OUTCOMES, Outcome, OutcomeQuery
 from schemas.search import MOST_ORDERS, OrderQuery, Page
 from storage_tiering.dead_letters import DeadLetter, DeadLetterTier
 from storage_tiering.tier import (
@@ -23,6 +24,7 @@ from storage_tiering.tier import (
     EventRecord,
     Found,
     OrderRecord,
+    OutcomeRecord,
     Partition,
     Stale,
     Tier,
@@ -38,6 +40,7 @@ from storage_tiering.warm.elastic.documents import (
     event_in,
     newest,
     order_action,
+    outcome_action,
 )
 from storage_tiering.warm.elastic.live_orders import LiveOrders
 from storage_tiering.warm.elastic.marks import DocumentCounts, Marks
@@ -53,7 +56,7 @@ COUNT_EVERY_S = 60.0
 
 
 class ElasticTier(Tier, DeadLetterTier):
-    """Orders and events of the periods that ended less than `keep_ms` of stream time ago.
+    """Orders, events and outcomes of the periods that ended less than `keep_ms` of stream time ago.
 
     Orders of an older period are kept while they are open (`LiveOrders`). Dead letters are kept as
     long as a period, by the time at which they were written.
@@ -106,6 +109,14 @@ class ElasticTier(Tier, DeadLetterTier):
         self._load_watermark()
         current = [each for each in batch if month_of(each.arrival_at) >= self._kept_from]
         self._write([event_action(self.names, record) for record in current])
+
+    def write_outcomes(self, batch: Sequence[OutcomeRecord]) -> None:
+        self._load_watermark()
+        current = [each for each in batch if month_of(each.at) >= self._kept_from]
+        self._write([outcome_action(self.names, record) for record in current])
+
+    def outcomes(self, query: OutcomeQuery, *, limit: int = MOST_OUTCOMES) -> list[Outcome]:
+        return self.searches.outcomes(query, limit)
 
     def write_dead_letters(self, batch: Sequence[DeadLetter]) -> None:
         actions = [dead_letter_action(self.names, letter) for letter in batch]

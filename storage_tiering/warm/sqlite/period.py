@@ -10,9 +10,10 @@ import msgspec
 
 from schemas.errors import Rejected
 from schemas.instants import to_instant
+from schemas.outcomes import OutcomeQuery
 from schemas.search import OrderQuery, numbers_of
 from storage_tiering.records import DOCUMENT, order_record
-from storage_tiering.tier import EventRecord, OrderRecord, TopicPosition
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord, TopicPosition
 from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row, Statement
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
@@ -29,6 +30,14 @@ CREATE INDEX IF NOT EXISTS orders_by_lane ON orders (lane, updated_at);
 CREATE TABLE IF NOT EXISTS events (
     key TEXT, event_hash TEXT, at INTEGER, arrival_at INTEGER, status TEXT, shipment TEXT, doc BLOB,
     PRIMARY KEY (key, event_hash));
+CREATE TABLE IF NOT EXISTS outcomes (
+    id TEXT, kind TEXT, tenant TEXT, order_id TEXT, operator TEXT, ip TEXT, at INTEGER, doc BLOB,
+    PRIMARY KEY (id, kind));
+CREATE INDEX IF NOT EXISTS outcomes_by_order ON outcomes (order_id, at);
+CREATE INDEX IF NOT EXISTS outcomes_by_time ON outcomes (kind, at);
+CREATE INDEX IF NOT EXISTS outcomes_by_operator ON outcomes (operator, at)
+    WHERE operator IS NOT NULL;
+CREATE INDEX IF NOT EXISTS outcomes_by_ip ON outcomes (ip, at) WHERE ip IS NOT NULL;
 CREATE TABLE IF NOT EXISTS numbers (form TEXT, key TEXT, PRIMARY KEY (form, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS numbers_reversed (
     form TEXT, key TEXT, PRIMARY KEY (form, key)) WITHOUT ROWID;
@@ -47,6 +56,7 @@ WITH_NUMBER = """key IN (
     UNION ALL SELECT key FROM numbers_reversed WHERE form >= ? AND form < ?)"""
 BEHIND_ALL = "\U0010ffff"
 ROWS_PER_QUERY = 200
+ADD_OUTCOME = "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 MAY_BE_OPEN = """
 SELECT doc FROM orders WHERE lane <> 'normal'
     OR json_array_length(CAST(doc AS TEXT), '$.open_alerts') > 0
@@ -91,6 +101,27 @@ class PeriodFile:
     def event_rows(self, key: str) -> list[Row]:
         """The rows of an order's events."""
         return self.database.read("SELECT * FROM events WHERE key = ?", (key,))
+
+    def add_outcomes(self, records: Sequence[OutcomeRecord]) -> None:
+        """Take audit entries and actions, once each."""
+        self._write(ADD_OUTCOME, [outcome_row(record) for record in records])
+
+    def outcomes(self, query: OutcomeQuery, limit: int) -> list[bytes]:
+        """The latest outcomes asked for, as JSON."""
+        conditions: dict[str, object] = {
+            "kind = ?": query.kind,
+            **{f"{name} = ?": value for name, value in sorted(query.fields.items())},
+        }
+        if query.since is not None:
+            conditions["at >= ?"] = query.since
+        if query.until is not None:
+            conditions["at < ?"] = query.until
+        rows = self.database.read(  # the conditions are the texts above
+            f"SELECT doc FROM outcomes WHERE {' AND '.join(conditions)}"  # noqa: S608 - see above
+            " ORDER BY at DESC, id DESC LIMIT ?",
+            [*conditions.values(), limit],
+        )
+        return [doc for (doc,) in rows]
 
     def held(self, keys: Sequence[str]) -> set[str]:
         """Which of the orders lie here."""
@@ -164,6 +195,14 @@ def event_row(record: EventRecord) -> Row:
     event = record.event
     content = (event.status, event.shipment, record.data)
     return record.key, event.event_hash, record.at, record.arrival_at, *content
+
+
+def outcome_row(record: OutcomeRecord) -> Row:
+    """The row of an audit entry or action."""
+    outcome = record.outcome
+    who = (getattr(outcome, "operator", None), getattr(outcome, "ip", None))
+    what = (record.id, record.kind, outcome.tenant, outcome.order_id)
+    return *what, *who, record.at, record.data
 
 
 def check_period(period: str) -> None:

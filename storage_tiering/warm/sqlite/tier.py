@@ -14,18 +14,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, format_instant
 from schemas.keys import order_key
 from schemas.order import OrderDocument
+from schemas.outcomes import MOST_OUTCOMES, Outcome, OutcomeQuery, newest_first
 from schemas.private_files import private_folder
 from schemas.search import OrderQuery, Page, matches
-from storage_tiering.records import ACCEPTED, DOCUMENT
+from storage_tiering.records import ACCEPTED, DOCUMENT, outcome_of
 from storage_tiering.tier import (
     Counts,
     Doubt,
     EventRecord,
     Found,
     OrderRecord,
+    OutcomeRecord,
     Partition,
     Stale,
     Tier,
@@ -83,6 +85,19 @@ class SqliteTier(Tier):
                 file.add([row for key in placed for row in rows.pop(key)])
         if rows:
             self._unplaced.add([row for waiting in rows.values() for row in waiting])
+
+    def write_outcomes(self, batch: Sequence[OutcomeRecord]) -> None:
+        watermark = self._unplaced.watermark() or 0
+        by_period: dict[str, list[OutcomeRecord]] = defaultdict(list)
+        for record in batch:
+            by_period[format_instant(record.at)[:7]].append(record)
+        for period, records in by_period.items():
+            if period_end(period) + self.keep_ms > watermark:
+                self._file(period).add_outcomes(records)
+
+    def outcomes(self, query: OutcomeQuery, *, limit: int = MOST_OUTCOMES) -> list[Outcome]:
+        found = [doc for file in self._files() for doc in file.outcomes(query, limit)]
+        return newest_first([outcome_of(query.kind, doc) for doc in found])[:limit]
 
     def flush(self, *, force: bool = False) -> bool:
         return True
