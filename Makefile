@@ -65,6 +65,7 @@ bench: $(VENV)/.installed
 
 docs: $(VENV)/.installed-test
 	@$(BIN)/python -m schemas.generate
+	@$(BIN)/python -m gateway.api_page
 	@PYTHONPATH=. $(BIN)/python docs/data/page.py
 
 screenshots: $(VENV)/.installed-screenshots

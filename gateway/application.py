@@ -56,6 +56,7 @@ def application(gateway: Gateway, routes: Sequence[Route] = ROUTES) -> ASGIApp:
         exception_handlers={HTTPException: unmatched},
     )
     app.router.redirect_slashes = False
+    app.state.routes = served
     return AsSent(app)
 
 

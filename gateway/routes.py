@@ -18,6 +18,10 @@ ONE = (*READ, "unknown_order")
 # method, path, handler, asks, answers, roles, scope, class, part, problems
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1", index.index, None, index.Index, EVERYONE, "any", "query", "api"),
+    Route(
+        *("GET", "/v1/openapi.json", index.document, None, "application/json"),
+        *(EVERYONE, "any", "query", "api"),
+    ),
     Route("GET", "/v1/me", index.me, None, index.Me, EVERY_ROLE, "own", "query", "api"),
     Route(
         *("GET", "/v1/problems/{code}", index.problem, None, index.Explanation),

@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import RedirectResponse, Response
 
 from gateway.access.caller import Role
+from gateway.openapi import openapi
 from gateway.problems import KINDS, Problem
 from gateway.route import Call
 
@@ -51,6 +52,12 @@ async def index(_call: Call) -> Index:
     """The version, and the addresses to begin with."""
     addresses = {"lanes": "/v1/lanes", "orders": "/v1/orders", "me": "/v1/me"}
     return Index(service="ordertide", version=version("ordertide"), addresses=addresses)
+
+
+async def document(call: Call) -> Response:
+    """The routes that are served, as OpenAPI 3.1."""
+    encoded = msgspec.json.encode(openapi(call.request.app.state.routes))
+    return Response(encoded, media_type="application/json")
 
 
 async def me(call: Call) -> Me:

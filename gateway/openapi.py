@@ -1,0 +1,146 @@
+"""OpenAPI 3.1 of the route table: what a route asks, answers and refuses, as its row has it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from gateway.limits import RATES
+from gateway.problems import KINDS, MEDIA_TYPE, ProblemDocument
+from gateway.route import EVERYONE, Route
+from schemas.event import Event
+
+Json = dict[str, Any]
+REF = "#/components/schemas/{name}"
+PART = re.compile(r"{(\w+)}")
+ACCESS = ("unauthenticated", "forbidden")  # of every route that needs a caller
+ANY_ROUTE = ("limited", "busy", "internal")
+
+
+def openapi(routes: Sequence[Route]) -> Json:
+    """The document of the routes that are no pages."""
+    described = described_routes(routes)
+    kinds = [each for route in described for each in (route.asks, route.answers)]
+    structs = [each for each in kinds if isinstance(each, type)]
+    schemas, components = msgspec.json.schema_components(
+        [*dict.fromkeys(structs), ProblemDocument, Event], ref_template=REF
+    )
+    del schemas
+    paths: dict[str, Json] = {}
+    for route in described:
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ordertide",
+            "version": version("ordertide"),
+            "description": "Live orders, look-ups, events and carriers' callbacks.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {name: components[name] for name in sorted(components)},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "an API key, ot_…"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "ordertide_session"},
+            },
+        },
+    }
+
+
+def described_routes(routes: Iterable[Route]) -> list[Route]:
+    """The routes of programs, by path."""
+    return sorted(
+        (route for route in routes if route.part != "board"),
+        key=lambda route: (route.path, route.method),
+    )
+
+
+def operation(route: Route, components: Json) -> Json:
+    """One route."""
+    found: Json = {
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "tags": [route.cls],
+        "parameters": [*path_parameters(route), *query_parameters(route, components)],
+        "responses": {"200": answer(route.answers), **problems(route)},
+    }
+    if route.roles is EVERYONE:
+        found["security"] = []
+    else:
+        found["security"] = [{"key": []}, {"session": []}]
+        found["x-roles"] = sorted(route.roles)
+    if route.cls in RATES:
+        found["x-rate"] = RATES[route.cls]
+    if route.asks == "body":
+        found["requestBody"] = {"required": True, "content": body(route)}
+    return found
+
+
+def operation_id(route: Route) -> str:
+    """`get_orders_id_events`."""
+    words = re.findall(r"[A-Za-z0-9]+", route.path.removeprefix("/v1"))
+    return "_".join([route.method.lower(), *words])
+
+
+def path_parameters(route: Route) -> list[Json]:
+    """The parts of the path."""
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in PART.findall(route.path)
+    ]
+
+
+def query_parameters(route: Route, components: Json) -> list[Json]:
+    """The fields of the struct of a route's query."""
+    if route.asks is None or route.asks == "body":
+        return []
+    schema = components[route.asks.__name__]
+    needed = schema.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in needed, "schema": field}
+        for name, field in schema["properties"].items()
+    ]
+
+
+def answer(answers: type[msgspec.Struct] | str) -> Json:
+    """A 200, by its struct or its media type."""
+    if isinstance(answers, str):
+        return {"description": "as described", "content": {answers: {}}}
+    schema = {"$ref": REF.format(name=answers.__name__)}
+    description = (answers.__doc__ or "").strip().splitlines()[0]
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def body(route: Route) -> Json:
+    """The content of a body that the handler itself reads."""
+    if route.cls != "ingest":
+        return {"application/json": {}, "application/x-www-form-urlencoded": {}}
+    one = {"$ref": REF.format(name="Event")}
+    return {
+        "application/json": {"schema": {"anyOf": [one, {"type": "array", "items": one}]}},
+        "application/x-ndjson": {"schema": {"type": "string"}},
+    }
+
+
+def codes_of(route: Route) -> list[str]:
+    """Every code that a route may answer."""
+    access = () if route.roles is EVERYONE else ACCESS
+    return list(dict.fromkeys([*route.problems, *access, *ANY_ROUTE]))
+
+
+def problems(route: Route) -> Json:
+    """The refusals of a route, by status."""
+    by_status: dict[str, list[str]] = {}
+    for code in codes_of(route):
+        by_status.setdefault(str(int(KINDS[code].status)), []).append(code)
+    schema = {"$ref": REF.format(name="ProblemDocument")}
+    return {
+        status: {
+            "description": ", ".join(codes),
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status, codes in sorted(by_status.items())
+    }

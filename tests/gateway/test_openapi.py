@@ -1,0 +1,56 @@
+"""The OpenAPI document and docs/api.md hold what the route table has."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gateway.api_page import PAGE, main
+from gateway.openapi import described_routes, openapi
+from gateway.routes import ROUTES
+from tests.support.asgi import Client
+from tests.support.gateway import Door
+
+
+def references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        yield from ([value["$ref"]] if "$ref" in value else [])
+        value = list(value.values())
+    for part in value if isinstance(value, list) else []:
+        yield from references(part)
+
+
+def test_the_document_has_every_route_and_every_reference_leads_somewhere() -> None:
+    document = openapi(ROUTES)
+    described = {
+        (method.upper(), path) for path, each in document["paths"].items() for method in each
+    }
+    assert described == {(route.method, route.path) for route in described_routes(ROUTES)}
+    schemas = document["components"]["schemas"]
+    named = set(references(document))
+    assert len(named) > 10
+    assert {name.rpartition("/")[2] for name in named} <= schemas.keys()
+    ids = [each["operationId"] for path in document["paths"].values() for each in path.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_parameter_is_described_with_its_bounds() -> None:
+    operation = openapi(ROUTES)["paths"]["/v1/lanes/{lane}"]["get"]
+    parameters = {each["name"]: each for each in operation["parameters"]}
+    assert parameters["lane"]["in"] == "path"
+    assert parameters["limit"]["schema"]["maximum"] == 200
+    assert set(operation["responses"]) >= {"200", "400", "401", "403", "429", "503"}
+    assert "customer" not in operation["x-roles"]
+
+
+def test_it_is_served_to_anybody(door: Door) -> None:
+    served = Client(door.app).get("/v1/openapi.json")
+    assert served.json["openapi"] == "3.1.0"
+    assert served.json["paths"].keys() == openapi(ROUTES)["paths"].keys()
+
+
+def test_the_page_is_current(tmp_path: Path) -> None:
+    assert main(["--check"]) == 0, "run 'make docs'"
+    copy = tmp_path / "api.md"
+    assert main(["--check"], copy) == 1
+    assert main([], copy) == 0
+    assert copy.read_text("utf-8") == PAGE.read_text("utf-8")
