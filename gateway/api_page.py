@@ -44,7 +44,8 @@ def section(route: Route) -> str:
     lines = [f"### {route.method} {route.path}", route.summary, ""]
     lines += [f"- Callers: {roles}. Rate: {RATES[route.cls]}."]
     if parameters := list(parameter_texts(route)):
-        lines.append(f"- Parameters: {', '.join(parameters)}.")
+        place = "Parameters" if route.method == "GET" else "Fields of the body (JSON or a form)"
+        lines.append(f"- {place}: {', '.join(parameters)}.")
     if route.asks == "body":
         lines.append("- The body is what is sent.")
     lines.append(f"- Answers {answer_text(route)}.")

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access.access import CSRF_HEADER
 from gateway.access.caller import NOBODY, Caller
-from gateway.asked import query_of
+from gateway.asked import body_as, query_of
 from gateway.board.viewer import failed
 from gateway.body import MIB, MOST_BYTES, body_of
 from gateway.parts import Gateway
@@ -145,13 +145,14 @@ async def asked_of(route: Route, request: Request, gateway: Gateway, caller: Cal
     if route.method == "GET":
         assert route.asks != "body", route
         return query_of(route.asks, request)
-    most_bytes = INGEST_BYTES if route.cls == "ingest" else MOST_BYTES
-    if route.asks == "body":
-        if route.roles is not EVERYONE:
-            token = request.headers.get(CSRF_HEADER, "")
-            gateway.access.check_origin(request, caller, token)
-        return await body_of(request, most_bytes)
-    raise AssertionError(route)
+    data = await body_of(request, INGEST_BYTES if route.cls == "ingest" else MOST_BYTES)
+    token = request.headers.get(CSRF_HEADER, "")
+    asked: Any = data
+    if route.asks is not None and route.asks != "body":
+        asked, sent = body_as(route.asks, data, request.headers.get("content-type", ""))
+        token = token or sent
+    gateway.access.check_origin(request, caller, token)
+    return asked
 
 
 def response_of(answered: Any) -> Response:  # noqa: ANN401 - a struct or a whole response

@@ -4,13 +4,17 @@ import difflib
 import re
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import inspect
 from starlette.requests import Request
 
+from gateway.access.access import CSRF_FIELD
 from gateway.problems import Problem
 
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 32
 PLACE = re.compile(r" - at `\$\.?(\w*)[^`]*`$")
 LISTS = inspect.ListType | inspect.VarTupleType
 
@@ -41,6 +45,24 @@ def query_of(asks: type[msgspec.Struct] | None, request: Request) -> Any:  # noq
         return msgspec.convert(given, asks, strict=False)
     except msgspec.ValidationError as error:
         raise worded(error) from error
+
+
+def body_as(asks: type[msgspec.Struct], data: bytes, content_type: str) -> tuple[Any, str]:
+    """(the body as an instance of `asks`, the CSRF token in a form): JSON, or a form of fields.
+
+    Raises:
+        Problem: `bad_json`, `bad_field`.
+    """
+    try:
+        if not content_type.startswith(FORM):
+            return msgspec.json.decode(data or b"{}", type=asks), ""
+        form = dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        token = form.pop(CSRF_FIELD, "")
+        return msgspec.convert(form, asks, strict=False), token
+    except msgspec.ValidationError as error:
+        raise worded(error) from error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise Problem("bad_json", f"the body can't be read: {error}") from error
 
 
 @cache

@@ -14,7 +14,7 @@ from dataflows.core.intake import Intake
 from schemas.cloudevents import read_message
 from schemas.errors import Rejected
 from schemas.event import Event, Tick, check_arrival
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, ORDERS_AUDIT
 
 HEADER_KEY, HEADER_IP = "gateway-key", "gateway-ip"
 
@@ -64,6 +64,15 @@ class Ingest:
         ]
         records = [Record(message_key(event), data, headers) for event, data in events]
         await asyncio.wrap_future(self._producer.send(EVENTS, records))
+
+    async def audit(self, key: str, entry: bytes) -> None:
+        """Write an entry of the audit; returns once it is in the broker's log.
+
+        Raises:
+            Busy: that isn't certain; send it again.
+        """
+        record = Record(key.encode(), entry)
+        await asyncio.wrap_future(self._producer.send(ORDERS_AUDIT, [record]))
 
     def close(self) -> None:
         """End the connection to the broker."""

@@ -17,7 +17,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from gateway.problems import Problem
 from schemas.errors import SettingsError
 
-Class = Literal["query", "search", "page", "sign_in", "ingest", "callback", "stream"]
+Class = Literal["query", "search", "page", "sign_in", "ingest", "callback", "stream", "write"]
 
 SLOTS = 64
 WAIT_S = 0.25
@@ -30,6 +30,7 @@ RATES: Mapping[Class, str] = {
     "page": "100 per 2 second",
     "ingest": "50 per 1 second",
     "callback": "1000 per 5 second",
+    "write": "20 per 1 second",
     "stream": "30 per 1 minute",
     "sign_in": "5 per 1 minute",
 }

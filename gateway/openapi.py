@@ -74,7 +74,7 @@ def operation(route: Route, components: Json) -> Json:
         found["x-roles"] = sorted(route.roles)
     if route.cls in RATES:
         found["x-rate"] = RATES[route.cls]
-    if route.asks == "body":
+    if route.method == "POST":
         found["requestBody"] = {"required": True, "content": body(route)}
     return found
 
@@ -95,7 +95,7 @@ def path_parameters(route: Route) -> list[Json]:
 
 def query_parameters(route: Route, components: Json) -> list[Json]:
     """The fields of the struct of a route's query."""
-    if route.asks is None or route.asks == "body":
+    if route.method != "GET" or route.asks is None or route.asks == "body":
         return []
     schema = components[route.asks.__name__]
     needed = schema.get("required", [])
@@ -116,6 +116,9 @@ def answer(answers: type[msgspec.Struct] | str) -> Json:
 
 def body(route: Route) -> Json:
     """The content of a body that the handler itself reads."""
+    if isinstance(route.asks, type):
+        schema = {"schema": {"$ref": REF.format(name=route.asks.__name__)}}
+        return {"application/json": schema, "application/x-www-form-urlencoded": schema}
     if route.cls != "ingest":
         return {"application/json": {}, "application/x-www-form-urlencoded": {}}
     one = {"$ref": REF.format(name="Event")}

@@ -8,6 +8,7 @@ from dataflows.carriers.carrier import Carrier
 from dataflows.core.lifecycle import Lifecycle
 from gateway.access.access import Access
 from gateway.access.shares import Shares
+from gateway.alert_notes import AlertNotes
 from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import Limits
@@ -40,6 +41,7 @@ class Gateway(NamedTuple):
     ingest: Ingest
     control: Control
     hub: Hub
+    notes: AlertNotes
     lifecycle: Lifecycle
     wording: Wording
     limits: Limits

@@ -73,6 +73,11 @@ KINDS: dict[str, Kind] = {
         "Check the order id and the tenant. An order outside the caller's scope is answered "
         "like one that doesn't exist.",
     ),
+    "unknown_alert": Kind(
+        HTTPStatus.NOT_FOUND,
+        "No such open alert",
+        "List the alerts again: it has ended, or never was in the caller's scope.",
+    ),
     "method_not_allowed": Kind(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "The address exists, but not with this method",
@@ -138,6 +143,8 @@ class Problem(OrdertideError):
             request_id=request_id,
         )
         body = msgspec.json.encode(document)
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            self.headers.setdefault("www-authenticate", "Bearer")
         return Response(body, self.status, self.headers, media_type=MEDIA_TYPE)
 
 

@@ -52,6 +52,9 @@ class Call(NamedTuple):
             raise Problem("bad_field", f"{name}: it is not UTF-8", field=name) from error
 
 
+Handler = Callable[[Call], Awaitable[msgspec.Struct | Response]]
+
+
 class Route(NamedTuple):
     """A row of the table.
 
@@ -64,7 +67,7 @@ class Route(NamedTuple):
 
     method: Method
     path: str
-    handler: Callable[[Call], Awaitable[msgspec.Struct | Response]]
+    handler: Handler
     asks: type[msgspec.Struct] | Literal["body"] | None
     answers: type[msgspec.Struct] | str
     roles: frozenset[Role]

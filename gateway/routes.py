@@ -4,16 +4,25 @@ From it come the HTTP routes, their access control, the metrics labels and the w
 over all roles. No route exists outside it.
 """
 
-from gateway.access.caller import EVERY_ROLE, ROLES, Role
-from gateway.api import callbacks, events, index, lanes, orders, search, stream
+import msgspec
+
+from gateway.access.caller import EVERY_ROLE, ROLES, STAFF, Role
+from gateway.api import alerts, callbacks, events, index, lanes, orders, search, stream
 from gateway.board.pages import PAGES
-from gateway.route import EVERYONE, Route
+from gateway.route import EVERYONE, Handler, Route
 
 PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
 READ = ("bad_field", "tier_unreachable")
 TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
 ONE = (*READ, "unknown_order")
+OPERATORS = STAFF - {"auditor"}
+ALERT_WRITES: tuple[tuple[str, Handler, type[msgspec.Struct]], ...] = (
+    ("ack", alerts.acknowledge, alerts.Nothing),
+    ("snooze", alerts.snooze, alerts.Snooze),
+    ("assign", alerts.assign, alerts.Assign),
+    ("comment", alerts.comment, alerts.Comment),
+)
 
 # method, path, handler, asks, answers, roles, scope, class, part, problems
 ROUTES: tuple[Route, ...] = (
@@ -37,6 +46,19 @@ ROUTES: tuple[Route, ...] = (
         *("GET", "/v1/lanes/{lane}", lanes.lane, lanes.LaneQuery, lanes.LaneAnswer),
         *(PARTIES, "own", "query", "api"),
         problems=READ,
+    ),
+    Route(
+        *("GET", "/v1/alerts", alerts.alerts, alerts.AlertsAsked, alerts.AlertsAnswer),
+        *(STAFF, "own", "query", "api"),
+        problems=READ,
+    ),
+    *(
+        Route(
+            *("POST", f"/v1/alerts/{{id}}/{name}", handler, asks, alerts.AlertView),
+            *(OPERATORS, "own", "write", "api"),
+            problems=(*READ, *TAKEN, "unknown_alert"),
+        )
+        for name, handler, asks in ALERT_WRITES
     ),
     Route(
         *("GET", "/v1/stream", stream.stream, stream.StreamAsked, stream.MEDIA_TYPE),

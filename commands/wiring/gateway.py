@@ -22,6 +22,7 @@ from gateway.access.keys import API_KEY, KeyRing, record_of
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
 from gateway.access.signing import Signer
+from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
 from gateway.control import Control
 from gateway.ingest import Ingest
@@ -53,15 +54,16 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     rules = rules_of(settings, table)
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
     access, limits = open_access(own), Limits(own.limits)
-    producer, hub = ConfirmingProducer(connection), Hub()
+    producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
     gateway = Gateway(
         parts=parts,
         access=access,
         follower=Follower(connection, hub=hub),
         hub=hub,
+        notes=notes,
         tiers=TierReaders(names, partial(open_tiers, settings)),
         ingest=Ingest(producer, Intake(table, rules), now_ms),
-        control=Control(connection, producer, {API_KEY: access.keys.take}),
+        control=Control(connection, producer, {API_KEY: access.keys.take, ALERT: notes.take}),
         lifecycle=table,
         wording={language: alert_text(rules, table, language) for language in get_args(Language)},
         limits=limits,

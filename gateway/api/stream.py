@@ -87,12 +87,16 @@ async def events(call: Call, hub: Hub, reader: Reader, number: int) -> AsyncIter
         lanes_due = True
         while not hub.is_closed:
             changes, is_behind = hub.taken(reader)
+            parts: list[bytes] = []
             if is_behind:
                 metrics.stream_resets.inc()
-                yield event("reset", f"{hub.epoch}-{hub.latest()}", {"through": through_of(call)})
+                number = hub.latest()
+                parts.append(event("reset", f"{hub.epoch}-{number}", {"through": through_of(call)}))
             for each, change in changes:
-                for kind, data in told(call, change):
-                    yield event(kind, f"{hub.epoch}-{each}", data)
+                named = f"{hub.epoch}-{each}"
+                parts += [event(kind, named, data) for kind, data in told(call, change)]
+            if parts:  # at once: a write each would hold up the loop, and not see a reader leave
+                yield b"".join(parts)
             lanes_due = lanes_due or bool(changes) or is_behind
             now_s = time.monotonic()
             wait_s = LANES_EVERY_S - (now_s - lanes_sent_s)

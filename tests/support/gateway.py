@@ -19,6 +19,7 @@ from gateway.access.keys import API_KEY, KeyRecord, KeyRing, digest, id_of, new_
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
 from gateway.access.signing import Signer
+from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
 from gateway.application import application
 from gateway.control import Control
@@ -62,7 +63,7 @@ class Door:
         self.keys = KeyRing()
         self.untold: list[OrderDocument] = []  # written to the topic once somebody follows it
         self.producer = producer or ConfirmingProducer(self.connection, TIMEOUT_S)
-        hub = Hub()
+        hub, notes = Hub(), AlertNotes()
         follower = Follower(self.connection, hub=hub)
         self.gateway = Gateway(
             parts=PARTS,
@@ -73,7 +74,10 @@ class Door:
             lifecycle=TABLE,
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
             hub=hub,
-            control=Control(self.connection, self.producer, {API_KEY: self.keys.take}),
+            notes=notes,
+            control=Control(
+                self.connection, self.producer, {API_KEY: self.keys.take, ALERT: notes.take}
+            ),
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
             now_ms=lambda: START,

@@ -1,0 +1,59 @@
+"""Alert notes: what operators set on an open alert, kept in the control topic by its id.
+
+A note is about one alert in one severity: it is void once the alert ends or escalates, so that a
+worsening is never hidden by an acknowledgement of before.
+"""
+
+import msgspec
+
+from schemas.alert import Severity
+from schemas.order import OpenAlert
+
+ALERT = "alert"  # kind of the control topic
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator of a write, its instant and its address."""
+
+    by: str
+    at: str
+    ip: str
+
+
+class AlertNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A note on an alert of the order `key`. `owner` works on it."""
+
+    key: str
+    severity: Severity
+    acked: Mark | None = None
+    snoozed_until: str | None = None
+    snoozed: Mark | None = None
+    owner: str | None = None
+    assigned: Mark | None = None
+
+
+NOTE = msgspec.json.Decoder(AlertNote)
+
+
+class AlertNotes:
+    """The notes by the ids of their alerts."""
+
+    def __init__(self) -> None:
+        """Create a collection without notes."""
+        self.records: dict[str, AlertNote] = {}
+
+    def take(self, alert_id: str, record: bytes | None) -> None:
+        """Take a record of the control topic, or its end.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if record is None:
+            self.records.pop(alert_id, None)
+        else:
+            self.records[alert_id] = NOTE.decode(record)
+
+    def of(self, alert: OpenAlert) -> AlertNote | None:
+        """The note on an open alert; None without one, and where it has escalated since."""
+        note = self.records.get(alert.alert_id)
+        return note if note is not None and note.severity == alert.severity else None

@@ -1,0 +1,289 @@
+"""Alerts: those that are open on live orders, and what operators set on them.
+
+An acknowledgement, a snooze and an owner are notes in the control topic; a comment is a NOTE event
+of the order. Each write is audited with its operator, instant and address. None of them stops the
+renewals of an alert at its receivers.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.alert_notes import ALERT, AlertNote, Mark
+from gateway.api.lanes import filter_of, through_of
+from gateway.live.view import Row
+from gateway.problems import Problem
+from gateway.route import Call
+from schemas.alert import AuditEntry, Severity
+from schemas.card import Card
+from schemas.instants import DAY_MS, format_instant, parse_instant
+from schemas.keys import content_id
+
+MOST_ALERTS = 200
+MOST_OPEN = 1_000_000  # of an installation
+LONGEST_SNOOZE_MS = 7 * DAY_MS
+SWEPT = 100  # notes of alerts that have ended, taken away at a write
+SOURCE = "gateway"
+
+State = Literal["open", "acked", "snoozed"]
+
+
+class AlertsAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Alerts with this rule, severity, carrier, supplier, owner or state."""
+
+    rule: str | None = None
+    severity: Severity | None = None
+    carrier: str | None = None
+    supplier: str | None = None
+    status: str | None = None
+    owner: str | None = None
+    state: State | None = None
+    skip: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MOST_ALERTS)] = 100
+
+
+class AlertView(msgspec.Struct, frozen=True, kw_only=True):
+    """An open alert with its note."""
+
+    alert_id: str
+    tenant: str
+    order_id: str
+    status: str | None
+    carrier: str | None
+    rule: str
+    severity: Severity
+    since_at: str
+    due_at: str
+    summary: str
+    description: str
+    state: State
+    acked: Mark | None
+    snoozed_until: str | None
+    owner: str | None
+
+
+class AlertsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of alerts, the one that opened or escalated last first."""
+
+    through: str | None
+    alerts: list[AlertView]
+    next: int | None
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body without fields."""
+
+
+class Snooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The end of a snooze, at most seven days ahead."""
+
+    until: str
+
+
+class Assign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new owner; an empty one takes the owner away."""
+
+    to: Annotated[str, Meta(max_length=100)]
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A comment on the order; it is sealed as personal data."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=2_000)]
+
+
+async def alerts(call: Call) -> AlertsAnswer:
+    """Open alerts, the one that opened or escalated last first."""
+    call.gateway.check_loaded()
+    asked = call.asked
+    with call.gateway.follower.view() as view:
+        rows = view.newest(MOST_OPEN, filter_of(call.caller, asked))
+    found = [view_of(call, row) for row in rows if is_asked(call, row)]
+    page = found[asked.skip : asked.skip + asked.limit]
+    has_more = asked.skip + asked.limit < len(found)
+    following = asked.skip + asked.limit if has_more else None
+    return AlertsAnswer(through=through_of(call), alerts=page, next=following)
+
+
+async def acknowledge(call: Call) -> AlertView:
+    """Acknowledge an alert: until it ends or escalates."""
+    mark = mark_of(call)
+    return await noted(call, "acknowledged", lambda note: replaced(note, acked=mark))
+
+
+async def snooze(call: Call) -> AlertView:
+    """Snooze an alert until an instant, at most seven days ahead; void once it escalates."""
+    try:
+        until = parse_instant(call.asked.until)
+    except ValueError as error:
+        raise Problem("bad_field", f"until: {error}", field="until") from error
+    now = call.gateway.now_ms()
+    if not now < until <= now + LONGEST_SNOOZE_MS:
+        raise Problem("bad_field", "until: it is past, or over seven days ahead", field="until")
+    mark, text = mark_of(call), format_instant(until)
+    return await noted(
+        call, "snoozed", lambda note: replaced(note, snoozed_until=text, snoozed=mark), until=text
+    )
+
+
+async def assign(call: Call) -> AlertView:
+    """Give an alert an owner, or take it from its owner."""
+    mark, owner = mark_of(call), call.asked.to or None
+    return await noted(
+        call,
+        "assigned",
+        lambda note: replaced(note, owner=owner, assigned=mark),
+        to=call.asked.to,
+    )
+
+
+async def comment(call: Call) -> AlertView:
+    """Comment on an alert's order: a NOTE event, whose text is sealed as personal data."""
+    row = row_of(call)
+    now = format_instant(call.gateway.now_ms())
+    at = through_of(call) or now if call.gateway.is_recorded else now
+    unique = call.request.headers.get("idempotency-key") or call.request_id
+    data = msgspec.json.encode(
+        {
+            "event_id": content_id("comment", call.caller.key_id, row.alert.alert_id, unique),
+            "source": SOURCE,
+            "tenant": row.card.tenant,
+            "order_id": row.card.order_id,
+            "status_code": "NOTE",
+            "timestamp": at,
+            "operator": operator_of(call),
+            "ip": call.ip,
+            "personal": {"text": call.asked.text},
+        }
+    )
+    event = call.gateway.ingest.checked(data)
+    await call.gateway.ingest.send([(event, data)], call.caller.key_id, call.ip)
+    await audited(call, row, "commented", {})
+    return view_of(call, row)
+
+
+async def noted(
+    call: Call, what: str, change: Callable[[AlertNote], AlertNote], **detail: str
+) -> AlertView:
+    """Set something on an alert, audited first; the alert afterwards."""
+    row = row_of(call)
+    notes, control = call.gateway.notes, call.gateway.control
+    empty = AlertNote(key=row.card.key, severity=row.alert.severity)
+    note = change(notes.of(row.alert) or empty)
+    await audited(call, row, what, detail)
+    await control.put(ALERT, row.alert.alert_id, msgspec.json.encode(note))
+    for alert_id in ended(call)[:SWEPT]:
+        await control.put(ALERT, alert_id, None)
+    return view_of(call, row)
+
+
+def ended(call: Call) -> list[str]:
+    """Ids of alerts that have notes and are open no more."""
+    with call.gateway.follower.view() as view:
+        cards = {
+            alert_id: view.card(note.key) for alert_id, note in call.gateway.notes.records.items()
+        }
+    return [
+        alert_id
+        for alert_id, card in cards.items()
+        if card is None or all(alert.alert_id != alert_id for alert in card.alerts)
+    ]
+
+
+def row_of(call: Call) -> Row:
+    """The open alert in the path, with its card.
+
+    Raises:
+        Problem: `unknown_alert`, none is open under the id in the caller's scope.
+    """
+    call.gateway.check_loaded()
+    alert_id = call.parameter("id")
+
+    def is_its(card: Card) -> bool:
+        is_own = call.caller.tenant in {None, card.tenant}
+        return is_own and any(alert.alert_id == alert_id for alert in card.alerts)
+
+    with call.gateway.follower.view() as view:
+        rows = view.newest(MOST_ALERTS, is_its)
+    for row in rows:
+        if row.alert.alert_id == alert_id:
+            return row
+    raise Problem("unknown_alert", f"alert {alert_id!r}: none is open under this id")
+
+
+async def audited(call: Call, row: Row, what: str, detail: dict[str, str]) -> None:
+    """Write a change of an alert to the audit; it is there when this returns."""
+    entry = AuditEntry(
+        audit_id=sha256(f"{call.request_id} {what}".encode()).hexdigest()[:32],
+        at=format_instant(call.gateway.now_ms()),
+        what=f"alert.{what}",
+        tenant=row.card.tenant,
+        order_id=row.card.order_id,
+        detail={"alert_id": row.alert.alert_id, "rule": row.alert.rule, **detail},
+        operator=operator_of(call),
+        ip=call.ip,
+        source=SOURCE,
+    )
+    await call.gateway.ingest.audit(row.card.key, msgspec.json.encode(entry))
+
+
+def view_of(call: Call, row: Row) -> AlertView:
+    """An alert as it is answered."""
+    card, alert = row.card, row.alert
+    wording, note = call.gateway.wording["en"], call.gateway.notes.of(alert)
+    return AlertView(
+        alert_id=alert.alert_id,
+        tenant=card.tenant,
+        order_id=card.order_id,
+        status=card.status,
+        carrier=card.carrier,
+        rule=alert.rule,
+        severity=alert.severity,
+        since_at=alert.since_at,
+        due_at=alert.because.due_at,
+        summary=wording.summary(card, alert),
+        description=wording.description(card, alert),
+        state=state_of(call, note),
+        acked=note.acked if note else None,
+        snoozed_until=note.snoozed_until if note else None,
+        owner=note.owner if note else None,
+    )
+
+
+def is_asked(call: Call, row: Row) -> bool:
+    """Return True if an alert is one of those asked for."""
+    asked, alert = call.asked, row.alert
+    note = call.gateway.notes.of(alert)
+    return (
+        asked.rule in {None, alert.rule}
+        and asked.severity in {None, alert.severity}
+        and asked.owner in {None, note.owner if note else ""}
+        and asked.state in {None, state_of(call, note)}
+    )
+
+
+def state_of(call: Call, note: AlertNote | None) -> State:
+    """`snoozed` until its end, else `acked`, else `open`."""
+    if note is None:
+        return "open"
+    if note.snoozed_until and parse_instant(note.snoozed_until) > call.gateway.now_ms():
+        return "snoozed"
+    return "acked" if note.acked else "open"
+
+
+def replaced(note: AlertNote, **fields: Mark | str | None) -> AlertNote:
+    """A note with other fields."""
+    return msgspec.structs.replace(note, **fields)
+
+
+def operator_of(call: Call) -> str:
+    """The name of the caller's key, else its id."""
+    return call.caller.name or call.caller.key_id
+
+
+def mark_of(call: Call) -> Mark:
+    """The mark of a write that is made now."""
+    return Mark(by=operator_of(call), at=format_instant(call.gateway.now_ms()), ip=call.ip)
