@@ -9,7 +9,7 @@ import msgspec
 
 from commands.wiring.settings_file import settings_option
 from commands.wiring.tiers import written_tiers
-from commands.wiring.wording import shown
+from commands.wiring.wording import shown, shown_ms
 from schemas.errors import SettingsError, UnknownOrder
 from schemas.order import Lane, OrderDocument
 from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery
@@ -73,6 +73,7 @@ def command(
             show_json(msgspec.json.encode(order))
         return
     show_table(COLUMNS, [cells(order) for order in page.orders])
+    show(f"written through {shown_ms(page.watermark)}")
     if page.after is not None:
         show(f"the {limit} that changed last; --limit shows more")
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
+import msgspec
 
 from commands.stack_progress import size_text
 from commands.wiring.definitions import vocabulary_of
@@ -21,7 +22,7 @@ from schemas.settings.secrets import masked_text
 from storage_tiering import rebuild as rebuilding
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.installed import open_tier
-from storage_tiering.tier import Tier
+from storage_tiering.tier import Doubt, Tier
 from storage_tiering.warm.opening import open_elastic
 from telemetry.screen import Column, show, show_table
 
@@ -58,6 +59,8 @@ def init(path: Path | None) -> None:
         for change in tier.templates.install(vocabulary, tier.periods, tier.letter_periods):
             reason = f": {change.reason}" if change.reason else ""
             show(printable(f"{change.did:<10}{change.what}{reason}"))
+        if advice := advice_on_outdated(tier):
+            show(advice)
 
 
 @command.command("status")
@@ -94,6 +97,7 @@ def show_elastic(settings: Settings) -> bool:
         trouble = template_trouble(tier)
         states = [
             ("templates", masked_text(trouble or "as they should be")),
+            *([("before", advice)] if (advice := advice_on_outdated(tier)) else []),
             ("written", f"through {shown_ms(tier.progress.watermark())}"),
         ]
         show_table(STATES, states)
@@ -124,7 +128,8 @@ def doubt_of(name: str, settings: Settings) -> str | None:
 @click.argument("name", metavar="TIER", type=click.Choice(["hot", "warm"]))
 @settings_option()
 @click.option("--from-topics", is_flag=True, help="write it all again from the topics")
-def rebuild(name: str, path: Path | None, *, from_topics: bool) -> None:
+@click.option("--outdated", is_flag=True, help="only the indices that 'tier init' calls outdated")
+def rebuild(name: str, path: Path | None, *, from_topics: bool, outdated: bool) -> None:
     """Rebuild a TIER that has lost writes.
 
     The warm tier gets data missing in the topics from the archive: orders that have retired,
@@ -132,21 +137,74 @@ def rebuild(name: str, path: Path | None, *, from_topics: bool) -> None:
     all topics again, at once if it runs. Nothing is deleted; look-ups report the tier as stale
     until it is done.
 
+    With --outdated, documents of Elasticsearch that were written before the templates changed are
+    made again from themselves. An index whose fields have another type now is deleted, and filled
+    from the archive and, by the writer, from the topics.
+
     \b
     ordertide tier rebuild warm --settings ordertide.toml
+    ordertide tier rebuild warm --outdated --settings ordertide.toml
     ordertide tier rebuild warm --from-topics --settings ordertide.toml
     ordertide tier rebuild hot --settings ordertide.toml
     """
     settings = read_settings(path)
     tier = open_tier(name, settings)
     try:
-        if from_topics or name == "hot":
+        if outdated:
+            rewrite_outdated(tier, settings)
+        elif from_topics or name == "hot":
             rebuilding.from_topics(tier)
             show(f"{name}: its writer ('ordertide write {name}') reads the topics again")
         else:
             copy_archive(tier, settings)
     finally:
         tier.close()
+
+
+def rewrite_outdated(tier: Tier, settings: Settings) -> None:
+    """Make the outdated documents again, and fill the indices that can't have the new fields.
+
+    Raises:
+        SettingsError: the tier has no indices, or there is no archive to fill them from.
+    """
+    if not settings.warm.url or tier.name != "warm":
+        raise SettingsError("--outdated is for the warm tier in Elasticsearch: set warm.url")
+    from storage_tiering.warm.elastic.rewriting import Rewriting
+
+    rewriting = Rewriting(cast("ElasticTier", tier).templates)
+    unfit = []
+    for each in rewriting.outdated():
+        if each.has_fields:
+            show(f"{each.name}: {count_of(rewriting.rewrite(each.name), 'document')} made again")
+        else:
+            unfit.append(each.name)
+    if unfit:
+        names = ", ".join(unfit)
+        if "archive" not in written_tiers(settings, ["archive"]):
+            raise SettingsError(
+                f"{names}: their fields have other types now, and there is no archive to fill them"
+                " from; delete them, and their writer reads the topics again"
+            )
+        lasting = f"{names}: being filled again; run 'ordertide tier rebuild warm'"
+        held = tier.doubt() or Doubt(reason="")
+        tier.set_doubt(msgspec.structs.replace(held, lasting=lasting))
+        for index in unfit:
+            rewriting.drop(index)
+        copy_archive(tier, settings)
+
+
+def advice_on_outdated(tier: "ElasticTier") -> str | None:
+    """The indices of before, and the command that fills them again."""
+    from storage_tiering.warm.elastic.rewriting import Rewriting
+
+    names = [each.name for each in Rewriting(tier.templates).outdated()]
+    if not names:
+        return None
+    return (
+        f"documents of {', '.join(names)} were written before and lack new fields: look-ups find "
+        "them, searches by the new fields don't; 'ordertide tier rebuild warm --outdated' makes "
+        "them again"
+    )
 
 
 def copy_archive(tier: Tier, settings: Settings) -> None:

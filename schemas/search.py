@@ -14,11 +14,13 @@ LEAST_PART = 4  # characters of a number that find it by its beginning or its en
 class Page(msgspec.Struct, frozen=True):
     """Orders found, the one that changed last at the head; `after` begins the next page.
 
-    None where this is the last one.
+    None where this is the last one. `watermark` is the freshness of the answer: it includes
+    everything in the stream up to this instant (ms); None where the tier can't vouch for that.
     """
 
     orders: list[OrderDocument]
     after: list[Any] | None = None
+    watermark: int | None = None
 
 
 class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -143,7 +143,8 @@ class MemoryTier(Tier):
         page = found[begin : begin + limit]
         orders = [d for _, key in page if (d := self.orders[key].document)]
         has_more = begin + limit < len(found)
-        return Page(orders, list(page[-1]) if page and has_more else None)
+        watermark = self.watermark if self.held_doubt is None else None
+        return Page(orders, list(page[-1]) if page and has_more else None, watermark)
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:
         documents = [held.document for held in self.orders.values() if held.document]

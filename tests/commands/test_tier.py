@@ -9,7 +9,10 @@ from click.testing import CliRunner, Result
 from commands.main import cli
 from commands.wiring.tiers import BUILT_IN, written_tiers
 from schemas.errors import SettingsError
+from schemas.instants import format_instant
 from schemas.settings.model import read_settings
+from storage_tiering.installed import open_tier
+from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.opening import open_warm
 from storage_tiering.warm.sqlite.tier import SqliteTier
@@ -102,3 +105,50 @@ def test_secrets_come_from_the_environment_only_and_are_not_shown(tmp_path: Path
     settings = read_settings(None, {"ORDERTIDE_WARM_PASSWORD": SECRET})
     assert settings.warm.password == SECRET
     assert SECRET not in repr(settings)
+
+
+@pytest.mark.stack
+def test_indices_of_before_are_named_and_filled_again(
+    path: Path, place: tuple[str, str], tmp_path: Path
+) -> None:
+    path.write_text(path.read_text() + f'[archive]\nfolder = "{tmp_path / "archive"}"\n')
+    settings = read_settings(path, {})
+    index = f"{place[1]}-orders-2017-10"
+    run("init", "--settings", path)
+    with connect(place[0]) as client:  # as an earlier release has made it
+        fields = {"milestones": {"type": "flattened"}}
+        former = {"_meta": {"ordertide": {"version": 6}}, "properties": fields}
+        client.indices.create(index=index, mappings=former)
+    order = Log().changes(document(milestones={"SHIPPED": format_instant(START)}))
+    warm = open_warm(settings)
+    warm.write_orders(order)
+    assert warm.flush(force=True)
+    told = run("init", "--settings", path)
+    assert f"kept      index {index}: " in told.output
+    advice = "'ordertide tier rebuild warm --outdated' makes them again"
+    for output in (told.output, run("status", "--settings", path).output):
+        assert f"documents of {index} were written before" in output
+        assert advice in output
+    assert warm.find("default", "e481f51c") is not None, "look-ups answer meanwhile"
+    refused = run("rebuild", "warm", "--outdated", "--settings", path)
+    assert f"{index}: their fields have other types now" in str(refused.exception)
+    archive = open_tier("archive", settings)
+    archive.write_orders(order)
+    archive.flush(force=True)
+    archive.close()
+    filled = run("rebuild", "warm", "--outdated", "--settings", path)
+    assert filled.exit_code == 0, filled.output
+    with connect(place[0]) as client:
+        query = {"range": {"milestones.SHIPPED": {"gte": "2017-10-01"}}}
+        assert client.count(index=index, query=query)["count"] == 1
+    assert advice not in run("status", "--settings", path).output
+    found = warm.find("default", "e481f51c")
+    assert found is not None
+    assert found.document.version == 1
+    warm.close()
+
+
+def test_only_elasticsearch_has_outdated_indices(tmp_path: Path) -> None:
+    path = settings_file(tmp_path, f'folder = "{tmp_path / "warm"}"')
+    ended = run("rebuild", "warm", "--outdated", "--settings", path)
+    assert "--outdated is for the warm tier in Elasticsearch" in str(ended.exception)

@@ -9,7 +9,7 @@ import pytest
 from schemas.order import OrderDocument, ShipmentView
 from schemas.search import OrderQuery, search_form
 from storage_tiering.memory import MemoryTier
-from storage_tiering.tier import Search, Tier
+from storage_tiering.tier import Doubt, Search, Tier
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
@@ -75,6 +75,15 @@ def test_every_condition_holds(tier: Tier) -> None:
     assert found(tier, carrier="sf") == found(tier, supplier_id="S1") == ["a"]
     assert found(tier, tenant="default", customer_id="K") == ["c"]
     assert found(tier, status="'; DROP TABLE orders") == []
+
+
+def test_a_page_says_how_far_it_is(tier: Tier) -> None:
+    assert isinstance(tier, Search)
+    tier.expire(START + 5_000)
+    write(tier, document("a"))
+    assert tier.search(OrderQuery()).watermark == START + 5_000
+    tier.set_doubt(Doubt(reason="restored from a backup"))
+    assert tier.search(OrderQuery()).watermark is None
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ import pytest
 
 from schemas.errors import StateError
 from schemas.order import AcceptedEvent, OrderDocument
+from schemas.outcomes import OutcomeQuery
 from schemas.search import OrderQuery
 from storage_tiering.warm.elastic import templates as elastic_templates
 from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.rewriting import Rewriting
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.elastic.vocabulary import Vocabulary
+from tests.contracts.test_outcomes import action, entry, records
 from tests.support import stack
 from tests.support.tiers.elastic_places import clear, indices_of, install
 from tests.support.tiers.orders import START, Log, accepted, document
@@ -166,6 +169,50 @@ def test_a_new_version_brings_its_fields_to_the_indices_that_are_there(
 
 
 @pytest.mark.stack
+@pytest.mark.usefixtures("former")
+def test_documents_of_before_are_made_again_from_themselves(
+    tier: ElasticTier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did(tier)
+    log = Log()
+    written = [document(f"o{number}", lane="overdue") for number in range(3)]
+    tier.write_orders(log.changes(*written))
+    tier.write_events(log.events(accepted("o0")))
+    tier.write_outcomes(records(entry("1"), action("2")))
+    assert tier.flush(force=True)
+    monkeypatch.setattr(elastic_templates, "FOLDER", SHIPPED)
+    monkeypatch.setattr(elastic_templates, "VERSION", elastic_templates.VERSION + 1)
+    did(tier)
+    rewriting = Rewriting(tier.templates)
+    prefix = f"{tier.names.prefix}-"
+    outdated = {each.name.removeprefix(prefix) for each in rewriting.outdated()}
+    kinds = ("orders", "events", "audit", "actions")
+    assert outdated == {f"{kind}-2017-10" for kind in kinds}
+    newer = ElasticTier(tier.client, tier.names.prefix)
+    newer.write_orders(log.changes(document("o0", version=2, lane="overdue")))
+    assert newer.flush(force=True)
+    assert found_overdue(newer) == {"o0": 2}, "the others have no such field"
+    assert newer.find("default", "o1") is not None, "look-ups answer over both"
+    for each in rewriting.outdated():
+        assert each.has_fields
+        rewriting.rewrite(each.name)
+    assert found_overdue(newer) == {"o0": 2, "o1": 1, "o2": 1}
+    assert rewriting.outdated() == []
+    assert {*did(tier).values()} == {"as it was"}
+    found = newer.find("default", "o0")
+    assert found is not None
+    assert found.timeline == [accepted("o0")]
+    assert newer.outcomes(OutcomeQuery()) == [entry("1")]
+    assert newer.outcomes(OutcomeQuery(kind="actions")) == [action("2")]
+    newer.note({})
+
+
+def found_overdue(tier: ElasticTier) -> dict[str, int]:
+    found = tier.search(OrderQuery(lane="overdue")).orders
+    return {order.order_id: order.version for order in found}
+
+
+@pytest.mark.stack
 def test_an_old_writer_goes_on_while_a_new_release_is_rolled_out(
     tier: ElasticTier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +238,8 @@ def test_a_field_that_changes_its_type_is_kept_where_it_is_and_said(
     kept = changes[f"index {tier.names.orders('2017-10')}"]
     assert kept.did == "kept"
     assert "cannot be changed from type" in kept.reason
+    outdated = {each.name: each.has_fields for each in Rewriting(tier.templates).outdated()}
+    assert outdated[kept.what.removeprefix("index ")] is False
     assert {change.did for change in changes.values()} == {"changed", "kept"}
     tier.write_orders(Log().changes(document(warm_period="2017-11")))
     mapping = tier.client.indices.get_mapping(index=tier.names.orders("2017-11"))

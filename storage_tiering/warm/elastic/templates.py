@@ -34,6 +34,8 @@ FIELDS = {
 }
 KINDS = tuple(FIELDS)
 
+BEFORE = "before"  # in an index's `_meta`: of the templates that its older documents are of
+
 Body = dict[str, Any]
 
 
@@ -190,21 +192,29 @@ class Templates:
 
     def _update(self, index: str, vocabulary: Vocabulary) -> Change:
         """Give an index that is there the fields of its kind's template."""
-        kind = index.removeprefix(f"{self.names.prefix}-").split("-")[0]
+        kind = kind_of(self.names, index)
         fields, meta = fields_of(kind, vocabulary), mark(vocabulary)
         what = f"index {index}"
         with answers():
             held = self.client.indices.get_mapping(index=index)[index]["mappings"]
-            if held.get("_meta") == meta:
+            former = held.get("_meta", {})
+            if {name: each for name, each in former.items() if name != BEFORE} == meta:
                 return Change(what, "as it was")
             try:
                 self.client.indices.put_mapping(
-                    index=index, properties=fields["properties"], meta=meta
+                    index=index,
+                    properties=fields["properties"],
+                    meta={**meta, BEFORE: former.get(BEFORE, former.get("ordertide", {}))},
                 )
             except BadRequestError as error:  # a field of another type: an index can't change it
                 reason = str(error.body["error"]["reason"])
-                return Change(what, "kept", f"{reason}; it goes with its period")
+                return Change(what, "kept", reason)
         return Change(what, "changed", "new fields hold for what is written from now on")
+
+
+def kind_of(names: Names, index: str) -> str:
+    """The kind of an index, such as `orders`."""
+    return index.removeprefix(f"{names.prefix}-").split("-")[0]
 
 
 def version_of(held: Body | None) -> int | None:

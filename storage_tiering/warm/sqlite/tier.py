@@ -143,6 +143,7 @@ class SqliteTier(Tier):
     def search(
         self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
     ) -> Page:
+        watermark = None if self._stale() else self._unplaced.watermark()  # first: see `find`
         rows = merge(*(file.search(query, after) for file in self._files()))
         orders: list[OrderDocument] = []
         last: list[Any] | None = None
@@ -150,10 +151,10 @@ class SqliteTier(Tier):
             document = DOCUMENT.decode(data)
             if matches(query, document, -changed):
                 if len(orders) == limit:
-                    return Page(orders, last)
+                    return Page(orders, last, watermark)
                 orders.append(document)
                 last = [changed, key]
-        return Page(orders)
+        return Page(orders, None, watermark)
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:
         documents = [
