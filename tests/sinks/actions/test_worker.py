@@ -80,7 +80,7 @@ def test_a_receiver_that_is_away_for_two_days_still_gets_it(
         while acting.now_at < BEGIN_AT + 2 * DAY_MS:
             worker.step()
             acting.now_at += HOUR_MS
-        assert acting.states(worker) == ["failed"]
+        acting.run_until(worker, lambda: acting.states(worker) == ["failed"], "a failure")
         channel.is_away = False
         acting.now_at += 18 * HOUR_MS
         acting.run_to_the_end(worker, 1)
