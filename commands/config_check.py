@@ -23,6 +23,7 @@ from schemas.settings.model import KEYS, Settings, located, read_values, sourced
 from schemas.settings.sources import KeyPath, Values
 from schemas.topics import ORDERS_CHANGES
 from schemas.type_faults import choice
+from sinks.actions.channels.installed import channel_faults
 from sinks.actions.table import missing_kinds
 from storage_tiering.archive.opening import archive_files
 from storage_tiering.installed import lookup_tiers
@@ -95,6 +96,7 @@ def action_faults(settings: Settings, values: Values, path: Path | None) -> Iter
         return
     if named is None:  # then nobody may run `ordertide act`, and the rules may be anybody's
         return
+    yield from channel_faults(table, settings.act)
     try:
         rules = rules_of(settings, lifecycle_of(settings))
     except SettingsError:

@@ -14,8 +14,7 @@ from schemas.errors import Busy, OrdertideError, Rejected, SettingsError
 from schemas.event import Event, Location, decode_event
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.settings.model import DeliverySettings, Settings
-from sinks.actions.channels.action_channel import ActionChannel, ActionRequest
-from sinks.actions.table import ReceiverRow
+from sinks.actions.channels.action_channel import ActionChannel, ActionRequest, ReceiverSettings
 from sinks.channels.alert_message import Posting
 from sinks.channels.channel import Channel
 from storage_tiering.tier import (
@@ -52,7 +51,7 @@ __all__ = [
     "OrderRecord",
     "OrdertideError",
     "Posting",
-    "ReceiverRow",
+    "ReceiverSettings",
     "Rejected",
     "Settings",
     "SettingsError",

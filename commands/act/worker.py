@@ -95,7 +95,7 @@ def parts_of(
     clock = ActionClock(wall_ms=now_ms, orders_ms=stream.now if is_recorded else now_ms)
     outbox = stack.enter_context(closing(Outbox(outbox_path(settings))))
     alerts = stack.enter_context(closing(tier_alerts(settings)))
-    channels = open_channels(table)
+    channels = open_channels(table, settings.act)
     receivers = Receivers({n: Attempt(each, alerts, clock) for n, each in channels.items()})
     stack.callback(receivers.close)
     reader = stack.enter_context(reader_of(settings, connection, outbox))

@@ -89,6 +89,8 @@ MEANINGS: dict[str, str] = {
     "act.folder": "folder of the action worker's outbox",
     "act.group": "consumer group of the action worker; its lease is named after it",
     "act.actions": "the file of receivers and kinds of actions; without it all go to the log",
+    "act.secret": "secrets of receivers by name: ORDERTIDE_ACT_SECRET_DESK is that of `desk`",
+    "act.private": "hosts and networks, with commas, that receivers may have in private networks",
     "serve.host": "address of the gateway; one that others reach needs TLS or `behind_proxy`",
     "serve.port": "its port; 0 is any free one",
     "serve.parts": "what it serves: `api`, `board`, `callbacks`",

@@ -188,11 +188,21 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The action worker: its outbox in `folder`, its table of kinds and receivers in `actions`."""
+    """The action worker: its outbox in `folder`, its table of kinds and receivers in `actions`.
+
+    `secret` holds a receiver's secret by its name, `private` the hosts and networks (with commas)
+    that receivers may have besides public addresses.
+    """
 
     folder: Folder = ".ordertide/act"
     group: str = "ordertide-act"
     actions: File | None = None
+    secret: dict[str, str] = {}
+    private: str = ""
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"ActSettings({self.folder!r}, group={self.group!r}, actions={self.actions!r})"
 
 
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

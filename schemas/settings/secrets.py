@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 WORDS = r"password|passwd|passphrase|pwd|secret|token|credentials?|signature|salt"
 SECRET_NAME = re.compile(
     rf"(^|[._-])({WORDS}|authorization|(api|secret|private|access|account|shared)[._-]?key"
-    r"|key[._]pem|sasl(\..*)?\.config)$"
+    r"|key[._]pem|sasl(\..*)?\.config)$|^act\.secret\."
 )
 MASK = "***"
 

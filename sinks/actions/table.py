@@ -45,11 +45,12 @@ class ActionsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActionTable(msgspec.Struct, frozen=True):
-    """A checked table: each kind's receiver is one of the receivers."""
+    """A checked table: each kind's receiver is one of the receivers, which stand at `lines`."""
 
     name: str
     receivers: dict[str, ReceiverRow]
     kinds: dict[str, KindRow]
+    lines: dict[str, int] = {}
 
     def receiver_of(self, kind: str) -> str | None:
         """The receiver of a kind; None for a kind that the table lacks."""
@@ -79,7 +80,8 @@ def parse_actions(text: str, name: str) -> ActionTable:
     document.refuse(worded(fault) for fault in found)
     rows = msgspec.convert(document.values, ActionsFile)
     document.refuse(worded(fault) for fault in faults_of(rows))
-    return ActionTable(name, rows.receivers, rows.kinds)
+    lines = {each: document.lines.nearest(("receivers", each)) for each in rows.receivers}
+    return ActionTable(name, rows.receivers, rows.kinds, lines)
 
 
 def faults_of(rows: ActionsFile) -> Iterator[Fault]:

@@ -1,9 +1,11 @@
 """`ordertide act` as a process, its dead letters, and its look-up of alerts in the tiers."""
 
 import json
+import random
 import signal
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,17 @@ from storage_tiering.tier import OrderRecord, TopicPosition
 from tests.support.actions import BEGIN_AT, action
 from tests.support.alerts import alert, order
 from tests.support.command import Command, broker_with_topics, leaving_none
+from tests.support.hooks import SECRET, Hooks, Mood, hooks
 from tests.support.waiting import wait_until
+
+TABLE = """version = 1
+[receivers.desk]
+channel = "webhook"
+options = {{url = "{url}"}}
+[kinds.confirm_order]
+receiver = "desk"
+"""
+OK: Mood = (202, {}, b"")
 
 
 @pytest.fixture
@@ -75,6 +87,40 @@ def test_killed_and_started_again_it_ends_every_action_once(
         'ordertide_action_outcomes_total{receiver="log",state="done"}' in process.get("/metrics")[1]
     )
     assert process.end(signal.SIGTERM) == 0, process.said()
+
+
+def test_kill_9_at_any_moment_no_action_is_lost_and_none_has_two_keys(
+    broker: EmbeddedBroker, tmp_path: Path, rng: random.Random
+) -> None:
+    with hooks() as receiver:
+        table = tmp_path / "actions.toml"
+        table.write_text(TABLE.format(url=receiver.url), "utf-8")
+        act = {"folder": str(tmp_path / "act"), "actions": str(table)}
+        broker_of = {"bootstrap": broker.bootstrap, "embedded": True}
+        process = Command("act", tmp_path, {"broker": broker_of, "act": act})
+        process.environment["ORDERTIDE_ACT_SECRET_DESK"] = SECRET
+        wanted = [action(f"SO-{number}", at=now_ms()) for number in range(120)]
+        receiver.moods.extend(rng.choice([(503, {}, b""), "close", OK, OK, OK]) for _ in range(40))
+        with leaving_none([process]), Producer(broker.connection, linger_ms=0) as producer:
+            for part in range(4):
+                process.start()
+                for each in wanted[part * 30 : part * 30 + 30]:
+                    producer.send(ORDERS_ACTIONS, each.order_id.encode(), msgspec.json.encode(each))
+                enough = len(receiver.calls) + rng.randrange(1, 25)
+                wait_until(
+                    partial(has_heard, receiver, enough), f"{enough} calls", said=process.said
+                )
+                process.end(signal.SIGKILL)
+            process.start()
+            wait_until(lambda: len(notes(broker)) == 120, "120 outcomes", said=process.said)
+            assert process.end(signal.SIGTERM) == 0, process.said()
+        assert set(receiver.ids()) == {each.action_id for each in wanted}
+        bodies = {(headers["webhook-id"], body) for headers, body in receiver.calls}
+        assert len(bodies) == 120, "what comes twice is the same, under the same key"
+
+
+def has_heard(receiver: Hooks, calls: int) -> bool:
+    return len(receiver.calls) >= calls
 
 
 def is_ready(process: Command) -> bool:

@@ -292,3 +292,40 @@ def test_a_table_of_actions_that_is_missing_is_named_with_its_setting(tmp_path: 
     result = run("check", str(path))
     assert result.exit_code == 2
     assert result.output.startswith(f"{path}:2: act.actions: nowhere.toml: ")
+
+
+WEBHOOK = """version = 1
+[receivers.desk]
+channel = "webhook"
+options = {url = "https://10.0.0.7/hook"}
+[receivers.other]
+channel = "mail"
+options = {host = "localhost", from = "a@b.c", too = "d@e.f"}
+"""
+
+
+def test_receivers_without_a_secret_or_with_a_private_address_are_named_with_their_line(
+    tmp_path: Path,
+) -> None:
+    actions = written(tmp_path, f"{WEBHOOK}[kinds]\n", "actions.toml")
+    path = written(tmp_path, f'[act]\nactions = "{actions}"\n')
+    lines = run("check", str(path)).output.splitlines()
+    assert lines[0] == (
+        f"{actions}:2: receivers.desk: secret is missing; set ORDERTIDE_ACT_SECRET_DESK to whsec_ "
+        "and 32 bytes in base64"
+    )
+    assert lines[1].startswith(f"{actions}:5: receivers.other: too: unknown option; ")
+    written(tmp_path, f"{WEBHOOK.partition('[receivers.other]')[0]}[kinds]\n", "actions.toml")
+    secret = {"ORDERTIDE_ACT_SECRET_DESK": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    (line, *_) = run("check", str(path), environment=secret).output.splitlines()
+    assert line.startswith(f"{actions}:2: receivers.desk: 10.0.0.7: resolves to 10.0.0.7, which is")
+    allowed = {**secret, "ORDERTIDE_ACT_PRIVATE": "10.0.0.0/24"}
+    assert "receivers.desk" not in run("check", str(path), environment=allowed).output
+
+
+def test_a_secret_of_a_receiver_may_not_stand_in_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, '[act]\nsecret = {desk = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZ"}\n')
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    assert "set ORDERTIDE_ACT_SECRET_DESK, or ORDERTIDE_ACT_SECRET_DESK_FILE" in result.output
+    assert "MfKQ9r8" not in result.output

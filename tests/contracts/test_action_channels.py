@@ -2,32 +2,51 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from commands.wiring.process import now_ms
 from schemas.errors import Busy
 from sinks.actions.channels.action_channel import ActionRequest
-from tests.support.action_channel_kinds import ActionChannelKind, log_kind, memory_kind
-from tests.support.actions import BEGIN_AT, action
+from tests.support.action_channel_kinds import (
+    ActionChannelKind,
+    log_kind,
+    mail_kind,
+    memory_kind,
+    webhook_kind,
+)
+from tests.support.actions import action
+from tests.support.hooks import hooks
+from tests.support.mail_server import MailServer
+from tests.support.tiers.certificates import Authority
 
-KINDS = ["memory", "log"]
+KINDS = ["memory", "webhook", "mail", "log"]
 
 
 @pytest.fixture(params=KINDS)
 def kind(
-    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> Iterator[ActionChannelKind]:
-    match request.param:
-        case "memory":
-            built = memory_kind()
-        case _:
-            built = log_kind(caplog)
-    yield built
-    built.channel.close()
+    with ExitStack() as stack:
+        match request.param:
+            case "memory":
+                built = memory_kind()
+            case "webhook":
+                built = webhook_kind(stack.enter_context(hooks()))
+            case "mail":
+                authority = Authority(tmp_path)
+                server = stack.enter_context(MailServer(authority.sign("mail")))
+                built = mail_kind(server, Path(authority.ca))
+            case _:
+                built = log_kind(caplog)
+        yield built
+        built.channel.close()
 
 
 def request_of(order_id: str = "SO-1", attempt: int = 1, tenant: str = "default") -> ActionRequest:
-    return ActionRequest(action=action(order_id, tenant=tenant), attempt=attempt, sent_at=BEGIN_AT)
+    return ActionRequest(action=action(order_id, tenant=tenant), attempt=attempt, sent_at=now_ms())
 
 
 def test_the_receiver_gets_the_action_with_its_idempotency_key(kind: ActionChannelKind) -> None:
@@ -57,7 +76,7 @@ def test_it_is_used_from_several_threads_at_once(kind: ActionChannelKind) -> Non
     assert sorted(kind.received()) == sorted(each.action.action_id for each in requests)
 
 
-@pytest.mark.parametrize("kind", KINDS[:1], indirect=True)
+@pytest.mark.parametrize("kind", KINDS[:3], indirect=True)
 def test_a_receiver_that_is_away_is_busy_and_takes_the_same_when_it_is_back(
     kind: ActionChannelKind,
 ) -> None:

@@ -4,12 +4,20 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook
 
 from sinks.actions.channels.action_channel import ActionChannel
+from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.log import LogChannel
+from sinks.actions.channels.mail import MailChannel
+from sinks.actions.channels.mail import MailServer as Server
 from sinks.actions.channels.memory import MemoryChannel
+from sinks.actions.channels.webhook import WebhookChannel
+from tests.support.hooks import SECRET, Hooks
+from tests.support.mail_server import MailServer
 
 Outage = tuple[Callable[[], None], Callable[[], None]]
 
@@ -36,6 +44,21 @@ def memory_kind() -> ActionChannelKind:
         return [each.action.action_id for each in channel.taken]
 
     return ActionChannelKind(channel, received, (goes, comes))
+
+
+def webhook_kind(receiver: Hooks) -> ActionChannelKind:
+    channel = WebhookChannel(receiver.url, Webhook(SECRET), Allowed())
+    return ActionChannelKind(channel, receiver.ids, (receiver.stop, receiver.start))
+
+
+def mail_kind(server: MailServer, ca: Path) -> ActionChannelKind:
+    place = Server("127.0.0.1", server.port, ca=ca)
+    channel = MailChannel(place, Allowed(), sender="shop@example.com", to="desk@example.com")
+
+    def received() -> list[str]:
+        return [mail["Message-ID"].strip("<>").partition("@")[0] for mail in server.kept.mails]
+
+    return ActionChannelKind(channel, received, (server.stop, server.start))
 
 
 def log_kind(caplog: pytest.LogCaptureFixture) -> ActionChannelKind:

@@ -23,12 +23,16 @@ class Command:
         file = name.replace(" ", "-")
         self.log = folder / f"{file}.log"
         self.running: Process | None = None
+        self.environment: dict[str, str] = {}
         telemetry = {"port": self.port, "logs": "text", "level": "WARNING"}
         self.settings = write_settings(folder / f"{file}.toml", {**tables, "telemetry": telemetry})
 
     def start(self) -> None:
         self.running = Process(
-            command_line(*self.name.split(), settings=self.settings), self.log, folder=ROOT
+            command_line(*self.name.split(), settings=self.settings),
+            self.log,
+            folder=ROOT,
+            environment=self.environment,
         )
 
     def end(self, number: int = signal.SIGTERM) -> int:

@@ -1,10 +1,16 @@
 """Action channel: the port of the worker; `tests/contracts/test_action_channels.py` defines it."""
 
+import re
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import msgspec
 
 from schemas.alert import Action
+from schemas.errors import SettingsError
+from schemas.type_faults import choice
+
+SECRETS = "ORDERTIDE_ACT_SECRET"
 
 
 class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +25,39 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: int
 
 
+class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a receiver: its row's options, its secret, and what `act.private` allows.
+
+    `variable` is the environment variable of the secret.
+    """
+
+    name: str
+    options: dict[str, str] = {}
+    secret: str | None = None
+    private: str = ""
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"ReceiverSettings({self.name!r})"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of the secret."""
+        return f"{SECRETS}_{re.sub(r'[^A-Z0-9]', '_', self.name.upper())}"
+
+    def check_options(self, known: set[str], required: AbstractSet[str] = frozenset()) -> None:
+        """Check the options' names.
+
+        Raises:
+            SettingsError: one is unknown, or a required one is missing.
+        """
+        for name in self.options:
+            if name not in known:
+                raise SettingsError(f"{name}: unknown option; {choice(name, sorted(known))}")
+        for name in sorted(required - self.options.keys()):
+            raise SettingsError(f"{name} is missing; write it under options")
+
+
 class ActionChannel(Protocol):
     """One receiver. `send` is called from several threads at once."""
 
@@ -31,6 +70,10 @@ class ActionChannel(Protocol):
             Busy: not now, or no answer: it may have arrived. The same is sent again later.
             Rejected: never; the action becomes a dead letter.
         """
+        ...
+
+    def fault(self) -> str | None:
+        """Return a fault that shows without sending anything, such as a forbidden address."""
         ...
 
     def close(self) -> None:

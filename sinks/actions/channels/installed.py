@@ -1,29 +1,31 @@
 """Installed channels of actions, opened by the table of actions.
 
-The entry point of a channel is a function of a receiver's name and its row in actions.toml that
-returns an `ActionChannel`, without connecting yet. `log.open_channel` is the shortest.
+The entry point of a channel is a function of the `ReceiverSettings` of a receiver that returns an
+`ActionChannel`, without connecting yet. `log.open_channel` is the shortest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint
 
+from schemas.errors import SettingsError
 from schemas.plugins import ACTION_CHANNELS
-from sinks.actions.channels.action_channel import ActionChannel
+from schemas.settings.model import ActSettings
+from sinks.actions.channels.action_channel import ActionChannel, ReceiverSettings
 from sinks.actions.table import ActionTable, ReceiverRow
 
-OpenChannel = Callable[[str, ReceiverRow], ActionChannel]
+OpenChannel = Callable[[ReceiverSettings], ActionChannel]
 
 
-def open_channel(name: str, row: ReceiverRow) -> ActionChannel:
+def open_channel(channel: str, settings: ReceiverSettings) -> ActionChannel:
     """The channel of a receiver.
 
     Raises:
-        SettingsError: it isn't installed, the plug-in is broken, or the row is wrong.
+        SettingsError: it isn't installed, the plug-in is broken, or an option is wrong.
     """
-    point = ACTION_CHANNELS.named(row.channel)
-    channel = load_channel(point)(name, row)
-    ACTION_CHANNELS.check(point, channel, ActionChannel)
-    return channel
+    point = ACTION_CHANNELS.named(channel)
+    opened = load_channel(point)(settings)
+    ACTION_CHANNELS.check(point, opened, ActionChannel)
+    return opened
 
 
 def load_channel(point: EntryPoint) -> OpenChannel:
@@ -32,21 +34,44 @@ def load_channel(point: EntryPoint) -> OpenChannel:
     Raises:
         SettingsError: names the plug-in, the package it came with, the reason and the remedy.
     """
-    return ACTION_CHANNELS.load_function(point, "a receiver's name and its row")
+    return ACTION_CHANNELS.load_function(point, "the settings of a receiver")
 
 
-def open_channels(table: ActionTable) -> dict[str, ActionChannel]:
+def settings_of(name: str, row: ReceiverRow, act: ActSettings) -> ReceiverSettings:
+    """The settings of a receiver; its secret is found as the environment names it."""
+    entry = name.lower().replace("-", ".").replace("_", ".")
+    secret = act.secret.get(entry)
+    return ReceiverSettings(name=name, options=row.options, secret=secret, private=act.private)
+
+
+def open_channels(table: ActionTable, act: ActSettings) -> Mapping[str, ActionChannel]:
     """The channel of each receiver of a table.
 
     Raises:
-        SettingsError: one can't be opened; those before it are closed.
+        SettingsError: some can't be opened: a line for each; the others are closed.
     """
     opened: dict[str, ActionChannel] = {}
-    try:
-        for name, row in table.receivers.items():
-            opened[name] = open_channel(name, row)
-    except BaseException:
+    faults: list[str] = []
+    for name, row in table.receivers.items():
+        try:
+            opened[name] = open_channel(row.channel, settings_of(name, row, act))
+        except SettingsError as error:
+            faults.append(f"{table.name}:{table.lines.get(name, 1)}: receivers.{name}: {error}")
+    if faults:
         for channel in opened.values():
             channel.close()
-        raise
+        raise SettingsError("\n".join(faults))
     return opened
+
+
+def channel_faults(table: ActionTable, act: ActSettings) -> Iterator[str]:
+    """Faults of the receivers, with file and line."""
+    try:
+        opened = open_channels(table, act)
+    except SettingsError as error:
+        yield from str(error).splitlines()
+        return
+    for name, channel in opened.items():
+        if fault := channel.fault():
+            yield f"{table.name}:{table.lines.get(name, 1)}: receivers.{name}: {fault}"
+        channel.close()

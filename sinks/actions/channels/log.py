@@ -3,14 +3,18 @@
 import logging
 
 from schemas.display import printable
-from sinks.actions.channels.action_channel import ActionChannel, ActionRequest
-from sinks.actions.table import ReceiverRow
+from sinks.actions.channels.action_channel import ActionChannel, ActionRequest, ReceiverSettings
 
 LOGGER = logging.getLogger("ordertide.actions")
 
 
-def open_channel(_name: str, _row: ReceiverRow) -> ActionChannel:
-    """The log, whatever its receiver is called."""
+def open_channel(settings: ReceiverSettings) -> ActionChannel:
+    """The log, whatever its receiver is called.
+
+    Raises:
+        SettingsError: it has options.
+    """
+    settings.check_options(set())
     return LogChannel()
 
 
@@ -27,6 +31,9 @@ class LogChannel(ActionChannel):
             *(action.at, action.action_id),
         )
         return "logged"
+
+    def fault(self) -> str | None:
+        return None
 
     def close(self) -> None:
         pass

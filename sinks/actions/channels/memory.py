@@ -25,5 +25,8 @@ class MemoryChannel(ActionChannel):
         self.taken.append(request)
         return "taken"
 
+    def fault(self) -> str | None:
+        return None
+
     def close(self) -> None:
         pass

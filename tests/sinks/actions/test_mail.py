@@ -1,0 +1,120 @@
+"""The mail channel, against a real SMTP server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import Busy, Rejected, SettingsError
+from sinks.actions.channels.action_channel import ActionRequest, ReceiverSettings
+from sinks.actions.channels.addresses import Allowed
+from sinks.actions.channels.mail import MailChannel, open_channel
+from sinks.actions.channels.mail import MailServer as Server
+from tests.support.actions import BEGIN_AT, action
+from tests.support.mail_server import MailServer
+from tests.support.tiers.certificates import Authority
+
+LOGIN = ("ordertide", "a long password")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def server(authority: Authority) -> Iterator[MailServer]:
+    with MailServer(authority.sign("mail"), login=LOGIN) as running:
+        yield running
+
+
+def channel_of(
+    server: MailServer, ca: str | None, login: tuple[str, str] | None = LOGIN
+) -> MailChannel:
+    place = Server("127.0.0.1", server.port, login, ca=Path(ca) if ca else None)
+    return MailChannel(place, Allowed(), sender="shop@example.com", to="desk@example.com")
+
+
+def request_of(order_id: str = "SO-1") -> ActionRequest:
+    return ActionRequest(action=action(order_id), attempt=1, sent_at=BEGIN_AT)
+
+
+def test_a_mail_names_order_kind_and_reason(server: MailServer, authority: Authority) -> None:
+    channel = channel_of(server, authority.ca)
+    assert channel.send(request_of("订单7")) == "mailed to desk@example.com"
+    (mail,) = server.kept.mails
+    assert mail["To"] == "desk@example.com"
+    assert mail["Message-ID"] == f"<{request_of('订单7').action.action_id}@example.com>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    text = mail.get_payload(decode=True).decode()  # type: ignore[union-attr]  # one part
+    assert "order: 订单7\n" in text.replace("\r\n", "\n")
+
+
+def test_a_second_attempt_is_the_same_mail(server: MailServer, authority: Authority) -> None:
+    channel = channel_of(server, authority.ca)
+    channel.send(request_of())
+    channel.send(request_of())
+    first, second = server.kept.mails
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first["Date"] == second["Date"]
+
+
+def test_no_header_can_be_smuggled_in(server: MailServer, authority: Authority) -> None:
+    channel_of(server, authority.ca).send(request_of("SO-1\r\nBcc: eve@example.com"))
+    (mail,) = server.kept.mails
+    assert mail["Bcc"] is None
+
+
+def test_a_certificate_that_is_not_trusted_gets_nothing(server: MailServer) -> None:
+    with pytest.raises(Busy, match="certificate verify failed"):
+        channel_of(server, None).send(request_of())
+    assert not server.kept.mails
+
+
+def test_a_server_without_starttls_gets_nothing(authority: Authority) -> None:
+    with MailServer(authority.sign("mail"), is_plain=True) as plain:
+        with pytest.raises(Busy, match="STARTTLS extension not supported"):
+            channel_of(plain, authority.ca, None).send(request_of())
+        assert not plain.kept.mails
+
+
+def test_a_wrong_password_is_for_the_operator(server: MailServer, authority: Authority) -> None:
+    with pytest.raises(Busy, match="refuses the user") as busy:
+        channel_of(server, authority.ca, ("ordertide", "wrong")).send(request_of())
+    assert busy.value.retry_after_s == 60.0
+    assert "wrong" not in busy.value.reason
+
+
+def test_a_recipient_who_is_refused_for_good_is_rejected_and_later_is_later(
+    server: MailServer, authority: Authority
+) -> None:
+    channel = channel_of(server, authority.ca)
+    server.kept.replies += ["550 no such mailbox", "451 greylisted"]
+    with pytest.raises(Rejected, match=r"smtp_550: .*no such mailbox"):
+        channel.send(request_of())
+    with pytest.raises(Busy, match="451 greylisted"):
+        channel.send(request_of())
+    channel.send(request_of())
+    assert len(server.kept.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "secret", "fault"),
+    [
+        ({"host": "m", "from": "a@b.c"}, None, "to is missing"),
+        ({"tls": "none"}, None, "tls: 'none' is none; choose one of starttls, tls"),
+        ({"user": "ada"}, None, "secret is missing; set ORDERTIDE_ACT_SECRET_DESK to the user's"),
+        ({"to": "nobody"}, None, "to: 'nobody' is no address"),
+        ({"to": "a@b.c\nBcc: e@f.g"}, None, "is no address"),
+        ({"port": "99999"}, None, "port: '99999' is no port"),
+    ],
+)
+def test_faults_of_its_settings_are_named(
+    options: dict[str, str], secret: str | None, fault: str
+) -> None:
+    whole = {"host": "mail.example.com", "from": "a@b.c", "to": "d@e.f"}
+    if "host" not in options:
+        options = {**whole, **options}
+    with pytest.raises(SettingsError) as refused:
+        open_channel(ReceiverSettings(name="desk", options=options, secret=secret))
+    assert fault in str(refused.value)
