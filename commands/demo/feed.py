@@ -21,6 +21,8 @@ from commands.demo.orders import (
     Timed,
     generate,
     past,
+    placed,
+    sale,
     storm,
 )
 from examples.olist import adapter
@@ -85,14 +87,7 @@ def last_order(number: int) -> Iterator[Timed]:
     """An order some minutes after the history's end, and the tick that lets it take effect."""
     at = HISTORY_END_AT + number * LAST_ORDERS_APART_MS
     order_id = LAST_ORDERS[number - 1]
-    event = {
-        "event_id": f"{order_id}:PENDING_PAYMENT",
-        "order_id": order_id,
-        "status_code": "PENDING_PAYMENT",
-        "timestamp": format_instant(at),
-        "source": "shop",
-    }
-    yield at, "shop", event["event_id"], event
+    yield placed(sale(order_id, at, SEED), at)
     yield tick(at)
 
 

@@ -107,7 +107,7 @@ def customer_page(
         headline=headline,
         detail=detail,
         tone=tone,
-        steps=steps(words, progress, order, now),
+        steps=steps(words, progress, order),
         parcels=[parcel_view(words, each, shown, now, places=places) for each in parcels],
         arrived=words.say("customer.arrived", n=arrived, all=total) if total > 1 else "",
         days=by_day(words, [e for e in shown if not e.shipment], now, places=places),
@@ -158,7 +158,7 @@ def day_of(words: Words, instant: str | None, now: int) -> str:
     return words.day(at, weekday=True, year_of=now)
 
 
-def steps(words: Words, progress: Progress, order: OrderDocument, now: int) -> list[Step]:
+def steps(words: Words, progress: Progress, order: OrderDocument) -> list[Step]:
     """The five stages with the time each was reached."""
     is_over = order.status in ENDS
     present = LAST if is_over else progress.stage(order.status, order.shipments)
@@ -177,7 +177,7 @@ def steps(words: Words, progress: Progress, order: OrderDocument, now: int) -> l
         label = words.say(f"stage.{number}")
         if number == LAST and is_over:
             label = words.status(order.status)
-        at = words.day(parse_instant(min(reached)), year_of=now) if is_reached else ""
+        at = words.day(parse_instant(min(reached))) if is_reached else ""
         found.append(Step(label, at, state))
     return found
 

@@ -18,13 +18,16 @@ from typing import Any
 Point = tuple[float, float]
 TOLERANCE = 0.06  # degrees
 LEAST_AREA = 0.04  # square degrees
+HALF = 180
+ANTARCTICA_LAT = -62
 TARGET = Path(__file__).with_name("land.json")
 
 
 def main(source: Path) -> None:
     """Read TopoJSON, write the rings."""
     topology = json.loads(source.read_text(encoding="utf-8"))
-    rings = [thinned(ring) for ring in rings_of(topology) if area(ring) >= LEAST_AREA]
+    whole = [each for ring in rings_of(topology) for each in around(ring)]
+    rings = [thinned(ring) for ring in whole if area(ring) >= LEAST_AREA]
     flat = [[round(value * 100) for point in ring for value in point] for ring in rings]
     TARGET.write_text(json.dumps(flat, separators=(",", ":")) + "\n", encoding="utf-8")
 
@@ -40,6 +43,23 @@ def rings_of(topology: dict[str, Any]) -> Iterator[list[Point]]:
                 arc = arcs[number] if number >= 0 else arcs[~number][::-1]
                 ring += arc[1 if ring else 0 :]
             yield ring
+
+
+def around(ring: list[Point]) -> Iterator[list[Point]]:
+    """A ring without jumps at the 180th meridian: once on each side of it. Not Antarctica."""
+    if min(lat for _, lat in ring) < ANTARCTICA_LAT:
+        return
+    turned: list[Point] = []
+    turn = 0
+    for lon, lat in ring:
+        if turned and abs(lon + turn - turned[-1][0]) > HALF:
+            turn += -2 * HALF if lon + turn > turned[-1][0] else 2 * HALF
+        turned.append((lon + turn, lat))
+    yield turned
+    if max(lon for lon, _ in turned) > HALF:
+        yield [(lon - 2 * HALF, lat) for lon, lat in turned]
+    if min(lon for lon, _ in turned) < -HALF:
+        yield [(lon + 2 * HALF, lat) for lon, lat in turned]
 
 
 def decoded(arc: list[list[int]], transform: dict[str, list[float]]) -> Iterator[Point]:

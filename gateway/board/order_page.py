@@ -9,6 +9,7 @@ from gateway.board.reasons import why
 from gateway.board.route_map import RouteMap, route_map
 from gateway.board.timeline import Day, days
 from gateway.board.wording import Words
+from schemas.alert_text import last_heard
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent, ArmedDeadline, Lane, OpenAlert, OrderDocument, ShipmentView
 from schemas.versions import changes_of
@@ -161,7 +162,7 @@ def why_of(words: Words, order: OrderDocument, alert: OpenAlert, now: int) -> Wh
     """An open alert in words."""
     because = alert.because
     since = parse_instant(alert.since_at)
-    heard_at = parse_instant(because.last_event_at)
+    heard = last_heard(order, because)
     return Why(
         severity=alert.severity,
         rule=words.rule(alert.rule),
@@ -172,7 +173,9 @@ def why_of(words: Words, order: OrderDocument, alert: OpenAlert, now: int) -> Wh
         span=words.span(now - since),
         parcel=because.shipment or "",
         last=words.say(
-            "why.last", status=words.status(because.last_event), at=words.stamp(heard_at, now)
+            "why.last",
+            status=words.status(heard.status),
+            at=words.stamp(parse_instant(heard.at), now),
         ),
         evidence=because.anchor_event,
         flapping=alert.flapping,

@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 480, 320
 LEAST_DEGREES = 1.6
 PADDING = 0.22  # of the span, on each side
 COLOURS = 4
-NEAR_X, NEAR_Y = 90, 13  # pixels between two names
+NEAR_X, NEAR_Y = 90, 17  # pixels between two names
 RIGHT = 0.62  # of the width, from here on a name stands left of its point
 Point = tuple[float, float]
 

@@ -19,6 +19,7 @@ from schemas.keys import DEFAULT_TENANT
 LANGUAGE_COOKIE, THEME_COOKIE = "ordertide_language", "ordertide_theme"
 THEMES = ("light", "dark")
 SHORTLY_S = 10
+STREAM = "/v1/stream?types=order.changed&types=order.retired"
 
 
 class Page(NamedTuple):
@@ -76,6 +77,7 @@ def frame_of(call: Call, page: str, title: str) -> Frame:
         behind=behind(gateway, words),
         now=now_of(gateway),
         ticks=not gateway.is_recorded,
+        stream=STREAM if "api" in gateway.parts else "",
         csrf=sessions.csrf_token(caller.session) if caller.session else "",
     )
 

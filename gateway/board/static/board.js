@@ -128,17 +128,38 @@ function later() {
     Math.max(0, fetchedAt + 1000 - Date.now()) + 50);
 }
 
-const POLL_MS = 5000;
+/* The stream tells that something changed. Without one, or where the browser has too many already,
+   the page is fetched every five seconds; a hidden page holds no stream. */
+const POLL_MS = 5000, SLOW_POLL_MS = 30000;
+const shownOrder = $("[data-order]")?.dataset.order;
+let source = null, polling = 0;
+
+function poll(everyMs) {
+  clearInterval(polling);
+  polling = setInterval(() => document.hidden || refresh(), everyMs);
+}
+function heard(event) {
+  if (shownOrder && event.data && JSON.parse(event.data).card?.order_id !== shownOrder) return;
+  later();
+}
 function follow() {
   if (!$("[data-live]")) return;
-  if (!say.stream) return setInterval(() => document.hidden || refresh(), POLL_MS);
-  const source = new EventSource(say.stream);
-  ["order.changed", "lanes", "reset", "message"].forEach((kind) =>
-    source.addEventListener(kind, later));
+  if (!say.stream) return poll(POLL_MS);
+  source = new EventSource(say.stream);
+  ["order.changed", "order.retired"].forEach((kind) => source.addEventListener(kind, heard));
+  source.addEventListener("reset", later);
   source.onopen = () => live.lost && later();
-  source.onerror = () => { live.lost = true; show("lost", say.lost); };
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) return poll(POLL_MS);
+    live.lost = true;
+    show("lost", say.lost);
+  };
+  poll(SLOW_POLL_MS);
 }
-document.addEventListener("visibilitychange", () => document.hidden || !live.lost || later());
+document.addEventListener("visibilitychange", () => {
+  source?.close();
+  if (!document.hidden) { follow(); later(); }
+});
 
 $$(".lane").forEach((lane) => {
   lane.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") held = lane; });

@@ -19,7 +19,7 @@ from gateway.board.cards import OLD_ORDERS, STORM_ORDERS, Old, Storm, folded, is
 from gateway.board.gantt import Axis, gantt
 from gateway.board.progress import Progress
 from gateway.board.reasons import reason
-from gateway.board.route_map import route_map
+from gateway.board.route_map import land, route_map
 from gateway.board.wording import LANGUAGES, Words, texts
 from schemas.alert_text import Language
 from schemas.card import Card
@@ -222,6 +222,12 @@ def test_all_places_lie_on_the_map() -> None:
             for stop in way.stops:
                 assert 0 < stop.x < drawn.width
                 assert 0 < stop.y < drawn.height
+
+
+def test_no_outline_runs_around_the_world() -> None:
+    for outline in land():
+        pairs = pairwise([*outline.points, outline.points[0]])
+        assert max(abs(one[0] - other[0]) for one, other in pairs) < 90
 
 
 def test_an_order_without_places_has_no_map() -> None:
