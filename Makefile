@@ -21,7 +21,7 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build fuzz stack check bench docs screenshots clean
+.PHONY: help demo test build fuzz stack check board-check bench docs screenshots clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -32,9 +32,10 @@ help:
 	@echo "make fuzz    generated messages through the engine for an hour (ARGS='--minutes 5')"
 	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
 	@echo "make check   ruff, mypy, import-linter; deployment files; rustfmt, clippy, cargo test"
+	@echo "make board-check  the pages in chromium: accessible, live, by keyboard (apt-get install chromium)"
 	@echo "make bench   the benchmarks (ARGS are handed on)"
 	@echo "make docs    regenerate what docs/ holds of generated documents"
-	@echo "make screenshots  a picture of a running demo for docs/screens (needs libcairo2)"
+	@echo "make screenshots  pictures of a running demo for docs/screens (needs libcairo2, chromium)"
 	@echo "make clean   remove .venv, caches and builds"
 
 demo: $(VENV)/.installed
@@ -60,6 +61,9 @@ check: $(VENV)/.installed-dev-test
 	@bash deploy/check.sh $(BIN)
 	@bash engine/check.sh
 
+board-check: $(VENV)/.installed-browser-test
+	@$(BIN)/python -m pytest -rfEs tests/browser $(ARGS)
+
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -70,6 +74,7 @@ docs: $(VENV)/.installed-test
 
 screenshots: $(VENV)/.installed-screenshots
 	@PYTHONPATH=. $(BIN)/python docs/screens/top.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python docs/screens/pages.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist engine/target dataflows/core/compiled*.so *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -84,9 +89,10 @@ $(BIN)/python:
 $(VENV)/.installed: EXTRAS := [demo]
 $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-dev-test: EXTRAS := [dev,test]
+$(VENV)/.installed-browser-test: EXTRAS := [browser,test]
 $(VENV)/.installed-screenshots: EXTRAS := [demo,screenshots]
 ENGINE := $(wildcard engine/Cargo.toml engine/*/Cargo.toml engine/*/*.rs engine/*/src/*.rs engine/*/src/*/*.rs)
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test $(VENV)/.installed-screenshots: pyproject.toml constraints.txt $(ENGINE) | $(BIN)/python
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev-test $(VENV)/.installed-browser-test $(VENV)/.installed-screenshots: pyproject.toml constraints.txt $(ENGINE) | $(BIN)/python
 	@echo "installing ordertide$(EXTRAS) into $(VENV) (once, about a minute)"
 	@bash engine/install.sh $(BIN)/python '$(EXTRAS)'
 	@touch $@

@@ -1,0 +1,70 @@
+"""The gateway with the demo's orders behind a real server, and a browser: `make board-check`.
+
+Needs the extra `browser` and Debian's chromium; without them these tests are skipped.
+"""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+import uvicorn
+
+from gateway.access.keys import id_of
+from gateway.access.shares import Share
+from gateway.application import application
+from tests.support.gateway import Door, open_door
+from tests.support.sample_orders import NOW, sample
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = shutil.which("chromium")
+SIDES = 1 << 40
+
+
+class Site(NamedTuple):
+    """The gateway, its address, the cookie of an administrator, and a customer's link."""
+
+    door: Door
+    address: str
+    cookie: str
+    shared: str
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with open_door(tmp_path_factory.mktemp("serve")) as door:
+        gateway = door.gateway._replace(is_recorded=True, title="Casa Verde")
+        door.gateway, door.app = gateway, application(gateway)
+        held = sample()
+        door.put(*held.orders.values())
+        for order_id in held.orders:
+            door.put_events(*held.timelines[order_id])
+        door.start()
+        gateway.follower.watermark = NOW
+        server = uvicorn.Server(uvicorn.Config(door.app, port=0, log_level="warning"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        wait_until(lambda: server.started, "the server listens")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        sessions, now_s = gateway.access.sessions, gateway.access.now_s()
+        cookie = sessions.session(id_of(door.key("admin")) or "", now_s)
+        token = gateway.shares.sealed(Share("default", "demo-00138", "town", SIDES))
+        yield Site(door, f"http://127.0.0.1:{port}", cookie, f"/t/{token}")
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    if CHROMIUM is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - of the extra `browser`
+
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -1,0 +1,145 @@
+"""The pages in Chromium: accessible, nothing cut, live, by keyboard alone, and without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from tests.browser.conftest import Site
+from tests.support.sample_orders import sample
+
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="needs the extra `browser`: make board-check"
+)
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+LATE = "demo-00138"
+# The best-practice rules of axe are no part of WCAG; the others are.
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+PATHS = ("/", f"/orders/{LATE}", "/orders?lane=overdue", f"/orders/{LATE}/share", "SHARED")
+WIDTHS = (1440, 768, 360)
+LONG_MS = 15_000
+
+
+@contextmanager
+def opened(
+    site: Site,
+    browser: Browser,
+    width: int = 1440,
+    complaints: Sequence[str] = (),
+    **options: Any,  # noqa: ANN401 - Playwright's own
+) -> Iterator[Page]:
+    """A page of an administrator's; what the console complains of fails the test.
+
+    `complaints` are parts of what it may complain of.
+    """
+    cookies = {"ordertide_session": site.cookie, **options.pop("cookies", {})}
+    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+    context.add_cookies([{"name": n, "value": v, "url": site.address} for n, v in cookies.items()])
+    page = context.new_page()
+    came: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            came.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: came.append(str(error)))
+    yield page
+    context.close()
+    assert [text for text in came if not any(each in text for each in complaints)] == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_is_accessible_and_nothing_is_cut(
+    site: Site, browser: Browser, path: str, width: int, theme: str, language: str
+) -> None:
+    cookies = {"ordertide_theme": theme, "ordertide_language": language}
+    with opened(site, browser, width, cookies=cookies) as page:
+        page.goto(site.address + (site.shared if path == "SHARED" else path))
+        found = axe.Axe().run(page, options=WCAG).response["violations"]
+        told = [(each["id"], [node["html"][:160] for node in each["nodes"]]) for each in found]
+        assert told == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_change_is_seen_without_a_reload(site: Site, browser: Browser) -> None:
+    late = sample().orders["demo-00186"]
+    fresh = msgspec.structs.replace(late, order_id="fresh-1", version=late.version)
+    with opened(site, browser) as page:
+        page.goto(site.address)
+        assert page.locator('[data-key="fresh-1"]').count() == 0
+        before = page.locator("#about-overdue b").first.text_content()
+        site.door.put(fresh)
+        page.wait_for_selector('[data-key="fresh-1"]', timeout=LONG_MS)
+        assert page.locator("#about-overdue b").first.text_content() != before
+
+
+def test_a_lane_under_the_pointer_stands_still(site: Site, browser: Browser) -> None:
+    late = sample().orders["demo-00186"]
+    with opened(site, browser) as page:
+        page.goto(site.address)
+        page.hover("#cards-overdue .card >> nth=0")
+        site.door.put(msgspec.structs.replace(late, order_id="fresh-2"))
+        notice = page.locator("#lane-overdue .fresh")
+        notice.wait_for(state="visible", timeout=LONG_MS)
+        assert notice.text_content() == "1 new"
+        assert page.locator('[data-key="fresh-2"]').count() == 0
+        page.hover(".brand")
+        page.wait_for_selector('[data-key="fresh-2"]', timeout=LONG_MS)
+
+
+def test_the_keyboard_alone_finds_and_opens_an_order(site: Site, browser: Browser) -> None:
+    parcel = sample().orders[LATE].shipments[0].shipment
+    with opened(site, browser) as page:
+        page.goto(site.address)
+        page.keyboard.press("/")
+        page.keyboard.type(parcel[-5:])
+        page.wait_for_selector(".hits a")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/orders/{LATE}")
+        page.keyboard.press("g")
+        page.keyboard.press("b")
+        page.wait_for_url(f"{site.address}/")
+        page.keyboard.press("j")
+        focused = page.evaluate("document.activeElement.getAttribute('href')")
+        assert focused.startswith("/orders/")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**{focused}")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_reads_without_a_script(site: Site, browser: Browser, path: str) -> None:
+    with opened(site, browser, java_script_enabled=False) as page:
+        page.goto(site.address + (site.shared if path == "SHARED" else path))
+        assert page.locator("h1").first.text_content()
+        assert LATE in page.content()
+
+
+def test_theme_and_language_are_kept(site: Site, browser: Browser) -> None:
+    with opened(site, browser, color_scheme="light") as page:
+        page.goto(site.address)
+        page.click("#theme")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        page.click("a[hreflang=zh]")
+        assert "看板" in page.title()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_the_board_says_that_the_stream_is_away_and_goes_on(site: Site, browser: Browser) -> None:
+    stream = "**/v1/stream*"
+    with opened(site, browser, complaints=["ERR_FAILED"]) as page:
+        page.route(stream, lambda route: route.abort())
+        page.goto(site.address)
+        page.wait_for_selector("#pill.lost", timeout=LONG_MS)
+        assert page.locator(".card").count(), "the figures stay"
+        page.unroute(stream)
+        page.wait_for_selector("#pill:not(.lost)", timeout=LONG_MS)
