@@ -5,7 +5,9 @@ from deploy.kibana.pictures import Board, Bucket, DataView, Map, Metric, Picture
 ORDERS_VIEW = DataView("ordertide-orders", "ordertide: orders", "ordertide-orders-*")
 EVENTS_VIEW = DataView("ordertide-events", "ordertide: events", "ordertide-events-*")
 REJECTED_VIEW = DataView("ordertide-rejected", "ordertide: rejected", "ordertide-rejected-*")
-VIEWS = (ORDERS_VIEW, EVENTS_VIEW, REJECTED_VIEW)
+AUDIT_VIEW = DataView("ordertide-audit", "ordertide: audit", "ordertide-audit-*")
+ACTIONS_VIEW = DataView("ordertide-actions", "ordertide: actions", "ordertide-actions-*")
+VIEWS = (ORDERS_VIEW, EVENTS_VIEW, REJECTED_VIEW, AUDIT_VIEW, ACTIONS_VIEW)
 
 LANE_COLOURS = {"normal": "#54B399", "warning": "#D6BF57", "overdue": "#E7664C"}
 DELIVERY_H = "derived.delivery_h"
@@ -105,12 +107,104 @@ REJECTED_BY_SOURCE = Picture(
     ),
     columns=24,
 )
+BY_CARRIER = Bucket("terms", "carrier", "bucket", "carrier", missing="no carrier")
+PROMISES = Picture(
+    id="ordertide-promises",
+    title="Promises kept",
+    meaning="Delivered orders that were promised: in time or not.",
+    kind="pie",
+    view=ORDERS_VIEW,
+    query="_exists_:derived.promise_kept",
+    buckets=(Bucket("terms", "derived.promise_kept"),),
+)
+HOURS_LATE = Picture(
+    id="ordertide-hours-late",
+    title="Hours late, by carrier",
+    meaning="Delivered orders: hours behind the promise, negative where they came early.",
+    kind="table",
+    view=ORDERS_VIEW,
+    query="_exists_:derived.hours_late",
+    metrics=(
+        Metric(label="delivered"),
+        Metric("percentiles", "derived.hours_late", "hours late", (50, 90)),
+    ),
+    buckets=(BY_CARRIER,),
+)
+STAGES = Picture(
+    id="ordertide-stages",
+    title="Hours in a stage, by carrier",
+    meaning="Mean time from the order to its preparation or dispatch, and on the way.",
+    kind="table",
+    view=ORDERS_VIEW,
+    query="_exists_:derived.stage_h.0 AND _exists_:derived.stage_h.2",
+    metrics=(
+        Metric(label="orders"),
+        Metric("avg", "derived.stage_h.0", "ordered"),
+        Metric("avg", "derived.stage_h.2", "on the way"),
+    ),
+    buckets=(BY_CARRIER,),
+)
+LATE_NOW = Picture(
+    id="ordertide-late-now",
+    title="Late by now",
+    meaning="Orders whose promise has passed and that have not been delivered.",
+    kind="table",
+    view=ORDERS_VIEW,
+    query="promised_at:<now AND NOT _exists_:derived.delivered_at",
+    metrics=(Metric(label="orders"),),
+    buckets=(Bucket("terms", "status", "bucket", "status"), BY_CARRIER),
+    columns=24,
+)
+SILENT = Picture(
+    id="ordertide-silent",
+    title="Silent for three days, with an open alert",
+    meaning="Orders that are watched and have sent nothing for 72 hours.",
+    kind="table",
+    view=ORDERS_VIEW,
+    query="updated_at:<now-72h AND _exists_:derived.alerts.rules",
+    metrics=(Metric(label="orders"),),
+    buckets=(Bucket("terms", "derived.alerts.rules", "bucket", "rule"), BY_CARRIER),
+    columns=24,
+)
+AUDIT = Picture(
+    id="ordertide-audit-entries",
+    title="Alerts, commands and actions",
+    meaning="Entries of the audit log; `ordertide audit` shows those of an order.",
+    kind="histogram",
+    view=AUDIT_VIEW,
+    buckets=(Bucket("date_histogram", "@timestamp"), Bucket("terms", "event.action", "group")),
+    columns=24,
+)
+COMMANDS = Picture(
+    id="ordertide-commands",
+    title="Commands by operator",
+    meaning="Operators of commands, and whether the engine accepted them.",
+    kind="table",
+    view=AUDIT_VIEW,
+    query="event.action:command.*",
+    metrics=(Metric(label="commands"),),
+    buckets=(
+        Bucket("terms", "user.id", "bucket", "operator", missing="unknown"),
+        Bucket("terms", "event.action", "bucket", "verdict"),
+    ),
+    columns=24,
+)
+ACTIONS = Picture(
+    id="ordertide-actions-by-kind",
+    title="Requested actions",
+    meaning="Requests to the receivers of orders.actions, by kind.",
+    kind="histogram",
+    view=ACTIONS_VIEW,
+    buckets=(Bucket("date_histogram", "@timestamp"), Bucket("terms", "action.kind", "group")),
+    columns=24,
+)
 BOARD = Board(
     id="ordertide",
     title="ordertide: orders",
     meaning="The last three months of orders, from the warm tier.",
     panels=(
         *(LANES, OVERDUE_BY_CARRIER, DELIVERY_TIME, CHANGED, EVENTS, PARCELS, ALERTS),
-        *(REJECTED, REJECTED_BY_SOURCE),
+        *(PROMISES, HOURS_LATE, STAGES, LATE_NOW, SILENT),
+        *(AUDIT, COMMANDS, ACTIONS, REJECTED, REJECTED_BY_SOURCE),
     ),
 )

@@ -23,6 +23,7 @@ from schemas.order import OrderDocument
 from storage_tiering.dead_letters import dead_letter_of
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
+from tests.contracts.test_outcomes import action, entry, records
 from tests.support.kibana_questions import (
     Question,
     of_kind,
@@ -42,7 +43,8 @@ SHANGHAI = {"name": "上海", "lat": 31.2, "lon": 121.5}
 HAPPENED: tuple[tuple[str, str, int, dict[str, Any]], ...] = (
     ("A", "PAID", 1, {"promised_at": "2018-01-05T10:00:00Z"}),
     ("A", "IN_TRANSIT", 2, {"shipment": "SF1", "location": SHANGHAI}),
-    ("B", "PAID", 1, {}),
+    ("B", "PAID", 1, {"promised_at": "2018-01-08T10:00:00Z"}),
+    ("B", "SHIPPED", 3, {}),
     ("B", "DELIVERED", 6, {}),
     ("C", "PAID", 1, {"promised_at": "2018-01-04T10:00:00Z"}),
     ("D", "PAID", 3, {"promised_at": "2018-01-30T10:00:00Z"}),
@@ -50,6 +52,11 @@ HAPPENED: tuple[tuple[str, str, int, dict[str, Any]], ...] = (
 )
 
 
+COMMANDED = [
+    entry("1", operator="u-5"),
+    entry("2", operator="u-5", what="command.refused"),
+    entry("3", what="alert.opened"),
+]
 LETTERS = [
     dead_letter("no_order", b'{"source": "shop", "status_code": "PAID"}'),
     dead_letter("malformed_json", b'{"source": "sh', offset=1),
@@ -69,6 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Elasticsea
         tier.write_orders(log.changes(*documents(folder / "out" / "orders.ndjson")))
         said = [accepted(each["order_id"], each["event_id"]) for each in events]
         tier.write_events(log.events(*said))
+        tier.write_outcomes(records(*COMMANDED, action("a")))
         tier.write_dead_letters([*map(dead_letter_of, LETTERS)])
         assert tier.flush(force=True)
         yield client, prefix
@@ -187,6 +195,15 @@ def test_the_answers_are_right(place: tuple[Elasticsearch, str]) -> None:
     rejected = counted(place, "ordertide-rejected")
     assert sum(rejected.values()) == len(LETTERS)
     assert counted(place, "ordertide-rejected-by-source") == {"shop": 1, "unknown": 1}
+    (late,) = buckets(place, "ordertide-hours-late")
+    assert (late["key"], late["2"]["values"]) == ("jd", {"50.0": -48.0, "90.0": -48.0})
+    (stages,) = buckets(place, "ordertide-stages")
+    assert (stages["2"]["value"], stages["3"]["value"]) == (48.0, 72.0)
+    assert [each["key_as_string"] for each in buckets(place, "ordertide-promises")] == ["true"]
+    assert sum(counted(place, "ordertide-late-now").values()) == 3, "all but the delivered one"
+    assert counted(place, "ordertide-commands") == {"u-5": 2}
+    assert sum(counted(place, "ordertide-audit-entries").values()) == len(COMMANDED)
+    assert sum(counted(place, "ordertide-actions-by-kind").values()) == 1
     tiles = buckets(place, "ordertide-parcels")
     assert sum(tile["doc_count"] for tile in tiles) == 2
 

@@ -64,7 +64,7 @@ def asked_by_visualization(visualization: Json) -> Question:
 def types_for(aggregation: Json) -> set[str]:
     """The types of field that Kibana offers for the aggregation."""
     return {
-        "terms": {"keyword"},
+        "terms": {"keyword", "boolean"},
         "date_histogram": {"date"},
         "avg": {"double"},
         "percentiles": {"double"},
