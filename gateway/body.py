@@ -22,8 +22,10 @@ GZIP = 31  # zlib's window bits for gzip
 Unpack = Callable[[bytes, int], bytes]
 
 
-async def body_of(request: Request, most_bytes: int = MOST_BYTES) -> bytes:
-    """The body, decompressed.
+async def body_of(
+    request: Request, most_bytes: int = MOST_BYTES, within_s: float = WITHIN_S
+) -> bytes:
+    """The body, decompressed; all of it has to come `within_s`.
 
     Raises:
         Problem: `too_large`, `too_slow`, `bad_encoding`.
@@ -32,10 +34,10 @@ async def body_of(request: Request, most_bytes: int = MOST_BYTES) -> bytes:
     if announced.isdigit() and int(announced) > most_bytes:
         raise too_large(most_bytes)
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(within_s):
             data = await read(request, most_bytes)
     except TimeoutError as error:
-        raise Problem("too_slow", f"the body took over {WITHIN_S:.0f} s; send it faster") from error
+        raise Problem("too_slow", f"the body took over {within_s:g} s; send it faster") from error
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     return unpacked(data, encoding)
 
