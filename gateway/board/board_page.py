@@ -4,9 +4,10 @@ Figures are those of the live view; what opened when is read from the alerts the
 never shows what nobody counted.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from statistics import median
+from statistics import median_low
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -20,13 +21,14 @@ from gateway.board.cards import (
     fold_view,
     folded,
     is_old,
+    old_at,
     order_href,
 )
 from gateway.board.progress import Progress
 from gateway.board.wording import Words
 from gateway.live.view import ATTENTION, Facets, LiveView
 from schemas.card import Card
-from schemas.instants import HOUR_MS, parse_instant
+from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.order import Lane, OrderDocument
 
 LANES: tuple[Lane, ...] = ("overdue", "warning", "normal")
@@ -179,14 +181,16 @@ class Board:
         self.tenant = tenant
         self.now = now
         self.facets = [(f, n) for f, n in view.counts.items() if f.tenant == tenant]
+        self.old_before = old_at(now)
         self.cards: dict[Lane, list[Card]] = {
             lane: view.page(lane, self._is_meant, limit=MOST) for lane in ATTENTION
         }
+        self.opened = {lane: self.opened_by_hour(lane) for lane in ATTENTION}
 
     def _is_meant(self, card: Card) -> bool:
         if card.tenant != self.tenant or not self.query.is_meant(card):
             return False
-        return not self.query.old or is_old(card, self.now)
+        return not self.query.old or is_old(card, self.old_before)
 
     def page(self, moved: Sequence[OrderDocument]) -> BoardPage:
         """The board; `moved` are orders in time, the one that changed last at the head."""
@@ -222,11 +226,11 @@ class Board:
         """Figures over the lanes."""
         counts = {lane: self.count(lane) for lane in LANES}
         total = sum(counts.values())
-        opened = {lane: self.opened_by_hour(lane) for lane in ATTENTION}
+        opened = self.opened
         both = [sum(pair) for pair in zip(*opened.values(), strict=True)]
-        silent = self.silences()
+        silence = self.silence()
         in_time = f"{100 * counts['normal'] / total:.1f}" if total else "–"
-        quiet = self.words.span(round(median(silent))) if silent else "–"
+        quiet = "–" if silence is None else self.words.span(silence)
         number = self.words.number
         say = self.words.say
         return [
@@ -255,17 +259,20 @@ class Board:
     def opened_by_hour(self, lane: Lane) -> list[int]:
         """Orders that came into a lane in each of the last 24 hours and are there still."""
         hours = [0] * HOURS
+        first = format_instant(max(self.now - HOURS * HOUR_MS, 0))
         for card in self.cards[lane]:
+            if card.alerts[0].since_at < first:
+                continue
             ago = (self.now - parse_instant(card.alerts[0].since_at)) // HOUR_MS
             if 0 <= ago < HOURS:
                 hours[HOURS - 1 - ago] += 1
         return hours
 
-    def silences(self) -> list[int]:
-        """Time since the last event of each order that needs attention, in ms; without old ones."""
-        attention = (card for lane in ATTENTION for card in self.cards[lane])
-        cards = (card for card in attention if not is_old(card, self.now))
-        return [self.now - parse_instant(card.updated_at) for card in cards if card.updated_at]
+    def silence(self) -> int | None:
+        """Median time in ms since the last event of orders that need attention; not of old ones."""
+        attention = (card.updated_at for lane in ATTENTION for card in self.cards[lane])
+        times = [at for at in attention if at is not None and at >= self.old_before]
+        return self.now - parse_instant(median_low(times)) if times else None
 
     # ------------------------------------------------------------ the lanes
     def lane(self, lane: Lane, moved: Sequence[OrderDocument]) -> LaneView:
@@ -274,7 +281,7 @@ class Board:
         is_opened = self.query.place or self.query.old
         items: Sequence[Card | Storm | Old] = cards
         if not is_opened:
-            items = folded(cards, self.now)
+            items = folded(cards, self.old_before)
         page = self.query.page if self.query.lane == lane else 1
         first = (page - 1) * PAGE
         coming = self.next_due(lane)
@@ -282,7 +289,7 @@ class Board:
         return LaneView(
             lane=lane,
             orders=self.count(lane),
-            opened=self.opened_by_hour(lane)[-1] if cards else 0,
+            opened=self.opened[lane][-1] if cards else 0,
             next_at=coming[0] if coming else None,
             next_due=self.words.span(coming[0] - self.now) if coming else "",
             next_order=coming[1] if coming else "",
@@ -302,12 +309,11 @@ class Board:
 
     def next_due(self, lane: Lane) -> tuple[int, str] | None:
         """(instant, order id) of the next order of the lane to become overdue."""
-        coming = [
-            (parse_instant(card.due_at), card.order_id)
-            for card in self.cards.get(lane, [])
-            if parse_instant(card.due_at) > self.now
-        ]
-        return min(coming, default=None)
+        cards = self.cards.get(lane, [])  # sorted by when they are due
+        place = bisect_right(cards, format_instant(self.now), key=lambda card: card.due_at)
+        if place == len(cards):
+            return None
+        return parse_instant(cards[place].due_at), cards[place].order_id
 
     def shares(self, lane: Lane) -> list[Share]:
         """The lane by status: the most frequent ones, each a filter."""
@@ -346,7 +352,7 @@ class Board:
             for card in cards:
                 counted["rule"].update({alert.rule for alert in card.alerts})
                 counted["place"][card_place(card)] += 1
-                counted["old"]["1"] += is_old(card, self.now)
+                counted["old"]["1"] += is_old(card, self.old_before)
         return [self.filter(name, counts) for name, counts in counted.items()]
 
     def filter(self, name: str, counts: Counter[str]) -> Filter:

@@ -16,7 +16,7 @@ from gateway.board.reasons import reason
 from gateway.board.wording import Words
 from schemas.alert_text import place_of
 from schemas.card import Card
-from schemas.instants import DAY_MS, MINUTE_MS, parse_instant
+from schemas.instants import DAY_MS, MINUTE_MS, format_instant, parse_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import Lane
 
@@ -108,11 +108,11 @@ def order_href(tenant: str, order_id: str) -> str:
     return f"/orders/{quote(order_id, safe='')}{query}"
 
 
-def folded(cards: Sequence[Card], now: int) -> list[Card | Storm | Old]:
-    """The cards; those of a storm, and old ones, as one each that stands first."""
+def folded(cards: Sequence[Card], old_before: str) -> list[Card | Storm | Old]:
+    """The cards; those of a storm, and those without an event since, as one each at the head."""
     folds: list[Storm | Old] = list(storms_in(cards))
     rest = without(cards, folds)
-    old = [card for card in rest if is_old(card, now)]
+    old = [card for card in rest if is_old(card, old_before)]
     if len(old) >= OLD_ORDERS:
         folds.append(Old(tuple(old)))
         rest = without(rest, folds)
@@ -125,24 +125,27 @@ def without(cards: Sequence[Card], folds: Sequence[Storm | Old]) -> list[Card]:
     return [card for card in cards if card.key not in inside]
 
 
-def is_old(card: Card, now: int) -> bool:
-    """Return True for an order without an event for 30 days."""
-    return card.updated_at is not None and now - parse_instant(card.updated_at) > OLD_MS
+def is_old(card: Card, old_before: str) -> bool:
+    """Return True for an order without an event since `old_before`, 30 days ago."""
+    return card.updated_at is not None and card.updated_at < old_before
+
+
+def old_at(now: int) -> str:
+    """The instant 30 days ago, as documents write it: compared as text, unparsed."""
+    return format_instant(max(now - OLD_MS, 0))
 
 
 def storms_in(cards: Iterable[Card]) -> Iterable[Storm]:
     """The storms among cards, the largest first."""
-    alike: dict[tuple[str, str, str], list[tuple[int, Card]]] = defaultdict(list)
+    alike: dict[tuple[str, str, str], list[Card]] = defaultdict(list)
     for card in cards:
-        if not card.carrier:
-            continue
-        key = card.alerts[0].rule, card.carrier, card_place(card)
-        alike[key].append((parse_instant(card.alerts[0].since_at), card))
+        if card.carrier:
+            alike[card.alerts[0].rule, card.carrier, card_place(card)].append(card)
     found = [
         Storm(*key, since=run[0][0], cards=tuple(card for _, card in run))
-        for key, timed in alike.items()
-        if len(timed) >= STORM_ORDERS and key[2]
-        for run in runs(timed)
+        for key, same in alike.items()
+        if len(same) >= STORM_ORDERS and key[2]
+        for run in runs([(parse_instant(card.alerts[0].since_at), card) for card in same])
         if len(run) >= STORM_ORDERS
     ]
     return sorted(found, key=lambda storm: -len(storm.cards))

@@ -15,7 +15,7 @@ from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
 from gateway.board import site
 from gateway.board.board_page import FILTERS, Board, BoardQuery
-from gateway.board.cards import OLD_ORDERS, STORM_ORDERS, Old, Storm, folded, is_old
+from gateway.board.cards import OLD_ORDERS, STORM_ORDERS, Old, Storm, folded, is_old, old_at
 from gateway.board.gantt import Axis, gantt
 from gateway.board.progress import Progress
 from gateway.board.reasons import reason
@@ -105,27 +105,27 @@ def test_a_filter_leaves_the_orders_that_it_names(name: str) -> None:
 
 def storm_cards() -> list[Card]:
     cards = board().cards["warning"]
-    return list(next(item for item in folded(cards, NOW) if isinstance(item, Storm)).cards)
+    return list(next(item for item in folded(cards, old_at(NOW)) if isinstance(item, Storm)).cards)
 
 
 def test_old_trouble_is_folded_and_opened_by_a_filter() -> None:
     cards = storm_cards()[:OLD_ORDERS]
-    (fold,) = folded(cards, NOW + 31 * DAY_MS)
+    (fold,) = folded(cards, old_at(NOW + 31 * DAY_MS))
     assert isinstance(fold, Storm), "a storm is told first"
     apart = [msgspec.structs.replace(card, carrier=None) for card in cards]
-    (old,) = folded(apart, NOW + 31 * DAY_MS)
+    (old,) = folded(apart, old_at(NOW + 31 * DAY_MS))
     assert isinstance(old, Old)
-    assert len(folded(apart, NOW + 20 * DAY_MS)) == len(apart)
-    assert len(folded(apart[1:], NOW + 31 * DAY_MS)) == len(apart) - 1
+    assert len(folded(apart, old_at(NOW + 20 * DAY_MS))) == len(apart)
+    assert len(folded(apart[1:], old_at(NOW + 31 * DAY_MS))) == len(apart) - 1
     opened = board(BoardQuery(old="1"))
-    assert {is_old(card, NOW) for lane in opened.cards.values() for card in lane} <= {True}
+    assert {is_old(card, old_at(NOW)) for lane in opened.cards.values() for card in lane} <= {True}
 
 
 def test_a_storm_is_folded_from_twenty_alerts_on() -> None:
     cards = storm_cards()
     assert len(cards) >= STORM_ORDERS
-    assert len(folded(cards, NOW)) == 1
-    assert folded(cards[: STORM_ORDERS - 1], NOW) == cards[: STORM_ORDERS - 1]
+    assert len(folded(cards, old_at(NOW))) == 1
+    assert folded(cards[: STORM_ORDERS - 1], old_at(NOW)) == cards[: STORM_ORDERS - 1]
 
 
 @given(apart_ms=st.integers(0, 60 * MINUTE_MS))
@@ -135,7 +135,7 @@ def test_alerts_far_apart_are_no_storm(apart_ms: int) -> None:
         at = format_instant(NOW - DAY_MS + number * apart_ms)
         alert = msgspec.structs.replace(card.alerts[0], opened_at=at, escalated_at=None)
         cards.append(msgspec.structs.replace(card, alerts=(alert,)))
-    is_storm = isinstance(folded(cards, NOW)[0], Storm)
+    is_storm = isinstance(folded(cards, old_at(NOW))[0], Storm)
     assert is_storm == (apart_ms <= 15 * MINUTE_MS)
 
 
