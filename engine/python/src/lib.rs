@@ -3,7 +3,12 @@
 //! `dataflows/core/compiled.pyi` documents it. Here stand conversions alone; whatever raises in the
 //! core is an exception, a panic too.
 
+mod lifecycle;
 mod numbers;
+mod orders;
+mod rules;
+mod shard;
+mod working_time;
 
 use ordertide_core::fault::{Fault, guarded};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -23,10 +28,22 @@ mod compiled {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::orders::{Fold, as_kind, check_order, content_hash};
+
+    #[pymodule_export]
     use super::numbers::{Numbers, hash_of};
 
     #[pymodule_export]
+    use super::working_time::WorkingTime;
+
+    #[pymodule_export]
+    use super::shard::{Definitions, Output, Shard};
+
+    #[pymodule_export]
     const LOOKED_AT_ONCE: usize = ordertide_core::resolver::LOOKED_AT_ONCE;
+
+    #[pymodule_export]
+    const BEYOND_MS: i64 = ordertide_core::rules::BEYOND_MS;
 
     /// CRC-32 of the sources that this module was compiled from.
     #[pyfunction]

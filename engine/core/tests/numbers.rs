@@ -1,60 +1,17 @@
-//! Properties of the resolver's numbers, over generated input. A failure prints its seed;
-//! ORDERTIDE_SEED repeats it.
+//! Properties of the resolver's numbers, over generated input.
+
+mod support;
 
 use std::collections::HashMap;
-use std::env;
 
 use ordertide_core::instants::DAY_MS;
 use ordertide_core::resolver::{
     Answer, HASH_BYTES, Hash, Limits, NumberTable, Numbers, Question, hash_of,
 };
 
-const ROUNDS: u64 = 200;
+use support::{Draws, for_all};
+
 const BEGIN: i64 = 19_000 * DAY_MS;
-
-/// Draws by xorshift64*: as random as a test needs.
-struct Draws(u64);
-
-impl Draws {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    fn bytes(&mut self, most: u64) -> Vec<u8> {
-        (0..self.below(most + 1)).map(|_| self.next() as u8).collect()
-    }
-}
-
-/// Print the seed of a round that fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("repeat with ORDERTIDE_SEED={}", self.0);
-        }
-    }
-}
-
-fn for_all(mut check: impl FnMut(&mut Draws)) {
-    let given = env::var("ORDERTIDE_SEED").ok().and_then(|text| text.parse().ok());
-    let seeds = given.map_or(1..ROUNDS, |seed: u64| seed..seed + 1);
-    for seed in seeds {
-        let _seed = Seed(seed);
-        check(&mut Draws((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-    }
-}
 
 fn limits(crowd_bytes: usize) -> Limits {
     Limits {
@@ -141,7 +98,7 @@ fn a_table_holds_what_a_map_would_hold() {
 
 #[test]
 fn pages_are_split_one_by_one_and_stay_short() {
-    let (mut table, mut draws) = (NumberTable::default(), Draws(20_161_004));
+    let (mut table, mut draws) = (NumberTable::default(), Draws::of(20_161_004));
     let keys: Vec<Hash> = (0..5_000).map(|_| hash_of(&draws.next().to_string())).collect();
     for (count, key) in keys.iter().enumerate() {
         let pages = table.pages().len();
@@ -159,7 +116,7 @@ fn a_crowd_is_answered_as_any_number_is() {
     for_all(|draws| {
         let seed = draws.next();
         let found = [0, 100, usize::MAX].map(|crowd_bytes| {
-            let (mut numbers, mut draws) = (Numbers::new(limits(crowd_bytes)), Draws(seed | 1));
+            let (mut numbers, mut draws) = (Numbers::new(limits(crowd_bytes)), Draws::of(seed));
             let answers: Vec<_> = (0..60).map(|_| step(&mut numbers, &mut draws)).collect();
             (answers, state(&numbers))
         });

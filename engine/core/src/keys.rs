@@ -1,0 +1,47 @@
+//! Keys and ids: how an order, an alert and an action are named (`schemas/keys.py`).
+
+use blake2b_simd::Params;
+
+/// Tenant of an order key that names none.
+pub const DEFAULT_TENANT: &str = "default";
+/// Separator of tenant and order id in an order key.
+pub const SEPARATOR: char = '\u{1f}';
+
+/// (tenant, order id) of an order key.
+pub fn split_order_key(key: &str) -> (&str, &str) {
+    key.split_once(SEPARATOR).unwrap_or((DEFAULT_TENANT, key))
+}
+
+/// Hash of texts and their lengths, 32 hex digits.
+pub fn content_id(parts: &[&str]) -> String {
+    let mut state = Params::new().hash_length(16).to_state();
+    for part in parts {
+        state.update(format!("{}:", part.chars().count()).as_bytes());
+        state.update(part.as_bytes());
+    }
+    state.finalize().to_hex().to_string()
+}
+
+/// Id of the alert of a rule on an order for the anchor event with a hash; `subject` is the parcel.
+pub fn alert_id(key: &str, rule: &str, anchor: u64, subject: &str) -> String {
+    content_id(&["alert", key, rule, &format!("{anchor:016x}"), subject])
+}
+
+/// Id of an action of a kind, the idempotency key for its receivers.
+pub fn action_id(key: &str, rule: &str, anchor: u64, kind: &str) -> String {
+    content_id(&["action", key, rule, &format!("{anchor:016x}"), kind])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_split_and_ids_are_pythons() {
+        assert_eq!(split_order_key("o1"), ("default", "o1"));
+        assert_eq!(split_order_key("t\u{1f}o1"), ("t", "o1"));
+        assert_eq!(alert_id("o1", "lost", 7, "é"), PYTHONS);
+    }
+
+    const PYTHONS: &str = "2e6d895b1b1b6da7577b99f878825659";
+}

@@ -1,0 +1,129 @@
+//! Order-level fields, read from the entries that carry them: the last of the walk wins.
+
+use crate::lifecycle::Lifecycle;
+use crate::msgpack::Raw;
+use crate::normal_form::as_kind;
+use crate::order::extras::{CAME_BY, CORRECTED_HASH, LOST, SENT_AT};
+use crate::order::walk::walk;
+use crate::order::{Fields, Order, marks};
+
+/// What an entry's extras hold that no document shows.
+const NOT_SHOWN: [&str; 5] = [CORRECTED_HASH, CAME_BY, SENT_AT, LOST, "replaces"];
+
+/// All order-level fields of an order; `attributes`, `planned` and `references` are united.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFields<'a> {
+    plain: Vec<(&'a str, Raw<'a>)>,
+    /// Attributes by name.
+    pub attributes: Vec<(&'a str, Raw<'a>)>,
+    /// Planned instants by status.
+    pub planned: Vec<(&'a str, Raw<'a>)>,
+    /// Foreign numbers by kind, each as it was written first, sorted.
+    pub references: Vec<(&'a str, Vec<&'a str>)>,
+}
+
+impl<'a> OrderFields<'a> {
+    /// The value of a field that is not united.
+    pub fn get(&self, name: &str) -> Option<Raw<'a>> {
+        self.plain.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    fn unite(&mut self, fields: &'a Fields, numbers: &mut Vec<Numbers<'a>>) {
+        for (name, value) in fields.iter() {
+            match name {
+                "attributes" => {
+                    value.map().texts().for_each(|each| set(&mut self.attributes, each))
+                }
+                "planned" => value.map().texts().for_each(|each| set(&mut self.planned, each)),
+                "references" => value.map().texts().for_each(|each| add(numbers, each)),
+                name if NOT_SHOWN.contains(&name) => {}
+                _ => set(&mut self.plain, (name, value)),
+            }
+        }
+    }
+}
+
+/// A kind of foreign numbers, and of each number its normal form and how it was written first.
+type Numbers<'a> = (&'a str, Vec<(String, &'a str)>);
+
+/// The fields of the entries that carry some, in the order of the walk.
+fn carrying<'a>(order: &'a Order, table: &Lifecycle) -> impl Iterator<Item = &'a Fields> {
+    let entries = walk(order, table).iter().filter(|entry| entry.has(marks::HAS_FIELDS));
+    entries.filter_map(|entry| order.extras_of(entry.number))
+}
+
+/// All order-level fields.
+pub fn fields_of<'a>(order: &'a Order, table: &Lifecycle) -> OrderFields<'a> {
+    let (mut united, mut numbers) = (OrderFields::default(), Vec::new());
+    if order.extras.is_empty() {
+        return united;
+    }
+    let mut carried = carrying(order, table);
+    let first = carried.next();
+    let second = carried.next();
+    for fields in first.into_iter().chain(second).chain(carried) {
+        united.unite(fields, &mut numbers);
+    }
+    if let (Some(alone), None) = (first, second) {
+        // The usual case: the order's creation says it all, and is shown as it came.
+        if !NOT_SHOWN.iter().any(|name| alone.has(name)) {
+            united.references = as_sent(alone);
+            return united;
+        }
+    }
+    united.references = numbers
+        .into_iter()
+        .map(|(kind, held)| {
+            let mut written: Vec<_> = held.into_iter().map(|(_, number)| number).collect();
+            written.sort_unstable();
+            (kind, written)
+        })
+        .collect();
+    united
+}
+
+/// Foreign numbers of one entry, as it has them.
+fn as_sent(fields: &Fields) -> Vec<(&str, Vec<&str>)> {
+    let references = fields.get("references");
+    let kinds = references.iter().flat_map(|kinds| kinds.map().texts());
+    kinds
+        .map(|(kind, numbers)| (kind, numbers.list().iter().filter_map(Raw::text).collect()))
+        .collect()
+}
+
+/// The order's attributes, by name.
+pub fn attributes_of<'a>(order: &'a Order, table: &Lifecycle) -> Vec<(&'a str, Raw<'a>)> {
+    if !order.extras.iter().any(|extras| extras.fields.has("attributes")) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for fields in carrying(order, table) {
+        let attributes = fields.get("attributes");
+        let each = attributes.iter().flat_map(|attributes| attributes.map().texts());
+        each.for_each(|each| set(&mut found, each));
+    }
+    found
+}
+
+/// Set a name's value; a new name comes last.
+fn set<'a>(held: &mut Vec<(&'a str, Raw<'a>)>, (name, value): (&'a str, Raw<'a>)) {
+    match held.iter_mut().find(|(known, _)| *known == name) {
+        Some(known) => known.1 = value,
+        None => held.push((name, value)),
+    }
+}
+
+/// Add foreign numbers to those that are known, each once, as it was written first.
+fn add<'a>(held: &mut Vec<Numbers<'a>>, (kind, numbers): (&'a str, Raw<'a>)) {
+    let place = held.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+        held.push((kind, Vec::new()));
+        held.len() - 1
+    });
+    let known = &mut held[place].1;
+    for number in numbers.list().iter().filter_map(Raw::text) {
+        let normal = as_kind(kind, number);
+        if !known.iter().any(|(each, _)| *each == normal) {
+            known.push((normal.into_owned(), number));
+        }
+    }
+}

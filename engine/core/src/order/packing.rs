@@ -1,0 +1,268 @@
+//! An order as bytes: MessagePack, an array of 23 items whose second is the armed deadline.
+//!
+//! The history comes last: three little-endian 64-bit words an entry (`Words`).
+
+use crate::fact::optional;
+use crate::fault::Fault;
+use crate::msgpack::{
+    Reader, write_bool, write_bytes_head, write_hash, write_int, write_list, write_map, write_nil,
+    write_text,
+};
+use crate::order::model::{
+    Course, Done, Extras, Fields, First, MovedBy, NO_ENTRY, OpenAlert, Opening, Order, Parcel,
+    Words,
+};
+use crate::order::side::Side;
+
+/// Number of the format.
+pub const FORMAT: u8 = 4;
+const ITEMS: u8 = 23;
+const HEAD: [u8; 4] = [0xDC, 0, ITEMS, FORMAT];
+const ENTRY_BYTES: usize = 24;
+
+/// The order as bytes.
+pub fn pack(order: &Order) -> Vec<u8> {
+    let mut out = Vec::with_capacity(order.history.len() * ENTRY_BYTES + 512);
+    out.extend_from_slice(&HEAD);
+    write_int(&mut out, order.armed_at);
+    write_int(&mut out, order.status);
+    write_int(&mut out, order.flags);
+    write_hash(&mut out, order.version);
+    write_int(&mut out, order.latest_entry);
+    write_int(&mut out, order.created_entry);
+    write_int(&mut out, order.promised_at);
+    write_int(&mut out, order.ship_by);
+    write_int(&mut out, order.period);
+    write_course(&mut out, &order.course);
+    write_all(&mut out, &order.parcels, write_parcel);
+    write_all(&mut out, &order.names, |out, (shipment, waybill)| {
+        write_list(out, 2);
+        write_text(out, shipment);
+        write_text(out, waybill);
+    });
+    write_all(&mut out, &order.parcel_of, |out, parcel| write_int(out, *parcel));
+    write_all(&mut out, &order.derived, |out, moved| {
+        write_list(out, 2);
+        write_int(out, moved.status);
+        write_int(out, moved.entry);
+    });
+    write_map(&mut out, order.firsts.len());
+    for first in &order.firsts {
+        write_int(&mut out, first.status);
+        write_int(&mut out, first.entry);
+    }
+    write_all(&mut out, &order.alerts, write_alert);
+    write_all(&mut out, &order.done, |out, done| {
+        write_list(out, 3);
+        write_int(out, done.rule);
+        write_int(out, done.parcel);
+        write_int(out, done.anchor);
+    });
+    write_all(&mut out, &order.openings, |out, opening| {
+        write_list(out, 3);
+        write_int(out, opening.rule);
+        write_int(out, opening.parcel);
+        write_int(out, opening.at);
+    });
+    write_map(&mut out, order.extras.len());
+    for extras in &order.extras {
+        write_int(&mut out, extras.entry);
+        out.extend_from_slice(extras.fields.bytes());
+    }
+    write_all(&mut out, &order.side, |out, side| match side {
+        Some(side) => side.write(out),
+        None => write_nil(out),
+    });
+    write_bytes_head(&mut out, order.thinned.len() * 8);
+    order.thinned.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
+    write_bytes_head(&mut out, order.history.len() * ENTRY_BYTES);
+    for word in order.history.iter().flatten() {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out
+}
+
+fn write_all<T>(out: &mut Vec<u8>, all: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    write_list(out, all.len());
+    all.iter().for_each(|each| write(out, each));
+}
+
+fn write_course(out: &mut Vec<u8>, course: &Course) {
+    write_list(out, 9);
+    write_int(out, course.status_entry);
+    write_bool(out, course.is_derived);
+    write_bool(out, course.had_gone);
+    write_int(out, course.derived);
+    write_int(out, course.onward);
+    write_int(out, course.expected);
+    write_int(out, course.life);
+    write_all(out, &course.partial, |out, entry| write_int(out, *entry));
+    write_int(out, course.opened_by);
+}
+
+fn write_parcel(out: &mut Vec<u8>, parcel: &Parcel) {
+    write_list(out, 7);
+    write_text(out, &parcel.name);
+    write_text(out, &parcel.spelling);
+    write_int(out, parcel.status);
+    write_int(out, parcel.updated_at);
+    write_int(out, parcel.marks);
+    write_int(out, parcel.ended_at);
+    write_int(out, parcel.announced);
+}
+
+fn write_alert(out: &mut Vec<u8>, alert: &OpenAlert) {
+    write_list(out, 10);
+    write_int(out, alert.rule);
+    write_int(out, alert.level);
+    write_int(out, alert.deadline);
+    write_bool(out, alert.is_flapping);
+    write_int(out, alert.parcel);
+    write_int(out, alert.anchor);
+    write_int(out, alert.opened_at);
+    write_int(out, alert.due_at);
+    write_int(out, alert.escalated_at);
+    write_int(out, alert.last_wanted_at);
+}
+
+/// The order that `pack` made into `data`. A fault is damage, or a format that is unknown.
+pub fn unpack(key: &str, data: &[u8]) -> Result<Order, Fault> {
+    if !data.starts_with(&HEAD) {
+        let stored = data.get(HEAD.len() - 1).copied().unwrap_or(0);
+        return Err(Fault::Format { key: key.to_owned(), stored, read: FORMAT });
+    }
+    let mut from = Reader::new(data);
+    from.list()?;
+    from.int::<u8>()?;
+    let mut order = Order { armed_at: from.int()?, ..Order::new(key) };
+    order.status = from.int()?;
+    order.flags = from.int()?;
+    order.version = from.hash()?;
+    order.latest_entry = from.int()?;
+    order.created_entry = from.int()?;
+    order.promised_at = from.int()?;
+    order.ship_by = from.int()?;
+    order.period = from.int()?;
+    order.course = read_course(&mut from)?;
+    order.parcels = read_all(&mut from, read_parcel)?;
+    order.names = read_all(&mut from, |from| {
+        from.list_with(2)?;
+        Ok((from.text()?.to_owned(), from.text()?.to_owned()))
+    })?;
+    order.parcel_of = read_all(&mut from, Reader::int)?;
+    order.derived = read_all(&mut from, |from| {
+        from.list_with(2)?;
+        Ok(MovedBy { status: from.int()?, entry: from.int()? })
+    })?;
+    for _ in 0..from.map()? {
+        order.firsts.push(First { status: from.int()?, entry: from.int()? });
+    }
+    order.alerts = read_all(&mut from, read_alert)?;
+    order.done = read_all(&mut from, |from| {
+        from.list_with(3)?;
+        Ok(Done { rule: from.int()?, parcel: from.int()?, anchor: from.int()? })
+    })?;
+    order.openings = read_all(&mut from, |from| {
+        from.list_with(3)?;
+        Ok(Opening { rule: from.int()?, parcel: from.int()?, at: from.int()? })
+    })?;
+    for _ in 0..from.map()? {
+        order.extras.push(Extras { entry: from.int()?, fields: Fields::read(&mut from)? });
+    }
+    order.side = read_all(&mut from, |from| optional(from, Side::read))?;
+    order.thinned = words_of(from.bytes()?).collect();
+    order.history = history_of(&mut from)?;
+    complete(&mut order, &from)?;
+    Ok(order)
+}
+
+fn read_all<'a, T>(
+    from: &mut Reader<'a>,
+    read: impl Fn(&mut Reader<'a>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    (0..from.list()?).map(|_| read(from)).collect()
+}
+
+fn read_course(from: &mut Reader<'_>) -> Result<Course, Fault> {
+    from.list_with(9)?;
+    Ok(Course {
+        status_entry: from.int()?,
+        is_derived: from.bool()?,
+        had_gone: from.bool()?,
+        derived: from.int()?,
+        onward: from.int()?,
+        expected: from.int()?,
+        life: from.int()?,
+        partial: read_all(from, Reader::int)?,
+        opened_by: from.int()?,
+    })
+}
+
+fn read_parcel(from: &mut Reader<'_>) -> Result<Parcel, Fault> {
+    from.list_with(7)?;
+    Ok(Parcel {
+        name: from.text()?.to_owned(),
+        spelling: from.text()?.to_owned(),
+        status: from.int()?,
+        updated_at: from.int()?,
+        marks: from.int()?,
+        ended_at: from.int()?,
+        announced: from.int()?,
+    })
+}
+
+fn read_alert(from: &mut Reader<'_>) -> Result<OpenAlert, Fault> {
+    from.list_with(10)?;
+    Ok(OpenAlert {
+        rule: from.int()?,
+        level: from.int()?,
+        deadline: from.int()?,
+        is_flapping: from.bool()?,
+        parcel: from.int()?,
+        anchor: from.int()?,
+        opened_at: from.int()?,
+        due_at: from.int()?,
+        escalated_at: from.int()?,
+        last_wanted_at: from.int()?,
+    })
+}
+
+fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
+}
+
+fn history_of(from: &mut Reader<'_>) -> Result<Vec<Words>, Fault> {
+    let bytes = from.bytes()?;
+    if bytes.len() % ENTRY_BYTES != 0 {
+        return Err(Fault::History(bytes.len()));
+    }
+    if !from.is_done() {
+        return Err(from.damaged());
+    }
+    let entry = |bytes: &[u8]| -> Words {
+        let mut words = words_of(bytes);
+        std::array::from_fn(|_| words.next().expect("24 bytes"))
+    };
+    Ok(bytes.chunks_exact(ENTRY_BYTES).map(entry).collect())
+}
+
+/// Compute what is not stored.
+fn complete(order: &mut Order, from: &Reader<'_>) -> Result<(), Fault> {
+    let word = |entry: i32| -> Result<u64, Fault> {
+        if entry == NO_ENTRY {
+            return Ok(0);
+        }
+        let words = usize::try_from(entry).ok().and_then(|entry| order.history.get(entry));
+        Ok(words.ok_or_else(|| from.damaged())?[0])
+    };
+    (order.latest, order.created_at) =
+        (word(order.latest_entry)? >> 14, (word(order.created_entry)? >> 22) as i64);
+    Ok(())
+}
+
+/// The armed deadline of a packed order in ms, without reading the rest; 0 for none.
+pub fn armed_at_of(data: &[u8]) -> Result<i64, Fault> {
+    let rest = data.get(HEAD.len()..).unwrap_or_default();
+    let mut from = Reader::new(rest);
+    from.int()
+}

@@ -1,0 +1,291 @@
+//! Deadlines: what the rules count from, which alerts they want, and when the next one is due.
+
+use super::anchors::{Anchor, own_update};
+use super::desk::Desk;
+use super::row::{Deadline, Rule};
+use super::stays::{Stay, stays};
+use super::working_time::BEYOND_MS;
+use super::{NEVER, parcel_byte};
+use crate::fault::Fault;
+use crate::lifecycle::Lifecycle;
+use crate::order::{NO_ENTRY, Order, Parcel, RuleFault, RuleFaultKind, Term, flags, parcel_marks};
+use crate::statuses::NO_STATUS;
+
+/// What is due by an instant.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Alerts (or actions) that are due. The due time of a condition is the arrival since which the
+    /// order has been as it is.
+    pub wants: Vec<Term>,
+    /// When the next thing is due after the instant; `NEVER` if nothing is.
+    pub next_at: i64,
+}
+
+impl Desk {
+    /// What is due by `limit`.
+    ///
+    /// `floor` is the arrival since which the order has been as it is; conditions are due then.
+    /// Their escalation counts from the opening of the alert.
+    ///
+    /// # Errors
+    /// A condition could not be evaluated at all.
+    pub(super) fn wanted(
+        &self,
+        order: &mut Order,
+        limit: i64,
+        floor: i64,
+    ) -> Result<Wanted, Fault> {
+        self.compute_terms(order)?;
+        let terms = order.terms.take().unwrap_or_default();
+        let mut found = Wanted { wants: Vec::new(), next_at: NEVER };
+        for term in &terms {
+            let rule = self.rule(term.rule);
+            let mut want = *term;
+            if rule.on_condition {
+                want.due_at = floor;
+            }
+            if want.due_at > limit {
+                found.next_at = found.next_at.min(want.due_at);
+                continue;
+            }
+            if rule.on_condition && rule.escalation.is_some() {
+                let since = self.opened_at(order, term).filter(|at| *at != 0).unwrap_or(floor);
+                let mut began = *term;
+                began.escalated_at = escalated(rule, since, 0);
+                within_years(order, rule, &mut began);
+                want.escalated_at = began.escalated_at;
+            }
+            found.wants.push(want);
+            if limit < want.escalated_at {
+                found.next_at = found.next_at.min(want.escalated_at);
+            }
+        }
+        order.terms = Some(terms);
+        Ok(found)
+    }
+
+    /// Opening of the open alert of a rule and a parcel, or the order.
+    fn opened_at(&self, order: &Order, term: &Term) -> Option<i64> {
+        let (number, parcel) = (self.symbol_of(term.rule), parcel_byte(term.parcel));
+        let mut alerts = order.alerts.iter();
+        let open = alerts.find(|alert| alert.rule == number && alert.parcel == parcel);
+        open.map(|alert| alert.opened_at)
+    }
+
+    /// Compute the terms of all rules that look at the order; it keeps them until its next entry.
+    ///
+    /// # Errors
+    /// A condition could not be evaluated at all.
+    pub fn compute_terms(&self, order: &mut Order) -> Result<(), Fault> {
+        if order.terms.is_some() {
+            return Ok(());
+        }
+        order.faults.clear();
+        let mut found = Vec::new();
+        if !order.has(flags::EMBRYO) {
+            self.look_up(order, &mut found)?;
+        }
+        order.terms = Some(found);
+        Ok(())
+    }
+
+    fn look_up(&self, order: &mut Order, found: &mut Vec<Term>) -> Result<(), Fault> {
+        for &rule in self.rules().of_order(order.status) {
+            found.extend(self.term_of(order, rule, None)?);
+        }
+        let rules = self.rules().of_shipment(order.status);
+        if rules.is_empty() {
+            return Ok(());
+        }
+        for number in subjects(order, self.table()) {
+            let parcel = &order.parcels[usize::from(number)];
+            let (status, goes_back) = (parcel.status, parcel.goes_back());
+            for &rule in rules {
+                let row = self.rule(rule);
+                if row.shipment_statuses.contains(status) && row.looks_at(goes_back) {
+                    found.extend(self.term_of(order, rule, Some(number))?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When a rule is due for the order or the parcel; None if it wants nothing of it.
+    fn term_of(
+        &self,
+        order: &mut Order,
+        number: u16,
+        parcel: Option<u8>,
+    ) -> Result<Option<Term>, Fault> {
+        let (rule, table) = (self.rule(number), self.table());
+        let anchors = rule.deadlines.iter().map(|each| each.anchor.at(order, table, parcel));
+        let Some((index, anchor_at)) = anchors.enumerate().find(|(_, at)| *at != 0) else {
+            return Ok(None);
+        };
+        let deadline = &rule.deadlines[index];
+        let mut term = Term {
+            rule: number,
+            parcel,
+            deadline: index as u32,
+            anchor_at,
+            due_at: deadline.after.due_at(anchor_at),
+            escalated_at: NEVER,
+        };
+        if rule.is_simple {
+            term.escalated_at = escalated(rule, anchor_at, 0);
+            within_years(order, rule, &mut term);
+            return Ok(Some(term));
+        }
+        if is_void(order, rule, table, parcel) || !self.holds(order, number, parcel)? {
+            return Ok(None);
+        }
+        if rule.on_condition {
+            term.due_at = 0;
+            term.escalated_at = if rule.escalation.is_some() { 0 } else { NEVER };
+            return Ok(Some(term));
+        }
+        let paused = paused_ms(order, rule, table, parcel, anchor_at);
+        term.due_at = due(order, table, deadline, parcel, anchor_at) + paused;
+        term.escalated_at = escalated(rule, anchor_at, paused);
+        within_years(order, rule, &mut term);
+        Ok(Some(term))
+    }
+
+    /// Whether the condition of a rule is true of the order and the parcel.
+    ///
+    /// False where it can't be evaluated; the order keeps why in `faults` until it is settled.
+    fn holds(&self, order: &mut Order, number: u16, parcel: Option<u8>) -> Result<bool, Fault> {
+        let Some(condition) = &self.rule(number).when else {
+            return Ok(true);
+        };
+        let found = self.conditions().verdict(number, condition, order, self.table(), parcel)?;
+        if !found.fault.is_empty() {
+            let kind = RuleFaultKind::Condition;
+            order.faults.push(RuleFault { rule: number, kind, reason: found.fault });
+        }
+        Ok(found.is_true)
+    }
+}
+
+/// The parcels, by number, that rules look at: the named ones, else the unnamed; none ended.
+///
+/// None that the shop's word of the whole order covers, nor the unnamed one that no carrier spoke
+/// of, once its order was delivered.
+pub fn subjects(order: &Order, table: &Lifecycle) -> Vec<u8> {
+    let known = || (0..).zip(&order.parcels).filter(|(_, parcel)| parcel.is_known());
+    let has_named = known().any(|(_, parcel)| !parcel.name.is_empty());
+    let is_settled = order.firsts.iter().any(|first| table.settles.contains(first.status));
+    let is_subject = |parcel: &Parcel| {
+        let is_meant = if has_named {
+            !parcel.name.is_empty()
+        } else {
+            !is_settled || parcel.status != NO_STATUS
+        };
+        is_meant && parcel.counts() && !parcel.has(parcel_marks::SETTLED)
+    };
+    known().filter(|(_, parcel)| is_subject(parcel)).map(|(number, _)| number).collect()
+}
+
+/// Whether the rule's statuses and direction hold of the order, or of a parcel.
+pub(super) fn still_applies(
+    order: &Order,
+    rule: &Rule,
+    table: &Lifecycle,
+    parcel: Option<u8>,
+) -> bool {
+    if order.has(flags::EMBRYO) || !rule.statuses.contains(order.status) {
+        return false;
+    }
+    if !rule.per_shipment {
+        return true;
+    }
+    let Some(number) = parcel.filter(|number| subjects(order, table).contains(number)) else {
+        return false;
+    };
+    let parcel = &order.parcels[usize::from(number)];
+    rule.shipment_statuses.contains(parcel.status) && rule.looks_at(parcel.goes_back())
+}
+
+/// Whether a milestone of the order makes the rule void, or the lack of one; or a scan.
+fn is_void(order: &Order, rule: &Rule, table: &Lifecycle, parcel: Option<u8>) -> bool {
+    let reached = |anchor: &Anchor| anchor.at(order, table, None) != 0;
+    let is_scanned = |number| own_update(order, table, number).is_some();
+    rule.unless.as_ref().is_some_and(reached)
+        || rule.unscanned && parcel.is_some_and(is_scanned)
+        || rule.once.as_ref().is_some_and(|anchor| !reached(anchor))
+}
+
+/// Put `NEVER` for what lies outside the years of the rule's calendars.
+///
+/// The order keeps it in `faults` until it is settled, once for the rule.
+fn within_years(order: &mut Order, rule: &Rule, term: &mut Term) {
+    let is_due_outside = term.due_at >= BEYOND_MS;
+    if !(is_due_outside || (BEYOND_MS..NEVER).contains(&term.escalated_at)) {
+        return;
+    }
+    let kind = RuleFaultKind::OutsideYears;
+    let fault = RuleFault { rule: term.rule, kind, reason: rule.outside_years() };
+    if !order.faults.contains(&fault) {
+        order.faults.push(fault);
+    }
+    if is_due_outside {
+        term.due_at = NEVER;
+    }
+    term.escalated_at = NEVER;
+}
+
+/// When the deadline is due, pauses left out.
+///
+/// The warning ahead of a promise takes at most half of the time promised.
+fn due(
+    order: &Order,
+    table: &Lifecycle,
+    deadline: &Deadline,
+    parcel: Option<u8>,
+    anchor_at: i64,
+) -> i64 {
+    let due_at = deadline.after.due_at(anchor_at);
+    if !deadline.is_ahead_of_promise() {
+        return due_at;
+    }
+    match deadline.anchor.entry(order, table, parcel) {
+        NO_ENTRY => due_at,
+        entry => due_at.max(anchor_at - (anchor_at - order.at(entry)).max(0) / 2),
+    }
+}
+
+/// When the alert becomes overdue; `NEVER` without an escalation.
+fn escalated(rule: &Rule, anchor_at: i64, paused: i64) -> i64 {
+    rule.escalation.as_ref().map_or(NEVER, |limit| limit.due_at(anchor_at) + paused)
+}
+
+/// Event time since the anchor which the parcel spent in statuses that stop the rule's clock.
+fn paused_ms(
+    order: &Order,
+    rule: &Rule,
+    table: &Lifecycle,
+    parcel: Option<u8>,
+    anchor_at: i64,
+) -> i64 {
+    let Some(number) = parcel.filter(|_| !rule.pausing.is_empty()) else {
+        return 0;
+    };
+    let limit_of = |status| {
+        rule.pausing.iter().find(|(pausing, _)| *pausing == status).map(|(_, limit_ms)| *limit_ms)
+    };
+    let is_in_both = rule.pausing.iter().any(|(status, _)| table[*status].of_both);
+    if !is_in_both && !order.firsts.iter().any(|first| limit_of(first.status).is_some()) {
+        return 0;
+    }
+    let paused = |stay: &Stay| {
+        let latest = stay.began_at + limit_of(stay.status)?;
+        let ended_at = stay.ended_at.unwrap_or(latest).min(latest);
+        Some((ended_at - stay.began_at.max(anchor_at)).max(0))
+    };
+    stays(order, table, number).iter().filter_map(paused).sum()
+}
+
+/// Whether a deadline of a term is outside the years of its calendar.
+pub fn lacks_instant(rule: &Rule, term: &Term) -> bool {
+    term.due_at == NEVER || rule.escalation.is_some() && term.escalated_at == NEVER
+}

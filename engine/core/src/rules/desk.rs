@@ -1,0 +1,93 @@
+//! Desk: the rules in force, and what they need to be evaluated for orders.
+
+use std::sync::Arc;
+
+use super::conditions::Conditions;
+use super::row::{Rule, Rules};
+use crate::lifecycle::Lifecycle;
+use crate::refusal::Refusal;
+use crate::symbols::Symbols;
+
+/// The rules in force, and the numbers under which alerts are stored.
+#[derive(Debug)]
+pub struct Desk {
+    rules: Arc<Rules>,
+    table: Arc<Lifecycle>,
+    conditions: Conditions,
+    symbols: Symbols,
+    numbers: Vec<u16>,           // of each rule its symbol
+    by_symbol: Vec<Option<u16>>, // of each symbol its rule, if that is in force
+}
+
+impl Desk {
+    /// Create the desk of `rules`; `symbols` are the rule ids of stored alerts, new rules are added.
+    ///
+    /// # Errors
+    /// There are too many names.
+    pub fn new(
+        rules: Arc<Rules>,
+        table: Arc<Lifecycle>,
+        conditions: Conditions,
+        symbols: Symbols,
+    ) -> Result<Self, Refusal> {
+        let (numbers, by_symbol) = (Vec::new(), Vec::new());
+        let mut desk =
+            Desk { rules, table, conditions, symbols: symbols.clone(), numbers, by_symbol };
+        desk.restore(symbols)?;
+        Ok(desk)
+    }
+
+    /// Take the rule ids of a snapshot; rules that are new get numbers after them.
+    ///
+    /// # Errors
+    /// There are too many names.
+    pub fn restore(&mut self, mut symbols: Symbols) -> Result<(), Refusal> {
+        let numbered = self.rules.all().iter().map(|rule| symbols.number(&rule.id));
+        self.numbers = numbered.collect::<Result<_, _>>()?;
+        let names = symbols.names().iter();
+        self.by_symbol = names.map(|name| self.rules.by_id(name)).collect();
+        self.symbols = symbols;
+        Ok(())
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The lifecycle in force.
+    pub fn table(&self) -> &Lifecycle {
+        &self.table
+    }
+
+    /// The rule ids of stored alerts, by number.
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    /// What evaluates conditions.
+    pub(super) fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// A rule by its index among those in force.
+    pub fn rule(&self, index: u16) -> &Rule {
+        &self.rules.all()[usize::from(index)]
+    }
+
+    /// The symbol under which alerts of a rule are stored.
+    pub fn symbol_of(&self, rule: u16) -> u16 {
+        self.numbers[usize::from(rule)]
+    }
+
+    /// The rule of a symbol; None if it has left the rules file.
+    pub fn rule_of(&self, symbol: u16) -> Option<&Rule> {
+        let index = self.by_symbol.get(usize::from(symbol)).copied().flatten();
+        index.map(|index| self.rule(index))
+    }
+
+    /// The id of the rule of a symbol.
+    pub fn id_of(&self, symbol: u16) -> &str {
+        &self.symbols.names()[usize::from(symbol)]
+    }
+}

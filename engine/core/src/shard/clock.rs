@@ -1,0 +1,226 @@
+//! The clock of a shard moves: orders are evaluated, shown ahead, set aside and released.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::fact::Fact;
+use crate::fault::guarded;
+use crate::shard::Shard;
+use crate::shard::orders::Failure;
+use crate::shard::output::Output;
+use crate::shard::set_aside::OrderFault;
+
+impl Shard {
+    /// Move the clock to `watermark` and emit everything that follows; it never moves back.
+    ///
+    /// # Errors
+    /// The retired orders can't be read; no order is to blame.
+    pub fn advance(&mut self, watermark: i64) -> Result<Output, Failure> {
+        let mut out = Output::default();
+        self.watermark = self.watermark.max(watermark);
+        let watermark = self.watermark;
+        for (key, fault) in self.held.take_unreadable() {
+            let fault = OrderFault::new(&key, &fault);
+            self.put_aside(&key, watermark, fault, Vec::new(), &mut out)?;
+        }
+        for key in std::mem::take(&mut self.releasing) {
+            self.release(&key, &mut out)?;
+        }
+        for key in self.due(watermark) {
+            self.evaluate(&key, watermark, &mut out)?;
+        }
+        for key in std::mem::take(&mut self.fresh).keys {
+            if self.is_publishing && self.pending.has(&key) {
+                self.preview(&key, &mut out)?;
+            }
+        }
+        out.rejected.extend(self.set_aside.take_overflow());
+        Ok(out)
+    }
+
+    /// Settle every live order by the rules and lifecycle in force, by key.
+    ///
+    /// # Errors
+    /// As of `advance`.
+    pub fn reevaluate_all(&mut self) -> Result<Output, Failure> {
+        let mut out = Output::default();
+        let mut keys: Vec<_> = self.held.live().keys().cloned().collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.reevaluate(&key, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    /// Evaluate an order that was set aside; if it raises again, it stays aside.
+    ///
+    /// # Errors
+    /// As of `advance`.
+    pub fn release(&mut self, key: &str, out: &mut Output) -> Result<(), Failure> {
+        let Some(released) = self.set_aside.release(key) else { return Ok(()) };
+        let (key, watermark): (Arc<str>, i64) = (Arc::from(key), self.watermark);
+        if !released.facts.is_empty() {
+            self.pending.put(key.clone(), released.facts);
+            self.fresh.add(key.clone());
+        }
+        self.evaluate(&key, watermark, out)?;
+        if released.digest != self.definitions.digest && self.held.is_live(&key) {
+            self.reevaluate(&key, out)?;
+        }
+        if self.set_aside.has(&key) {
+            self.set_aside.raised_again(&key, released.releases + 1);
+            return Ok(());
+        }
+        Ok(out.released(&key, watermark)?)
+    }
+
+    /// Set an order aside whose fault was found outside of an evaluation.
+    ///
+    /// # Errors
+    /// The watermark can't be written.
+    pub fn put_aside_now(&mut self, key: &str, fault: OrderFault) -> Result<Output, Failure> {
+        let mut out = Output::default();
+        self.put_aside(&Arc::from(key), self.watermark, fault, Vec::new(), &mut out)?;
+        Ok(out)
+    }
+
+    /// The orders that have something to be judged by the watermark.
+    fn due(&mut self, watermark: i64) -> Vec<Arc<str>> {
+        let has_come = |facts: &[Arc<Fact>]| facts.iter().any(|fact| fact.arrival_at <= watermark);
+        let waiting = self.pending.iter().filter(|(_, facts)| has_come(facts));
+        let mut keys: Vec<_> = waiting.map(|(key, _)| key.clone()).collect();
+        if self.held.has_come(watermark) {
+            let due = self.held.due(watermark);
+            let known: HashSet<_> = keys.iter().cloned().collect();
+            let others = due.into_iter().filter(|key| !known.contains(key));
+            keys.extend(others.filter(|key| !self.set_aside.has(key)));
+        }
+        keys
+    }
+
+    /// Do some work on one order, all of it or none; its fault, if it has one.
+    fn attempt(
+        &mut self,
+        key: &Arc<str>,
+        out: &mut Output,
+        work: impl FnOnce(&mut Shard, &mut Output) -> Result<(), Failure>,
+    ) -> Result<Option<OrderFault>, Failure> {
+        let mut mine = Output::default();
+        let published = self.published.get(key).copied();
+        self.held.begin();
+        match guarded(|| work(self, &mut mine)) {
+            Ok(()) => {
+                out.add(mine);
+                Ok(None)
+            }
+            Err(Failure::Order(fault)) => {
+                self.held.put_back(key);
+                match published {
+                    Some(version) => drop(self.published.insert(key.clone(), version)),
+                    None => drop(self.published.remove(key)),
+                }
+                self.previews.remove(key);
+                Ok(Some(OrderFault::new(key, &fault)))
+            }
+            process => process.map(|()| None),
+        }
+    }
+
+    /// Bring an order up to the watermark, or set it aside before the arrival that raises.
+    fn evaluate(
+        &mut self,
+        key: &Arc<str>,
+        watermark: i64,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        let facts = self.reached(key, watermark);
+        let work = |shard: &mut Shard, mine: &mut Output| shard.judge(key, &facts, watermark, mine);
+        if self.attempt(key, out, work)?.is_none() {
+            return Ok(());
+        }
+        // Again, a step at a time, so that what is kept doesn't depend on how many came at once.
+        self.previews.remove(key);
+        let mut rest = facts.as_slice();
+        while let Some(first) = rest.first() {
+            let arrival_at = first.arrival_at;
+            let (group, later) =
+                rest.split_at(rest.partition_point(|fact| fact.arrival_at == arrival_at));
+            for (at, some) in [(arrival_at - 1, &[][..]), (arrival_at, group)] {
+                let work = |shard: &mut Shard, mine: &mut Output| shard.judge(key, some, at, mine);
+                if let Some(fault) = self.attempt(key, out, work)? {
+                    return self.put_aside(key, arrival_at, fault, rest.to_vec(), out);
+                }
+            }
+            rest = later;
+        }
+        let work = |shard: &mut Shard, mine: &mut Output| shard.judge(key, &[], watermark, mine);
+        match self.attempt(key, out, work)? {
+            Some(fault) => self.put_aside(key, watermark, fault, Vec::new(), out),
+            None => Ok(()),
+        }
+    }
+
+    /// Set an order aside; `facts` and those that the watermark hasn't reached wait with it.
+    fn put_aside(
+        &mut self,
+        key: &Arc<str>,
+        at: i64,
+        fault: OrderFault,
+        mut facts: Vec<Arc<Fact>>,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        self.previews.remove(key);
+        self.published.remove(key);
+        facts.extend(self.pending.take(key));
+        self.set_aside.add(key, at, &fault.reason, &self.definitions.digest, facts);
+        out.set_aside(key, at, &fault.reason)?;
+        out.faults.push(fault);
+        Ok(())
+    }
+
+    /// Settle a live order by the rules and lifecycle in force now.
+    fn reevaluate(&mut self, key: &Arc<str>, out: &mut Output) -> Result<(), Failure> {
+        if self.set_aside.has(key) {
+            return Ok(());
+        }
+        let work = |shard: &mut Shard, mine: &mut Output| shard.settle_anew(key, mine);
+        match self.attempt(key, out, work)? {
+            Some(fault) => self.put_aside(key, self.watermark, fault, Vec::new(), out),
+            None => Ok(()),
+        }
+    }
+
+    /// Publish an order with the facts ahead of the watermark, if that can be done.
+    ///
+    /// What it raises sets nothing aside: only what the watermark has reached does.
+    fn preview(&mut self, key: &Arc<str>, out: &mut Output) -> Result<(), Failure> {
+        let work = |shard: &mut Shard, mine: &mut Output| shard.show(key, mine);
+        if let Some(fault) = self.attempt(key, out, work)? {
+            out.faults.push(OrderFault { is_preview: true, ..fault });
+        }
+        Ok(())
+    }
+
+    /// Take the facts of an order which the clock has reached out of the waiting ones, by arrival;
+    /// of one ms the commands last, by source and event_id.
+    fn reached(&mut self, key: &Arc<str>, watermark: i64) -> Vec<Arc<Fact>> {
+        let facts = self.pending.take(key);
+        let (mut reached, waiting): (Vec<_>, Vec<_>) =
+            facts.into_iter().partition(|fact| fact.arrival_at <= watermark);
+        if !waiting.is_empty() {
+            self.pending.put(key.clone(), waiting);
+            self.fresh.add(key.clone());
+        }
+        sort(&mut reached);
+        reached
+    }
+}
+
+/// Sort facts by arrival; of one ms the commands last, by source and event_id.
+pub(super) fn sort(facts: &mut [Arc<Fact>]) {
+    facts.sort_by(|one, two| {
+        let names = |fact: &Arc<Fact>| (fact.arrival_at, fact.command);
+        let by_arrival = names(one).cmp(&names(two));
+        by_arrival.then_with(|| (&one.source, &one.event_id).cmp(&(&two.source, &two.event_id)))
+    });
+}
