@@ -20,7 +20,6 @@ from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.output import Output
-from dataflows.core.packing import ENTRY_BYTES, unpack
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
 from dataflows.decoding import recorded_at
@@ -31,6 +30,7 @@ from schemas.event import Event, Tick
 
 BATCH = 5_000
 SAMPLE = 10_000
+ENTRY_BYTES = 24  # of a packed history: engine/core/src/order/packing.rs
 
 Item = TypeVar("Item")
 
@@ -43,8 +43,6 @@ MODES: tuple[Mode, ...] = ("judge", "publish", "track")
 
 # Held while a process fills, so that no more of them work at a time than there are cores.
 Gate = Semaphore
-
-encode = msgspec.msgpack.Encoder().encode
 
 
 class Stages(msgspec.Struct):
@@ -103,7 +101,7 @@ class Core:
         """Catch up with pending facts, and continue in another mode."""
         for shard in self.shards:
             shard.advance(self.watermark)
-            shard.publishing = mode != "judge"
+            shard.publish(documents=mode != "judge")
 
     def run(self, lines: Sequence[bytes], mode: Mode) -> Stages:
         """Take JSON events, batch by batch.
@@ -130,11 +128,11 @@ class Core:
         judged = time.process_time()
         if mode != "judge":
             for out in outs:
-                messages(out, [], self.watermark)
+                messages(out, self.watermark)
         encoded = time.process_time()
         if mode == "track":
             for shard in self.shards:
-                encode(shard.snapshot(base=False))
+                shard.snapshot(base=False)
         stages.store_s += time.process_time() - encoded
         stages.encode_s += encoded - judged
         stages.judge_s += judged - made
@@ -166,22 +164,27 @@ class Core:
     def forget_changes(self) -> None:
         """Drop the changes, as the store would take them."""
         for shard in self.shards:
-            shard.held.changed.clear()
-            self.cold.update(shard.held.cold_rows)
-            shard.held.cold_rows = {}
+            shard.snapshot(base=False)
+            self.cold.update(shard.take_cold_rows())
 
     @property
     def live(self) -> int:
         """Number of orders in memory."""
-        return sum(len(shard.held.orders) for shard in self.shards)
+        return sum(shard.order_count for shard in self.shards)
 
     def mean_history(self) -> float:
         """Events of a live order, on average over some thousands, old and young alike."""
-        orders = chain.from_iterable(shard.held.orders.items() for shard in self.shards)
-        # Every n-th, as a dict has the oldest orders first.
+        orders = chain.from_iterable(shard.orders().values() for shard in self.shards)
+        # Every n-th, as the oldest orders may come first.
         sample = islice(orders, 0, None, max(1, self.live // SAMPLE))
-        found = [len(unpack(key, data).history) for key, data in sample]
+        found = [len(history_of(data)) for data in sample]
         return sum(found) / ENTRY_BYTES / len(found)
+
+
+def history_of(data: bytes) -> bytes:
+    """The history of a packed order, `ENTRY_BYTES` an entry."""
+    found: bytes = msgspec.msgpack.decode(data)[-1]
+    return found
 
 
 def short_lived() -> Lifecycle:

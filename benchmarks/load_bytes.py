@@ -95,7 +95,7 @@ def judged(file: Path) -> Iterator[Outgoing]:
                 shares[shard_of(fact.key)].append(fact)
             for shard, share in zip(shards, shares, strict=True):
                 shard.offer(share)
-                yield from messages(shard.advance(step.watermark), [], step.watermark)
+                yield from messages(shard.advance(step.watermark), step.watermark)
 
 
 def packed_bytes(values: Sequence[bytes]) -> float:

@@ -66,7 +66,7 @@ def weighed(orders: int, kind: str, seed: int) -> Weighed:
     before_bytes = resident_bytes()
     core.fill(traffic)
     grown_bytes = resident_bytes() - before_bytes
-    packed = [sys.getsizeof(data) for shard in core.shards for data in shard.held.orders.values()]
+    packed = [len(data) for shard in core.shards for data in shard.orders().values()]
     mean_bytes = sum(packed) / len(packed)
     return Weighed(kind, core.live, core.mean_history(), mean_bytes, grown_bytes)
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from benchmarks.core import Core, short_lived
+from benchmarks.core import ENTRY_BYTES, Core, history_of, short_lived
 from benchmarks.events import LIVE_EVENTS, START_AT, Traffic, order_id
-from dataflows.core.packing import ENTRY_BYTES, HASH_AT, unpack
+from dataflows.core.fact import Fact
 from dataflows.core.questions import Answers, Registration, number_key
 from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS, shard_of
@@ -17,6 +18,7 @@ from dataflows.core.shard import Shard
 from dataflows.definition_files import read_rules
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
+from dataflows.steps import decode_snapshot
 from dataflows.track import NUMBER_SHARDS
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
@@ -51,8 +53,8 @@ class Population:
         templates = [
             data
             for shard in grown.shards
-            for data in shard.held.orders.values()
-            if unpack("", data).entries == LIVE_EVENTS  # a stuck parcel has had fewer
+            for data in shard.orders().values()
+            if len(history_of(data)) == LIVE_EVENTS * ENTRY_BYTES  # a stuck parcel has had fewer
         ]
         self.shards = [Shard(table, rules, {}) for _ in SHARDS]
         self.resolvers = [Resolver() for _ in SHARDS]
@@ -62,10 +64,13 @@ class Population:
             parts[shard_of(key)].append((key, self.own(templates[serial % len(templates)])))
             self.register(serial)
         for shard, part, like in zip(self.shards, parts, grown.shards, strict=True):
-            shard.watermark, shard.sources, shard.desk = grown.watermark, like.sources, like.desk
-            shard.held.restore([part])
-        self.keys = [list(shard.held.orders) for shard in self.shards]
+            shard.publish(documents=False)
+            base = decode_snapshot(like.snapshot(base=True))
+            shard.restore([encode(replace(base, orders=part, pending=[]))])
+        self.keys = [[key for key, _ in part] for part in parts]
         self.orders = orders
+        self.watermark = grown.watermark
+        self.status = table.index["IN_TRANSIT"]
         self.pointers: dict[str, Pointer] = {}
 
     def own(self, data: bytes) -> bytes:
@@ -73,9 +78,16 @@ class Population:
         mine = bytearray(data)
         fresh = self.rng.randbytes(8 * LIVE_EVENTS)
         for entry in range(LIVE_EVENTS):  # the history is at the end; none is shorter
-            at = len(mine) - (entry + 1) * ENTRY_BYTES + HASH_AT
+            at = len(mine) - entry * ENTRY_BYTES - 8
             mine[at : at + 8] = fresh[entry * 8 : entry * 8 + 8]
         return bytes(mine)
+
+    def scan(self, key: str) -> Fact:
+        """A scan of an order's parcel that arrives now."""
+        now, event_hash = self.watermark, self.rng.getrandbits(64)
+        return Fact(
+            key, now, now, self.status, "", "carrier:sf", f"{event_hash:x}", event_hash, raw=b"{}"
+        )
 
     def register(self, serial: int, day: int = 0) -> None:
         """Register the two numbers of an order by an event that many days after the start."""
@@ -85,14 +97,17 @@ class Population:
             self.resolvers[shard_of(key)].register(said, Answers())
 
     def change(self, count: int) -> None:
-        """Let `count` orders drawn at random have changed, and a fifth as many numbers."""
+        """Scan parcels of `count` orders drawn at random, and change a fifth as many numbers."""
         self.epochs += 1
+        self.watermark += 1
+        shares: list[list[Fact]] = [[] for _ in SHARDS]
         for _ in range(count):
             number = self.rng.randrange(len(SHARDS))
-            held, keys = self.shards[number].held, self.keys[number]
-            key = keys[int(self.rng.random() * len(keys))]
-            held.orders[key] = self.own(held.orders[key])
-            held.changed.add(key)
+            keys = self.keys[number]
+            shares[number].append(self.scan(keys[int(self.rng.random() * len(keys))]))
+        for shard, share in zip(self.shards, shares, strict=True):
+            shard.offer(share)
+            shard.advance(self.watermark)
         for _ in range(count // 10):
             self.register(int(self.rng.random() * self.orders), day=self.epochs)
 
@@ -111,7 +126,8 @@ class Population:
         shards: list[Resolver | Shard] = [*self.resolvers, *self.shards]
         for name, shard in zip(ALL, shards, strict=True):
             base = self.store.wants_base(name)
-            blob = encode(shard.snapshot(base=base))
+            made = shard.snapshot(base=base)
+            blob = made if isinstance(made, bytes) else encode(made)
             self.pointers[name] = self.store.stage(name, blob, base=base)
             yield len(blob) if base else 0
 

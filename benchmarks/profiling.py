@@ -44,7 +44,7 @@ def summary(stats: pstats.Stats, events: int) -> list[Line]:
 
 
 def named(function: tuple[str, int, str]) -> str:
-    """`core/fold.py:31 step`, or what C code is called."""
+    """`core/shard.py:53 advance`, or what C code is called."""
     file, number, name = function
     path = Path(file)
     if number:

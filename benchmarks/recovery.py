@@ -44,7 +44,7 @@ from dataflows.state.remote.log import Journal
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
-from dataflows.steps import decode_resolver, decode_snapshot
+from dataflows.steps import decode_resolver
 from dataflows.track import NUMBER_SHARDS
 from schemas.settings.model import StateSettings
 from telemetry.collector import collect_seldom
@@ -82,7 +82,7 @@ def restart(pipe: Connection, path: Path, pointers: dict[str, Pointer], began_at
             for name, resolver in zip(NUMBER_SHARDS, resolvers, strict=True)
         ),
         *(
-            resume(store, name, pointers[name], decode_snapshot, shard.restore)
+            resume(store, name, pointers[name], bytes, shard.restore)
             for name, shard in zip(SHARDS, shards, strict=True)
         ),
     ]
@@ -90,7 +90,7 @@ def restart(pipe: Connection, path: Path, pointers: dict[str, Pointer], began_at
     store.close()
     grown_bytes = resident_bytes() - before_bytes
     open_s, decode_s, restore_s = (sum(part[i] for part in parts) for i in range(3))
-    live = sum(len(shard.held.orders) for shard in shards)
+    live = sum(shard.order_count for shard in shards)
     known = sum(len(resolver.numbers) for resolver in resolvers)
     pipe.send(Restart(import_s, open_s, decode_s, restore_s, cpu_s, live, known, grown_bytes))
 

@@ -1,15 +1,12 @@
-"""Output messages: a shard's outcomes, encoded for the topics."""
+"""Output messages: a shard's outcomes, which the compiled core encoded, for the topics."""
 
 from hashlib import sha256
 from typing import NamedTuple
-
-import msgspec
 
 from dataflows.core.output import Output
 from dataflows.exchange import Dead, dead_fact
 from schemas import topics
 
-encode = msgspec.json.Encoder(order="deterministic").encode
 # Sealed, an original grows by a third.
 MAX_ORIGINAL_BYTES = 700_000
 MAX_KEY_BYTES = 10_000
@@ -30,28 +27,25 @@ class Outgoing(NamedTuple):
     heartbeat_of: int | None = None
 
 
-def messages(out: Output, dead: list[Dead], watermark: int) -> list[Outgoing]:
+def messages(out: Output, watermark: int) -> list[Outgoing]:
     """Everything of one advance: facts before what follows from them."""
     clock = (topics.HEADER_CLOCK, b"%d" % watermark)
+    written = out.written
     found = [
-        Outgoing(topics.ORDERS_EVENTS, key.encode(), encode(event), [clock])
-        for key, event in out.accepted
-    ]
-    found += [
-        Outgoing(topics.ORDERS_AUDIT, key.encode(), encode(entry), [clock])
-        for key, entry in out.audit
-    ]
-    found += [
-        Outgoing(topics.ORDERS_ACTIONS, key.encode(), encode(action), [clock])
-        for key, action in out.actions
+        Outgoing(topic, key.encode(), value, [clock])
+        for topic, values in (
+            (topics.ORDERS_EVENTS, written.accepted),
+            (topics.ORDERS_AUDIT, written.audit),
+            (topics.ORDERS_ACTIONS, written.actions),
+        )
+        for key, value in values
     ]
     for change in out.changes:
         version = (topics.HEADER_VERSION, b"%d" % change.version)
-        value = encode(change.document) if change.document else None
-        found.append(Outgoing(topics.ORDERS_CHANGES, change.key.encode(), value, [clock, version]))
-    found += map(
-        dead_letter, [*dead, *(dead_fact(refusal.fact, refusal.reason) for refusal in out.rejected)]
-    )
+        found.append(
+            Outgoing(topics.ORDERS_CHANGES, change.key.encode(), change.data, [clock, version])
+        )
+    found += map(dead_letter, (dead_fact(each.fact, each.reason) for each in out.rejected))
     return found
 
 

@@ -12,16 +12,14 @@ from bytewax.operators import StatefulBatchLogic
 from dataflows.core.lifecycle import Lifecycle, NumberRules
 from dataflows.core.output import Output
 from dataflows.core.questions import Answers
-from dataflows.core.reevaluation import reevaluate
 from dataflows.core.resolve import ResolverSnapshot, resolver_of
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
-from dataflows.core.set_aside import SetAsides
-from dataflows.core.shard import Shard
+from dataflows.core.shard import Mark, Shard
 from dataflows.core.snapshots import Snapshot
 from dataflows.exchange import Dead, NumberPiece, OrderPiece, dead_fact
 from dataflows.metrics import DataflowMetrics
-from dataflows.output_messages import Outgoing, messages
+from dataflows.output_messages import Outgoing, dead_letter, messages
 from dataflows.state.states import (
     RESOLVE,
     TRACK,
@@ -173,11 +171,11 @@ class RetiredOrders:
             raise StoreUnavailable(str(error)) from error
 
 
-def released(set_aside: SetAsides, releases: Releases) -> list[str]:
+def released(set_aside: Mapping[str, Mark], releases: Releases) -> list[str]:
     """The orders set aside whose release was requested as they are now."""
     return [
         key
-        for key, order in set_aside.orders.items()
+        for key, order in set_aside.items()
         if releases.get(key) == (order.since_at, order.releases)
     ]
 
@@ -199,21 +197,15 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.claims = Claims()  # of the tasks of all workers; `dataflows.track` puts the process's
         self.step = Step(TRACK, store, tasks, resume)
         self.metrics = metrics
-        self.outgoing: list[Outgoing] = []
-        self.shard = Shard(table, rules, RetiredOrders(self.step), store.generation, self.publish)
+        self.shard = Shard(table, rules, RetiredOrders(self.step), store.generation)
         self.has_new_rules = False
         self.heartbeat_at = 0
         if self.step.blobs:
-            snapshots = [decode_snapshot(blob) for blob in self.step.blobs]
-            self.shard.restore(snapshots)
-            self.has_new_rules = snapshots[-1].digest != self.shard.digest
-            self.shard.releasing = released(self.shard.set_aside, releases or {})
+            self.shard.restore(self.step.blobs)
+            self.has_new_rules = decode_snapshot(self.step.blobs[-1]).digest != self.shard.digest
+            self.shard.release_at_next(released(self.shard.set_aside(), releases or {}))
         self.step.blobs = []
         metrics.restored(self.shard.waiting_count)
-
-    def publish(self, out: Output) -> None:
-        """Encode what one order has to publish; all of it or nothing."""
-        self.outgoing += messages(out, [], self.shard.watermark)
 
     def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
         """Apply facts, advance the watermark, emit outcomes; always one item, it wakes the sink."""
@@ -225,22 +217,24 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             self.shard.offer(piece.facts)
             dead += piece.dead
             self.step.is_dirty |= bool(piece.facts)
-        outs = [reevaluate(self.shard)] if self.has_new_rules else []
-        self.has_new_rules = False
-        outs.append(self.shard.advance(self.step.watermarks.watermark))
-        held, set_aside = self.shard.held, self.shard.set_aside
-        self.step.is_dirty |= bool(held.changed or held.cold_rows or set_aside.changed)
-        found, self.outgoing = self.outgoing, []
-        found += messages(Output(self.shard.desk), dead, self.shard.watermark) if dead else []
+        shard = self.shard
+        outs: list[Output] = []
+        found: list[Outgoing] = []
+        if self.has_new_rules:
+            outs.append(shard.reevaluate())
+            found += messages(outs[-1], shard.watermark)
+            self.has_new_rules = False
+        outs.append(shard.advance(self.step.watermarks.watermark))
+        found += messages(outs[-1], shard.watermark)
+        self.step.is_dirty |= shard.has_changed
+        found += map(dead_letter, dead)
         found += self.heartbeat()
-        waiting = self.shard.waiting_count
+        orders, waiting = shard.order_count, shard.waiting_count
         for out in outs:
-            self.metrics.advanced(
-                self.step.name, out, self.shard.watermark, len(held.orders), waiting
-            )
+            self.metrics.advanced(self.step.name, out, shard.watermark, orders, waiting)
         faults = [fault for out in outs for fault in out.faults]
-        self.metrics.filled(self.step.name, self.shard.bounds())
-        self.metrics.set_aside(self.step.name, len(set_aside.orders), faults)
+        self.metrics.filled(self.step.name, shard.bounds())
+        self.metrics.set_aside(self.step.name, len(shard.set_aside()), faults)
         return [found], False
 
     def heartbeat(self) -> list[Outgoing]:
@@ -271,10 +265,9 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         step, shard = self.step, self.shard
         if step.is_dirty or step.pointer is None:
             base = step.pointer is None or step.store.wants_base(step.name)
-            retired = list(shard.held.cold_rows.items())
+            retired = shard.take_cold_rows()
             step.pointer = step.store.stage(
-                step.name, encode(shard.snapshot(base=base)), base=base, retired=retired
+                step.name, shard.snapshot(base=base), base=base, retired=retired
             )
-            shard.held.cold_rows = {}
             step.is_dirty = False
         return step.state()

@@ -33,13 +33,12 @@ SHORT_FILES: dict[str, str] = {
     "commands/demo/process.py": "an entry point: `python -m`",
     "commands/doctor/vouching.py": "asked of each tier by the doctor's file on it",
     "commands/state/description.py": "handed to the cluster, which must not import commands",
+    "commands/state/packed_order.py": "one order's check, which verify makes of all",
     "commands/wiring/calendars.py": "asked by track and by config check",
     "commands/wiring/groups.py": "a class of click, of every group of commands",
     "commands/wiring/local_folders.py": "config check loads it, and must not load the tiers",
     "commands/wiring/tiers.py": "one list of tiers, of every command on tiers",
     "commands/wiring/wording.py": "what lookup, top, the demo and deliver print alike",
-    "dataflows/core/reevaluation.py": "the core is rewritten as a whole, and this with it",
-    "dataflows/core/symbols.py": "the core is rewritten as a whole, and this with it",
     "dataflows/source.py": "what the state depends on: the number of slots and their keys",
     "dataflows/state/bytewax_recovery_files.py": "all that depends on bytewax's own tables",
     "dataflows/state/local/state_files.py": "names a state file without opening its store",
@@ -73,8 +72,6 @@ REGISTRY = re.compile(
 # A docstring opens with the field's term, not with a question word that paraphrases it.
 PARAPHRASE = re.compile(r"(?:What|How|Where|Who|Whose|Whether)\b")
 CREATES = ("Bind", "Create", "Derive", "Listen", "Open", "Query", "Read", "Start", "Take", "Wrap")
-# The inside of the core is rewritten as a whole by issue 7, its docstrings with it.
-REWRITTEN = ("dataflows/core",)
 SUPPRESSION = re.compile(
     r"noqa\b(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?|type:\s*ignore\b(?:\[[\w\s,-]*\])?"
 )
@@ -155,8 +152,6 @@ def public_names_are_documented(source: Source) -> Iterator[str]:
 
 def docstrings_open_with_the_term(source: Source) -> Iterator[str]:
     """CONTRIBUTING.md, English, rules 1 and 5."""
-    if source.lies_in(*REWRITTEN):
-        return
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Module | Definition):
             continue
@@ -515,7 +510,6 @@ GOOD: list[tuple[Check, str, str]] = [
     (docstrings_open_with_the_term, "x.py", 'def f():\n    """Return True if it is so."""\n'),
     (docstrings_open_with_the_term, "x.py", 'class C:\n def __init__(s):\n  """Create it."""\n'),
     (docstrings_open_with_the_term, "x.py", "class C:\n def __init__(s): ...\n"),
-    (docstrings_open_with_the_term, "dataflows/core/x.py", '"""What waits for issue 7."""\n'),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept KeyError:\n    pass\n"),
     (no_exception_vanishes, "sinks/x.py", "try:\n    f()\nexcept Exception:\n    raise X\n"),
     (the_core_reads_no_clock, "dataflows/track.py", "import time\nx = datetime.now(UTC)\n"),

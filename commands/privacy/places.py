@@ -12,7 +12,7 @@ from broker.connect import Connection
 from broker.consume import Message, read_all
 from broker.errors import TopicMissing
 from commands.state.contents import from_last_base, holds_numbers, parts, read_orders
-from commands.state.export import desk_of, document_of, stored_orders
+from commands.state.export import judge_of, stored_orders
 from commands.state.files import STORE, open_files
 from commands.wiring.broker import connection_of
 from commands.wiring.definitions import lifecycle_of, rules_of
@@ -221,13 +221,15 @@ class Looker:
                 if not from_last_base(links):
                     continue
                 held, last = read_orders(files.reader, shard, links)
-                desk = desk_of(last, table, rules, files.reader.generation)
+                judge = judge_of(last, table, rules, files.reader.generation)
                 for stored in stored_orders(
                     files, shard, held, links[-1].sequence, only_retired=None
                 ):
                     # Unpacked is what names the customer, or was found by another record.
-                    if name in stored.data or split_order_key(stored.key)[1] in orders:
-                        yield document_of(stored, desk)
+                    is_theirs = name in stored.data or split_order_key(stored.key)[1] in orders
+                    data = judge.document(stored.key, stored.data) if is_theirs else None
+                    if data is not None:
+                        yield DOCUMENT.decode(data)
 
     def waiting(self) -> Iterator[bytes]:
         """The events of the resolver that wait, as they are kept."""

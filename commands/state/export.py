@@ -8,26 +8,24 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from commands.state.contents import from_last_base, holds_numbers, read_orders
 from commands.state.files import StateFiles, shown
-from dataflows.core.alerts import Desk
-from dataflows.core.documents import document
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import unpack
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import fault_of
+from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot, check_statuses
-from dataflows.core.symbols import Symbols
 from schemas.display import printable_json
 from schemas.keys import split_order_key
-from schemas.order import OrderDocument
 from schemas.private_files import private_binary
 from telemetry.screen import show
 
 Form = Literal["documents", "packed"]
 
 encode = msgspec.json.Encoder(order="deterministic").encode
+encode_snapshot = msgspec.msgpack.Encoder().encode
 
 
 class Stored(NamedTuple):
@@ -88,21 +86,23 @@ def lines(
     if not from_last_base(links):
         return
     orders, last = read_orders(files.reader, shard, links)
-    desk = desk_of(last, table, rules, files.reader.generation) if form == "documents" else None
+    generation = files.reader.generation
+    judge = judge_of(last, table, rules, generation) if form == "documents" else None
     for stored in stored_orders(
         files, shard, orders, links[-1].sequence, only_retired=only_retired
     ):
         try:
-            line = encode(packed(stored) if desk is None else document_of(stored, desk))
+            line = packed(stored) if judge is None else judge.document(stored.key, stored.data)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
             reason = fault_of(stored.key, error).reason
             show(f"order {stored.key!r}: left out, it has no document: {reason}", err=True)
             continue
-        yield line
+        if line is not None:  # of an order of notes alone
+            yield line
 
 
-def desk_of(last: Snapshot, table: Lifecycle, rules: Rules, generation: int) -> Desk:
-    """The desk that makes documents.
+def judge_of(last: Snapshot, table: Lifecycle, rules: Rules, generation: int) -> Shard:
+    """A shard without orders that makes documents of those of a snapshot.
 
     Raises:
         StateError: the lifecycle isn't the one of the orders.
@@ -110,8 +110,9 @@ def desk_of(last: Snapshot, table: Lifecycle, rules: Rules, generation: int) -> 
     check_statuses(last.statuses, table)
     if last.digest != f"{rules.digest}-{table.digest}":
         show("rules or lifecycle differ from those in force in the store", err=True)
-    symbols = Symbols(last.rule_ids, of="rule", limit=16_000)
-    return Desk(rules, table, symbols, generation)
+    judge = Shard(table, rules, {}, generation)
+    judge.restore([encode_snapshot(replace(last, orders=[], pending=[], set_aside=[]))])
+    return judge
 
 
 def stored_orders(
@@ -131,13 +132,9 @@ def stored_orders(
             yield Stored(row.key, files.reader.retired_order(shard, row), is_retired=True)
 
 
-def document_of(stored: Stored, desk: Desk) -> OrderDocument:
-    """The order as orders.changes shows it."""
-    return document(unpack(stored.key, stored.data), desk)
-
-
-def packed(stored: Stored) -> dict[str, object]:
-    """The order's bytes (dataflows/core/packing.py) with its key."""
+def packed(stored: Stored) -> bytes:
+    """The order's bytes (engine/core/src/order/packing.rs) with its key, as JSON."""
     tenant, order_id = split_order_key(stored.key)
     data = b64encode(stored.data).decode()
-    return {"tenant": tenant, "order_id": order_id, "retired": stored.is_retired, "packed": data}
+    row = {"tenant": tenant, "order_id": order_id, "retired": stored.is_retired, "packed": data}
+    return encode(row)

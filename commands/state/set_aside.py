@@ -8,13 +8,11 @@ from commands.state.contents import from_last_base, holds_numbers, parts
 from commands.state.files import StateFiles, shown
 from commands.wiring.releases import read_releases, write_releases
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.output import Output
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import SetAside
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import Snapshot
-from dataflows.output_messages import messages
 from dataflows.state.local.chain import BlobInfo
 from dataflows.steps import decode_snapshot
 from schemas.errors import StateError
@@ -112,7 +110,7 @@ def release(files: StateFiles, table: Lifecycle, rules: Rules, tenant: str, orde
             "'ordertide state set-aside' lists the orders that are"
         )
         raise StateError(message)
-    trial = tried(files, shard, snapshots, key, table, rules)
+    trial = tried(files, shard, key, table, rules)
     if trial.reason is None:
         folder = files.reader.path.parent
         still = {view_key(view): view for view in list_set_aside(files) if view.is_requested}
@@ -121,28 +119,15 @@ def release(files: StateFiles, table: Lifecycle, rules: Rules, tenant: str, orde
     return trial
 
 
-def tried(
-    files: StateFiles,
-    shard: str,
-    snapshots: Sequence[Snapshot],
-    key: str,
-    table: Lifecycle,
-    rules: Rules,
-) -> Trial:
+def tried(files: StateFiles, shard: str, key: str, table: Lifecycle, rules: Rules) -> Trial:
     """Release an order in a copy of its shard."""
     links = resumed_links(files, shard)
-    copy = Shard(table, rules, Rows(files, shard, links[-1].sequence), accept=encoded)
-    copy.restore(list(snapshots))
-    out = Output(copy.desk)
-    waiting = len(copy.set_aside.orders[key].facts)
-    copy.release(key, copy.watermark, out)
-    again = copy.set_aside.orders.get(key)
+    copy = Shard(table, rules, Rows(files, shard, links[-1].sequence))
+    copy.restore([files.reader.blob(shard, link) for link in links])
+    waiting = copy.set_aside()[key].waiting
+    copy.release(key)
+    again = copy.set_aside().get(key)
     return Trial(waiting, again.reason if again else None)
-
-
-def encoded(out: Output) -> None:
-    """Encode an output as `track` would; what that raises is a fault of the order."""
-    messages(out, [], 0)
 
 
 def snapshots_of(files: StateFiles, shard: str) -> list[Snapshot]:

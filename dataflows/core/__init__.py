@@ -2,6 +2,7 @@
 
 Doors: `intake.py` (event to fact), `shard.py` (the orders of a shard), `resolve.py` (numbers).
 May import schemas alone; ruff's banned-API rule and import-linter hold that.
-Begin reading with `shard.py`, then `fold.py` (history to order), `deadlines.py` and `alerts.py`;
+Begin reading with `shard.py`, the face of the compiled shard: `engine/core/src/shard.rs`, then
+`order/fold.rs` (history to order), `rules/deadlines.rs` and `rules/alerts.rs` beside it.
 `lifecycle.toml` and `rules.toml` are the tables.
 """

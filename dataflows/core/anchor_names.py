@@ -1,23 +1,32 @@
-"""What rules files call the anchors."""
+"""Anchors: what rules files call the instants that deadlines count from."""
 
-from dataflows.core.anchors import (
-    Anchor,
-    Announced,
-    Behind,
-    Created,
-    Field,
-    LastUpdate,
-    Milestone,
-    Planned,
-    StatusSince,
-)
+from typing import NamedTuple
+
 from dataflows.core.lifecycle import Lifecycle
 from schemas.errors import SettingsError
 
+PROMISES = frozenset({"promised_at", "ship_by"})
 
-def parse_anchor(  # noqa: PLR0911 - one line a kind
-    text: str, table: Lifecycle
-) -> Anchor:
+
+class Anchor(NamedTuple):
+    """Anchor of a deadline, as the compiled core takes it (`engine/core/src/rules/anchors.rs`).
+
+    `kind` is one of the core's, `statuses` are those that it names, by number; `milestone` is that
+    of a plan.
+    """
+
+    name: str
+    kind: str
+    statuses: tuple[int, ...] = ()
+    milestone: str = ""
+
+    @property
+    def promised(self) -> bool:
+        """Return True if it is something promised."""
+        return self.kind in PROMISES
+
+
+def parse_anchor(text: str, table: Lifecycle) -> Anchor:
     """The anchor that a rule names.
 
     Raises:
@@ -26,22 +35,19 @@ def parse_anchor(  # noqa: PLR0911 - one line a kind
     kind, _, names = text.partition(" ")
     codes = [name.strip() for name in names.split(",") if name.strip()]
     if kind in {"created", "condition"} and not codes:
-        return Created(table)
-    if kind == "last_update" and not codes:
-        return LastUpdate(table)
-    if kind == "status_since" and not codes:
-        return StatusSince(table)
-    if kind in {"promised_at", "ship_by"} and not codes:
-        return Field(kind, table)
+        return Anchor("created", "created")
+    if kind in {"last_update", "status_since", *PROMISES} and not codes:
+        return Anchor(kind, kind)
     if kind == "planned" and len(codes) == 1:
-        return Planned(codes[0], table)
+        return Anchor(f"planned {codes[0]}", kind, milestone=codes[0])
     if kind == "announced" and len(codes) == 1 and codes[0] in table.index:
-        return Announced(codes[0], table)
-    if names.startswith("after ") and {kind, names[6:].strip()} <= table.index.keys():
-        return Behind(text, kind, names[6:].strip(), table)
+        return Anchor(f"announced {codes[0]}", kind, (table.index[codes[0]],))
+    present = names[6:].strip()
+    if names.startswith("after ") and {kind, present} <= table.index.keys():
+        return Anchor(text, "behind", (table.index[kind], table.index[present]))
     unknown = [code for code in codes if code not in table.index]
     if kind == "milestone" and codes and not unknown:
-        return Milestone(text, codes, table)
+        return Anchor(text, kind, tuple(table.index[code] for code in codes))
     if kind == "milestone" and unknown:
         message = f"anchor: the lifecycle has no status {', '.join(unknown)}"
         raise SettingsError(message)

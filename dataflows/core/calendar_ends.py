@@ -26,11 +26,18 @@ def ending_calendars(rules: Rules, at: int) -> Iterator[str]:
 
     It names file, line, calendar, rule, and the years to name.
     """
-    short = [one for one in working_limits(rules) if one[1].due_at(at) >= BEYOND_MS]
+    short = [one for one in working_limits(rules) if is_beyond(one[1], at)]
     for calendar in rules.calendars.values():
         named = [one for one in short if one[1].calendar is calendar]
         if named:
             yield fault_of(*max(named, key=lambda one: one[1].working_ms), at)
+
+
+def is_beyond(limit: Limit, at: int) -> bool:
+    """Return True if the years of a limit's calendar don't reach so far after an instant."""
+    if limit.calendar is None:
+        return False
+    return limit.calendar.later(at, limit.working_ms, in_hours=limit.in_hours) >= BEYOND_MS
 
 
 def fault_of(rule: Rule, limit: Limit, at: int) -> str:

@@ -14,7 +14,7 @@ class CarrierNames:
     """The codes of carriers by all their names."""
 
     def __init__(self, aliases: Aliases) -> None:
-        """Index `aliases`: the other names of each code."""
+        """Create the index of `aliases`: the other names of each code."""
         self.codes = {plain(name): code for code, names in aliases.items() for name in names}
         self.codes |= {plain(code): code for code in aliases}
 
@@ -23,7 +23,7 @@ class CarrierNames:
         return self.codes.get(plain(name), name) if self.codes else name
 
     def compared(self, name: str) -> str:
-        """What is compared of a carrier's name: its code, else the name in the plain form."""
+        """Compared form of a carrier's name: its code, else the name in the plain form."""
         form = plain(name)
         return self.codes.get(form, form)
 
@@ -34,7 +34,7 @@ def plain(name: str) -> str:
 
 
 def carrier_faults(aliases: Aliases) -> list[str]:
-    """What is wrong with the carriers of a lifecycle file."""
+    """Faults of the carriers of a lifecycle file."""
     forms = {code: {plain(name) for name in (code, *names)} for code, names in aliases.items()}
     counts = Counter(form for names in forms.values() for form in names)
     faults = [

@@ -8,8 +8,15 @@ is too long; `RuntimeError` for a panic, an error in the core itself. Both conce
 call alone, whose record stays as it was.
 """
 
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.rules import Rules
+from dataflows.core.snapshots import Cold
+
 LOOKED_AT_ONCE: int
 """Numbers examined by one `Numbers.forget`, beside two for each that came since the last one."""
+
+BEYOND_MS: int
+"""No instant: of a deadline outside the years of its calendar."""
 
 def sources() -> int:
     """CRC-32 of the sources that the module was compiled from; see `dataflows.compiled_core`."""
@@ -23,6 +30,37 @@ def panic(message: str) -> None:
 
 def hash_of(number: str) -> bytes:
     """Hash (12 bytes, blake2b) of a number's key, which includes tenant and kind."""
+
+class WorkingTime:
+    """The working time of a calendar: working days and hours, as intervals in ms UTC."""
+
+    def __init__(
+        self,
+        shown: str,
+        begins_at: int,
+        ends_at: int,
+        days: list[tuple[int, int]],
+        hours: list[tuple[int, int]],
+        cut_off: list[int],
+    ) -> None:
+        """Take (begin, end) of the working days and hours, in order.
+
+        `shown` is what faults call the calendar, `begins_at` and `ends_at` are the ends of its
+        years. `cut_off` has for each day the instant from which on the next one counts, or is
+        empty.
+        """
+
+    def later(self, at: int, working_ms: int, in_hours: bool) -> int:
+        """Return the instant at which `working_ms` of working time have passed since `at`.
+
+        `BEYOND_MS` where one of both is outside the calendar's years.
+        """
+
+    def total(self, in_hours: bool) -> int:
+        """Return all working time of its years, in ms."""
+
+    def latest(self, working_ms: int, in_hours: bool) -> int:
+        """Return the last instant of which `working_ms` of working time are left."""
 
 class Numbers:
     """The numbers of one shard: which orders each leads to, and until when.
@@ -129,3 +167,163 @@ class Numbers:
 
     def days(self) -> dict[int, bytes]:
         """Return the numbers to examine by day: 4 bytes of each hash."""
+
+class Definitions:
+    """Lifecycle and rules in force, as the core holds them; for all shards of a process."""
+
+    def __init__(self, table: Lifecycle, rules: Rules) -> None:
+        """Take over what Python parsed. Conditions are evaluated by calling back."""
+
+    @property
+    def digest(self) -> str:
+        """Digests of the rules and of the lifecycle."""
+
+class Shard:
+    """The orders of one shard; see `dataflows.core.shard.Shard`, its face.
+
+    A packed order is msgpack (`engine/core/src/order/packing.rs`), a fact is a packed
+    `dataflows.core.fact.Fact`, a snapshot a packed `dataflows.core.snapshots.Snapshot`.
+
+    Errors: what `cold` raises is a fault of the order that was looked for, but for
+    `StoreUnavailable`, MemoryError, OSError and what is no Exception, which are raised here.
+    RuntimeError where another call is still running, in another thread or one that called back.
+    """
+
+    def __init__(self, definitions: Definitions, cold: Cold, generation: int) -> None:
+        """Create an empty shard of a state of this generation; `cold` has its retired orders."""
+
+    publishing: bool
+    """Documents are emitted."""
+    releasing: list[str]
+    """Orders set aside that the next advance releases; write-only."""
+
+    @property
+    def watermark(self) -> int:
+        """The clock, in ms."""
+
+    @property
+    def waiting_count(self) -> int:
+        """Messages that wait; one that several orders share counts once."""
+
+    @property
+    def order_count(self) -> int:
+        """Live orders."""
+
+    @property
+    def has_changed(self) -> bool:
+        """Return True if there is anything for a snapshot."""
+
+    def bounds(self) -> tuple[float, float, float]:
+        """Return how full the names of sources, those of rules and the largest order are."""
+
+    def offer(self, facts: bytes) -> None:
+        """Take facts, a packed list of them.
+
+        Raises:
+            ValueError: they are damaged; none is taken.
+        """
+
+    def advance(self, watermark: int) -> Output:
+        """Move the clock to `watermark` ms; it never moves back."""
+
+    def reevaluate(self) -> Output:
+        """Settle every live order by the definitions in force."""
+
+    def release(self, key: str) -> Output:
+        """Evaluate an order that was set aside."""
+
+    def put_aside(self, key: str, reason: str, trace: str) -> Output:
+        """Set an order aside whose fault was found outside of an evaluation."""
+
+    def snapshot(self, base: bool) -> bytes:
+        """Return the changes since the last snapshot, everything for a base."""
+
+    def restore(self, snapshots: list[bytes]) -> None:
+        """Take the state of a base and the deltas after it.
+
+        Raises:
+            StateError: one is damaged, or the lifecycle isn't the one of the orders.
+        """
+
+    def take_cold_rows(self) -> list[tuple[str, bytes | None]]:
+        """Take the packed orders that are to be written to the cold; None: to be deleted."""
+
+    def order(self, key: str) -> bytes | None:
+        """Return a live order, packed."""
+
+    def orders(self) -> dict[str, bytes]:
+        """Return all live orders, packed, in no particular order."""
+
+    def document(self, key: str, data: bytes) -> bytes | None:
+        """Document of a packed order in JSON; None for one of which nothing but notes is known.
+
+        Raises:
+            ValueError: the bytes are damaged, or the document can't be written.
+        """
+
+    def set_aside(self) -> list[tuple[str, int, str, int, int]]:
+        """Return (key, since_at in ms, reason, releases, facts that wait) of orders set aside."""
+
+class Output:
+    """What a shard emits, each list in the order in which it was emitted; texts are JSON."""
+
+    changes: list[tuple[str, int, bytes | None]]
+    """(key, published version, document; None: a tombstone)."""
+    accepted: list[tuple[str, bytes]]
+    """(key, `AcceptedEvent`)."""
+    alerts: list[tuple[str, bytes]]
+    """(key, `AlertTransition`)."""
+    actions: list[tuple[str, bytes]]
+    """(key, `Action`)."""
+    audit: list[tuple[str, bytes]]
+    """(key, `AuditEntry`)."""
+    rejected: list[tuple[bytes, str, str]]
+    """(packed fact, code, reason)."""
+    faults: list[tuple[str, str, str, bool]]
+    """(key, reason, trace, True if it concerns the live document alone)."""
+    condition_faults: list[str]
+    """Rules whose condition could not be evaluated."""
+    outside_calendar: list[tuple[str, str]]
+    """(rule, reason) of deadlines outside the years of their calendar."""
+    applied: int
+    """Messages that were applied."""
+    duplicates: int
+    """Messages that were duplicates."""
+    refused: int
+    """Commands that were refused."""
+    fields_lost: int
+    """Events of which some fields didn't fit."""
+
+class Fold:
+    """The fold by a lifecycle, to verify stored orders."""
+
+    def __init__(self, table: Lifecycle) -> None:
+        """Take over what Python parsed."""
+
+    def differences(self, key: str, data: bytes) -> list[str]:
+        """Return names of what differs in a packed order from a fold of its whole history.
+
+        Raises:
+            ValueError: the bytes are damaged.
+            RuntimeError: the history can't be folded by this lifecycle.
+        """
+
+def check_order(key: str, data: bytes) -> None:
+    """Check that a packed order can be read.
+
+    Raises:
+        ValueError: the bytes are damaged, or of another format.
+    """
+
+def as_kind(kind: str, number: str) -> str:
+    """Return the normal form of a number of a kind; `schemas.numbers.as_kind` in the core."""
+
+def content_hash(raw: bytes) -> int:
+    """Hash of what an event in JSON says; blake2b of its compact JSON, keys sorted.
+
+    Without `recorded_at`, and without `personal`: sealed under another store's keys, the same
+    message would have other bytes, and another rival might win. `dropped_fields` are sorted.
+
+    Raises:
+        ValueError: it is no JSON.
+    """

@@ -36,7 +36,7 @@ WORDS_AT_MOST = 200
 
 
 class Verdict(NamedTuple):
-    """Whether a condition is true; `fault` says why it could not be evaluated, empty if it was."""
+    """Verdict of a condition; `fault` says why it could not be evaluated, empty if it was."""
 
     is_true: bool
     fault: str = ""
@@ -57,13 +57,14 @@ class Condition:
         of: str,
         carriers: CarrierNames = NO_CARRIERS,
     ) -> None:
-        """Compile `text`; `attributes` maps the declared names to whether they are readings.
+        """Create the program of `text`; `attributes`: declared names, True of readings.
 
         Raises:
             SettingsError: no CEL, not a yes-or-no expression, an undeclared name, or a constant
                 that can't be evaluated, such as a pattern that is none.
         """
         self.text = " ".join(text.split())
+        self.carriers = carriers
         try:
             self.program = ENVIRONMENT.compile(text)
         except RuntimeError as error:
@@ -86,6 +87,19 @@ class Condition:
             for path in self.paths
         )
         self.of_nothing = Verdict(False) if self.reads_fields else self.verdict({}, {})
+
+    def names_of(self, variable: str) -> list[str] | None:
+        """The names that it reads of a variable; None where it may read any."""
+        names = [path.names for path in self.paths if path.variable == variable]
+        return sorted({each[0] for each in names}) if all(names) else None
+
+    def of_order(
+        self, fields: dict[str, str], attributes: dict[str, Any], readings: dict[str, Any]
+    ) -> Verdict:
+        """Evaluate the condition on what an order has, its carrier by any of its names."""
+        if "carrier" in fields:
+            fields["carrier"] = self.carriers.code(fields["carrier"])
+        return self.verdict(fields | attributes, readings)
 
     def verdict(self, order: dict[str, Any], reading: dict[str, Any]) -> Verdict:
         """Evaluate the condition; whatever goes wrong makes it false, and is named.

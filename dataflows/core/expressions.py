@@ -25,7 +25,7 @@ Fields = list[tuple[int, Any]]
 
 
 class Path(NamedTuple):
-    """What an expression reads of a variable: `order.a`, `order["a"]` and `"a" in order` alike.
+    """Fields that an expression reads: `order.a`, `order["a"]` and `"a" in order` alike.
 
     No names: the variable as a whole, or by a key that is computed. `names` of `reading.a.max` are
     `("a", "max")`.
@@ -71,7 +71,7 @@ def root(serialized: bytes) -> Fields:
 
 
 def uses(expr: Fields, bound: frozenset[str]) -> Iterator[Path | Call | Comparison]:
-    """What is used in an expression; `bound` are the variables of comprehensions."""
+    """Fields used in an expression; `bound` are the variables of comprehensions."""
     path = path_of(expr, bound)
     if path:
         yield path
@@ -102,7 +102,7 @@ def entries_of(fields: Fields) -> Fields:
 
 
 def only(*kinds: int) -> Callable[[Fields], Fields]:
-    """How to take some fields of a message."""
+    """Function that takes some fields of a message."""
     return lambda fields: [(kind, value) for kind, value in fields if kind in kinds]
 
 

@@ -32,12 +32,12 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 class Origin:
-    """Where a message lies: topic, partition and offset (a file, 0 and the line, in a replay)."""
+    """Place of a message: topic, partition and offset (a file, 0 and the line, in a replay)."""
 
     __slots__ = ("offset", "partition", "topic")
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:
-        """The place of one message."""
+        """Create the place of one message."""
         self.topic = topic
         self.partition = partition
         self.offset = offset
@@ -47,7 +47,7 @@ class Intake:
     """Makes facts by a lifecycle and the attributes that the rules file declares."""
 
     def __init__(self, table: Lifecycle, rules: Rules) -> None:
-        """`rules` for its declared attributes."""
+        """Create an intake; `rules` for its declared attributes."""
         self.status = table.index
         self.numbers = table.numbers
         self.carriers = table.carriers
@@ -78,7 +78,7 @@ class Intake:
         return msgspec.structs.replace(event, attributes=left, dropped_fields=dropped), data
 
     def is_unknown(self, event: Event) -> bool:
-        """Whether the lifecycle doesn't have the event's code."""
+        """Return True if the lifecycle doesn't have the event's code."""
         return event.status_code not in self.status
 
     def without_placeholders(self, event: Event) -> Event:
@@ -215,19 +215,19 @@ def as_list(numbers: str | list[str]) -> list[str]:
 
 
 def fits(value: Scalar, declared: str) -> bool:
-    """Whether a value is of the declared type; true is no number."""
+    """Return True if a value is of the declared type; true is no number."""
     return isinstance(value, TYPES[declared]) and (
         declared == "bool" or not isinstance(value, bool)
     )
 
 
 def is_blank(value: Scalar) -> bool:
-    """Whether an attribute's value is null, or a text of white space."""
+    """Return True if an attribute's value is null, or a text of white space."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def side_of(event: Event, readings: dict[str, float] | None, parcel: str) -> dict[str, Any] | None:
-    """What the event says of its parcel; None if nothing."""
+    """Side of an event: what it says of its parcel; None if nothing."""
     side: dict[str, Any] = {}
     if event.carrier and parcel:
         side["carrier"] = event.carrier

@@ -22,7 +22,7 @@ NEVER_AGAIN_MS = 1 << 60  # no order has a second life
 
 
 class MovesOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a parcel's status does to its order: `any` for the first parcel, `all` for the last.
+    """Move of an order by a parcel's status: `any` for the first parcel, `all` for the last.
 
     `until_all` is where the order goes while other parcels are not there yet.
     """
@@ -33,7 +33,7 @@ class MovesOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def targets(self) -> list[str]:
-        """Where it can move an order."""
+        """Statuses into which it can move an order."""
         return [self.status, self.until_all] if self.until_all else [self.status]
 
 
@@ -89,7 +89,7 @@ class LifecycleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NumberRules(NamedTuple):
-    """What holds for waybills and foreign numbers: see the top of lifecycle.toml; times in ms."""
+    """Rules of waybills and foreign numbers: see the top of lifecycle.toml; times in ms."""
 
     forget_after_ms: int
     forget_unused_after_ms: int
@@ -98,12 +98,12 @@ class NumberRules(NamedTuple):
     placeholders: frozenset[str]
 
     def is_placeholder(self, number: str) -> bool:
-        """Whether it stands for no number."""
+        """Return True if it stands for no number."""
         return number.strip().casefold() in self.placeholders
 
 
 def number_rules(file: LifecycleFile) -> NumberRules:
-    """What a lifecycle file says of numbers."""
+    """Rules of numbers in a lifecycle file."""
     unused_after = file.forget_unused_numbers_after
     return NumberRules(
         parse_duration(file.forget_numbers_after, of="forget_numbers_after"),
@@ -118,7 +118,7 @@ class Lifecycle:
     """The compiled table. A status is its index, which is also its rank; the lists are by index."""
 
     def __init__(self, file: LifecycleFile) -> None:
-        """Compile `file`, in which `lifecycle_check` found no fault."""
+        """Create the table of `file`, in which `lifecycle_check` found no fault."""
         self.file = file
         self.rows = rows = file.status
         self.zone = file.zone
@@ -207,7 +207,7 @@ class Lifecycle:
 
 
 class Ways:
-    """Where orders (or parcels) go from each status: over `next`, and over `irregular` as well."""
+    """Ways of orders (or parcels) from each status: over `next`, and over `irregular` as well."""
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class Ways:
         stops: frozenset[int],
         direct: frozenset[int] = frozenset(),
     ) -> None:
-        """The ways of `table` between its `members`.
+        """Create the ways of `table` between its `members`.
 
         Nothing is skipped over one of `stops`; those in `direct` are reached over one edge only.
         """

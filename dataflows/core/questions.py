@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from dataflows.core.conflicts import content_hash
+from dataflows.core.compiled import as_kind, content_hash
 from dataflows.core.fact import Fact
 from dataflows.core.set_aside import Fault
 from schemas.errors import Rejected
 from schemas.event import Event
 from schemas.keys import SEPARATOR
-from schemas.numbers import WAYBILL_KINDS, as_kind
+from schemas.numbers import WAYBILL_KINDS
 
 NOTHING_HELD = 1 << 60
 
@@ -49,7 +49,7 @@ class Unresolved(NamedTuple):
 
 
 class Answers:
-    """What came of some registrations and questions."""
+    """Answers to some registrations and questions."""
 
     def __init__(self) -> None:
         """Create empty ones."""
@@ -60,7 +60,7 @@ class Answers:
 
 
 class Instant(NamedTuple):
-    """What arrived in one ms, in the order in which it is taken."""
+    """Arrivals of one ms, in the order in which they are taken."""
 
     at: int
     registrations: list[Registration]
@@ -130,7 +130,7 @@ def by_hash(questions: list[Question]) -> list[Question]:
     hashes = {question.fact.hash for question in questions}
     if len(hashes) == len(questions):
         return sorted(questions, key=lambda question: question.fact.hash)
-    return sorted(questions, key=lambda each: (each.fact.hash, content_hash(each.fact)))
+    return sorted(questions, key=lambda each: (each.fact.hash, content_hash(each.fact.raw)))
 
 
 def number_key(tenant: str, kind: str, number: str) -> str:
@@ -149,7 +149,7 @@ def numbers_of(event: Event) -> list[str]:
 
 
 def registrations(event: Event, at: int, arrival_at: int) -> list[Registration]:
-    """What an event with an order id registers; `at` is its time, the arrival where it has none."""
+    """Registrations of an event with an order id; `at` is its time, else its arrival."""
     return [
         Registration(key, event.order_id or "", event.carrier or "", at, arrival_at)
         for key in numbers_of(event)
@@ -157,7 +157,7 @@ def registrations(event: Event, at: int, arrival_at: int) -> list[Registration]:
 
 
 def question(event: Event, fact: Fact) -> Question:
-    """What an event without an order id asks: by its waybill, else by its first number."""
+    """Question of an event without an order id: by its waybill, else by its first number."""
     number = numbers_of(event)[0]
     _, kind, normal = number.split(SEPARATOR)
     fact.via = (kind, normal)

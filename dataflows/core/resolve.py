@@ -39,7 +39,7 @@ NOBODY_WAITS = 1 << 60
 
 
 class ResolverSnapshot(msgspec.Struct, array_like=True):
-    """What changed in a resolver, or everything: a base.
+    """Changes in a resolver, or everything: a base.
 
     Of a base: the pages and days of `Numbers`, and how many numbers the pages hold. `changed` are
     (hash, packed mappings), none for a number that was forgotten; `crowds` those of the changed
@@ -61,7 +61,7 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
 
 
 class Fate(Enum):
-    """What came of a question; with NEWS the number can mean more than before."""
+    """Result of a question; with NEWS the number can mean more than before."""
 
     WAITS = auto()
     SETTLED = auto()
@@ -99,16 +99,16 @@ class Resolver:
 
     @property
     def has_changed(self) -> bool:
-        """Whether there is anything for a snapshot."""
+        """Return True if there is anything for a snapshot."""
         return bool(self.numbers.has_changed or self.waiting_changed or self.queue.has_changed)
 
     @property
     def waiting_count(self) -> int:
-        """How many events wait: for their number, or for the watermark."""
+        """Count of events that wait: for their number, or for the watermark."""
         return self.parked_count + len(self.queue.questions)
 
     def bounds(self) -> dict[str, float]:
-        """How full each bound is, by name; 1 is full. A number's orders may be more: see `ask`."""
+        """Return how full each bound is, by name; 1 is full; see `ask`."""
         return {
             "waiting_events": self.parked_count / MAX_WAITING,
             "waiting_bytes": self.waiting_bytes / MAX_WAITING_BYTES,
@@ -278,7 +278,7 @@ class Resolver:
         answers.rejected += [Unresolved(asked.fact, reason) for asked in late]
 
     def snapshot(self, *, base: bool) -> ResolverSnapshot:
-        """What changed since the last snapshot; everything for a base."""
+        """Changes since the last snapshot; everything for a base."""
         numbers = self.numbers
         names = list(self.waiting) if base else sorted(self.waiting_changed)
         found = ResolverSnapshot(

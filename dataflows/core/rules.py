@@ -7,20 +7,15 @@ from typing import NamedTuple
 import msgspec
 from holidays.version import __version__ as holidays_version
 
-from dataflows.core.anchor_names import parse_anchor
-from dataflows.core.anchors import Anchor
+from dataflows.core.anchor_names import Anchor, parse_anchor
 from dataflows.core.conditions import Condition
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
 from dataflows.core.working_time import WorkingTime
-from schemas.alert import Severity
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, HOUR_MS, format_duration, parse_duration
 
 LEVELS: dict[str, int] = {"warning": 1, "overdue": 2}
-SEVERITIES: list[Severity] = ["warning", "warning", "overdue"]
-
-
 WORKING = re.compile(r"(\d{1,3})(wd|wh)")
 LONGEST_MS = 36_500 * DAY_MS  # behind any event that is plausible it can still be written as a date
 
@@ -33,19 +28,13 @@ class Act(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """How long after an instant: `offset_ms` (negative: before it), or working time."""
+    """Span after an instant: `offset_ms` (negative: before it), or working time."""
 
     offset_ms: int
     text: str
     calendar: WorkingTime | None = None
     working_ms: int = 0
     in_hours: bool = False
-
-    def due_at(self, at: int) -> int:
-        """The instant so long after `at`, in ms."""
-        if self.calendar is None:
-            return at + self.offset_ms
-        return self.calendar.later(at, self.working_ms, in_hours=self.in_hours)
 
 
 class Deadline(NamedTuple):
@@ -59,15 +48,6 @@ class Deadline(NamedTuple):
         """The limit as people read it."""
         return self.after.text
 
-    @property
-    def is_ahead_of_promise(self) -> bool:
-        """Whether it warns before something promised."""
-        return self.anchor.promised and self.after.offset_ms < 0
-
-    def due_at(self, anchor_at: int) -> int:
-        """When it is due, counted from the anchor, in ms."""
-        return self.after.due_at(anchor_at)
-
 
 class Rule:
     """A compiled rule. `level` is 0 for a rule that opens no alert, 1 warning, 2 overdue."""
@@ -79,7 +59,7 @@ class Rule:
         attributes: dict[str, bool],
         calendars: dict[str, WorkingTime],
     ) -> None:
-        """Compile `row`.
+        """Create the rule of `row`.
 
         Raises:
             SettingsError: names what in the rule is wrong.
@@ -126,16 +106,10 @@ class Rule:
         self.stale_after_ms = (
             duration(row.stale_after, of="stale_after") if row.stale_after else None
         )
-        self.pauses_in_both = any(table.of_both[status] for status in self.pausing)
-        ahead = any(deadline.is_ahead_of_promise for deadline in self.deadlines)
         limits = [deadline.after for deadline in self.deadlines]
         limits += [self.escalation] if self.escalation else []
         self.working = [one for one in limits if one.calendar]
         self.line = 0  # of the rules file
-        self.is_simple = not (
-            self.unless or self.once or self.unscanned or self.when or self.pausing or ahead
-        )
-        self.warns_by_time = bool(self.level) and not self.on_condition
         self.check()
 
     @staticmethod
@@ -145,10 +119,6 @@ class Rule:
             return indices(row.shipment_statuses, table, "shipment_statuses")
         barred = indices(row.not_shipment_statuses, table, "not_shipment_statuses")
         return frozenset({*range(len(table.rows)), NO_STATUS} - barred)
-
-    def looks_at(self, *, goes_back: bool) -> bool:
-        """Whether the rule looks at parcels of this direction."""
-        return goes_back in self.directions
 
     def check(self) -> None:
         """Refuse rules that say nothing or contradict themselves."""
@@ -176,7 +146,7 @@ class Rule:
             raise SettingsError("; ".join(faults))
 
     def parcel_faults(self) -> list[str]:
-        """What only a rule per parcel can have."""
+        """Faults of a rule per order that has what only a rule per parcel can have."""
         if self.per_shipment:
             return []
         names = {deadline.anchor.name.partition(" ")[0] for deadline in self.deadlines}
@@ -190,7 +160,7 @@ class Rule:
 
 
 def is_later(one: Limit, other: Limit) -> bool:
-    """Whether a limit is later than another, as far as that can be said without a date."""
+    """Return True if a limit is later than another, as far as that is known without a date."""
     if (one.calendar is None) != (other.calendar is None):
         return True
     return (one.offset_ms, one.working_ms) > (other.offset_ms, other.working_ms)
@@ -271,19 +241,14 @@ def act(row: ActionRow | None) -> Act | None:
 
 
 class Rules:
-    """The compiled rules: `of_order[status]` and `of_shipment[status][shipment status]`."""
+    """The compiled rules, as the compiled core takes them."""
 
     def __init__(
-        self,
-        file: RulesFile,
-        rules: list[Rule],
-        table: Lifecycle,
-        calendars: dict[str, WorkingTime],
+        self, file: RulesFile, rules: list[Rule], calendars: dict[str, WorkingTime]
     ) -> None:
-        """Index `rules` for a table."""
+        """Take the rules and calendars of a file."""
         self.calendars = calendars
         self.rules = rules
-        self.by_id = {rule.id: rule for rule in rules}
         # The public holidays of calendars are the package's: another version may know other days.
         days = holidays_version.encode() if file.calendar else b""
         self.digest = blake2b(msgspec.json.encode(file) + days, digest_size=16).hexdigest()
@@ -291,21 +256,3 @@ class Rules:
         self.attributes = {
             name: row.type for name, row in file.attributes.items() if not row.reading
         }
-        statuses = range(len(table.rows))
-        self.of_order = [
-            [rule for rule in rules if not rule.per_shipment and status in rule.statuses]
-            for status in statuses
-        ]
-        self.of_shipment = [
-            {
-                parcel: [
-                    rule
-                    for rule in rules
-                    if rule.per_shipment
-                    and status in rule.statuses
-                    and parcel in rule.shipment_statuses
-                ]
-                for parcel in [*statuses, NO_STATUS]
-            }
-            for status in statuses
-        ]

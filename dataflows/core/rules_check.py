@@ -50,7 +50,7 @@ def parse_rules(text: str, name: str, table: Lifecycle) -> Rules:
     around = Around(attributes_of(values), calendars, broken)
     faults += rules_faults(document, wrong, table, around, rules)
     document.refuse(document.named(fault, IDS) for fault in faults)
-    return Rules(msgspec.convert(values, RulesFile), rules, table, calendars)
+    return Rules(msgspec.convert(values, RulesFile), rules, calendars)
 
 
 def tables(values: dict[str, Any], section: str) -> dict[str, Any]:

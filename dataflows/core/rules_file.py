@@ -17,7 +17,7 @@ class AttributeRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to do: `kind` is handed to the action worker, void after `expires`."""
+    """Action: `kind` is handed to the action worker, void after `expires`."""
 
     kind: str
     expires: str

@@ -1,4 +1,4 @@
-"""What a shard keeps elsewhere: its snapshots, and the orders that have retired."""
+"""Snapshots of a shard, and the orders that have retired."""
 
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from schemas.errors import StateError
 
 
 class Cold(Protocol):
-    """Where retired orders lie."""
+    """Table of retired orders."""
 
     def get(self, key: str) -> bytes | None:
         """The packed order; None if there is none.
@@ -23,7 +23,7 @@ class Cold(Protocol):
 
 
 class Snapshot(msgspec.Struct, array_like=True):
-    """What changed in a shard since its last snapshot (or everything: a base).
+    """Changes in a shard since its last snapshot (or everything: a base).
 
     `digest` names the rules and the lifecycle in force; no bytes take an order out of memory.
     """
@@ -36,6 +36,10 @@ class Snapshot(msgspec.Struct, array_like=True):
     orders: list[tuple[str, bytes | None]]
     pending: list[Fact]
     set_aside: list[tuple[str, SetAside | None]] = []  # None: released
+
+
+encode_snapshot = msgspec.msgpack.Encoder().encode
+decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
 
 
 def check_statuses(stored: list[str], table: Lifecycle) -> None:

@@ -5,14 +5,13 @@ version of it may know other days, so its version counts as part of the rules.
 """
 
 import re
-from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import accumulate
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import holidays
 
+from dataflows.core import compiled
 from dataflows.core.rules_file import CalendarRow
 from schemas.errors import SettingsError
 from schemas.instants import to_instant
@@ -20,11 +19,11 @@ from schemas.instants import to_instant
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY = 1_440
 TIME = re.compile(r"(\d{1,2}):([0-5]\d)")
-BEYOND_MS = 1 << 61  # no instant: a deadline outside the calendar's years
+BEYOND_MS = compiled.BEYOND_MS  # no instant: a deadline outside the calendar's years
 
 
 class Span(NamedTuple):
-    """What a compiled calendar is called, where it stands, and the years that it was compiled for.
+    """Name of a compiled calendar, its place, and the years that it was compiled for.
 
     `begins_at` and `ends_at` are the ends of these years in ms UTC.
     """
@@ -48,17 +47,18 @@ class WorkingTime:
     ) -> None:
         """Take the intervals, in order; `cut_off` has for each day the instant, or is empty."""
         self.span = span
-        self.days = Intervals(days)
-        self.hours = Intervals(hours)
-        self.cut_off = cut_off
+        shown = f"{span.name} ({span.years[0]} to {span.years[1]})"
+        self.compiled = compiled.WorkingTime(
+            shown, span.begins_at, span.ends_at, days, hours, cut_off
+        )
 
     def total(self, *, in_hours: bool) -> int:
         """All working time of its years, in ms."""
-        return (self.hours if in_hours else self.days).before[-1]
+        return self.compiled.total(in_hours)
 
     def latest(self, working_ms: int, *, in_hours: bool) -> int:
         """The last instant of which `working_ms` of working time are left, a cut-off aside."""
-        return (self.hours if in_hours else self.days).latest(working_ms)
+        return self.compiled.latest(working_ms, in_hours)
 
     def later(self, at: int, working_ms: int, *, in_hours: bool) -> int:
         """The instant at which `working_ms` of working time have passed since `at`.
@@ -66,48 +66,7 @@ class WorkingTime:
         Of days, an instant after a day's cut-off counts from the end of that day on. BEYOND_MS
         where `at` or that instant is outside the calendar's years.
         """
-        if not self.span.begins_at <= at <= self.span.ends_at:
-            return BEYOND_MS
-        intervals = self.hours if in_hours else self.days
-        return intervals.later(at if in_hours else self.after_cut_off(at), working_ms)
-
-    def after_cut_off(self, at: int) -> int:
-        """`at`, or the end of its working day where that day's cut-off has passed."""
-        place = bisect_right(self.days.begins, at) - 1
-        if not self.cut_off or place < 0 or at >= self.days.ends[place]:
-            return at
-        return self.days.ends[place] if at >= self.cut_off[place] else at
-
-
-class Intervals:
-    """Intervals in order, and how much time lies before each."""
-
-    def __init__(self, intervals: list[tuple[int, int]]) -> None:
-        """Index `intervals`, which don't overlap."""
-        self.begins = [begin for begin, _ in intervals]
-        self.ends = [end for _, end in intervals]
-        self.before = [0, *accumulate(end - begin for begin, end in intervals)]
-
-    def later(self, at: int, working_ms: int) -> int:
-        """The instant at which `working_ms` within the intervals have passed since `at`."""
-        place = bisect_right(self.begins, at) - 1
-        inside = min(at, self.ends[place]) - self.begins[place] if place >= 0 else 0
-        due = (self.before[place] if place >= 0 else 0) + inside + working_ms
-        if working_ms == 0:
-            return at
-        if due > self.before[-1]:
-            return BEYOND_MS
-        # The first interval that is filled by then; at its very end, not at the next one's begin.
-        where = bisect_left(self.before, due) - 1
-        return self.begins[where] + due - self.before[where]
-
-    def latest(self, working_ms: int) -> int:
-        """The last instant with `working_ms` of the intervals behind it."""
-        left = self.before[-1] - working_ms
-        place = bisect_right(self.before, left) - 1
-        if place == len(self.begins):
-            return self.ends[-1]
-        return self.begins[place] + left - self.before[place]
+        return self.compiled.later(at, working_ms, in_hours)
 
 
 def compile_calendar(name: str, place: str, row: CalendarRow) -> WorkingTime:

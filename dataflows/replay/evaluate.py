@@ -9,10 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dataflows.core.documents import document
 from dataflows.core.fact import Fact
-from dataflows.core.output import Output
-from dataflows.core.packing import unpack
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.set_aside import Fault, fault_of
 from dataflows.core.shard import Shard
@@ -73,7 +70,7 @@ class Judges:
             self.shards[number] = Shard(
                 self.table, self.rules, self.retired[number], self.generation
             )
-            self.shards[number].publishing = False
+            self.shards[number].publish(documents=False)
         return self.shards[number]
 
     def advance(self, number: int, watermark: int) -> None:
@@ -91,21 +88,19 @@ class Judges:
         self.counts["duplicates"] += out.duplicates
         self.counts["refused"] += out.refused
         retired = self.retired[number]
-        for key, data in shard.held.cold_rows.items():
+        for key, data in shard.take_cold_rows():
             if data is None:
                 retired.pop(key, None)
             else:
                 retired[key] = data
-        shard.held.cold_rows = {}
-        shard.held.changed = set()
 
     def finish(self) -> Result:
         """Return all orders, retired ones included, with all outcomes."""
         for number, shard in self.shards.items():
-            for key, data in {**self.retired[number], **shard.held.orders}.items():
+            for key, data in {**self.retired[number], **shard.orders()}.items():
                 self.show(key, data, shard)
             self.counts["waiting"] += shard.waiting_count
-            self.counts["set_aside"] += len(shard.set_aside.orders)
+            self.counts["set_aside"] += len(shard.set_aside())
         self.result.counts = dict(self.counts)
         self.result.rejected = self.refused.close()
         return self.result
@@ -113,17 +108,15 @@ class Judges:
     def show(self, key: str, data: bytes, shard: Shard) -> None:
         """Add the document of an order; one that has none is set aside."""
         try:
-            order = unpack(key, data)
-            found = document(order, shard.desk) if shard.is_there(order) else None
+            found = shard.document(key, data)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this order alone
-            if key not in shard.set_aside.orders:
-                fault, out = fault_of(key, error), Output(shard.desk)
-                shard.put_aside(key, shard.watermark, fault, [], out)
-                self.result.set_aside.append(fault)
+            if key not in shard.set_aside():
+                out = shard.put_aside(fault_of(key, error))
+                self.result.set_aside += out.faults
                 self.result.audit += [entry for _, entry in out.audit]
             return
         if found:
-            self.result.orders.append(found)
+            self.result.orders.append(decode_document(found))
 
 
 def judge_here(
@@ -175,6 +168,7 @@ def judge_shared(
 
 encode = msgspec.msgpack.Encoder().encode
 decode_step = msgspec.msgpack.Decoder(tuple[list[Fact], int]).decode
+decode_document = msgspec.json.Decoder(OrderDocument).decode
 decode_result = msgspec.msgpack.Decoder(Result).decode
 
 

@@ -10,15 +10,13 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.core.documents import document
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.packing import unpack
+from dataflows.core.output import decode_document
 from dataflows.core.questions import Answers
 from dataflows.core.resolve import ResolverSnapshot, resolver_of
 from dataflows.core.rules import Rules
 from dataflows.core.shard import Shard
-from dataflows.core.snapshots import Snapshot
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.errors import Rejected
@@ -51,7 +49,7 @@ class Run:
         self.rules = rules
         self.cold: dict[str, bytes] = {}
         self.shard = Shard(self.table, rules, self.cold)
-        self.base: list[Snapshot] = []
+        self.base: list[bytes] = []
         self.transitions: list[tuple[Any, ...]] = []
         self.actions: list[tuple[Any, ...]] = []
         self.missed: list[tuple[Any, ...]] = []
@@ -111,12 +109,11 @@ class Run:
         self.counts["applied"] += out.applied
         self.counts["duplicate"] += out.duplicates
         self.counts["refused"] += out.refused
-        for key, data in self.shard.held.cold_rows.items():
+        for key, data in self.shard.take_cold_rows():
             if data is None:
                 del self.cold[key]
             else:
                 self.cold[key] = data
-        self.shard.held.cold_rows = {}
 
     def restart(self) -> None:
         self.base.append(self.shard.snapshot(base=not self.base))
@@ -125,10 +122,9 @@ class Run:
 
     def orders(self) -> dict[str, Any]:
         found = {}
-        for key, data in {**self.cold, **self.shard.held.orders}.items():
-            order = unpack(key, data)
-            if self.shard.is_there(order):
-                found[key] = document(order, self.shard.desk)
+        for key, data in {**self.cold, **self.shard.orders()}.items():
+            if shown := self.shard.document(key, data):
+                found[key] = decode_document(shown)
         return found
 
 

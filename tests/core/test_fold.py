@@ -4,14 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.core.facts import add
-from dataflows.core.packing import Order, pack
-from dataflows.core.symbols import Symbols
 from schemas.errors import Rejected
 from schemas.instants import format_instant
 from schemas.order import OrderDocument
 from tests.support import generators
-from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, fact_of, folded, refolded, said
+from tests.support.packed import unpack
+from tests.support.stage import FOLD, NO_RULES, TABLE, Json, Stage, day, fact_of, folded, said
 
 BEYOND_SHIPPED = {
     *("DELIVERED", "COMPLETED", "RETURN_REQUESTED", "RETURNING", "RETURNED", "REFUNDED"),
@@ -48,14 +46,15 @@ def final(events: list[Json]) -> OrderDocument:
 @given(st.data())
 def test_a_step_equals_a_full_fold_after_every_event(data: st.DataObject) -> None:
     events = data.draw(generators.permuted(data.draw(plain_orders())))
-    order, sources = Order("o1"), Symbols(of="source")
+    stage = Stage(NO_RULES)
     for event in events:
         try:
             fact = fact_of(event)
         except Rejected:
             continue
-        add(order, fact, TABLE, sources, refused=False)
-        assert pack(order) == refolded(pack(order))
+        stage.shard.offer([fact])
+        stage.advance(fact.arrival_at)
+        assert FOLD.differences("o1", stage.packed()) == []
 
 
 @settings(max_examples=60)
@@ -230,9 +229,11 @@ def test_a_fact_out_of_sequence_is_recorded_and_flagged() -> None:
 
 def test_equal_times_go_by_the_rank_of_the_lifecycle() -> None:
     times = dict.fromkeys(("SHIPPED", "PAID", "PENDING_PAYMENT"), day(1))
-    order = folded(*(said(status, at) for status, at in times.items()))
-    assert (order.status, order.flags) == ("SHIPPED", [])
-    assert list(order.milestones) == ["PENDING_PAYMENT", "PAID", "SHIPPED"]
+    stage = Stage(NO_RULES)
+    stage.hear(*(said(status, at) for status, at in times.items()))
+    assert (stage.order().status, stage.order().flags) == ("SHIPPED", [])
+    walked = [TABLE.codes[status] for status in unpack(stage.packed()).firsts]
+    assert walked == ["PENDING_PAYMENT", "PAID", "SHIPPED"]
 
 
 def test_a_correction_retracts_what_was_said() -> None:

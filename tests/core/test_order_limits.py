@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from dataflows.core.packing import pack
-from dataflows.output_messages import encode
 from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, said
 
 LIMIT = TABLE.order_fields_bytes
 MAX_DOCUMENT_BYTES = 700_000
+
+encode = msgspec.json.Encoder().encode
 
 
 def attributed(number: int, **attributes: Any) -> Json:  # noqa: ANN401 - any attribute
@@ -72,7 +72,7 @@ def test_an_order_stays_small_whatever_its_events_carry(family: str) -> None:
     ]
     for batch in range(0, len(events), 100):
         stage.hear(*events[batch : batch + 100])
-    assert len(pack(stage.unpacked())) < 3 * LIMIT
+    assert len(stage.packed()) < 3 * LIMIT
     assert len(encode(stage.order())) < 4 * LIMIT
     assert "order_full" in stage.order().flags
     assert stage.order().version == 250
@@ -131,7 +131,7 @@ def test_a_refused_command_never_fills_an_order() -> None:
     refused = said("PENDING_PAYMENT", day(1), day(1), kind="command", attributes={"a": "x" * LIMIT})
     stage.hear(refused, refused | {"event_id": "again"})
     assert stage.order().flags == []
-    assert len(pack(stage.unpacked())) < 2_000
+    assert len(stage.packed()) < 2_000
 
 
 def test_a_place_name_beyond_256_characters_is_left_out() -> None:

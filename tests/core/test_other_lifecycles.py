@@ -4,12 +4,11 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.core.documents import document
 from dataflows.core.lifecycle import Lifecycle, LifecycleFile
 from dataflows.core.lifecycle_check import check
-from dataflows.core.packing import unpack
-from dataflows.core.reevaluation import reevaluate
+from dataflows.core.output import decode_document
 from dataflows.core.shard import Shard
+from dataflows.core.snapshots import decode_snapshot
 from dataflows.definition_files import read_rules
 from tests import reference
 from tests.core.test_against_reference import LIFECYCLE_FILE, RULES_FILE, Run, compare, rivalries
@@ -73,11 +72,11 @@ def seen_by(table: Lifecycle, *later: Json) -> tuple[str | None, bool]:
     base = shard.snapshot(base=True)
     shard = Shard(table, RULES, {})
     shard.restore([base])
-    if base.digest != shard.digest:
-        reevaluate(shard)
+    if decode_snapshot(base).digest != shard.digest:
+        shard.reevaluate()
     shard.offer([fact_of(event) for event in later])
     shard.advance(day(5))
-    found = document(unpack("o1", shard.held.orders["o1"]), shard.desk)
+    found = decode_document(shard.document("o1", shard.orders()["o1"]) or b"")
     return found.status, found.shipments[0].direction == "return"
 
 

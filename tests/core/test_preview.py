@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflows.core.documents import document
-from dataflows.core.packing import unpack
 from dataflows.core.shard import Shard
 from dataflows.output_messages import messages
 from schemas import topics
@@ -23,6 +21,7 @@ class Reader:
         self.shard = Shard(TABLE, RULES, {})
         self.counts = [0, 0, 0, 0]
         self.sent: list[Any] = []
+        self.retired: dict[str, bytes | None] = {}
 
     def read(self, events: list[Json]) -> None:
         for event in events:
@@ -37,18 +36,15 @@ class Reader:
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
         found = [
             (m.topic, m.key, m.value)
-            for m in messages(out, [], watermark)
+            for m in messages(out, watermark)
             if m.topic != topics.ORDERS_CHANGES
         ]
         self.sent += sorted(found, key=repr)
 
     def result(self) -> tuple[Any, ...]:
-        packed = {**self.shard.held.cold_rows, **self.shard.held.orders}
-        documents = {
-            key: document(unpack(key, data), self.shard.desk)
-            for key, data in packed.items()
-            if data
-        }
+        self.retired |= dict(self.shard.take_cold_rows())
+        packed = {**self.retired, **self.shard.orders()}
+        documents = {key: self.shard.document(key, data) for key, data in packed.items() if data}
         return self.counts, self.sent, documents
 
 

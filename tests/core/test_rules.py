@@ -127,9 +127,10 @@ def test_a_file_that_is_no_rules_file_is_refused_with_its_name(text: str, reason
 
 
 def ids_of(rules: Rules, status: str, parcel: int | None = None) -> list[str]:
-    index = TABLE.index[status]
-    found = rules.of_order[index] if parcel is None else rules.of_shipment[index][parcel]
-    return [one.id for one in found]
+    found = [one for one in rules.rules if TABLE.index[status] in one.statuses]
+    if parcel is None:
+        return [one.id for one in found if not one.per_shipment]
+    return [one.id for one in found if one.per_shipment and parcel in one.shipment_statuses]
 
 
 def test_a_status_knows_the_few_rules_that_apply_in_it() -> None:
@@ -168,6 +169,6 @@ def test_the_digest_is_of_what_the_file_says_and_not_of_how() -> None:
 
 
 def test_before_is_a_negative_offset() -> None:
-    one = parsed(rule(anchor='"promised_at"', after=None, before='"24h"')).by_id["bad"]
+    one = parsed(rule(anchor='"promised_at"', after=None, before='"24h"')).rules[-1]
     assert one.deadlines[0].after.offset_ms == -86_400_000
     assert one.deadlines[0].limit == "-1d"

@@ -4,13 +4,23 @@ from typing import Any
 
 import pytest
 
-from dataflows.core.facts import COLD_LIMIT_MS, MAX_ENTRIES, MAX_SHIPMENTS
-from dataflows.core.reevaluation import reevaluate
 from dataflows.core.rules import Rules
 from dataflows.core.rules_check import parse_rules
+from dataflows.core.shard import Shard
 from schemas.instants import HOUR_MS, format_instant
 from schemas.order import OpenAlert, OrderDocument
-from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, said
+from tests.support.stage import (
+    COLD_LIMIT_MS,
+    MAX_ENTRIES,
+    MAX_SHIPMENTS,
+    NO_RULES,
+    TABLE,
+    Json,
+    Stage,
+    day,
+    fact_of,
+    said,
+)
 
 PAID = said("PAID", day(0))
 
@@ -239,7 +249,7 @@ def test_a_version_counts_events_and_what_was_said() -> None:
 def test_what_the_clock_has_not_reached_shows_and_says_nothing() -> None:
     stage = Stage()
     stage.hear(PAID, said("SHIPPED", day(1)), watermark=day(0, 12))
-    shown = stage.changes[-1][2]
+    shown = stage.changes[-1].document
     assert isinstance(shown, OrderDocument)
     assert (shown.status, shown.version) == ("SHIPPED", 2)
     assert stage.counts["applied"] == 1
@@ -389,12 +399,12 @@ def test_when_rules_change_every_live_order_is_judged_once_by_the_new_ones() -> 
     stage = Stage(rules_of(UNPAID.format(id="slow", after="30d")))
     stage.hear(said("PENDING_PAYMENT", day(0)), watermark=day(2))
     stage.restart(rules_of(UNPAID.format(id="fast", after="1h")))
-    out = reevaluate(stage.shard)
+    out = stage.shard.reevaluate()
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
         ("fast", "opened", format_instant(day(2)))
     ]
     assert [change.version for change in out.changes] == [2]
-    assert reevaluate(stage.shard).alerts == []
+    assert stage.shard.reevaluate().alerts == []
     stage.advance(day(40))
     assert stage.alerts == []
 
@@ -403,7 +413,7 @@ def test_an_alert_of_a_rule_that_has_gone_resolves_at_the_change() -> None:
     stage = Stage(rules_of(UNPAID.format(id="fast", after="1h")))
     stage.hear(said("PENDING_PAYMENT", day(0)), watermark=day(2))
     stage.restart(NO_RULES)
-    out = reevaluate(stage.shard)
+    out = stage.shard.reevaluate()
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
         ("fast", "resolved", format_instant(day(2)))
     ]
@@ -434,6 +444,18 @@ def test_an_alert_of_what_left_the_rules_resolves_with_its_due_time(without: str
     stage = Stage(rules_of(SLOW))
     stage.hear(PAID, watermark=day(2))
     stage.restart(rules_of(without))
-    (alert,) = [alert for _, alert in reevaluate(stage.shard).alerts]
+    (alert,) = [alert for _, alert in stage.shard.reevaluate().alerts]
     assert (alert.rule, alert.state) == ("slow", "resolved")
     assert alert.because.due_at == format_instant(day(1))
+
+
+def test_a_call_on_a_shard_from_within_another_is_refused_instead_of_a_deadlock() -> None:
+    class Curious:
+        def get(self, _: str) -> bytes | None:
+            with pytest.raises(RuntimeError, match="another call on it is still running"):
+                shard.offer([])
+            return None
+
+    shard = Shard(TABLE, NO_RULES, Curious())
+    shard.offer([fact_of(PAID)])
+    assert shard.advance(day(0)).applied == 1

@@ -12,7 +12,6 @@ from dataflows.core.output import Output
 from dataflows.core.questions import Answers
 from dataflows.core.resolve import ResolverSnapshot, resolver_of
 from dataflows.core.shard import Shard
-from dataflows.core.snapshots import Snapshot
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.exchange import Batch, dead_fact
@@ -103,14 +102,14 @@ class Pipeline:
         self.duplicates += out.duplicates
         self.refused += out.refused
         self.rejected += sum(refusal.fact.counted for refusal in out.rejected)
-        self.sent += messages(out, [], self.shard.watermark)
+        self.sent += messages(out, self.shard.watermark)
 
     def restart(self) -> None:
         """Begin again from snapshots, through the bytes that the store would hold."""
         encode = msgspec.msgpack.encode
-        snapshot = encode(self.shard.snapshot(base=True))
+        snapshot = self.shard.snapshot(base=True)
         self.shard = Shard(TABLE, RULES, {})
-        self.shard.restore([msgspec.msgpack.decode(snapshot, type=Snapshot)])
+        self.shard.restore([snapshot])
         numbers = encode(self.resolver.snapshot(base=True))
         self.resolver = resolver_of(TABLE.numbers)
         self.resolver.restore([msgspec.msgpack.decode(numbers, type=ResolverSnapshot)])

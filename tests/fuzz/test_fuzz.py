@@ -6,7 +6,6 @@
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +15,7 @@ from broker.clock import ClockKind
 from broker.consume import Message
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
-from dataflows.core.documents import document
 from dataflows.core.fact import Fact
-from dataflows.core.packing import unpack
 from dataflows.core.shard import Shard
 from dataflows.output_messages import Outgoing
 from schemas import topics
@@ -85,7 +82,7 @@ def test_what_passes_folds_to_the_same_orders_in_any_sequence(
     assert folded([[fact] for fact in permuted]) == expected
 
 
-def folded(parts: list[list[Fact]]) -> dict[str, Any]:
+def folded(parts: list[list[Fact]]) -> dict[str, bytes | None]:
     """The orders after facts that came in parts, before the clock reached them."""
     cold: dict[str, bytes] = {}
     shard = Shard(TABLE, RULES, cold)
@@ -93,12 +90,8 @@ def folded(parts: list[list[Fact]]) -> dict[str, Any]:
         shard.offer(part)
         shard.advance(0)
     shard.advance(NOW_AT - 10 * DAY_MS)
-    cold |= {key: row for key, row in shard.held.cold_rows.items() if row is not None}
-    return {
-        key: document(order, shard.desk)
-        for key, row in {**cold, **shard.held.orders}.items()
-        if (order := unpack(key, row)).version
-    }
+    cold |= {key: row for key, row in shard.take_cold_rows() if row is not None}
+    return {key: shard.document(key, row) for key, row in {**cold, **shard.orders()}.items()}
 
 
 @settings(max_examples=3, suppress_health_check=list(HealthCheck))

@@ -3,16 +3,13 @@
 import json
 from typing import Any
 
-from dataflows.core.documents import document
+from dataflows.core.compiled import Fold
 from dataflows.core.fact import Fact
-from dataflows.core.fold import refold
 from dataflows.core.intake import Intake, Origin
-from dataflows.core.output import Change
-from dataflows.core.packing import Order, pack, unpack
+from dataflows.core.output import Change, decode_document
 from dataflows.core.rules import Rules
 from dataflows.core.rules_check import parse_rules
 from dataflows.core.shard import Shard
-from dataflows.core.snapshots import Snapshot
 from dataflows.definition_files import read_lifecycle, read_rules
 from schemas.alert import Action, AlertTransition, AuditEntry
 from schemas.errors import Rejected
@@ -30,6 +27,10 @@ INTAKE = Intake(TABLE, RULES)
 NO_RULES = parse_rules("version = 1\nrule = []", "none.toml", TABLE)
 START_AT = parse_instant("2026-03-01T00:00:00Z")
 CARRIER = "carrier:sf"
+FOLD = Fold(TABLE)
+# Limits of an order (docs/semantics.md).
+MAX_ENTRIES, MAX_SHIPMENTS, COLD_LIMIT_MS = 2_000, 250, 400 * DAY_MS
+MAX_WAITING_PER_ORDER = 1_000  # facts that wait with an order set aside
 
 
 def day(days: float, hours: float = 0) -> int:
@@ -109,30 +110,31 @@ class Stage:
     def end_epoch(self) -> None:
         """End an epoch as the state store does."""
         self.shard.snapshot(base=False)
-        for key, data in self.shard.held.cold_rows.items():
+        for key, data in self.shard.take_cold_rows():
             if data is None:
                 self.cold.pop(key, None)
             else:
                 self.cold[key] = data
-        self.shard.held.cold_rows = {}
 
     def restart(self, rules: Rules = RULES) -> None:
         """Begin again from a snapshot."""
-        base: Snapshot = self.shard.snapshot(base=True)
+        base = self.shard.snapshot(base=True)
         self.shard = Shard(TABLE, rules, self.cold)
         self.shard.restore([base])
 
     def order(self, key: str = "o1") -> OrderDocument:
         """The order as it would be published."""
-        return document(self.unpacked(key), self.shard.desk)
+        data = self.shard.document(key, self.packed(key))
+        assert data is not None, "nothing but notes is known of it"
+        return decode_document(data)
 
-    def unpacked(self, key: str = "o1") -> Order:
-        """The order as the fold sees it."""
-        return unpack(key, (self.shard.held.orders.get(key) or self.cold[key]))
+    def packed(self, key: str = "o1") -> bytes:
+        """The order as it is stored."""
+        return self.shard.order(key) or self.cold[key]
 
     def is_live(self, key: str = "o1") -> bool:
         """Return True if the order is in memory."""
-        return key in self.shard.held.orders
+        return self.shard.order(key) is not None
 
     def told(self, *rules: str) -> list[tuple[str, str, str]]:
         """(rule, state, at) of the alerts of these rules, or of all."""
@@ -161,10 +163,3 @@ def folded(*events: Json) -> OrderDocument:
     stage = Stage(NO_RULES)
     stage.hear(*events)
     return stage.order()
-
-
-def refolded(data: bytes) -> bytes:
-    """A packed order after a fold of its whole history from the beginning."""
-    order = unpack("o1", data)
-    refold(order, TABLE)
-    return pack(order)

@@ -19,7 +19,6 @@ from dataflows.cluster.supervisor import Member, free_addresses
 from dataflows.core.output import Output
 from dataflows.core.questions import Answers
 from dataflows.core.routing import SHARDS
-from dataflows.output_messages import encode
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.track import EPOCH, Track, build, recovery
 from schemas import topics
@@ -58,8 +57,8 @@ class Witness(TrackMetrics):
 
     def advanced(self, shard: str, out: Output, watermark: int, orders: int, waiting: int) -> None:
         before = self.watermark.get(shard, -1)
-        for key, said in out.accepted:
-            event = read_accepted(encode(said))
+        for key, said in out.written.accepted:
+            event = read_accepted(said)
             if parse_instant(event.arrival_at) <= before:
                 self.overtaken.append(f"{key}: {event.status} of {event.arrival_at}")
         self.alerts += [alert for _, alert in out.alerts]

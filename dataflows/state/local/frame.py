@@ -8,7 +8,7 @@ The identity names the place of the blob, so that a whole blob in a wrong place 
 version determines how all of this, and the blob inside, is decoded. A blob of an older version is
 brought up to this one, a version at a time, by the `UPGRADES`; what is staged is in this version.
 
-    5   packed orders in format 3 (dataflows/core/packing.py)
+    5   packed orders in format 3 (engine/core/src/order/packing.rs)
     8   numbers with many orders by order (engine/core/src/resolver/crowd.rs)
 
 Nothing was released yet, so older versions are refused: recreate the state, or use the version

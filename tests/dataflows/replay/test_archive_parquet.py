@@ -93,7 +93,8 @@ def accepted_of(recording: Path) -> Iterator[AcceptedEvent]:
             shard = shards.setdefault(number, Shard(table, rules, {}))
             shard.offer([fact])
         for shard in shards.values():
-            yield from (unrecorded(event) for _, event in shard.advance(watermark).accepted)
+            for _, event in shard.advance(watermark).written.accepted:
+                yield unrecorded(msgspec.json.decode(event, type=AcceptedEvent))
 
 
 def unrecorded(event: AcceptedEvent) -> AcceptedEvent:

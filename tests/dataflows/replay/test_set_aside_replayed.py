@@ -48,8 +48,8 @@ def test_a_replay_sets_an_order_aside_and_judges_all_others(
     ]
     report_faults(rows(results, "set_aside"))
     shown = capsys.readouterr().err
-    assert "order 'o2' of 'default': set aside, IndexError" in shown
-    assert "Traceback" in shown
+    assert "order 'o2' of 'default': set aside, status 250 is not in the lifecycle" in shown
+    assert "Status(250)" in shown, "the trace"
 
 
 def test_a_replay_without_a_fault_says_nothing_of_it() -> None:
