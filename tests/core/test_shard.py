@@ -449,6 +449,33 @@ def test_an_alert_of_what_left_the_rules_resolves_with_its_due_time(without: str
     assert alert.because.due_at == format_instant(day(1))
 
 
+ESCALATING = (
+    '[[rule]]\nid = "slow"\nstatuses = ["PAID"]\nanchor = "{anchor}"\nafter = "1d"\n'
+    'severity = "warning"\nescalate = {{after = "2d"}}\n'
+)
+
+
+def test_an_escalated_alert_of_a_rule_that_has_gone_resolves_too() -> None:
+    stage = Stage(rules_of(ESCALATING.format(anchor="created")))
+    stage.hear(PAID, watermark=day(3))
+    stage.restart(NO_RULES)
+    out = stage.shard.reevaluate()
+    assert [(a.rule, a.state, a.severity) for _, a in out.alerts] == [
+        ("slow", "resolved", "overdue")
+    ]
+    assert out.faults == []
+
+
+@pytest.mark.parametrize("anchor", ["promised_at", "ship_by", "planned SHIPPED"])
+def test_an_alert_whose_rule_counts_from_something_else_now_resolves(anchor: str) -> None:
+    stage = Stage(rules_of(ESCALATING.format(anchor="created")))
+    stage.hear(PAID, watermark=day(1.5))
+    stage.restart(rules_of(ESCALATING.format(anchor=anchor)))
+    out = stage.shard.reevaluate()
+    assert [(a.rule, a.state) for _, a in out.alerts] == [("slow", "resolved")]
+    assert out.faults == []
+
+
 def test_a_call_on_a_shard_from_within_another_is_refused_instead_of_a_deadlock() -> None:
     class Curious:
         def get(self, _: str) -> bytes | None:
