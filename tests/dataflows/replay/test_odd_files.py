@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.instants import SECOND_MS, format_instant, parse_instant
 from tests.support.recording import PAID, ROOT, lines, ordertide, replay
 from tests.support.samples import rules_with_calendar
 
 MEGABYTE = 1024 * 1024
+PAID_AT = parse_instant(PAID["timestamp"])
 MEASURED = """
 import resource, subprocess, sys
 code = subprocess.run([sys.executable, "run.py", "replay", *sys.argv[1:]], stdout=2).returncode
@@ -65,9 +67,12 @@ def test_neither_rejected_lines_nor_a_long_line_are_held_in_memory(tmp_path: Pat
 def test_facts_that_a_shard_rejects_are_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "full.ndjson.gz"
     with gzip.open(path, "wb", 1) as file:
+        # One after the other: of one instant each would fold the whole history.
         for number in range(6_000):
-            file.write(lines([{**PAID, "event_id": str(number), "note": "x" * 20_000}]))
-    assert resident_mb(path, "--out", tmp_path / "out", "--workers", "1") < 500
+            at = format_instant(PAID_AT + number * SECOND_MS)
+            fact = {**PAID, "event_id": str(number), "timestamp": at, "note": "x" * 20_000}
+            file.write(lines([fact]))
+    assert resident_mb(path, "--out", tmp_path / "out", "--workers", "1") < 350
     rejected = (tmp_path / "out" / "rejected.ndjson").read_bytes().splitlines()
     codes = {json.loads(line)["code"] for line in rejected}
     assert (len(rejected), codes) == (4_000, {"order_history_full"})
