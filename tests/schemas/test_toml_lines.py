@@ -76,6 +76,7 @@ EXPECTED = {
 VALUES = st.recursive(
     st.booleans() | st.integers(-9, 9**9) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 
@@ -91,7 +92,7 @@ def test_a_place_without_a_line_has_that_of_the_table_around_it() -> None:
     assert lines.nearest(()) == 1
 
 
-@given(st.lists(VALUES))
+@given(st.lists(VALUES, max_size=6))
 def test_every_key_is_found_whatever_the_values_hold(values: list[object]) -> None:
     text = "".join(f"# [\nkey{n} = {toml_value(value)}\n" for n, value in enumerate(values))
     lines = Lines(text)
