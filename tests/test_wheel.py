@@ -50,6 +50,8 @@ def test_a_wheel_holds_no_sample_data(wheel: Path) -> None:
         held = {name: orders & set(OLIST_ID.findall(archive.read(name))) for name in names}
         [about] = [archive.read(name).decode() for name in names if name.endswith("/METADATA")]
     assert "examples/olist/adapter.py" in names
+    board = [path for path in (ROOT / "gateway" / "board").rglob("*.*") if path.suffix != ".pyc"]
+    assert {str(path.relative_to(ROOT)) for path in board} <= set(names)
     assert not {name: found for name, found in held.items() if found}
     assert not [name for name in names if ".csv" in name]
     assert "License-Expression: Apache-2.0\n" in about
