@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::normal_form::{as_number, as_waybill};
 use crate::order::content::content_hash;
 use crate::order::limits::hash_of;
-use crate::order::model::{Fields, Order, extras};
+use crate::order::{Fields, Order, extras};
 
 /// The facts of one arrival, by what becomes of them.
 #[derive(Debug, Default, PartialEq)]

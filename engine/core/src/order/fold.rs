@@ -8,14 +8,14 @@
 use std::cell::OnceCell;
 
 use crate::lifecycle::{Lifecycle, NO_STATUS, Ways};
-use crate::order::model::parcel_marks::{LATE, MOVED, REPLACED, SETTLED, TURNED, WENT, WITHDRAWN};
-use crate::order::model::{Entry, Fields, First, MovedBy, NO_ENTRY, Order, extras, flags, marks};
 use crate::order::names::Names;
+use crate::order::parcel_marks::{LATE, MOVED, REPLACED, SETTLED, TURNED, WENT, WITHDRAWN};
 use crate::order::parcels::{
     derived_status, end_by, end_replaced, end_turned, end_withdrawn, forward, is_parcels,
     parcel_of, see_names, settle, subject_of, unnamed,
 };
 use crate::order::walk::{counted, named_of};
+use crate::order::{Entry, Fields, First, MovedBy, NO_ENTRY, Order, extras, flags, marks};
 
 /// Extras that say something of names, or that make an entry unusual.
 const SPECIAL: [&str; 5] =

@@ -11,10 +11,10 @@ use crate::msgpack::{Raw, Value, write_hash, write_int, write_list, write_text};
 use crate::normal_form::as_waybill;
 use crate::order::fold::{refold, take};
 use crate::order::limits::{fitting, unread};
-use crate::order::model::{Done, Entry, Extras, Fields, Order, extras, flags, marks};
 use crate::order::names::announced;
 use crate::order::side::{self, keep_side};
 use crate::order::walk::{MAX_PINGS, is_ping, lasting_pings};
+use crate::order::{Done, Entry, Extras, Fields, Order, extras, flags, marks};
 use crate::refusal::Refusal;
 use crate::symbols::Symbols;
 

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::fault::Fault;
-use crate::msgpack::{Map, Raw, Reader, Value, write_map, write_text};
 use crate::normal_form::{as_number, as_waybill};
+use crate::order::entry::{Entry, Words};
+use crate::order::extras::{Extras, Fields};
+use crate::order::parcel::Parcel;
 use crate::order::side::Side;
 use crate::statuses::NO_STATUS;
 
@@ -16,24 +17,6 @@ use crate::statuses::NO_STATUS;
 pub const NO_ENTRY: i32 = -1;
 /// No parcel: the order itself, in alerts and in what was done.
 pub const NO_PARCEL: u8 = 255;
-
-/// Marks of an entry.
-pub mod marks {
-    /// A refused command: the fold leaves it out.
-    pub const REFUSED: u16 = 1;
-    /// Its source is the engine's own.
-    pub const FROM_ENGINE: u16 = 2;
-    /// It carries order-level fields.
-    pub const HAS_FIELDS: u16 = 4;
-    /// It corrects another event.
-    pub const CORRECTS: u16 = 8;
-    /// It is a command.
-    pub const COMMAND: u16 = 16;
-    /// It came by a number, without the order's id.
-    pub const BY_NUMBER: u16 = 32;
-    /// Its source is a carrier.
-    pub const FROM_CARRIER: u16 = 64;
-}
 
 /// Flags of an order.
 pub mod flags {
@@ -76,237 +59,6 @@ pub mod flags {
         (MISSING_TIME, "missing_time"),
         (HISTORY_FULL, "history_full"),
     ];
-}
-
-/// Marks of a parcel.
-pub mod parcel_marks {
-    /// The walk has come to it.
-    pub const KNOWN: u16 = 1;
-    /// It is a parcel of its own for the way back.
-    pub const RETURN: u16 = 2;
-    /// It was turned on its way forward.
-    pub const TURNED: u16 = 4;
-    /// Another replaced it.
-    pub const REPLACED: u16 = 8;
-    /// It was with a carrier.
-    pub const WENT: u16 = 16;
-    /// It has moved at all.
-    pub const MOVED: u16 = 32;
-    /// It was announced after the others had been delivered, and has not moved yet.
-    pub const LATE: u16 = 64;
-    /// Its spelling is known.
-    pub const SPELLED: u16 = 128;
-    /// Its return was withdrawn, so that it ended until it moves again.
-    pub const WITHDRAWN: u16 = 256;
-    /// The shop's word of the whole order covers it until it moves again.
-    pub const SETTLED: u16 = 512;
-}
-
-/// Names of what an entry's extras hold besides order-level fields.
-pub mod extras {
-    /// Hash of the event that the entry corrects.
-    pub const CORRECTED_HASH: &str = "corrects";
-    /// [kind, normal form] of the number by which it came, where that isn't its waybill.
-    pub const CAME_BY: &str = "via";
-    /// Time as sent, where that is none.
-    pub const SENT_AT: &str = "sent_at";
-    /// Hash of its fields, of which some were lost.
-    pub const LOST: &str = "lost";
-    /// All of these.
-    pub const NO_FIELDS: [&str; 4] = [CORRECTED_HASH, CAME_BY, SENT_AT, LOST];
-}
-
-/// Fields by name: a msgpack map whose keys are texts, in the order in which they were given. What
-/// nothing reads is never decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields(Vec<u8>);
-
-impl Default for Fields {
-    fn default() -> Self {
-        Fields(vec![0x80])
-    }
-}
-
-impl Fields {
-    /// Read the next value, a map.
-    pub fn read(from: &mut Reader<'_>) -> Result<Fields, Fault> {
-        let value = from.raw()?;
-        match value.value() {
-            Value::Map(_) => Ok(Fields(value.bytes().to_vec())),
-            _ => Err(from.damaged()),
-        }
-    }
-
-    /// The map as msgpack.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The pairs.
-    pub fn map(&self) -> Map<'_> {
-        Raw::of(&self.0).expect("fields are a map").map()
-    }
-
-    /// The pairs of name and value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'_>)> {
-        self.map().texts()
-    }
-
-    /// The value of a name.
-    pub fn get(&self, name: &str) -> Option<Raw<'_>> {
-        self.map().get(name)
-    }
-
-    /// Whether a name has a value.
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
-        self.map().is_empty()
-    }
-
-    /// Add a name that is missing, with the value that `write` appends.
-    pub fn add(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        let (count, head) = (self.map().len(), self.head_bytes());
-        let mut out = Vec::with_capacity(self.0.len() + name.len() + 12);
-        write_map(&mut out, count + 1);
-        out.extend_from_slice(&self.0[head..]);
-        write_text(&mut out, name);
-        write(&mut out);
-        self.0 = out;
-    }
-
-    fn head_bytes(&self) -> usize {
-        match self.0[0] {
-            0xDE => 3,
-            0xDF => 5,
-            _ => 1,
-        }
-    }
-}
-
-/// Three words of an entry, as they are stored:
-///
-/// ```text
-/// time (42 bits) status (8) name (8) marks (6)
-/// arrival (42 bits) source (16) more marks (6)
-/// event_hash (64)
-/// ```
-pub type Words = [u64; 3];
-
-/// One entry of a history, unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its place in the order of arrival.
-    pub number: i32,
-    /// Event time.
-    pub at: i64,
-    /// Status.
-    pub status: u8,
-    /// Number of its name in `Order::names`.
-    pub name: u8,
-    /// `marks`.
-    pub marks: u16,
-    /// Arrival.
-    pub arrival_at: i64,
-    /// Number of its source in the shard's symbols.
-    pub source: u16,
-    /// Hash of (source, event_id).
-    pub hash: u64,
-}
-
-impl Entry {
-    /// Unpack the words of an entry.
-    pub fn of(number: usize, words: &Words) -> Entry {
-        let [first, second, hash] = *words;
-        Entry {
-            number: number as i32,
-            at: (first >> 22) as i64,
-            status: (first >> 14) as u8,
-            name: (first >> 6) as u8,
-            marks: (first & 0x3F | (second & 0x3F) << 6) as u16,
-            arrival_at: (second >> 22) as i64,
-            source: (second >> 6) as u16,
-            hash,
-        }
-    }
-
-    /// The words of the entry.
-    pub fn words(&self) -> Words {
-        let low = u64::from(self.marks);
-        let name = u64::from(self.status) << 14 | u64::from(self.name) << 6;
-        [
-            (self.at as u64) << 22 | name | low & 0x3F,
-            (self.arrival_at as u64) << 22 | u64::from(self.source) << 6 | low >> 6,
-            self.hash,
-        ]
-    }
-
-    /// Whether it has one of some marks.
-    pub fn has(&self, marks: u16) -> bool {
-        self.marks & marks != 0
-    }
-}
-
-/// A parcel in the fold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parcel {
-    /// Its name in the normal form; "" for the unnamed one.
-    pub name: String,
-    /// The name as the first entry that names it wrote it; "" where that is `name`.
-    pub spelling: String,
-    /// Its status.
-    pub status: u8,
-    /// Time of its last update.
-    pub updated_at: i64,
-    /// `parcel_marks`.
-    pub marks: u16,
-    /// Time since which it counts no more.
-    pub ended_at: i64,
-    /// The entry that named or announced it first.
-    pub announced: i32,
-}
-
-impl Parcel {
-    /// Create a parcel of which nothing is known.
-    pub fn new(name: impl Into<String>) -> Self {
-        Parcel {
-            name: name.into(),
-            spelling: String::new(),
-            status: NO_STATUS,
-            updated_at: 0,
-            marks: 0,
-            ended_at: 0,
-            announced: NO_ENTRY,
-        }
-    }
-
-    /// Whether it has one of some marks.
-    pub fn has(&self, marks: u16) -> bool {
-        self.marks & marks != 0
-    }
-
-    /// Whether an entry of the walk named or announced it.
-    pub fn is_known(&self) -> bool {
-        self.has(parcel_marks::KNOWN)
-    }
-
-    /// Whether it is known and hasn't ended.
-    pub fn counts(&self) -> bool {
-        self.is_known() && self.ended_at == 0
-    }
-
-    /// Whether it is on its way to the sender.
-    pub fn goes_back(&self) -> bool {
-        self.has(parcel_marks::RETURN | parcel_marks::TURNED)
-    }
-
-    /// The name as it was written.
-    pub fn shown(&self) -> &str {
-        if self.spelling.is_empty() { &self.name } else { &self.spelling }
-    }
 }
 
 /// What the fold knows of an order's way beyond its status.
@@ -425,15 +177,6 @@ pub struct First {
     pub status: u8,
     /// Its first entry.
     pub entry: i32,
-}
-
-/// The extras of an entry: order-level fields, and what is unusual of it (`extras`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extras {
-    /// The entry.
-    pub entry: i32,
-    /// The fields.
-    pub fields: Fields,
 }
 
 /// What a rule counts from at present, for the order or a parcel. Computed by the rules, and kept

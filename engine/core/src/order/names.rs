@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::normal_form::{WAYBILL_KINDS, as_number, as_waybill};
-use crate::order::model::Fields;
+use crate::order::Fields;
 
 const REFERENCES: &str = "references";
 

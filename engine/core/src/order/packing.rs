@@ -8,11 +8,11 @@ use crate::msgpack::{
     Reader, write_bool, write_bytes_head, write_hash, write_int, write_list, write_map, write_nil,
     write_text,
 };
-use crate::order::model::{
+use crate::order::side::Side;
+use crate::order::{
     Course, Done, Extras, Fields, First, MovedBy, NO_ENTRY, OpenAlert, Opening, Order, Parcel,
     Words,
 };
-use crate::order::side::Side;
 
 /// Number of the format.
 pub const FORMAT: u8 = 4;

@@ -3,12 +3,12 @@
 
 use crate::lifecycle::{Lifecycle, Move, NO_STATUS};
 use crate::normal_form::{as_number, as_waybill};
-use crate::order::model::parcel_marks::{
+use crate::order::names::{Names, announced};
+use crate::order::parcel_marks::{
     KNOWN, LATE, REPLACED, RETURN, SETTLED, SPELLED, TURNED, WENT, WITHDRAWN,
 };
-use crate::order::model::{Entry, Order, Parcel, marks};
-use crate::order::names::{Names, announced};
 use crate::order::walk::named_of;
+use crate::order::{Entry, Order, Parcel, marks};
 
 /// Whether a status, of an entry that names `parcel`, is the parcel's and not the order's.
 pub fn is_parcels(table: &Lifecycle, status: u8, parcel: &Parcel) -> bool {

@@ -2,8 +2,8 @@
 
 use crate::fault::Fault;
 use crate::lifecycle::Lifecycle;
+use crate::order::Order;
 use crate::order::fold::refold;
-use crate::order::model::Order;
 use crate::order::packing::{pack, unpack};
 
 /// The order that was stored as `data`, which has at least one entry.

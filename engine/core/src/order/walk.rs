@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use crate::instants::HOUR_MS;
 use crate::lifecycle::Lifecycle;
 use crate::normal_form::as_waybill;
-use crate::order::model::{Entry, NO_ENTRY, Order, extras, flags, marks};
 use crate::order::names::{Named, Number, numbers_named};
+use crate::order::{Entry, NO_ENTRY, Order, extras, flags, marks};
 
 /// Beyond so many events in all, pings are thinned.
 pub const MAX_PINGS: usize = 500;

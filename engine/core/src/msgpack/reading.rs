@@ -1,0 +1,239 @@
+//! Reading: a cursor over bytes that may be damaged.
+
+use super::value::{List, Map, Raw, Value};
+use crate::fault::Fault;
+
+/// Deepest nesting that is read; stored values have 5 levels at most.
+const DEEPEST: usize = 64;
+
+/// Cursor over msgpack bytes.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    data: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Create a cursor at the start of `data`.
+    pub fn new(data: &'a [u8]) -> Self {
+        Reader { data, at: 0 }
+    }
+
+    /// Whether all bytes have been read.
+    pub fn is_done(&self) -> bool {
+        self.at == self.data.len()
+    }
+
+    /// Offset of the next byte.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Fault of a value at the cursor that has the wrong form.
+    pub fn damaged(&self) -> Fault {
+        Fault::Damaged { at: self.at, length: self.data.len() }
+    }
+
+    fn back(&mut self) -> Fault {
+        self.at -= 1;
+        self.damaged()
+    }
+
+    /// The next `length` bytes.
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
+        let end = self.at.checked_add(length).ok_or_else(|| self.damaged())?;
+        let found = self.data.get(self.at..end).ok_or_else(|| self.damaged())?;
+        self.at = end;
+        Ok(found)
+    }
+
+    fn byte(&mut self) -> Result<u8, Fault> {
+        let byte = *self.data.get(self.at).ok_or_else(|| self.damaged())?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    /// A big-endian number of `length` bytes.
+    fn unsigned(&mut self, length: usize) -> Result<u64, Fault> {
+        Ok(self.take(length)?.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    }
+
+    /// A length of `length` bytes.
+    fn length(&mut self, length: usize) -> Result<usize, Fault> {
+        let found = self.unsigned(length)?;
+        usize::try_from(found).map_err(|_| self.damaged())
+    }
+
+    /// A signed big-endian number of `length` bytes.
+    fn signed(&mut self, length: usize) -> Result<i64, Fault> {
+        let unused = 64 - 8 * length as u32;
+        Ok((self.unsigned(length)? << unused) as i64 >> unused)
+    }
+
+    /// The next value, one level deep.
+    pub fn value(&mut self) -> Result<Value<'a>, Fault> {
+        let marker = self.byte()?;
+        Ok(match marker {
+            0x00..=0x7F => Value::Int(i64::from(marker)),
+            0xE0..=0xFF => Value::Int(i64::from(marker as i8)),
+            0x80..=0x8F => Value::Map(self.map_of(usize::from(marker & 0x0F))?),
+            0x90..=0x9F => Value::List(self.list_of(usize::from(marker & 0x0F))?),
+            0xA0..=0xBF => Value::Text(self.text_of(usize::from(marker & 0x1F))?),
+            0xC0 => Value::Nil,
+            0xC2 => Value::Bool(false),
+            0xC3 => Value::Bool(true),
+            0xC4..=0xC6 => {
+                let length = self.length(1 << (marker - 0xC4))?;
+                Value::Bytes(self.take(length)?)
+            }
+            0xCA => Value::Float(f64::from(f32::from_bits(self.unsigned(4)? as u32))),
+            0xCB => Value::Float(f64::from_bits(self.unsigned(8)?)),
+            0xCC..=0xCF => {
+                let number = self.unsigned(1 << (marker - 0xCC))?;
+                i64::try_from(number).map_or(Value::Big(number), Value::Int)
+            }
+            0xD0..=0xD3 => Value::Int(self.signed(1 << (marker - 0xD0))?),
+            0xD9..=0xDB => {
+                let length = self.length(1 << (marker - 0xD9))?;
+                Value::Text(self.text_of(length)?)
+            }
+            0xDC | 0xDD => {
+                let count = self.length(2 << (marker - 0xDC))?;
+                Value::List(self.list_of(count)?)
+            }
+            0xDE | 0xDF => {
+                let count = self.length(2 << (marker - 0xDE))?;
+                Value::Map(self.map_of(count)?)
+            }
+            _ => return Err(self.back()), // extensions, and the byte that nothing begins with
+        })
+    }
+
+    fn text_of(&mut self, length: usize) -> Result<&'a str, Fault> {
+        let bytes = self.take(length)?;
+        std::str::from_utf8(bytes).map_err(|_| self.damaged())
+    }
+
+    fn list_of(&mut self, count: usize) -> Result<List<'a>, Fault> {
+        let start = self.at;
+        self.skip(count, DEEPEST)?;
+        Ok(List { count, data: &self.data[start..self.at] })
+    }
+
+    fn map_of(&mut self, count: usize) -> Result<Map<'a>, Fault> {
+        let start = self.at;
+        self.skip(count.saturating_mul(2), DEEPEST)?;
+        Ok(Map { count, data: &self.data[start..self.at] })
+    }
+
+    /// Read over `count` values.
+    fn skip(&mut self, count: usize, depth: usize) -> Result<(), Fault> {
+        for _ in 0..count {
+            let marker = self.byte()?;
+            let inner = match marker {
+                0x80..=0x8F => 2 * usize::from(marker & 0x0F),
+                0x90..=0x9F => usize::from(marker & 0x0F),
+                0xDC | 0xDD => self.length(2 << (marker - 0xDC))?,
+                0xDE | 0xDF => self.length(2 << (marker - 0xDE))?.saturating_mul(2),
+                _ => {
+                    self.at -= 1;
+                    self.value()?;
+                    continue;
+                }
+            };
+            if depth == 0 {
+                return Err(self.back());
+            }
+            self.skip(inner, depth - 1)?;
+        }
+        Ok(())
+    }
+
+    /// The next value as it is, its structure checked.
+    pub fn raw(&mut self) -> Result<Raw<'a>, Fault> {
+        let start = self.at;
+        self.skip(1, DEEPEST)?;
+        Ok(Raw(&self.data[start..self.at]))
+    }
+
+    /// The next value, a number of the type that is expected.
+    pub fn int<T: TryFrom<i64>>(&mut self) -> Result<T, Fault> {
+        let start = self.at;
+        let found = match self.value()? {
+            Value::Int(number) => T::try_from(number).ok(),
+            _ => None,
+        };
+        found.ok_or(Fault::Damaged { at: start, length: self.data.len() })
+    }
+
+    /// The next value, a 64-bit number without sign.
+    pub fn hash(&mut self) -> Result<u64, Fault> {
+        let start = self.at;
+        match self.value()? {
+            Value::Int(number) if number >= 0 => Ok(number as u64),
+            Value::Big(number) => Ok(number),
+            _ => Err(Fault::Damaged { at: start, length: self.data.len() }),
+        }
+    }
+
+    /// The next value, a truth value.
+    pub fn bool(&mut self) -> Result<bool, Fault> {
+        match self.byte()? {
+            0xC2 => Ok(false),
+            0xC3 => Ok(true),
+            _ => Err(self.back()),
+        }
+    }
+
+    /// The next value, a text.
+    pub fn text(&mut self) -> Result<&'a str, Fault> {
+        let start = self.at;
+        match self.value()? {
+            Value::Text(text) => Ok(text),
+            _ => Err(Fault::Damaged { at: start, length: self.data.len() }),
+        }
+    }
+
+    /// The next value, bytes.
+    pub fn bytes(&mut self) -> Result<&'a [u8], Fault> {
+        let start = self.at;
+        match self.value()? {
+            Value::Bytes(bytes) => Ok(bytes),
+            _ => Err(Fault::Damaged { at: start, length: self.data.len() }),
+        }
+    }
+
+    /// Read over a nil, if that is next; whether it was.
+    pub fn nil(&mut self) -> bool {
+        let is_nil = self.data.get(self.at) == Some(&0xC0);
+        self.at += usize::from(is_nil);
+        is_nil
+    }
+
+    /// Read over the head of an array; how many values follow.
+    pub fn list(&mut self) -> Result<usize, Fault> {
+        match self.byte()? {
+            marker @ 0x90..=0x9F => Ok(usize::from(marker & 0x0F)),
+            marker @ (0xDC | 0xDD) => self.length(2 << (marker - 0xDC)),
+            _ => Err(self.back()),
+        }
+    }
+
+    /// Read over the head of an array of `count` values.
+    pub fn list_with(&mut self, count: usize) -> Result<(), Fault> {
+        let start = self.at;
+        if self.list()? == count {
+            return Ok(());
+        }
+        Err(Fault::Damaged { at: start, length: self.data.len() })
+    }
+
+    /// Read over the head of a map; how many pairs follow.
+    pub fn map(&mut self) -> Result<usize, Fault> {
+        match self.byte()? {
+            marker @ 0x80..=0x8F => Ok(usize::from(marker & 0x0F)),
+            marker @ (0xDE | 0xDF) => self.length(2 << (marker - 0xDE)),
+            _ => Err(self.back()),
+        }
+    }
+}
