@@ -138,7 +138,7 @@ def test_the_command_exists(name: str, tmp_path: Path) -> None:
         context = click.Context(cli)
         command: click.Command | None = cli
         rest = list(arguments)
-        while isinstance(command, click.Group):
+        while isinstance(command, click.Group) and not rest[0].startswith("-"):
             command = command.get_command(context, rest.pop(0))
         assert command is not None
         # The file is not on this machine; another takes its place.
@@ -209,6 +209,17 @@ def test_track_s_state_lies_on_its_claim_and_is_one_pod() -> None:
         assert Path(path).is_relative_to(mounts["state"])
     assert WORKLOADS["track"]["kind"] == "StatefulSet"
     assert WORKLOADS["track"]["spec"]["replicas"] == 1
+
+
+def test_the_outbox_lies_on_the_claim_of_the_one_pod_that_acts() -> None:
+    settings = read_settings(BASE / "ordertide.toml", {})
+    mounts = {m["name"]: m["mountPath"] for m in container(WORKLOADS["act"])["volumeMounts"]}
+    assert Path(settings.act.folder).is_relative_to(mounts["state"])
+    (claim,) = of_kind("PersistentVolumeClaim")
+    volumes = {v["name"]: v for v in pod(WORKLOADS["act"])["volumes"]}
+    assert volumes["state"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert WORKLOADS["act"]["spec"]["replicas"] == 1
+    assert WORKLOADS["act"]["spec"]["strategy"] == {"type": "Recreate"}
 
 
 # ---------------------------------------------------------------- labels
