@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from gateway.application import application
-from gateway.limits import RATES, SHARES, SLOTS, WAIT_S, Class, Limits
+from gateway.limits import RATES, SHARES, SLOTS, Class, Limits
 from gateway.problems import Problem
 from schemas.errors import SettingsError
 from tests.support.asgi import Client, scope_of
@@ -72,25 +72,33 @@ def test_queries_keep_half_of_the_slots_while_events_take_all_they_get() -> None
     async def run() -> None:
         limits = Limits()
         entered: Counter[Class] = Counter()
-        done = asyncio.Event()
+        refused: list[Problem] = []
+        all_know, done = asyncio.Event(), asyncio.Event()
+
+        def answered() -> None:
+            if entered.total() + len(refused) == 3 * SLOTS:
+                all_know.set()
 
         async def hold(cls: Class) -> None:
-            async with limits.slot(cls):
-                entered[cls] += 1
-                await done.wait()
+            try:
+                async with limits.slot(cls):
+                    entered[cls] += 1
+                    answered()
+                    await done.wait()
+            except Problem as problem:
+                refused.append(problem)
+                answered()
 
         classes: list[Class] = ["ingest", "callback"]
-        feeding = [asyncio.create_task(hold(cls)) for cls in classes * SLOTS]
+        asking = [asyncio.create_task(hold(cls)) for cls in classes * SLOTS]
         await asyncio.sleep(0)
-        querying = [asyncio.create_task(hold("query")) for _ in range(SLOTS)]
-        await asyncio.sleep(WAIT_S * 2)
+        asking += [asyncio.create_task(hold("query")) for _ in range(SLOTS)]
+        await all_know.wait()
         assert entered["ingest"] + entered["callback"] == SHARES["feed"]
         assert entered["query"] == SLOTS - SHARES["feed"]
-        done.set()
-        outcomes = await asyncio.gather(*feeding, *querying, return_exceptions=True)
-        refused = [each for each in outcomes if isinstance(each, Problem)]
         assert {each.code for each in refused} == {"busy"}
-        assert len(refused) == 3 * SLOTS - SLOTS
+        done.set()
+        await asyncio.gather(*asking)
         async with limits.slot("ingest"):  # all were given back
             pass
 
