@@ -41,6 +41,11 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/ordertide demo $(ARGS)
 
+# Many tests wait for processes and servers: with one a core the cores are idle half of the time. Each
+# takes half a GB, so more than four beside the cores are not worth it.
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); \
+	echo $$((cores < 2 ? 3 : cores + 4)))
+
 test: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -n auto --dist worksteal -rfEs $(ARGS)
 
