@@ -19,7 +19,7 @@ from schemas.errors import Rejected
 from schemas.event import Tick, field_of, too_large
 from schemas.instants import DAY_MS
 
-BATCH = 5_000
+BATCH, BATCH_BYTES = 5_000, 16 * 1024 * 1024  # a batch is held several times over
 # A clock that stood at the end of such a gap would let every deadline pass for one odd time.
 LONE_AFTER_MS = 366 * DAY_MS
 
@@ -183,13 +183,15 @@ class Recording:
     def batch(self, records: Iterator[Record]) -> list[Record]:
         """The next records; those after `until` are counted and left out."""
         taken: list[Record] = []
+        size_bytes = 0
         for record in records:
             if self.until is not None and record.arrival_at > self.until:
                 self.counts.after_until += 1
                 self.counts.read -= 1
                 continue
             taken.append(record)
-            if len(taken) >= BATCH:
+            size_bytes += len(record.data)
+            if len(taken) >= BATCH or size_bytes >= BATCH_BYTES:
                 break
         return taken
 
