@@ -154,7 +154,10 @@ class Fetcher:
 
 
 def lost_because(offset: int, low: int, high: int) -> str:
-    """Why `offset` can't be read where the partition holds `low` (first) to `high` (next)."""
-    if offset > high:
-        return f"the partition ends at {high}, so it is not the one that was read before"
-    return f"start offset overtook reader, {low} to {high} are held (retention was too short)"
+    """Why `offset` was refused by a partition that now holds `low` (first) to `high` (next)."""
+    if offset < low:
+        return f"start offset overtook reader, {low} to {high} are held (retention was too short)"
+    # A topic that was made anew may have grown past the offset since it was refused.
+    return (
+        f"the partition ended before it, at {high} by now: it is not the one that was read before"
+    )

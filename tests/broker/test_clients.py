@@ -27,7 +27,7 @@ from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
 from broker.end_offsets import EndOffsets
 from broker.errors import TopicMissing, worded
-from broker.fetcher import Fetcher
+from broker.fetcher import Fetcher, lost_because
 from broker.group import GroupReader
 from broker.group_lags import GroupLags
 from broker.interrupts import GIVEN_UP, STOPPING
@@ -292,3 +292,15 @@ def test_a_kafka_error_is_shown_in_words_with_its_name(name: str) -> None:
         assert error.str() in shown
         assert "KafkaError{" not in shown
     assert worded(TimeoutError()) == "TimeoutError"
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        ((21, 100), "start offset overtook reader"),
+        ((0, 19), "not the one that was read before"),
+        ((0, 100), "not the one that was read before"),  # it has grown since it refused the offset
+    ],
+)
+def test_a_lost_offset_says_on_which_side_it_lies(held: tuple[int, int], reason: str) -> None:
+    assert reason in lost_because(20, *held)
