@@ -60,9 +60,15 @@ def as_in_any_run(lines: list[str]) -> list[str]:
 
 
 def missing_lines(shown: list[str], said: str) -> list[str]:
-    """The lines that are shown and were not printed; what differs between computers apart."""
-    came = {line.rstrip() for line in said.splitlines()}
-    return [line for line in shown if line not in came and not VARIES.search(line)]
+    """The lines that are shown and were not printed; what differs between computers apart.
+
+    Blanks count as one: the widths of amtool's columns are those of all rows, of which four are
+    shown.
+    """
+    came = {" ".join(line.split()) for line in said.splitlines()}
+    return [
+        line for line in shown if " ".join(line.split()) not in came and not VARIES.search(line)
+    ]
 
 
 def without_comments(text: str) -> str:
