@@ -15,7 +15,7 @@ from commands.replay import replay
 from commands.replay_output import ORDER_FIELDS
 from schemas import topics
 from schemas.topics import HEADER_CODE, HEADER_VERSION
-from tests.support.engine import OUTPUTS
+from tests.support.engine import OUTPUTS, PATIENCE_S
 from tests.support.samples import END
 from tests.support.waiting import wait_until
 
@@ -82,7 +82,7 @@ def wait_for_markers(connection: Connection) -> None:
 def is_committed(ends: EndOffsets, fetcher: Fetcher, topic: str) -> bool:
     """Return True if no transaction is open in a topic."""
     return all(
-        ends.get(topic, number) <= committed
+        ends.get(topic, number, PATIENCE_S) <= committed
         for number, (_, committed) in held_offsets(fetcher.client, topic).items()
     )
 
