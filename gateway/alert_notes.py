@@ -4,12 +4,17 @@ A note is about one alert in one severity: it is void once the alert ends or esc
 worsening is never hidden by an acknowledgement of before.
 """
 
+from typing import Literal
+
 import msgspec
 
 from schemas.alert import Severity
+from schemas.instants import parse_instant
 from schemas.order import OpenAlert
 
 ALERT = "alert"  # kind of the control topic
+
+State = Literal["open", "acked", "snoozed"]
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +38,15 @@ class AlertNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NOTE = msgspec.json.Decoder(AlertNote)
+
+
+def state_of(note: AlertNote | None, now: int) -> State:
+    """`snoozed` until its end, else `acked`, else `open`; `now` in ms of the wall clock."""
+    if note is None:
+        return "open"
+    if note.snoozed_until and parse_instant(note.snoozed_until) > now:
+        return "snoozed"
+    return "acked" if note.acked else "open"
 
 
 class AlertNotes:

@@ -40,7 +40,7 @@ ENCODE = msgspec.json.Encoder().encode
 HEADERS = {
     "cache-control": "private, no-store",
     "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # without any, browsers send forms with Origin: null
     "x-content-type-options": "nosniff",
 }
 

@@ -6,8 +6,9 @@ over all roles. No route exists outside it.
 
 import msgspec
 
-from gateway.access.caller import EVERY_ROLE, ROLES, STAFF, Role
+from gateway.access.caller import EVERY_ROLE, OPERATORS, ROLES, STAFF, Role
 from gateway.api import alerts, callbacks, events, index, lanes, orders, search, stream
+from gateway.board.alert_pages import ALERT_PAGES
 from gateway.board.pages import PAGES
 from gateway.route import EVERYONE, Handler, Route
 
@@ -16,7 +17,6 @@ READ = ("bad_field", "tier_unreachable")
 TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
 ONE = (*READ, "unknown_order")
-OPERATORS = STAFF - {"auditor"}
 ALERT_WRITES: tuple[tuple[str, Handler, type[msgspec.Struct]], ...] = (
     ("ack", alerts.acknowledge, alerts.Nothing),
     ("snooze", alerts.snooze, alerts.Snooze),
@@ -109,4 +109,5 @@ ROUTES: tuple[Route, ...] = (
         problems=ONE,
     ),
     *PAGES,
+    *ALERT_PAGES,
 )

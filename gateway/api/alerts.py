@@ -7,12 +7,12 @@ renewals of an alert at its receivers.
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from gateway.alert_notes import ALERT, AlertNote, Mark
+from gateway.alert_notes import ALERT, AlertNote, Mark, State, state_of
 from gateway.api.lanes import filter_of, through_of
 from gateway.live.view import Row
 from gateway.problems import Problem
@@ -27,8 +27,6 @@ MOST_OPEN = 1_000_000  # of an installation
 LONGEST_SNOOZE_MS = 7 * DAY_MS
 SWEPT = 100  # notes of alerts that have ended, taken away at a write
 SOURCE = "gateway"
-
-State = Literal["open", "acked", "snoozed"]
 
 
 class AlertsAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -246,7 +244,7 @@ def view_of(call: Call, row: Row) -> AlertView:
         due_at=alert.because.due_at,
         summary=wording.summary(card, alert),
         description=wording.description(card, alert),
-        state=state_of(call, note),
+        state=state_of(note, call.gateway.now_ms()),
         acked=note.acked if note else None,
         snoozed_until=note.snoozed_until if note else None,
         owner=note.owner if note else None,
@@ -261,17 +259,8 @@ def is_asked(call: Call, row: Row) -> bool:
         asked.rule in {None, alert.rule}
         and asked.severity in {None, alert.severity}
         and asked.owner in {None, note.owner if note else ""}
-        and asked.state in {None, state_of(call, note)}
+        and asked.state in {None, state_of(note, call.gateway.now_ms())}
     )
-
-
-def state_of(call: Call, note: AlertNote | None) -> State:
-    """`snoozed` until its end, else `acked`, else `open`."""
-    if note is None:
-        return "open"
-    if note.snoozed_until and parse_instant(note.snoozed_until) > call.gateway.now_ms():
-        return "snoozed"
-    return "acked" if note.acked else "open"
 
 
 def replaced(note: AlertNote, **fields: Mark | str | None) -> AlertNote:

@@ -24,6 +24,7 @@ from gateway.board.cards import (
     old_at,
     order_href,
 )
+from gateway.board.handling import Desk
 from gateway.board.progress import Progress
 from gateway.board.wording import Words
 from gateway.live.view import ATTENTION, Facets, LiveView
@@ -173,6 +174,7 @@ class Board:
         tenant: str,
         query: BoardQuery,
         now: int,
+        desk: Desk,
     ) -> None:
         """Read what is shown from the view, which must stand still meanwhile."""
         self.words = words
@@ -180,6 +182,7 @@ class Board:
         self.query = query
         self.tenant = tenant
         self.now = now
+        self.desk = desk
         self.facets = [(f, n) for f, n in view.counts.items() if f.tenant == tenant]
         self.old_before = old_at(now)
         self.cards: dict[Lane, list[Card]] = {
@@ -305,7 +308,8 @@ class Board:
         """A card or a fold in words."""
         if isinstance(item, Storm | Old):
             return fold_view(self.words, item, self.now)
-        return card_view(self.words, self.progress, item, self.now)
+        handling = self.desk.handling(item.alerts[0])
+        return card_view(self.words, self.progress, item, self.now, handling)
 
     def next_due(self, lane: Lane) -> tuple[int, str] | None:
         """(instant, order id) of the next order of the lane to become overdue."""

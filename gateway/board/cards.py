@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
+from gateway.board.handling import Handling
 from gateway.board.progress import Progress
 from gateway.board.reasons import reason
 from gateway.board.wording import Words
@@ -46,6 +47,7 @@ class CardView(NamedTuple):
     is_late: bool
     due_at: int
     due: str
+    handling: Handling
 
 
 class Storm(NamedTuple):
@@ -75,8 +77,10 @@ class FoldView(NamedTuple):
     href: str
 
 
-def card_view(words: Words, progress: Progress, card: Card, now: int) -> CardView:
-    """A card in words."""
+def card_view(
+    words: Words, progress: Progress, card: Card, now: int, handling: Handling
+) -> CardView:
+    """A card in words; `handling` is that of its worst alert."""
     worst = card.alerts[0]
     due_at = parse_instant(card.due_at)
     promised_at = parse_instant(card.promised_at) if card.promised_at else None
@@ -99,6 +103,7 @@ def card_view(words: Words, progress: Progress, card: Card, now: int) -> CardVie
         is_late=promised_at is not None and promised_at < now,
         due_at=due_at,
         due=words.say("due.in" if left >= 0 else "due.ago", span=words.span(left)),
+        handling=handling,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.board.gantt import Gantt, gantt
+from gateway.board.handling import Desk, Handling
 from gateway.board.progress import Progress
 from gateway.board.reasons import why
 from gateway.board.route_map import RouteMap, route_map
@@ -48,6 +49,7 @@ class Why(NamedTuple):
     last: str
     evidence: str
     flapping: bool
+    handling: Handling
 
 
 class Parcel(NamedTuple):
@@ -112,7 +114,7 @@ class OrderPage(NamedTuple):
     references: list[Fact]
 
 
-def order_page(words: Words, progress: Progress, held: Held, now: int) -> OrderPage:
+def order_page(words: Words, progress: Progress, held: Held, now: int, desk: Desk) -> OrderPage:
     """The page of an order at `now` (ms of the stream)."""
     order = held.order
     promised_at = parse_instant(order.promised_at) if order.promised_at else None
@@ -134,7 +136,7 @@ def order_page(words: Words, progress: Progress, held: Held, now: int) -> OrderP
         unreachable=", ".join(held.unreachable),
         is_staff=held.is_staff,
         sees_rules=held.sees_rules,
-        whys=[why_of(words, order, alert, now) for alert in worst_first(order)],
+        whys=[why_of(words, order, alert, now, desk) for alert in worst_first(order)],
         wide=gantt(words, progress, order, held.timeline, now, WIDE),
         narrow=gantt(words, progress, order, held.timeline, now, NARROW),
         days=days(words, order, held.timeline, now, is_staff=held.is_staff),
@@ -158,7 +160,7 @@ def sorted_deadlines(order: OrderDocument) -> list[ArmedDeadline]:
     return sorted(order.deadlines, key=lambda each: each.due_at)
 
 
-def why_of(words: Words, order: OrderDocument, alert: OpenAlert, now: int) -> Why:
+def why_of(words: Words, order: OrderDocument, alert: OpenAlert, now: int, desk: Desk) -> Why:
     """An open alert in words."""
     because = alert.because
     since = parse_instant(alert.since_at)
@@ -179,6 +181,7 @@ def why_of(words: Words, order: OrderDocument, alert: OpenAlert, now: int) -> Wh
         ),
         evidence=because.anchor_event,
         flapping=alert.flapping,
+        handling=desk.handling(alert),
     )
 
 

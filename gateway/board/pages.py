@@ -26,6 +26,8 @@ from gateway.board.viewer import (
     LANGUAGE_COOKIE,
     THEME_COOKIE,
     address,
+    back_to,
+    desk_of,
     frame_of,
     language_of,
     now_of,
@@ -116,8 +118,9 @@ async def board(call: Call) -> Response:
     words = words_of(gateway, language_of(call.request))
     tenant = tenant_of(call)
     named = {name: getattr(asked, name) for name in BoardQuery._fields}
+    query, now, desk = BoardQuery(**named), now_of(gateway), desk_of(call, words)
     with gateway.follower.view() as view:
-        shown = Board(words, progress_of(call), view, tenant, BoardQuery(**named), now_of(gateway))
+        shown = Board(words, progress_of(call), view, tenant, query, now, desk)
     page = shown.page(await moved(call, tenant, shown.query))
     title = f"({page.late}) {words.say('page.board')}"
     frame = frame_of(call, "board", title)._replace(is_wall=bool(asked.wall))
@@ -170,7 +173,8 @@ async def order(call: Call) -> Response:
         sees_rules=call.caller.sees_rules,
     )
     words = words_of(call.gateway, language_of(call.request))
-    page = order_page(words, progress_of(call), held, now_of(call.gateway))
+    now, desk = now_of(call.gateway), desk_of(call, words)
+    page = order_page(words, progress_of(call), held, now, desk)
     path = quote(page.order_id, safe="")
     query = {"tenant": call.asked.tenant}
     origin = str(call.request.base_url).rstrip("/")
@@ -302,8 +306,7 @@ async def sign_in(call: Call) -> Response:
 async def preferences(call: Call) -> Response:
     """Language and theme, kept in this browser."""
     asked = call.asked
-    is_ours = asked.to.startswith("/") and not asked.to.startswith(("//", "/\\"))
-    response = RedirectResponse(asked.to if is_ours else "/", SEE_OTHER)
+    response = RedirectResponse(back_to(asked.to), SEE_OTHER)
     for name, value in ((LANGUAGE_COOKIE, asked.lang), (THEME_COOKIE, asked.theme)):
         if value:
             response.set_cookie(name, value, max_age=KEPT_S, samesite="lax")

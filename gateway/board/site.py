@@ -30,7 +30,8 @@ class Frame(NamedTuple):
 
     `rail`: (name, address) of the pages that the viewer may open. `behind`: the live pill, in
     words; `now` is the stream's clock in ms and `ticks` is true where it runs with ours. `stream`
-    is the address of the live stream, "" where there is none.
+    is the address of the live stream, "" where there is none. `me` is the viewer's name as an
+    operator, "" for one that may set nothing on alerts.
     """
 
     words: Words
@@ -46,6 +47,7 @@ class Frame(NamedTuple):
     ticks: bool = False
     stream: str = ""
     csrf: str = ""
+    me: str = ""
     is_wall: bool = False
 
 

@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from gateway.access.caller import STAFF
+from gateway.access.caller import OPERATORS, STAFF, Caller
+from gateway.board.handling import Desk
 from gateway.board.site import Frame, render
 from gateway.board.wording import LANGUAGES, Words
 from gateway.parts import Gateway
@@ -30,6 +31,7 @@ class Page(NamedTuple):
 
 
 BOARD, ORDERS = Page("board", "/"), Page("orders", "/orders")
+ALERTS = Page("alerts", "/alerts")
 
 
 def language_of(request: Request) -> Language:
@@ -54,6 +56,17 @@ def tenant_of(call: Call) -> str:
     return call.caller.tenant or DEFAULT_TENANT
 
 
+def operator_name(caller: Caller) -> str:
+    """The caller's name as an operator; "" for one that may set nothing on alerts."""
+    return (caller.name or caller.key_id) if caller.role in OPERATORS else ""
+
+
+def desk_of(call: Call, words: Words) -> Desk:
+    """The notes on alerts as the caller sees them."""
+    gateway = call.gateway
+    return Desk(words, gateway.notes, gateway.now_ms(), operator_name(call.caller))
+
+
 def now_of(gateway: Gateway) -> int:
     """The stream's clock in ms; the wall clock before its first heartbeat."""
     return gateway.follower.watermark or gateway.now_ms()
@@ -63,7 +76,7 @@ def frame_of(call: Call, page: str, title: str) -> Frame:
     """The frame of a page for its viewer."""
     gateway, caller = call.gateway, call.caller
     words = words_of(gateway, language_of(call.request))
-    rail = [BOARD, ORDERS] if caller.role in STAFF else [ORDERS]
+    rail = [BOARD, ORDERS, ALERTS] if caller.role in STAFF else [ORDERS]
     sessions = gateway.access.sessions
     return Frame(
         words=words,
@@ -78,6 +91,7 @@ def frame_of(call: Call, page: str, title: str) -> Frame:
         now=now_of(gateway),
         ticks=not gateway.is_recorded,
         stream=STREAM if "api" in gateway.parts else "",
+        me=operator_name(caller),
         csrf=sessions.csrf_token(caller.session) if caller.session else "",
     )
 
@@ -87,6 +101,12 @@ def path_of(request: Request) -> str:
     raw: bytes = request.scope["raw_path"]
     query: bytes = request.scope["query_string"]
     return (raw + (b"?" + query if query else b"")).decode("ascii", "replace")
+
+
+def back_to(path: str, otherwise: str = "/") -> str:
+    """A path of ours to go back to; any other address leads to `otherwise`."""
+    is_ours = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_ours and path.isprintable() else otherwise
 
 
 def theme_of(request: Request) -> str:
@@ -121,11 +141,12 @@ def failed(request: Request, gateway: Gateway, problem: Problem, request_id: str
     """A problem as a page."""
     words = words_of(gateway, language_of(request))
     kind = KINDS[problem.code]
+    is_write = request.method != "GET"  # its address shows nothing
     frame = Frame(
         words=words,
         page="failed",
         title=kind.title,
-        path=path_of(request),
+        path="/alerts" if is_write else path_of(request),
         theme=theme_of(request),
     )
     text = render("failed.html", frame, problem=problem, kind=kind, request_id=request_id)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 LATE = "demo-00138"
 # The best-practice rules of axe are no part of WCAG; the others are.
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-PATHS = ("/", f"/orders/{LATE}", "/orders?lane=overdue", f"/orders/{LATE}/share", "SHARED")
+ORDER = f"/orders/{LATE}"
+PATHS = ("/", "/alerts", ORDER, "/orders?lane=overdue", f"{ORDER}/share", "SHARED")
 WIDTHS = (1440, 768, 360)
 LONG_MS = 15_000
 
@@ -114,6 +115,35 @@ def test_the_keyboard_alone_finds_and_opens_an_order(site: Site, browser: Browse
         assert focused.startswith("/orders/")
         page.keyboard.press("Enter")
         page.wait_for_url(f"**{focused}")
+
+
+def test_the_keyboard_alone_acknowledges_and_goes_on_with_the_next(
+    site: Site, browser: Browser
+) -> None:
+    with opened(site, browser) as page:
+        page.goto(f"{site.address}/alerts?severity=warning")
+        alerts = page.locator(".alert")
+        key, following = (alerts.nth(n).get_attribute("data-key") for n in (0, 1))
+        page.keyboard.press("j")
+        page.keyboard.press("a")
+        page.wait_for_selector(f'[data-key="{key}"]', state="detached", timeout=LONG_MS)
+        page.wait_for_selector(".toast", timeout=LONG_MS)
+        focused = "document.activeElement.closest('.alert').dataset.key"
+        assert page.evaluate(focused) == following
+        page.keyboard.press("s")
+        page.wait_for_selector(f'[data-key="{following}"]', state="detached", timeout=LONG_MS)
+        assert page.url.endswith("/alerts?severity=warning")
+
+
+def test_a_form_acknowledges_without_a_script(site: Site, browser: Browser) -> None:
+    with opened(site, browser, java_script_enabled=False) as page:
+        page.goto(f"{site.address}/alerts?severity=warning&sort=newest")
+        key = page.locator(".alert").first.get_attribute("data-key")
+        page.locator(".alert .ack button").first.click()
+        page.wait_for_url("**/alerts?severity=warning&sort=newest")
+        assert page.locator(f'[data-key="{key}"]').count() == 0
+        page.goto(f"{site.address}/alerts?tab=acked")
+        assert page.locator(f'[data-key="{key}"]').count() == 1
 
 
 @pytest.mark.parametrize("path", PATHS)

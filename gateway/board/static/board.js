@@ -53,14 +53,7 @@ async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    streamNow = Number(page.body.dataset.now);
-    seenAt = performance.now();
-    document.title = page.title;
-    $$("[data-live]").forEach((part) => replace(part, page.getElementById(part.id)));
-    $$(".cards").forEach((list) => patch(list, page.getElementById(list.id)));
-    live.lost = false;
-    show("live", $("#pill-text", page)?.textContent);
+    adopt(await answer.text());
   } catch {
     live.lost = true;
     show("lost", say.lost);
@@ -70,6 +63,17 @@ async function refresh() {
   }
 }
 
+function adopt(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  streamNow = Number(page.body.dataset.now);
+  seenAt = performance.now();
+  document.title = page.title;
+  $$("[data-live]").forEach((part) => replace(part, page.getElementById(part.id)));
+  $$(".cards").forEach((list) => patch(list, page.getElementById(list.id)));
+  live.lost = false;
+  show("live", $("#pill-text", page)?.textContent);
+}
+
 function replace(part, fresh) {
   if (!fresh || part.contains(document.activeElement) || $("details[open]", part)) return;
   if (part.innerHTML !== fresh.innerHTML) part.replaceChildren(...fresh.childNodes);
@@ -77,19 +81,21 @@ function replace(part, fresh) {
 
 function patch(list, fresh) {
   if (!fresh) return;
-  const lane = list.closest(".lane"), notice = $(".fresh", lane);
-  if (held === lane) {
+  if ($("details[open]", list)) return;
+  const lane = list.closest(".lane"), notice = lane && $(".fresh", lane);
+  if (lane && held === lane) {
     const known = new Set($$("[data-key]", list).map((card) => card.dataset.key));
     const more = $$("[data-key]", fresh).filter((card) => !known.has(card.dataset.key)).length;
     notice.hidden = !more;
     notice.textContent = say.fresh.replace("{n}", more);
     return;
   }
-  notice.hidden = true;
+  if (notice) notice.hidden = true;
   const old = new Map($$("[data-key]", list).map((card) => [card.dataset.key, card]));
   const places = new Map([...old].map(([key, card]) => [key, card.getBoundingClientRect().top]));
   const focused = list.contains(document.activeElement) &&
-    document.activeElement.closest("[data-key]")?.dataset.key;
+    document.activeElement.closest("[data-key]");
+  const at = [...list.children].indexOf(focused);
   const changed = [];
   const cards = [...fresh.children].map((card) => {
     const before = old.get(card.dataset.key);
@@ -103,7 +109,10 @@ function patch(list, fresh) {
     return card;
   });
   list.replaceChildren(...cards);
-  if (focused) $(`[data-key="${CSS.escape(focused)}"] a`, list)?.focus({ preventScroll: true });
+  if (focused) {  // what has left the list hands the focus to the next one
+    const same = $(`[data-key="${CSS.escape(focused.dataset.key)}"] a`, list);
+    (same ?? $("a", cards[Math.min(at, cards.length - 1)]))?.focus({ preventScroll: true });
+  }
   if (!still) cards.forEach((card) => glide(card, places.get(card.dataset.key)));
   changed.forEach((card) => {
     card.classList.add("changed");
@@ -179,6 +188,47 @@ pauseButton?.addEventListener("click", () => {
   else { live.waiting = 0; refresh(); }
 });
 
+/* ---------------------------------------------------------------- alerts
+   A form on an alert is sent without leaving the page; its answer is this page, as it is then. */
+function tell(text) {
+  $(".toast")?.remove();
+  const toast = document.createElement("p");
+  toast.className = "toast";
+  toast.setAttribute("role", "status");
+  body.append(toast);
+  toast.textContent = text;
+  setTimeout(() => toast.remove(), 4000);
+}
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("form.act");
+  if (!form) return;
+  event.preventDefault();
+  try {
+    const answer = await fetch(form.action,
+      { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    const text = await answer.text();
+    if (!answer.ok) {
+      const reason = new DOMParser().parseFromString(text, "text/html").title.split(" · ")[0];
+      return tell(say.failed.replace("{reason}", reason));
+    }
+    if (new URL(answer.url).pathname !== location.pathname) return location.assign(answer.url);
+    form.closest("details")?.removeAttribute("open");
+    if (!form.closest(".cards")) document.activeElement.blur();
+    const lane = held;
+    held = null;
+    adopt(text);
+    held = lane;
+    if (!form.isConnected) $("#whys")?.focus({ preventScroll: true });
+    tell(say.done);
+  } catch {
+    tell(say.failed.replace("{reason}", say.lost));
+  }
+});
+function act(name) {
+  const alert = document.activeElement.closest(".card, .why") ?? $(".why");
+  if (alert) $(`form.act.${name}`, alert)?.requestSubmit();
+}
+
 /* ---------------------------------------------------------------- search */
 const find = $("#find");
 let hits = null, asked = 0;
@@ -207,7 +257,7 @@ find?.form.addEventListener("keydown", (event) => {
 });
 document.addEventListener("click", (event) => {
   if (hits && !find.form.contains(event.target)) hits.remove();
-  const open = $("details.me[open], details.api[open]");
+  const open = $("details.me[open], details.api[open], details.more-acts[open]");
   if (open && !open.contains(event.target)) open.open = false;
 });
 
@@ -217,14 +267,18 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input, textarea, select")) return;
   const pages = { b: "/", o: "/orders", a: "/alerts" };
-  if (first === "g" && pages[event.key]) {
+  const isGoing = first === "g";
+  first = event.key;
+  if (isGoing && pages[event.key]) {
     const link = $(`.rail a[href="${pages[event.key]}"]`);
     if (link) location.href = link.href;
+    return;
   }
-  first = event.key;
+  if (event.key === "a") act("ack");
+  if (event.key === "s") act("snooze");
   if (event.key === "/" && find) { find.focus(); event.preventDefault(); }
   if (event.key === "j" || event.key === "k") {
-    const links = $$(".card a, .moves a, .rows a, .alert a.open").filter((a) => a.offsetParent);
+    const links = $$(".card .line a, .card.storm a, .moves a, .rows a").filter((a) => a.offsetParent);
     const at = links.indexOf(document.activeElement);
     links[Math.min(Math.max(at + (event.key === "j" ? 1 : -1), 0), links.length - 1)]?.focus();
   }

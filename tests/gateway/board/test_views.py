@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
+from gateway.alert_notes import AlertNotes
 from gateway.board import site
 from gateway.board.board_page import FILTERS, Board, BoardQuery
 from gateway.board.cards import OLD_ORDERS, STORM_ORDERS, Old, Storm, folded, is_old, old_at
 from gateway.board.gantt import Axis, gantt
+from gateway.board.handling import Desk
 from gateway.board.progress import Progress
 from gateway.board.reasons import reason
 from gateway.board.route_map import land, route_map
@@ -38,7 +40,8 @@ def words(language: Language = "en") -> Words:
 
 
 def board(query: BoardQuery = ALL) -> Board:
-    return Board(words(), PROGRESS, sample().view, "default", query, NOW)
+    desk = Desk(words(), AlertNotes(), NOW)
+    return Board(words(), PROGRESS, sample().view, "default", query, NOW, desk)
 
 
 # ---------------------------------------------------------------- texts

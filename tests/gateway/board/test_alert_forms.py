@@ -1,0 +1,162 @@
+"""The page of the alerts, and its forms: without a script, by who may, and back to the page."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import msgspec
+import pytest
+
+from gateway.access.caller import OPERATORS, STAFF, Role
+from schemas.instants import DAY_MS, HOUR_MS, format_instant
+from tests.support.alerts import alert, order
+from tests.support.asgi import Client, Reply
+from tests.support.gateway import Door, EmbeddedDoor
+from tests.support.tiers.orders import START
+
+FORM = "application/x-www-form-urlencoded"
+WARNING = alert(order_id="SO-1", severity="warning")
+OVERDUE = alert(order_id="SO-2", rule="silent", opened_at=START + 4 * DAY_MS)
+OLDER = alert(order_id="SO-3", opened_at=START)
+SHOWN = re.compile(r'class="mono open" href="/orders/([^"]+)"')
+
+
+@pytest.fixture
+def filled(door: EmbeddedDoor) -> EmbeddedDoor:
+    door.put(
+        order("SO-1", 1, WARNING, carrier="sf"),
+        order("SO-2", 1, OVERDUE),
+        order("SO-3", 1, OLDER),
+    )
+    door.start()
+    return door
+
+
+def browser_of(door: Door, role: Role = "operator") -> Client:
+    """A browser that has signed in."""
+    access = door.gateway.access
+    key_id = door.key(role, "default").split("_")[1]
+    cookie = access.sessions.session(key_id, access.now_s())
+    return Client(door.app, cookie=f"ordertide_session={cookie}", origin="http://board.test")
+
+
+Send = Callable[..., Reply]
+
+
+@pytest.fixture
+def send(filled: EmbeddedDoor) -> Send:
+    """Sends the form of an order's alert as a browser without a script does."""
+    client = browser_of(filled)
+
+    def post(name: str, order_id: str, **fields: str) -> Reply:
+        html = client.get("/alerts?tab=all").body.decode()
+        (row,) = [each for each in html.split("<li ") if f'href="/orders/{order_id}"' in each]
+        form = next(each for each in row.split("<form ") if f'class="act {name}"' in each)
+        action = re.search(r'action="([^"]+)"', form)
+        assert action
+        hidden = dict(re.findall(r'name="(csrf|back)" value="([^"]*)"', form))
+        sent = urlencode({**hidden, **fields}).encode()
+        return client.post(action[1], sent, content_type=FORM)
+
+    return post
+
+
+def rows(client: Client, query: str = "") -> list[str]:
+    return SHOWN.findall(client.get(f"/alerts{query}").body.decode())
+
+
+def test_overdue_ones_are_first_and_of_each_severity_the_oldest(filled: Door) -> None:
+    client = browser_of(filled)
+    assert rows(client) == ["SO-3", "SO-2", "SO-1"]
+    assert rows(client, "?sort=newest")[0] == "SO-2"
+    assert rows(client, "?severity=warning") == ["SO-1"]
+    assert rows(client, "?rule=silent") == ["SO-2"]
+    assert rows(client, "?carrier=sf") == ["SO-1"]
+    assert rows(client, "?tab=mine") == []
+
+
+def test_a_form_leads_back_and_moves_the_alert_to_its_tab(filled: Door, send: Send) -> None:
+    client = browser_of(filled)
+    answer = send("ack", "SO-1")
+    assert (answer.status, answer.headers["location"]) == (303, "/alerts?tab=all")
+    assert rows(client, "?tab=acked") == ["SO-1"]
+    assert rows(client) == ["SO-3", "SO-2"]
+    assert send("snooze", "SO-2", hours="168").status == 303
+    assert rows(client, "?tab=snoozed") == ["SO-2"]
+    until = format_instant(START + 168 * HOUR_MS)
+    assert filled.gateway.notes.records[OVERDUE["alert_id"]].snoozed_until == until
+    html = client.get("/alerts?tab=snoozed").body.decode()
+    assert "Snoozed until" in html
+
+
+def test_an_alert_is_taken_given_and_released(filled: Door, send: Send) -> None:
+    client = browser_of(filled)
+    assert send("assign", "SO-1", to=" Li ").status == 303
+    assert filled.gateway.notes.records[WARNING["alert_id"]].owner == "Li"
+    assert "Owner: Li" in client.get("/alerts?tab=all").body.decode()
+    assert rows(client) == ["SO-3", "SO-2"]
+    assert send("assign", "SO-1", to="").status == 303
+    assert rows(client) == ["SO-3", "SO-2", "SO-1"]
+
+
+def test_a_comment_becomes_an_event_of_the_order(filled: Door, send: Send) -> None:
+    assert send("comment", "SO-1", text="called").status == 303
+    (event,) = filled.events()
+    assert b'"status_code":"NOTE"' in (event.value or b"")
+
+
+def test_the_board_shows_the_handling_on_the_card(filled: Door, send: Send) -> None:
+    client = browser_of(filled)
+    version = re.compile(r'data-key="[^"]*SO-1" data-version="([^"]+)"')
+    before = version.findall(client.get("/").body.decode())
+    send("ack", "SO-1")
+    html = client.get("/").body.decode()
+    assert "Acknowledged by" in html
+    assert before != version.findall(html), "the script would keep the card as it was"
+    assert html.count('class="act ack"') == 2
+    page = client.get("/orders/SO-2").body.decode()
+    assert f'action="/alerts/{OVERDUE["alert_id"]}/ack"' in page
+
+
+@pytest.mark.parametrize("role", sorted(STAFF))
+def test_who_may_not_write_sees_no_button(filled: Door, role: Role) -> None:
+    client = browser_of(filled, role)
+    for path in ("/", "/alerts", "/orders/SO-1"):
+        assert ('class="act ' in client.get(path).body.decode()) == (role in OPERATORS)
+    assert 'href="/alerts"' in client.get("/").body.decode()
+
+
+def test_a_supplier_has_no_alerts_page_and_sees_no_operator(filled: Door, send: Send) -> None:
+    supplied = order("SO-4", 1, alert(order_id="SO-4"))
+    filled.put(msgspec.structs.replace(supplied, supplier_id="x"))
+    send("assign", "SO-4", to="Li")
+    supplier = filled.client("supplier", "default", "x")
+    assert supplier.get("/alerts").status == 403
+    html = supplier.get("/orders/SO-4").body.decode()
+    assert "Late shipping" in html
+    assert "Owner" not in html
+
+
+def test_a_form_from_elsewhere_changes_nothing_and_never_leads_away(filled: Door) -> None:
+    client = browser_of(filled)
+    path = f"/alerts/{WARNING['alert_id']}/ack"
+    assert client.post(path, b"csrf=x", content_type=FORM).status == 403
+    token = client.get("/v1/me").json["csrf_token"]
+    away = urlencode({"csrf": token, "back": "//evil.example/"}).encode()
+    refused = client.post(path, away, content_type=FORM, origin="https://evil.example")
+    assert refused.status == 403
+    assert filled.gateway.notes.records == {}
+    assert client.post(path, away, content_type=FORM).headers["location"] == "/alerts"
+
+
+def test_an_alert_that_has_ended_is_a_page_that_leads_to_the_list(filled: Door) -> None:
+    client = browser_of(filled)
+    token = client.get("/v1/me").json["csrf_token"]
+    answer = client.post("/alerts/gone/ack", f"csrf={token}".encode(), content_type=FORM)
+    assert answer.status == 404
+    assert 'href="/alerts"' in answer.body.decode()
+
+
+def test_browsers_send_the_origin_of_a_form(filled: Door) -> None:
+    policy = browser_of(filled).get("/alerts").headers["referrer-policy"]
+    assert policy == "same-origin", "with no-referrer the Origin of a form is null"
