@@ -6,16 +6,21 @@ from pathlib import Path
 import click
 import msgspec
 
-from commands.lookup_text import text_of
+from commands.lookup_text import rule_lines, text_of
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.settings_file import note_settings, settings_option
 from commands.wiring.tiers import BUILT_IN, written_tiers
 from commands.wiring.wording import alert_text
+from dataflows.core.explaining import explain, facts_of, watermark_of
+from dataflows.core.intake import Intake
+from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.rules import Rules
 from schemas.errors import Busy, OrdertideError, UnknownOrder
-from schemas.keys import DEFAULT_TENANT
+from schemas.explanation import RuleState
+from schemas.keys import DEFAULT_TENANT, order_key
 from schemas.settings.model import Settings, read_settings
 from schemas.versions import generation_of
-from storage_tiering.find import Answer, find
+from storage_tiering.find import Answer, find, timeline
 from storage_tiering.installed import lookup_tiers
 from telemetry.screen import show, show_error, show_json
 
@@ -28,8 +33,9 @@ BROKER_TIMEOUT_S = 1.0  # a broker that runs answers within milliseconds
 @click.argument("order")
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="whose order")
 @settings_option()
+@click.option("--explain", "explained", is_flag=True, help="with the state of every rule")
 @click.option("--json", "as_json", is_flag=True, help="as one JSON document")
-def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> None:
+def command(order: str, tenant: str, path: Path | None, *, explained: bool, as_json: bool) -> None:
     """Find ORDER: in the hot tier, else the warm one, else the archive (as `tiers.lookup` says).
 
     Exit code 1 if all tiers answered and none has it; 3 if none that answered has it, and another
@@ -37,6 +43,7 @@ def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> Non
 
     \b
     ordertide lookup SO-2018-1 --settings ordertide.toml
+    ordertide lookup SO-2018-1 --explain
     ordertide lookup SO-2018-1 --json | jq .order.status
     """
     settings = read_settings(path)
@@ -50,12 +57,18 @@ def command(order: str, tenant: str, path: Path | None, *, as_json: bool) -> Non
         show_error(error)
         sys.exit(NO_ANSWER)
     generation = flow_generation(settings, answer)
-    if as_json:
+    if as_json and not explained:
         show_json(json_of(answer, generation))
         return
     table = lifecycle_of(settings)
-    text = alert_text(rules_of(settings, table), table, settings.delivery.language)
-    show(text_of(answer, text, table, generation))
+    rules = rules_of(settings, table)
+    states = rule_states(settings, answer, table, rules) if explained else None
+    if as_json:
+        show_json(json_of(answer, generation, states))
+        return
+    text = alert_text(rules, table, settings.delivery.language)
+    lines = [text_of(answer, text, table, generation), *rule_lines(states or [], text)]
+    show("\n".join(lines))
 
 
 def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
@@ -79,6 +92,22 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
             tier.close()
 
 
+def rule_states(
+    settings: Settings, answer: Answer, table: Lifecycle, rules: Rules
+) -> list[RuleState]:
+    """The state of every rule for the order, from its events in all tiers that answer."""
+    order = answer.found.document
+    tiers = written_tiers(settings, lookup_tiers(settings))
+    try:
+        events = timeline([*tiers.values()], order.tenant, order.order_id)
+    finally:
+        for tier in tiers.values():
+            tier.close()
+    facts = facts_of(events, Intake(table, rules))
+    watermark = watermark_of(events, answer.found.watermark)
+    return explain(order_key(order.tenant, order.order_id), facts, table, rules, watermark)
+
+
 def flow_generation(settings: Settings, answer: Answer) -> int | None:
     """Generation of the flow's state, by its record in the broker; None where it isn't known.
 
@@ -100,9 +129,12 @@ def flow_generation(settings: Settings, answer: Answer) -> int | None:
     return max(recorded, 0)
 
 
-def json_of(answer: Answer, flow_generation: int | None = None) -> bytes:
-    """The answer as JSON: tier, asked, watermark, generations, order, timeline."""
+def json_of(
+    answer: Answer, flow_generation: int | None = None, states: list[RuleState] | None = None
+) -> bytes:
+    """The answer as JSON: tier, asked, watermark, generations, order, timeline, states of rules."""
     found = answer.found
+    explained = {} if states is None else {"rules": states}
     return msgspec.json.encode(
         {
             "tier": answer.tier,
@@ -113,5 +145,6 @@ def json_of(answer: Answer, flow_generation: int | None = None) -> bytes:
             "stale": found.stale,
             "order": found.document,
             "timeline": found.timeline,
+            **explained,
         }
     )

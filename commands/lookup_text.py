@@ -8,6 +8,7 @@ from commands.wiring.wording import open_since, shown, shown_ms
 from dataflows.core.lifecycle import Lifecycle
 from schemas.alert_text import AlertText
 from schemas.display import printable
+from schemas.explanation import RuleState, sentence
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.versions import changes_of, generation_of
 from storage_tiering.find import Answer, Asked
@@ -134,3 +135,9 @@ def alert_lines(order: OrderDocument, text: AlertText) -> Iterator[str]:
             f"               {open_since(alert)}, "
             f"evidence: event {printable(alert.because.anchor_event)}"
         )
+
+
+def rule_lines(states: Sequence[RuleState], text: AlertText) -> Iterator[str]:
+    """The state of every rule, those that are watched first."""
+    for state in sorted(states, key=lambda state: not state.is_watched):
+        yield f"  rule         {sentence(state, text)}"

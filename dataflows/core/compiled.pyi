@@ -178,6 +178,16 @@ class Definitions:
     def digest(self) -> str:
         """Digests of the rules and of the lifecycle."""
 
+    def explain(self, key: str, facts: bytes, watermark: int) -> bytes:
+        """Return the state of every rule for an order at `watermark` ms.
+
+        `facts` is a packed list of its facts. The answer is a list of
+        `schemas.explanation.RuleState` in JSON.
+
+        Raises:
+            ValueError: the facts are damaged, or the order can't be evaluated.
+        """
+
 class Shard:
     """The orders of one shard; see `dataflows.core.shard.Shard`, its face.
 

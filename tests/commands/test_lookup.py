@@ -1,15 +1,21 @@
 """Exit codes of `ordertide lookup`: a missing order is not a missing answer."""
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from commands.lookup import NO_ANSWER, NOT_FOUND, command
+from dataflows.definition_files import read_lifecycle, read_rules
 from deploy.stack.ports import free_port
+from schemas.instants import format_instant
 from schemas.settings.model import read_settings
 from storage_tiering.installed import open_tier
-from tests.support.tiers.orders import Log, document
+from tests.support.tiers.orders import START, Log, accepted, document
+
+RULE_IDS = [rule.id for rule in read_rules(None, read_lifecycle()).rules]
 
 
 @pytest.fixture
@@ -61,3 +67,27 @@ def test_tiers_that_were_never_written_give_no_answer(settings: Path) -> None:
     nothing = looked_up("SO-1", settings, "archive")
     assert nothing.exit_code == NO_ANSWER
     assert "nothing was written to archive yet, their folders are missing" in nothing.output
+
+
+def test_explain_prints_the_state_of_every_rule(settings: Path) -> None:
+    paid = {
+        "event_id": "1",
+        "source": "shop",
+        "order_id": "SO-1",
+        "status_code": "PAID",
+        "timestamp": format_instant(START),
+    }
+    event = msgspec.structs.replace(accepted("SO-1"), event=msgspec.Raw(msgspec.json.encode(paid)))
+    tier = open_tier("warm", read_settings(settings, {}))
+    tier.write_events(Log().events(event))
+    tier.flush(force=True)
+    tier.close()
+    arguments = ["SO-1", "--settings", str(settings), "--explain"]
+    environment = {"ORDERTIDE_TIERS_LOOKUP": "warm"}
+    text = CliRunner().invoke(command, arguments, env=environment)
+    assert text.exit_code == 0, text.output
+    assert "  rule         " in text.output
+    as_json = CliRunner().invoke(command, [*arguments, "--json"], env=environment)
+    rules = {each["rule"] for each in json.loads(as_json.output)["rules"]}
+    assert rules == set(RULE_IDS)
+    assert text.output.count("  rule         ") == len(json.loads(as_json.output)["rules"])

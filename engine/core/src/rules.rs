@@ -3,7 +3,8 @@
 //! `Desk` evaluates the rules in force; begin with `Desk::settle` in `alerts`. `row` has the rules as
 //! Python compiled them, `anchors` the instants that deadlines count from, `stays` the time that a
 //! parcel spent in each status, `deadlines` when a rule is due, `conditions` what CEL decides,
-//! `working_time` the calendars, `evidence` what is shown of all that.
+//! `working_time` the calendars, `evidence` what is shown of all that, `explained` the state of each
+//! rule.
 
 mod alerts;
 mod anchors;
@@ -11,6 +12,7 @@ mod conditions;
 mod deadlines;
 mod desk;
 mod evidence;
+mod explained;
 mod row;
 mod stays;
 mod working_time;
@@ -21,6 +23,7 @@ pub use conditions::{Condition, Conditions, Evaluator, Seen, Verdict};
 pub use deadlines::lacks_instant;
 pub use desk::Desk;
 pub use evidence::{Armed, Because};
+pub use explained::{Explained, State};
 pub use row::{Act, Deadline, Length, Limit, NO_ALERT, OVERDUE, Rule, Rules, WARNING};
 pub use working_time::{BEYOND_MS, Intervals, WorkingTime};
 

@@ -9,6 +9,7 @@
 pub mod calendar;
 mod clock;
 pub mod documents;
+pub mod explaining;
 mod judging;
 pub mod orders;
 pub mod output;

@@ -11,8 +11,8 @@ use ordertide_core::order::history::add;
 use ordertide_core::order::{Fields, Order, RuleFaultKind, flags};
 use ordertide_core::rules::{
     Act, Anchor, BEYOND_MS, Condition, Conditions, Deadline, Desk, Evaluator, Intervals, Kind,
-    Length, Limit, NEVER, OVERDUE, Rule, Rules, Seen, Transition, Verdict, WARNING, What,
-    WorkingTime,
+    Length, Limit, NEVER, NO_ALERT, OVERDUE, Rule, Rules, Seen, State, Transition, Verdict,
+    WARNING, What, WorkingTime,
 };
 use ordertide_core::statuses::{NO_STATUS, StatusSet};
 use ordertide_core::symbols::Symbols;
@@ -283,8 +283,10 @@ fn the_third_opening_within_14_days_flaps_and_acts_no_more() {
     let plain = [(What::Opened, false), (What::Action, false), (What::Resolved, false)];
     assert_eq!(told, [plain.as_slice(), plain.as_slice(), &[(What::Opened, true)]].concat());
     stage.told();
+    assert_eq!(state(&mut stage, 11 * DAY_MS).0, State::Flapping);
     // It stays open until it wasn't wanted for 14 days.
     assert_eq!(stage.hear(CUSTOMS, 12 * DAY_MS), Some(15 * DAY_MS));
+    assert_eq!(state(&mut stage, 12 * DAY_MS).0, State::Flapping);
     assert_eq!(stage.told(), []);
     assert_eq!(stage.hear(DELIVERED, 13 * DAY_MS), Some(43 * DAY_MS));
     assert_eq!(stage.told(), [(What::Resolved, 13 * DAY_MS)]);
@@ -363,6 +365,7 @@ fn outside_the_years_of_its_calendar_a_rule_has_no_deadline() {
         "its deadline is outside the years of calendar.office (1970 to 1970); name more years there"
     );
     assert_eq!(stage.desk.is_outside_calendar(&mut stage.order), Ok(true));
+    assert_eq!(state(&mut stage, 0).0, State::OutsideCalendar);
     assert_eq!(stage.desk.armed(&mut stage.order), Ok(vec![]));
 }
 
@@ -416,4 +419,65 @@ fn an_alert_whose_rule_has_left_the_file_resolves_and_names_it() {
     let because = after.desk.because(&after.order, resolved);
     assert_eq!((because.anchor, because.limit), ("rule removed", ""));
     assert_eq!(because.anchor_at, START + 2 * DAY_MS);
+}
+
+fn state(stage: &mut Stage, at: i64) -> (State, String) {
+    let found = stage.desk.explain(&mut stage.order, START + at, false).expect("an order");
+    let [found] = &found[..] else { panic!("{found:?}") };
+    (found.state, found.detail.clone())
+}
+
+#[test]
+fn an_explanation_names_the_state_and_what_decided_it() {
+    let mut stage = Stage::new(vec![unshipped()]);
+    assert_eq!(state(&mut stage, 0), (State::Embryo, String::new()));
+    stage.hear(PAID, 0);
+    let found = stage.desk.explain(&mut stage.order, START, false).expect("an order");
+    assert_eq!((found[0].state, found[0].due_at), (State::Armed, START + DAY_MS));
+    assert_eq!(found[0].escalates_at, START + 2 * DAY_MS);
+    stage.settle(DAY_MS, 0);
+    assert_eq!(state(&mut stage, DAY_MS), (State::Open, "created".to_owned()));
+    let retired = stage.desk.explain(&mut stage.order, START, true).expect("an order");
+    assert_eq!(retired[0].state, State::Retired);
+    stage.hear(SHIPPED, 2 * DAY_MS);
+    assert_eq!(state(&mut stage, 2 * DAY_MS), (State::Status, "SHIPPED".to_owned()));
+}
+
+#[test]
+fn an_explanation_of_a_rule_that_only_acts_names_its_request() {
+    let mut stage = Stage::new(vec![Rule { level: NO_ALERT, escalation: None, ..unshipped() }]);
+    stage.hear(PAID, 0);
+    assert_eq!(state(&mut stage, 0).0, State::Armed);
+    stage.settle(DAY_MS, 0);
+    assert_eq!(state(&mut stage, DAY_MS).0, State::Acted);
+}
+
+#[test]
+fn an_explanation_of_a_stale_deadline_names_it_missed() {
+    let mut stage = Stage::new(vec![Rule { stale_after_ms: Some(DAY_MS), ..unshipped() }]);
+    stage.hear_later(PAID, 0, 5 * DAY_MS, None);
+    assert_eq!(state(&mut stage, 5 * DAY_MS).0, State::Missed);
+}
+
+#[test]
+fn an_explanation_names_until_when_the_clock_stands_still() {
+    let rule = Rule {
+        statuses: [SHIPPED].into_iter().collect(),
+        deadlines: counting(
+            "milestone SHIPPED",
+            Kind::Milestone([SHIPPED].into_iter().collect()),
+            limit(3 * DAY_MS),
+        ),
+        ..silent()
+    };
+    let mut stage = Stage::new(vec![rule]);
+    for (status, at) in [(PAID, 0), (SHIPPED, 0), (IN_TRANSIT, HOUR_MS), (CUSTOMS, DAY_MS)] {
+        stage.hear(status, at);
+    }
+    let until = |stage: &mut Stage, at: i64| {
+        let found = stage.desk.explain(&mut stage.order, START + at, false).expect("an order");
+        (found[0].paused_until, found[0].due_at - START)
+    };
+    assert_eq!(until(&mut stage, DAY_MS), (START + 3 * DAY_MS, 5 * DAY_MS));
+    assert_eq!(until(&mut stage, 3 * DAY_MS), (0, 5 * DAY_MS));
 }

@@ -6,6 +6,7 @@ use ordertide_core::fact::Fact;
 use ordertide_core::fault::{Fault, guarded};
 use ordertide_core::msgpack::Reader;
 use ordertide_core::order::history::MAX_ENTRIES;
+use ordertide_core::shard::explaining;
 use ordertide_core::shard::orders::{Cold, Failure};
 use ordertide_core::shard::output::{Keyed, Output as Emitted};
 use ordertide_core::shard::set_aside::{OrderFault, SetAside};
@@ -51,6 +52,28 @@ impl Definitions {
     fn digest(&self) -> &str {
         &self.definitions.digest
     }
+
+    fn explain<'py>(
+        &self,
+        py: Python<'py>,
+        key: &str,
+        facts: &[u8],
+        watermark: i64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let facts = run(|| facts_in(facts))?;
+        match guarded(|| explaining::explain(&self.definitions, key, facts, watermark)) {
+            Ok(states) => Ok(PyBytes::new(py, &states)),
+            Err(failure) => {
+                Err(self.conditions.take_interrupt().unwrap_or_else(|| raised(failure)))
+            }
+        }
+    }
+}
+
+fn facts_in(packed: &[u8]) -> Result<Vec<Fact>, Fault> {
+    let mut from = Reader::new(packed);
+    let count = from.list()?;
+    (0..count).map(|_| Fact::read(&mut from)).collect()
 }
 
 /// The orders of one shard.
@@ -122,11 +145,7 @@ impl Shard {
     }
 
     fn offer(&self, facts: &[u8]) -> PyResult<()> {
-        let facts = run(|| {
-            let mut from = Reader::new(facts);
-            let count = from.list()?;
-            (0..count).map(|_| Fact::read(&mut from)).collect::<Result<Vec<_>, Fault>>()
-        })?;
+        let facts = run(|| facts_in(facts))?;
         self.lock()?.offer(facts);
         Ok(())
     }

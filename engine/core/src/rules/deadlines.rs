@@ -2,8 +2,9 @@
 
 use super::anchors::{Anchor, own_update};
 use super::desk::Desk;
+use super::explained::State;
 use super::row::{Deadline, Rule};
-use super::stays::{Stay, stays};
+use super::stays::stays;
 use super::working_time::BEYOND_MS;
 use super::{NEVER, parcel_byte};
 use crate::fault::Fault;
@@ -91,7 +92,7 @@ impl Desk {
 
     fn look_up(&self, order: &mut Order, found: &mut Vec<Term>) -> Result<(), Fault> {
         for &rule in self.rules().of_order(order.status) {
-            found.extend(self.term_of(order, rule, None)?);
+            found.extend(self.term_of(order, rule, None)?.ok());
         }
         let rules = self.rules().of_shipment(order.status);
         if rules.is_empty() {
@@ -103,24 +104,27 @@ impl Desk {
             for &rule in rules {
                 let row = self.rule(rule);
                 if row.shipment_statuses.contains(status) && row.looks_at(goes_back) {
-                    found.extend(self.term_of(order, rule, Some(number))?);
+                    found.extend(self.term_of(order, rule, Some(number))?.ok());
                 }
             }
         }
         Ok(())
     }
 
-    /// When a rule is due for the order or the parcel; None if it wants nothing of it.
-    fn term_of(
+    /// When a rule is due for the order or the parcel; why not, if it wants nothing of it.
+    ///
+    /// # Errors
+    /// A condition could not be evaluated at all.
+    pub(super) fn term_of(
         &self,
         order: &mut Order,
         number: u16,
         parcel: Option<u8>,
-    ) -> Result<Option<Term>, Fault> {
+    ) -> Result<Result<Term, State>, Fault> {
         let (rule, table) = (self.rule(number), self.table());
         let anchors = rule.deadlines.iter().map(|each| each.anchor.at(order, table, parcel));
         let Some((index, anchor_at)) = anchors.enumerate().find(|(_, at)| *at != 0) else {
-            return Ok(None);
+            return Ok(Err(State::AnchorMissing));
         };
         let deadline = &rule.deadlines[index];
         let mut term = Term {
@@ -134,36 +138,45 @@ impl Desk {
         if rule.is_simple {
             term.escalated_at = escalated(rule, anchor_at, 0);
             within_years(order, rule, &mut term);
-            return Ok(Some(term));
+            return Ok(Ok(term));
         }
-        if is_void(order, rule, table, parcel) || !self.holds(order, number, parcel)? {
-            return Ok(None);
+        if let Some(why) = void(order, rule, table, parcel) {
+            return Ok(Err(why));
+        }
+        if let Some(why) = self.unmet(order, number, parcel)? {
+            return Ok(Err(why));
         }
         if rule.on_condition {
             term.due_at = 0;
             term.escalated_at = if rule.escalation.is_some() { 0 } else { NEVER };
-            return Ok(Some(term));
+            return Ok(Ok(term));
         }
-        let paused = paused_ms(order, rule, table, parcel, anchor_at);
+        let (paused, _) = paused(order, rule, table, parcel, anchor_at);
         term.due_at = due(order, table, deadline, parcel, anchor_at) + paused;
         term.escalated_at = escalated(rule, anchor_at, paused);
         within_years(order, rule, &mut term);
-        Ok(Some(term))
+        Ok(Ok(term))
     }
 
-    /// Whether the condition of a rule is true of the order and the parcel.
+    /// Why the condition of a rule isn't true of the order and the parcel; None if it is.
     ///
-    /// False where it can't be evaluated; the order keeps why in `faults` until it is settled.
-    fn holds(&self, order: &mut Order, number: u16, parcel: Option<u8>) -> Result<bool, Fault> {
+    /// It isn't where it can't be evaluated; the order keeps the fault until it is settled.
+    fn unmet(
+        &self,
+        order: &mut Order,
+        number: u16,
+        parcel: Option<u8>,
+    ) -> Result<Option<State>, Fault> {
         let Some(condition) = &self.rule(number).when else {
-            return Ok(true);
+            return Ok(None);
         };
         let found = self.conditions().verdict(number, condition, order, self.table(), parcel)?;
         if !found.fault.is_empty() {
             let kind = RuleFaultKind::Condition;
             order.faults.push(RuleFault { rule: number, kind, reason: found.fault });
+            return Ok(Some(State::ConditionFault));
         }
-        Ok(found.is_true)
+        Ok((!found.is_true).then_some(State::ConditionFalse))
     }
 }
 
@@ -206,13 +219,17 @@ pub(super) fn still_applies(
     rule.shipment_statuses.contains(parcel.status) && rule.looks_at(parcel.goes_back())
 }
 
-/// Whether a milestone of the order makes the rule void, or the lack of one; or a scan.
-fn is_void(order: &Order, rule: &Rule, table: &Lifecycle, parcel: Option<u8>) -> bool {
+/// Why a milestone of the order makes the rule void, or the lack of one; or a scan.
+fn void(order: &Order, rule: &Rule, table: &Lifecycle, parcel: Option<u8>) -> Option<State> {
     let reached = |anchor: &Anchor| anchor.at(order, table, None) != 0;
     let is_scanned = |number| own_update(order, table, number).is_some();
-    rule.unless.as_ref().is_some_and(reached)
-        || rule.unscanned && parcel.is_some_and(is_scanned)
-        || rule.once.as_ref().is_some_and(|anchor| !reached(anchor))
+    if rule.unless.as_ref().is_some_and(reached) {
+        return Some(State::UnlessReached);
+    }
+    if rule.unscanned && parcel.is_some_and(is_scanned) {
+        return Some(State::Scanned);
+    }
+    rule.once.as_ref().is_some_and(|anchor| !reached(anchor)).then_some(State::OnceMissing)
 }
 
 /// Put `NEVER` for what lies outside the years of the rule's calendars.
@@ -255,34 +272,39 @@ fn due(
 }
 
 /// When the alert becomes overdue; `NEVER` without an escalation.
-fn escalated(rule: &Rule, anchor_at: i64, paused: i64) -> i64 {
+pub(super) fn escalated(rule: &Rule, anchor_at: i64, paused: i64) -> i64 {
     rule.escalation.as_ref().map_or(NEVER, |limit| limit.due_at(anchor_at) + paused)
 }
 
-/// Event time since the anchor which the parcel spent in statuses that stop the rule's clock.
-fn paused_ms(
+/// Event time since the anchor which the parcel spent in statuses that stop the rule's clock, and
+/// until when the present one does; 0 where it doesn't.
+pub(super) fn paused(
     order: &Order,
     rule: &Rule,
     table: &Lifecycle,
     parcel: Option<u8>,
     anchor_at: i64,
-) -> i64 {
+) -> (i64, i64) {
     let Some(number) = parcel.filter(|_| !rule.pausing.is_empty()) else {
-        return 0;
+        return (0, 0);
     };
     let limit_of = |status| {
         rule.pausing.iter().find(|(pausing, _)| *pausing == status).map(|(_, limit_ms)| *limit_ms)
     };
     let is_in_both = rule.pausing.iter().any(|(status, _)| table[*status].of_both);
     if !is_in_both && !order.firsts.iter().any(|first| limit_of(first.status).is_some()) {
-        return 0;
+        return (0, 0);
     }
-    let paused = |stay: &Stay| {
-        let latest = stay.began_at + limit_of(stay.status)?;
+    let (mut paused_ms, mut until) = (0, 0);
+    for stay in stays(order, table, number) {
+        let Some(limit_ms) = limit_of(stay.status) else { continue };
+        let latest = stay.began_at + limit_ms;
         let ended_at = stay.ended_at.unwrap_or(latest).min(latest);
-        Some((ended_at - stay.began_at.max(anchor_at)).max(0))
-    };
-    stays(order, table, number).iter().filter_map(paused).sum()
+        let ms = (ended_at - stay.began_at.max(anchor_at)).max(0);
+        paused_ms += ms;
+        until = if stay.ended_at.is_none() && ms > 0 { latest } else { 0 };
+    }
+    (paused_ms, until)
 }
 
 /// Whether a deadline of a term is outside the years of its calendar.

@@ -370,7 +370,10 @@ fn parcel_of(order: &Order, number: u8) -> Result<&Parcel, Fault> {
 }
 
 /// The name of a parcel; None for the order itself and for its unnamed parcel.
-fn name_of(order: &Order, number: Option<u8>) -> Result<Option<&str>, Fault> {
+///
+/// # Errors
+/// The order has no such parcel.
+pub(super) fn name_of(order: &Order, number: Option<u8>) -> Result<Option<&str>, Fault> {
     let Some(number) = number.filter(|number| *number != NO_PARCEL) else { return Ok(None) };
     let parcel = parcel_of(order, number)?;
     let name = if parcel.is_known() { parcel.shown() } else { written(order, &parcel.name) };
