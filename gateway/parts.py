@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dataflows.carriers.carrier import Carrier
 from dataflows.core.lifecycle import Lifecycle
+from dataflows.core.rules import Rules
 from gateway.access.access import Access
 from gateway.access.shares import Shares
 from gateway.alert_notes import AlertNotes
@@ -43,6 +44,7 @@ class Gateway(NamedTuple):
     hub: Hub
     notes: AlertNotes
     lifecycle: Lifecycle
+    rules: Rules
     wording: Wording
     limits: Limits
     metrics: Metrics

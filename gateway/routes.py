@@ -7,7 +7,17 @@ over all roles. No route exists outside it.
 import msgspec
 
 from gateway.access.caller import EVERY_ROLE, OPERATORS, ROLES, STAFF, Role
-from gateway.api import alerts, callbacks, events, index, lanes, orders, search, stream
+from gateway.api import (
+    alerts,
+    callbacks,
+    events,
+    explanations,
+    index,
+    lanes,
+    orders,
+    search,
+    stream,
+)
 from gateway.board.alert_pages import ALERT_PAGES
 from gateway.board.pages import PAGES
 from gateway.route import EVERYONE, Handler, Route
@@ -101,6 +111,15 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("GET", "/v1/orders/{id}/events", orders.events, orders.EventsAsked, orders.EventsAnswer),
         *(ROLES, "own", "query", "api"),
+        problems=ONE,
+    ),
+    Route(
+        *("GET", "/v1/orders/{id}/explain", explanations.explanation),
+        *(explanations.ExplanationAsked, explanations.ExplanationAnswer),
+        roles=OPERATORS,
+        scope="own",
+        cls="query",
+        part="api",
         problems=ONE,
     ),
     Route(

@@ -65,6 +65,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         ingest=Ingest(producer, Intake(table, rules), now_ms),
         control=Control(connection, producer, {API_KEY: access.keys.take, ALERT: notes.take}),
         lifecycle=table,
+        rules=rules,
         wording={language: alert_text(rules, table, language) for language in get_args(Language)},
         limits=limits,
         metrics=metrics,

@@ -72,6 +72,7 @@ class Door:
             tiers=TierReaders(["hot"], lambda _: {"hot": self.tier}),
             ingest=Ingest(self.producer, Intake(TABLE, RULES), lambda: START),
             lifecycle=TABLE,
+            rules=RULES,
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
             hub=hub,
             notes=notes,
