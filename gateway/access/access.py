@@ -105,11 +105,11 @@ class Access:
             return None
         return self.sessions.session(ticket.key_id, self.now_s())
 
-    def cookie_header(self, request: Request, value: str) -> str:
-        """`Set-Cookie` of a session."""
+    def cookie_header(self, request: Request, value: str, max_age_s: int = SESSION_S) -> str:
+        """`Set-Cookie` of a session; 0 seconds take it from the browser."""
         is_secure = self.origin(request).startswith("https:")
         secure = "; Secure" if is_secure else ""
-        return f"{COOKIE}={value}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}"
+        return f"{COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}"
 
     def origin(self, request: Request) -> str:
         """Our own address, as browsers use it."""

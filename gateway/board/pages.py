@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from gateway.access.caller import ROLES, STAFF, Role
 from gateway.access.shares import DEFAULT_DAYS, Level, Share
 from gateway.api import index
+from gateway.api.alerts import Nothing
 from gateway.api.orders import OrderAsked, found, visible
 from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
 from gateway.board.cards import order_href
@@ -303,6 +304,12 @@ async def sign_in(call: Call) -> Response:
     return HTMLResponse(text, problem.status if problem else 200)
 
 
+async def sign_out(call: Call) -> Response:
+    """Sign out: take the session's cookie from this browser."""
+    header = call.gateway.access.cookie_header(call.request, "", 0)
+    return RedirectResponse("/sign-in", SEE_OTHER, headers={"set-cookie": header})
+
+
 async def preferences(call: Call) -> Response:
     """Language and theme, kept in this browser."""
     asked = call.asked
@@ -359,6 +366,10 @@ PAGES: tuple[Route, ...] = (
         *("GET", "/sign-in", sign_in, index.SignInAsked, HTML),
         *(EVERYONE, "any", "sign_in", "board"),
         problems=("bad_field", "unauthenticated"),
+    ),
+    Route(
+        *("POST", "/sign-out", sign_out, Nothing, HTML, ROLES, "own", "page", "board"),
+        problems=("bad_field", "bad_json", "bad_encoding", "too_large", "too_slow"),
     ),
     Route(
         *("GET", "/preferences", preferences, Preferences, HTML),
