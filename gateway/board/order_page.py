@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from gateway.board.audit import AuditRow, audit_rows
 from gateway.board.gantt import Gantt, gantt
 from gateway.board.handling import Desk, Handling
 from gateway.board.progress import Progress
@@ -10,6 +11,7 @@ from gateway.board.reasons import why
 from gateway.board.route_map import RouteMap, route_map
 from gateway.board.timeline import Day, days
 from gateway.board.wording import Words
+from schemas.alert import AuditEntry
 from schemas.alert_text import last_heard
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent, ArmedDeadline, Lane, OpenAlert, OrderDocument, ShipmentView
@@ -22,7 +24,8 @@ class Held(NamedTuple):
     """An order as a look-up found it: `tier` answered, complete up to `watermark` (ms).
 
     `stale` is why it may be outdated. `unreachable` are tiers that gave no answer. `is_staff`: its
-    viewer sees events as they came, and who sent them; `sees_rules`: and what rules say of it.
+    viewer sees events as they came, who sent them, and the `audit`; `sees_rules`: and what rules
+    say of it.
     """
 
     order: OrderDocument
@@ -33,6 +36,7 @@ class Held(NamedTuple):
     unreachable: tuple[str, ...] = ()
     is_staff: bool = True
     sees_rules: bool = True
+    audit: Sequence[AuditEntry] = ()
 
 
 class Why(NamedTuple):
@@ -112,6 +116,7 @@ class OrderPage(NamedTuple):
     coming: list[Coming]
     facts: list[Fact]
     references: list[Fact]
+    audit: list[AuditRow]
 
 
 def order_page(words: Words, progress: Progress, held: Held, now: int, desk: Desk) -> OrderPage:
@@ -139,7 +144,7 @@ def order_page(words: Words, progress: Progress, held: Held, now: int, desk: Des
         whys=[why_of(words, order, alert, now, desk) for alert in worst_first(order)],
         wide=gantt(words, progress, order, held.timeline, now, WIDE),
         narrow=gantt(words, progress, order, held.timeline, now, NARROW),
-        days=days(words, order, held.timeline, now, is_staff=held.is_staff),
+        days=days(words, order, held.timeline, now, is_staff=held.is_staff, audit=held.audit),
         route=route_map(order, held.timeline),
         parcels=[parcel_of(words, progress, each, order.attributes, now) for each in parcels],
         coming=[coming_of(words, each, now) for each in sorted_deadlines(order)],
@@ -147,6 +152,7 @@ def order_page(words: Words, progress: Progress, held: Held, now: int, desk: Des
         references=[
             Fact(kind, number) for kind, numbers in order.references.items() for number in numbers
         ],
+        audit=audit_rows(words, held.audit, now),
     )
 
 

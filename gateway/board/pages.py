@@ -16,6 +16,7 @@ from gateway.access.shares import DEFAULT_DAYS, Level, Share
 from gateway.api import index
 from gateway.api.alerts import Nothing
 from gateway.api.orders import OrderAsked, found, visible
+from gateway.board.audit import entries_of
 from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
 from gateway.board.cards import order_href
 from gateway.board.customer_page import customer_page
@@ -40,6 +41,7 @@ from gateway.board.viewer import (
 )
 from gateway.problems import Problem
 from gateway.route import EVERYONE, Call, Route
+from schemas.alert import AuditEntry
 from schemas.errors import Busy, UnknownOrder
 from schemas.order import Lane, OrderDocument
 from schemas.search import MOST_ORDERS, OrderQuery
@@ -163,10 +165,17 @@ async def search(call: Call, query: OrderQuery, limit: int) -> Found:
 async def order(call: Call) -> Response:
     """One order: why it is late, plan and progress, timeline, map, deadlines."""
     answer = await found(call)
+    document, tier = answer.found.document, answer.tier
+    audit: list[AuditEntry] = []
+    if call.caller.is_staff:
+        audit = await call.gateway.tiers.run(
+            lambda tiers: entries_of(tiers, document.tenant, document.order_id, tier)
+        )
     held = Held(
-        order=visible(answer.found.document, call.caller),
+        order=visible(document, call.caller),
+        audit=audit,
         timeline=answer.found.timeline,
-        tier=answer.tier,
+        tier=tier,
         watermark=answer.found.watermark,
         stale=answer.found.stale,
         unreachable=tuple(each.tier for each in answer.asked if each.answer == "busy"),

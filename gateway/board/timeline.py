@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway.board.wording import Words
+from schemas.alert import Action, AuditEntry
 from schemas.display import printable_json
 from schemas.instants import HOUR_MS, parse_instant
 from schemas.order import AcceptedEvent, OpenAlert, OrderDocument
@@ -15,10 +16,11 @@ from schemas.order import AcceptedEvent, OpenAlert, OrderDocument
 LATE_MS = HOUR_MS
 MASK = "•••"
 MASKED = ("personal",)
+OUTCOME = "action:"  # sources of what came of an action
 
 
 class Item(NamedTuple):
-    """An entry. `kind` is fact, warning or overdue; `notes` are flags in words."""
+    """An entry. `kind` is fact, action, warning or overdue; `notes` are flags in words."""
 
     kind: str
     anchor: str
@@ -48,6 +50,7 @@ class Told(msgspec.Struct, frozen=True):
     operator: str | None = None
     corrects: str | None = None
     dropped_fields: list[str] | None = None
+    text: Any = None  # of an action's outcome
 
 
 DECODER = msgspec.json.Decoder(Told)
@@ -60,13 +63,18 @@ def days(
     now: int,
     *,
     is_staff: bool,
+    audit: Sequence[AuditEntry] = (),
 ) -> list[Day]:
-    """The timeline by day, newest first; who sent an event, and its text, are for staff."""
+    """The timeline by day, newest first; who sent an event, and its text, are for staff.
+
+    Of the `audit` it has the actions that were asked for; what came of them are events.
+    """
     items = [(parse_instant(event.at), fact(words, event)) for event in timeline]
     if not is_staff:
         items = [(at, item._replace(source="", notes=[], raw="")) for at, item in items]
     for alert in order.open_alerts:
         items += alert_items(words, alert)
+    items += [action_item(words, each.action) for each in audit if is_request(each) and each.action]
     # The same instant: an alert stands above the event that it follows.
     items.sort(key=lambda pair: (pair[0], pair[1].kind != "fact"), reverse=True)
     return [
@@ -102,6 +110,8 @@ def notes(words: Words, event: AcceptedEvent, told: Told) -> Iterator[str]:
         yield words.say("note.corrects", event=told.corrects)
     if told.status_code not in {"", event.status}:
         yield words.say("note.sent_as", code=told.status_code)
+    if told.source.startswith(OUTCOME) and isinstance(told.text, str):
+        yield told.text
     if told.operator:
         yield words.say("note.by", name=told.operator)
     for name, value in (told.attributes or {}).items():
@@ -133,6 +143,28 @@ def alert_items(words: Words, alert: OpenAlert) -> Iterator[tuple[int, Item]]:
                 raw="",
             ),
         )
+
+
+def is_request(entry: AuditEntry) -> bool:
+    """Return True for an action that was asked for."""
+    return entry.what == "action.requested"
+
+
+def action_item(words: Words, action: Action) -> tuple[int, Item]:
+    """An action that was asked for."""
+    instant = parse_instant(action.at)
+    item = Item(
+        kind="action",
+        anchor=f"r-{action.action_id}",
+        clock=words.clock(instant),
+        title=words.say("action.asked", kind=action.kind),
+        place="",
+        parcel=action.because.shipment or "",
+        source=words.say("alert.by_rule", rule=action.rule),
+        notes=[],
+        raw="",
+    )
+    return instant, item
 
 
 def raw(data: bytes | msgspec.Raw) -> str:
