@@ -12,6 +12,7 @@ from storage_tiering.tier import Outcomes, Tier
 
 MOST_ENTRIES = 100
 ARCHIVE = "archive"  # it reads whole files, so only orders that it answers for are asked of it
+UNTOLD = ("action_id", "alert_id", "attempts", "state")  # fields for programs
 
 
 class AuditRow(NamedTuple):
@@ -67,4 +68,4 @@ def about(words: Words, entry: AuditEntry) -> str:
     if "rule" in detail:
         rest = [value for name, value in detail.items() if name in {"until", "to"}]
         return " · ".join([words.rule(detail["rule"]), *filter(None, rest)])
-    return " · ".join(value for name, value in detail.items() if value and name != "action_id")
+    return " · ".join(value for name, value in detail.items() if value and name not in UNTOLD)

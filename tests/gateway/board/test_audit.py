@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from commands.wiring.wording import alert_text
-from gateway.board.audit import entries_of
+from gateway.board.audit import audit_rows, entries_of
 from gateway.board.timeline import days
 from gateway.board.wording import Words
 from schemas.alert import Action, AuditEntry, Because
@@ -82,6 +82,19 @@ def test_a_supplier_sees_none_of_it(audited: Door) -> None:
     assert "Late shipping" in html
     for hidden in ('id="audit"', "Li Na", "192.0.2.7", "contact_carrier"):
         assert hidden not in html
+
+
+def test_an_outcome_names_the_action_its_receiver_and_the_reason() -> None:
+    detail = {
+        "action_id": "a1",
+        "kind": "contact_carrier",
+        "state": "done",
+        "receiver": "desk",
+        "attempts": "1",
+        "reason": "202 Accepted",
+    }
+    (row,) = audit_rows(WORDS, [entry("action.done", detail=detail)], START)
+    assert (row.what, row.about) == ("Action done", "contact_carrier · desk · 202 Accepted")
 
 
 def test_the_archive_is_asked_only_for_orders_that_it_answers_for() -> None:
