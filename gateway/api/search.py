@@ -15,7 +15,7 @@ from gateway.api.lanes import CardView, document_view
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import Busy, UnknownOrder
-from schemas.instants import parse_instant
+from schemas.instants import format_instant, parse_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import Lane, OrderDocument
 from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery, Page
@@ -36,10 +36,12 @@ class LookupAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class LookupAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """At most 20 orders, an exact order id first; `has_more` if there are others.
 
-    `unreachable`: tiers that gave no answer.
+    `through` is the stream's time up to which the tier that searched holds every order; null if it
+    can't vouch for that, or none searched. `unreachable`: tiers that gave no answer.
     """
 
     orders: list[CardView]
+    through: str | None
     has_more: bool
     unreachable: list[str]
 
@@ -60,9 +62,14 @@ class SearchAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of orders, the one that changed last first; `next` is the `after` of the next page."""
+    """A page of orders, the one that changed last first; `next` is the `after` of the next page.
+
+    `through` is the stream's time up to which the tier that searched holds every order; null if it
+    can't vouch for that.
+    """
 
     orders: list[CardView]
+    through: str | None
     next: str | None
 
 
@@ -86,26 +93,28 @@ async def lookup(call: Call) -> LookupAnswer:
         raise Problem("bad_field", f"number: {reason}", field="number")
     tenant = call.caller.tenant or DEFAULT_TENANT
 
-    def look(tiers: list[Tier]) -> tuple[list[OrderDocument], list[str]]:
+    def look(tiers: list[Tier]) -> tuple[Page, list[str]]:
         found, unreachable = exact(tiers, tenant, number)
+        searched = Page([])
         for tier in tiers:
             if not isinstance(tier, Search):
                 continue
             try:
-                found += tier.search(query, limit=MOST_FOUND + 1).orders
+                searched = tier.search(query, limit=MOST_FOUND + 1)
             except Busy:
                 unreachable.append(tier.name)
                 continue
             break
-        return found, unreachable
+        return Page([*found, *searched.orders], watermark=searched.watermark), unreachable
 
-    documents, unreachable = await call.gateway.tiers.run(look)
-    orders = {(each.tenant, each.order_id): each for each in reversed(documents)}
+    page, unreachable = await call.gateway.tiers.run(look)
+    orders = {(each.tenant, each.order_id): each for each in reversed(page.orders)}
     seen = [each for each in reversed(orders.values()) if call.caller.sees(each)]
     if not seen and unreachable:
         raise Busy(f"lookup: no answer from {', '.join(unreachable)}; retry")
     return LookupAnswer(
         orders=[document_view(call, each) for each in seen[:MOST_FOUND]],
+        through=through_of(page),
         has_more=len(seen) > MOST_FOUND,
         unreachable=list(dict.fromkeys(unreachable)),
     )
@@ -127,7 +136,7 @@ async def search(call: Call) -> SearchAnswer:
     asked = call.asked
     query = call.caller.narrowed(query_of(asked))
     if query is None:
-        return SearchAnswer(orders=[], next=None)
+        return SearchAnswer(orders=[], through=None, next=None)
     after, count = opened(call, asked, query)
     if count + asked.limit > MOST_ORDERS:
         raise Problem(
@@ -141,7 +150,13 @@ async def search(call: Call) -> SearchAnswer:
         payload = Cursor(digest(query), page.after, count + len(page.orders))
         cursor = call.gateway.access.signer.signed(PURPOSE, msgspec.json.encode(payload))
     seen = [each for each in page.orders if call.caller.sees(each)]
-    return SearchAnswer(orders=[document_view(call, each) for each in seen], next=cursor)
+    orders = [document_view(call, each) for each in seen]
+    return SearchAnswer(orders=orders, through=through_of(page), next=cursor)
+
+
+def through_of(page: Page) -> str | None:
+    """Freshness of a page, as an instant."""
+    return None if page.watermark is None else format_instant(page.watermark)
 
 
 def query_of(asked: SearchAsked) -> OrderQuery:

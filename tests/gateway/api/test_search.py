@@ -2,6 +2,8 @@
 
 import pytest
 
+from schemas.instants import format_instant
+from storage_tiering.tier import Doubt
 from tests.support.gateway import Door
 from tests.support.tiers.orders import START, document
 
@@ -27,6 +29,16 @@ def test_any_number_finds_its_order(filled: Door, number: str) -> None:
     found = filled.client().get(f"/v1/lookup?number={number.replace(' ', '%20')}").json
     assert ids(found["orders"]) == ["SO-1"]
     assert found["unreachable"] == []
+
+
+@pytest.mark.parametrize("url", ["/v1/lookup?number=SO-1", "/v1/orders?number=SO-1"])
+def test_an_answer_comes_with_its_freshness(filled: Door, url: str) -> None:
+    client = filled.client()
+    assert client.get(url).json["through"] is None
+    filled.tier.expire(START + 5_000)
+    assert client.get(url).json["through"] == format_instant(START + 5_000)
+    filled.tier.set_doubt(Doubt(reason="restored from a backup"))
+    assert client.get(url).json["through"] is None
 
 
 def test_at_most_twenty_are_found_and_it_says_so(filled: Door) -> None:
