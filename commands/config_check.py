@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from functools import partial
+from itertools import combinations, groupby
 from pathlib import Path
 
 from commands.deliver import plan_of
@@ -23,6 +24,7 @@ from schemas.settings.model import KEYS, Settings, located, read_values, sourced
 from schemas.settings.sources import KeyPath, Values
 from schemas.topics import ORDERS_CHANGES
 from schemas.type_faults import choice
+from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.installed import channel_faults
 from sinks.actions.table import missing_kinds
 from storage_tiering.archive.opening import archive_files
@@ -45,7 +47,7 @@ def config_faults(path: Path | None) -> list[str]:
     settings = sourced(sound).settings
     names = [".".join(place) for place in bad]
     found += [
-        Finding(place_in(fault), fault)
+        Finding(place_in(fault, values), fault)
         for check in CHECKS
         for fault in check(settings)
         if not any(name in fault for name in names)
@@ -57,10 +59,11 @@ def config_faults(path: Path | None) -> list[str]:
     return [*dict.fromkeys(lines)]
 
 
-def place_in(fault: str) -> KeyPath:
+def place_in(fault: str, values: Values) -> KeyPath:
     """KeyPath of the setting that a fault begins with; empty without one."""
     named = SETTING.match(fault)
-    return (named[1], named[2]) if named else ()
+    begins = (place for place in values if fault.startswith(f"{'.'.join(place)}: "))
+    return next(begins, (named[1], named[2]) if named else ())
 
 
 def table_faults(settings: Settings, values: Values, path: Path | None) -> Iterator[str]:
@@ -184,6 +187,40 @@ def archive_faults(settings: Settings) -> Iterator[str]:
         yield str(error)
 
 
+def serve_faults(settings: Settings) -> Iterator[str]:
+    """An address without TLS; parts, rates, accounts, networks or a zone that can't be used."""
+    from commands.serve import check_reach
+    from commands.wiring.gateway import parts_of, zone_of
+    from gateway.access.access import networks_of
+    from gateway.api.callbacks import accounts_of
+    from gateway.limits import Limits
+
+    own = settings.serve
+    accounts = groupby(sorted(own.carriers), key=lambda name: name.split(".")[:2])
+    checks: list[Callable[[], object]] = [
+        partial(check_reach, own),
+        partial(parts_of, own),
+        partial(networks_of, own.behind_proxy),
+        partial(zone_of, own.zone),
+        *(partial(Limits, {name: rate}) for name, rate in own.limits.items()),
+        *(partial(accounts_of, {n: own.carriers[n] for n in names}) for _, names in accounts),
+    ]
+    for check in checks:
+        try:
+            check()
+        except SettingsError as error:
+            fault = str(error)
+            yield fault if SETTING.match(fault) else f"serve.carriers: {fault}"
+
+
+def private_faults(settings: Settings) -> Iterator[str]:
+    """Networks that actions may go to and that are none."""
+    try:
+        Allowed(settings.act.private)
+    except SettingsError as error:
+        yield str(error)
+
+
 SETTING = re.compile(r"([a-z]+)\.([a-z_]+)")
 
 Check = Callable[[Settings], Iterator[str]]
@@ -194,4 +231,6 @@ CHECKS: tuple[Check, ...] = (
     level_faults,
     delivery_faults,
     tier_faults,
+    serve_faults,
+    private_faults,
 )

@@ -5,10 +5,12 @@ from importlib.metadata import EntryPoint
 from inspect import isabstract
 
 import msgspec
+from msgspec import inspect
 
 from dataflows.carriers.carrier import Carrier, CarrierConfig
 from schemas.errors import SettingsError
 from schemas.plugins import CARRIERS
+from schemas.type_faults import type_faults
 
 
 def open_carrier(name: str, settings: Mapping[str, object]) -> Carrier:
@@ -21,8 +23,10 @@ def open_carrier(name: str, settings: Mapping[str, object]) -> Carrier:
     try:
         config = msgspec.convert(dict(settings), carrier.Config)
     except msgspec.ValidationError as error:
-        message = f"carrier {name}: settings: {error}"
-        raise SettingsError(message) from error
+        faults = type_faults(dict(settings), inspect.type_info(carrier.Config))
+        texts = [": ".join((".".join(map(str, fault.place)), fault.text)) for fault in faults]
+        reason = "; ".join(text.removeprefix(": ") for text in texts) or str(error)
+        raise SettingsError(f"carrier {name}: {reason}") from error
     return carrier(config)
 
 

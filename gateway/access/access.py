@@ -7,7 +7,7 @@ and it carries the session's CSRF token, in the header `X-CSRF-Token` or the for
 import hmac
 import time
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -51,12 +51,7 @@ class Access:
         self.sessions = sessions
         self.now_s = now_s
         self._origin = origin_of(public_url) if public_url else None
-        try:
-            self._proxies = [ip_network(each.strip()) for each in proxies.split(",") if each]
-        except ValueError as error:
-            raise SettingsError(
-                f"serve.behind_proxy: {error}; write networks like 10.0.0.0/8,192.168.1.7"
-            ) from error
+        self._proxies = networks_of(proxies)
 
     def caller_of(self, request: Request) -> Caller | None:
         """The caller of a request; None where it brings neither key nor session.
@@ -135,3 +130,17 @@ def origin_of(url: str) -> str:
     """`https://host:port` of an address."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def networks_of(proxies: str) -> list[IPv4Network | IPv6Network]:
+    """The networks of `serve.behind_proxy`.
+
+    Raises:
+        SettingsError: one is no network.
+    """
+    try:
+        return [ip_network(each.strip()) for each in proxies.split(",") if each]
+    except ValueError as error:
+        raise SettingsError(
+            f"serve.behind_proxy: {error}; write networks like 10.0.0.0/8,192.168.1.7"
+        ) from error

@@ -243,6 +243,40 @@ def test_statuses_of_rules_are_checked_with_the_line_of_each(tmp_path: Path) -> 
     assert "rules.toml:12: rule odd: statuses: the lifecycle has no status PAYD; did you" in found
 
 
+GATEWAY = """[serve]
+host = "0.0.0.0"
+parts = "api,bored"
+zone = "Mars/Base"
+[serve.limits]
+queries = "1 per 1 second"
+query = "many"
+[act]
+private = "10.1.0.0/99"
+"""
+
+
+def test_every_fault_of_the_gateway_is_found_in_one_run(tmp_path: Path) -> None:
+    path = written(tmp_path, GATEWAY)
+    accounts = {
+        f"ORDERTIDE_SERVE_CARRIERS_{account}": "x" for account in ("PONY_1_TOKEN", "SF_1_TOKKEN")
+    }
+    result = run("check", str(path), environment=accounts)
+    found = result.output.replace(f"{path}:", "").splitlines()
+    for part in (
+        "2: serve.host: 0.0.0.0 is reached by others",
+        "3: serve.parts: bored is no part; write some of api, board, callbacks",
+        "4: serve.zone: 'Mars/Base' is no time zone",
+        "6: serve.limits.queries: no such class; write one of query",
+        "7: serve.limits.query: 'many' is no rate; write it like",
+        "9: act.private: '10.1.0.0/99' does not appear to be an IPv4 or IPv6 network; write host",
+        "carrier pony: no such plug-in",
+        "carrier sf: tokken: unknown key; did you mean token?",
+    ):
+        assert any(part in line for line in found), (part, found)
+    written(tmp_path, '[serve]\nhost = "0.0.0.0"\nbehind_proxy = "10.0.0.0/8, next"\n')
+    assert "serve.behind_proxy: 'next' does not" in run("check", str(path)).output
+
+
 # ---------------------------------------------------------------- actions
 BAD_ACTIONS = """version = 1
 [receivers.desk]

@@ -48,7 +48,8 @@ class Allowed:
                 self.networks.append(ip_network(entry))
             except ValueError as error:
                 if "/" in entry:
-                    raise SettingsError(f"act.private: {entry}: {error}") from error
+                    remedy = "write host names and networks like 10.1.0.0/16"
+                    raise SettingsError(f"act.private: {error}; {remedy}") from error
                 self.names.add(entry.lower())
 
     def addresses(self, host: str, port: int) -> list[str]:

@@ -71,9 +71,9 @@ def test_a_carrier_that_is_not_installed_is_named_with_those_that_are() -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({}, "missing required field `salt`"),
-        ({"salt": ""}, r"length >= 1 - at `\$.salt`"),
-        ({"salt": "salt", "slat": "?"}, "unknown field `slat`"),
+        ({}, "carrier kuaidi100: salt is missing; write a text"),
+        ({"salt": ""}, "kuaidi100: salt: it is empty; write a text"),
+        ({"salt": "salt", "slat": "?"}, "slat: unknown key; did you mean salt[?]"),
         ({"salt": "salt", "zone": "+8"}, "zone: no zone '[+]8'; write an offset like"),
         ({"salt": "salt", "zone": "+99:00"}, "zone: no zone '[+]99:00'"),
         ({"salt": "salt", "zone": "Asia/Atlantis"}, "zone: no zone 'Asia/Atlantis'"),

@@ -176,7 +176,7 @@ def test_a_host_or_network_can_be_allowed() -> None:
         by_name.addresses("other.internal", 443)
     by_network = Allowed("10.1.0.0/16", resolve=lambda *_: ["10.1.2.3", "10.2.2.3"])
     assert by_network.addresses("desk.internal", 443) == ["10.1.2.3"]
-    with pytest.raises(SettingsError, match=r"act.private: 10.1.0.1/16: "):
+    with pytest.raises(SettingsError, match=r"act.private: 10.1.0.1/16 has host bits set; write"):
         Allowed("10.1.0.1/16")
 
 
