@@ -12,10 +12,11 @@ from starlette.requests import Request
 
 from gateway.access.access import CSRF_FIELD
 from gateway.problems import Problem
+from schemas.decode_faults import decode_fault
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 32
-PLACE = re.compile(r" - at `\$\.?(\w*)[^`]*`$")
+NAME = re.compile(r"\w*")
 LISTS = inspect.ListType | inspect.VarTupleType
 
 
@@ -92,8 +93,6 @@ def unknown(name: str, known: list[str]) -> Problem:
 
 def worded(error: msgspec.ValidationError) -> Problem:
     """The problem of a parameter or field that can't be used."""
-    text = str(error)
-    found = PLACE.search(text)
-    field = found[1] if found else None
-    reason = text[: found.start()] if found else text
-    return Problem("bad_field", f"{field}: {reason}" if field else reason, field=field or None)
+    fault = decode_fault(error)
+    named = NAME.match(fault.field)
+    return Problem("bad_field", str(fault), field=(named and named[0]) or None)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from schemas.decode_faults import decode_fault
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, EPOCH, LATEST_AT, ONE_MS, format_instant, is_plausible
 from schemas.keys import DEFAULT_TENANT
@@ -229,7 +230,7 @@ def explain(data: bytes, error: Exception) -> Rejected:
     if isinstance(error, RecursionError):
         return Rejected("malformed_json", "nested too deeply")
     if isinstance(error, msgspec.ValidationError):
-        return Rejected("invalid_event", str(error))
+        return Rejected("invalid_event", str(decode_fault(error)))
     return Rejected("malformed_json", what_is_no_json(text, error))
 
 

@@ -1,5 +1,6 @@
 """Events: the door for shops, one event or many, each with an answer of its own."""
 
+import re
 from http import HTTPStatus
 from typing import Literal
 
@@ -117,9 +118,8 @@ def checked(ingest: Ingest, data: bytes, caller: Caller) -> Event:
 def refused(rejected: Rejected) -> EventResult:
     """The result of an event that can't be taken."""
     reason = rejected.reason
-    named = (each for each in FIELDS if f"`{each}`" in reason or f"$.{each}" in reason)
-    begins = (each for each in FIELDS if reason.startswith((f"{each}:", f"{each} ")))
-    field = next(named, None) or next(begins, None)
+    begins = (each for each in FIELDS if re.match(rf"{each}\b", reason))
+    field = next(begins, None)
     return EventResult(result="rejected", code=rejected.code, message=reason, field=field)
 
 

@@ -93,5 +93,5 @@ def test_a_header_that_is_no_utf8_is_refused() -> None:
 
 def test_a_missing_attribute_is_the_events_missing_field() -> None:
     without = {name: value for name, value in ENVELOPE.items() if name != "type"}
-    with pytest.raises(Rejected, match=r"^invalid_event: .*`status_code`"):
+    with pytest.raises(Rejected, match=r"^invalid_event: status_code is missing$"):
         read_message(json.dumps(without).encode(), [])

@@ -47,7 +47,7 @@ def test_a_missing_field_is_named(field: str) -> None:
     with pytest.raises(Rejected) as caught:
         decoded(**{field: ...})
     assert caught.value.code == "invalid_event"
-    assert f"`{field}`" in caught.value.reason
+    assert caught.value.reason == f"{field} is missing"
 
 
 def test_an_event_needs_an_order_a_waybill_or_references() -> None:
@@ -79,7 +79,7 @@ def test_a_value_of_the_wrong_kind_is_named(field: str, value: object, path: str
     with pytest.raises(Rejected) as caught:
         decoded(**{field: value})
     assert caught.value.code == "invalid_event"
-    assert f"$.{path}" in caught.value.reason
+    assert caught.value.reason.startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,9 @@ def test_a_control_character_in_an_id_is_refused(changed: dict[str, Any], name: 
     [
         (b"", "malformed_json", "truncated"),
         (b"{", "malformed_json", "truncated"),
-        (b"[]", "invalid_event", "Expected `object`, got `array`"),
-        (b"null", "invalid_event", "Expected `object`, got `null`"),
+        (b"[]", "invalid_event", "it is a list; send an object"),
+        (b"null", "invalid_event", "it is null; send an object"),
+        (b"{}", "invalid_event", "event_id is missing"),
         (b'{"event_id":"\xff"}', "invalid_utf8", "byte 13 is not UTF-8"),
         (b'{"location":{"lat":NaN}}', "malformed_json", "NaN and Infinity are not JSON"),
         (b'{"event_id":"\\ud800"}', "malformed_json", r"a \u escape holds half a surrogate pair"),
