@@ -28,7 +28,10 @@ from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.installed import channel_faults
 from sinks.actions.table import missing_kinds
 from storage_tiering.archive.opening import archive_files
+from storage_tiering.hot.opening import open_hot
 from storage_tiering.installed import lookup_tiers
+from storage_tiering.tier import Tier
+from storage_tiering.warm.opening import open_warm
 from telemetry.log import LEVEL_NAMES, LEVELS
 
 
@@ -179,6 +182,18 @@ def tier_faults(settings: Settings) -> Iterator[str]:
         yield str(error)
 
 
+def server_faults(settings: Settings) -> Iterator[str]:
+    """Redis or Elasticsearch with an address, certificates or a login that can't be used."""
+    opens: list[Callable[[Settings], Tier]] = [open_hot]
+    if settings.warm.url:
+        opens.append(open_warm)
+    for open_tier in opens:
+        try:
+            open_tier(settings).close()
+        except SettingsError as error:
+            yield re.sub(r"^\[(\w+)\] ", r"\1.", str(error))
+
+
 def archive_faults(settings: Settings) -> Iterator[str]:
     """HDFS named by half, without its client, or with a folder that isn't absolute."""
     try:
@@ -227,6 +242,7 @@ Check = Callable[[Settings], Iterator[str]]
 CHECKS: tuple[Check, ...] = (
     folder_faults,
     host_faults,
+    server_faults,
     archive_faults,
     level_faults,
     delivery_faults,

@@ -277,6 +277,15 @@ def test_every_fault_of_the_gateway_is_found_in_one_run(tmp_path: Path) -> None:
     assert "serve.behind_proxy: 'next' does not" in run("check", str(path)).output
 
 
+def test_addresses_and_files_of_the_tiers_servers_are_checked(tmp_path: Path) -> None:
+    path = written(tmp_path, '[hot]\nurl = "http://r:1"\n[warm]\nurl = "ftp://e:1"\n')
+    found = run("check", str(path)).output.replace(f"{path}:", "").splitlines()
+    assert found[0].startswith("2: hot.url is no URL of Redis's: write redis://")
+    assert found[1].startswith("4: warm.url is no URL of Elasticsearch's: write http://")
+    written(tmp_path, '[warm]\nurl = "https://e:1"\nca = "none.pem"\n')
+    assert ":3: warm.ca: none.pem is no file; name a PEM file" in run("check", str(path)).output
+
+
 # ---------------------------------------------------------------- actions
 BAD_ACTIONS = """version = 1
 [receivers.desk]
