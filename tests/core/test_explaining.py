@@ -30,7 +30,39 @@ from tests.support.stage import (
     scanned,
 )
 
-BY_TIME = {rule.id for rule in RULES.rules if rule.row.severity and rule.row.anchor != "condition"}
+# Rules that open, escalate, miss and pause soon.
+EAGER = parse_rules(
+    """
+version = 1
+[[rule]]
+id = "unfinished"
+label = {en = "Unfinished", zh = "未完成"}
+statuses = ["*"]
+anchor = "created"
+after = "1h"
+severity = "warning"
+escalate = {severity = "overdue", after = "1d"}
+[[rule]]
+id = "silent"
+label = {en = "Silent", zh = "停滞"}
+per = "shipment"
+statuses = ["*"]
+anchor = "last_update"
+after = "2h"
+severity = "warning"
+escalate = {severity = "overdue", after = "2d"}
+stale_after = "1h"
+pausing = {CUSTOMS_HOLD = "14d"}
+""",
+    "eager.toml",
+    TABLE,
+)
+BY_TIME = {
+    rule.id
+    for rules in (RULES, EAGER)
+    for rule in rules.rules
+    if rule.row.severity and rule.row.anchor != "condition"
+}
 KEY = order_key(DEFAULT_TENANT, "o1")
 
 
@@ -83,15 +115,16 @@ def check(document: OrderDocument, states: list[RuleState]) -> None:
 
 @given(st.data())
 def test_the_states_of_rules_agree_with_deadlines_and_open_alerts(data: st.DataObject) -> None:
+    rules = data.draw(st.sampled_from([RULES, EAGER]))
     events = data.draw(generators.event_sets())
     watermark = max(data.draw(generators.clock_steps(events)))
     known = facts(events)
     reached = [fact for fact in known if fact.arrival_at <= watermark]
-    stage = Stage()
+    stage = Stage(rules)
     stage.shard.offer(reached)
     stage.advance(watermark)
     for key in sorted({fact.key for fact in reached}):
-        states = explain(key, known, TABLE, RULES, watermark)
+        states = explain(key, known, TABLE, rules, watermark)
         live = stage.shard.order(key)
         if live is None:
             assert {state.state for state in states} <= {"retired", "embryo"}
