@@ -158,6 +158,5 @@ def lost_because(offset: int, low: int, high: int) -> str:
     if offset < low:
         return f"start offset overtook reader, {low} to {high} are held (retention was too short)"
     # A topic that was made anew may have grown past the offset since it was refused.
-    return (
-        f"the partition ended before it, at {high} by now: it is not the one that was read before"
-    )
+    ends = f"ends at {high}" if offset > high else "ended before it a moment ago"
+    return f"the partition {ends}, so it is not the one that was read before"

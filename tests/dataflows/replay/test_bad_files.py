@@ -190,7 +190,7 @@ def test_columns_of_a_parquet_file_are_the_fields_of_an_event(tmp_path: Path) ->
     assert results.order("o1")["milestones"] == {"PAID": "2026-03-01T00:00:00.000Z"}
     (rejected,) = results.rows("rejected")
     assert (rejected["code"], rejected["line"]) == ("invalid_event", 2)
-    assert "`timestamp`" in rejected["reason"]
+    assert "timestamp is missing" in rejected["reason"]
 
 
 def test_what_lies_behind_until_is_left_out_and_counted(tmp_path: Path) -> None:
