@@ -128,6 +128,11 @@ def test_an_order_outlives_its_file_wherever_the_writer_is_killed(
             return
 
 
+def test_a_batch_of_months_that_are_kept_asks_for_no_live_orders() -> None:
+    with connect("http://127.0.0.1:1") as client:
+        assert ElasticTier(client).live.actions([]) == [], "no server answers here"
+
+
 @pytest.mark.stack
 def test_a_live_index_that_was_deleted_is_missed(place: tuple[str, str]) -> None:
     url, prefix = place

@@ -53,7 +53,8 @@ class LiveOrders:
     def actions(self, records: Iterable[OrderRecord]) -> list[Action]:
         """The changes that records of dropped periods make, in their order; tombstones too."""
         records = list(records)
-        if not any(record.is_open for record in records) and not self._is_there():
+        # Most batches have none, and cost no request.
+        if not records or not (any(record.is_open for record in records) or self._is_there()):
             return []
         last: dict[str, OrderRecord] = {}
         for record in records:
