@@ -69,11 +69,18 @@ class SqliteTier(Tier):
         self._open: dict[str, PeriodFile] = {}
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
-        for period, records in self._by_period(batch).items():
-            file = self._file(period)
-            file.put(records)
-            self._place(file, [record.key for record in records])
-        self._write_live(batch)
+        watermark = self._unplaced.watermark() or 0
+        by_period: dict[str, list[OrderRecord]] = defaultdict(list)
+        outlived: list[OrderRecord] = []
+        for record in batch:
+            if record.document is None or self._is_outdated(record.document.warm_period, watermark):
+                outlived.append(record)
+            else:
+                by_period[record.document.warm_period].append(record)
+        for period, records in by_period.items():
+            self._put(self._file(period), records)
+        if outlived:
+            self._write_live(outlived, watermark)
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
         rows = {record.key: list[Row]() for record in batch}
@@ -92,7 +99,7 @@ class SqliteTier(Tier):
         for record in batch:
             by_period[format_instant(record.at)[:7]].append(record)
         for period, records in by_period.items():
-            if period_end(period) + self.keep_ms > watermark:
+            if not self._is_outdated(period, watermark):
                 self._file(period).add_outcomes(records)
 
     def outcomes(self, query: OutcomeQuery, *, limit: int = MOST_OUTCOMES) -> list[Outcome]:
@@ -201,39 +208,33 @@ class SqliteTier(Tier):
             missing = self._marks.missing(self._counted())
         return f"{', '.join(missing)}; its writer reads the topics again" if missing else None
 
-    def _by_period(self, batch: Sequence[OrderRecord]) -> dict[str, list[OrderRecord]]:
-        by_period: dict[str, list[OrderRecord]] = defaultdict(list)
-        for record in batch:
-            if record.document is not None and not self._has_outlived(record):
-                by_period[record.document.warm_period].append(record)
-        return by_period
-
-    def _has_outlived(self, record: OrderRecord) -> bool:
-        """Return True if the period of a document has expired."""
-        period = record.document.warm_period if record.document else ""
+    def _is_outdated(self, period: str, watermark_ms: int) -> bool:
+        """Return True if a period has expired."""
         check_period(period)
-        return period_end(period) + self.keep_ms <= (self._unplaced.watermark() or 0)
+        return period_end(period) + self.keep_ms <= watermark_ms
 
-    def _write_live(self, batch: Sequence[OrderRecord]) -> None:
+    def _put(self, file: PeriodFile, records: list[OrderRecord]) -> None:
+        """Take documents, and the events that waited for their orders."""
+        file.put(records)
+        self._place(file, [record.key for record in records])
+
+    def _write_live(self, outlived: Sequence[OrderRecord], watermark_ms: int) -> None:
         """Changes and tombstones of orders whose period was dropped, in their order."""
-        outlived = [each for each in batch if each.document is None or self._has_outlived(each)]
         is_there = any(file.period == LIVE for file in self._files())
         if not any(each.is_open for each in outlived) and not is_there:
             return
         # One that a kill has left must not be copied once a newer document has left the live ones.
-        self._drop_outdated(self._unplaced.watermark() or 0)
+        self._drop_outdated(watermark_ms)
         file = self._file(LIVE)
         for is_open, records in groupby(outlived, key=lambda record: record.is_open):
             if is_open:
-                kept = list(records)
-                file.put(kept)
-                self._place(file, [record.key for record in kept])
+                self._put(file, list(records))
             else:
                 file.remove(list(records))
 
     def _drop_outdated(self, watermark_ms: int) -> None:
-        for file in [each for each in self._files() if each.period != LIVE]:
-            if period_end(file.period) + self.keep_ms <= watermark_ms:
+        for file in self._files():
+            if file.period != LIVE and self._is_outdated(file.period, watermark_ms):
                 self._outlive(file)
                 self._marks.dropped(file.period)  # first, or it would be missing
                 self._open.pop(file.period).database.remove()
