@@ -30,6 +30,7 @@ DOCUMENT = msgspec.json.Decoder(OrderDocument)
 ACCEPTED = msgspec.json.Decoder(AcceptedEvent)
 AUDIT = msgspec.json.Decoder(AuditEntry)
 ACTION = msgspec.json.Decoder(Action)
+NOWHERE = TopicPosition("", 0, 0)  # of a record from a store that keeps no positions
 
 
 class Message(Protocol):
@@ -98,12 +99,16 @@ def decode(message: Message) -> OrderRecord | EventRecord | OutcomeRecord | None
     raise Rejected("unknown_topic", f"{message.topic} holds no changes, events or outcomes")
 
 
-def order_record(document: OrderDocument, position: TopicPosition) -> OrderRecord:
-    """The record of `document`, as if it had been read at `position`."""
-    key = order_key(document.tenant, document.order_id)
-    data = msgspec.json.encode(document)
+def order_record(
+    document: OrderDocument, position: TopicPosition, data: bytes | None = None
+) -> OrderRecord:
+    """The record of `document`, as if it had been read at `position` as `data`."""
     return OrderRecord(
-        key=key, position=position, document=document, version=document.version, data=data
+        key=order_key(document.tenant, document.order_id),
+        position=position,
+        document=document,
+        version=document.version,
+        data=msgspec.json.encode(document) if data is None else data,
     )
 
 

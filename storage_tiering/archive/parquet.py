@@ -25,7 +25,7 @@ from storage_tiering.archive.reading import rows_of_order, values_since
 from storage_tiering.archive.repair import ReadSpan, Repair
 from storage_tiering.archive.sealed_segment import columns_of
 from storage_tiering.archive.survey import Survey
-from storage_tiering.records import DOCUMENT, event_record
+from storage_tiering.records import DOCUMENT, event_record, order_record
 from storage_tiering.tier import (
     Counts,
     Doubt,
@@ -284,15 +284,8 @@ class ParquetTier(Tier):
             Damage: a file is damaged.
         """
         topic = self.settings.changes_topic
-        for position, data in values_since(self._chains, topic, ("order_json",), since_ms):
-            document = DOCUMENT.decode(data[0])
-            yield OrderRecord(
-                key=order_key(document.tenant, document.order_id),
-                position=position,
-                document=document,
-                version=document.version,
-                data=data[0].encode(),
-            )
+        for position, (text,) in values_since(self._chains, topic, ("order_json",), since_ms):
+            yield order_record(DOCUMENT.decode(text), position, text.encode())
 
     def all_events(self, since_ms: int) -> Iterator[EventRecord]:
         """All events in files whose newest is not older than `since_ms`.

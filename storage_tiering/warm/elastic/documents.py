@@ -17,7 +17,7 @@ from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.outcomes import Outcome, OutcomeKind
 from storage_tiering.dead_letters import DeadLetter
-from storage_tiering.records import ACCEPTED, DOCUMENT, outcome_of
+from storage_tiering.records import ACCEPTED, DOCUMENT, NOWHERE, order_record, outcome_of
 from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 from storage_tiering.warm.elastic.order_fields import geo_of, order_derived, places
 from storage_tiering.warm.elastic.periods import Names, month_of
@@ -216,6 +216,12 @@ def newest(records: Iterable[OrderRecord]) -> list[OrderRecord]:
 def document_in(source: dict[str, Any]) -> OrderDocument:
     """The order in a hit's `_source`."""
     return DOCUMENT.decode(msgspec.json.encode(source))
+
+
+def order_in(source: dict[str, Any]) -> OrderRecord:
+    """The record of the order in a hit's `_source`, which has no position."""
+    data = msgspec.json.encode(source)
+    return order_record(DOCUMENT.decode(data), NOWHERE, data)
 
 
 def event_in(source: dict[str, Any]) -> AcceptedEvent:

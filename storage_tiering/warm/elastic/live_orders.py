@@ -11,19 +11,12 @@ the period is deleted only once nothing was written to it during the copy.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
-from storage_tiering.records import order_record
-from storage_tiering.tier import OrderRecord, TopicPosition
+from storage_tiering.tier import OrderRecord
 from storage_tiering.warm.elastic.bulk import send
-from storage_tiering.warm.elastic.documents import (
-    Action,
-    document_in,
-    order_action,
-    order_id_of,
-)
+from storage_tiering.warm.elastic.documents import Action, order_action, order_id_of, order_in
 from storage_tiering.warm.elastic.errors import answers
 from storage_tiering.warm.elastic.periods import Names, Periods
 from storage_tiering.warm.elastic.templates import Templates
@@ -35,7 +28,6 @@ MAY_BE_OPEN: list[dict[str, Any]] = [
     {"exists": {"field": "derived.alerts.count"}},
     {"exists": {"field": "deadlines.due_at"}},
 ]
-NOWHERE = TopicPosition("", 0, 0)  # a copy comes from no topic
 
 
 class LiveOrders:
@@ -91,9 +83,7 @@ class LiveOrders:
 
     def _records(self, index: str, query: dict[str, Any]) -> Iterator[OrderRecord]:
         for hit in self._hits(index, query):
-            source = hit["_source"]
-            record = order_record(document_in(source), NOWHERE)
-            yield msgspec.structs.replace(record, data=msgspec.json.encode(source))
+            yield order_in(hit["_source"])
 
     def _hits(self, index: str, query: dict[str, Any]) -> list[dict[str, Any]]:
         with answers():

@@ -13,15 +13,14 @@ import msgspec
 from elasticsearch.helpers import scan
 
 from schemas.outcomes import OutcomeKind
-from storage_tiering.records import event_record, order_record, outcome_record
-from storage_tiering.tier import TopicPosition
+from storage_tiering.records import NOWHERE, event_record, outcome_record
 from storage_tiering.warm.elastic.bulk import send
 from storage_tiering.warm.elastic.documents import (
     Action,
-    document_in,
     event_action,
     event_in,
     order_action,
+    order_in,
     outcome_action,
     outcome_in,
 )
@@ -29,7 +28,6 @@ from storage_tiering.warm.elastic.errors import answers
 from storage_tiering.warm.elastic.periods import Names
 from storage_tiering.warm.elastic.templates import BEFORE, Templates, kind_of
 
-NOWHERE = TopicPosition("", 0, 0)  # the place of the message is not in the document
 ACTIONS_PER_BULK = 1_000
 OUTCOME_KINDS: dict[str, OutcomeKind] = {"audit": "audit", "actions": "actions"}
 
@@ -99,9 +97,7 @@ class Rewriting:
     def _action(self, index: str, kind: str, source: dict[str, Any]) -> Action:
         if kind == "orders":
             changed_at = source["derived"]["changed_at"]
-            record = order_record(document_in(source), NOWHERE)
-            data = msgspec.json.encode(source)
-            record = msgspec.structs.replace(record, data=data, clock_at=changed_at)
+            record = msgspec.structs.replace(order_in(source), clock_at=changed_at)
             made = order_action(self.names, record, self.templates.vocabulary)
             target = {**made.header["index"], "version_type": "external_gte"}
         elif kind == "events":

@@ -6,20 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from schemas.errors import Rejected
 from schemas.instants import to_instant
 from schemas.outcomes import OutcomeQuery
 from schemas.search import OrderQuery, numbers_of
-from storage_tiering.records import DOCUMENT, order_record
-from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord, TopicPosition
+from storage_tiering.records import DOCUMENT, NOWHERE, order_record
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row, Statement
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 SUFFIX = ".sqlite"
 LIVE = "live"  # in the place of a period: open orders whose period was dropped
-NOWHERE = TopicPosition("", 0, 0)  # a copy comes from no topic
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -93,10 +90,9 @@ class PeriodFile:
 
     def open_orders(self) -> list[OrderRecord]:
         """The orders that are open."""
-        documents = [doc for (doc,) in self.database.read(MAY_BE_OPEN)]
-        found = [order_record(DOCUMENT.decode(doc), NOWHERE) for doc in documents]
-        records = zip(found, documents, strict=True)
-        return [msgspec.structs.replace(r, data=doc) for r, doc in records if r.is_open]
+        documents = self.database.read(MAY_BE_OPEN)
+        records = [order_record(DOCUMENT.decode(doc), NOWHERE, doc) for (doc,) in documents]
+        return [record for record in records if record.is_open]
 
     def event_rows(self, key: str) -> list[Row]:
         """The rows of an order's events."""
