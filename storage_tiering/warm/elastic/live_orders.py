@@ -64,8 +64,7 @@ class LiveOrders:
             found = [*self._candidates(index, period)]
             if actions := self.actions(found):
                 self._periods.ensure([self.names.live])
-                for start in range(0, len(actions), IDS_PER_QUERY):
-                    send(self.client, actions[start : start + IDS_PER_QUERY])
+                send(self.client, actions)
                 self._periods.refresh([self.names.live])
             if self._writes_to(index) == writes:
                 return
