@@ -20,9 +20,9 @@ from storage_tiering.dead_letters import DeadLetter
 from storage_tiering.records import ACCEPTED, DOCUMENT, NOWHERE, order_record, outcome_of
 from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 from storage_tiering.warm.elastic.order_fields import geo_of, order_derived, places
-from storage_tiering.warm.elastic.periods import Names, month_of
+from storage_tiering.warm.elastic.periods import Names
 from storage_tiering.warm.elastic.vocabulary import Vocabulary
-from storage_tiering.warm.sqlite.period import check_period
+from storage_tiering.warm.sqlite.period import check_period, month_of
 
 # Fields of an accepted event's original, beside those that ECS has names for.
 NAMED_IN_EVENT = ("kind", "waybill", "carrier", "customer_id")

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from elasticsearch import BadRequestError, Elasticsearch
 
 from schemas.errors import SettingsError
-from schemas.instants import format_instant
 from storage_tiering.warm.elastic.errors import answers
 
 # How long the server waits for a shard that isn't there; less than the client waits for its answer.
@@ -76,11 +75,6 @@ def names_with(prefix: str) -> Names:
             "first, at most 64"
         )
     return Names(prefix)
-
-
-def month_of(instant: int) -> str:
-    """`2017-10` of an instant in ms, UTC."""
-    return format_instant(instant)[:7]
 
 
 class Periods:

@@ -45,10 +45,11 @@ from storage_tiering.warm.elastic.documents import (
 )
 from storage_tiering.warm.elastic.live_orders import LiveOrders
 from storage_tiering.warm.elastic.marks import DocumentCounts, Marks
-from storage_tiering.warm.elastic.periods import Periods, month_of, names_with
+from storage_tiering.warm.elastic.periods import Periods, names_with
 from storage_tiering.warm.elastic.progress import Progress
 from storage_tiering.warm.elastic.search import Searches
 from storage_tiering.warm.elastic.templates import Templates
+from storage_tiering.warm.sqlite.period import month_of
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
 KEEP_MS = 92 * DAY_MS

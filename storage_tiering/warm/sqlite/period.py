@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from schemas.errors import Rejected
-from schemas.instants import to_instant
+from schemas.instants import format_instant, to_instant
 from schemas.outcomes import OutcomeQuery
 from schemas.search import OrderQuery, numbers_of
 from storage_tiering.records import DOCUMENT, NOWHERE, order_record
@@ -209,6 +209,11 @@ def check_period(period: str) -> None:
     """
     if not PERIOD.fullmatch(period):
         raise Rejected("bad_period", f"warm_period {period!r} is no month; it is written 2017-10")
+
+
+def month_of(instant: int) -> str:
+    """`2017-10` of an instant in ms, UTC."""
+    return format_instant(instant)[:7]
 
 
 def period_end(period: str) -> int:

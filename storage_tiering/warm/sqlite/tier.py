@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from schemas.instants import DAY_MS, format_instant
+from schemas.instants import DAY_MS
 from schemas.keys import order_key
 from schemas.order import OrderDocument
 from schemas.outcomes import MOST_OUTCOMES, Outcome, OutcomeQuery, newest_first
@@ -43,6 +43,7 @@ from storage_tiering.warm.sqlite.period import (
     PeriodFile,
     check_period,
     event_row,
+    month_of,
     period_end,
 )
 
@@ -97,7 +98,7 @@ class SqliteTier(Tier):
         watermark = self._unplaced.watermark() or 0
         by_period: dict[str, list[OutcomeRecord]] = defaultdict(list)
         for record in batch:
-            by_period[format_instant(record.at)[:7]].append(record)
+            by_period[month_of(record.at)].append(record)
         for period, records in by_period.items():
             if not self._is_outdated(period, watermark):
                 self._file(period).add_outcomes(records)
