@@ -42,8 +42,8 @@ class Action(NamedTuple):
         return str(named["_index"])
 
 
-def order_action(names: Names, record: OrderRecord, vocabulary: Vocabulary) -> Action:
-    """Put a document (not a tombstone) unless a newer version is there.
+def order_action(index: str, record: OrderRecord, vocabulary: Vocabulary) -> Action:
+    """Put a document (not a tombstone) into an index unless a newer version is there.
 
     Raises:
         Rejected: `bad_period`, `unreadable_value`.
@@ -52,43 +52,42 @@ def order_action(names: Names, record: OrderRecord, vocabulary: Vocabulary) -> A
     assert document is not None
     check_period(document.warm_period)
     target = {
-        "_index": names.orders(document.warm_period),
+        "_index": index,
         "_id": order_id_of(record.key),
         "version": document.version,
         "version_type": "external",  # taken only if higher than the one held
     }
+    changed_at = record.changed_at
     source = {
         **json_in(record.data),
-        EVENT_TIME: format_instant(record.changed_at),
+        EVENT_TIME: format_instant(changed_at),
         **places(document),
-        "derived": {"changed_at": record.changed_at, **order_derived(document, vocabulary)},
+        "derived": {"changed_at": changed_at, **order_derived(document, vocabulary)},
     }
     return Action({"index": target}, msgspec.json.encode(source))
 
 
-def event_action(names: Names, record: EventRecord) -> Action:
-    """Add an event unless it is there.
+def event_action(index: str, record: EventRecord) -> Action:
+    """Add an event to an index unless it is there.
 
     Raises:
         Rejected: `unreadable_value`.
     """
     target = {
-        "_index": names.events(month_of(record.arrival_at)),
+        "_index": index,
         "_id": content_id("event", record.key, record.event.event_hash),
     }
     source = {**json_in(record.data), **event_fields(record.event), EVENT_TIME: record.event.at}
     return Action({"create": target}, msgspec.json.encode(source))
 
 
-def outcome_action(names: Names, record: OutcomeRecord) -> Action:
-    """Add an audit entry or action unless it is there.
+def outcome_action(index: str, record: OutcomeRecord) -> Action:
+    """Add an audit entry or action to an index unless it is there.
 
     Raises:
         Rejected: `unreadable_value`.
     """
     outcome = record.outcome
-    month = month_of(record.at)
-    index = names.audit(month) if record.kind == "audit" else names.actions(month)
     target = {"_index": index, "_id": content_id(record.kind, record.key, record.id)}
     told: dict[str, Any] = msgspec.to_builtins(outcome)
     fields = {

@@ -90,9 +90,7 @@ class LiveOrders:
 
     def _action(self, record: OrderRecord) -> Action:
         if record.is_open:
-            action = order_action(self.names, record, self._templates.vocabulary)
-            action.header["index"]["_index"] = self.names.live
-            return action
+            return order_action(self.names.live, record, self._templates.vocabulary)
         return self._removal(record)
 
     def _removal(self, record: OrderRecord) -> Action:

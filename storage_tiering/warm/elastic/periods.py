@@ -8,11 +8,12 @@ begins with the arrival of its first event, no event is dropped before its order
 
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from elasticsearch import BadRequestError, Elasticsearch
 
 from schemas.errors import SettingsError
+from schemas.outcomes import OutcomeKind
 from storage_tiering.warm.elastic.errors import answers
 
 # How long the server waits for a shard that isn't there; less than the client waits for its answer.
@@ -40,13 +41,9 @@ class Names(NamedTuple):
         """The index of a period's events; `*` for all."""
         return f"{self.prefix}-events-{period}"
 
-    def audit(self, period: str) -> str:
-        """The index of a period's audit entries; `*` for all."""
-        return f"{self.prefix}-audit-{period}"
-
-    def actions(self, period: str) -> str:
-        """The index of a period's actions; `*` for all."""
-        return f"{self.prefix}-actions-{period}"
+    def outcomes(self, kind: OutcomeKind, period: str) -> str:
+        """The index of a period's audit entries or actions; `*` for all."""
+        return f"{self.prefix}-{kind}-{period}"
 
     def rejected(self, period: str) -> str:
         """The index of a period's dead letters; `*` for all."""
@@ -60,7 +57,8 @@ class Names(NamedTuple):
     @property
     def all_periods(self) -> list[str]:
         """Patterns that match all indices that expire by stream time."""
-        return [self.orders("*"), self.events("*"), self.audit("*"), self.actions("*")]
+        outcomes = (self.outcomes(kind, "*") for kind in get_args(OutcomeKind))
+        return [self.orders("*"), self.events("*"), *outcomes]
 
 
 def names_with(prefix: str) -> Names:

@@ -98,13 +98,12 @@ class Rewriting:
         if kind == "orders":
             changed_at = source["derived"]["changed_at"]
             record = msgspec.structs.replace(order_in(source), clock_at=changed_at)
-            made = order_action(self.names, record, self.templates.vocabulary)
-            target = {**made.header["index"], "version_type": "external_gte"}
+            made = order_action(index, record, self.templates.vocabulary)
+            made.header["index"]["version_type"] = "external_gte"
         elif kind == "events":
-            made = event_action(self.names, event_record(event_in(source), NOWHERE))
-            target = made.header["create"]
+            made = event_action(index, event_record(event_in(source), NOWHERE))
         else:
             outcome = outcome_in(OUTCOME_KINDS[kind], source)
-            made = outcome_action(self.names, outcome_record(outcome, NOWHERE))
-            target = made.header["create"]
-        return Action({"index": {**target, "_index": index}}, made.body)
+            made = outcome_action(index, outcome_record(outcome, NOWHERE))
+        (target,) = made.header.values()
+        return Action({"index": target}, made.body)

@@ -76,13 +76,12 @@ class Searches:
 
     def outcomes(self, query: OutcomeQuery, limit: int) -> list[Outcome]:
         """The latest outcomes that match, the newest at the head."""
-        pattern = self.names.audit("*") if query.kind == "audit" else self.names.actions("*")
         body: dict[str, Any] = {
             "query": {"bool": {"filter": outcome_filters_of(query)}},
             "sort": [{"@timestamp": "desc"}, {"event.id": "desc"}],
             "size": limit,
         }
-        (hits,) = self._ask(Search(pattern, body))
+        (hits,) = self._ask(Search(self.names.outcomes(query.kind, "*"), body))
         return [outcome_in(query.kind, hit.source) for hit in hits]
 
     def count(self) -> tuple[int, int]:

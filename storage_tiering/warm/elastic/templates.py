@@ -101,8 +101,8 @@ def layout(names: Names, kind: str) -> Body:
     patterns = {
         "orders": names.orders("*"),
         "events": names.events("*"),
-        "audit": names.audit("*"),
-        "actions": names.actions("*"),
+        "audit": names.outcomes("audit", "*"),
+        "actions": names.outcomes("actions", "*"),
         "rejected": names.rejected("*"),
         "progress": names.progress,
     }

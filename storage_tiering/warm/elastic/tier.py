@@ -103,19 +103,26 @@ class ElasticTier(Tier, DeadLetterTier):
         self._begin()
         vocabulary, kept_from = self.templates.vocabulary, self._kept_from
         current = [record for record in batch if period_of(record) >= kept_from]
-        actions = [order_action(self.names, record, vocabulary) for record in newest(current)]
+        actions = [
+            order_action(self.names.orders(period_of(record)), record, vocabulary)
+            for record in newest(current)
+        ]
         others = (each for each in batch if each.document is None or period_of(each) < kept_from)
         self._write([*actions, *self.live.actions(others)])
 
     def write_events(self, batch: Sequence[EventRecord]) -> None:
         self._load_watermark()
-        current = [each for each in batch if month_of(each.arrival_at) >= self._kept_from]
-        self._write([event_action(self.names, record) for record in current])
+        kept_from = self._kept_from
+        dated = ((month_of(record.arrival_at), record) for record in batch)
+        current = [(self.names.events(at), each) for at, each in dated if at >= kept_from]
+        self._write([event_action(index, record) for index, record in current])
 
     def write_outcomes(self, batch: Sequence[OutcomeRecord]) -> None:
         self._load_watermark()
-        current = [each for each in batch if month_of(each.at) >= self._kept_from]
-        self._write([outcome_action(self.names, record) for record in current])
+        kept_from, index_of = self._kept_from, self.names.outcomes
+        dated = ((month_of(record.at), record) for record in batch)
+        current = [(index_of(each.kind, at), each) for at, each in dated if at >= kept_from]
+        self._write([outcome_action(index, record) for index, record in current])
 
     def outcomes(self, query: OutcomeQuery, *, limit: int = MOST_OUTCOMES) -> list[Outcome]:
         return self.searches.outcomes(query, limit)
