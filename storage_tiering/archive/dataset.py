@@ -46,7 +46,7 @@ def _event_identity(record: EventRecord) -> Identity:
     return record.key, record.event.event_hash
 
 
-def _event_rank(_record: EventRecord) -> int:
+def _equal_rank(_record: EventRecord | OutcomeRecord) -> int:
     return 0
 
 
@@ -83,17 +83,13 @@ def _outcome_identity(record: OutcomeRecord) -> Identity:
     return record.key, record.id
 
 
-def _outcome_rank(_record: OutcomeRecord) -> int:
-    return 0
-
-
 def _outcome_at(record: OutcomeRecord) -> int:
     return record.at
 
 
 EVENTS: Dataset[EventRecord] = Dataset(
     identity=_event_identity,
-    rank=_event_rank,
+    rank=_equal_rank,
     at=_event_at,
     arrival=_event_at,
     schema=EVENT_COLUMNS,
@@ -115,7 +111,7 @@ ORDERS: Dataset[OrderRecord] = Dataset(
 )
 OUTCOMES: Dataset[OutcomeRecord] = Dataset(
     identity=_outcome_identity,
-    rank=_outcome_rank,
+    rank=_equal_rank,
     at=_outcome_at,
     arrival=_outcome_at,
     schema=OUTCOME_COLUMNS,

@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.errors import Busy, OrdertideError, Rejected
 from storage_tiering.archive.chain import SegmentChains
-from storage_tiering.archive.dataset import ORDERS, OUTCOMES, Dataset, Record
+from storage_tiering.archive.dataset import ORDERS, Dataset
 from storage_tiering.archive.manifest import Damage, Manifest
 from storage_tiering.archive.names import (
     DATA,
@@ -159,19 +159,12 @@ class Repair:
         messages = list(self._read(span))
         first = span.first_offset
         dataset = self._datasets[span.topic]
-        if dataset is not ORDERS:
-            others = OpenSegment(dataset, self.chains, span.topic, span.partition, first)
-            kind: Any = OutcomeRecord if dataset is OUTCOMES else EventRecord
-            for record in _records(messages, kind):
-                others.take(record)
-            return others.sealed_as(span)
-        orders = OpenSegment(ORDERS, self.chains, span.topic, span.partition, first)
-        for order in _records(messages, OrderRecord):
-            if order.document is not None:
-                orders.take(order)
+        segment = OpenSegment(dataset, self.chains, span.topic, span.partition, first)
+        for record in _records(messages):
+            segment.take(record)
         # What compaction dropped leaves no trace, so only an unbroken row proves that all came.
         is_whole = span.next_offset is not None and len(messages) == span.next_offset - first
-        return orders.sealed_as(span, lacks_compacted=not is_whole)
+        return segment.sealed_as(span, lacks_compacted=dataset is ORDERS and not is_whole)
 
     def _make_room(self, topic: str, name: str) -> None:
         """Move a damaged file and its manifest away, so that their names are free."""
@@ -194,8 +187,8 @@ class Repair:
         ]
 
 
-def _records(messages: Iterable[Message], kind: type[Record]) -> Iterator[Record]:
-    """The records in messages; what the writer refused before is refused again."""
+def _records(messages: Iterable[Message]) -> Iterator[OrderRecord | EventRecord | OutcomeRecord]:
+    """The records that leave rows; what the writer refused before is refused again."""
     for message in messages:
         try:
             record = decode(message)
@@ -203,5 +196,6 @@ def _records(messages: Iterable[Message], kind: type[Record]) -> Iterator[Record
             place = f"{message.topic} [{message.partition}] at {message.offset}"
             LOGGER.warning("%s stays out of the archive: %s", place, rejected)
             continue
-        if isinstance(record, kind):
+        is_tombstone = isinstance(record, OrderRecord) and record.document is None
+        if record is not None and not is_tombstone:
             yield record
