@@ -75,8 +75,8 @@ def act(settings: Settings, stop: threading.Event) -> None:
                 setting="act.group",
             )
         )
-        parts = parts_of(settings, connection, table, watch, stack)
-        worker = ActionWorker(parts._replace(verify=lease.verify), stop)
+        parts = parts_of(settings, connection, table, watch, lease, stack)
+        worker = ActionWorker(parts, stop)
         receivers = f"receivers: {', '.join(table.receivers)}"
         announce("act", server, receivers, f"outbox in {folder}")
         worker.run()
@@ -87,6 +87,7 @@ def parts_of(
     connection: Connection,
     table: ActionTable,
     watch: ActionMetrics,
+    lease: RunLease,
     stack: ExitStack,
 ) -> WorkerParts:
     """The parts of the worker, which `stack` closes; a lost outbox is rebuilt first."""
@@ -109,7 +110,7 @@ def parts_of(
         clock=clock,
         watch=watch,
         stream=stream,
-        verify=lambda: None,
+        verify=lease.verify,
     )
 
 

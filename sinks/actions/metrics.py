@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 from schemas.errors import Busy
-from sinks.actions.outbox import Result, State, Task
+from sinks.actions.outbox import NO_RECEIVER, Result, State, Task
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
 KEPT: tuple[State, ...] = ("waiting", "sending", "failed", "dead")
-NOWHERE = "none"
 
 
 class ActionMetrics:
@@ -48,7 +47,7 @@ class ActionMetrics:
 
     def published(self, task: Task, now_at: int) -> None:
         """Count an outcome; of a done action, measure the time since it was requested."""
-        receiver = task.receiver or NOWHERE
+        receiver = task.receiver or NO_RECEIVER
         self.metrics.action_outcomes.labels(receiver, task.state).inc()
         if task.state == "done":
             took_s = max(now_at - task.came_at, 0) / 1000

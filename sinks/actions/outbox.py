@@ -24,6 +24,7 @@ End = Literal["done", "dead", "skipped", "expired"]
 State = Literal["waiting", "sending", "failed", "done", "dead", "skipped", "expired"]
 ENDS: tuple[End, ...] = ("done", "dead", "skipped", "expired")
 Partition = tuple[str, int]
+NO_RECEIVER = "none"  # is shown for the receiver of an action that has none
 
 LOCK_TIMEOUT_S = 5.0
 PASSING = {

@@ -14,10 +14,9 @@ from schemas.instants import format_instant
 from schemas.keys import content_id, order_key
 from schemas.topics import EVENTS, ORDERS_AUDIT
 from sinks.actions.attempt import ACTION
-from sinks.actions.outbox import Task
+from sinks.actions.outbox import NO_RECEIVER, Task
 
 FLUSH_S = 5.0
-NOWHERE = "none"  # the receiver in the source of an action without one
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -117,4 +116,4 @@ def text_of(task: Task, action: Action) -> str:
 
 def source_of(task: Task) -> str:
     """Source of the outcome: an engine's own, so that it anchors nothing."""
-    return f"action:{task.receiver or NOWHERE}"
+    return f"action:{task.receiver or NO_RECEIVER}"

@@ -6,6 +6,7 @@ all others are read again from where the outbox ends, and sent under the same id
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 from confluent_kafka import TopicPartition
@@ -54,16 +55,11 @@ def rebuild(outbox: Outbox, connection: Connection, group: str, now_at: int) -> 
     if all(positions.get(partition, 0) >= at for partition, at in committed_at.items()):
         return None
     count = 0
-    found: list[tuple[str, str]] = []
-    for outcome in outcomes(connection):
-        found.append(outcome)
-        count += 1
-        if len(found) >= AT_A_TIME:
-            with outbox.transaction():
-                outbox.remember(found, now_at)
-            found = []
-    with outbox.transaction():
-        outbox.remember(found, now_at)
+    found = outcomes(connection)
+    while batch := list(islice(found, AT_A_TIME)):
+        with outbox.transaction():
+            outbox.remember(batch, now_at)
+        count += len(batch)
     return count
 
 

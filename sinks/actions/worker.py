@@ -189,12 +189,12 @@ class ActionWorker:
 
     def _hand_over(self) -> None:
         now_at = self.clock.wall_ms()
-        rooms = {name: each.room(now_at) for name, each in self.receivers.items()}
-        for name, room in rooms.items():
+        for name, receiver in self.receivers.items():
+            room = receiver.room(now_at)
             if room > 0 and self.outbox.has_due(name, now_at):
                 with self.outbox.transaction():
                     tasks = self.outbox.take(name, now_at, room)
-                self.receivers[name].put(tasks)
+                receiver.put(tasks)
 
     def _publish(self) -> None:
         tasks = self.outbox.unpublished(PUBLISH_AT_A_TIME)

@@ -18,7 +18,6 @@ Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
 
 NAT64 = ip_network("64:ff9b::/96")
-LOOPBACK_NAMES = {"localhost"}
 
 
 def resolved(host: str, port: int) -> Sequence[str]:
@@ -62,7 +61,7 @@ class Allowed:
             found = self._resolve(host, port)
         except OSError as error:
             raise Busy(f"{host}: no address ({error.strerror or error})") from error
-        is_named = host.lower() in self.names | LOOPBACK_NAMES or is_loopback(host)
+        is_named = host.lower() in self.names or is_loopback(host)
         usable = [each for each in found if is_named or self._is_allowed(ip_address(each))]
         if not usable:
             raise Busy(
@@ -108,7 +107,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host.lower() in LOOPBACK_NAMES
+        return host.lower() == "localhost"
 
 
 def reason_of(error: BaseException) -> str:
