@@ -99,6 +99,13 @@ def test_a_meaning_without_a_name_is_refused() -> None:
         data_page(Meanings(text))
 
 
+def test_every_metric_names_the_processes_that_show_it() -> None:
+    rows = re.findall(r"^\| `(ordertide_\w+)` \|(.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
+    processes = {name: cells.split("|")[2].strip() for name, cells in rows}
+    assert processes["ordertide_outbox"] == "act"
+    assert all(processes.values())
+
+
 # ---------------------------------------------------------------- its queries
 def test_queries_of_metrics_are_valid(tmp_path: Path) -> None:
     queries = dict(FOUND.findall(PAGE.read_text("utf-8")))

@@ -7,7 +7,7 @@ queries from meanings.toml beside this file.
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pyarrow as pa
@@ -36,7 +36,7 @@ from storage_tiering.warm.sqlite.database import IDENTITY
 from telemetry.metrics import Metrics, Process, Row
 
 PAGE = DOCS / "data.md"
-PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve")
+PROCESSES: tuple[Process, ...] = get_args(Process)
 # The documents that the fields of a kind of index have the names of.
 DOCUMENTS: dict[str, type] = {"orders": OrderDocument, "events": AcceptedEvent}
 DATASETS = {
