@@ -7,6 +7,7 @@ queries from meanings.toml beside this file.
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -138,6 +139,7 @@ def documents_part(meanings: Meanings) -> Iterator[str]:
         yield table("field", "type", "meaning", rows=rows)
 
 
+@cache
 def definitions() -> dict[str, Json]:
     """{name: JSON Schema} of the nouns and of what they hold."""
     found: dict[str, Json] = {}
