@@ -1,5 +1,6 @@
 """`ordertide act`: do what orders.actions requests; list and replay what can't be done."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -62,8 +63,6 @@ def list_dead(path: Path | None, receiver: str | None, *, as_json: bool) -> None
     \b
     ordertide act dead list --receiver desk
     """
-    from contextlib import closing
-
     from commands.act.worker import existing_outbox
     from sinks.actions.attempt import ACTION
 
@@ -110,8 +109,6 @@ def replay_dead(
     ordertide act dead replay 0f3c5a4b9d2e41f7a8b6c5d4e3f2a190
     ordertide act dead replay --all --receiver desk
     """
-    from contextlib import closing
-
     from commands.act.worker import existing_outbox
 
     if bool(actions) == is_all:

@@ -23,7 +23,8 @@ from schemas.instants import DAY_MS, parse_instant
 from schemas.topics import EVENTS, ORDERS_ACTIONS
 from sinks.actions.outbox import Arrival, Outbox, Result
 from storage_tiering.memory import MemoryTier
-from storage_tiering.tier import OrderRecord, TopicPosition
+from storage_tiering.records import NOWHERE, order_record
+from storage_tiering.tier import OrderRecord
 from tests.support.actions import BEGIN_AT, action
 from tests.support.alerts import alert, order
 from tests.support.command import Command, broker_with_topics, leaving_none
@@ -196,10 +197,7 @@ def tier_with(*records: OrderRecord, clock_at: int) -> TierAlerts:
 
 
 def record(*alerts: dict[str, Any]) -> OrderRecord:
-    found = order("SO-1", 1, *alerts)
-    position = TopicPosition("orders.changes", 0, 0)
-    data = msgspec.json.encode(found)
-    return OrderRecord(key="SO-1", position=position, document=found, version=1, data=data)
+    return order_record(order("SO-1", 1, *alerts), NOWHERE)
 
 
 def test_an_alert_has_ended_only_by_an_answer_from_after_the_action() -> None:
