@@ -11,29 +11,19 @@ A row is inserted, once by its `action_id`, before the offsets of its message ar
 sends it again, under the same idempotency key. An ended row waits until its outcome was published.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from schemas.errors import Busy, StateError
-from schemas.private_files import FILE_MODE
+from schemas.sqlite_files import answers, open_file, transaction
 
 End = Literal["done", "dead", "skipped", "expired"]
 State = Literal["waiting", "sending", "failed", "done", "dead", "skipped", "expired"]
 ENDS: tuple[End, ...] = ("done", "dead", "skipped", "expired")
 Partition = tuple[str, int]
 NO_RECEIVER = "none"  # is shown for the receiver of an action that has none
-
-LOCK_TIMEOUT_S = 5.0
-PASSING = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CANTOPEN,
-}
+REMEDY = "move the file away, and the outbox is rebuilt from the outcomes on the topics"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS action (
@@ -112,12 +102,7 @@ class Outbox:
         """Open the file, which is created where it is missing."""
         self.path = path
         with self._answers():
-            with suppress(OSError):  # SQLite reports the problem of the path
-                path.touch(mode=FILE_MODE)  # it holds who ordered what
-            self._database = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(SCHEMA)
+            self._database = open_file(path, SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -126,14 +111,8 @@ class Outbox:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what the block writes durable at its end, as a whole."""
-        with self._answers():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with self._answers(), transaction(self._database):
+            yield
 
     # ------------------------------------------------------------ in a transaction
     def insert(self, arrivals: Iterable[Arrival], accepted_at: int, orders_at: int) -> int:
@@ -286,15 +265,5 @@ class Outbox:
         with self._answers():
             return self._database.execute(query, parameters).fetchall()
 
-    @contextmanager
-    def _answers(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code in PASSING:
-                raise Busy(f"{self.path}: {error}", 0.5) from error
-            raise StateError(
-                f"{self.path}: {error}; move the file away, and the outbox is rebuilt from the "
-                "outcomes on the topics"
-            ) from error
+    def _answers(self) -> AbstractContextManager[None]:
+        return answers(str(self.path), REMEDY)

@@ -136,7 +136,7 @@ def test_another_process_sees_what_is_written_and_what_is_dropped(
 def test_a_store_that_another_process_locks_is_busy(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage_tiering.warm.sqlite.database.LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("schemas.sqlite_files.LOCK_TIMEOUT_S", 0.01)
     tier = SqliteTier(tmp_path)
     tier.write_orders(log.changes(document()))
     other = sqlite3.connect(tmp_path / "2017-10.sqlite", isolation_level=None)

@@ -1,27 +1,15 @@
 """One SQLite file: opened the same way everywhere, its errors in the tiers' words."""
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import Busy, StateError
-from schemas.private_files import FILE_MODE
+from schemas.sqlite_files import answers, open_file, transaction
 
-# SQLite waits this long for another process's transaction before it reports a lock.
-LOCK_TIMEOUT_S = 5.0
-RETRY_AFTER_S = 0.5
+REMEDY = "remove the file and write the tier again from the topics"
 KEYS_PER_QUERY = 500  # SQLite takes 32,766 parameters from 3.32 on, 999 before
 
-PASSING = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_NOMEM,
-}
 SUFFIXES = ("", "-wal", "-shm")
 
 Row = tuple[Any, ...]
@@ -50,14 +38,7 @@ class Database:
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
         with self._answers():
-            with suppress(OSError):  # SQLite reports the problem of the path
-                path.touch(mode=FILE_MODE)  # it holds who ordered what
-            self._connection = sqlite3.connect(
-                path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(schema)
+            self._connection = open_file(path, schema, check_same_thread=False)
             self._inode = path.stat().st_ino
 
     def read(self, query: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -75,15 +56,9 @@ class Database:
 
     def write(self, statement: str, rows: Sequence[Sequence[object]], *more: Statement) -> None:
         """Run `statement` once per row, and `more`, in one transaction, durable on return."""
-        with self._answers():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                for text, parameters in ((statement, rows), *more):
-                    self._connection.executemany(text, parameters)
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        with self._answers(), transaction(self._connection):
+            for text, parameters in ((statement, rows), *more):
+                self._connection.executemany(text, parameters)
 
     def identity(self) -> tuple[str, int]:
         """(id, writes) of a file whose schema has `IDENTITY`."""
@@ -114,15 +89,5 @@ class Database:
         for suffix in SUFFIXES:
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
-    @contextmanager
-    def _answers(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one
-            if code in PASSING:
-                raise Busy(f"warm store {self.path.name}: {error}", RETRY_AFTER_S) from error
-            raise StateError(
-                f"warm store {self.path.name}: {error}; "
-                "remove the file and write the tier again from the topics"
-            ) from error
+    def _answers(self) -> AbstractContextManager[None]:
+        return answers(f"warm store {self.path.name}", REMEDY)
