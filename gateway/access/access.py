@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+import msgspec
 from starlette.requests import Request
 
 from gateway.access.caller import Caller
@@ -70,14 +71,7 @@ class Access:
         caller = self.keys.caller_with(ticket.key_id) if ticket else None
         if ticket is None or caller is None:
             return None
-        return Caller(
-            key_id=caller.key_id,
-            role=caller.role,
-            tenant=caller.tenant,
-            party=caller.party,
-            name=caller.name,
-            session=ticket.id,
-        )
+        return msgspec.structs.replace(caller, session=ticket.id)
 
     def check_origin(self, request: Request, caller: Caller, token: str) -> None:
         """Refuse a write by a cookie that doesn't come from our own pages.
