@@ -3,7 +3,6 @@
 Imported when the command runs: Starlette and uvicorn take 0.2 s that --help needn't wait for.
 """
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -17,7 +16,7 @@ from commands.wiring.tiers import written_tiers
 from commands.wiring.wording import alert_text
 from dataflows.core.intake import Intake
 from gateway.access.access import Access
-from gateway.access.folder import open_folder
+from gateway.access.folder import Credentials, open_folder
 from gateway.access.keys import API_KEY, KeyRing, record_of
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
@@ -30,6 +29,7 @@ from gateway.limits import Limits
 from gateway.live.follower import Follower
 from gateway.live.hub import Hub
 from gateway.parts import Gateway
+from gateway.route import Part
 from gateway.tier_readers import TierReaders
 from schemas.alert_text import Language
 from schemas.errors import SettingsError
@@ -37,10 +37,9 @@ from schemas.order import Lane
 from schemas.promises import is_zone
 from schemas.settings.model import ServeSettings, Settings
 from storage_tiering.installed import lookup_tiers
-from storage_tiering.tier import Tier
 from telemetry.metrics import Metrics
 
-PARTS = frozenset({"api", "board", "callbacks"})
+PARTS: frozenset[str] = frozenset(get_args(Part))
 
 
 def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -> Gateway:
@@ -53,7 +52,8 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     table = lifecycle_of(settings)
     rules = rules_of(settings, table)
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
-    access, limits = open_access(own), Limits(own.limits)
+    credentials = open_folder(Path(own.folder))
+    access, limits, zone = access_of(own, credentials), Limits(own.limits), zone_of(own.zone)
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
     gateway = Gateway(
         parts=parts,
@@ -61,7 +61,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         follower=Follower(connection, hub=hub),
         hub=hub,
         notes=notes,
-        tiers=TierReaders(names, partial(open_tiers, settings)),
+        tiers=TierReaders(names, partial(written_tiers, settings)),
         ingest=Ingest(producer, Intake(table, rules), now_ms),
         control=Control(connection, producer, {API_KEY: access.keys.take, ALERT: notes.take}),
         lifecycle=table,
@@ -70,11 +70,11 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         limits=limits,
         metrics=metrics,
         now_ms=now_ms,
-        shares=Shares(open_folder(Path(own.folder)).secret),
+        shares=Shares(credentials.secret),
         accounts=accounts,
         title=own.title,
         contact=own.contact,
-        zone=zone_of(own.zone),
+        zone=zone,
         is_recorded=settings.track.clock == "recorded",
     )
     watch(gateway)
@@ -100,29 +100,22 @@ def zone_of(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def open_access(settings: ServeSettings) -> Access:
+def access_of(settings: ServeSettings, credentials: Credentials) -> Access:
     """The access of the installation, with the administrator's key.
 
     Raises:
-        SettingsError: the folder can't be used.
+        SettingsError: `serve.behind_proxy` are no networks.
     """
-    folder = Path(settings.folder)
-    credentials = open_folder(folder)
     keys = KeyRing()
     keys.add(record_of(credentials.admin_key, "admin", "administrator"))
     signer = Signer(credentials.secret)
     return Access(
         keys,
         signer,
-        Sessions(signer, folder),
+        Sessions(signer, Path(settings.folder)),
         public_url=settings.public_url,
         proxies=settings.behind_proxy,
     )
-
-
-def open_tiers(settings: Settings, names: Sequence[str]) -> Mapping[str, Tier]:
-    """Those of the tiers that were written already."""
-    return written_tiers(settings, names)
 
 
 def watch(gateway: Gateway) -> None:

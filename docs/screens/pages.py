@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from commands.key import address_of
-from commands.wiring.gateway import open_access
+from commands.wiring.gateway import access_of
 from gateway.access.folder import open_folder
 from gateway.access.keys import ADMIN_ID
 from gateway.access.shares import Share, Shares
@@ -112,7 +112,8 @@ def take(browser: Browser, own: ServeSettings, shot: Shot) -> None:
 @contextmanager
 def opened(browser: Browser, own: ServeSettings, shot: Shot) -> Iterator[Page]:
     """A page of the administrator's."""
-    access, address = open_access(own), address_of(own, own.port)
+    access = access_of(own, open_folder(Path(own.folder)))
+    address = address_of(own, own.port)
     size = {"width": shot.width, "height": shot.height}
     context = browser.new_context(viewport=size, reduced_motion="reduce")  # type: ignore[arg-type, unused-ignore]  # a dict is taken
     cookies = {
