@@ -3,7 +3,7 @@
 import getpass
 import time
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import click
 import msgspec
@@ -18,6 +18,8 @@ from commands.wiring.groups import Group
 from commands.wiring.process import now_ms
 from commands.wiring.settings_file import settings_option
 from commands.wiring.wording import shown
+from gateway.access.caller import Role
+from gateway.access.keys import ADMIN_ID, API_KEY, KeyRecord, KeyRing, new_key, record_of
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
 from schemas.keys import DEFAULT_TENANT
@@ -25,7 +27,6 @@ from schemas.settings.model import ServeSettings, read_settings
 from schemas.topics import CONTROL
 from telemetry.screen import Column, show, show_json, show_table
 
-ROLES = ("customer", "supplier", "carrier", "operator", "manager", "auditor", "admin", "ingest")
 PARTIES = {"customer": "a customer id", "supplier": "a supplier id", "carrier": "a carrier's code"}
 HEADS = ("id", "role", "tenant", "party", "name", "by", "at")
 
@@ -46,20 +47,18 @@ def command() -> None:
 
 
 @command.command("add")
-@click.argument("role", type=click.Choice(ROLES))
+@click.argument("role", type=click.Choice(get_args(Role)))
 @click.option("--tenant", help="whose orders; without it all tenants', for a party the default one")
 @click.option("--party", default="", help="a customer's, supplier's or carrier's own id")
 @click.option("--name", default="", help="who has it, for the list and the audit")
 @settings_option()
-def add(role: str, tenant: str | None, party: str, name: str, path: Path | None) -> None:
+def add(role: Role, tenant: str | None, party: str, name: str, path: Path | None) -> None:
     """Add a key of ROLE and print it, once: only its SHA-256 is kept.
 
     \b
     ordertide key add operator --name "night shift"
     ordertide key add supplier --party S-7 --tenant acme
     """
-    from gateway.access.keys import new_key, record_of
-
     if (role in PARTIES) != bool(party):
         needed = PARTIES.get(role)
         raise SettingsError(
@@ -70,7 +69,7 @@ def add(role: str, tenant: str | None, party: str, name: str, path: Path | None)
     key = new_key()
     record = record_of(
         key,
-        role,  # type: ignore[arg-type]  # one of ROLES, which click checks
+        role,
         name,
         tenant=tenant or (DEFAULT_TENANT if party else None),
         party=party,
@@ -90,13 +89,14 @@ def list_keys(path: Path | None, *, as_json: bool) -> None:
     \b
     ordertide key list
     """
-    rows = sorted(kept(opened(path)).values(), key=lambda row: str(row["at"]))
+    records = sorted(kept(opened(path)).values(), key=lambda record: record.at)
     if as_json:
-        for row in rows:
-            shown_row = {name: value for name, value in row.items() if name != "sha256"}
-            show_json(msgspec.json.encode(shown_row))
+        for record in records:
+            fields = msgspec.structs.asdict(record)
+            del fields["sha256"]
+            show_json(msgspec.json.encode(fields))
         return
-    show_table([Column(head) for head in HEADS], [cells(row) for row in rows])
+    show_table([Column(head) for head in HEADS], [cells(record) for record in records])
 
 
 @command.command("revoke")
@@ -126,7 +126,6 @@ def link(path: Path | None) -> None:
     ordertide key link --settings ordertide.toml
     """
     from gateway.access.folder import SECRET, open_folder
-    from gateway.access.keys import ADMIN_ID
     from gateway.access.sessions import Sessions
     from gateway.access.signing import Signer
 
@@ -163,29 +162,28 @@ def opened(path: Path | None) -> Connection:
     return connection
 
 
-def kept(connection: Connection) -> dict[str, dict[str, Any]]:
+def kept(connection: Connection) -> dict[str, KeyRecord]:
     """The keys that are valid, by their ids."""
-    from gateway.access.keys import API_KEY
+    from gateway.control import kind_and_name
 
-    found: dict[str, dict[str, Any]] = {}
+    ring = KeyRing()
     for message in read_all(connection, CONTROL.name):
-        kind, _, key_id = (message.key or b"").decode().partition("/")
-        found.pop(key_id, None)
-        if kind == API_KEY and message.value is not None:
-            found[key_id] = msgspec.json.decode(message.value)
-    return found
+        kind, key_id = kind_and_name(message.key)
+        if kind == API_KEY:
+            ring.take(key_id, message.value)
+    return ring.records
 
 
 def write(connection: Connection, key_id: str, record: bytes | None) -> None:
     """Write a key's record, or its end; it is in the broker's log when this returns."""
-    from gateway.access.keys import API_KEY
+    from gateway.control import record_key
 
     with Producer(connection, linger_ms=0) as producer:
-        producer.send(CONTROL.name, f"{API_KEY}/{key_id}".encode(), record)
+        producer.send(CONTROL.name, record_key(API_KEY, key_id), record)
 
 
-def cells(row: dict[str, Any]) -> tuple[str, ...]:
+def cells(record: KeyRecord) -> tuple[str, ...]:
     """A row of the table."""
-    caller = row["caller"]
-    named = (caller["key_id"], caller["role"], caller["tenant"] or "all", caller["party"] or "-")
-    return *named, caller["name"] or "-", row["by"] or "-", shown(row["at"] or None)
+    caller = record.caller
+    named = (caller.key_id, caller.role, caller.tenant or "all", caller.party or "-")
+    return *named, caller.name or "-", record.by or "-", shown(record.at or None)

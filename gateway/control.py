@@ -43,7 +43,7 @@ class Control(TopicFollower):
         Raises:
             Busy: it isn't certain that it was written; write it again.
         """
-        record = Record(f"{kind}/{name}".encode(), value)
+        record = Record(record_key(kind, name), value)
         await asyncio.wrap_future(self._producer.send(CONTROL.name, [record]))
         self._takers[kind](name, value)
 
@@ -56,7 +56,7 @@ class Control(TopicFollower):
         self._stop.wait(RETRY_S)
 
     def _take(self, message: Message) -> None:
-        kind, _, name = (message.key or b"").decode("utf-8", "replace").partition("/")
+        kind, name = kind_and_name(message.key)
         take = self._takers.get(kind)
         if take is None:
             return  # of a newer version
@@ -64,3 +64,14 @@ class Control(TopicFollower):
             take(name, message.value)
         except (ValueError, OrdertideError):
             LOGGER.exception("control: offset %d can't be read and is left out", message.offset)
+
+
+def record_key(kind: str, name: str) -> bytes:
+    """Key of a record in the topic."""
+    return f"{kind}/{name}".encode()
+
+
+def kind_and_name(key: bytes | None) -> tuple[str, str]:
+    """(kind, name) of a key in the topic; of a newer version it may be any."""
+    kind, _, name = (key or b"").decode("utf-8", "replace").partition("/")
+    return kind, name
