@@ -1,37 +1,26 @@
-"""Tier readers: the tiers of look-ups, asked from threads beside the event loop.
-
-A tier's client blocks and isn't made for several threads at once. So each thread has a set of tiers
-of its own, which stays open; a tier whose folder is missing is tried again at the next call.
-"""
+"""Tier readers: the tiers of look-ups, asked from threads beside the event loop."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from schemas.errors import Busy
+from storage_tiering.pool import OpenTiers, TierPool
 from storage_tiering.tier import Search, Tier
 
 THREADS = 4
 Result = TypeVar("Result")
-OpenTiers = Callable[[Sequence[str]], Mapping[str, Tier]]
 
 
 class TierReaders:
-    """Runs look-ups until `close`.
-
-    `names` are the tiers that look-ups ask, hottest first; `open_tiers` opens those of some names
-    that can be opened now.
-    """
+    """Runs look-ups until `close`; `names` and `open_tiers` are those of a `TierPool`."""
 
     def __init__(
         self, names: Sequence[str], open_tiers: OpenTiers, *, threads: int = THREADS
     ) -> None:
         """Create readers whose tiers are opened at their first use."""
-        self.names = list(names)
-        self._open = open_tiers
-        self._free = SimpleQueue[dict[str, Tier]]()
+        self._pool = TierPool(names, open_tiers)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="tiers")
 
     async def run(self, work: Callable[[list[Tier]], Result]) -> Result:
@@ -53,7 +42,7 @@ class TierReaders:
         def over(tiers: list[Tier]) -> Result:
             found = [tier for tier in tiers if isinstance(tier, Search)]
             if not found:
-                raise Busy(f"search: none of the tiers {', '.join(self.names)} can search yet")
+                raise Busy(f"search: none of the tiers {self._names} can search yet")
             return work(found[0])
 
         return await self.run(over)
@@ -61,27 +50,17 @@ class TierReaders:
     def close(self) -> None:
         """End the threads and close their tiers."""
         self._threads.shutdown(cancel_futures=True)
-        while (tiers := self._taken()) is not None:
-            for tier in tiers.values():
-                tier.close()
+        self._pool.close()
 
-    def _taken(self) -> dict[str, Tier] | None:
-        try:
-            return self._free.get_nowait()
-        except Empty:
-            return None
+    @property
+    def _names(self) -> str:
+        return ", ".join(self._pool.names)
 
     def _run(self, work: Callable[[list[Tier]], Result]) -> Result:
-        tiers = self._taken() or {}
-        try:
-            missing = [name for name in self.names if name not in tiers]
-            if missing:
-                tiers |= self._open(missing)
+        with self._pool.taken() as tiers:
             if not tiers:
                 raise Busy(
-                    f"tiers: nothing was written to {', '.join(self.names)} yet; start "
+                    f"tiers: nothing was written to {self._names} yet; start "
                     "'ordertide write' for them"
                 )
-            return work([tiers[name] for name in self.names if name in tiers])
-        finally:
-            self._free.put(tiers)
+            return work(tiers)
