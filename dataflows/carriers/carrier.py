@@ -1,5 +1,6 @@
 """Carrier plug-ins: translate a carrier's pushes to events; no I/O, no clock."""
 
+import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -109,3 +110,14 @@ class Carrier(ABC):
     @abstractmethod
     def acknowledge(self, error: Rejected | Busy | None) -> Acknowledgement:
         """The answer to the carrier: taken (None), retry (Busy), or never."""
+
+
+def check_token(headers: Mapping[str, str], expected: str) -> None:
+    """Refuse a push whose callback's address doesn't end in the secret of a carrier's settings.
+
+    Raises:
+        Rejected: `bad_signature`.
+    """
+    token = headers.get(CALLBACK_TOKEN, "")
+    if not hmac.compare_digest(token.encode(errors="replace"), expected.encode()):
+        raise Rejected("bad_signature", "the address doesn't end in the configured token")

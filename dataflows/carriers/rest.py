@@ -5,7 +5,6 @@ A push is one object, an array of them, or an object with the array under `event
 signed, so the callback's address ends in a secret, `token`.
 """
 
-import hmac
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -14,11 +13,11 @@ import msgspec
 from msgspec import Meta
 
 from dataflows.carriers.carrier import (
-    CALLBACK_TOKEN,
     Acknowledgement,
     Carrier,
     CarrierConfig,
     PushContents,
+    check_token,
 )
 from dataflows.carriers.reading import checked, decode, parse_zone, rfc3339, scan_id
 from dataflows.carriers.scans import ScanReader
@@ -65,9 +64,7 @@ class Rest(Carrier):
         self.statuses = {**STATUSES, **config.statuses}
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
-        token = headers.get(CALLBACK_TOKEN, "")
-        if not hmac.compare_digest(token.encode(errors="replace"), self.token.encode()):
-            raise Rejected("bad_signature", "the address doesn't end in the configured token")
+        check_token(headers, self.token)
 
     def events(self, body: bytes) -> list[dict[str, Any]]:
         return self.contents(body).events

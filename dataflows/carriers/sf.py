@@ -5,7 +5,6 @@ chooses its form with SF: JSON, or a form whose field `content` holds XML. SF si
 callback's address has to end in a secret, `token`.
 """
 
-import hmac
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -14,11 +13,11 @@ import msgspec
 from msgspec import Meta
 
 from dataflows.carriers.carrier import (
-    CALLBACK_TOKEN,
     Acknowledgement,
     Carrier,
     CarrierConfig,
     PushContents,
+    check_token,
 )
 from dataflows.carriers.reading import checked, decode, form_field, parse_zone, rfc3339, scan_id
 from dataflows.carriers.route_xml import route_nodes
@@ -91,9 +90,7 @@ class SF(Carrier):
         self.wording = Wording()
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
-        token = headers.get(CALLBACK_TOKEN, "")
-        if not hmac.compare_digest(token.encode(errors="replace"), self.token.encode()):
-            raise Rejected("bad_signature", "the address doesn't end in the configured token")
+        check_token(headers, self.token)
 
     def events(self, body: bytes) -> list[dict[str, Any]]:
         return self.contents(body).events
