@@ -14,7 +14,7 @@ from commands.wiring.broker import prepared
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
 from dataflows.carriers.carrier import Carrier, PushContents
-from dataflows.carriers.installed import load_carrier, open_carrier
+from dataflows.carriers.installed import load_carrier, open_carrier, set_option
 from schemas import topics
 from schemas.display import count_of, printable
 from schemas.errors import Rejected, SettingsError
@@ -155,15 +155,7 @@ def settings_of(assignments: tuple[str, ...]) -> dict[str, object]:
         if not equals or not key:
             message = f"--set {assignment}: is no KEY=VALUE; write e.g. --set zone=Asia/Bangkok"
             raise SettingsError(message)
-        table, dot, entry = key.partition(".")
-        if dot:
-            entries = settings.setdefault(table, {})
-            if not isinstance(entries, dict):
-                message = f"--set {assignment}: {table} is set already; remove one of the two"
-                raise SettingsError(message)
-            entries[entry] = value
-        else:
-            settings[key] = value
+        set_option(settings, key, value, of=f"--set {assignment}")
     return settings
 
 

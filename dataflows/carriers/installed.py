@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from inspect import isabstract
+from typing import Any
 
 import msgspec
 from msgspec import inspect
@@ -48,3 +49,19 @@ def load_carrier(point: EntryPoint) -> type[Carrier]:
     if not (isinstance(config, type) and issubclass(config, CarrierConfig)):
         raise CARRIERS.broken(point, "has no Config that extends ordertide.CarrierConfig")
     return loaded
+
+
+def set_option(options: dict[str, Any], name: str, value: str, *, of: str) -> None:
+    """Set an option by its name; `statuses.777` is an entry of the table `statuses`.
+
+    Raises:
+        SettingsError: the table is set to a text already; names `of`.
+    """
+    table, dot, entry = name.partition(".")
+    if not dot:
+        options[name] = value
+        return
+    entries = options.setdefault(table, {})
+    if not isinstance(entries, dict):
+        raise SettingsError(f"{of}: {table} is set already; remove one of the two")
+    entries[entry] = value

@@ -7,12 +7,13 @@ or a 503 comes again, and nothing is lost.
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
 from dataflows.carriers.carrier import CALLBACK_TOKEN, Acknowledgement, Carrier, PushContents
-from dataflows.carriers.installed import open_carrier
+from dataflows.carriers.installed import open_carrier, set_option
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import Busy, Rejected, SettingsError
@@ -28,7 +29,7 @@ def accounts_of(settings: Mapping[str, str]) -> dict[tuple[str, str], Carrier]:
     Raises:
         SettingsError: no such carrier, or a setting that it can't use.
     """
-    found: dict[tuple[str, str], dict[str, object]] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for name, value in settings.items():
         parts = name.split(".", PARTS - 1)
         if len(parts) < PARTS:
@@ -38,13 +39,7 @@ def accounts_of(settings: Mapping[str, str]) -> dict[tuple[str, str], Carrier]:
             )
         carrier, account, option = parts
         options = found.setdefault((carrier, account), {})
-        table, dot, entry = option.partition(".")
-        if dot:
-            held = options.setdefault(table, {})
-            assert isinstance(held, dict)
-            held[entry] = value
-        else:
-            options[option] = value
+        set_option(options, option, value, of=f"serve.carriers.{name}")
     return {(name, account): open_carrier(name, held) for (name, account), held in found.items()}
 
 

@@ -126,6 +126,7 @@ def test_a_broker_that_is_away_is_a_503_in_the_carriers_form(
         ({"sf.token": "x" * 16}, "name the carrier, the account and the option"),
         ({"ups.main.token": "x"}, "no such plug-in"),
         ({"sf.main.token": "short"}, "length >= 16"),
+        ({"sf.main.statuses": "x", "sf.main.statuses.9": "LOST"}, "statuses is set already"),
     ],
 )
 def test_an_account_that_cannot_be_used_is_named(settings: dict[str, str], part: str) -> None:
