@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from dataflows.core.lifecycle import Lifecycle
 from gateway.access.caller import Caller
-from gateway.live.view import ATTENTION, Facets
+from gateway.live.view import ATTENTION, Facets, facets_of
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.alert import Severity
@@ -95,9 +95,7 @@ async def lanes(call: Call) -> LanesAnswer:
     """Counts of all live orders by lane, stage and status."""
     gateway = call.gateway
     gateway.check_loaded()
-    with gateway.follower.view() as view:
-        counted = [(facets, n) for facets, n in view.counts.items() if is_own(call.caller, facets)]
-    found = {lane: counts_of(lane, counted, gateway.lifecycle) for lane in LANES}
+    found = own_counts(call)
     total = sum(each.orders for each in found.values())
     return LanesAnswer(
         through=through_of(call), behind_s=gateway.behind_s, orders=total, lanes=found
@@ -153,6 +151,13 @@ def lane_of(call: Call) -> Lane:
     raise Problem("bad_field", f"lane: {named!r} is none of {', '.join(LANES)}", field="lane")
 
 
+def own_counts(call: Call) -> dict[Lane, LaneCounts]:
+    """Counts of all lanes in the caller's scope."""
+    with call.gateway.follower.view() as view:
+        counted = [(facets, n) for facets, n in view.counts.items() if is_own(call.caller, facets)]
+    return {lane: counts_of(lane, counted, call.gateway.lifecycle) for lane in LANES}
+
+
 def counts_of(lane: Lane, counted: list[tuple[Facets, int]], table: Lifecycle) -> LaneCounts:
     """Counts of a lane by stage and status."""
     stages, statuses = Counter[str](), Counter[str]()
@@ -185,11 +190,8 @@ def filter_of(caller: Caller, asked: LaneQuery) -> Callable[[Card], bool] | None
         return None
 
     def is_meant(card: Card) -> bool:
-        own = Facets(
-            card.tenant, card.lane, card.status or "", card.carrier or "", card.supplier_id or ""
-        )
         return (
-            is_own(caller, own)
+            is_own(caller, facets_of(card))
             and all(getattr(card, name) == value for name, value in wanted.items())
             and (asked.rule is None or any(alert.rule == asked.rule for alert in card.alerts))
         )

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from gateway.api.lanes import LANES, CardView, counts_of, document_view, is_own, through_of
+from gateway.api.lanes import CardView, document_view, is_own, own_counts, through_of
 from gateway.live.hub import Change, Hub, Reader
 from gateway.live.view import facets_of
 from gateway.problems import Problem
@@ -187,8 +187,4 @@ def is_asked(call: Call, change: Change) -> bool:
 
 def lanes_of(call: Call) -> dict[str, Any]:
     """Data of `lanes`: the counts in the caller's scope."""
-    with call.gateway.follower.view() as view:
-        counted = [(facets, n) for facets, n in view.counts.items() if is_own(call.caller, facets)]
-    table = call.gateway.lifecycle
-    counts = {lane: counts_of(lane, counted, table) for lane in LANES}
-    return {"through": through_of(call), "lanes": counts}
+    return {"through": through_of(call), "lanes": own_counts(call)}

@@ -125,8 +125,8 @@ class LiveView:
         return nlargest(limit, rows, key=lambda row: (row.since_at, row.alert.alert_id))
 
 
-def facets_of(order: OrderDocument) -> Facets:
-    """Facets of an order."""
+def facets_of(order: OrderDocument | Card) -> Facets:
+    """Facets of an order, from its document or its card."""
     return Facets(
         order.tenant,
         order.lane,
