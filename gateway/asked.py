@@ -1,6 +1,5 @@
 """Asked: the query parameters of a request as a struct, with the parameter at fault named."""
 
-import difflib
 import re
 from functools import cache
 from typing import Any
@@ -13,6 +12,8 @@ from starlette.requests import Request
 from gateway.access.access import CSRF_FIELD
 from gateway.problems import Problem
 from schemas.decode_faults import decode_fault
+from schemas.instants import parse_instant
+from schemas.type_faults import maybe_meant
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 32
@@ -85,10 +86,9 @@ def takes_several(described: inspect.Type) -> bool:
 
 def unknown(name: str, known: list[str]) -> Problem:
     """The problem of a parameter that the route lacks, with the near one."""
-    close = difflib.get_close_matches(name, known, n=1)
-    listed = f"the route takes {', '.join(known)}" if known else "the route takes none"
-    hint = f"did you mean {close[0]}?" if close else listed
-    return Problem("bad_field", f"{name}: there is no such parameter; {hint}", field=name)
+    listed = f"; the route takes {', '.join(known) or 'none'}"
+    hint = maybe_meant(name, known) or listed
+    return Problem("bad_field", f"{name}: there is no such parameter{hint}", field=name)
 
 
 def worded(error: msgspec.ValidationError) -> Problem:
@@ -96,3 +96,15 @@ def worded(error: msgspec.ValidationError) -> Problem:
     fault = decode_fault(error)
     named = NAME.match(fault.field)
     return Problem("bad_field", str(fault), field=(named and named[0]) or None)
+
+
+def instant_of(field: str, text: str) -> int:
+    """The instant in a parameter or field, in ms.
+
+    Raises:
+        Problem: `bad_field`, it is none.
+    """
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise Problem("bad_field", f"{field}: {error}", field=field) from error

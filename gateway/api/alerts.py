@@ -14,12 +14,13 @@ from msgspec import Meta
 
 from gateway.alert_notes import ALERT, AlertNote, Mark, State, state_of
 from gateway.api.lanes import filter_of, through_of
+from gateway.asked import instant_of
 from gateway.live.view import Row
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.alert import AuditEntry, Severity
 from schemas.card import Card
-from schemas.instants import DAY_MS, format_instant, parse_instant
+from schemas.instants import DAY_MS, format_instant
 from schemas.keys import content_id
 
 MOST_ALERTS = 200
@@ -114,10 +115,7 @@ async def acknowledge(call: Call) -> AlertView:
 
 async def snooze(call: Call) -> AlertView:
     """Snooze an alert until an instant, at most seven days ahead; void once it escalates."""
-    try:
-        until = parse_instant(call.asked.until)
-    except ValueError as error:
-        raise Problem("bad_field", f"until: {error}", field="until") from error
+    until = instant_of("until", call.asked.until)
     now = call.gateway.now_ms()
     if not now < until <= now + LONGEST_SNOOZE_MS:
         raise Problem("bad_field", "until: it is past, or over seven days ahead", field="until")

@@ -12,10 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from gateway.api.lanes import CardView, document_view
+from gateway.asked import instant_of
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import Busy, UnknownOrder
-from schemas.instants import format_instant, parse_instant
+from schemas.instants import format_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import Lane, OrderDocument
 from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery, Page
@@ -165,12 +166,7 @@ def query_of(asked: SearchAsked) -> OrderQuery:
     Raises:
         Problem: `bad_field`: an instant or a number that can't be used.
     """
-    since = None
-    if asked.updated_from is not None:
-        try:
-            since = parse_instant(asked.updated_from)
-        except ValueError as error:
-            raise Problem("bad_field", f"updated_from: {error}", field="updated_from") from error
+    since = asked.updated_from
     query = OrderQuery(
         tenant=asked.tenant,
         number=asked.number,
@@ -179,7 +175,7 @@ def query_of(asked: SearchAsked) -> OrderQuery:
         carrier=asked.carrier,
         supplier_id=asked.supplier,
         customer_id=asked.customer,
-        changed_since=since,
+        changed_since=None if since is None else instant_of("updated_from", since),
     )
     if asked.number is not None and not query.form:
         reason = f"no letter or digit; a part of a number needs {LEAST_PART}"
