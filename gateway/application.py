@@ -33,7 +33,7 @@ from schemas.errors import Busy, OrdertideError
 from schemas.settings.secrets import masked_text
 
 LOGGER = logging.getLogger("ordertide.gateway")
-NOT_FOUND, NOT_ALLOWED, SEE_OTHER = 404, 405, 303
+NOT_ALLOWED, SEE_OTHER = 405, 303
 INGEST_BYTES = 4 * MIB
 REQUEST_ID = "x-request-id"
 ENCODE = msgspec.json.Encoder().encode

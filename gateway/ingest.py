@@ -6,7 +6,6 @@ Each message carries the key and the address that it came with, which stay with 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from broker.confirm import ConfirmingProducer
 from broker.produce import Record
@@ -17,15 +16,6 @@ from schemas.event import Event, Tick, check_arrival
 from schemas.topics import EVENTS, ORDERS_AUDIT
 
 HEADER_KEY, HEADER_IP = "gateway-key", "gateway-ip"
-
-
-class Keyed(Protocol):
-    """Names by which events are kept in sequence."""
-
-    @property
-    def order_id(self) -> str | None: ...
-    @property
-    def waybill(self) -> str | None: ...
 
 
 class Ingest:
@@ -79,7 +69,7 @@ class Ingest:
         self._producer.close()
 
 
-def message_key(event: Keyed) -> bytes | None:
+def message_key(event: Event) -> bytes | None:
     """Key of a message: events of one order, else of one parcel, stay in sequence."""
     named = event.order_id or event.waybill
     return named.encode() if named else None

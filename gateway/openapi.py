@@ -24,10 +24,9 @@ def openapi(routes: Sequence[Route]) -> Json:
     described = described_routes(routes)
     kinds = [each for route in described for each in (route.asks, route.answers)]
     structs = [each for each in kinds if isinstance(each, type)]
-    schemas, components = msgspec.json.schema_components(
+    _, components = msgspec.json.schema_components(
         [*dict.fromkeys(structs), ProblemDocument, Event], ref_template=REF
     )
-    del schemas
     paths: dict[str, Json] = {}
     for route in described:
         paths.setdefault(route.path, {})[route.method.lower()] = operation(route, components)
@@ -72,8 +71,7 @@ def operation(route: Route, components: Json) -> Json:
     else:
         found["security"] = [{"key": []}, {"session": []}]
         found["x-roles"] = sorted(route.roles)
-    if route.cls in RATES:
-        found["x-rate"] = RATES[route.cls]
+    found["x-rate"] = RATES[route.cls]
     if route.method == "POST":
         found["requestBody"] = {"required": True, "content": body(route)}
     return found
