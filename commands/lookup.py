@@ -1,6 +1,8 @@
 """`ordertide lookup`: one order, from whichever tier holds it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -18,10 +20,12 @@ from dataflows.core.rules import Rules
 from schemas.errors import Busy, OrdertideError, UnknownOrder
 from schemas.explanation import RuleState
 from schemas.keys import DEFAULT_TENANT, order_key
+from schemas.order import AcceptedEvent
 from schemas.settings.model import Settings, read_settings
 from schemas.versions import generation_of
 from storage_tiering.find import Answer, find, timeline
 from storage_tiering.installed import lookup_tiers
+from storage_tiering.tier import Tier
 from telemetry.screen import show, show_error, show_json
 
 NOT_FOUND, NO_ANSWER = 1, 3  # exit codes
@@ -48,7 +52,9 @@ def command(order: str, tenant: str, path: Path | None, *, explained: bool, as_j
     """
     settings = read_settings(path)
     try:
-        answer = look_up(settings, tenant, order)
+        with opened(settings, order) as tiers:
+            answer = find(tiers, tenant, order)
+            events = timeline(tiers, tenant, order) if explained else []
     except UnknownOrder as error:
         show_error(error)
         sys.exit(NOT_FOUND)
@@ -62,7 +68,7 @@ def command(order: str, tenant: str, path: Path | None, *, explained: bool, as_j
         return
     table = lifecycle_of(settings)
     rules = rules_of(settings, table)
-    states = rule_states(settings, answer, table, rules) if explained else None
+    states = rule_states(answer, events, table, rules) if explained else None
     if as_json:
         show_json(json_of(answer, generation, states))
         return
@@ -78,6 +84,17 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
         UnknownOrder: no tier has it.
         Busy: some tier that might have it can't be reached, or none was written yet.
     """
+    with opened(settings, order_id) as tiers:
+        return find(tiers, tenant, order_id)
+
+
+@contextmanager
+def opened(settings: Settings, order_id: str) -> Iterator[list[Tier]]:
+    """The tiers that are asked for an order, hottest first; closed at the end of the block.
+
+    Raises:
+        Busy: none was written yet.
+    """
     names = lookup_tiers(settings)
     tiers = written_tiers(settings, names)
     if not tiers:
@@ -86,23 +103,17 @@ def look_up(settings: Settings, tenant: str, order_id: str) -> Answer:
             "missing; start 'ordertide write' for them, or name the right settings file"
         )
     try:
-        return find([*tiers.values()], tenant, order_id)
+        yield [*tiers.values()]
     finally:
         for tier in tiers.values():
             tier.close()
 
 
 def rule_states(
-    settings: Settings, answer: Answer, table: Lifecycle, rules: Rules
+    answer: Answer, events: list[AcceptedEvent], table: Lifecycle, rules: Rules
 ) -> list[RuleState]:
     """The state of every rule for the order, from its events in all tiers that answer."""
     order = answer.found.document
-    tiers = written_tiers(settings, lookup_tiers(settings))
-    try:
-        events = timeline([*tiers.values()], order.tenant, order.order_id)
-    finally:
-        for tier in tiers.values():
-            tier.close()
     facts = facts_of(events, Intake(table, rules))
     watermark = watermark_of(events, answer.found.watermark)
     return explain(order_key(order.tenant, order.order_id), facts, table, rules, watermark)
