@@ -124,7 +124,7 @@ class Problem(OrdertideError):
         self.field = field
         self.headers = dict(headers or {})
         if retry_after_s is not None:
-            self.headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
+            self.headers["retry-after"] = whole_seconds(retry_after_s)
 
     @property
     def status(self) -> HTTPStatus:
@@ -146,6 +146,11 @@ class Problem(OrdertideError):
         if self.status == HTTPStatus.UNAUTHORIZED:
             self.headers.setdefault("www-authenticate", "Bearer")
         return Response(body, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def whole_seconds(retry_after_s: float) -> str:
+    """Value of `Retry-After`: never earlier than asked for, and never 0."""
+    return str(max(1, math.ceil(retry_after_s)))
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from dataflows.carriers.carrier import CALLBACK_TOKEN, Acknowledgement, Carrier, PushContents
 from dataflows.carriers.installed import open_carrier, set_option
-from gateway.problems import Problem
+from gateway.problems import Problem, whole_seconds
 from gateway.route import Call
 from schemas.errors import Busy, Rejected, SettingsError
 from schemas.event import Event, decode_event
@@ -54,7 +54,7 @@ async def callback(call: Call) -> Response:
     except (Rejected, Busy) as error:
         answer = answer_of(carrier.acknowledge(error))
         if isinstance(error, Busy):
-            answer.headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+            answer.headers["retry-after"] = whole_seconds(error.retry_after_s)
         return answer
     count(call, carrier, contents)
     return answer_of(carrier.acknowledge(None))
