@@ -228,12 +228,7 @@ def test_a_push_of_one_scan_without_a_time_is_rejected(
     carrier: Carrier, sample: Sample, time: str
 ) -> None:
     payload = sample.payloads()[0]
-    node = sample.nodes(payload)[0] | {
-        "time": time,
-        "ftime": None,
-        "acceptTime": time,
-        "timestamp": time,
-    }
+    node = sample.nodes(payload)[0] | timed(time) | {"ftime": None}
     with pytest.raises(Rejected, match="time: ") as rejected:
         carrier.events(sample.body(sample.with_nodes(payload, [node])))
     assert rejected.value.code == "invalid_event"
@@ -245,12 +240,7 @@ def test_a_push_whose_only_scan_is_from_a_broken_clock_is_rejected(
     carrier: Carrier, sample: Sample, time: str
 ) -> None:
     payload = sample.payloads()[0]
-    node = sample.nodes(payload)[0] | {
-        "time": time,
-        "ftime": None,
-        "acceptTime": time,
-        "timestamp": time,
-    }
+    node = sample.nodes(payload)[0] | timed(time) | {"ftime": None}
     with pytest.raises(Rejected, match=r"^implausible_time: "):
         carrier.events(sample.body(sample.with_nodes(payload, [node])))
 

@@ -6,84 +6,52 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
 from sinks.channels.alert_message import Labels
 from sinks.channels.webhook import NEVER
+from tests.support import web_server
+from tests.support.web_server import Listener, WebServer
 
-PATIENCE_S = 30.0
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 Json = dict[str, Any]
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Hands what comes to its server's receiver."""
+class Handler(web_server.Handler):
+    """Hands what comes to the receiver."""
 
-    protocol_version = "HTTP/1.1"  # connections are kept
-    timeout = PATIENCE_S
-    server: "Listener"
+    def __init__(self, receiver: "Receiver", *connection: Any) -> None:  # noqa: ANN401 - the base class's
+        self.receiver = receiver
+        super().__init__(*connection)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server looks for this name
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        status, headers = self.server.receiver.hear(self.path, dict(self.headers), body)
+        status, headers = self.receiver.hear(self.path, dict(self.headers), body)
         self.send_response(status)
         for name, value in {"Content-Length": "0", **headers}.items():
             self.send_header(name, value)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        pass
 
-
-class Listener(ThreadingHTTPServer):
-    """Takes connections on loopback."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, port: int, receiver: "Receiver") -> None:
-        self.receiver = receiver
-        super().__init__(("127.0.0.1", port), Handler)
-
-
-class Receiver:
+class Receiver(WebServer):
     """Takes what is posted. `answers` are the statuses and headers that the next calls get."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answers: deque[tuple[int, dict[str, str]]] = deque()
         self.calls: list[tuple[str, dict[str, str], bytes]] = []
         self.heard: list[Json] = []  # every alert of every call that was taken, in order
-        self._port = 0
-        self._listener: Listener | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Listen, on the same port as before."""
-        self._listener = Listener(self._port, self)
-        self._port = self._listener.server_port
-        Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Be away."""
-        if self._listener is not None:
-            self._listener.shutdown()
-            self._listener.server_close()
-            self._listener = None
+    def listener(self) -> Listener:
+        return Listener(("127.0.0.1", self.port), partial(Handler, self))
 
     def hear(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
-        if self._listener is None:  # a kept connection outlives its listener
+        if self.is_away:
             return 503, {"Connection": "close"}
         self.calls.append((path, headers, body))
         if self.answers:
