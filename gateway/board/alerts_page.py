@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
-from urllib.parse import urlencode
 
-from gateway.board.cards import order_href
 from gateway.board.handling import Desk, Handling
+from gateway.board.links import Choice, changed, choices_of, order_href
 from gateway.board.reasons import reason
 from gateway.board.wording import Words
 from gateway.live.view import Row
@@ -27,11 +27,9 @@ class AlertsQuery(NamedTuple):
     sort: str = ""  # newest, oldest; the worst first without it
     page: int = 1
 
-    def href(self, **changed: object) -> str:
+    def href(self, **values: object) -> str:
         """Address of the page with some of it changed."""
-        values = {**self._asdict(), "page": 1, **changed}
-        named = {name: value for name, value in values.items() if value not in {"", 1}}
-        return f"/alerts?{urlencode(named)}" if named else "/alerts"
+        return changed("/alerts", self._asdict(), **values)
 
     def is_meant(self, row: Row) -> bool:
         """Return True for an alert that all filters let through."""
@@ -49,14 +47,6 @@ class Tab(NamedTuple):
     alerts: int
     href: str
     is_open: bool
-
-
-class Choice(NamedTuple):
-    """A value of a filter, with the number of alerts behind it."""
-
-    value: str
-    label: str
-    alerts: int
 
 
 class Filter(NamedTuple):
@@ -169,11 +159,8 @@ def alert_row(words: Words, row: Row, handling: Handling, now: int) -> AlertRow:
 def filter_of(words: Words, query: AlertsQuery, name: str, rows: Sequence[Row]) -> Filter:
     """A filter: its values by the number of alerts, and the one chosen."""
     counts = Counter[str](value_of(row, name) for row in rows)
-    chosen = getattr(query, name)
-    values = [value for value, _ in counts.most_common() if value]
-    if chosen and chosen not in values:
-        values.append(chosen)
-    return Filter(name, chosen, [Choice(v, label(words, name, v), counts[v]) for v in values])
+    value = getattr(query, name)
+    return Filter(name, value, choices_of(words, counts, value, partial(label, words, name)))
 
 
 def value_of(row: Row, name: str) -> str:

@@ -7,11 +7,12 @@ never shows what nobody counted.
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from statistics import median_low
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 from gateway.board.cards import (
+    LANES,
     CardView,
     FoldView,
     Old,
@@ -22,9 +23,9 @@ from gateway.board.cards import (
     folded,
     is_old,
     old_at,
-    order_href,
 )
 from gateway.board.handling import Desk
+from gateway.board.links import Choice, changed, choices_of, order_href
 from gateway.board.progress import Progress
 from gateway.board.wording import Words
 from gateway.live.view import ATTENTION, Facets, LiveView
@@ -32,7 +33,6 @@ from schemas.card import Card
 from schemas.instants import HOUR_MS, format_instant, parse_instant
 from schemas.order import Lane, OrderDocument
 
-LANES: tuple[Lane, ...] = ("overdue", "warning", "normal")
 PAGE = 50
 HOURS = 24
 MOVEMENTS = 40
@@ -53,11 +53,9 @@ class BoardQuery(NamedTuple):
     lane: str = ""  # the one that a narrow screen shows
     page: int = 1  # of that lane
 
-    def href(self, **changed: object) -> str:
+    def href(self, **values: object) -> str:
         """Address of the board with some of it changed."""
-        values = {**self._asdict(), "page": 1, **changed}
-        named = {name: value for name, value in values.items() if value not in {"", 1}}
-        return f"/?{urlencode(named)}" if named else "/"
+        return changed("/", self._asdict(), **values)
 
     def is_meant(self, card: Card) -> bool:
         """Return True for a card that all filters let through."""
@@ -133,20 +131,12 @@ class LaneView(NamedTuple):
     shown: int
 
 
-class Choice(NamedTuple):
-    """A value of a filter, with the number of orders behind it."""
-
-    value: str
-    label: str
-    orders: int
-    is_chosen: bool
-
-
 class Filter(NamedTuple):
-    """A filter over the lanes."""
+    """A filter over the lanes; `chosen` is its value in words, `without` the address without it."""
 
     name: str
     label: str
+    value: str
     choices: list[Choice]
     chosen: str
     without: str
@@ -361,16 +351,13 @@ class Board:
 
     def filter(self, name: str, counts: Counter[str]) -> Filter:
         """A filter: its values by the number of orders, and the one chosen."""
-        chosen = getattr(self.query, name)
-        values = [value for value, _ in counts.most_common() if value]
-        if chosen and chosen not in values:
-            values.append(chosen)
-        choices = [Choice(v, self.label(name, v), counts[v], v == chosen) for v in values]
+        value = getattr(self.query, name)
         return Filter(
             name=name,
             label=self.words.say(f"filter.{name}"),
-            choices=choices,
-            chosen=self.label(name, chosen) if chosen else "",
+            value=value,
+            choices=choices_of(self.words, counts, value, partial(self.label, name)),
+            chosen=self.label(name, value) if value else "",
             without=self.query.href(**{name: ""}),
         )
 

@@ -9,18 +9,18 @@ trouble, and would stand before what can still be helped.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from urllib.parse import quote, urlencode
 
 from gateway.board.handling import Handling
+from gateway.board.links import address, order_href
 from gateway.board.progress import Progress
 from gateway.board.reasons import reason
 from gateway.board.wording import Words
 from schemas.alert_text import place_of
 from schemas.card import Card
 from schemas.instants import DAY_MS, MINUTE_MS, format_instant, parse_instant
-from schemas.keys import DEFAULT_TENANT
 from schemas.order import Lane
 
+LANES: tuple[Lane, ...] = ("overdue", "warning", "normal")  # the worst first
 STORM_ORDERS = 20
 STORM_APART_MS = 15 * MINUTE_MS
 OLD_ORDERS = 20
@@ -107,12 +107,6 @@ def card_view(
     )
 
 
-def order_href(tenant: str, order_id: str) -> str:
-    """Address of an order's page."""
-    query = "" if tenant == DEFAULT_TENANT else f"?tenant={quote(tenant, safe='')}"
-    return f"/orders/{quote(order_id, safe='')}{query}"
-
-
 def folded(cards: Sequence[Card], old_before: str) -> list[Card | Storm | Old]:
     """The cards; those of a storm, and those without an event since, as one each at the head."""
     folds: list[Storm | Old] = list(storms_in(cards))
@@ -186,9 +180,8 @@ def fold_view(words: Words, fold: Storm | Old, now: int) -> FoldView:
             kind="clock",
             title=words.say("old", n=words.number(orders)),
             detail=words.say("old.newest", at=words.stamp(newest, now)),
-            href=f"/?{urlencode({'lane': lane, 'old': 1})}",
+            href=address("/", lane=lane, old=1),
         )
-    query = {"lane": lane, "rule": fold.rule, "carrier": fold.carrier, "place": fold.place}
     since = words.say("storm.since", at=words.stamp(fold.since, now))
     return FoldView(
         key=f"storm {fold.rule} {fold.carrier} {fold.place}",
@@ -196,5 +189,5 @@ def fold_view(words: Words, fold: Storm | Old, now: int) -> FoldView:
         kind="storm",
         title=words.say("storm", n=words.number(orders), rule=words.rule(fold.rule)),
         detail=f"{fold.carrier} · {fold.place} · {since}",
-        href=f"/?{urlencode(query)}",
+        href=address("/", lane=lane, rule=fold.rule, carrier=fold.carrier, place=fold.place),
     )

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from gateway.board.cards import order_href
+from gateway.board.cards import LANES
+from gateway.board.links import order_href
 from gateway.board.progress import Progress
 from gateway.board.wording import Words
 from schemas.instants import parse_instant
@@ -50,7 +51,8 @@ class OrdersPage(NamedTuple):
 
     asked: Asked
     rows: list[OrderRow]
-    statuses: list[tuple[str, str]]
+    lanes: Sequence[tuple[str, str]]  # value and label
+    statuses: Sequence[tuple[str, str]]
 
 
 def orders_page(
@@ -59,7 +61,8 @@ def orders_page(
     """The list of these orders at `now` (ms of the stream)."""
     rows = [order_row(words, progress, each, asked.q, now) for each in orders]
     codes = [code for code in progress.table.codes if code in progress.of_order]
-    return OrdersPage(asked, rows, [(code, words.status(code)) for code in codes])
+    lanes = [(lane, words.say(f"lane.{lane}")) for lane in LANES]
+    return OrdersPage(asked, rows, lanes, [(code, words.status(code)) for code in codes])
 
 
 def order_row(

@@ -18,8 +18,8 @@ from gateway.api.alerts import Nothing
 from gateway.api.orders import OrderAsked, found, visible
 from gateway.board.audit import entries_of
 from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
-from gateway.board.cards import order_href
 from gateway.board.customer_page import customer_page
+from gateway.board.links import address, order_href
 from gateway.board.order_page import Held, order_page
 from gateway.board.orders_page import orders_page
 from gateway.board.progress import Progress
@@ -27,7 +27,6 @@ from gateway.board.site import Frame, assets, render
 from gateway.board.viewer import (
     LANGUAGE_COOKIE,
     THEME_COOKIE,
-    address,
     back_to,
     desk_of,
     frame_of,

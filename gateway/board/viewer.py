@@ -1,7 +1,6 @@
 """Viewer: language, theme and frame of a request, and answers in HTML."""
 
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -151,9 +150,3 @@ def failed(request: Request, gateway: Gateway, problem: Problem, request_id: str
     )
     text = render("failed.html", frame, problem=problem, kind=kind, request_id=request_id)
     return HTMLResponse(text, problem.status, problem.headers)
-
-
-def address(path: str, **query: object) -> str:
-    """A path with the parts of its query that hold something."""
-    named = {name: value for name, value in query.items() if value}
-    return f"{path}?{urlencode(named)}" if named else path
