@@ -229,21 +229,16 @@ class Board:
         return [
             Figure("live", number(total), "", say("kpi.live.note"), [], "live"),
             Figure("in_time", in_time, "%", say("kpi.in_time.note"), [], "normal"),
-            Figure(
-                "warning",
-                number(counts["warning"]),
-                "",
-                say("kpi.opened.note", n=sum(opened["warning"])),
-                bars(opened["warning"]),
-                "warning",
-            ),
-            Figure(
-                "overdue",
-                number(counts["overdue"]),
-                "",
-                say("kpi.opened.note", n=sum(opened["overdue"])),
-                bars(opened["overdue"]),
-                "overdue",
+            *(
+                Figure(
+                    lane,
+                    number(counts[lane]),
+                    "",
+                    say("kpi.opened.note", n=sum(opened[lane])),
+                    bars(opened[lane]),
+                    lane,
+                )
+                for lane in reversed(ATTENTION)
             ),
             Figure("opened", number(both[-1]), "", say("kpi.hour.note"), bars(both), "live"),
             Figure("silence", quiet, "", say("kpi.silence.note"), [], "live"),
