@@ -7,14 +7,11 @@ No personal data, no party's id, no rule: who has the link sees no more than a p
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import msgspec
-
 from gateway.access.shares import Level
 from gateway.board.progress import DELIVERED, LAST, Progress, under_way
-from gateway.board.route_map import RouteMap, route_map
+from gateway.board.route_map import RouteMap, location_of, route_map
 from gateway.board.wording import Words
 from schemas.alert_text import moment_of, promised_day
-from schemas.event import Location
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent, OrderDocument, ShipmentView
 
@@ -77,15 +74,6 @@ class CustomerPage(NamedTuple):
     days: list[Day]
     route: RouteMap | None
     help: str
-
-
-class Told(msgspec.Struct, frozen=True):
-    """The place of an event."""
-
-    location: Location | None = None
-
-
-DECODER = msgspec.json.Decoder(Told)
 
 
 def customer_page(
@@ -209,7 +197,7 @@ def by_day(words: Words, timeline: Sequence[AcceptedEvent], now: int, *, places:
         label = words.day(at, weekday=True, year_of=now)
         if not found or found[-1].label != label:
             found.append(Day(label, []))
-        place = DECODER.decode(event.event).location if places else None
+        place = location_of(event) if places else None
         name = (place.name or "") if place else ""
         found[-1].events.append(Event(words.clock(at), plain(words, event.status), name))
     return found

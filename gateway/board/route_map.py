@@ -24,6 +24,7 @@ COLOURS = 4
 NEAR_X, NEAR_Y = 90, 17  # pixels between two names
 RIGHT = 0.62  # of the width, from here on a name stands left of its point
 Point = tuple[float, float]
+Visited = tuple[str, Location | None]  # a parcel, and the place of an event of it
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -101,7 +102,8 @@ DECODER = msgspec.json.Decoder(Placed)
 
 def route_map(order: OrderDocument, timeline: Sequence[AcceptedEvent]) -> RouteMap | None:
     """The map of an order; None where no place with coordinates is known."""
-    ways = ways_of(order, timeline)
+    visited = [(event.shipment, location_of(event)) for event in timeline]
+    ways = ways_of(order, visited)
     end = order.destination
     points = [(p.lon, p.lat) for places in ways.values() for p in places]
     known = [(lon, lat) for lon, lat in points if lon is not None and lat is not None]
@@ -124,18 +126,22 @@ def route_map(order: OrderDocument, timeline: Sequence[AcceptedEvent]) -> RouteM
         ways=drawn,
         destination=aim,
         labels=labels(drawn, aim),
-        unplaced=unplaced(timeline),
+        unplaced=unplaced(visited),
     )
 
 
-def ways_of(order: OrderDocument, timeline: Sequence[AcceptedEvent]) -> dict[str, list[Location]]:
+def location_of(event: AcceptedEvent) -> Location | None:
+    """The place of an event."""
+    return DECODER.decode(event.event).location
+
+
+def ways_of(order: OrderDocument, visited: Sequence[Visited]) -> dict[str, list[Location]]:
     """Places with coordinates by parcel, each once in a row, by time."""
     ways: dict[str, list[Location]] = {p.shipment: [] for p in order.shipments}
-    for event in timeline:
-        place = DECODER.decode(event.event).location
+    for shipment, place in visited:
         if place is None or place.lat is None or place.lon is None:
             continue
-        places = ways.setdefault(event.shipment, [])
+        places = ways.setdefault(shipment, [])
         if not places or (places[-1].lat, places[-1].lon) != (place.lat, place.lon):
             places.append(place)
     for parcel in order.shipments:
@@ -145,10 +151,9 @@ def ways_of(order: OrderDocument, timeline: Sequence[AcceptedEvent]) -> dict[str
     return ways
 
 
-def unplaced(timeline: Sequence[AcceptedEvent]) -> list[str]:
+def unplaced(visited: Sequence[Visited]) -> list[str]:
     """Names of places without coordinates, each once."""
-    places = [DECODER.decode(event.event).location for event in timeline]
-    return list(dict.fromkeys(p.name for p in places if p and p.name and p.lat is None))
+    return list(dict.fromkeys(p.name for _, p in visited if p and p.name and p.lat is None))
 
 
 def frame_of(points: Sequence[Point]) -> Frame:
