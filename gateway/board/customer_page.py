@@ -142,7 +142,7 @@ def day_of(words: Words, instant: str | None, now: int) -> str:
     if instant is None or moment is None:
         return ""
     day = promised_day(instant)
-    at = parse_instant(instant if day == instant else f"{day}T12:00:00Z")
+    at = parse_instant(instant) if day == instant else words.noon(day)
     return words.day(at, weekday=True, year_of=now)
 
 

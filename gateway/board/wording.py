@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.alert_text import EN_MONTHS, AlertText, Language, moment_of, promised_day
-from schemas.instants import DAY_MS, EPOCH, HOUR_MS, MINUTE_MS, SECOND_MS, parse_instant
+from schemas.instants import (
+    DAY_MS,
+    EPOCH,
+    HOUR_MS,
+    MINUTE_MS,
+    SECOND_MS,
+    parse_instant,
+    to_instant,
+)
 
 TEXTS = Path(__file__).with_name("texts.toml")
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -82,8 +90,11 @@ class Words(NamedTuple):
         day = promised_day(instant)
         if day == instant:
             return self.stamp(parse_instant(instant), now)
-        noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=self.zone)
-        return self.day(int(noon.timestamp() * 1000), year_of=now)
+        return self.day(self.noon(day), year_of=now)
+
+    def noon(self, day: str) -> int:
+        """Noon of a date in the zone (ms): an instant that is shown as that date."""
+        return to_instant(datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=self.zone))
 
     def span(self, duration_ms: int) -> str:
         """`2 d 3 h`, `51 h`, `12 min`, `48 s`: the two largest units that matter."""

@@ -1,6 +1,7 @@
 """The customer's page: what it answers, and what it never shows."""
 
 import re
+from datetime import timedelta, timezone
 
 import msgspec
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access.shares import Share, Shares
+from gateway.board.customer_page import day_of
+from gateway.board.wording import Words
+from schemas.alert_text import AlertText
 from schemas.order import OrderDocument
 from tests.support.asgi import Client, Reply
 from tests.support.gateway import Door
@@ -120,6 +124,13 @@ def test_the_link_or_the_browser_chooses_the_language(site: Door, language: str)
     heading = {"en": "Later than promised.", "zh": "晚于承诺时间。"}[language]
     assert heading in named
     assert heading in accepting.get(f"/t/{token}").body.decode()
+
+
+@pytest.mark.parametrize("hours", [-12, 0, 14])
+def test_a_promised_day_is_that_day_in_any_zone(hours: int) -> None:
+    words = Words("en", timezone(timedelta(hours=hours)), AlertText())
+    ends_at = "2018-12-31T02:59:59.999Z"  # the end of 30 December, three hours west
+    assert day_of(words, ends_at, NOW) == "Sun 30 Dec"
 
 
 def test_the_sample_is_at_its_end() -> None:
