@@ -7,7 +7,7 @@ from gateway.board.audit import AuditRow, audit_rows
 from gateway.board.gantt import Gantt, gantt
 from gateway.board.handling import Desk, Handling
 from gateway.board.progress import Progress
-from gateway.board.reasons import why
+from gateway.board.reasons import reading, why
 from gateway.board.route_map import RouteMap, route_map
 from gateway.board.timeline import Day, days
 from gateway.board.wording import Words
@@ -212,25 +212,23 @@ def parcel_of(
         at=words.stamp(updated_at, now) if updated_at else "",
         span=words.span(now - updated_at) if updated_at and not is_over else "",
         readings=[
-            reading(words, name, values, attributes)
+            reading_and_limits(words, name, values, attributes)
             for name, values in (parcel.readings or {}).items()
         ],
     )
 
 
-def reading(
+def reading_and_limits(
     words: Words, name: str, values: Mapping[str, float], attributes: Mapping[str, object]
 ) -> str:
     """A reading's range, and its limits where the order has some."""
     stem, _, unit = name.rpartition("_")
-    key = f"reading.{name}" if words.has(f"reading.{name}") else "reading"
-    text = words.say(key, name=name, least=values["min"], most=values["max"])
     limits = [
         words.say(f"reading.{end}", value=attributes[field])
         for end in ("min", "max")
         if (field := f"{stem}_{end}_{unit}") in attributes
     ]
-    return " · ".join([text, *limits])
+    return " · ".join([reading(words, name, values), *limits])
 
 
 def coming_of(words: Words, deadline: ArmedDeadline, now: int) -> Coming:

@@ -5,6 +5,8 @@
 The full sentences, with their instants, are those of `schemas.alert_text`.
 """
 
+from collections.abc import Mapping
+
 from gateway.board.wording import Words
 from schemas.alert_text import PROMISES, OrderLike, is_at_once, last_heard
 from schemas.instants import parse_instant
@@ -49,6 +51,11 @@ def condition(words: Words, order: OrderLike, alert: OpenAlert, now: int) -> str
     for parcel in order.shipments:
         if parcel.shipment == alert.because.shipment:
             for name, values in (getattr(parcel, "readings", None) or {}).items():
-                key = f"reading.{name}" if words.has(f"reading.{name}") else "reading"
-                return words.say(key, name=name, least=values["min"], most=values["max"])
+                return reading(words, name, values)
     return words.say("reason.true", span=words.span(now - parse_instant(alert.because.due_at)))
+
+
+def reading(words: Words, name: str, values: Mapping[str, float]) -> str:
+    """The range of a reading."""
+    key = f"reading.{name}" if words.has(f"reading.{name}") else "reading"
+    return words.say(key, name=name, least=values["min"], most=values["max"])
