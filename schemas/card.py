@@ -30,7 +30,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 def card_of(key: str, order: OrderDocument) -> Card:
     """The card of an order with an open alert, from its document."""
-    alerts = sorted(order.open_alerts, key=lambda alert: (alert.severity, alert.because.due_at))
+    alerts = worst_first(order)
     return Card(
         key=key,
         tenant=order.tenant,
@@ -47,6 +47,11 @@ def card_of(key: str, order: OrderDocument) -> Card:
         alerts=tuple(alerts),
         shipments=tuple(order.shipments),
     )
+
+
+def worst_first(order: OrderDocument) -> list[OpenAlert]:
+    """Open alerts of an order, overdue ones first."""
+    return sorted(order.open_alerts, key=lambda alert: (alert.severity, alert.because.due_at))
 
 
 def due_at(order: OrderDocument, alerts: list[OpenAlert]) -> str:

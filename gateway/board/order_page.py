@@ -13,6 +13,7 @@ from gateway.board.timeline import Day, days
 from gateway.board.wording import Words
 from schemas.alert import AuditEntry
 from schemas.alert_text import last_heard
+from schemas.card import worst_first
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent, ArmedDeadline, Lane, OpenAlert, OrderDocument, ShipmentView
 from schemas.versions import changes_of
@@ -154,11 +155,6 @@ def order_page(words: Words, progress: Progress, held: Held, now: int, desk: Des
         ],
         audit=audit_rows(words, held.audit, now),
     )
-
-
-def worst_first(order: OrderDocument) -> list[OpenAlert]:
-    """Open alerts, overdue ones first."""
-    return sorted(order.open_alerts, key=lambda alert: (alert.severity, alert.because.due_at))
 
 
 def sorted_deadlines(order: OrderDocument) -> list[ArmedDeadline]:
