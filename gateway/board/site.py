@@ -74,6 +74,7 @@ def environment() -> Environment:
     """The templates. Everything put into them is escaped, for HTML and for what isn't visible."""
     environment = Environment(
         loader=PackageLoader("gateway.board"),
+        auto_reload=False,  # asking for the files' times took 0.7 ms a page
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
