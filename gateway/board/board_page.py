@@ -128,7 +128,6 @@ class LaneView(NamedTuple):
     movements: list[Movement]
     earlier: str
     later: str
-    shown: int
 
 
 class Filter(NamedTuple):
@@ -273,7 +272,6 @@ class Board:
         page = self.query.page if self.query.lane == lane else 1
         first = (page - 1) * PAGE
         coming = self.next_due(lane)
-        shown = items[first : first + PAGE]
         return LaneView(
             lane=lane,
             orders=self.count(lane),
@@ -282,11 +280,10 @@ class Board:
             next_due=self.words.span(coming[0] - self.now) if coming else "",
             next_order=coming[1] if coming else "",
             shares=self.shares(lane),
-            items=[self.item(item) for item in shown],
+            items=[self.item(item) for item in items[first : first + PAGE]],
             movements=[self.movement(order) for order in moved] if lane == "normal" else [],
             earlier=self.query.href(lane=lane, page=page - 1) if page > 1 else "",
             later=self.query.href(lane=lane, page=page + 1) if items[first + PAGE :] else "",
-            shown=len(shown),
         )
 
     def item(self, item: Card | Storm | Old) -> CardView | FoldView:

@@ -28,13 +28,12 @@ OLD_MS = 30 * DAY_MS
 
 
 class CardView(NamedTuple):
-    """A card in words. `due_at` in ms, for what counts down; `parcels`: (arrived, all)."""
+    """A card in words; `parcels`: (arrived, all)."""
 
     key: str
     version: int
     order_id: str
     href: str
-    lane: Lane
     place: str
     carrier: str
     status: str
@@ -43,9 +42,6 @@ class CardView(NamedTuple):
     more_alerts: int
     stage: int
     parcels: tuple[int, int]
-    promised: str
-    is_late: bool
-    due_at: int
     due: str
     handling: Handling
 
@@ -82,15 +78,12 @@ def card_view(
 ) -> CardView:
     """A card in words; `handling` is that of its worst alert."""
     worst = card.alerts[0]
-    due_at = parse_instant(card.due_at)
-    promised_at = parse_instant(card.promised_at) if card.promised_at else None
-    left = due_at - now
+    left = parse_instant(card.due_at) - now
     return CardView(
         key=card.key,
         version=card.version,
         order_id=card.order_id,
         href=order_href(card.tenant, card.order_id),
-        lane=card.lane,
         place=card.town or card.supplier_id or "",
         carrier=card.carrier or "",
         status=words.status(card.status),
@@ -99,9 +92,6 @@ def card_view(
         more_alerts=len(card.alerts) - 1,
         stage=progress.stage(card.status, card.shipments),
         parcels=progress.delivered(card.shipments),
-        promised=words.promise(card.promised_at, now),
-        is_late=promised_at is not None and promised_at < now,
-        due_at=due_at,
         due=words.say("due.in" if left >= 0 else "due.ago", span=words.span(left)),
         handling=handling,
     )

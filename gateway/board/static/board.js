@@ -24,7 +24,7 @@ function span(ms) {
 }
 function tick() {
   if (!("ticks" in say)) return;
-  for (const element of $$("b[data-due]")) {
+  for (const element of $$("[data-due]")) {
     const left = Number(element.dataset.due) - now();
     if (left > -1000) element.textContent = span(Math.max(left, 0));
   }
