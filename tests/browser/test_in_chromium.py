@@ -164,6 +164,22 @@ def test_theme_and_language_are_kept(site: Site, browser: Browser) -> None:
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_the_systems_dark_theme_has_the_colours_of_the_chosen_one(
+    site: Site, browser: Browser, path: str
+) -> None:
+    colours = """[...document.querySelectorAll("body, body *")].map((element) => {
+      const { color, backgroundColor, borderColor, fill, stroke } = getComputedStyle(element);
+      return [color, backgroundColor, borderColor, fill, stroke].join();
+    })"""
+    seen = []
+    for options in ({"color_scheme": "dark"}, {"cookies": {"ordertide_theme": "dark"}}):
+        with opened(site, browser, **options) as page:
+            page.goto(site.address + (site.shared if path == "SHARED" else path))
+            seen.append(page.evaluate(colours))
+    assert seen[0] == seen[1]
+
+
 def test_the_board_says_that_the_stream_is_away_and_goes_on(site: Site, browser: Browser) -> None:
     stream = "**/v1/stream*"
     with opened(site, browser, complaints=["ERR_FAILED"]) as page:
