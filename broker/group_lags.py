@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
 from broker.clients import Consumer
 from broker.committed import committed
 from broker.connect import Connection
 from broker.consume import held_offsets
-from broker.errors import worded
-from schemas.errors import Busy
 
 TIMEOUT_S = 5.0
 
@@ -52,14 +50,11 @@ class GroupLags:
         Raises:
             Busy: the broker is unavailable. TopicMissing, BrokerFailed: it refuses.
         """
-        try:
-            names = {topic for topics in self.groups.values() for topic in topics}
-            client = next(iter(self._clients.values()))
-            ends = {topic: held_offsets(client, topic, TIMEOUT_S) for topic in names}
-            for group, topics in self.groups.items():
-                self.of[group] = self._lag(group, {t: ends[t] for t in topics})
-        except KafkaException as error:
-            raise Busy(f"no positions of groups: {worded(error)}") from error
+        names = {topic for topics in self.groups.values() for topic in topics}
+        client = next(iter(self._clients.values()))
+        ends = {topic: held_offsets(client, topic, TIMEOUT_S) for topic in names}
+        for group, topics in self.groups.items():
+            self.of[group] = self._lag(group, {t: ends[t] for t in topics})
 
     def _lag(self, group: str, ends: Mapping[str, Mapping[int, tuple[int, int]]]) -> GroupLag:
         places = [TopicPartition(topic, number) for topic in ends for number in ends[topic]]
