@@ -21,16 +21,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
 from benchmarks.report import Section, machine, put_sections, table
+from broker.committed import committed
 from broker.connect import Connection
-from broker.errors import PASSING
 from broker.fetcher import Fetcher
 from broker.produce import Producer, Record
 from broker.topics import ensure_topics
 from deploy.installation import RUN, Installation, Process, Tables, write_settings
 from deploy.stack.kafka import Kafka
+from schemas.errors import Busy
 from schemas.instants import format_instant
 from schemas.topics import EVENTS, ORDERS_CHANGES
 
@@ -197,10 +198,8 @@ def pace_of(connection: Connection, events: int, check: Process) -> float:
 def positions_of(fetcher: Fetcher, partitions: list[TopicPartition]) -> list[TopicPartition]:
     """The reported positions; none while the broker is unavailable."""
     try:
-        return fetcher.client.committed(partitions, timeout=ANSWER_S)
-    except KafkaException as failed:
-        if failed.args[0].name() not in PASSING:
-            raise
+        return committed(fetcher.client, GROUP, partitions, ANSWER_S)
+    except Busy:
         return []
 
 
