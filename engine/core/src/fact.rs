@@ -2,7 +2,8 @@
 
 use crate::fault::Fault;
 use crate::msgpack::{
-    Raw, Reader, write_bool, write_bytes, write_hash, write_int, write_list, write_nil, write_text,
+    Raw, Reader, write_bool, write_bytes, write_hash, write_int, write_list, write_optional,
+    write_text,
 };
 use crate::order::Fields;
 
@@ -68,16 +69,16 @@ impl Fact {
     pub fn read(from: &mut Reader<'_>) -> Result<Fact, Fault> {
         from.list_with(ITEMS)?;
         let mut fact = Fact {
-            key: from.text()?.to_owned(),
+            key: from.string()?,
             arrival_at: from.int()?,
             at: from.int()?,
             status: from.int()?,
-            shipment: from.text()?.to_owned(),
-            source: from.text()?.to_owned(),
-            event_id: from.text()?.to_owned(),
+            shipment: from.string()?,
+            source: from.string()?,
+            event_id: from.string()?,
             hash: from.hash()?,
             raw: from.bytes()?.to_vec(),
-            topic: from.text()?.to_owned(),
+            topic: from.string()?,
             partition: from.int()?,
             offset: from.int()?,
             command: from.bool()?,
@@ -85,16 +86,16 @@ impl Fact {
             corrects: from.hash()?,
             ..Fact::default()
         };
-        fact.fields = optional(from, Fields::read)?;
-        fact.side = optional(from, Fields::read)?;
-        fact.operator = optional(from, text)?;
-        fact.ip = optional(from, text)?;
-        fact.waybill = text(from)?;
-        fact.via = optional(from, |from| {
+        fact.fields = from.optional(Fields::read)?;
+        fact.side = from.optional(Fields::read)?;
+        fact.operator = from.optional(Reader::string)?;
+        fact.ip = from.optional(Reader::string)?;
+        fact.waybill = from.string()?;
+        fact.via = from.optional(|from| {
             from.list_with(2)?;
-            Ok((text(from)?, text(from)?))
+            Ok((from.string()?, from.string()?))
         })?;
-        fact.sent_at = optional(from, Reader::int)?;
+        fact.sent_at = from.optional(Reader::int)?;
         Ok(fact)
     }
 
@@ -118,43 +119,19 @@ impl Fact {
         write_hash(out, self.corrects);
         write_optional(out, self.fields.as_ref(), |out, held| out.extend_from_slice(held.bytes()));
         write_optional(out, self.side.as_ref(), |out, held| out.extend_from_slice(held.bytes()));
-        write_optional(out, self.operator.as_ref(), |out, text| write_text(out, text));
-        write_optional(out, self.ip.as_ref(), |out, text| write_text(out, text));
+        write_optional(out, self.operator.as_deref(), write_text);
+        write_optional(out, self.ip.as_deref(), write_text);
         write_text(out, &self.waybill);
         write_optional(out, self.via.as_ref(), |out, (kind, number)| {
             write_list(out, 2);
             write_text(out, kind);
             write_text(out, number);
         });
-        write_optional(out, self.sent_at.as_ref(), |out, at| write_int(out, *at));
+        write_optional(out, self.sent_at, write_int);
     }
 
     /// What the event says of its parcel under a name.
     pub fn said(&self, name: &str) -> Option<Raw<'_>> {
         self.side.as_ref()?.get(name)
-    }
-}
-
-fn text(from: &mut Reader<'_>) -> Result<String, Fault> {
-    Ok(from.text()?.to_owned())
-}
-
-/// The next value, None for nil.
-pub(crate) fn optional<'a, T>(
-    from: &mut Reader<'a>,
-    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Fault>,
-) -> Result<Option<T>, Fault> {
-    if from.nil() { Ok(None) } else { read(from).map(Some) }
-}
-
-/// Append a value, nil for None.
-pub(crate) fn write_optional<T>(
-    out: &mut Vec<u8>,
-    value: Option<&T>,
-    write: impl FnOnce(&mut Vec<u8>, &T),
-) {
-    match value {
-        Some(value) => write(out, value),
-        None => write_nil(out),
     }
 }

@@ -13,8 +13,8 @@ pub use number::{Number, number_of};
 pub use reading::Reader;
 pub use value::{List, Map, Raw, Value};
 pub use writing::{
-    write_bool, write_bytes, write_bytes_head, write_float, write_hash, write_int, write_list,
-    write_map, write_nil, write_text,
+    write_all, write_bool, write_bytes, write_bytes_head, write_float, write_hash, write_int,
+    write_list, write_map, write_nil, write_optional, write_text,
 };
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::fact::Fact;
 use crate::fault::Fault;
 use crate::lifecycle::Lifecycle;
-use crate::msgpack::{write_bytes, write_list, write_nil, write_text};
+use crate::msgpack::{write_bytes, write_list, write_optional, write_text};
 use crate::order::packing::unpack;
 use crate::order::{NO_ENTRY, Order, marks};
 use crate::refusal::Refusal;
@@ -267,10 +267,7 @@ impl Shard {
 fn write_order(out: &mut Vec<u8>, key: &str, data: Option<&[u8]>) {
     write_list(out, 2);
     write_text(out, key);
-    match data {
-        Some(data) => write_bytes(out, data),
-        None => write_nil(out),
-    }
+    write_optional(out, data, write_bytes);
 }
 
 fn desk_of(definitions: &Definitions, rule_ids: Vec<String>) -> Result<Desk, NoState> {

@@ -60,7 +60,7 @@ impl Definitions {
         facts: &[u8],
         watermark: i64,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let facts = run(|| facts_in(facts))?;
+        let facts = run(|| Reader::new(facts).all(Fact::read))?;
         match guarded(|| explaining::explain(&self.definitions, key, facts, watermark)) {
             Ok(states) => Ok(PyBytes::new(py, &states)),
             Err(failure) => {
@@ -68,12 +68,6 @@ impl Definitions {
             }
         }
     }
-}
-
-fn facts_in(packed: &[u8]) -> Result<Vec<Fact>, Fault> {
-    let mut from = Reader::new(packed);
-    let count = from.list()?;
-    (0..count).map(|_| Fact::read(&mut from)).collect()
 }
 
 /// The orders of one shard.
@@ -145,7 +139,7 @@ impl Shard {
     }
 
     fn offer(&self, facts: &[u8]) -> PyResult<()> {
-        let facts = run(|| facts_in(facts))?;
+        let facts = run(|| Reader::new(facts).all(Fact::read))?;
         self.lock()?.offer(facts);
         Ok(())
     }

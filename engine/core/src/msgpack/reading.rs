@@ -156,24 +156,21 @@ impl<'a> Reader<'a> {
         Ok(Raw(&self.data[start..self.at]))
     }
 
+    /// The next value as `take` has it; a fault at its place where that is None.
+    fn expected<T>(&mut self, take: impl FnOnce(Value<'a>) -> Option<T>) -> Result<T, Fault> {
+        let start = self.at;
+        let found = take(self.value()?);
+        found.ok_or(Fault::Damaged { at: start, length: self.data.len() })
+    }
+
     /// The next value, a number of the type that is expected.
     pub fn int<T: TryFrom<i64>>(&mut self) -> Result<T, Fault> {
-        let start = self.at;
-        let found = match self.value()? {
-            Value::Int(number) => T::try_from(number).ok(),
-            _ => None,
-        };
-        found.ok_or(Fault::Damaged { at: start, length: self.data.len() })
+        self.expected(|value| T::try_from(value.int()?).ok())
     }
 
     /// The next value, a 64-bit number without sign.
     pub fn hash(&mut self) -> Result<u64, Fault> {
-        let start = self.at;
-        match self.value()? {
-            Value::Int(number) if number >= 0 => Ok(number as u64),
-            Value::Big(number) => Ok(number),
-            _ => Err(Fault::Damaged { at: start, length: self.data.len() }),
-        }
+        self.expected(Value::hash)
     }
 
     /// The next value, a truth value.
@@ -187,20 +184,20 @@ impl<'a> Reader<'a> {
 
     /// The next value, a text.
     pub fn text(&mut self) -> Result<&'a str, Fault> {
-        let start = self.at;
-        match self.value()? {
-            Value::Text(text) => Ok(text),
-            _ => Err(Fault::Damaged { at: start, length: self.data.len() }),
-        }
+        self.expected(Value::text)
+    }
+
+    /// The next value, a text, as one of its own.
+    pub fn string(&mut self) -> Result<String, Fault> {
+        Ok(self.text()?.to_owned())
     }
 
     /// The next value, bytes.
     pub fn bytes(&mut self) -> Result<&'a [u8], Fault> {
-        let start = self.at;
-        match self.value()? {
-            Value::Bytes(bytes) => Ok(bytes),
-            _ => Err(Fault::Damaged { at: start, length: self.data.len() }),
-        }
+        self.expected(|value| match value {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        })
     }
 
     /// Read over a nil, if that is next; whether it was.
@@ -208,6 +205,22 @@ impl<'a> Reader<'a> {
         let is_nil = self.data.get(self.at) == Some(&0xC0);
         self.at += usize::from(is_nil);
         is_nil
+    }
+
+    /// The next value as `read` has it, None for nil.
+    pub fn optional<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        if self.nil() { Ok(None) } else { read(self).map(Some) }
+    }
+
+    /// The next value, an array whose values are as `read` has them.
+    pub fn all<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        (0..self.list()?).map(|_| read(self)).collect()
     }
 
     /// Read over the head of an array; how many values follow.

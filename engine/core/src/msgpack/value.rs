@@ -28,6 +28,33 @@ pub enum Value<'a> {
     Map(Map<'a>),
 }
 
+impl<'a> Value<'a> {
+    /// The text; None of any other value.
+    pub fn text(self) -> Option<&'a str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number; None of any other value and beyond `i64::MAX`.
+    pub fn int(self) -> Option<i64> {
+        match self {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The 64-bit number without sign; None of any other value.
+    pub fn hash(self) -> Option<u64> {
+        match self {
+            Value::Int(number) => u64::try_from(number).ok(),
+            Value::Big(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
 /// One msgpack value as bytes. It was read once, so that its structure is known to be sound.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a>(pub(super) &'a [u8]);
@@ -66,27 +93,17 @@ impl<'a> Raw<'a> {
 
     /// The text; None of any other value.
     pub fn text(self) -> Option<&'a str> {
-        match self.value() {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
+        self.value().text()
     }
 
     /// The whole number; None of any other value and beyond `i64::MAX`.
     pub fn int(self) -> Option<i64> {
-        match self.value() {
-            Value::Int(number) => Some(number),
-            _ => None,
-        }
+        self.value().int()
     }
 
     /// The 64-bit number without sign; None of any other value.
     pub fn hash(self) -> Option<u64> {
-        match self.value() {
-            Value::Int(number) => u64::try_from(number).ok(),
-            Value::Big(number) => Some(number),
-            _ => None,
-        }
+        self.value().hash()
     }
 
     /// The elements of an array; none of any other value.

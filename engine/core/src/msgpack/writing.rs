@@ -76,6 +76,20 @@ pub fn write_list(out: &mut Vec<u8>, count: usize) {
     }
 }
 
+/// Append an array, each value by `write`.
+pub fn write_all<T>(out: &mut Vec<u8>, values: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    write_list(out, values.len());
+    values.iter().for_each(|value| write(out, value));
+}
+
+/// Append a value by `write`, nil for None.
+pub fn write_optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    match value {
+        Some(value) => write(out, value),
+        None => write_nil(out),
+    }
+}
+
 /// Append the head of a map of `count` pairs.
 pub fn write_map(out: &mut Vec<u8>, count: usize) {
     match count {

@@ -2,11 +2,10 @@
 //!
 //! The history comes last: three little-endian 64-bit words an entry (`Words`).
 
-use crate::fact::optional;
 use crate::fault::Fault;
 use crate::msgpack::{
-    Reader, write_bool, write_bytes_head, write_hash, write_int, write_list, write_map, write_nil,
-    write_text,
+    Reader, write_all, write_bool, write_bytes_head, write_hash, write_int, write_list, write_map,
+    write_optional, write_text,
 };
 use crate::order::side::Side;
 use crate::order::{
@@ -69,9 +68,8 @@ pub fn pack(order: &Order) -> Vec<u8> {
         write_int(&mut out, extras.entry);
         out.extend_from_slice(extras.fields.bytes());
     }
-    write_all(&mut out, &order.side, |out, side| match side {
-        Some(side) => side.write(out),
-        None => write_nil(out),
+    write_all(&mut out, &order.side, |out, side| {
+        write_optional(out, side.as_ref(), |out, side| side.write(out));
     });
     write_bytes_head(&mut out, order.thinned.len() * 8);
     order.thinned.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
@@ -80,11 +78,6 @@ pub fn pack(order: &Order) -> Vec<u8> {
         out.extend_from_slice(&word.to_le_bytes());
     }
     out
-}
-
-fn write_all<T>(out: &mut Vec<u8>, all: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
-    write_list(out, all.len());
-    all.iter().for_each(|each| write(out, each));
 }
 
 fn write_course(out: &mut Vec<u8>, course: &Course) {
@@ -144,43 +137,36 @@ pub fn unpack(key: &str, data: &[u8]) -> Result<Order, Fault> {
     order.ship_by = from.int()?;
     order.period = from.int()?;
     order.course = read_course(&mut from)?;
-    order.parcels = read_all(&mut from, read_parcel)?;
-    order.names = read_all(&mut from, |from| {
+    order.parcels = from.all(read_parcel)?;
+    order.names = from.all(|from| {
         from.list_with(2)?;
-        Ok((from.text()?.to_owned(), from.text()?.to_owned()))
+        Ok((from.string()?, from.string()?))
     })?;
-    order.parcel_of = read_all(&mut from, Reader::int)?;
-    order.derived = read_all(&mut from, |from| {
+    order.parcel_of = from.all(Reader::int)?;
+    order.derived = from.all(|from| {
         from.list_with(2)?;
         Ok(MovedBy { status: from.int()?, entry: from.int()? })
     })?;
     for _ in 0..from.map()? {
         order.firsts.push(First { status: from.int()?, entry: from.int()? });
     }
-    order.alerts = read_all(&mut from, read_alert)?;
-    order.done = read_all(&mut from, |from| {
+    order.alerts = from.all(read_alert)?;
+    order.done = from.all(|from| {
         from.list_with(3)?;
         Ok(Done { rule: from.int()?, parcel: from.int()?, anchor: from.int()? })
     })?;
-    order.openings = read_all(&mut from, |from| {
+    order.openings = from.all(|from| {
         from.list_with(3)?;
         Ok(Opening { rule: from.int()?, parcel: from.int()?, at: from.int()? })
     })?;
     for _ in 0..from.map()? {
         order.extras.push(Extras { entry: from.int()?, fields: Fields::read(&mut from)? });
     }
-    order.side = read_all(&mut from, |from| optional(from, Side::read))?;
+    order.side = from.all(|from| from.optional(Side::read))?;
     order.thinned = words_of(from.bytes()?).collect();
     order.history = history_of(&mut from)?;
     complete(&mut order, &from)?;
     Ok(order)
-}
-
-fn read_all<'a, T>(
-    from: &mut Reader<'a>,
-    read: impl Fn(&mut Reader<'a>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
-    (0..from.list()?).map(|_| read(from)).collect()
 }
 
 fn read_course(from: &mut Reader<'_>) -> Result<Course, Fault> {
@@ -193,7 +179,7 @@ fn read_course(from: &mut Reader<'_>) -> Result<Course, Fault> {
         onward: from.int()?,
         expected: from.int()?,
         life: from.int()?,
-        partial: read_all(from, Reader::int)?,
+        partial: from.all(Reader::int)?,
         opened_by: from.int()?,
     })
 }
@@ -201,8 +187,8 @@ fn read_course(from: &mut Reader<'_>) -> Result<Course, Fault> {
 fn read_parcel(from: &mut Reader<'_>) -> Result<Parcel, Fault> {
     from.list_with(7)?;
     Ok(Parcel {
-        name: from.text()?.to_owned(),
-        spelling: from.text()?.to_owned(),
+        name: from.string()?,
+        spelling: from.string()?,
         status: from.int()?,
         updated_at: from.int()?,
         marks: from.int()?,

@@ -55,7 +55,7 @@ impl Side {
             match from.text()? {
                 CARRIER => {
                     from.list_with(2)?;
-                    side.carrier = Some((from.int()?, from.text()?.to_owned()));
+                    side.carrier = Some((from.int()?, from.string()?));
                     side.order.push(CARRIER);
                 }
                 LOCATION => {
@@ -65,7 +65,7 @@ impl Side {
                 }
                 READINGS => {
                     for _ in 0..from.map()? {
-                        let name = from.text()?.to_owned();
+                        let name = from.string()?;
                         side.readings.push((name, Reading::read(from)?));
                     }
                     side.order.push(READINGS);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::fact::Fact;
 use crate::fault::Fault;
-use crate::msgpack::{Reader, write_int, write_list, write_text};
+use crate::msgpack::{Reader, write_all, write_int, write_list, write_optional, write_text};
 use crate::refusal::Refusal;
 
 /// Code of a fact that is refused as its order is set aside, and of what is written about that.
@@ -71,13 +71,13 @@ impl SetAside {
     /// The bytes are damaged.
     pub fn read(from: &mut Reader<'_>) -> Result<SetAside, Fault> {
         from.list_with(5)?;
-        let (since_at, reason) = (from.int()?, from.text()?.to_owned());
-        let digest = from.text()?.to_owned();
-        let mut facts = Vec::new();
-        for _ in 0..from.list()? {
-            facts.push(Arc::new(Fact::read(from)?));
-        }
-        Ok(SetAside { since_at, reason, digest, facts, releases: from.int()? })
+        Ok(SetAside {
+            since_at: from.int()?,
+            reason: from.string()?,
+            digest: from.string()?,
+            facts: from.all(|from| Ok(Arc::new(Fact::read(from)?)))?,
+            releases: from.int()?,
+        })
     }
 
     /// Append it as msgspec encodes it.
@@ -86,8 +86,7 @@ impl SetAside {
         write_int(out, self.since_at);
         write_text(out, &self.reason);
         write_text(out, &self.digest);
-        write_list(out, self.facts.len());
-        self.facts.iter().for_each(|fact| fact.write(out));
+        write_all(out, &self.facts, |out, fact| fact.write(out));
         write_int(out, self.releases);
     }
 }
@@ -190,10 +189,7 @@ impl SetAsides {
         for key in keys {
             write_list(out, 2);
             write_text(out, &key);
-            match self.orders.get(&key) {
-                Some(order) => order.write(out),
-                None => out.push(0xC0),
-            }
+            write_optional(out, self.orders.get(&key), |out, order| order.write(out));
         }
     }
 

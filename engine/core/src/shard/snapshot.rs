@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::fact::{Fact, optional};
+use crate::fact::Fact;
 use crate::fault::Fault;
-use crate::msgpack::{Reader, write_int, write_list, write_text};
+use crate::msgpack::{Reader, write_all, write_int, write_list, write_text};
 use crate::shard::orders::Packed;
 use crate::shard::set_aside::SetAside;
 
@@ -39,18 +39,16 @@ impl Snapshot {
         let items = from.list()?;
         let mut found = Snapshot {
             watermark: from.int()?,
-            sources: list(&mut from, text)?,
-            rule_ids: list(&mut from, text)?,
-            statuses: list(&mut from, text)?,
-            digest: text(&mut from)?,
-            orders: list(&mut from, |from| {
-                keyed(from, |from| Ok(from.bytes()?.to_vec().into_boxed_slice()))
-            })?,
-            pending: list(&mut from, |from| Ok(Arc::new(Fact::read(from)?)))?,
+            sources: from.all(Reader::string)?,
+            rule_ids: from.all(Reader::string)?,
+            statuses: from.all(Reader::string)?,
+            digest: from.string()?,
+            orders: from.all(|from| keyed(from, |from| Ok(Box::from(from.bytes()?))))?,
+            pending: from.all(|from| Ok(Arc::new(Fact::read(from)?)))?,
             set_aside: Vec::new(),
         };
         if items > 7 {
-            found.set_aside = list(&mut from, |from| keyed(from, SetAside::read))?;
+            found.set_aside = from.all(|from| keyed(from, SetAside::read))?;
         }
         Ok(found)
     }
@@ -67,24 +65,10 @@ pub fn write_head(
     write_list(out, 8);
     write_int(out, watermark);
     for names in names {
-        write_list(out, names.len());
-        names.iter().for_each(|name| write_text(out, name));
+        write_all(out, names, |out, name| write_text(out, name));
     }
-    write_list(out, statuses.len());
-    statuses.iter().for_each(|code| write_text(out, code));
+    write_all(out, statuses, |out, code| write_text(out, code));
     write_text(out, digest);
-}
-
-fn text(from: &mut Reader<'_>) -> Result<String, Fault> {
-    Ok(from.text()?.to_owned())
-}
-
-fn list<'a, T>(
-    from: &mut Reader<'a>,
-    mut read: impl FnMut(&mut Reader<'a>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
-    let count = from.list()?;
-    (0..count).map(|_| read(from)).collect()
 }
 
 fn keyed<'a, T>(
@@ -92,5 +76,5 @@ fn keyed<'a, T>(
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, Fault>,
 ) -> Result<(Arc<str>, Option<T>), Fault> {
     from.list_with(2)?;
-    Ok((Arc::from(from.text()?), optional(from, read)?))
+    Ok((Arc::from(from.text()?), from.optional(read)?))
 }
