@@ -78,6 +78,42 @@ pub struct Transition {
     pub escalated_at: i64,
 }
 
+impl Transition {
+    /// A transition of a rule, named by its symbol, that has no alert.
+    fn without_alert(what: What, rule: u16, at: i64) -> Transition {
+        Transition {
+            what,
+            rule,
+            level: NO_ALERT,
+            parcel: None,
+            anchor: NO_ENTRY,
+            deadline: 0,
+            at,
+            due_at: at,
+            act: None,
+            reason: String::new(),
+            is_flapping: false,
+            opened_at: 0,
+            escalated_at: 0,
+        }
+    }
+
+    /// A transition, or an action, of an alert; its rule may have left the rules file meanwhile.
+    pub fn of(what: What, alert: &OpenAlert, at: i64) -> Transition {
+        Transition {
+            level: alert.level,
+            parcel: parcel_of_byte(alert.parcel),
+            anchor: alert.anchor,
+            deadline: alert.deadline,
+            due_at: alert.due_at,
+            is_flapping: alert.is_flapping,
+            opened_at: alert.opened_at,
+            escalated_at: alert.escalated_at,
+            ..Transition::without_alert(what, alert.rule, at)
+        }
+    }
+}
+
 /// Open alerts: those that flap by rule and parcel, the others with their anchor, too.
 #[derive(Debug, Default)]
 struct Held {
@@ -190,25 +226,6 @@ impl Desk {
         let anchor = deadline.anchor.entry(order, self.table(), term.parcel);
         order.done.contains(&Done { rule, parcel, anchor })
     }
-
-    /// The resolution of an alert; its rule may have left the rules file meanwhile.
-    pub fn resolved(&self, alert: &OpenAlert, at: i64) -> Transition {
-        Transition {
-            what: What::Resolved,
-            rule: alert.rule,
-            level: alert.level,
-            parcel: parcel_of_byte(alert.parcel),
-            anchor: alert.anchor,
-            deadline: alert.deadline,
-            at,
-            due_at: alert.due_at,
-            act: None,
-            reason: String::new(),
-            is_flapping: alert.is_flapping,
-            opened_at: alert.opened_at,
-            escalated_at: alert.escalated_at,
-        }
-    }
 }
 
 impl Settling<'_> {
@@ -229,20 +246,10 @@ impl Settling<'_> {
             let kind = fault.kind as u8;
             let is_first =
                 self.note(Done { rule: rule | Done::FAULT_BITS, parcel: kind, anchor: 0 });
+            let what = What::Fault(fault.kind);
             self.said.push(Transition {
-                what: What::Fault(fault.kind),
-                rule,
-                level: NO_ALERT,
-                parcel: None,
-                anchor: NO_ENTRY,
-                deadline: 0,
-                at: self.floor,
-                due_at: self.floor,
-                act: None,
                 reason: if is_first { fault.reason } else { String::new() },
-                is_flapping: false,
-                opened_at: 0,
-                escalated_at: 0,
+                ..Transition::without_alert(what, rule, self.floor)
             });
         }
     }
@@ -273,7 +280,7 @@ impl Settling<'_> {
             }
         }
         for alert in &held.others {
-            self.said.push(self.desk.resolved(alert, self.floor));
+            self.said.push(Transition::of(What::Resolved, alert, self.floor));
         }
         self.order.alerts = still;
         self.said.sort_by_key(|transition| transition.at);
@@ -291,7 +298,7 @@ impl Settling<'_> {
             if flapping.last_wanted_at == 0 || want.due_at.max(floor) <= ended_at {
                 return self.kept(want, flapping.anchor, Some(flapping));
             }
-            self.said.push(desk.resolved(&flapping, ended_at));
+            self.said.push(Transition::of(What::Resolved, &flapping, ended_at));
         }
         let deadline = &desk.rule(want.rule).deadlines[want.deadline as usize];
         let anchor = deadline.anchor.entry(self.order, desk.table(), want.parcel);
@@ -306,7 +313,7 @@ impl Settling<'_> {
             still_applies(self.order, rule, desk.table(), parcel_of_byte(alert.parcel))
         });
         if !applies {
-            self.said.push(desk.resolved(&alert, floor));
+            self.said.push(Transition::of(What::Resolved, &alert, floor));
             return None;
         }
         if alert.last_wanted_at == 0 {
@@ -314,7 +321,7 @@ impl Settling<'_> {
         }
         let ends_at = alert.last_wanted_at + FLAPPING_MS;
         if ends_at <= self.limit {
-            self.said.push(desk.resolved(&alert, ends_at));
+            self.said.push(Transition::of(What::Resolved, &alert, ends_at));
             return None;
         }
         Some(alert)
@@ -339,10 +346,10 @@ impl Settling<'_> {
             alert.level = OVERDUE;
             alert.due_at = want.escalated_at;
             alert.escalated_at = at;
-            self.said.push(said_of(What::Escalated, want, anchor, at, &alert));
+            self.said.push(Transition::of(What::Escalated, &alert, at));
             if !alert.is_flapping {
                 let act = rule.escalated_action.as_ref();
-                self.act(want, number | Done::ESCALATED_BIT, anchor, act, at, &alert);
+                self.act(number | Done::ESCALATED_BIT, act, at, &alert);
             }
         }
         (rule.level != NO_ALERT).then_some(alert)
@@ -367,10 +374,10 @@ impl Settling<'_> {
             last_wanted_at: 0,
         };
         if rule.level != NO_ALERT {
-            self.said.push(said_of(What::Opened, want, anchor, at, &alert));
+            self.said.push(Transition::of(What::Opened, &alert, at));
         }
         if !is_flapping {
-            self.act(want, number, anchor, rule.action.as_ref(), at, &alert);
+            self.act(number, rule.action.as_ref(), at, &alert);
         }
         alert
     }
@@ -407,55 +414,20 @@ impl Settling<'_> {
         }
         self.order.flags |= flags::MISSED;
         self.said.push(Transition {
-            what: What::Missed,
-            rule: number,
-            level: NO_ALERT,
             parcel: want.parcel,
             anchor,
             deadline: want.deadline,
-            at: self.floor,
             due_at: want.due_at,
-            act: None,
-            reason: String::new(),
-            is_flapping: false,
-            opened_at: 0,
-            escalated_at: 0,
+            ..Transition::without_alert(What::Missed, number, self.floor)
         });
     }
 
     /// Request an action, once for an anchor, with the evidence of `alert`.
-    fn act(
-        &mut self,
-        want: &Term,
-        name: u16,
-        anchor: i32,
-        act: Option<&Arc<Act>>,
-        at: i64,
-        alert: &OpenAlert,
-    ) {
+    fn act(&mut self, name: u16, act: Option<&Arc<Act>>, at: i64, alert: &OpenAlert) {
         let Some(act) = act else { return };
-        if self.note(Done { rule: name, parcel: NO_PARCEL, anchor }) {
-            let said = said_of(What::Action, want, anchor, at, alert);
+        if self.note(Done { rule: name, parcel: NO_PARCEL, anchor: alert.anchor }) {
+            let said = Transition::of(What::Action, alert, at);
             self.said.push(Transition { act: Some(act.clone()), ..said });
         }
-    }
-}
-
-/// A transition, or an action, of an alert that a rule wants.
-fn said_of(what: What, want: &Term, anchor: i32, at: i64, alert: &OpenAlert) -> Transition {
-    Transition {
-        what,
-        rule: alert.rule,
-        level: alert.level,
-        parcel: want.parcel,
-        anchor,
-        deadline: want.deadline,
-        at,
-        due_at: alert.due_at,
-        act: None,
-        reason: String::new(),
-        is_flapping: alert.is_flapping,
-        opened_at: alert.opened_at,
-        escalated_at: alert.escalated_at,
     }
 }

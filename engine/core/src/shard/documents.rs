@@ -9,7 +9,7 @@ use crate::normal_form::{as_number, as_waybill};
 use crate::order::fields::{OrderFields, fields_of};
 use crate::order::side::{Side, side_of};
 use crate::order::{NO_PARCEL, OpenAlert, Order, Parcel, flags};
-use crate::rules::{Armed, Desk, OVERDUE, Transition};
+use crate::rules::{Armed, Desk, OVERDUE, Transition, What};
 use crate::statuses::NO_STATUS;
 
 const LANES: [&str; 3] = ["normal", "warning", "overdue"];
@@ -301,7 +301,7 @@ fn armed_deadline(
 
 /// An open alert as the document shows it.
 fn open_alert(json: &mut Json, order: &Order, desk: &Desk, alert: &OpenAlert) -> Result<(), Fault> {
-    let said = desk.resolved(alert, alert.opened_at);
+    let said = Transition::of(What::Opened, alert, alert.opened_at);
     json.open();
     json.name("alert_id");
     json.text(&alert_id_of(order, desk, &said)?);
