@@ -49,7 +49,6 @@ fn rule_of(rule: &Object<'_>) -> PyResult<Rule> {
         escalated_action: optional(&get("escalated_action")?, act_of)?,
         pausing: list_of(&get("pausing")?.call_method0("items")?, |each| each.extract())?,
         stale_after_ms: get("stale_after_ms")?.extract()?,
-        is_simple: false,
     })
 }
 

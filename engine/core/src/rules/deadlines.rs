@@ -126,34 +126,21 @@ impl Desk {
         let Some((index, anchor_at)) = anchors.enumerate().find(|(_, at)| *at != 0) else {
             return Ok(Err(State::AnchorMissing));
         };
-        let deadline = &rule.deadlines[index];
-        let mut term = Term {
-            rule: number,
-            parcel,
-            deadline: index as u32,
-            anchor_at,
-            due_at: deadline.after.due_at(anchor_at),
-            escalated_at: NEVER,
-        };
-        if rule.is_simple {
-            term.escalated_at = escalated(rule, anchor_at, 0);
-            within_years(order, rule, &mut term);
-            return Ok(Ok(term));
-        }
         if let Some(why) = void(order, rule, table, parcel) {
             return Ok(Err(why));
         }
         if let Some(why) = self.unmet(order, number, parcel)? {
             return Ok(Err(why));
         }
-        if rule.on_condition {
-            term.due_at = 0;
-            term.escalated_at = if rule.escalation.is_some() { 0 } else { NEVER };
-            return Ok(Ok(term));
-        }
-        let (paused, _) = paused(order, rule, table, parcel, anchor_at);
-        term.due_at = due(order, table, deadline, parcel, anchor_at) + paused;
-        term.escalated_at = escalated(rule, anchor_at, paused);
+        let (due_at, escalated_at) = if rule.on_condition {
+            (0, if rule.escalation.is_some() { 0 } else { NEVER })
+        } else {
+            let (paused, _) = paused(order, rule, table, parcel, anchor_at);
+            let due_at = due(order, table, &rule.deadlines[index], parcel, anchor_at);
+            (due_at + paused, escalated(rule, anchor_at, paused))
+        };
+        let deadline = index as u32;
+        let mut term = Term { rule: number, parcel, deadline, anchor_at, due_at, escalated_at };
         within_years(order, rule, &mut term);
         Ok(Ok(term))
     }

@@ -124,21 +124,12 @@ pub struct Rule {
     pub pausing: Vec<(u8, i64)>,
     /// A deadline that was past for so many ms when its anchor arrived is missed.
     pub stale_after_ms: Option<i64>,
-    /// Nothing but its anchor decides when it is due; `Rules::new` computes it.
-    pub is_simple: bool,
 }
 
 impl Rule {
     /// Whether it looks at parcels of this direction.
     pub fn looks_at(&self, goes_back: bool) -> bool {
         if goes_back { self.back } else { self.forward }
-    }
-
-    fn depends_on_anchors_alone(&self) -> bool {
-        let is_void = self.unless.is_some() || self.once.is_some() || self.unscanned;
-        let is_moved =
-            !self.pausing.is_empty() || self.deadlines.iter().any(Deadline::is_ahead_of_promise);
-        !(is_void || self.when.is_some() || is_moved)
     }
 
     /// Whether it opens alerts when a time comes.
@@ -165,7 +156,7 @@ impl Rule {
 /// The rules in force, and which of them look at an order in a status.
 #[derive(Debug)]
 pub struct Rules {
-    rules: Vec<Arc<Rule>>,
+    rules: Vec<Rule>,
     by_id: HashMap<Arc<str>, u16>,
     of_order: Vec<Vec<u16>>,    // by status of the order
     of_shipment: Vec<Vec<u16>>, // by status of the order, in whatever status the parcel is
@@ -177,11 +168,6 @@ impl Rules {
     ///
     /// `has_calendars` of a rules file that has any, whether or not a rule names them.
     pub fn new(rules: Vec<Rule>, statuses: u8, has_calendars: bool) -> Self {
-        let compiled = |rule: Rule| {
-            let is_simple = rule.depends_on_anchors_alone();
-            Arc::new(Rule { is_simple, ..rule })
-        };
-        let rules: Vec<Arc<Rule>> = rules.into_iter().map(compiled).collect();
         let of = |status, per_shipment| {
             let looks =
                 |rule: &Rule| rule.per_shipment == per_shipment && rule.statuses.contains(status);
@@ -198,7 +184,7 @@ impl Rules {
     }
 
     /// All rules, in the order of the file.
-    pub fn all(&self) -> &[Arc<Rule>] {
+    pub fn all(&self) -> &[Rule] {
         &self.rules
     }
 
