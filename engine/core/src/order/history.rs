@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::fact::Fact;
 use crate::fault::Fault;
-use crate::instants::DAY_MS;
+use crate::instants::{DAY_MS, civil, day_of};
 use crate::lifecycle::{Lifecycle, NO_STATUS};
 use crate::msgpack::{Raw, Value, write_hash, write_int, write_list, write_text};
 use crate::normal_form::as_waybill;
@@ -338,15 +338,8 @@ fn entry_of(
 
 /// Year * 12 + month - 1 of an instant, UTC: the warm period of an order.
 fn period_of(instant: i64) -> i64 {
-    let days = instant.div_euclid(DAY_MS);
-    // Civil from days, Howard Hinnant (https://howardhinnant.github.io/date_algorithms.html).
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let leaps = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leaps) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    (year_of_era + era * 400) * 12 + month + 2
+    let (year, month, _) = civil(day_of(instant));
+    year * 12 + month - 1
 }
 
 #[cfg(test)]
