@@ -8,10 +8,9 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::normal_form::{WAYBILL_KINDS, as_number, as_waybill};
+use crate::msgpack::Raw;
+use crate::normal_form::{WAYBILL_KINDS, as_kind, as_number, as_waybill};
 use crate::order::Fields;
-
-const REFERENCES: &str = "references";
 
 /// An entry of the walk, as far as names go: as written, and its fields.
 #[derive(Clone, Copy)]
@@ -46,11 +45,21 @@ impl<'a> Named<'a> {
 
 /// The parcels that fields announce, as written: waybills first.
 pub fn announced(fields: Option<&Fields>) -> impl Iterator<Item = &str> {
-    let references = fields.and_then(|fields| fields.get(REFERENCES));
-    WAYBILL_KINDS.iter().flat_map(move |kind| {
-        let numbers = references.and_then(|references| references.map().get(kind));
-        numbers.into_iter().flat_map(|numbers| numbers.list().iter()).filter_map(|name| name.text())
-    })
+    let references = references_of(fields);
+    WAYBILL_KINDS.iter().flat_map(move |kind| numbers_of(references, kind))
+}
+
+fn references_of(fields: Option<&Fields>) -> Option<Raw<'_>> {
+    fields?.get("references")
+}
+
+/// The numbers of a kind, as written.
+fn numbers_of<'a>(
+    references: Option<Raw<'a>>,
+    kind: &str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let numbers = references.and_then(|references| references.map().get(kind));
+    numbers.into_iter().flat_map(|numbers| numbers.list().iter()).filter_map(Raw::text)
 }
 
 /// The entry that replaces a parcel, and the parcels that it names or announces.
@@ -99,11 +108,8 @@ impl Names {
             self.waybills.insert(waybill);
         }
         self.waybills.extend(named.announced().map(|name| as_waybill(name).into_owned()));
-        let references = named.fields.and_then(|fields| fields.get(REFERENCES));
-        let returning = references.and_then(|references| references.map().get("return_waybill"));
-        let returning = returning.into_iter().flat_map(|numbers| numbers.list().iter());
-        let names = returning.filter_map(|name| name.text());
-        self.returns.extend(names.map(|name| as_waybill(name).into_owned()));
+        let returning = numbers_of(references_of(named.fields), WAYBILL_KINDS[1]);
+        self.returns.extend(returning.map(|name| as_waybill(name).into_owned()));
     }
 
     /// The parcels that the `replaces` of an entry may mean, by either name; not its own.
@@ -170,13 +176,11 @@ pub fn numbers_named<'a>(named: impl Iterator<Item = Named<'a>>) -> HashSet<Numb
         if !one.waybill.is_empty() {
             found.insert((WAYBILL_KINDS[0].to_owned(), as_waybill(one.waybill).into_owned()));
         }
-        let references = one.fields.and_then(|fields| fields.get(REFERENCES));
+        let references = references_of(one.fields);
         for (kind, numbers) in references.into_iter().flat_map(|all| all.map().texts()) {
-            let is_waybill = WAYBILL_KINDS.contains(&kind);
-            for number in numbers.list().iter().filter_map(|number| number.text()) {
-                let normal = if is_waybill { as_waybill(number) } else { as_number(number) };
-                let kind = if is_waybill { WAYBILL_KINDS[0] } else { kind };
-                found.insert((kind.to_owned(), normal.into_owned()));
+            let known = if WAYBILL_KINDS.contains(&kind) { WAYBILL_KINDS[0] } else { kind };
+            for number in numbers.list().iter().filter_map(Raw::text) {
+                found.insert((known.to_owned(), as_kind(kind, number).into_owned()));
             }
         }
     }
