@@ -1,12 +1,12 @@
 //! Deadlines: what the rules count from, which alerts they want, and when the next one is due.
 
+use super::NEVER;
 use super::anchors::{Anchor, own_update};
 use super::desk::Desk;
 use super::explained::State;
 use super::row::{Deadline, Rule};
 use super::stays::stays;
 use super::working_time::BEYOND_MS;
-use super::{NEVER, parcel_byte};
 use crate::fault::Fault;
 use crate::lifecycle::Lifecycle;
 use crate::order::{NO_ENTRY, Order, Parcel, RuleFault, RuleFaultKind, Term, flags, parcel_marks};
@@ -50,9 +50,10 @@ impl Desk {
                 continue;
             }
             if rule.on_condition && rule.escalation.is_some() {
-                let since = self.opened_at(order, term).filter(|at| *at != 0).unwrap_or(floor);
+                let alert = self.alert_of(order, term.rule, term.parcel);
+                let since = alert.map(|alert| alert.opened_at).filter(|at| *at != 0);
                 let mut began = *term;
-                began.escalated_at = escalated(rule, since, 0);
+                began.escalated_at = escalated(rule, since.unwrap_or(floor), 0);
                 within_years(order, rule, &mut began);
                 want.escalated_at = began.escalated_at;
             }
@@ -63,14 +64,6 @@ impl Desk {
         }
         order.terms = Some(terms);
         Ok(found)
-    }
-
-    /// Opening of the open alert of a rule and a parcel, or the order.
-    fn opened_at(&self, order: &Order, term: &Term) -> Option<i64> {
-        let (number, parcel) = (self.symbol_of(term.rule), parcel_byte(term.parcel));
-        let mut alerts = order.alerts.iter();
-        let open = alerts.find(|alert| alert.rule == number && alert.parcel == parcel);
-        open.map(|alert| alert.opened_at)
     }
 
     /// Compute the terms of all rules that look at the order; it keeps them until its next entry.

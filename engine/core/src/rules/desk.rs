@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::conditions::Conditions;
+use super::parcel_byte;
 use super::row::{Rule, Rules};
 use crate::lifecycle::Lifecycle;
+use crate::order::{OpenAlert, Order};
 use crate::refusal::Refusal;
 use crate::symbols::Symbols;
 
@@ -84,6 +86,17 @@ impl Desk {
     pub fn rule_of(&self, symbol: u16) -> Option<&Rule> {
         let index = self.by_symbol.get(usize::from(symbol)).copied().flatten();
         index.map(|index| self.rule(index))
+    }
+
+    /// The open alert of a rule and a parcel, or the order.
+    pub(super) fn alert_of<'a>(
+        &self,
+        order: &'a Order,
+        rule: u16,
+        parcel: Option<u8>,
+    ) -> Option<&'a OpenAlert> {
+        let (symbol, parcel) = (self.symbol_of(rule), parcel_byte(parcel));
+        order.alerts.iter().find(|alert| alert.rule == symbol && alert.parcel == parcel)
     }
 
     /// The id of the rule of a symbol.

@@ -1,10 +1,10 @@
 //! Evidence: why an alert opened, escalated or resolved, and which deadlines are still to come.
 
+use super::NEVER;
 use super::alerts::Transition;
 use super::deadlines::lacks_instant;
 use super::desk::Desk;
 use super::row::{Deadline, NO_ALERT, OVERDUE};
-use super::{NEVER, parcel_byte};
 use crate::fault::Fault;
 use crate::order::{Order, flags};
 
@@ -96,10 +96,8 @@ impl Desk {
             if !rule.warns_by_time() || order.has(flags::MISSED) && self.is_missed(order, term) {
                 continue;
             }
-            let (symbol, parcel) = (self.symbol_of(term.rule), parcel_byte(term.parcel));
-            let alerts = order.alerts.iter().rev();
-            let mut same = alerts.filter(|alert| alert.rule == symbol && alert.parcel == parcel);
-            let level = same.next().map_or(NO_ALERT, |alert| alert.level);
+            let alert = self.alert_of(order, term.rule, term.parcel);
+            let level = alert.map_or(NO_ALERT, |alert| alert.level);
             let mut add = |due_at, level| {
                 armed.push(Armed { rule: term.rule, due_at, level, parcel: term.parcel });
             };

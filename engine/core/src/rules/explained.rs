@@ -1,10 +1,10 @@
 //! Explanations: the state of each rule for an order and its parcels, and why it watches nothing.
 
+use super::NEVER;
 use super::deadlines::{escalated, paused, subjects};
 use super::desk::Desk;
 use super::row::{NO_ALERT, OVERDUE, Rule};
 use super::working_time::BEYOND_MS;
-use super::{NEVER, parcel_byte};
 use crate::fault::Fault;
 use crate::order::{Done, NO_PARCEL, OpenAlert, Order, Term, flags};
 
@@ -201,7 +201,7 @@ impl Desk {
         watermark: i64,
     ) -> Result<Explained, Fault> {
         let rule = self.rule(number);
-        let alert = self.alert_of(order, number, parcel);
+        let alert = self.alert_of(order, number, parcel).cloned();
         let term = self.term_of(order, number, parcel)?;
         let mut found = match &term {
             Ok(term) => self.watched(order, term, alert.as_ref(), watermark),
@@ -264,13 +264,6 @@ impl Desk {
         let anchor = deadline.anchor.entry(order, self.table(), term.parcel);
         let done = Done { rule: self.symbol_of(term.rule), parcel: NO_PARCEL, anchor };
         rule.level == NO_ALERT && order.done.contains(&done)
-    }
-
-    /// The open alert of a rule and a parcel, or the order.
-    fn alert_of(&self, order: &Order, rule: u16, parcel: Option<u8>) -> Option<OpenAlert> {
-        let (symbol, parcel) = (self.symbol_of(rule), parcel_byte(parcel));
-        let alerts = order.alerts.iter().rev();
-        alerts.into_iter().find(|each| each.rule == symbol && each.parcel == parcel).cloned()
     }
 }
 
