@@ -203,13 +203,17 @@ fn is_back(table: &Lifecycle, parcel: &Parcel) -> bool {
         && (parcel.has(TURNED | WENT) || has_arrived(table, parcel))
 }
 
-/// The named parcels that are known; the unnamed one only without any of these.
-fn meant(order: &Order) -> impl Iterator<Item = &Parcel> + Clone {
+/// The named parcels that are known, by number; the unnamed one only without any of these.
+pub fn numbered(order: &Order) -> impl Iterator<Item = (u8, &Parcel)> + Clone {
     let is_named = |parcel: &Parcel| parcel.is_known() && !parcel.name.is_empty();
     let some_are = order.parcels.iter().any(is_named);
     let is_meant =
-        move |parcel: &&Parcel| parcel.is_known() && !(some_are && parcel.name.is_empty());
-    order.parcels.iter().filter(is_meant)
+        move |parcel: &Parcel| parcel.is_known() && !(some_are && parcel.name.is_empty());
+    (0..).zip(&order.parcels).filter(move |(_, parcel)| is_meant(parcel))
+}
+
+fn meant(order: &Order) -> impl Iterator<Item = &Parcel> + Clone {
+    numbered(order).map(|(_, parcel)| parcel)
 }
 
 /// The parcels that count and go forward.

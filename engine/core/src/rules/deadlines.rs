@@ -9,6 +9,7 @@ use super::stays::stays;
 use super::working_time::BEYOND_MS;
 use crate::fault::Fault;
 use crate::lifecycle::Lifecycle;
+use crate::order::parcels::numbered;
 use crate::order::{NO_ENTRY, Order, Parcel, RuleFault, RuleFaultKind, Term, flags, parcel_marks};
 use crate::statuses::NO_STATUS;
 
@@ -165,18 +166,12 @@ impl Desk {
 /// None that the shop's word of the whole order covers, nor the unnamed one that no carrier spoke
 /// of, once its order was delivered.
 pub fn subjects(order: &Order, table: &Lifecycle) -> Vec<u8> {
-    let known = || (0..).zip(&order.parcels).filter(|(_, parcel)| parcel.is_known());
-    let has_named = known().any(|(_, parcel)| !parcel.name.is_empty());
     let is_settled = order.firsts.iter().any(|first| table.settles.contains(first.status));
     let is_subject = |parcel: &Parcel| {
-        let is_meant = if has_named {
-            !parcel.name.is_empty()
-        } else {
-            !is_settled || parcel.status != NO_STATUS
-        };
+        let is_meant = !parcel.name.is_empty() || !is_settled || parcel.status != NO_STATUS;
         is_meant && parcel.counts() && !parcel.has(parcel_marks::SETTLED)
     };
-    known().filter(|(_, parcel)| is_subject(parcel)).map(|(number, _)| number).collect()
+    numbered(order).filter(|(_, parcel)| is_subject(parcel)).map(|(number, _)| number).collect()
 }
 
 /// Whether the rule's statuses and direction hold of the order, or of a parcel.

@@ -6,6 +6,7 @@ use super::desk::Desk;
 use super::row::{NO_ALERT, OVERDUE, Rule};
 use super::working_time::BEYOND_MS;
 use crate::fault::Fault;
+use crate::order::parcels::numbered;
 use crate::order::{Done, NO_PARCEL, OpenAlert, Order, Term, flags};
 
 /// State of a rule for an order or a parcel.
@@ -145,7 +146,8 @@ impl Desk {
                 found.push(self.explained(order, number, None, watermark)?);
                 continue;
             }
-            for parcel in shown(order) {
+            let shown: Vec<_> = numbered(order).map(|(number, _)| number).collect();
+            for parcel in shown {
                 found.push(match self.passed_over(order, rule, parcel, &subjects) {
                     Some((state, detail)) => Explained::new(number, Some(parcel), state, detail),
                     None => self.explained(order, number, Some(parcel), watermark)?,
@@ -167,7 +169,7 @@ impl Desk {
         if !rule.statuses.contains(order.status) {
             return Some((State::Status, status()));
         }
-        let lacks_parcel = rule.per_shipment && shown(order).is_empty();
+        let lacks_parcel = rule.per_shipment && numbered(order).next().is_none();
         lacks_parcel.then(|| (State::NoParcel, String::new()))
     }
 
@@ -265,14 +267,6 @@ impl Desk {
         let done = Done { rule: self.symbol_of(term.rule), parcel: NO_PARCEL, anchor };
         rule.level == NO_ALERT && order.done.contains(&done)
     }
-}
-
-/// The known parcels, the unnamed one only where no other is known.
-fn shown(order: &Order) -> Vec<u8> {
-    let known = || (0..).zip(&order.parcels).filter(|(_, parcel)| parcel.is_known());
-    let has_named = known().any(|(_, parcel)| !parcel.name.is_empty());
-    let is_shown = |name: &str| !has_named || !name.is_empty();
-    known().filter(|(_, parcel)| is_shown(&parcel.name)).map(|(number, _)| number).collect()
 }
 
 /// What decided that a rule wants nothing.
