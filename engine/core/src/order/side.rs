@@ -113,6 +113,22 @@ impl Side {
         self.order.contains(&READINGS)
     }
 
+    /// Take a carrier that an entry said, unless a later entry said another.
+    fn take_carrier(&mut self, order: &Order, entry: i32, carrier: &str) {
+        if self.carrier.as_ref().is_none_or(|known| is_later(order, entry, known.0)) {
+            self.carrier = Some((entry, carrier.to_owned()));
+            self.note(CARRIER);
+        }
+    }
+
+    /// Take a location that an entry said, unless a later entry said another.
+    fn take_location(&mut self, order: &Order, entry: i32, location: &[u8]) {
+        if self.location.as_ref().is_none_or(|known| is_later(order, entry, known.0)) {
+            self.location = Some((entry, location.to_vec()));
+            self.note(LOCATION);
+        }
+    }
+
     fn note(&mut self, name: &'static str) {
         if !self.order.contains(&name) {
             self.order.push(name);
@@ -187,17 +203,11 @@ pub fn side_of(order: &Order, parcel: u8) -> Option<Cow<'_, Side>> {
 }
 
 fn unite(order: &Order, held: &mut Side, more: &Side) {
-    if let Some(carrier) = &more.carrier {
-        if held.carrier.as_ref().is_none_or(|known| is_later(order, carrier.0, known.0)) {
-            held.carrier = Some(carrier.clone());
-            held.note(CARRIER);
-        }
+    if let Some((entry, carrier)) = &more.carrier {
+        held.take_carrier(order, *entry, carrier);
     }
-    if let Some(location) = &more.location {
-        if held.location.as_ref().is_none_or(|known| is_later(order, location.0, known.0)) {
-            held.location = Some(location.clone());
-            held.note(LOCATION);
-        }
+    if let Some((entry, location)) = &more.location {
+        held.take_location(order, *entry, location);
     }
     for (name, reading) in &more.readings {
         add_reading(order, held, name, *reading);
@@ -246,17 +256,10 @@ pub fn keep_side(order: &mut Order, fact: &Fact, entry: &Entry) -> Result<(), Fa
 
 fn keep(order: &Order, side: &mut Side, fact: &Fact, entry: i32) -> Result<(), Fault> {
     if let Some(carrier) = fact.said("carrier") {
-        if side.carrier.as_ref().is_none_or(|known| is_later(order, entry, known.0)) {
-            let carrier = carrier.text().ok_or(Fault::Kind("carrier"))?;
-            side.carrier = Some((entry, carrier.to_owned()));
-            side.note(CARRIER);
-        }
+        side.take_carrier(order, entry, carrier.text().ok_or(Fault::Kind("carrier"))?);
     }
     if let Some(location) = fact.said("location") {
-        if side.location.as_ref().is_none_or(|known| is_later(order, entry, known.0)) {
-            side.location = Some((entry, location.bytes().to_vec()));
-            side.note(LOCATION);
-        }
+        side.take_location(order, entry, location.bytes());
     }
     let readings = fact.said("readings");
     for (name, value) in readings.iter().flat_map(|readings| readings.map().texts()) {
