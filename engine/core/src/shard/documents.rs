@@ -34,8 +34,9 @@ pub fn severity(level: u8) -> &'static str {
 /// An instant that can't be written, or a condition that can't be evaluated at all.
 pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u8>, Fault> {
     let is_outside_calendar = desk.is_outside_calendar(order)?;
-    let armed = deadlines(order, desk)?;
+    let armed = desk.armed(order)?;
     let order = &*order;
+    let deadlines = deadlines(order, desk, armed)?;
     let table = desk.table();
     let (tenant, order_id) = split_order_key(&order.key);
     let fields = fields_of(order, table);
@@ -90,7 +91,7 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.name("open_alerts");
     json.list(&order.alerts, |json, alert| open_alert(json, order, desk, alert))?;
     json.name("deadlines");
-    json.list(armed, |json, (deadline, name)| armed_deadline(json, desk, &deadline, name))?;
+    json.list(deadlines, |json, (deadline, name)| armed_deadline(json, desk, &deadline, name))?;
     json.name("warm_period");
     let (year, month) = (order.period.div_euclid(12), order.period.rem_euclid(12) + 1);
     json.text(&format!("{year:04}-{month:02}"));
@@ -263,26 +264,25 @@ fn number_of(json: &mut Json, number: Number) {
 }
 
 /// The alerts that are still to come, soonest first, each with the name of its parcel.
-fn deadlines(order: &mut Order, desk: &Desk) -> Result<Vec<(Armed, Option<String>)>, Fault> {
-    let mut armed = Vec::new();
-    for deadline in desk.armed(order)? {
-        let name = name_of(order, deadline.parcel)?.map(str::to_owned);
-        armed.push((deadline, name));
-    }
-    armed.sort_by(|(one, one_name), (two, two_name)| {
-        let rules = (&*desk.rule(one.rule).id, &*desk.rule(two.rule).id);
-        let (one_name, two_name) =
-            (one_name.as_deref().unwrap_or(""), two_name.as_deref().unwrap_or(""));
-        (one.due_at, rules.0, one_name).cmp(&(two.due_at, rules.1, two_name))
+fn deadlines<'a>(
+    order: &'a Order,
+    desk: &Desk,
+    armed: Vec<Armed>,
+) -> Result<Vec<(Armed, Option<&'a str>)>, Fault> {
+    let named = armed.into_iter().map(|each| Ok((each, name_of(order, each.parcel)?)));
+    let mut found = named.collect::<Result<Vec<_>, Fault>>()?;
+    let rule = |deadline: &Armed| &*desk.rule(deadline.rule).id;
+    found.sort_by(|(one, one_name), (two, two_name)| {
+        (one.due_at, rule(one), one_name).cmp(&(two.due_at, rule(two), two_name))
     });
-    Ok(armed)
+    Ok(found)
 }
 
 fn armed_deadline(
     json: &mut Json,
     desk: &Desk,
     deadline: &Armed,
-    shipment: Option<String>,
+    shipment: Option<&str>,
 ) -> Result<(), Fault> {
     json.open();
     json.name("rule");
@@ -293,7 +293,7 @@ fn armed_deadline(
     json.text(severity(deadline.level));
     if let Some(shipment) = shipment {
         json.name("shipment");
-        json.text(&shipment);
+        json.text(shipment);
     }
     json.close();
     Ok(())
