@@ -38,15 +38,11 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     let order = &*order;
     let deadlines = deadlines(order, desk, armed)?;
     let table = desk.table();
-    let (tenant, order_id) = split_order_key(&order.key);
     let fields = fields_of(order, table);
     let level = order.alerts.iter().map(|alert| alert.level).max().unwrap_or_default();
     let mut json = Json::with_room(USUAL_BYTES);
     json.open();
-    json.name("tenant");
-    json.text(tenant);
-    json.name("order_id");
-    json.text(order_id);
+    name_order(&mut json, &order.key);
     json.name("version");
     json.unsigned(published_version(generation, order.version));
     json.name("status");
@@ -97,6 +93,15 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.text(&format!("{year:04}-{month:02}"));
     json.close();
     Ok(json.0)
+}
+
+/// The fields that name an order: its tenant and its id.
+pub(super) fn name_order(json: &mut Json, key: &str) {
+    let (tenant, order_id) = split_order_key(key);
+    json.name("tenant");
+    json.text(tenant);
+    json.name("order_id");
+    json.text(order_id);
 }
 
 /// {status: the earliest time of it}.

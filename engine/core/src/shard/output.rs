@@ -6,13 +6,13 @@ use crate::fact::Fact;
 use crate::fault::Fault;
 use crate::instants;
 use crate::json::Json;
-use crate::keys::{action_id, content_id, split_order_key};
+use crate::keys::{action_id, content_id};
 use crate::lifecycle::Lifecycle;
 use crate::order::extras::LOST;
 use crate::order::{Order, RuleFaultKind, flags};
 use crate::refusal::Refusal;
 use crate::rules::{Act, Desk, NO_ALERT, Transition, What};
-use crate::shard::documents::{alert_id_of, because, published_version, severity};
+use crate::shard::documents::{alert_id_of, because, name_order, published_version, severity};
 use crate::shard::set_aside::{INTERNAL_FAULT, OrderFault};
 
 /// A message by the key of its order.
@@ -299,7 +299,6 @@ impl<'a> Audit<'a> {
     }
 
     fn written(&self) -> Result<Vec<u8>, Fault> {
-        let (tenant, order_id) = split_order_key(self.key);
         let mut json = Json::default();
         json.open();
         json.name("audit_id");
@@ -308,10 +307,7 @@ impl<'a> Audit<'a> {
         json.instant(self.at)?;
         json.name("what");
         json.text(self.what);
-        json.name("tenant");
-        json.text(tenant);
-        json.name("order_id");
-        json.text(order_id);
+        name_order(&mut json, self.key);
         json.name("detail");
         json.open();
         for (name, value) in self.detail {
@@ -351,13 +347,9 @@ fn state_of(what: What) -> &'static str {
 
 /// The fact as orders.events keeps it.
 fn accepted_event(fact: &Fact, table: &Lifecycle) -> Result<Vec<u8>, Fault> {
-    let (tenant, order_id) = split_order_key(&fact.key);
     let mut json = Json::with_room(fact.raw.len() + 400);
     json.open();
-    json.name("tenant");
-    json.text(tenant);
-    json.name("order_id");
-    json.text(order_id);
+    name_order(&mut json, &fact.key);
     json.name("arrival_at");
     json.instant(fact.arrival_at)?;
     json.name("event_hash");
@@ -382,15 +374,11 @@ fn accepted_event(fact: &Fact, table: &Lifecycle) -> Result<Vec<u8>, Fault> {
 
 /// A transition as it is published.
 fn alert_of(order: &Order, desk: &Desk, said: &Transition, id: &str) -> Result<Vec<u8>, Fault> {
-    let (tenant, order_id) = split_order_key(&order.key);
     let mut json = Json::default();
     json.open();
     json.name("alert_id");
     json.text(id);
-    json.name("tenant");
-    json.text(tenant);
-    json.name("order_id");
-    json.text(order_id);
+    name_order(&mut json, &order.key);
     json.name("rule");
     json.text(desk.id_of(said.rule));
     json.name("severity");
@@ -415,16 +403,12 @@ fn action_of(
     act: &Act,
     id: &str,
 ) -> Result<Vec<u8>, Fault> {
-    let (tenant, order_id) = split_order_key(&order.key);
     let has_alert = desk.rule_of(said.rule).is_some_and(|rule| rule.level != NO_ALERT);
     let mut json = Json::default();
     json.open();
     json.name("action_id");
     json.text(id);
-    json.name("tenant");
-    json.text(tenant);
-    json.name("order_id");
-    json.text(order_id);
+    name_order(&mut json, &order.key);
     json.name("kind");
     json.text(&act.kind);
     json.name("rule");
