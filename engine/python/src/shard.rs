@@ -61,12 +61,8 @@ impl Definitions {
         watermark: i64,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let facts = run(|| Reader::new(facts).all(Fact::read))?;
-        match guarded(|| explaining::explain(&self.definitions, key, facts, watermark)) {
-            Ok(states) => Ok(PyBytes::new(py, &states)),
-            Err(failure) => {
-                Err(self.conditions.take_interrupt().unwrap_or_else(|| raised(failure)))
-            }
-        }
+        let explain = || explaining::explain(&self.definitions, key, facts, watermark);
+        Ok(PyBytes::new(py, &evaluated(&self.conditions, explain)?))
     }
 }
 
@@ -231,13 +227,17 @@ impl Shard {
         work: impl FnOnce(&mut shard::Shard) -> Result<Emitted, Failure>,
     ) -> PyResult<Output> {
         let mut shard = self.lock()?;
-        match guarded(|| work(&mut shard)) {
-            Ok(emitted) => Ok(Output(emitted)),
-            Err(failure) => {
-                Err(self.conditions.take_interrupt().unwrap_or_else(|| raised(failure)))
-            }
-        }
+        evaluated(&self.conditions, || work(&mut shard)).map(Output)
     }
+}
+
+/// Evaluate orders: a failure is an exception, that of an interrupted condition the one it ended with.
+fn evaluated<T>(
+    conditions: &Conditions,
+    evaluate: impl FnOnce() -> Result<T, Failure>,
+) -> PyResult<T> {
+    guarded(evaluate)
+        .map_err(|failure| conditions.take_interrupt().unwrap_or_else(|| raised(failure)))
 }
 
 /// What a shard emits.
