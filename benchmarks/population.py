@@ -15,10 +15,10 @@ from dataflows.core.questions import Answers, Registration, number_key
 from dataflows.core.resolve import Resolver
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
+from dataflows.core.snapshots import decode_snapshot, encode_snapshot
 from dataflows.definition_files import read_rules
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.store import Pointer
-from dataflows.steps import decode_snapshot
 from dataflows.track import NUMBER_SHARDS
 from schemas.instants import DAY_MS
 from schemas.keys import order_key
@@ -66,7 +66,7 @@ class Population:
         for shard, part, like in zip(self.shards, parts, grown.shards, strict=True):
             shard.publish(documents=False)
             base = decode_snapshot(like.snapshot(base=True))
-            shard.restore([encode(replace(base, orders=part, pending=[]))])
+            shard.restore([encode_snapshot(replace(base, orders=part, pending=[]))])
         self.keys = [[key for key, _ in part] for part in parts]
         self.orders = orders
         self.watermark = grown.watermark

@@ -100,7 +100,7 @@ def resume(
     name: str,
     pointer: Pointer,
     decode: Callable[[bytes], Any],
-    restore: Callable[[list[Any]], None],
+    restore: Callable[[list[Any]], object],
 ) -> tuple[float, float, float]:
     """Give a shard its state: seconds for opening, decoding, restoring."""
     began = time.perf_counter()

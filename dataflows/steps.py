@@ -16,7 +16,6 @@ from dataflows.core.resolve import ResolverSnapshot, resolver_of
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.core.shard import Mark, Shard
-from dataflows.core.snapshots import Snapshot
 from dataflows.exchange import Dead, NumberPiece, OrderPiece, dead_fact
 from dataflows.metrics import DataflowMetrics
 from dataflows.output_messages import Outgoing, dead_letter, messages
@@ -37,7 +36,6 @@ from schemas.instants import MINUTE_MS
 Releases = Mapping[str, tuple[int, int]]
 
 encode = msgspec.msgpack.Encoder().encode
-decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
 decode_resolver = msgspec.msgpack.Decoder(ResolverSnapshot).decode
 
 
@@ -201,8 +199,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.has_new_rules = False
         self.heartbeat_at = 0
         if self.step.blobs:
-            self.shard.restore(self.step.blobs)
-            self.has_new_rules = decode_snapshot(self.step.blobs[-1]).digest != self.shard.digest
+            self.has_new_rules = self.shard.restore(self.step.blobs) != self.shard.digest
             self.shard.release_at_next(released(self.shard.set_aside(), releases or {}))
         self.step.blobs = []
         metrics.restored(self.shard.waiting_count)

@@ -6,10 +6,10 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from dataflows.core.resolve import Resolver, ResolverSnapshot
-from dataflows.core.snapshots import Snapshot
+from dataflows.core.snapshots import Snapshot, decode_snapshot
 from dataflows.state.local.chain import BlobInfo
 from dataflows.state.local.reader import StateReader
-from dataflows.steps import decode_resolver, decode_snapshot
+from dataflows.steps import decode_resolver
 from dataflows.track import NUMBER_SHARDS
 from schemas.errors import StateError
 

@@ -16,7 +16,7 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import fault_of
 from dataflows.core.shard import Shard
-from dataflows.core.snapshots import Snapshot, check_statuses
+from dataflows.core.snapshots import Snapshot, encode_snapshot
 from schemas.display import printable_json
 from schemas.keys import split_order_key
 from schemas.private_files import private_binary
@@ -25,7 +25,6 @@ from telemetry.screen import show
 Form = Literal["documents", "packed"]
 
 encode = msgspec.json.Encoder(order="deterministic").encode
-encode_snapshot = msgspec.msgpack.Encoder().encode
 
 
 class Stored(NamedTuple):
@@ -107,11 +106,10 @@ def judge_of(last: Snapshot, table: Lifecycle, rules: Rules, generation: int) ->
     Raises:
         StateError: the lifecycle isn't the one of the orders.
     """
-    check_statuses(last.statuses, table)
-    if last.digest != f"{rules.digest}-{table.digest}":
-        show("rules or lifecycle differ from those in force in the store", err=True)
     judge = Shard(table, rules, {}, generation)
-    judge.restore([encode_snapshot(replace(last, orders=[], pending=[], set_aside=[]))])
+    without_orders = encode_snapshot(replace(last, orders=[], pending=[], set_aside=[]))
+    if judge.restore([without_orders]) != judge.digest:
+        show("rules or lifecycle differ from those in force in the store", err=True)
     return judge
 
 

@@ -12,9 +12,8 @@ from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.core.set_aside import SetAside
 from dataflows.core.shard import Shard
-from dataflows.core.snapshots import Snapshot
+from dataflows.core.snapshots import Snapshot, decode_snapshot
 from dataflows.state.local.chain import BlobInfo
-from dataflows.steps import decode_snapshot
 from schemas.errors import StateError
 from schemas.instants import format_instant
 from schemas.keys import order_key, split_order_key

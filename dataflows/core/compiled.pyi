@@ -248,8 +248,8 @@ class Shard:
     def snapshot(self, base: bool) -> bytes:
         """Return the changes since the last snapshot, everything for a base."""
 
-    def restore(self, snapshots: list[bytes]) -> None:
-        """Take the state of a base and the deltas after it.
+    def restore(self, snapshots: list[bytes]) -> str:
+        """Take the state of a base and the deltas after it; return the digest of the last one.
 
         Raises:
             StateError: one is damaged, or the lifecycle isn't the one of the orders.

@@ -83,13 +83,15 @@ class Shard:
         """Changes since the last snapshot, everything for a base: a packed `Snapshot`."""
         return self.compiled.snapshot(base)
 
-    def restore(self, snapshots: list[bytes]) -> None:
+    def restore(self, snapshots: list[bytes]) -> str:
         """Take the state of a base and the deltas after it, packed.
+
+        Returns the digest of the rules and lifecycle that were in force at the last one.
 
         Raises:
             StateError: one is damaged, or the lifecycle isn't the one of the orders.
         """
-        self.compiled.restore(snapshots)
+        return self.compiled.restore(snapshots)
 
     def take_cold_rows(self) -> list[tuple[str, bytes | None]]:
         """Take what is to be written to the retired orders with a snapshot; None: to be deleted."""

@@ -15,9 +15,10 @@ from commands.state.command import command
 from dataflows.core.compiled import hash_of
 from dataflows.core.questions import number_key
 from dataflows.core.routing import SHARDS, shard_of
+from dataflows.core.snapshots import decode_snapshot
 from dataflows.state.local.frame import FrameIdentity, compress, frame, unframe
 from dataflows.state.local.reader import StateReader
-from dataflows.steps import decode_resolver, decode_snapshot
+from dataflows.steps import decode_resolver
 from dataflows.track import NUMBER_SHARDS
 from schemas import topics
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant

@@ -232,11 +232,11 @@ impl Shard {
         out
     }
 
-    /// Take the state of a base and the deltas after it.
+    /// Take the state of a base and the deltas after it; the digest that the last one names.
     ///
     /// # Errors
     /// A snapshot is damaged, or the lifecycle isn't that of its orders.
-    pub fn restore(&mut self, blobs: &[&[u8]]) -> Result<(), NoState> {
+    pub fn restore(&mut self, blobs: &[&[u8]]) -> Result<String, NoState> {
         let mut orders = Vec::with_capacity(blobs.len());
         let mut last = Snapshot::default();
         for blob in blobs {
@@ -260,7 +260,7 @@ impl Shard {
         self.desk = desk_of(&self.definitions, last.rule_ids)?;
         self.pending = Pending::default();
         last.pending.into_iter().for_each(|fact| self.wait(fact));
-        Ok(())
+        Ok(last.digest)
     }
 }
 

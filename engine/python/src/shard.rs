@@ -166,7 +166,7 @@ impl Shard {
         Ok(PyBytes::new(py, &self.lock()?.snapshot(base)))
     }
 
-    fn restore(&self, snapshots: Vec<Bound<'_, PyBytes>>) -> PyResult<()> {
+    fn restore(&self, snapshots: Vec<Bound<'_, PyBytes>>) -> PyResult<String> {
         let blobs: Vec<_> = snapshots.iter().map(|blob| blob.as_bytes()).collect();
         self.lock()?.restore(&blobs).map_err(no_state)
     }
