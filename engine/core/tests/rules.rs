@@ -118,6 +118,19 @@ fn silent() -> Rule {
     }
 }
 
+/// A parcel that is under way for three days; its time in customs, two days at most, aside.
+fn under_way() -> Rule {
+    Rule {
+        statuses: [SHIPPED].into_iter().collect(),
+        deadlines: counting(
+            "milestone SHIPPED",
+            Kind::Milestone([SHIPPED].into_iter().collect()),
+            limit(3 * DAY_MS),
+        ),
+        ..silent()
+    }
+}
+
 /// Reads the attribute `size` and can't evaluate -1.
 #[derive(Default)]
 struct Sizes(Mutex<usize>);
@@ -252,16 +265,7 @@ fn a_deadline_that_was_stale_is_missed_once() {
 
 #[test]
 fn the_clock_of_a_parcel_stops_in_customs_for_two_days_at_most() {
-    let rule = Rule {
-        statuses: [SHIPPED].into_iter().collect(),
-        deadlines: counting(
-            "milestone SHIPPED",
-            Kind::Milestone([SHIPPED].into_iter().collect()),
-            limit(3 * DAY_MS),
-        ),
-        ..silent()
-    };
-    let mut stage = Stage::new(vec![rule]);
+    let mut stage = Stage::new(vec![under_way()]);
     stage.hear(PAID, 0);
     stage.hear(SHIPPED, 0);
     assert_eq!(stage.hear(IN_TRANSIT, HOUR_MS), Some(3 * DAY_MS));
@@ -461,16 +465,7 @@ fn an_explanation_of_a_stale_deadline_names_it_missed() {
 
 #[test]
 fn an_explanation_names_until_when_the_clock_stands_still() {
-    let rule = Rule {
-        statuses: [SHIPPED].into_iter().collect(),
-        deadlines: counting(
-            "milestone SHIPPED",
-            Kind::Milestone([SHIPPED].into_iter().collect()),
-            limit(3 * DAY_MS),
-        ),
-        ..silent()
-    };
-    let mut stage = Stage::new(vec![rule]);
+    let mut stage = Stage::new(vec![under_way()]);
     for (status, at) in [(PAID, 0), (SHIPPED, 0), (IN_TRANSIT, HOUR_MS), (CUSTOMS, DAY_MS)] {
         stage.hear(status, at);
     }
