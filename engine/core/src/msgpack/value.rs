@@ -81,6 +81,11 @@ impl<'a> Raw<'a> {
         if from.is_done() { Ok(found) } else { Err(from.damaged()) }
     }
 
+    /// The value that `data` is known to hold alone, as it was read or written before.
+    pub(crate) fn known(data: &'a [u8]) -> Self {
+        Raw(data)
+    }
+
     /// The bytes of the value.
     pub fn bytes(self) -> &'a [u8] {
         self.0

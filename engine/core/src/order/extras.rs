@@ -51,7 +51,12 @@ impl Fields {
 
     /// The pairs.
     pub fn map(&self) -> Map<'_> {
-        Raw::of(&self.0).expect("fields are a map").map()
+        self.raw().map()
+    }
+
+    /// The map as a value.
+    pub fn raw(&self) -> Raw<'_> {
+        Raw::known(&self.0)
     }
 
     /// The pairs of name and value.

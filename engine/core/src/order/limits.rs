@@ -53,9 +53,7 @@ pub fn unread(fields: &Fields) -> Fields {
 pub fn hash_of(fields: Option<&Fields>) -> u64 {
     let mut sorted = Vec::new();
     match fields {
-        Some(fields) => {
-            Raw::of(fields.bytes()).expect("fields are a map").write_sorted(&mut sorted)
-        }
+        Some(fields) => fields.raw().write_sorted(&mut sorted),
         None => write_map(&mut sorted, 0),
     }
     let digest = Params::new().hash_length(8).hash(&sorted);
