@@ -158,10 +158,14 @@ struct Stage {
 
 impl Stage {
     fn new(rules: Vec<Rule>) -> Self {
+        Stage::with(rules, Symbols::new(&[], "rule", 16_000))
+    }
+
+    /// With the ids of stored alerts.
+    fn with(rules: Vec<Rule>, symbols: Symbols) -> Self {
         let (table, asked) = (Arc::new(lifecycle()), Arc::new(Sizes::default()));
         let has_calendars = rules.iter().any(|rule| rule.calendars().next().is_some());
         let rules = Arc::new(Rules::new(rules, table.statuses.len() as u8, has_calendars));
-        let symbols = Symbols::new(&[], "rule", 16_000);
         let conditions = Conditions::new(asked.clone());
         let desk = Desk::new(rules, table.clone(), conditions, symbols).expect("two names");
         let sources = Symbols::new(&[], "source", 65_535);
@@ -413,8 +417,7 @@ fn an_alert_whose_rule_has_left_the_file_resolves_and_names_it() {
     let mut stage = Stage::new(vec![unshipped()]);
     stage.hear(PAID, 0);
     stage.settle(2 * DAY_MS, 0);
-    let mut after = Stage::new(vec![]);
-    after.desk.restore(stage.desk.symbols().clone()).expect("one name");
+    let mut after = Stage::with(vec![], stage.desk.symbols().clone());
     after.order = Order { terms: None, ..stage.order };
     after.settle(3 * DAY_MS, 3 * DAY_MS);
     let resolved = &after.said[0];

@@ -30,26 +30,12 @@ impl Desk {
         rules: Arc<Rules>,
         table: Arc<Lifecycle>,
         conditions: Conditions,
-        symbols: Symbols,
+        mut symbols: Symbols,
     ) -> Result<Self, Refusal> {
-        let (numbers, by_symbol) = (Vec::new(), Vec::new());
-        let mut desk =
-            Desk { rules, table, conditions, symbols: symbols.clone(), numbers, by_symbol };
-        desk.restore(symbols)?;
-        Ok(desk)
-    }
-
-    /// Take the rule ids of a snapshot; rules that are new get numbers after them.
-    ///
-    /// # Errors
-    /// There are too many names.
-    pub fn restore(&mut self, mut symbols: Symbols) -> Result<(), Refusal> {
-        let numbered = self.rules.all().iter().map(|rule| symbols.number(&rule.id));
-        self.numbers = numbered.collect::<Result<_, _>>()?;
-        let names = symbols.names().iter();
-        self.by_symbol = names.map(|name| self.rules.by_id(name)).collect();
-        self.symbols = symbols;
-        Ok(())
+        let numbered = rules.all().iter().map(|rule| symbols.number(&rule.id));
+        let numbers = numbered.collect::<Result<_, _>>()?;
+        let by_symbol = symbols.names().iter().map(|name| rules.by_id(name)).collect();
+        Ok(Desk { rules, table, conditions, symbols, numbers, by_symbol })
     }
 
     /// The rules in force.
