@@ -1,4 +1,4 @@
-//! Keys and ids: how an order, an alert and an action are named (`schemas/keys.py`).
+//! Keys, ids and hashes: how an order, an alert and an action are named (`schemas/keys.py`).
 
 use blake2b_simd::Params;
 
@@ -10,6 +10,12 @@ pub const SEPARATOR: char = '\u{1f}';
 /// (tenant, order id) of an order key.
 pub fn split_order_key(key: &str) -> (&str, &str) {
     key.split_once(SEPARATOR).unwrap_or((DEFAULT_TENANT, key))
+}
+
+/// Hash of bytes: 8 bytes of blake2b, as a number.
+pub fn short_hash(bytes: &[u8]) -> u64 {
+    let hash = Params::new().hash_length(8).hash(bytes);
+    u64::from_le_bytes(hash.as_bytes().try_into().expect("8 bytes"))
 }
 
 /// Hash of texts and their lengths, 32 hex digits.

@@ -2,12 +2,12 @@
 
 use std::io;
 
-use blake2b_simd::Params;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{Serializer, Value};
 
 use crate::fault::Fault;
+use crate::keys::short_hash;
 
 const DROPPED: &str = "dropped_fields";
 
@@ -29,8 +29,7 @@ pub fn content_hash(raw: &[u8]) -> Result<u64, Fault> {
     let mut text = Vec::with_capacity(raw.len());
     said.serialize(&mut Serializer::with_formatter(&mut text, PythonsFloats))
         .map_err(unreadable)?;
-    let hash = Params::new().hash_length(8).hash(&text);
-    Ok(u64::from_le_bytes(hash.as_bytes().try_into().expect("8 bytes")))
+    Ok(short_hash(&text))
 }
 
 /// Compact JSON with floats as Python writes them.

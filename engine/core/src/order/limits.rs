@@ -6,8 +6,7 @@
 //! costs no more than others. Without it four events of 400 kB made a document that no broker takes,
 //! and 2,000 of them an order of 800 MB.
 
-use blake2b_simd::Params;
-
+use crate::keys::short_hash;
 use crate::msgpack::{Raw, write_hash, write_list, write_map, write_text};
 use crate::order::extras::LOST;
 use crate::order::{Fields, Order, flags};
@@ -56,8 +55,7 @@ pub fn hash_of(fields: Option<&Fields>) -> u64 {
         Some(fields) => fields.raw().write_sorted(&mut sorted),
         None => write_map(&mut sorted, 0),
     }
-    let digest = Params::new().hash_length(8).hash(&sorted);
-    u64::from_le_bytes(digest.as_bytes().try_into().expect("8 bytes"))
+    short_hash(&sorted)
 }
 
 /// What counts of fields: a foreign number, an attribute or a planned instant.
