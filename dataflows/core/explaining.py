@@ -9,22 +9,17 @@ has changed since (docs/semantics.md, Explanations).
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.questions import question
 from dataflows.core.rules import Rules
-from dataflows.core.shard import definitions
+from dataflows.core.shard import definitions, encode
 from schemas.errors import Rejected
 from schemas.event import Event, decode_event
 from schemas.explanation import STATES, RuleState
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent
-
-encode = msgspec.msgpack.Encoder().encode
-
 
 def explain(
     key: str, facts: Iterable[Fact], table: Lifecycle, rules: Rules, watermark: int

@@ -201,10 +201,6 @@ class Lifecycle:
         """The indices of `codes`."""
         return frozenset(self.index[code] for code in codes)
 
-    def code(self, status: int) -> str | None:
-        """The code of a status index; None for NO_STATUS."""
-        return None if status == NO_STATUS else self.codes[status]
-
 
 class Ways:
     """Ways of orders (or parcels) from each status: over `next`, and over `irregular` as well."""

@@ -43,11 +43,6 @@ class Deadline(NamedTuple):
     anchor: Anchor
     after: Limit
 
-    @property
-    def limit(self) -> str:
-        """The limit as people read it."""
-        return self.after.text
-
 
 class Rule:
     """A compiled rule. `level` is 0 for a rule that opens no alert, 1 warning, 2 overdue."""

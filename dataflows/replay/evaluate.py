@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dataflows.core.fact import Fact
+from dataflows.core.output import decode_document
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.set_aside import Fault, fault_of
 from dataflows.core.shard import Shard
@@ -168,7 +169,6 @@ def judge_shared(
 
 encode = msgspec.msgpack.Encoder().encode
 decode_step = msgspec.msgpack.Decoder(tuple[list[Fact], int]).decode
-decode_document = msgspec.json.Decoder(OrderDocument).decode
 decode_result = msgspec.msgpack.Decoder(Result).decode
 
 

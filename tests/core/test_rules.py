@@ -171,4 +171,4 @@ def test_the_digest_is_of_what_the_file_says_and_not_of_how() -> None:
 def test_before_is_a_negative_offset() -> None:
     one = parsed(rule(anchor='"promised_at"', after=None, before='"24h"')).rules[-1]
     assert one.deadlines[0].after.offset_ms == -86_400_000
-    assert one.deadlines[0].limit == "-1d"
+    assert one.deadlines[0].after.text == "-1d"
