@@ -21,6 +21,7 @@ from schemas.explanation import STATES, RuleState
 from schemas.instants import parse_instant
 from schemas.order import AcceptedEvent
 
+
 def explain(
     key: str, facts: Iterable[Fact], table: Lifecycle, rules: Rules, watermark: int
 ) -> list[RuleState]:
