@@ -37,7 +37,8 @@ def node(text: str, code: str | None = None) -> dict[str, object]:
 def test_the_installed_plug_ins_are_listed() -> None:
     result = run("list")
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.output.splitlines()] == ["kuaidi100", "rest", "sf"]
+    names = [line.split()[0] for line in result.output.splitlines()]
+    assert names == ["jt", "kuaidi100", "rest", "sf"]
 
 
 def test_a_payload_that_is_read_whole_is_shown_scan_by_scan() -> None:

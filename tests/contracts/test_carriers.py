@@ -37,7 +37,7 @@ fuzz = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 
-UNKNOWN = {"statusCode": "777", "opCode": "777", "status_code": "777"}  # whatever names it
+UNKNOWN = dict.fromkeys(("statusCode", "opCode", "status_code", "scanTypeCode"), "777")
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 anything = st.recursive(
@@ -287,7 +287,7 @@ def test_scans_without_a_mapping_are_named(carrier: Carrier, sample: Sample) -> 
 
 def timed(time: object) -> dict[str, object]:
     """The fields that hold a scan's time, whatever the carrier calls it."""
-    return dict.fromkeys(("time", "ftime", "acceptTime", "timestamp"), time)
+    return dict.fromkeys(("time", "ftime", "acceptTime", "timestamp", "scanTime"), time)
 
 
 def takes_or_rejects(carrier: Carrier, body: bytes) -> None:

@@ -1,5 +1,6 @@
 """For each carrier: settings, real pushes, and how it signs them."""
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from hashlib import md5
@@ -22,7 +23,7 @@ class Sample(NamedTuple):
     settings: dict[str, Any]
     secret: str
     pushes: list[Path]
-    nodes_at: tuple[str, ...]
+    nodes_at: tuple[str | int, ...]
     sign: Callable[[str, str], Request]
     unsigned: Callable[[str], Request]
     taken: bytes
@@ -43,7 +44,7 @@ class Sample(NamedTuple):
         return found
 
     @staticmethod
-    def within(data: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - any JSON
+    def within(data: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401 - any JSON
         for name in path:
             data = data[name]
         return data
@@ -55,6 +56,12 @@ class Sample(NamedTuple):
 def kuaidi100_push(param: str, salt: str) -> Request:
     sign = md5((param + salt).encode()).hexdigest().upper()  # noqa: S324 - as Kuaidi100 signs
     return {}, urlencode({"param": param, "sign": sign}).encode()
+
+
+def jt_push(content: str, secret: str) -> Request:
+    digest = md5((content + secret).encode()).digest()  # noqa: S324 - as J&T signs
+    headers = {"apiaccount": "1", "digest": base64.b64encode(digest).decode(), "timestamp": "0"}
+    return headers, urlencode({"bizContent": content}).encode()
 
 
 def sf_push(payload: str, token: str) -> Request:
@@ -71,6 +78,15 @@ SAMPLES = {
         unsigned=lambda payload: ({}, payload.encode()),
         taken=b'{"accepted":true,"message":"taken"}',
         names_orders=True,
+    ),
+    "jt": Sample(
+        settings={"secret": "a private key"},
+        secret="a private key",
+        pushes=sorted(PAYLOADS.glob("jt/callback_*.json")),
+        nodes_at=(0, "details"),
+        sign=jt_push,
+        unsigned=lambda content: ({}, urlencode({"bizContent": content}).encode()),
+        taken=b'{"code":"1","msg":"success","data":"SUCCESS"}',
     ),
     "kuaidi100": Sample(
         settings={"salt": "a salt"},
