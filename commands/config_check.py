@@ -26,7 +26,7 @@ from schemas.topics import ORDERS_CHANGES
 from schemas.type_faults import choice
 from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.installed import channel_faults
-from sinks.actions.table import missing_kinds
+from sinks.actions.table import missing_kinds, undeclared
 from storage_tiering.archive.opening import archive_files
 from storage_tiering.hot.opening import open_hot
 from storage_tiering.installed import lookup_tiers
@@ -107,7 +107,8 @@ def action_faults(settings: Settings, values: Values, path: Path | None) -> Iter
         rules = rules_of(settings, lifecycle_of(settings))
     except SettingsError:
         return  # reported with the rules
-    for fault in missing_kinds(table, requested_kinds(rules)):
+    missing = [*missing_kinds(table, requested_kinds(rules)), *undeclared(table, rules.attributes)]
+    for fault in missing:
         yield located(Finding(("act", "actions"), f"act.actions: {fault}"), values, path)
 
 

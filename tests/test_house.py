@@ -50,7 +50,6 @@ SHORT_FILES: dict[str, str] = {
     "run.py": "an entry point",
     "schemas/numbers.py": "a normal form, and all that defines it",
     "schemas/versions.py": "a format, and all that defines it",
-    "sinks/actions/channels/log.py": "a channel is a file",
     "sinks/actions/channels/memory.py": "the shortest example of a channel",
     "sinks/channels/channel.py": "a Protocol",
     "sinks/channels/installed.py": "opens a channel; the channels must not import each other",

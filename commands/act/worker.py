@@ -12,13 +12,14 @@ from broker.produce import Producer
 from broker.reach import reach
 from broker.throttle import Throttle
 from broker.topics import wait_for_topics
-from commands.act.alert_lookup import tier_alerts
+from commands.act.tier_lookup import TierAlerts, TierOrders, tier_pool
 from commands.wiring.broker import connection_of
 from commands.wiring.definitions import actions_of
 from commands.wiring.process import now_ms
 from commands.wiring.serving import announce, health_server, patience
 from dataflows.state.local.lock import ProcessLock
 from schemas.errors import SettingsError
+from schemas.instants import DAY_MS
 from schemas.private_files import private_folder
 from schemas.settings.model import Settings
 from schemas.topics import EVENTS, LEASE, ORDERS_ACTIONS, ORDERS_AUDIT
@@ -27,6 +28,8 @@ from sinks.actions.channels.installed import open_channels
 from sinks.actions.metrics import ActionMetrics
 from sinks.actions.outbox import Outbox
 from sinks.actions.outcomes import Publisher
+from sinks.actions.people import KEPT_DAYS, People
+from sinks.actions.preparation import Preparation
 from sinks.actions.rebuild import rebuild
 from sinks.actions.receiver import Receivers
 from sinks.actions.table import ActionTable
@@ -35,6 +38,7 @@ from telemetry.metrics import Metrics
 
 LOGGER = logging.getLogger("ordertide.actions")
 OUTBOX, LOCK = "outbox.sqlite", "lock"
+PEOPLE_MS = KEPT_DAYS * DAY_MS
 TOPICS = (ORDERS_ACTIONS, ORDERS_AUDIT, EVENTS, LEASE.name)
 
 
@@ -95,9 +99,14 @@ def parts_of(
     is_recorded = settings.track.clock == "recorded"
     clock = ActionClock(wall_ms=now_ms, orders_ms=stream.now if is_recorded else now_ms)
     outbox = stack.enter_context(closing(Outbox(outbox_path(settings))))
-    alerts = stack.enter_context(closing(tier_alerts(settings)))
+    pool = stack.enter_context(closing(tier_pool(settings)))
+    people = People(outbox.contacts(now_ms() - PEOPLE_MS))
+    preparation = Preparation(table, TierOrders(pool), people)
+    alerts = TierAlerts(pool)
     channels = open_channels(table, settings.act)
-    receivers = Receivers({n: Attempt(each, alerts, clock) for n, each in channels.items()})
+    receivers = Receivers(
+        {name: Attempt(each, alerts, clock, preparation) for name, each in channels.items()}
+    )
     stack.callback(receivers.close)
     reader = stack.enter_context(reader_of(settings, connection, outbox))
     producer = stack.enter_context(closing(producer_of(settings, connection, stack)))

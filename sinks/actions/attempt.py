@@ -15,6 +15,7 @@ from schemas.errors import Busy, Rejected
 from schemas.instants import DAY_MS, HOUR_MS, parse_instant
 from sinks.actions.channels.action_channel import ActionChannel, ActionRequest
 from sinks.actions.outbox import End, Result, Task
+from sinks.actions.preparation import Ends, Preparation, Ready, Waits
 
 LOGGER = logging.getLogger("ordertide.actions")
 
@@ -51,6 +52,7 @@ class Attempt(NamedTuple):
     channel: ActionChannel
     alerts: Alerts
     clock: ActionClock
+    preparation: Preparation
 
     def make(self, task: Task) -> Result:
         """The result of one attempt."""
@@ -69,15 +71,39 @@ class Attempt(NamedTuple):
             case "unknown" if self._may_wait(task):
                 due_at = self.clock.wall_ms() + CERTAIN_AGAIN_MS
                 return Result(task, "waiting", task.attempts, task.reason, due_at)
+        match self.preparation.of(task, action, self._now):
+            case Waits() as waits:
+                return self._waiting(task, action, waits)
+            case Ends(end, reason):
+                return self._ended(task, end, reason)
+            case Ready() as ready:
+                return self._sent(task, action, ready)
+
+    def _sent(self, task: Task, action: Action, ready: Ready) -> Result:
         number = task.attempts + 1
-        request = ActionRequest(action=action, attempt=number, sent_at=self._now)
+        request = ActionRequest(
+            action=action, attempt=number, sent_at=self._now, amount=ready.amount
+        )
         try:
-            answer = self.channel.send(request)
+            with self.preparation.people.counted(ready.contact):
+                answer = self.channel.send(request)
         except Busy as busy:
             return self._failed(task, busy)
         except Rejected as rejected:
-            return self._ended(task, "dead", rejected.reason, number)
-        return self._ended(task, "done", answer, number)
+            result = self._ended(task, "dead", rejected.reason, number)
+            return result._replace(detail=ready.detail)
+        result = self._ended(task, "done", answer, number)
+        return result._replace(detail=ready.detail, contact=ready.contact)
+
+    def _waiting(self, task: Task, action: Action, waits: Waits) -> Result:
+        """Result of a wait; it ends at once where the action is void by then."""
+        if self._now >= task.accepted_at + GIVE_UP_MS:
+            return self._ended(task, "dead", f"given up after 3 days: {waits.reason}")
+        left_ms = parse_instant(action.expires_at) - self.clock.orders_ms()
+        if waits.is_held and left_ms <= waits.due_at - self._now:
+            return self._ended(task, "expired", f"{waits.reason}, and void by then")
+        detail = {"waited": waits.reason} if waits.is_held else {}
+        return Result(task, "waiting", task.attempts, waits.reason, waits.due_at, detail=detail)
 
     @property
     def _now(self) -> int:

@@ -16,13 +16,18 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import msgspec
+
+from schemas.instants import format_instant
 from schemas.sqlite_files import answers, open_file, transaction
+from sinks.actions.people import Contact
 
 End = Literal["done", "dead", "skipped", "expired"]
 State = Literal["waiting", "sending", "failed", "done", "dead", "skipped", "expired"]
 ENDS: tuple[End, ...] = ("done", "dead", "skipped", "expired")
 Partition = tuple[str, int]
 NO_RECEIVER = "none"  # is shown for the receiver of an action that has none
+DATE = len("2026-11-30")
 REMEDY = "move the file away, and the outbox is rebuilt from the outcomes on the topics"
 
 SCHEMA = """
@@ -48,9 +53,24 @@ CREATE INDEX IF NOT EXISTS kept ON action (receiver, state)
 CREATE INDEX IF NOT EXISTS ended ON action (accepted_at) WHERE is_published = 1;
 CREATE TABLE IF NOT EXISTS position (
     topic TEXT, partition INTEGER, next_offset INTEGER, PRIMARY KEY (topic, partition));
+CREATE TABLE IF NOT EXISTS detail (  -- fields of the outcome beyond the row, of few actions
+    action_id TEXT PRIMARY KEY, fields TEXT NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS forgotten AFTER DELETE ON action BEGIN
+    DELETE FROM detail WHERE action_id = OLD.action_id; END;
+CREATE TABLE IF NOT EXISTS contact (  -- messages to people by day
+    day TEXT, person TEXT, action_id TEXT, PRIMARY KEY (day, person, action_id)) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
-COLUMNS = "action_id, receiver, state, attempts, accepted_at, came_at, ended_at, reason, value"
+COLUMNS = (
+    "action_id, receiver, state, attempts, accepted_at, came_at, ended_at, reason, value,"
+    " (SELECT fields FROM detail WHERE detail.action_id = action.action_id)"
+)
+DETAIL = msgspec.json.Decoder(dict[str, str])
+
+
+def encode(fields: Mapping[str, str]) -> str:
+    """Fields as they are stored."""
+    return msgspec.json.encode(fields, order="sorted").decode()
 
 
 class Arrival(NamedTuple):
@@ -77,10 +97,19 @@ class Task(NamedTuple):
     ended_at: int | None
     reason: str
     value: bytes
+    fields: str | None = None
+
+    @property
+    def detail(self) -> dict[str, str]:
+        """Fields of the outcome beyond the row, such as an amount."""
+        return DETAIL.decode(self.fields) if self.fields else {}
 
 
 class Result(NamedTuple):
-    """Result of an attempt: the next state, when it is due again or when it ended, and why."""
+    """Result of an attempt: the next state, when it is due again or when it ended, and why.
+
+    `detail` are fields for the outcome, `contact` the message that a person was sent.
+    """
 
     task: Task
     state: State
@@ -89,6 +118,8 @@ class Result(NamedTuple):
     due_at: int = 0
     ended_at: int | None = None
     retry_after_s: float | None = None  # set where the receiver itself was busy
+    detail: Mapping[str, str] = {}
+    contact: Contact | None = None
 
 
 class Outbox:
@@ -167,8 +198,8 @@ class Outbox:
         )
         return found
 
-    def settle(self, results: Iterable[Result]) -> None:
-        """Store the results of attempts."""
+    def settle(self, results: Sequence[Result]) -> None:
+        """Store the results of attempts, with their details and messages to people."""
         self._database.executemany(
             "UPDATE action SET state = ?, attempts = ?, reason = ?, due_at = ?, ended_at = ?"
             " WHERE action_id = ? AND state = 'sending'",
@@ -178,6 +209,22 @@ class Outbox:
                     each.task.action_id,
                 )
                 for each in results
+            ),
+        )
+        self._database.executemany(
+            "INSERT OR REPLACE INTO detail VALUES (?, ?)",
+            (
+                (each.task.action_id, encode({**each.task.detail, **each.detail}))
+                for each in results
+                if each.detail
+            ),
+        )
+        self._database.executemany(
+            "INSERT OR IGNORE INTO contact VALUES (?, ?, ?)",
+            (
+                (each.contact.day, each.contact.person, each.contact.action_id)
+                for each in results
+                if each.contact
             ),
         )
 
@@ -201,6 +248,9 @@ class Outbox:
 
     def forget(self, accepted_before_at: int, limit: int) -> int:
         """Delete published actions of long ago, dead ones included; the number of those."""
+        self._database.execute(
+            "DELETE FROM contact WHERE day < ?", (format_instant(accepted_before_at)[:DATE],)
+        )
         return self._database.execute(
             "DELETE FROM action WHERE action_id IN (SELECT action_id FROM action"
             " WHERE is_published = 1 AND accepted_at < ? LIMIT ?)",
@@ -237,6 +287,12 @@ class Outbox:
         if receiver is None:
             return self._tasks("state = 'dead' ORDER BY ended_at", ())
         return self._tasks("state = 'dead' AND receiver = ? ORDER BY ended_at", (receiver,))
+
+    def contacts(self, since_at: int) -> list[Contact]:
+        """The messages to people since the day of an instant."""
+        query = "SELECT person, day, action_id FROM contact WHERE day >= ?"
+        rows = self._rows(query, (format_instant(since_at)[:DATE],))
+        return [Contact(*map(str, row)) for row in rows]
 
     def positions(self) -> dict[Partition, int]:
         """The offset up to which each partition was inserted."""

@@ -104,14 +104,19 @@ def detail_of(task: Task, action: Action) -> dict[str, str]:
         "receiver": task.receiver,
         "attempts": str(task.attempts),
         "reason": task.reason,
+        **task.detail,
     }
 
 
 def text_of(task: Task, action: Action) -> str:
-    """`contact_carrier: done by desk (202 Accepted)`."""
+    """`contact_carrier: done by desk (202 Accepted)`, with what it waited for and its amount."""
     by = f" by {task.receiver}" if task.state == "done" else ""
     reason = f" ({task.reason})" if task.reason else ""
-    return f"{action.kind}: {task.state}{by}{reason}"
+    detail = task.detail
+    amount = f", {detail['amount']} {detail['currency']}" if "amount" in detail else ""
+    is_told = "waited" not in detail or detail["waited"] in task.reason
+    waited = "" if is_told else f", after {detail['waited']}"
+    return f"{action.kind}: {task.state}{by}{reason}{amount}{waited}"
 
 
 def source_of(task: Task) -> str:

@@ -6,17 +6,22 @@
 Pure: texts in, faults out with file and line.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from schemas.errors import SettingsError
 from schemas.plugins import ACTION_CHANNELS
+from schemas.promises import is_zone
 from schemas.settings.kinds import fault_of_name
 from schemas.toml_document import TomlDocument, read_text
-from schemas.type_faults import Fault, choice, type_faults
+from schemas.type_faults import Fault, Place, choice, type_faults
+from sinks.actions.amounts import CURRENCY, VALUE, AmountRow, amount_faults
+from sinks.actions.quiet_hours import parse_quiet
 
 SHIPPED = "actions.toml"
 # Eight attempts at a time for each: 256 in all.
@@ -30,10 +35,46 @@ class ReceiverRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, str] = {}
 
 
+AtLeastOne = Annotated[int, Meta(ge=1)]
+
+
+class TenantRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of action for one tenant: what differs from the kind."""
+
+    receiver: str | None = None
+    quiet: str | None = None
+    zone: str | None = None
+    most_a_day: AtLeastOne | None = None
+    amounts: list[AmountRow] | None = None
+
+
 class KindRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A kind of action: the receiver that does it."""
+    """A kind of action: the receiver that does it, and when and how often it is done.
+
+    Nothing is sent in the `quiet` hours of the recipient, nor to a person who was sent
+    `most_a_day` messages that day; `zone` is that of recipients whose destination gives none.
+    `amounts` are those of a compensation.
+    """
 
     receiver: str
+    quiet: str | None = None
+    zone: str = "UTC"
+    most_a_day: AtLeastOne | None = None
+    amounts: list[AmountRow] = []
+    tenants: dict[str, TenantRow] = {}
+
+    def of_tenant(self, tenant: str) -> "KindRow":
+        """The kind as a tenant has it."""
+        own = self.tenants.get(tenant)
+        if own is None:
+            return self
+        given = {name: value for name, value in msgspec.structs.asdict(own).items() if value}
+        return msgspec.structs.replace(self, **given)
+
+    @property
+    def needs_order(self) -> bool:
+        """Return True if the order decides when or how the action is done."""
+        return bool(self.quiet or self.most_a_day or self.amounts)
 
 
 class ActionsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,10 +93,10 @@ class ActionTable(msgspec.Struct, frozen=True):
     kinds: dict[str, KindRow]
     lines: dict[str, int] = {}
 
-    def receiver_of(self, kind: str) -> str | None:
-        """The receiver of a kind; None for a kind that the table lacks."""
+    def row_of(self, kind: str, tenant: str) -> KindRow | None:
+        """A kind as a tenant has it; None for a kind that the table lacks."""
         row = self.kinds.get(kind)
-        return row.receiver if row else None
+        return row.of_tenant(tenant) if row else None
 
 
 def read_actions(path: Path | None) -> ActionTable:
@@ -103,10 +144,26 @@ def faults_of(rows: ActionsFile) -> Iterator[Fault]:
             yield Fault(("receivers", name, "channel"), str(error))
     names = [*rows.receivers]
     for kind, row in rows.kinds.items():
-        if row.receiver not in rows.receivers:
-            problem = f"{row.receiver!r} is no receiver; "
-            remedy = choice(row.receiver, names) if names else "add one under [receivers.NAME]"
-            yield Fault(("kinds", kind, "receiver"), f"{problem}{remedy}")
+        yield from row_faults(row, ("kinds", kind), names)
+        for tenant, own in row.tenants.items():
+            yield from row_faults(own, ("kinds", kind, "tenants", tenant), names)
+
+
+def row_faults(row: KindRow | TenantRow, place: Place, receivers: list[str]) -> Iterator[Fault]:
+    """Faults of a kind, or of what differs for a tenant."""
+    if row.receiver is not None and row.receiver not in receivers:
+        problem = f"{row.receiver!r} is no receiver; "
+        remedy = choice(row.receiver, receivers) if receivers else "add one under [receivers.NAME]"
+        yield Fault((*place, "receiver"), f"{problem}{remedy}")
+    if row.quiet is not None:
+        try:
+            parse_quiet(row.quiet)
+        except SettingsError as error:
+            yield Fault((*place, "quiet"), str(error))
+    if row.zone is not None and not is_zone(row.zone):
+        problem = f"{row.zone!r} is no time zone; write one like Asia/Shanghai"
+        yield Fault((*place, "zone"), problem)
+    yield from amount_faults(row.amounts or (), (*place, "amounts"))
 
 
 def worded(fault: Fault) -> Fault:
@@ -123,3 +180,20 @@ def missing_kinds(table: ActionTable, requested: Iterable[str]) -> Iterator[str]
                 f"{table.name}: the rules request {kind}, which has no receiver here; add "
                 f"[kinds.{kind}] with its receiver"
             )
+
+
+def undeclared(table: ActionTable, attributes: Mapping[str, str]) -> Iterator[str]:
+    """Faults of attributes that amounts need and rules don't declare: name → type."""
+    wanted = {VALUE: ("float", "int"), CURRENCY: ("str",)}
+    for kind, row in table.kinds.items():
+        steps = [
+            *row.amounts,
+            *(step for own in row.tenants.values() for step in own.amounts or ()),
+        ]
+        needed = [VALUE] if any(step.percent is not None for step in steps) else []
+        for name in [*needed, CURRENCY] if steps else []:
+            if attributes.get(name) not in wanted[name]:
+                yield (
+                    f"{table.name}: kinds.{kind}.amounts: the rules declare no attribute {name}; "
+                    f'add {name} = {{type = "{wanted[name][0]}"}} under their [attributes]'
+                )

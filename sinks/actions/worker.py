@@ -161,7 +161,8 @@ class ActionWorker:
                     *(message.topic, message.partition, message.offset, error),
                 )
                 continue
-            receiver = self.table.receiver_of(action.kind)
+            row = self.table.row_of(action.kind, action.tenant)
+            receiver = row.receiver if row else None
             end = {} if receiver else {"end": "skipped", "reason": "its kind has no receiver"}
             yield Arrival(
                 action_id=action.action_id,

@@ -16,13 +16,14 @@ from click.testing import CliRunner
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
-from commands.act.alert_lookup import TierAlerts
 from commands.act.command import command
+from commands.act.tier_lookup import TierAlerts
 from commands.wiring.process import now_ms
 from schemas.instants import DAY_MS, parse_instant
 from schemas.topics import EVENTS, ORDERS_ACTIONS
 from sinks.actions.outbox import Arrival, Outbox, Result
 from storage_tiering.memory import MemoryTier
+from storage_tiering.pool import TierPool
 from storage_tiering.records import NOWHERE, order_record
 from storage_tiering.tier import OrderRecord
 from tests.support.actions import BEGIN_AT, action
@@ -156,7 +157,8 @@ def bury(folder: Path, *orders: str, receiver: str = "desk") -> list[str]:
                 arrival = Arrival(each.action_id, receiver, 1, 1, msgspec.json.encode(each))
                 outbox.insert([arrival], 1, 1)
             taken = outbox.take(receiver, 1, 10)
-            outbox.settle(Result(each, "dead", 3, "no such order", 0, ended_at) for each in taken)
+            results = [Result(each, "dead", 3, "no such order", 0, ended_at) for each in taken]
+            outbox.settle(results)
         return [each.action_id for each in taken]
 
 
@@ -193,7 +195,7 @@ def tier_with(*records: OrderRecord, clock_at: int) -> TierAlerts:
     tier.write_orders(records)
     tier.flush(force=True)
     tier.expire(clock_at)
-    return TierAlerts(["memory"], lambda _: {"memory": tier})
+    return TierAlerts(TierPool(["memory"], lambda _: {"memory": tier}))
 
 
 def record(*alerts: dict[str, Any]) -> OrderRecord:

@@ -17,12 +17,15 @@ from broker.produce import Producer
 from schemas.alert import Action, Because
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import action_id, order_key
+from schemas.order import OrderDocument
 from schemas.topics import EVENTS, HEADER_CLOCK, ORDERS_ACTIONS, ORDERS_AUDIT
 from sinks.actions.attempt import ActionClock, Alerts, AlertStatus, Attempt
 from sinks.actions.channels.action_channel import ActionChannel
 from sinks.actions.metrics import ActionMetrics
 from sinks.actions.outbox import Outbox
 from sinks.actions.outcomes import Log, Publisher
+from sinks.actions.people import KEPT_DAYS, People
+from sinks.actions.preparation import KnownOrder, Orders, Preparation
 from sinks.actions.receiver import Receivers
 from sinks.actions.table import ActionTable, KindRow, ReceiverRow
 from sinks.actions.worker import ActionWorker, StreamTime, WorkerParts
@@ -75,6 +78,17 @@ class KnownAlerts(Alerts):
     def status_of(self, action: Action) -> AlertStatus:
         self.asked += 1
         return self.status.get(action.alert_id, "open")
+
+
+class KnownOrders(Orders):
+    """Orders that the test has put in, by order id; each is current."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, OrderDocument] = {}
+
+    def find(self, action: Action) -> KnownOrder | None:
+        document = self.documents.get(action.order_id)
+        return KnownOrder(document, is_current=True) if document else None
 
 
 class Topics(Protocol):
@@ -177,6 +191,7 @@ class Acting:
         self.path = folder / "outbox.sqlite"
         self.channels = channels
         self.alerts = KnownAlerts()
+        self.orders = KnownOrders()
         self.now_at = BEGIN_AT
         self.stop = Flag()
         self.metrics = Metrics("act")
@@ -209,8 +224,10 @@ class Acting:
             outbox = stack.enter_context(closing(opens(self.path)))
             reader = stack.enter_context(self.topics.reader(from_start=from_start))
             producer = stack.enter_context(self.topics.producer())
+            people = People(outbox.contacts(self.now_at - KEPT_DAYS * DAY_MS))
+            preparation = Preparation(self.table, self.orders, people)
             attempts = {
-                name: Attempt(channel, self.alerts, clock)
+                name: Attempt(channel, self.alerts, clock, preparation)
                 for name, channel in self.channels.items()
             }
             receivers = Receivers(attempts)

@@ -9,6 +9,7 @@ import msgspec
 from schemas.alert import Action
 from schemas.errors import SettingsError
 from schemas.type_faults import choice
+from sinks.actions.amounts import Amount
 
 SECRETS = "ORDERTIDE_ACT_SECRET"
 
@@ -17,12 +18,13 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """ActionRequest to a receiver: the action, on its n-th attempt (from 1).
 
     `sent_at` is the wall clock in ms. The action's `action_id` is the idempotency key: the same on
-    every attempt.
+    every attempt. `amount` is that of a compensation.
     """
 
     action: Action
     attempt: int
     sent_at: int
+    amount: Amount | None = None
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):

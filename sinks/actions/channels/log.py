@@ -26,9 +26,10 @@ class LogChannel(ActionChannel):
     def send(self, request: ActionRequest) -> str:
         action = request.action
         LOGGER.info(
-            "%s: order %s of tenant %s, requested by rule %s at %s (%s)",
+            "%s: order %s of tenant %s, requested by rule %s at %s (%s)%s",
             *map(printable, (action.kind, action.order_id, action.tenant, action.rule)),
             *(action.at, action.action_id),
+            f", {request.amount}" if request.amount else "",
         )
         return "logged"
 

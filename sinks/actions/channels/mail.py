@@ -197,6 +197,8 @@ def mail_of(request: ActionRequest, sender: str, to: str) -> EmailMessage:
         "because": f"{action.because.last_event} at {action.because.last_event_at}",
         "action": action.action_id,
     }
+    if request.amount:
+        lines["amount"] = f"{request.amount}, {request.amount.late} late"
     mail.set_content("".join(f"{name}: {printable(text)}\n" for name, text in lines.items()))
     return mail
 

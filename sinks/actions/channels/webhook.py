@@ -206,7 +206,10 @@ class WebhookChannel(ActionChannel):
 def body_of(request: ActionRequest) -> bytes:
     """The body, the same on every attempt."""
     action = request.action
-    fields = {"type": f"action.{action.kind}", "timestamp": action.at, "data": action}
+    data = msgspec.structs.asdict(action)
+    if request.amount:
+        data["amount"] = request.amount
+    fields = {"type": f"action.{action.kind}", "timestamp": action.at, "data": data}
     return msgspec.json.encode(fields)
 
 
