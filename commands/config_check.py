@@ -26,6 +26,7 @@ from schemas.topics import ORDERS_CHANGES
 from schemas.type_faults import choice
 from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.installed import channel_faults
+from sinks.actions.messages.templates import read_templates
 from sinks.actions.table import missing_kinds, undeclared
 from storage_tiering.archive.opening import archive_files
 from storage_tiering.hot.opening import open_hot
@@ -103,6 +104,14 @@ def action_faults(settings: Settings, values: Values, path: Path | None) -> Iter
     if named is None:  # then nobody may run `ordertide act`, and the rules may be anybody's
         return
     yield from channel_faults(table, settings.act)
+    try:
+        templates = read_templates(table)
+    except SettingsError as error:
+        yield from str(error).splitlines()
+    else:
+        if templates and not settings.serve.public_url:
+            fault = "serve.public_url is missing; messages to customers link to their page there"
+            yield located(Finding(("serve", "public_url"), fault), values, path)
     try:
         rules = rules_of(settings, lifecycle_of(settings))
     except SettingsError:

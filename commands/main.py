@@ -32,6 +32,7 @@ COMMANDS = {
     "list": "commands.list_plugins",
     "load": "commands.load",
     "lookup": "commands.lookup",
+    "notify": "commands.notify",
     "privacy": "commands.privacy.command",
     "rejected": "commands.rejected",
     "replay": "commands.replay",

@@ -5,6 +5,7 @@ import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
 from broker.consume import GroupReader
 from broker.lease import RunLease
@@ -12,9 +13,11 @@ from broker.produce import Producer
 from broker.reach import reach
 from broker.throttle import Throttle
 from broker.topics import wait_for_topics
+from commands.act.personal import CustomerData
 from commands.act.tier_lookup import TierAlerts, TierOrders, tier_pool
 from commands.wiring.broker import connection_of
 from commands.wiring.definitions import actions_of
+from commands.wiring.messages import messages_of
 from commands.wiring.process import now_ms
 from commands.wiring.serving import announce, health_server, patience
 from dataflows.state.local.lock import ProcessLock
@@ -101,7 +104,12 @@ def parts_of(
     outbox = stack.enter_context(closing(Outbox(outbox_path(settings))))
     pool = stack.enter_context(closing(tier_pool(settings)))
     people = People(outbox.contacts(now_ms() - PEOPLE_MS))
-    preparation = Preparation(table, TierOrders(pool), people)
+    audit = stack.enter_context(closing(ConfirmingProducer(connection)))
+    keys = Path(settings.privacy.keys)
+    personal = stack.enter_context(closing(CustomerData(pool, keys, audit, clock)))
+    preparation = Preparation(
+        table, TierOrders(pool), people, messages_of(settings, table), personal
+    )
     alerts = TierAlerts(pool)
     channels = open_channels(table, settings.act)
     receivers = Receivers(

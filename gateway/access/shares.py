@@ -41,12 +41,18 @@ class Shares:
     def __init__(self, secret: bytes) -> None:
         """Create it with the installation's secret."""
         self._cipher = AESGCM(hmac.new(secret, b"ordertide share", sha256).digest())
+        self._nonce_key = hmac.new(secret, b"ordertide share nonce", sha256).digest()
 
     def sealed(self, share: Share) -> str:
         """The token of a share."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        data = self._cipher.encrypt(nonce, msgspec.json.encode(share), None)
-        return base64.urlsafe_b64encode(nonce + data).decode().rstrip("=")
+        return token_of(nonce, self._cipher.encrypt(nonce, msgspec.json.encode(share), None))
+
+    def repeatable(self, share: Share) -> str:
+        """The same token whenever it is made; its nonce is a MAC of the share (RFC 5297's idea)."""
+        payload = msgspec.json.encode(share)
+        nonce = hmac.new(self._nonce_key, payload, sha256).digest()[:NONCE_BYTES]
+        return token_of(nonce, self._cipher.encrypt(nonce, payload, None))
 
     def opened(self, token: str, now_s: float) -> Share | None:
         """The share of a token; None for a forged, damaged or expired one."""
@@ -60,3 +66,8 @@ class Shares:
         except (UnicodeEncodeError, binascii.Error, ValueError, InvalidTag, msgspec.DecodeError):
             return None
         return share if now_s < share.until_s else None
+
+
+def token_of(nonce: bytes, data: bytes) -> str:
+    """The token of encrypted data."""
+    return base64.urlsafe_b64encode(nonce + data).decode().rstrip("=")

@@ -71,7 +71,7 @@ class Attempt(NamedTuple):
             case "unknown" if self._may_wait(task):
                 due_at = self.clock.wall_ms() + CERTAIN_AGAIN_MS
                 return Result(task, "waiting", task.attempts, task.reason, due_at)
-        match self.preparation.of(task, action, self._now):
+        match self.preparation.of(task, action, self.channel.needs, self._now):
             case Waits() as waits:
                 return self._waiting(task, action, waits)
             case Ends(end, reason):
@@ -82,17 +82,23 @@ class Attempt(NamedTuple):
     def _sent(self, task: Task, action: Action, ready: Ready) -> Result:
         number = task.attempts + 1
         request = ActionRequest(
-            action=action, attempt=number, sent_at=self._now, amount=ready.amount
+            action=action,
+            attempt=number,
+            sent_at=self._now,
+            amount=ready.amount,
+            message=ready.message,
+            recipient=ready.recipient,
         )
+        masked = ready.recipient.masked
         try:
             with self.preparation.people.counted(ready.contact):
                 answer = self.channel.send(request)
         except Busy as busy:
-            return self._failed(task, busy)
+            return self._failed(task, Busy(masked(busy.reason), busy.retry_after_s))
         except Rejected as rejected:
-            result = self._ended(task, "dead", rejected.reason, number)
+            result = self._ended(task, "dead", masked(rejected.reason), number)
             return result._replace(detail=ready.detail)
-        result = self._ended(task, "done", answer, number)
+        result = self._ended(task, "done", masked(answer), number)
         return result._replace(detail=ready.detail, contact=ready.contact)
 
     def _waiting(self, task: Task, action: Action, waits: Waits) -> Result:

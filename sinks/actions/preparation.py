@@ -1,7 +1,8 @@
 """Preparation of an action: when it may be sent by its kind's row, and what is sent with it.
 
 An action waits while its recipient's quiet hours last, until a person's next day, or for its order;
-it ends where a compensation has no amount. The reasons stand in its outcome.
+it ends where a compensation has no amount or a message no recipient. The reasons stand in its
+outcome. Personal data is opened last, once nothing else holds the action back.
 """
 
 from collections.abc import Mapping
@@ -9,12 +10,15 @@ from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from schemas.alert import Action
+from schemas.errors import Busy, Rejected
 from schemas.instants import SECOND_MS
 from schemas.order import OrderDocument
 from sinks.actions.amounts import Amount, NoAmount, amount_of
+from sinks.actions.messages.messages import Message, Messages
 from sinks.actions.outbox import End, Task
 from sinks.actions.people import Contact, People, person_of
 from sinks.actions.quiet_hours import local_time, next_day_at, parse_quiet, zone_of
+from sinks.actions.recipient import NoRecipient, Personal, Recipient
 from sinks.actions.table import ActionTable, KindRow
 
 # An order that is older than its action is awaited for so long, then taken as it is.
@@ -55,10 +59,12 @@ class Ends(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """The action may be sent, with its amount, as a message to a person on a day."""
+    """The action may be sent: with its amount, and as a message to a person on a day."""
 
     amount: Amount | None = None
     contact: Contact | None = None
+    message: Message | None = None
+    recipient: Recipient = Recipient()
 
     @property
     def detail(self) -> Mapping[str, str]:
@@ -70,28 +76,71 @@ class Ready(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """Preparation by a table, with the orders of the tiers and the messages sent so far."""
+    """Preparation by a table, with the orders of the tiers and the messages sent so far.
+
+    `personal` opens personal data for a channel that needs some.
+    """
 
     table: ActionTable
     orders: Orders
     people: People
+    messages: Messages
+    personal: Personal
 
-    def of(self, task: Task, action: Action, now_at: int) -> Waits | Ends | Ready:
-        """Prepare an action at `now_at` (wall clock, ms)."""
+    def of(
+        self, task: Task, action: Action, needs: frozenset[str], now_at: int
+    ) -> Waits | Ends | Ready:
+        """Prepare an action at `now_at` (wall clock, ms), for a channel that `needs` fields."""
         row = self.table.row_of(action.kind, action.tenant)
-        if row is None or not row.needs_order:
+        if row is None or not (row.needs_order or needs):
             return Ready()
+        try:
+            known = self._known(action)
+            if not known.is_current and now_at < task.accepted_at + CURRENT_WITHIN_MS:
+                return Waits(now_at + CURRENT_AGAIN_MS, task.reason)
+            return self._prepared(row, task, action, known.document, needs, now_at)
+        except (NoAmount, NoRecipient) as none:
+            return Ends("skipped", str(none))
+        except Rejected as rejected:
+            return Ends("dead", rejected.reason)
+        except Busy as busy:
+            return Waits(now_at + UNKNOWN_AGAIN_MS, busy.reason)
+
+    def _known(self, action: Action) -> KnownOrder:
         known = self.orders.find(action)
         if known is None:
-            return Waits(now_at + UNKNOWN_AGAIN_MS, NO_ORDER)
-        if not known.is_current and now_at < task.accepted_at + CURRENT_WITHIN_MS:
-            return Waits(now_at + CURRENT_AGAIN_MS, task.reason)
-        try:
-            amount = amount_of(row.amounts, action, known.document) if row.amounts else None
-        except NoAmount as none:
-            return Ends("skipped", str(none))
-        held = self._held(row, action, known.document, now_at)
-        return held._replace(amount=amount) if isinstance(held, Ready) else held
+            raise Busy(NO_ORDER)
+        return known
+
+    def _prepared(
+        self,
+        row: KindRow,
+        task: Task,
+        action: Action,
+        order: OrderDocument,
+        needs: frozenset[str],
+        now_at: int,
+    ) -> Waits | Ready:
+        ready = self._with_content(row, task, action, order)
+        held = self._held(row, action, order, now_at)
+        if isinstance(held, Waits):
+            return held
+        ready = ready._replace(contact=held.contact)
+        if not needs:
+            return ready
+        with self.people.counted(ready.contact):
+            recipient = self.personal.read(task, action, needs)
+            recipient.check(needs)
+        return ready._replace(recipient=recipient)
+
+    def _with_content(
+        self, row: KindRow, task: Task, action: Action, order: OrderDocument
+    ) -> Ready:
+        amount = amount_of(row.amounts, action, order) if row.amounts else None
+        if row.template is None:
+            return Ready(amount)
+        message = self.messages.of(row, action, order, came_at=task.came_at, amount=amount)
+        return Ready(amount, message=message)
 
     def _held(
         self, row: KindRow, action: Action, order: OrderDocument, now_at: int

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas.alert_text import Language
 from schemas.errors import SettingsError
 from schemas.plugins import ACTION_CHANNELS
 from schemas.promises import is_zone
@@ -46,6 +47,8 @@ class TenantRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str | None = None
     most_a_day: AtLeastOne | None = None
     amounts: list[AmountRow] | None = None
+    template: str | None = None
+    language: Language | None = None
 
 
 class KindRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +56,8 @@ class KindRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Nothing is sent in the `quiet` hours of the recipient, nor to a person who was sent
     `most_a_day` messages that day; `zone` is that of recipients whose destination gives none.
-    `amounts` are those of a compensation.
+    `amounts` are those of a compensation. A message to a customer has a `template`; `language` is
+    that of orders without one of their own.
     """
 
     receiver: str
@@ -61,6 +65,8 @@ class KindRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "UTC"
     most_a_day: AtLeastOne | None = None
     amounts: list[AmountRow] = []
+    template: str | None = None
+    language: Language = "en"
     tenants: dict[str, TenantRow] = {}
 
     def of_tenant(self, tenant: str) -> "KindRow":
@@ -74,7 +80,7 @@ class KindRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def needs_order(self) -> bool:
         """Return True if the order decides when or how the action is done."""
-        return bool(self.quiet or self.most_a_day or self.amounts)
+        return bool(self.quiet or self.most_a_day or self.amounts or self.template)
 
 
 class ActionsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,15 +89,21 @@ class ActionsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     receivers: dict[str, ReceiverRow]
     kinds: dict[str, KindRow]
+    templates: str | None = None
 
 
 class ActionTable(msgspec.Struct, frozen=True):
-    """A checked table: each kind's receiver is one of the receivers, which stand at `lines`."""
+    """A checked table: each kind's receiver is one of the receivers, which stand at `lines`.
+
+    `templates` is the folder of its own templates, kinds stand at `kind_lines`.
+    """
 
     name: str
     receivers: dict[str, ReceiverRow]
     kinds: dict[str, KindRow]
     lines: dict[str, int] = {}
+    kind_lines: dict[str, int] = {}
+    templates: str | None = None
 
     def row_of(self, kind: str, tenant: str) -> KindRow | None:
         """A kind as a tenant has it; None for a kind that the table lacks."""
@@ -122,7 +134,8 @@ def parse_actions(text: str, name: str) -> ActionTable:
     rows = msgspec.convert(document.values, ActionsFile)
     document.refuse(worded(fault) for fault in faults_of(rows))
     lines = {each: document.lines.nearest(("receivers", each)) for each in rows.receivers}
-    return ActionTable(name, rows.receivers, rows.kinds, lines)
+    kind_lines = {each: document.lines.nearest(("kinds", each)) for each in rows.kinds}
+    return ActionTable(name, rows.receivers, rows.kinds, lines, kind_lines, rows.templates)
 
 
 def faults_of(rows: ActionsFile) -> Iterator[Fault]:

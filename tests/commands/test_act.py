@@ -19,17 +19,24 @@ from broker.produce import Producer
 from commands.act.command import command
 from commands.act.tier_lookup import TierAlerts
 from commands.wiring.process import now_ms
+from privacy.keys import FileKeyStore
+from privacy.seal import seal_event
+from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS, parse_instant
-from schemas.topics import EVENTS, ORDERS_ACTIONS
+from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_AUDIT
 from sinks.actions.outbox import Arrival, Outbox, Result
 from storage_tiering.memory import MemoryTier
 from storage_tiering.pool import TierPool
 from storage_tiering.records import NOWHERE, order_record
 from storage_tiering.tier import OrderRecord
+from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.support.actions import BEGIN_AT, action
 from tests.support.alerts import alert, order
 from tests.support.command import Command, broker_with_topics, leaving_none
 from tests.support.hooks import SECRET, Hooks, Mood, hooks
+from tests.support.mail_server import MailServer
+from tests.support.tiers.certificates import Authority
+from tests.support.tiers.orders import Log, accepted, document
 from tests.support.waiting import wait_until
 
 TABLE = """version = 1
@@ -210,3 +217,90 @@ def test_an_alert_has_ended_only_by_an_answer_from_after_the_action() -> None:
     assert tier_with(record(), clock_at=at + 1).status_of(wanted) == "ended"
     assert tier_with(record(), clock_at=at).status_of(wanted) == "unknown"
     assert tier_with(clock_at=at + DAY_MS).status_of(wanted) == "unknown", "no such order"
+
+
+# ---------------------------------------------------------------- messages to customers
+CUSTOMERS = """version = 1
+[receivers.customers]
+channel = "mail"
+[receivers.customers.options]
+host = "127.0.0.1"
+port = "{port}"
+ca = "{ca}"
+from = "shop@example.com"
+to = "customer"
+unsubscribe = "mailto:stop@example.com"
+[kinds.confirm_order]
+receiver = "customers"
+template = "confirmed"
+"""
+
+
+def write_orders(folder: Path) -> None:
+    """Orders of two customers with sealed addresses, in a warm tier; the second one is erased."""
+    keys = FileKeyStore(folder / "keys.json")
+    tier, log = SqliteTier(folder / "warm"), Log()
+    for number in (1, 2):
+        order_id, customer = f"SO-{number}", f"C-{number}"
+        tier.write_orders(log.changes(document(order_id, customer_id=customer)))
+        sent = {
+            "event_id": "e",
+            "source": "shop",
+            "order_id": order_id,
+            "customer_id": customer,
+            "status_code": "PAID",
+            "timestamp": "2026-11-30T10:00:00Z",
+            "personal": {"email": f"ada{number}@example.org"},
+        }
+        data = json.dumps(sent).encode()
+        event = decode_event(data)
+        assert isinstance(event, Event)
+        sealed = msgspec.Raw(seal_event(data, event, keys))
+        tier.write_events(log.events(msgspec.structs.replace(accepted(order_id), event=sealed)))
+    tier.flush(force=True)
+    tier.close()
+    keys.erase("default", "C-2")
+    keys.close()
+
+
+def test_a_customer_gets_a_mail_and_one_who_was_erased_gets_none(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    write_orders(tmp_path)
+    with MailServer(authority.sign("mail")) as server:
+        table = tmp_path / "actions.toml"
+        table.write_text(CUSTOMERS.format(port=server.port, ca=authority.ca), "utf-8")
+        settings: dict[str, dict[str, object]] = {
+            "broker": {"bootstrap": broker.bootstrap, "embedded": True},
+            "act": {"folder": str(tmp_path / "act"), "actions": str(table)},
+            "warm": {"folder": str(tmp_path / "warm")},
+            "tiers": {"lookup": "warm"},
+            "privacy": {"keys": str(tmp_path / "keys.json")},
+            "serve": {"folder": str(tmp_path / "serve"), "public_url": "https://shop.example.com"},
+        }
+        process = Command("act", tmp_path, settings)
+        with leaving_none([process]):
+            process.start()
+            with Producer(broker.connection, linger_ms=0) as producer:
+                for order_id in ("SO-1", "SO-2"):
+                    wanted = msgspec.json.encode(action(order_id, at=now_ms()))
+                    producer.send(ORDERS_ACTIONS, order_id.encode(), wanted)
+            wait_until(lambda: len(notes(broker)) == 2, "two outcomes", said=process.said)
+            assert process.end(signal.SIGTERM) == 0, process.said()
+            said = process.said()
+        (mail,) = server.kept.mails
+    assert mail["To"] == "ada1@example.org"
+    assert mail["List-Unsubscribe"] == "<mailto:stop@example.com>"
+    plain: Any = mail.get_payload(0)
+    assert "https://shop.example.com/t/" in plain.get_payload(decode=True).decode()
+    events = [json.loads(each.value or b"") for each in read_all(broker.connection, EVENTS)]
+    texts = {each["order_id"]: each["text"] for each in events}
+    assert texts == {
+        "SO-1": "confirm_order: done by customers (mailed to the customer)",
+        "SO-2": "confirm_order: skipped (the customer's personal data was erased)",
+    }
+    audit = [json.loads(each.value or b"") for each in read_all(broker.connection, ORDERS_AUDIT)]
+    reads = [each for each in audit if each["what"] == "personal.read"]
+    assert [(each["order_id"], each["detail"]["fields"]) for each in reads] == [("SO-1", "email")]
+    assert "example.org" not in json.dumps([events, audit]) + said

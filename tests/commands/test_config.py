@@ -330,6 +330,40 @@ def test_a_kind_that_the_rules_request_needs_a_receiver(tmp_path: Path) -> None:
     ) in result.output
 
 
+MESSAGES = """version = 1
+[receivers.customers]
+channel = "mail"
+options = {host = "127.0.0.1", from = "a@b.c", to = "customer", unsubscribe = "mailto:stop@b.c"}
+[kinds.shipped]
+receiver = "customers"
+template = "shipped"
+[kinds.told]
+receiver = "customers"
+[kinds.own]
+receiver = "customers"
+template = "own"
+"""
+
+
+def test_faults_of_messages_have_file_and_line(tmp_path: Path) -> None:
+    actions = written(tmp_path, MESSAGES, "actions.toml")
+    path = written(tmp_path, f'[act]\nactions = "{actions}"\n')
+    lines = run("check", str(path)).output.splitlines()
+    assert f"{actions}:8: kinds.told.template is missing; customers writes to customers" in lines
+    assert any(
+        line.startswith(f"{actions}:10: kinds.own.template: 'own' is no template; known: confirm")
+        for line in lines
+    ), lines
+    written(tmp_path, f'templates = "."\n{MESSAGES}', "actions.toml")
+    written(tmp_path, "Subject: x\n\n{{ nowhere }}\n", "own.en.txt")
+    lines = run("check", str(path)).output.splitlines()
+    assert any(line.startswith(f"{tmp_path / 'own.en.txt'}:3: nowhere: no such") for line in lines)
+    written(tmp_path, "Subject: x\n\n{{ link }}\n", "own.en.txt")
+    lines = run("check", str(path)).output.splitlines()
+    fault = "serve.public_url is missing; messages to customers link to their page there"
+    assert f"{path}: {fault}" in lines
+
+
 def test_a_table_of_actions_that_is_missing_is_named_with_its_setting(tmp_path: Path) -> None:
     path = written(tmp_path, '[act]\nactions = "nowhere.toml"\n')
     result = run("check", str(path))

@@ -10,7 +10,7 @@ import pytest
 from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.rules_check import parse_rules
 from schemas.instants import format_instant, parse_instant
-from tests.support.stage import TABLE, Json, Stage, day, fact_of, said
+from tests.support.stage import TABLE, Json, Stage, day, fact_of, said, scanned
 
 DOCS = Path("docs")
 BLOCK = "```{}\n(.*?)```"
@@ -18,7 +18,7 @@ RECIPES = re.findall(BLOCK.format("toml"), (DOCS / "recipes.md").read_text("utf-
 SAMPLES = re.findall(BLOCK.format("toml"), (DOCS / "rules.md").read_text("utf-8"), re.DOTALL)
 DEFAULT = Path("dataflows/core/rules.toml").read_text("utf-8")
 LIFECYCLE = Path("dataflows/core/lifecycle.toml").read_text("utf-8")
-COUNT = 13
+COUNT = 14
 
 
 def recipe(rule: str) -> str:
@@ -44,7 +44,7 @@ def events_of(page: str) -> list[Json]:
     return found
 
 
-def test_the_page_has_thirteen_recipes() -> None:
+def test_the_page_has_fourteen_recipes() -> None:
     assert len(RECIPES) == COUNT
 
 
@@ -113,6 +113,40 @@ def test_the_supplier_is_warned_and_no_alert_opens() -> None:
     stage.advance(day(5))
     assert stage.told() == []
     assert stage.acted() == [("warn_supplier", format_instant(day(2)))]
+
+
+def test_a_customer_is_written_once_for_each_event_of_an_order() -> None:
+    stage = stage_of("notify_shipped")
+    stage.hear(said("PAID", day(0), promised_at=format_instant(day(2, 6))))
+    stage.hear(said("SHIPPED", day(1), shipment="p1", waybill="SF1"))
+    stage.hear(scanned("OUT_FOR_DELIVERY", day(2, 8), "SF1"))
+    stage.hear(scanned("DELIVERY_FAILED", day(2, 12), "SF1"))
+    stage.hear(scanned("OUT_FOR_DELIVERY", day(3, 8), "SF1"))
+    stage.hear(scanned("READY_FOR_PICKUP", day(3, 12), "SF1"))
+    stage.hear(scanned("DELIVERED", day(4), "SF1"))
+    stage.advance(day(30))
+    assert stage.told() == [], "no alert opens"
+    assert stage.acted() == [
+        ("notify_shipped", format_instant(day(1))),
+        ("notify_delayed", format_instant(day(2, 6))),
+        ("notify_out_for_delivery", format_instant(day(2, 8))),
+        ("notify_failed", format_instant(day(2, 12))),
+        ("notify_out_for_delivery", format_instant(day(3, 8))),
+        ("notify_ready_for_pickup", format_instant(day(3, 12))),
+        ("notify_delivered", format_instant(day(4))),
+        ("notify_survey", format_instant(day(7))),
+    ]
+
+
+def test_a_return_that_came_is_written_once() -> None:
+    stage = stage_of("notify_return_received")
+    for days, status in enumerate(("PAID", "SHIPPED", "DELIVERED", "RETURN_REQUESTED")):
+        stage.hear(said(status, day(days)))
+    stage.hear(said("RETURNED", day(5)))
+    stage.hear(said("REFUNDED", day(6)))
+    stage.advance(day(30))
+    assert ("notify_return_received", format_instant(day(5))) in stage.acted()
+    assert len([each for each, _ in stage.acted() if each == "notify_return_received"]) == 1
 
 
 def test_two_working_days_pass_over_easter() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Event as Flag
@@ -15,18 +16,23 @@ from broker.consumer_loop import Reader
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from schemas.alert import Action, Because
+from schemas.alert_text import Language
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import action_id, order_key
 from schemas.order import OrderDocument
 from schemas.topics import EVENTS, HEADER_CLOCK, ORDERS_ACTIONS, ORDERS_AUDIT
 from sinks.actions.attempt import ActionClock, Alerts, AlertStatus, Attempt
 from sinks.actions.channels.action_channel import ActionChannel
+from sinks.actions.messages.fields import Shop
+from sinks.actions.messages.messages import Messages
+from sinks.actions.messages.templates import read_templates
 from sinks.actions.metrics import ActionMetrics
-from sinks.actions.outbox import Outbox
+from sinks.actions.outbox import Outbox, Task
 from sinks.actions.outcomes import Log, Publisher
 from sinks.actions.people import KEPT_DAYS, People
 from sinks.actions.preparation import KnownOrder, Orders, Preparation
 from sinks.actions.receiver import Receivers
+from sinks.actions.recipient import Personal, Recipient
 from sinks.actions.table import ActionTable, KindRow, ReceiverRow
 from sinks.actions.worker import ActionWorker, StreamTime, WorkerParts
 from telemetry.metrics import Metrics
@@ -89,6 +95,21 @@ class KnownOrders(Orders):
     def find(self, action: Action) -> KnownOrder | None:
         document = self.documents.get(action.order_id)
         return KnownOrder(document, is_current=True) if document else None
+
+
+class KnownPersonal(Personal):
+    """Recipients, or errors, that the test has put in, by order id; `reads` are the accesses."""
+
+    def __init__(self) -> None:
+        self.recipients: dict[str, Recipient | Exception] = {}
+        self.reads: list[tuple[str, frozenset[str]]] = []
+
+    def read(self, task: Task, action: Action, fields: AbstractSet[str]) -> Recipient:
+        found = self.recipients.get(action.order_id, Recipient())
+        if isinstance(found, Exception):
+            raise found
+        self.reads.append((action.order_id, frozenset(fields)))
+        return found
 
 
 class Topics(Protocol):
@@ -192,6 +213,7 @@ class Acting:
         self.channels = channels
         self.alerts = KnownAlerts()
         self.orders = KnownOrders()
+        self.personal = KnownPersonal()
         self.now_at = BEGIN_AT
         self.stop = Flag()
         self.metrics = Metrics("act")
@@ -200,6 +222,14 @@ class Acting:
             {name: ReceiverRow("memory") for name in channels},
             {name: KindRow(name) for name in channels},
         )
+
+    def messages(self) -> Messages:
+        """The messages of the table, with a link that holds the order."""
+
+        def link_to(action: Action, _came_at: int, language: Language) -> str:
+            return f"https://shop.example.com/t/{action.order_id}?lang={language}"
+
+        return Messages(read_templates(self.table), Shop("The Shop", "help@example.com"), link_to)
 
     def request(self, *actions: Action) -> None:
         """Append actions to orders.actions."""
@@ -225,7 +255,9 @@ class Acting:
             reader = stack.enter_context(self.topics.reader(from_start=from_start))
             producer = stack.enter_context(self.topics.producer())
             people = People(outbox.contacts(self.now_at - KEPT_DAYS * DAY_MS))
-            preparation = Preparation(self.table, self.orders, people)
+            preparation = Preparation(
+                self.table, self.orders, people, self.messages(), self.personal
+            )
             attempts = {
                 name: Attempt(channel, self.alerts, clock, preparation)
                 for name, channel in self.channels.items()

@@ -10,6 +10,8 @@ from schemas.alert import Action
 from schemas.errors import SettingsError
 from schemas.type_faults import choice
 from sinks.actions.amounts import Amount
+from sinks.actions.messages.messages import Message
+from sinks.actions.recipient import Recipient
 
 SECRETS = "ORDERTIDE_ACT_SECRET"
 
@@ -18,13 +20,16 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """ActionRequest to a receiver: the action, on its n-th attempt (from 1).
 
     `sent_at` is the wall clock in ms. The action's `action_id` is the idempotency key: the same on
-    every attempt. `amount` is that of a compensation.
+    every attempt. `amount` is that of a compensation, `message` what a customer is written, to the
+    `recipient`, who has the fields that the channel needs.
     """
 
     action: Action
     attempt: int
     sent_at: int
     amount: Amount | None = None
+    message: Message | None = None
+    recipient: Recipient = Recipient()
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,9 +66,13 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActionChannel(Protocol):
-    """One receiver. `send` is called from several threads at once."""
+    """One receiver. `send` is called from several threads at once.
+
+    `needs` are the fields of a customer's personal data that it needs (`recipient.FIELDS`).
+    """
 
     name: str
+    needs: frozenset[str]
 
     def send(self, request: ActionRequest) -> str:
         """Hand the action over; return what the receiver answered, for the order's timeline.

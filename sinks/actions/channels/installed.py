@@ -75,3 +75,13 @@ def channel_faults(table: ActionTable, act: ActSettings) -> Iterator[str]:
         if fault := channel.fault():
             yield f"{table.name}:{table.lines.get(name, 1)}: receivers.{name}: {fault}"
         channel.close()
+    yield from template_faults(table, {name: each.needs for name, each in opened.items()})
+
+
+def template_faults(table: ActionTable, needs: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Faults of kinds whose receivers write to customers, by their `needs`, without a template."""
+    for kind, row in table.kinds.items():
+        for each in (row, *(row.of_tenant(tenant) for tenant in row.tenants)):
+            if needs[each.receiver] and not each.template:
+                at = f"{table.name}:{table.kind_lines.get(kind, 1)}: kinds.{kind}"
+                yield f"{at}.template is missing; {each.receiver} writes to customers"

@@ -22,6 +22,7 @@ class LogChannel(ActionChannel):
     """Logs kind, order and rule. It is always there."""
 
     name = "log"
+    needs: frozenset[str] = frozenset()
 
     def send(self, request: ActionRequest) -> str:
         action = request.action
@@ -29,7 +30,7 @@ class LogChannel(ActionChannel):
             "%s: order %s of tenant %s, requested by rule %s at %s (%s)%s",
             *map(printable, (action.kind, action.order_id, action.tenant, action.rule)),
             *(action.at, action.action_id),
-            f", {request.amount}" if request.amount else "",
+            "".join(f", {printable(str(each))}" for each in told(request)),
         )
         return "logged"
 
@@ -38,3 +39,9 @@ class LogChannel(ActionChannel):
 
     def close(self) -> None:
         pass
+
+
+def told(request: ActionRequest) -> list[object]:
+    """Amount and subject of an action, as far as it has them."""
+    subject = request.message.subject if request.message else None
+    return [each for each in (request.amount, subject) if each]

@@ -1,4 +1,4 @@
-"""Mail: an action as an e-mail, over SMTP with TLS.
+"""Mail: an action as an e-mail, over SMTP with TLS: to a desk, or its message to the customer.
 
 `Message-ID` is made of the action_id: the same on every attempt, so that a mail program shows a
 mail that was sent twice once. The server's "250" means that it has the mail, not that it was read.
@@ -14,17 +14,21 @@ from pathlib import Path
 from socket import socket
 from ssl import SSLContext
 from typing import NamedTuple
+from urllib.parse import quote
 
 from schemas.display import printable
 from schemas.errors import Busy, Rejected, SettingsError
 from schemas.type_faults import choice
 from sinks.actions.channels.action_channel import ActionChannel, ActionRequest, ReceiverSettings
 from sinks.actions.channels.addresses import Allowed, connected, reason_of
+from sinks.actions.messages.messages import Message, html_of
 from telemetry.http_client import tls_context
 
 TIMEOUT_S = 20.0
 PORTS = {"starttls": 587, "tls": 465}
-OPTIONS = {"host", "port", "tls", "ca", "user", "from", "to"}
+OPTIONS = {"host", "port", "tls", "ca", "user", "from", "to", "unsubscribe"}
+CUSTOMER, EMAIL = "customer", "email"  # as `to`, and the field that it needs
+UNSUBSCRIBE = ("mailto:", "https://")
 LAST_PORT = 65_535
 PERMANENT = 500  # SMTP's replies from here on: the same would be refused again
 LATER_S = 60.0
@@ -51,8 +55,16 @@ def open_channel(settings: ReceiverSettings) -> ActionChannel:
         is_tls_at_once=tls == "tls",
         ca=Path(ca) if ca else None,
     )
-    sender, to = (address_of(name, options[name]) for name in ("from", "to"))
-    return MailChannel(server, Allowed(settings.private), sender=sender, to=to)
+    sender = address_of("from", options["from"])
+    to = options["to"] if options["to"] == CUSTOMER else address_of("to", options["to"])
+    unsubscribe = options.get("unsubscribe", "")
+    if to == CUSTOMER and not unsubscribe.startswith(UNSUBSCRIBE):
+        raise SettingsError(
+            "unsubscribe: mails to customers name where they end; write it like "
+            "mailto:stop@example.com?subject={order_id} or https://example.com/stop"
+        )
+    allowed = Allowed(settings.private)
+    return MailChannel(server, allowed, sender=sender, to=to, unsubscribe=unsubscribe)
 
 
 class MailServer(NamedTuple):
@@ -94,11 +106,19 @@ def address_of(name: str, text: str) -> str:
 
 
 class MailChannel(ActionChannel):
-    """One address behind one server; a connection for each mail, always with TLS."""
+    """One address, or that of the customer, behind one server; a connection a mail, with TLS."""
 
     name = "mail"
 
-    def __init__(self, server: MailServer, allowed: Allowed, *, sender: str, to: str) -> None:
+    def __init__(
+        self,
+        server: MailServer,
+        allowed: Allowed,
+        *,
+        sender: str,
+        to: str,
+        unsubscribe: str = "",
+    ) -> None:
         """Create a channel that isn't connected.
 
         Raises:
@@ -109,16 +129,20 @@ class MailChannel(ActionChannel):
         self.allowed = allowed
         self.sender = sender
         self.to = to
+        self.needs = frozenset({EMAIL} if to == CUSTOMER else ())
+        self.unsubscribe = unsubscribe
         self.tls = tls_context(server.ca, "ca")
 
     def send(self, request: ActionRequest) -> str:
+        mail = self._mail(request)
+        to = mail["To"]
         try:
             with self._connected() as server:
                 if not self.server.is_tls_at_once:
                     server.starttls(context=self.tls)
                 if self.server.login:
                     server.login(*self.server.login)
-                server.send_message(mail_of(request, self.sender, self.to))
+                server.send_message(mail)
         except smtplib.SMTPAuthenticationError as error:
             raise Busy(f"{self.host}: refuses the user: {words(error.smtp_error)}", LATER_S) from (
                 error
@@ -126,12 +150,23 @@ class MailChannel(ActionChannel):
         except smtplib.SMTPNotSupportedError as error:
             raise Busy(f"{self.host}: {error}; nothing was sent", LATER_S) from error
         except smtplib.SMTPRecipientsRefused as error:
-            raise judged(self.host, *error.recipients[self.to]) from error
+            raise judged(self.host, *error.recipients[to]) from error
         except smtplib.SMTPResponseException as error:
             raise judged(self.host, error.smtp_code, error.smtp_error) from error
         except (OSError, smtplib.SMTPException) as error:
             raise Busy(f"{self.host}: no answer ({reason_of(error)})") from error
-        return f"mailed to {self.to}"
+        return f"mailed to {'the customer' if self.needs else self.to}"
+
+    def _mail(self, request: ActionRequest) -> EmailMessage:
+        if not self.needs:
+            return mail_of(request, self.sender, self.to)
+        if request.message is None:
+            raise Rejected("no_template", f"{request.action.kind}: its kind has no template")
+        try:
+            to = address_of("email", request.recipient.fields[EMAIL])
+        except (KeyError, SettingsError) as error:
+            raise Rejected("no_address", "the customer's email is no address") from error
+        return customer_mail(request, request.message, self.sender, to, self.unsubscribe)
 
     def fault(self) -> str | None:
         return self.allowed.fault(self.host, self.server.port)
@@ -181,12 +216,8 @@ class ImplicitTls(Plain):
 def mail_of(request: ActionRequest, sender: str, to: str) -> EmailMessage:
     """The mail of an action; the instants in it are the action's, the same on every attempt."""
     action = request.action
-    mail = EmailMessage(policy=SMTP)
-    mail["From"], mail["To"] = sender, to
+    mail = headed(request, sender, to)
     mail["Subject"] = printable(f"{action.kind}: order {action.order_id}")
-    mail["Message-ID"] = f"<{action.action_id}@{sender.rpartition('@')[2]}>"
-    mail["Date"] = format_datetime(dt.datetime.fromisoformat(action.at))
-    mail["Auto-Submitted"] = "auto-generated"
     lines = {
         "order": action.order_id,
         "tenant": action.tenant,
@@ -200,6 +231,35 @@ def mail_of(request: ActionRequest, sender: str, to: str) -> EmailMessage:
     if request.amount:
         lines["amount"] = f"{request.amount}, {request.amount.late} late"
     mail.set_content("".join(f"{name}: {printable(text)}\n" for name, text in lines.items()))
+    return mail
+
+
+def customer_mail(
+    request: ActionRequest, message: Message, sender: str, to: str, unsubscribe: str
+) -> EmailMessage:
+    """The mail of a message to a customer, as text and as HTML, with where such mails end."""
+    action = request.action
+    mail = headed(request, sender, to)
+    mail["Subject"] = printable(message.subject)
+    for name in ("order_id", "tenant", "action_id"):
+        value = quote(getattr(action, name), safe="")
+        unsubscribe = unsubscribe.replace(f"{{{name}}}", value)
+    mail["List-Unsubscribe"] = f"<{unsubscribe}>"
+    mail.set_content(message.text)
+    mail.add_alternative(html_of(message), subtype="html")
+    mail["Content-Language"] = message.language  # set before, it would go into the first part
+    mail.set_boundary(f"=_{action.action_id}")  # a second attempt is the same mail
+    return mail
+
+
+def headed(request: ActionRequest, sender: str, to: str) -> EmailMessage:
+    """A mail with the headers that an action gives it."""
+    action = request.action
+    mail = EmailMessage(policy=SMTP)
+    mail["From"], mail["To"] = sender, to
+    mail["Message-ID"] = f"<{action.action_id}@{sender.rpartition('@')[2]}>"
+    mail["Date"] = format_datetime(dt.datetime.fromisoformat(action.at))
+    mail["Auto-Submitted"] = "auto-generated"
     return mail
 
 

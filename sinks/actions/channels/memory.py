@@ -9,9 +9,10 @@ from sinks.actions.channels.action_channel import ActionChannel, ActionRequest
 class MemoryChannel(ActionChannel):
     """Keeps every request; `answers` are the errors of the next ones, None for a success."""
 
-    def __init__(self, name: str = "memory") -> None:
+    def __init__(self, name: str = "memory", needs: frozenset[str] = frozenset()) -> None:
         """Create a channel that has taken nothing."""
         self.name = name
+        self.needs = needs
         self.taken: list[ActionRequest] = []
         self.answers: deque[Busy | Rejected | None] = deque()
         self.is_away = False

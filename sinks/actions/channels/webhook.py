@@ -25,8 +25,10 @@ from standardwebhooks import Webhook
 from schemas.display import printable
 from schemas.errors import Busy, Rejected, SettingsError
 from schemas.instants import DAY_MS
+from schemas.type_faults import choice
 from sinks.actions.channels.action_channel import ActionChannel, ActionRequest, ReceiverSettings
 from sinks.actions.channels.addresses import Allowed, connected, is_loopback, reason_of
+from sinks.actions.recipient import FIELDS
 from telemetry.http_client import split_address, target_below, tls_context
 
 TIMEOUT_S = 10.0  # of each read and write
@@ -39,7 +41,7 @@ SUCCESS, REDIRECTS, GONE = range(200, 300), range(300, 400), 410
 REFUSED = {400, 413, 422}  # this body, however often it is sent
 OPERATORS = {401, 403, 404, 405}
 FEWEST_SECRET_BYTES = 24  # of Standard Webhooks
-OPTIONS = {"url", "ca"}
+OPTIONS = {"url", "ca", "recipient"}
 
 
 def open_channel(settings: ReceiverSettings) -> ActionChannel:
@@ -55,7 +57,21 @@ def open_channel(settings: ReceiverSettings) -> ActionChannel:
         signer_of(settings.secret, settings.variable),
         Allowed(settings.private),
         ca=Path(ca) if ca else None,
+        needs=needs_of(settings.options.get("recipient")),
     )
+
+
+def needs_of(text: str | None) -> frozenset[str]:
+    """The fields of a customer's personal data that an option names.
+
+    Raises:
+        SettingsError: there is no such field.
+    """
+    names = [name.strip() for name in text.split(",")] if text is not None else []
+    for name in names:
+        if name not in FIELDS:
+            raise SettingsError(f"recipient: {name!r} is no field; {choice(name, [*FIELDS])}")
+    return frozenset(names)
 
 
 def signer_of(secret: str | None, variable: str) -> Webhook:
@@ -88,6 +104,7 @@ class WebhookChannel(ActionChannel):
         *,
         ca: Path | None = None,
         deadline_s: float = DEADLINE_S,
+        needs: frozenset[str] = frozenset(),
     ) -> None:
         """Create a channel that isn't connected yet.
 
@@ -103,6 +120,7 @@ class WebhookChannel(ActionChannel):
             raise SettingsError("url: holds a user; take it out, the signature authenticates")
         self.signer = signer
         self.allowed = allowed
+        self.needs = needs
         self.deadline_s = deadline_s
         self.tls = tls_context(ca, "ca") if is_tls else None
         self.port = self.parts.port or (443 if is_tls else 80)
@@ -209,6 +227,10 @@ def body_of(request: ActionRequest) -> bytes:
     data = msgspec.structs.asdict(action)
     if request.amount:
         data["amount"] = request.amount
+    if request.message:
+        data["message"] = request.message
+    if request.recipient.fields:
+        data["recipient"] = request.recipient.fields
     fields = {"type": f"action.{action.kind}", "timestamp": action.at, "data": data}
     return msgspec.json.encode(fields)
 

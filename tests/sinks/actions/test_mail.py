@@ -1,6 +1,7 @@
 """The mail channel, against a real SMTP server."""
 
 from collections.abc import Iterator
+from email.header import decode_header, make_header
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from sinks.actions.channels.action_channel import ActionRequest, ReceiverSetting
 from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.mail import MailChannel, open_channel
 from sinks.actions.channels.mail import MailServer as Server
+from sinks.actions.messages.messages import Message
+from sinks.actions.recipient import Recipient
 from tests.support.actions import BEGIN_AT, action
 from tests.support.mail_server import MailServer
 from tests.support.tiers.certificates import Authority
@@ -98,6 +101,60 @@ def test_a_recipient_who_is_refused_for_good_is_rejected_and_later_is_later(
     assert len(server.kept.mails) == 1
 
 
+def to_customer(server: MailServer, authority: Authority) -> MailChannel:
+    place = Server("127.0.0.1", server.port, LOGIN, ca=Path(authority.ca or ""))
+    unsubscribe = "https://shop.example.com/stop?order={order_id}"
+    return MailChannel(
+        place, Allowed(), sender="shop@example.com", to="customer", unsubscribe=unsubscribe
+    )
+
+
+def message_to(email: str) -> ActionRequest:
+    return ActionRequest(
+        action=action("SO 1"),
+        attempt=1,
+        sent_at=BEGIN_AT,
+        message=Message("zh", "已发货", "您的订单 <1>\n\nhttps://shop.example.com/t/x\n", ""),
+        recipient=Recipient({"email": email}),
+    )
+
+
+def test_a_customer_gets_text_and_html_with_link_and_unsubscription(
+    server: MailServer, authority: Authority
+) -> None:
+    channel = to_customer(server, authority)
+    assert channel.send(message_to("ada@example.org")) == "mailed to the customer"
+    (mail,) = server.kept.mails
+    assert mail["To"] == "ada@example.org"
+    assert str(make_header(decode_header(mail["Subject"]))) == "已发货"
+    assert mail["Content-Language"] == "zh"
+    assert mail["List-Unsubscribe"] == "<https://shop.example.com/stop?order=SO%201>"
+    plain, html = (part.get_payload(decode=True).decode() for part in mail.get_payload())  # type: ignore[union-attr]  # two parts
+    assert "您的订单 <1>" in plain
+    assert "您的订单 &lt;1&gt;" in html
+    assert '<a href="https://shop.example.com/t/x">' in html
+    channel.send(message_to("ada@example.org"))
+    first, second = (bytes(each).partition(b"\n\n")[2] for each in server.kept.mails)
+    assert first == second, "a second attempt is the same mail"
+
+
+@pytest.mark.parametrize("email", ["nobody", "a@b.c\nBcc: eve@example.com", "a@b.c, d@e.f", ""])
+def test_what_is_no_address_gets_nothing_and_is_not_shown(
+    server: MailServer, authority: Authority, email: str
+) -> None:
+    with pytest.raises(Rejected, match="the customer's email is no address") as refused:
+        to_customer(server, authority).send(message_to(email))
+    assert not email or email not in str(refused.value)
+    assert not server.kept.mails
+
+
+def test_a_customer_is_sent_no_mail_without_a_template(
+    server: MailServer, authority: Authority
+) -> None:
+    with pytest.raises(Rejected, match="its kind has no template"):
+        to_customer(server, authority).send(request_of())
+
+
 @pytest.mark.parametrize(
     ("options", "secret", "fault"),
     [
@@ -107,6 +164,8 @@ def test_a_recipient_who_is_refused_for_good_is_rejected_and_later_is_later(
         ({"to": "nobody"}, None, "to: 'nobody' is no address"),
         ({"to": "a@b.c\nBcc: e@f.g"}, None, "is no address"),
         ({"port": "99999"}, None, "port: '99999' is no port"),
+        ({"to": "customer"}, None, "unsubscribe: mails to customers name where they end"),
+        ({"to": "customer", "unsubscribe": "http://x"}, None, "unsubscribe: mails to customers"),
     ],
 )
 def test_faults_of_its_settings_are_named(

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+import msgspec
 import pytest
 from standardwebhooks import Webhook
 
 from schemas.errors import Busy, Rejected, SettingsError
+from sinks.actions.amounts import Amount
 from sinks.actions.channels.action_channel import ActionRequest, ReceiverSettings
 from sinks.actions.channels.addresses import Allowed, is_public
 from sinks.actions.channels.webhook import WebhookChannel, open_channel
+from sinks.actions.messages.messages import Message
+from sinks.actions.recipient import Recipient
 from tests.support.actions import action
 from tests.support.hooks import SECRET, Hooks, hooks
 from tests.support.tiers.certificates import Authority
@@ -51,6 +55,33 @@ def test_every_attempt_has_the_same_id_and_body(receiver: Hooks, channel: Webhoo
         channel.send(request_of(attempt))
     (first, body), (second, again) = receiver.calls
     assert (first["webhook-id"], body) == (second["webhook-id"], again)
+
+
+def test_a_message_goes_with_the_fields_that_the_receiver_asks_for(receiver: Hooks) -> None:
+    settings = ReceiverSettings(
+        name="sms", options={"url": receiver.url, "recipient": "phone, name"}, secret=SECRET
+    )
+    channel = open_channel(settings)
+    assert channel.needs == {"phone", "name"}
+    request = msgspec.structs.replace(
+        request_of(),
+        message=Message("en", "Shipped", "On its way\n", "https://shop.example.com/t/x"),
+        recipient=Recipient({"phone": "+49 30 1", "name": "Ada"}),
+        amount=Amount("12.50", "EUR", "1d"),
+    )
+    channel.send(request)
+    channel.close()
+    ((_, body),) = receiver.calls
+    data = json.loads(body)["data"]
+    assert data["recipient"] == {"phone": "+49 30 1", "name": "Ada"}
+    assert data["message"]["subject"] == "Shipped"
+    assert data["amount"] == {"value": "12.50", "currency": "EUR", "late": "1d"}
+
+
+def test_a_field_of_a_recipient_that_there_is_not_is_a_fault() -> None:
+    options = {"url": "https://example.com", "recipient": "phone, shoes"}
+    with pytest.raises(SettingsError, match="recipient: 'shoes' is no field; choose one of email"):
+        open_channel(ReceiverSettings(name="sms", options=options, secret=SECRET))
 
 
 @pytest.mark.parametrize(

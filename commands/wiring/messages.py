@@ -1,0 +1,46 @@
+"""Messages to customers by the settings: templates, the shop, links to the customer's page."""
+
+from pathlib import Path
+
+from commands.key import address_of
+from gateway.access.folder import open_folder
+from gateway.access.shares import DEFAULT_DAYS, Share, Shares
+from schemas.alert import Action
+from schemas.alert_text import Language
+from schemas.instants import DAY_MS
+from schemas.settings.model import Settings
+from sinks.actions.messages.fields import Shop
+from sinks.actions.messages.messages import LinkTo, Messages
+from sinks.actions.messages.templates import read_templates
+from sinks.actions.table import ActionTable
+
+
+def messages_of(settings: Settings, table: ActionTable) -> Messages:
+    """The messages of a table.
+
+    Raises:
+        SettingsError: a template, or the folder of `serve`, can't be used.
+    """
+    return Messages(read_templates(table), shop_of(settings), links_of(settings))
+
+
+def shop_of(settings: Settings) -> Shop:
+    """The shop as customers see it."""
+    return Shop(settings.serve.title, settings.serve.contact)
+
+
+def links_of(settings: Settings) -> LinkTo:
+    """Links to the customer's page, each the same on every attempt.
+
+    Raises:
+        SettingsError: the folder of `serve` holds no secret.
+    """
+    shares = Shares(open_folder(Path(settings.serve.folder)).secret)
+    address = address_of(settings.serve)
+
+    def link_to(action: Action, came_at: int, language: Language) -> str:
+        until_s = (came_at + DEFAULT_DAYS * DAY_MS) // 1000
+        share = Share(action.tenant, action.order_id, "town", until_s)
+        return f"{address}/t/{shares.repeatable(share)}?lang={language}"
+
+    return link_to
