@@ -78,6 +78,12 @@ KINDS: dict[str, Kind] = {
         "No such open alert",
         "List the alerts again: it has ended, or never was in the caller's scope.",
     ),
+    "unknown_action": Kind(
+        HTTPStatus.NOT_FOUND,
+        "No such action of the order",
+        "Send the order id and the tenant that came with the action. An action that was requested "
+        "a moment ago may not be in the audit of the tiers yet: retry.",
+    ),
     "method_not_allowed": Kind(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "The address exists, but not with this method",

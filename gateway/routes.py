@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.access.caller import EVERY_ROLE, OPERATORS, ROLES, STAFF, Role
 from gateway.api import (
+    actions,
     alerts,
     callbacks,
     events,
@@ -69,6 +70,11 @@ ROUTES: tuple[Route, ...] = (
             problems=(*READ, *TAKEN, "unknown_alert"),
         )
         for name, handler, asks in ALERT_WRITES
+    ),
+    Route(
+        *("POST", "/v1/actions/{id}/outcome", actions.outcome, actions.Report, actions.Reported),
+        *(actions.REPORTERS, "own", "write", "api"),
+        problems=(*READ, *TAKEN, "unknown_action"),
     ),
     Route(
         *("GET", "/v1/stream", stream.stream, stream.StreamAsked, stream.MEDIA_TYPE),

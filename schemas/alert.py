@@ -60,7 +60,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `what`: `command.accepted`, `command.refused`, `alert.opened|escalated|resolved`,
     `alert.acknowledged|snoozed|assigned|commented`,
-    `action.requested`, `action.done|dead|skipped|expired`, `condition.fault`, `deadline.missed`,
+    `action.requested`, `action.done|dead|skipped|expired|answered`, `condition.fault`,
+    `deadline.missed`,
     `deadline.outside_calendar`, `event.corrected`, `order.set_aside`, `order.released`,
     `rules.changed`, `personal.read`.
     """
