@@ -19,8 +19,9 @@ ANSWER_TIMEOUT_S = 10.0
 REPLICAS = 3
 FOR_EVER = -1
 AT_LEAST = {"retention.ms", "delete.retention.ms", "min.insync.replicas", "replication factor"}
+AT_MOST = {"segment.bytes", "segment.ms"}
 
-Rule = Literal["is", "at least"]
+Rule = Literal["is", "at least", "at most"]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -34,11 +35,13 @@ class Finding(msgspec.Struct, frozen=True):
     way_out: str
 
     def __str__(self) -> str:
-        should = "at least " if self.rule == "at least" else ""
-        return (
-            f"topic {self.topic}: {self.setting} is {self.found}, should be {should}{self.wanted}; "
-            f"nothing was changed, do it with: {self.way_out}"
-        )
+        return f"topic {self.topic}: {self.problem}; nothing was changed, do it with: {self.way_out}"
+
+    @property
+    def problem(self) -> str:
+        """Value of the setting, and the one that it should have."""
+        should = "" if self.rule == "is" else f"{self.rule} "
+        return f"{self.setting} is {self.found}, should be {should}{self.wanted}"
 
 
 def replicas_for(brokers: int) -> int:
@@ -49,11 +52,13 @@ def replicas_for(brokers: int) -> int:
 def wanted_config(topic: TopicSettings, replicas: int) -> dict[str, str]:
     """A topic's configuration. One replica may be away without writes having to wait."""
     keeps = "delete.retention.ms" if topic.cleanup_policy == "compact" else "retention.ms"
+    segments = {"segment.bytes": topic.segment_bytes, "segment.ms": topic.segment_ms}
     return {
         "message.timestamp.type": topic.timestamp_type,
         "cleanup.policy": topic.cleanup_policy,
         keeps: str(topic.keep_ms),
         "min.insync.replicas": str(max(1, replicas - 1)),
+        **{name: str(limit) for name, limit in segments.items() if limit is not None},
     }
 
 
@@ -131,19 +136,28 @@ def fewest_replicas(topic: TopicDescription) -> int:
 def differences(
     topic: str, found: Mapping[str, str], wanted: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """The settings that differ; longer retention and more replicas are as good."""
+    """Settings that differ; longer retention, more replicas, shorter segments are as good."""
     for setting, value in wanted.items():
-        rule: Rule = "at least" if setting in AT_LEAST else "is"
+        rule = rule_of(setting)
         if not suits(found[setting], value, rule):
             yield Finding(
                 topic, setting, found[setting], value, rule, way_out(topic, setting, value)
             )
 
 
+def rule_of(setting: str) -> Rule:
+    """The comparison by which a setting meets the recommendation."""
+    if setting in AT_MOST:
+        return "at most"
+    return "at least" if setting in AT_LEAST else "is"
+
+
 def suits(found: str, wanted: str, rule: Rule) -> bool:
     """Return True if a setting meets the recommendation."""
     if rule == "is":
         return found == wanted
+    if rule == "at most":
+        return int(found) <= int(wanted)
     return int(found) == FOR_EVER or int(found) >= int(wanted)
 
 

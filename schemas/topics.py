@@ -18,7 +18,8 @@ EVENTS_REJECTED = "events.rejected"
 class TopicSettings(msgspec.Struct, frozen=True):
     """Configuration for the creation of a topic. `partitions` None: as many as the caller sets.
 
-    `keep_ms`: retention of messages; in a compacted topic retention of a tombstone.
+    `keep_ms`: retention of messages; in a compacted topic retention of a tombstone. A segment of
+    the log ends at `segment_bytes` or after `segment_ms`; None: the broker's own limits.
     """
 
     name: str
@@ -26,7 +27,13 @@ class TopicSettings(msgspec.Struct, frozen=True):
     cleanup_policy: Literal["delete", "compact"] = "delete"
     keep_ms: int = 14 * DAY_MS
     partitions: int | None = None
+    segment_bytes: int | None = None
+    segment_ms: int | None = None
 
+
+# Brokers compact ended segments only, and end one at 1 GiB or after a week unless told otherwise.
+# Until then a reader from the beginning (`serve`, `deliver`) gets every version of every order.
+SEGMENT_BYTES, SEGMENT_MS = 64 * 1024 * 1024, HOUR_MS
 
 # All of them keep append times: a create time is the wall clock of the sender, and brokers
 # refuse those over an hour ahead of their own (`message.timestamp.after.max.ms`), so a host's wrong
@@ -36,7 +43,12 @@ class TopicSettings(msgspec.Struct, frozen=True):
 TOPICS = (
     TopicSettings(EVENTS),
     TopicSettings(ORDERS_EVENTS),
-    TopicSettings(ORDERS_CHANGES, cleanup_policy="compact"),
+    TopicSettings(
+        ORDERS_CHANGES,
+        cleanup_policy="compact",
+        segment_bytes=SEGMENT_BYTES,
+        segment_ms=SEGMENT_MS,
+    ),
     TopicSettings(ORDERS_ACTIONS),
     TopicSettings(ORDERS_AUDIT, keep_ms=92 * DAY_MS),
     TopicSettings(EVENTS_REJECTED, keep_ms=30 * DAY_MS),
@@ -53,7 +65,13 @@ CLOCK = TopicSettings("ordertide.clock", keep_ms=HOUR_MS, partitions=1)
 GENERATIONS = TopicSettings("ordertide.generations", cleanup_policy="compact", partitions=1)
 
 # Set while running: API keys, by `KIND/ID`; a tombstone ends one (`gateway/control.py`).
-CONTROL = TopicSettings("ordertide.control", cleanup_policy="compact", partitions=1)
+CONTROL = TopicSettings(
+    "ordertide.control",
+    cleanup_policy="compact",
+    partitions=1,
+    segment_bytes=SEGMENT_BYTES,
+    segment_ms=SEGMENT_MS,
+)
 
 # Those that only `track` uses.
 OWN = (LEASE, CLOCK, GENERATIONS)

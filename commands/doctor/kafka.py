@@ -18,7 +18,7 @@ from commands.doctor.kafka_clock import clock
 from commands.wiring.broker import connection_of
 from schemas.display import count_of
 from schemas.errors import OrdertideError
-from schemas.topics import EVENTS, TOPICS
+from schemas.topics import CONTROL, EVENTS, GENERATIONS, TOPICS
 
 OLDEST_FETCH = 10
 # Brokers don't report their release, only the supported versions of requests. FetchRequest.json
@@ -152,17 +152,15 @@ def existing(cluster: Cluster) -> list[str]:
 
 
 def topic_settings(cluster: Cluster) -> Iterator[Finding]:
-    """Report the differences from the settings with which `track` creates topics."""
+    """Report the differences from the settings with which topics are created."""
     try:
-        differences = check_topics(cluster.connection)
+        differences = check_topics(cluster.connection, (*TOPICS, GENERATIONS, CONTROL))
     except OrdertideError as error:
         yield problem("topic settings", str(error), "allow DescribeConfigs on the topics")
         return
     for each in differences:
         made = problem if each.setting in DECISIVE else warning
-        should = f"should be {'at least ' if each.rule == 'at least' else ''}{each.wanted}"
-        found = f"{each.setting} is {each.found}, {should}"
-        yield made(f"topic {each.topic}", found, each.way_out)
+        yield made(f"topic {each.topic}", each.problem, each.way_out)
 
 
 def authorised(cluster: Cluster) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ from commands.doctor.http import HttpTarget, Unanswered
 from deploy.stack.hdfs import NameNode
 from deploy.stack.kafka import Kafka
 from schemas.settings.model import read_settings
-from schemas.topics import EVENTS, ORDERS_AUDIT, ORDERS_CHANGES, TOPICS
+from schemas.topics import CONTROL, EVENTS, ORDERS_AUDIT, ORDERS_CHANGES, TOPICS
 from tests.support.servers import need
 from tests.support.stack import address, namespace
 from tests.support.waiting import wait_until
@@ -144,11 +144,14 @@ def test_a_missing_topic_is_named(bootstrap: str, topics: AdminClient) -> None:
         (EVENTS, "message.timestamp.type", "CreateTime", "problem"),
         (ORDERS_CHANGES, "cleanup.policy", "delete", "problem"),
         (EVENTS, "retention.ms", "60000", "warning"),
+        (ORDERS_CHANGES, "segment.bytes", str(1024**3), "warning"),
+        (CONTROL.name, "segment.ms", "604800000", "warning"),
     ],
 )
 def test_a_wrong_setting_is_found_with_the_command_that_puts_it_right(
     bootstrap: str, topics: AdminClient, topic: str, setting: str, value: str, level: Level
 ) -> None:
+    ensure_topics(Connection(bootstrap), 1, topics=[CONTROL])  # as `serve` does
     entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     topics.incremental_alter_configs([resource])[resource].result(TIMEOUT_S)

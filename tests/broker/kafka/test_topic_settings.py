@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 from confluent_kafka.admin import ConfigResource, ResourceType
 
@@ -9,8 +10,8 @@ from broker.connect import Connection
 from broker.errors import TopicMissing
 from broker.topic_settings import check_topics, retention_ms
 from broker.topics import ensure_topics, partition_count
-from schemas.instants import DAY_MS
-from schemas.topics import TopicSettings
+from schemas.instants import DAY_MS, HOUR_MS
+from schemas.topics import CONTROL, ORDERS_CHANGES, SEGMENT_BYTES, TOPICS, TopicSettings
 from tests.support.kafka.topics import admin, make, settle
 from tests.support.stack import namespace
 
@@ -44,6 +45,29 @@ def test_a_compacted_topic_keeps_tombstones_for_readers_that_are_away(kafka: Con
     assert config["delete.retention.ms"] == str(changes.keep_ms)
     assert partition_count(kafka, changes.name) == 1
     assert check_topics(kafka, [changes]) == []
+
+
+@pytest.mark.parametrize("topic", [ORDERS_CHANGES, CONTROL.name])
+def test_what_is_read_from_the_beginning_at_each_start_is_compacted_within_hours(
+    kafka: Connection, topic: str
+) -> None:
+    (shipped,) = [each for each in (*TOPICS, CONTROL) if each.name == topic]
+    wanted = msgspec.structs.replace(shipped, name=namespace())
+    make(kafka, wanted)
+    config = config_of(kafka, wanted.name)
+    assert (config["segment.bytes"], config["segment.ms"]) == (str(64 * 1024 * 1024), str(HOUR_MS))
+    assert check_topics(kafka, [wanted]) == []
+
+
+def test_longer_segments_are_found_and_shorter_ones_are_as_good(kafka: Connection) -> None:
+    name = namespace()
+    compacted = TopicSettings(name, cleanup_policy="compact")
+    shorter = msgspec.structs.replace(compacted, segment_bytes=32 * 1024 * 1024)
+    make(kafka, msgspec.structs.replace(shorter, segment_ms=2 * HOUR_MS))
+    wanted = msgspec.structs.replace(compacted, segment_bytes=SEGMENT_BYTES, segment_ms=HOUR_MS)
+    (finding,) = check_topics(kafka, [wanted])
+    assert finding.problem == f"segment.ms is {2 * HOUR_MS}, should be at most {HOUR_MS}"
+    assert f"--add-config segment.ms={HOUR_MS}" in finding.way_out
 
 
 def test_other_settings_of_a_topic_that_exists_are_told_with_the_way_out_and_stay(
