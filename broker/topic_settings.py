@@ -35,7 +35,9 @@ class Finding(msgspec.Struct, frozen=True):
     way_out: str
 
     def __str__(self) -> str:
-        return f"topic {self.topic}: {self.problem}; nothing was changed, do it with: {self.way_out}"
+        return (
+            f"topic {self.topic}: {self.problem}; nothing was changed, do it with: {self.way_out}"
+        )
 
     @property
     def problem(self) -> str:

@@ -43,7 +43,26 @@ def command() -> None:
     ordertide key list
     ordertide key revoke 3f9c02ab17
     ordertide key link
+    ordertide key init
     """
+
+
+@command.command("init")
+@settings_option()
+def init(path: Path | None) -> None:
+    """Create the installation's secret and the administrator's key, as the first `serve` does.
+
+    For several `serve` that share no folder: each gets a copy of the two files. Files that are
+    there already stay as they are. No broker is needed.
+
+    \b
+    ORDERTIDE_SERVE_FOLDER=serve ordertide key init
+    """
+    from gateway.access.folder import ADMIN_KEY, SECRET, open_folder
+
+    folder = Path(read_settings(path).serve.folder)
+    open_folder(folder)
+    show(f"{folder / SECRET}\n{folder / ADMIN_KEY}")
 
 
 @command.command("add")
@@ -133,8 +152,8 @@ def link(path: Path | None) -> None:
     folder = Path(own.folder)
     if not (folder / SECRET).exists():
         raise SettingsError(
-            f"{folder}: no 'ordertide serve' was started with it yet; start one, or correct "
-            "serve.folder"
+            f"{folder}: no 'ordertide serve' was started with it yet; start one, run 'ordertide "
+            "key init', or correct serve.folder"
         )
     code = Sessions(Signer(open_folder(folder).secret), folder).code(ADMIN_ID, time.time())
     show(f"{address_of(own)}/sign-in?code={code}")

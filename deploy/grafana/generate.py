@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from deploy.grafana.actions import ACTIONS
 from deploy.grafana.engine import ENGINE
+from deploy.grafana.gateway import GATEWAY
 from deploy.grafana.orders import ORDERS
 from deploy.grafana.panels import to_json
 from deploy.grafana.tiers import TIERS
 
 FOLDER = Path(__file__).parent
-DASHBOARDS = (ORDERS, ENGINE, TIERS)
+DASHBOARDS = (ORDERS, ENGINE, TIERS, GATEWAY, ACTIONS)
 
 
 def files() -> dict[Path, bytes]:

@@ -1,5 +1,6 @@
 """`ordertide key`: a key is printed once, listed without itself, and ends when revoked."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from click.testing import CliRunner, Result
 from broker.embedded import EmbeddedBroker
 from commands.key import command
 from deploy.installation import write_settings
-from gateway.access.keys import KEY
+from gateway.access.folder import open_folder
+from gateway.access.keys import ADMIN_ID, KEY
+from gateway.access.sessions import Sessions
+from gateway.access.signing import Signer
 from tests.support.asgi import Client
 from tests.support.gateway import EmbeddedDoor, open_door
 from tests.support.waiting import wait_until
@@ -52,6 +56,28 @@ def test_a_revoked_key_is_gone(settings: Path) -> None:
     assert key_id not in run(settings, "list").output
     again = run(settings, "revoke", key_id)
     assert "there is none; 'ordertide key list' lists them" in str(again.exception)
+
+
+def test_the_two_files_of_an_installation_are_created_once_and_without_a_broker(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "serve"
+    settings = write_settings(tmp_path / "ordertide.toml", {"serve": {"folder": str(folder)}})
+    assert run(settings, "init").output == f"{folder / 'secret'}\n{folder / 'admin-key'}\n"
+    first = open_folder(folder)
+    assert run(settings, "init").exit_code == 0
+    assert open_folder(folder) == first
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_copies_that_cannot_be_written_serve_and_sign_in(tmp_path: Path) -> None:
+    made = open_folder(tmp_path / "made")
+    copies = shutil.copytree(tmp_path / "made", tmp_path / "copies")
+    for path in copies.iterdir():
+        path.chmod(0o440)
+    assert open_folder(copies) == made
+    code = Sessions(Signer(made.secret), tmp_path / "made").code(ADMIN_ID, 0)
+    assert Sessions(Signer(made.secret), copies).redeemed(code, 1)
 
 
 @pytest.mark.parametrize(

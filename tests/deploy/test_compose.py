@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from commands.main import COMMANDS
+from commands.serve import check_reach
 from deploy.stack.kafka import CLUSTER_ID
 from deploy.stack.library import version_of
+from gateway.access.access import networks_of
 from schemas.settings.model import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +57,16 @@ def test_prometheus_watches_every_process_of_the_engine(service: str) -> None:
     scraped = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])["scrape_configs"]
     port = ENGINE[service]["environment"]["ORDERTIDE_TELEMETRY_PORT"]
     assert f"{service}:{port}" in scraped[0]["static_configs"][0]["targets"]
+
+
+def test_serve_answers_on_the_port_that_is_published_at_its_public_address() -> None:
+    own = read_settings(None, ENGINE["serve"]["environment"]).serve
+    check_reach(own)
+    assert networks_of(own.behind_proxy)
+    assert ENGINE["serve"]["ports"] == [f"127.0.0.1:{own.port}:{own.port}"]
+    assert own.public_url == f"http://127.0.0.1:{own.port}"
+    port = ENGINE["serve"]["environment"]["ORDERTIDE_TELEMETRY_PORT"]
+    assert f"http://127.0.0.1:{port}/readyz" in ENGINE["serve"]["healthcheck"]["test"][-1]
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))

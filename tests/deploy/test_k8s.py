@@ -12,9 +12,17 @@ import pytest
 import yaml
 
 from commands.main import COMMANDS, cli
+from commands.serve import check_reach
+from commands.wiring.gateway import parts_of
 from commands.wiring.tiers import writer_group
 from dataflows.state.local.sqlite import MEMBERS
 from deploy.installation import write_settings
+from gateway.access.access import networks_of
+from gateway.access.folder import ADMIN_KEY, SECRET
+from gateway.application import INGEST_BYTES
+from gateway.body import MIB
+from gateway.route import EVERYONE
+from gateway.routes import ROUTES
 from schemas.settings.model import read_settings
 from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 
@@ -45,6 +53,7 @@ def of_kind(*kinds: str) -> list[Json]:
 
 
 WORKLOADS = {each["metadata"]["name"]: each for each in of_kind("Deployment", "StatefulSet")}
+SERVICES = {each["metadata"]["name"]: each for each in of_kind("Service")}
 
 
 def pod(workload: Json) -> Json:
@@ -156,20 +165,73 @@ def test_the_settings_file_is_where_the_arguments_say(name: str) -> None:
     assert (mounts["settings"], mounts["secrets"]) == (SETTINGS, SECRETS)
 
 
-@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def probes(name: str) -> dict[str, tuple[str, str]]:
+    """{probe: path and port} of a workload."""
+    each = container(WORKLOADS[name])
+    asked = {probe: each[probe]["httpGet"] for probe in each if probe.endswith("Probe")}
+    return {probe: (get["path"], get["port"]) for probe, get in asked.items()}
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS.keys() - {"serve"}))
 def test_probes_ask_what_health_answers_on_the_port_that_is_set(name: str) -> None:
     each = container(WORKLOADS[name])
     port = read_settings(BASE / "ordertide.toml", {}).telemetry.port
     assert {p["name"]: p["containerPort"] for p in each["ports"]} == {"metrics": port}
-    paths = {probe: each[probe]["httpGet"]["path"] for probe in each if probe.endswith("Probe")}
-    assert paths == {
-        "startupProbe": "/healthz",
-        "livenessProbe": "/healthz",
-        "readinessProbe": "/readyz",
+    assert probes(name) == {
+        "startupProbe": ("/healthz", "metrics"),
+        "livenessProbe": ("/healthz", "metrics"),
+        "readinessProbe": ("/readyz", "metrics"),
     }
-    assert all(each[probe]["httpGet"]["port"] == "metrics" for probe in paths)
     annotations = WORKLOADS[name]["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(port)
+
+
+def test_serve_starts_once_the_live_view_is_loaded_and_is_ready_while_it_answers() -> None:
+    settings = read_settings(BASE / "ordertide.toml", variables(BASE / "servers.env"))
+    ports = {p["name"]: p["containerPort"] for p in container(WORKLOADS["serve"])["ports"]}
+    assert ports == {"metrics": settings.telemetry.port, "http": settings.serve.port}
+    assert probes("serve") == {
+        "startupProbe": ("/readyz", "metrics"),
+        "livenessProbe": ("/healthz", "metrics"),
+        "readinessProbe": ("/v1", "http"),
+    }
+    (index,) = [route for route in ROUTES if route.path == "/v1"]
+    assert (index.method, index.roles) == ("GET", EVERYONE)
+    assert index.part in parts_of(settings.serve)
+
+
+@pytest.mark.parametrize("folder", [BASE, EXAMPLE], ids=lambda folder: folder.name)
+def test_serve_may_answer_what_comes_through_the_ingress(folder: Path, tmp_path: Path) -> None:
+    environment = with_secrets(variables(folder / "servers.env"), tmp_path)
+    own = read_settings(BASE / "ordertide.toml", environment).serve
+    check_reach(own)
+    assert networks_of(own.behind_proxy)
+    assert own.public_url
+    assert own.public_url.startswith("https://")
+
+
+def test_each_serve_gets_the_same_two_files() -> None:
+    folder = read_settings(BASE / "ordertide.toml", {}).serve.folder
+    files = {
+        mount["mountPath"]: mount["subPath"]
+        for mount in container(WORKLOADS["serve"])["volumeMounts"]
+        if mount["name"] == "credentials"
+    }
+    assert files == {f"{folder}/{name}": name for name in (SECRET, ADMIN_KEY)}
+
+
+def test_the_ingress_leads_to_serve_at_the_public_address() -> None:
+    (ingress,) = [each for each in documents(EXAMPLE) if each["kind"] == "Ingress"]
+    (rule,) = ingress["spec"]["rules"]
+    url = variables(EXAMPLE / "servers.env")["ORDERTIDE_SERVE_PUBLIC_URL"]
+    assert url == f"https://{rule['host']}"
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+    (path,) = rule["http"]["paths"]
+    backend = path["backend"]["service"]
+    service = SERVICES[backend["name"]]
+    assert backend["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+    largest = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert largest == f"{INGEST_BYTES // MIB}m"
 
 
 @pytest.mark.parametrize("name", sorted(WORKLOADS))
@@ -252,22 +314,32 @@ def test_only_metrics_and_track_itself_get_through() -> None:
     assert policies["metrics-only"]["ingress"][0]["ports"] == [
         {"protocol": "TCP", "port": 9464, "endPort": 9464 + MEMBERS - 1}
     ]
+    serve = {**name, "app.kubernetes.io/component": "serve"}
+    assert policies["serve-http"]["podSelector"]["matchLabels"] == serve
+    port = read_settings(BASE / "ordertide.toml", {}).serve.port
+    assert policies["serve-http"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": port}]
     exchange = policies["track-exchange"]
     track = {**name, "app.kubernetes.io/component": "track"}
     assert exchange["podSelector"]["matchLabels"] == track
     assert exchange["ingress"] == [{"from": [{"podSelector": {"matchLabels": track}}]}]
 
 
-def test_the_service_selects_track() -> None:
-    (service,) = of_kind("Service")
-    labels = WORKLOADS["track"]["spec"]["template"]["metadata"]["labels"]
-    assert service["spec"]["selector"].items() <= labels.items()
-    assert WORKLOADS["track"]["spec"]["serviceName"] == service["metadata"]["name"]
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_selects_the_workload_of_its_name(name: str) -> None:
+    labels = WORKLOADS[name]["spec"]["template"]["metadata"]["labels"]
+    assert SERVICES[name]["spec"]["selector"].items() <= labels.items()
+    ports = {each["name"] for each in container(WORKLOADS[name])["ports"]}
+    assert {each["targetPort"] for each in SERVICES[name]["spec"]["ports"]} <= ports
+
+
+def test_track_has_the_names_of_its_service() -> None:
+    assert WORKLOADS["track"]["spec"]["serviceName"] in SERVICES
 
 
 # ---------------------------------------------------------------- autoscaling
-def triggers() -> list[tuple[Json, Json]]:
-    return [(scaled, t) for scaled in documents(KEDA) for t in scaled["spec"]["triggers"]]
+def triggers(kind: str = "kafka") -> list[tuple[Json, Json]]:
+    pairs = [(scaled, t) for scaled in documents(KEDA) for t in scaled["spec"]["triggers"]]
+    return [(scaled, t) for scaled, t in pairs if t["type"] == kind]
 
 
 def test_writers_scale_on_the_lag_of_their_own_group() -> None:
@@ -282,6 +354,15 @@ def test_writers_scale_on_the_lag_of_their_own_group() -> None:
         assert metadata["consumerGroup"] == writer_group(target.removeprefix("write-"))
         assert WORKLOADS[target]["kind"] == "Deployment"
         assert "replicas" not in WORKLOADS[target]["spec"], "applying would undo the autoscaler"
+
+
+def test_serve_scales_on_its_cpu_from_two_pods_on() -> None:
+    ((scaled, trigger),) = triggers("cpu")
+    target = scaled["spec"]["scaleTargetRef"]["name"]
+    assert (target, trigger["metricType"]) == ("serve", "Utilization")
+    assert "cpu" in container(WORKLOADS[target])["resources"]["requests"]  # what it is a share of
+    assert scaled["spec"]["minReplicaCount"] == 2
+    assert "replicas" not in WORKLOADS[target]["spec"], "applying would undo the autoscaler"
 
 
 TOPICS_OF_A_WRITER = (ORDERS_CHANGES, ORDERS_EVENTS)

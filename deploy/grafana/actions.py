@@ -1,0 +1,96 @@
+"""Dashboard of `ordertide act`: what waits, what ended how, which receivers take nothing."""
+
+from deploy.grafana.engine import quantiles
+from deploy.grafana.panels import Dashboard, Panel, Query
+
+NUMBERS = (
+    Panel(
+        title="Receivers that take nothing",
+        queries=(Query("count(max by (receiver) (ordertide_receiver_up) == 0) or vector(0)"),),
+        meaning="Their last attempt failed; after half an hour there is an alert.",
+        kind="stat",
+        red_above=0,
+        columns=6,
+        rows=4,
+    ),
+    Panel(
+        title="Dead actions",
+        queries=(Query('sum(ordertide_outbox{state="dead"}) or vector(0)'),),
+        meaning="'ordertide act dead list' gives the reasons, 'dead replay' sends them again.",
+        kind="stat",
+        red_above=0,
+        columns=6,
+        rows=4,
+    ),
+    Panel(
+        title="Actions to be done",
+        queries=(Query("sum(ordertide:outbox_unsent:by_receiver) or vector(0)"),),
+        meaning="Waiting for their receiver, or failed and to be tried again.",
+        kind="stat",
+        red_above=100,
+        columns=6,
+        rows=4,
+    ),
+    Panel(
+        title="Done in 24 hours",
+        queries=(
+            Query('sum(increase(ordertide_action_outcomes_total{state="done"}[24h])) or vector(0)'),
+        ),
+        meaning="Actions that their receivers took.",
+        kind="stat",
+        columns=6,
+        rows=4,
+    ),
+)
+
+FLOW = (
+    Panel(
+        title="Actions in the outbox",
+        queries=(Query("sum by (receiver, state) (ordertide_outbox)", "{{receiver}} {{state}}"),),
+        meaning="Those that are not done, by receiver and state.",
+        stacked=True,
+        columns=12,
+    ),
+    Panel(
+        title="Actions that ended, a minute",
+        queries=(
+            Query(
+                "sum by (receiver, state) (rate(ordertide_action_outcomes_total[5m])) * 60",
+                "{{receiver}} {{state}}",
+            ),
+        ),
+        meaning="skipped: the alert had ended. expired: its time was over before it was taken.",
+        stacked=True,
+        columns=12,
+    ),
+    Panel(
+        title="From the request to the receiver's answer",
+        queries=quantiles("ordertide_action_seconds", "receiver"),
+        meaning="A receiver that was away shows in it for as long as it was.",
+        unit="s",
+        columns=12,
+    ),
+    Panel(
+        title="Failed attempts, in 5 minutes",
+        queries=(Query("sum by (sink) (increase(ordertide_sink_busy_total[5m]))", "{{sink}}"),),
+        meaning="By receiver, beside those of tiers and channels; the log gives the answers.",
+        columns=12,
+    ),
+    Panel(
+        title="Requested against ended, a minute",
+        queries=(
+            Query("sum(rate(ordertide_actions_total[5m])) * 60", "requested by track"),
+            Query("sum(rate(ordertide_action_outcomes_total[5m])) * 60", "ended"),
+        ),
+        meaning="Apart for long: the outbox fills, or act reads nothing.",
+        columns=12,
+    ),
+    Panel(
+        title="Answers of receivers",
+        queries=(Query("max by (receiver) (ordertide_receiver_up)", "{{receiver}}"),),
+        meaning="0 while the last attempt failed. Others aren't held up by it.",
+        columns=12,
+    ),
+)
+
+ACTIONS = Dashboard(uid="ordertide-actions", title="ordertide: actions", panels=(*NUMBERS, *FLOW))
