@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from itertools import combinations, groupby
 from pathlib import Path
 
+from broker.properties import property_faults
 from commands.deliver import plan_of
+from commands.serve import check_reach, pem_files
 from commands.wiring.calendars import MARGIN_MS
 from commands.wiring.definitions import actions_of, lifecycle_of, rules_of
 from commands.wiring.local_folders import local_folders
@@ -204,6 +207,12 @@ def server_faults(settings: Settings) -> Iterator[str]:
             yield re.sub(r"^\[(\w+)\] ", r"\1.", str(error))
 
 
+def librdkafka_faults(settings: Settings) -> Iterator[str]:
+    """Properties that librdkafka lacks, or whose value it doesn't take."""
+    for name, fault in property_faults(settings.broker.properties):
+        yield f"broker.properties.{name}: {fault}"
+
+
 def archive_faults(settings: Settings) -> Iterator[str]:
     """HDFS named by half, without its client, or with a folder that isn't absolute."""
     try:
@@ -214,7 +223,6 @@ def archive_faults(settings: Settings) -> Iterator[str]:
 
 def serve_faults(settings: Settings) -> Iterator[str]:
     """An address without TLS; parts, rates, accounts, networks or a zone that can't be used."""
-    from commands.serve import check_reach
     from commands.wiring.gateway import parts_of, zone_of
     from gateway.access.access import networks_of
     from gateway.api.callbacks import accounts_of
@@ -238,6 +246,15 @@ def serve_faults(settings: Settings) -> Iterator[str]:
             yield fault if SETTING.match(fault) else f"serve.carriers: {fault}"
 
 
+def certificate_faults(settings: Settings) -> Iterator[str]:
+    """Files of the gateway's certificate that can't be used, or a certificate that has expired."""
+    from gateway.certificate import expiry_faults, file_faults
+
+    if files := pem_files(settings.serve):
+        yield from file_faults(files)
+        yield from expiry_faults(files, datetime.now(UTC))
+
+
 def private_faults(settings: Settings) -> Iterator[str]:
     """Networks that actions may go to and that are none."""
     try:
@@ -252,11 +269,13 @@ Check = Callable[[Settings], Iterator[str]]
 CHECKS: tuple[Check, ...] = (
     folder_faults,
     host_faults,
+    librdkafka_faults,
     server_faults,
     archive_faults,
     level_faults,
     delivery_faults,
     tier_faults,
     serve_faults,
+    certificate_faults,
     private_faults,
 )

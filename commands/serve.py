@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from schemas.settings.model import ServeSettings, Settings, read_settings
 from schemas.topics import EVENTS, ORDERS_CHANGES
 from telemetry.metrics import Metrics
 from telemetry.screen import show
+
+if TYPE_CHECKING:  # cryptography takes 0.1 s that --help needn't wait for
+    from gateway.certificate import PemFiles
 
 TOPICS = (EVENTS, ORDERS_CHANGES)
 
@@ -49,16 +53,17 @@ def serve(settings: Settings, stop: Event) -> None:
     from commands.wiring.gateway import close_gateway, open_gateway
     from gateway.access.keys import ADMIN_ID
     from gateway.application import application
-    from gateway.server import Certificate, listen
+    from gateway.certificate import check_certificate
+    from gateway.server import listen
     from gateway.server import serve as serve_http
 
     own = settings.serve
     check_reach(own)
     connection = connection_of(settings.broker)
     metrics = Metrics("serve")
-    certificate = None
-    if own.tls_certificate and own.tls_key:
-        certificate = Certificate(own.tls_certificate, own.tls_key)
+    certificate = pem_files(own)
+    if certificate:
+        check_certificate(certificate)
     with listen(own.host, own.port) as listener:
         gateway = open_gateway(settings, connection, metrics)
         checks = {"live view": gateway.is_following, "control": gateway.is_controlled}
@@ -96,6 +101,15 @@ def check_reach(settings: ServeSettings) -> None:
         "would be readable on the way; set serve.tls_certificate and serve.tls_key, or "
         "serve.behind_proxy to the networks of the proxies that do TLS"
     )
+
+
+def pem_files(settings: ServeSettings) -> "PemFiles | None":
+    """The files of the gateway's certificate; None without TLS."""
+    from gateway.certificate import PemFiles
+
+    if not (settings.tls_certificate and settings.tls_key):
+        return None
+    return PemFiles(settings.tls_certificate, settings.tls_key)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,12 +9,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
-from typing import NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.certificate import PemFiles
 from schemas.errors import SettingsError
 
 HEAD_BYTES = 16_384
@@ -22,13 +22,6 @@ HEAD_WITHIN_S = 5.0
 MOST_CONNECTIONS = 2_000
 STOP_WITHIN_S = 5
 BACKLOG = 2_048
-
-
-class Certificate(NamedTuple):
-    """PEM files of a TLS server."""
-
-    certificate: str
-    key: str
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,7 +45,7 @@ def serve(
     listener: socket.socket,
     stop: Event,
     ending: Callable[[], None],
-    certificate: Certificate | None = None,
+    certificate: PemFiles | None = None,
 ) -> None:
     """Serve until `stop` is set; requests that run then have five seconds to end.
 

@@ -21,6 +21,7 @@ Duration = Annotated[
     Meta(extra={"kind": "duration"}, extra_json_schema={"pattern": r"^(\d{1,9}(ms|s|m|h|d))+$"}),
 ]
 Url = Annotated[str, Meta(extra={"kind": "url"}, extra_json_schema={"format": "uri"})]
+Link = Annotated[str, Meta(extra={"kind": "link"})]
 Addresses = Annotated[str, Meta(extra={"kind": "addresses"})]
 Folder = Annotated[str, Meta(extra={"kind": "folder"}, min_length=1)]
 File = Annotated[str, Meta(extra={"kind": "file"}, min_length=1)]
@@ -62,6 +63,17 @@ def fault_of_url(text: str) -> str | None:
     return None
 
 
+def fault_of_link(text: str) -> str | None:
+    """None for the URL of an order, with places for its tenant and id, and for none at all."""
+    filled = text.replace("{tenant}", "default").replace("{order_id}", "4711")
+    if unknown := re.search(r"[{}].*?(?:\}|$)", filled):
+        return f"{unknown[0]} is no place; a link may name {{tenant}} and {{order_id}}"
+    is_url = fault_of_url(filled) is None and urlsplit(filled).scheme in {"http", "https"}
+    if is_url or not text:
+        return None
+    return f"{text!r} is no URL; write it like https://orders.example.com/orders/{{order_id}}"
+
+
 def fault_of_addresses(text: str) -> str | None:
     """None for `host:port`, or several with commas."""
     for address in text.split(","):
@@ -92,6 +104,7 @@ def fault_of_name(text: str) -> str | None:
 CHECKS: dict[str, Callable[[str], str | None]] = {
     "duration": fault_of_duration,
     "url": fault_of_url,
+    "link": fault_of_link,
     "addresses": fault_of_addresses,
     "name": fault_of_name,
     "names": fault_of_names,

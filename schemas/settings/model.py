@@ -24,6 +24,7 @@ from schemas.settings.kinds import (
     Duration,
     File,
     Folder,
+    Link,
     Name,
     Names,
     NotNegative,
@@ -182,7 +183,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: str | None = None
     renew: Duration | None = None
     hold: Duration = "5m"
-    link: str = ""
+    link: Link = ""
     language: Literal["en", "zh"] = "en"
     options: dict[str, str] = {}
 

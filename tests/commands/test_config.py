@@ -1,17 +1,26 @@
 """`ordertide config`: every fault at once, every value with its origin, no secret shown."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from broker.properties import USUAL, fault_of
 from commands.config import command
 from commands.config_show import effective_settings
 from schemas.settings.model import KEYS, Settings, read_settings, read_sourced
 from schemas.settings.page import settings_page, settings_schema
 from tests.support.samples import rules_with_calendar
+from tests.support.tiers.certificates import Authority
 
 
 def written(folder: Path, text: str, name: str = "ordertide.toml") -> Path:
@@ -275,6 +284,101 @@ def test_every_fault_of_the_gateway_is_found_in_one_run(tmp_path: Path) -> None:
         assert any(part in line for line in found), (part, found)
     written(tmp_path, '[serve]\nhost = "0.0.0.0"\nbehind_proxy = "10.0.0.0/8, next"\n')
     assert "serve.behind_proxy: 'next' does not" in run("check", str(path)).output
+
+
+PROPERTIES = """[broker.properties]
+"sasl.mechanisme" = "PLAIN"
+"linger.ms" = "-5"
+"enable.auto.commit" = "maybe"
+"isolation.level" = "read_all"
+"bootstrap.servers" = "kafka:9092"
+"sasl.mechanism" = "SCRAM-SHA-512"
+"security.protocol" = "SASL_SSL"
+"error_cb" = "report"
+"no.such.thing.at.all" = "1"
+"fetch.min.bytes" = "1000"
+"""
+
+
+def test_properties_that_librdkafka_does_not_take_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path, PROPERTIES)
+    result = run("check", str(path))
+    assert result.exit_code == 2
+    found = result.output.replace(f"{path}:", "").replace("broker.properties.", "").splitlines()
+    about = "CONFIGURATION.md of librdkafka lists what it takes"
+    assert found == [
+        "2: sasl.mechanisme: librdkafka has no such property; did you mean sasl.mechanism?",
+        "3: linger.ms: '-5' is out of range; write a number from 0 to 900000",
+        "4: enable.auto.commit: 'maybe' is none; write true or false",
+        f"5: isolation.level: 'read_all' is no value of it; {about}",
+        "6: bootstrap.servers: brokers are named by broker.bootstrap; write them there",
+        "9: error_cb: a settings file can't hold it; leave it out",
+        f"10: no.such.thing.at.all: librdkafka has no such property; {about}",
+    ]
+
+
+def test_every_usual_property_is_one_of_librdkafka() -> None:
+    for name in USUAL:
+        fault = fault_of(name, "none of its values") or ""
+        assert "librdkafka has no such property" not in fault, name
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("board/{order_id}", "is no URL; write it like https://orders.example.com/orders/"),
+        ("ftp://board/{order_id}", "is no URL; write it like"),
+        ("http://[board/{order_id}", "is no URL; write it like"),
+        ("https://board/{order}", "{order} is no place; a link may name {tenant} and {order_id}"),
+        ("https://board/{order_id", "{order_id is no place"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_a_fault(tmp_path: Path, link: str, words: str) -> None:
+    path = written(tmp_path, f'[delivery]\nlink = "{link}"\n')
+    assert f"{path}:2: delivery.link: " in (found := run("check", str(path)).output)
+    assert words in found
+    written(tmp_path, '[delivery]\nlink = "https://board.example/{tenant}?order={order_id}"\n')
+    assert run("check", str(path)).exit_code == 0
+
+
+def test_files_of_the_gateway_s_certificate_are_read_and_compared(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    one, other = authority.sign("one"), authority.sign("other")
+    path = tmp_path / "ordertide.toml"
+
+    def found(certificate: str, key: str) -> list[str]:
+        written(tmp_path, f'[serve]\ntls_certificate = "{certificate}"\ntls_key = "{key}"\n')
+        return run("check", str(path)).output.replace(f"{path}:", "").splitlines()
+
+    assert found(one.certificate, one.key) == [" ok"]
+    (mismatch,) = found(one.certificate, other.key)
+    assert mismatch.startswith(f"3: serve.tls_key: {other.key} isn't the key of {one.certificate}")
+    missing = found("none.crt", "none.key")
+    assert [line.split(": No such file")[0] for line in missing] == [
+        "2: serve.tls_certificate: none.crt",
+        "3: serve.tls_key: none.key",
+    ]
+    swapped = found(one.key, one.certificate)
+    assert f"2: serve.tls_certificate: {one.key} holds no certificate in PEM" in swapped[0]
+    assert f"3: serve.tls_key: {one.certificate} holds no private key in PEM" in swapped[1]
+    locked = tmp_path / "locked.key"
+    locked.write_bytes(with_passphrase(Path(one.key).read_bytes()))
+    assert (
+        f"{locked} needs a passphrase; write it without one"
+        in found(one.certificate, str(locked))[0]
+    )
+    chain = tmp_path / "chain.crt"
+    chain.write_bytes(Path(authority.ca).read_bytes() + Path(one.certificate).read_bytes())
+    assert "put the server's own certificate first" in found(str(chain), one.key)[0]
+    old = authority.sign("old", valid_until=datetime.now(UTC) - timedelta(hours=1))
+    (expired,) = found(old.certificate, old.key)
+    assert expired.startswith(f"2: serve.tls_certificate: {old.certificate} expired on ")
+
+
+def with_passphrase(pem: bytes) -> bytes:
+    key = load_pem_private_key(pem, None)
+    form = BestAvailableEncryption(b"made up")
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, form)
 
 
 def test_addresses_and_files_of_the_tiers_servers_are_checked(tmp_path: Path) -> None:

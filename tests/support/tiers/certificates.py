@@ -37,11 +37,14 @@ class Authority:
         self.ca = str(folder / f"{name}.pem")
         Path(self.ca).write_bytes(made.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
-    def sign(self, name: str, address: str = "127.0.0.1") -> Signed:
-        """A certificate for an IP address."""
+    def sign(
+        self, name: str, address: str = "127.0.0.1", valid_until: dt.datetime | None = None
+    ) -> Signed:
+        """A certificate for an IP address, valid for a day or until an instant."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        made = unsigned(subject(name), self._subject, key).add_extension(names, critical=False)
+        made = unsigned(subject(name), self._subject, key, valid_until)
+        made = made.add_extension(names, critical=False)
         files = Signed(str(self.folder / f"{name}.crt"), str(self.folder / f"{name}.key"))
         signed = made.sign(self._key, SHA256())
         Path(files.certificate).write_bytes(signed.public_bytes(Encoding.PEM))
@@ -55,7 +58,10 @@ def subject(name: str) -> x509.Name:
 
 
 def unsigned(
-    of: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    of: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    valid_until: dt.datetime | None = None,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -65,5 +71,5 @@ def unsigned(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
-        .not_valid_after(now + DAY)
+        .not_valid_after(valid_until or now + DAY)
     )
