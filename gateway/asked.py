@@ -13,6 +13,7 @@ from gateway.access.access import CSRF_FIELD
 from gateway.problems import Problem
 from schemas.decode_faults import decode_fault
 from schemas.instants import parse_instant
+from schemas.json_faults import json_fault
 from schemas.type_faults import maybe_meant
 
 FORM = "application/x-www-form-urlencoded"
@@ -64,7 +65,8 @@ def body_as(asks: type[msgspec.Struct], data: bytes, content_type: str) -> tuple
     except msgspec.ValidationError as error:
         raise worded(error) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise Problem("bad_json", f"the body can't be read: {error}") from error
+        fault = json_fault(error, data)
+        raise Problem("bad_json", f"the body can't be read: {fault}") from error
 
 
 @cache

@@ -16,6 +16,7 @@ import msgspec
 
 from privacy.master import Master
 from schemas.errors import StateError
+from schemas.json_faults import json_fault
 
 FORMAT = 2
 CHECK = b"ordertide key file"
@@ -104,7 +105,8 @@ def decode_head(data: bytes, master: Master, path: Path, master_path: Path) -> t
     try:
         head = HEAD.decode(first)
     except msgspec.DecodeError as error:
-        raise StateError(f"{path}: not a key file of ordertide, {error}; restore it") from error
+        fault = json_fault(error, first)
+        raise StateError(f"{path}: not a key file of ordertide, {fault}; restore it") from error
     if head.format != FORMAT:
         raise StateError(
             f"{path}: has format {head.format}, this version reads {FORMAT}; use the version that "
@@ -124,10 +126,13 @@ def decode_lines(data: bytes, master: Master, path: Path) -> list[Record]:
     Raises:
         StateError: a line is damaged.
     """
-    try:
-        records = [LINE.decode(line) for line in data.splitlines()]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StateError(f"{path}: a line is damaged, {error}; restore the file") from error
+    records: list[Record] = []
+    for number, line in enumerate(data.splitlines(), 2):  # the first one is the head
+        try:
+            records.append(LINE.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            fault = json_fault(error, line)
+            raise StateError(f"{path}:{number}: damaged, {fault}; restore the file") from error
     for record in records:
         if not isinstance(record, Line) and master.unwrap(record.mark, record.bound_to) is None:
             raise StateError(f"{path}: a line is damaged, its mark differs; restore the file")

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from schemas.errors import StateError
+from schemas.json_faults import json_fault
 
 MAX_BYTES = 4_096
 RESTORE = "restore it from a backup"
@@ -50,8 +51,9 @@ def read_marker(descriptor: int, lock_path: Path) -> Marker | None:
     try:
         return MARKER.decode(data)
     except msgspec.DecodeError as error:
+        fault = json_fault(error, data)
         raise StateError(
-            f"{lock_path}: damaged, {error}; {RESTORE} together with its key file, or remove it if "
+            f"{lock_path}: damaged, {fault}; {RESTORE} together with its key file, or remove it if "
             "the key file is whole"
         ) from error
 

@@ -21,6 +21,8 @@ KINDS = {
     "null": "null",
     "datetime": "an instant",
 }
+TOO_LARGE = "the number is beyond the range of a float; send a smaller one"
+ANY_NAME = "[...]"  # a field of an object whose fields may have any name
 INSTANT = "it is no instant with an offset; write one like 2026-11-23T08:00:00+08:00"
 
 
@@ -38,7 +40,7 @@ def decode_fault(error: msgspec.ValidationError) -> DecodeFault:
     """The fault that a decoder raised."""
     text = str(error)
     found = PLACE.search(text)
-    field = found[1] if found else ""
+    field = found[1].replace(ANY_NAME, "") if found else ""
     text = text[: found.start()] if found else text
     for pattern, words in WORDS:
         if match := pattern.fullmatch(text):
@@ -75,6 +77,7 @@ WORDS: list[tuple[re.Pattern[str], Words]] = [
         (r"Expected `.*` <= (.*)", lambda m: f"it is more than {m[1]}"),
         (r"Expected `datetime` with a timezone component", lambda _: INSTANT),
         (r"Invalid RFC3339 encoded datetime", lambda _: INSTANT),
+        (r"(?:Number|Integer value) out of range", lambda _: TOO_LARGE),
         (r"Invalid enum value (.*)", lambda m: f"{m[1]} is none of its values"),
     )
 ]

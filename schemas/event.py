@@ -1,6 +1,5 @@
 """The event as it comes in: JSON, one object a message, field for field as in docs/events.md."""
 
-import json
 from codecs import BOM_UTF8
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -8,9 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.decode_faults import decode_fault
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS, EPOCH, LATEST_AT, ONE_MS, format_instant, is_plausible
+from schemas.json_faults import json_fault
 from schemas.keys import DEFAULT_TENANT
 from schemas.optional_fields import OptionalFields, is_sound
 from schemas.sanitization import sanitize
@@ -227,27 +226,8 @@ def explain(data: bytes, error: Exception) -> Rejected:
         text = check_utf8(data)
     except Rejected as unreadable:
         return unreadable
-    if isinstance(error, RecursionError):
-        return Rejected("malformed_json", "nested too deeply")
-    if isinstance(error, msgspec.ValidationError):
-        return Rejected("invalid_event", str(decode_fault(error)))
-    return Rejected("malformed_json", what_is_no_json(text, error))
-
-
-def what_is_no_json(text: str, error: Exception) -> str:
-    """Return the reason why `text`, which gave `error`, is not JSON (RFC 8259)."""
-    constants: list[str] = []
-    try:
-        json.loads(text, parse_constant=constants.append)
-    except RecursionError:
-        return "nested too deeply"
-    except ValueError:
-        return str(error)
-    # Two things remain that Python's json takes: constants, and half a surrogate pair, which is no
-    # character and can't be written as UTF-8, to a topic or to a tier.
-    if constants and "surrogate" not in str(error):
-        return f"{error}; NaN and Infinity are not JSON"
-    return "a \\u escape holds half a surrogate pair, which is no character"
+    is_json = isinstance(error, msgspec.ValidationError)
+    return Rejected("invalid_event" if is_json else "malformed_json", json_fault(error, text))
 
 
 def check_plausible(field: str, at: int) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.os_faults import os_fault_text
+from schemas.toml_faults import toml_fault
 from schemas.toml_lines import Lines
 from schemas.type_faults import Fault
 
 AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
 AT_END = " (at end of document)"
-HINT = "texts stand in quotes, lists in [ ]"
 
 
 def read_text(path: Path) -> str:
@@ -49,6 +49,9 @@ class TomlDocument:
             self.values: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(self._syntax(str(error))) from error
+        except (ValueError, RecursionError) as error:  # a number of 4,301 digits, 1,000 lists
+            problem = "a number has too many digits, or lists and tables are nested too deeply"
+            raise SettingsError(f"{name}: no TOML, {problem}; correct it") from error
 
     @cached_property
     def lines(self) -> Lines:
@@ -88,7 +91,7 @@ class TomlDocument:
     def _syntax(self, reason: str) -> str:
         found = AT.search(reason)
         if found:
-            problem = reason[: found.start()]
-            return f"{self.name}:{found[1]}: no TOML at column {found[2]}, {problem}; {HINT}"
+            fault = toml_fault(reason[: found.start()])
+            return f"{self.name}:{found[1]}: no TOML at column {found[2]}: {fault}"
         last = self.text.count("\n") + 1
-        return f"{self.name}:{last}: no TOML, {reason.removesuffix(AT_END)} at the end; {HINT}"
+        return f"{self.name}:{last}: no TOML at the end: {toml_fault(reason.removesuffix(AT_END))}"

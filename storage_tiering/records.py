@@ -8,6 +8,7 @@ import msgspec
 from schemas.alert import Action, AuditEntry
 from schemas.errors import Rejected
 from schemas.instants import parse_instant
+from schemas.json_faults import json_fault
 from schemas.keys import order_key
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.outcomes import Outcome, OutcomeKind
@@ -133,7 +134,7 @@ def _decode_change(message: Message, key: str, position: TopicPosition) -> Order
             if at is not None:
                 parse_instant(at)
     except (ValueError, RecursionError) as error:
-        raise Rejected("unreadable_value", f"no order document: {error}") from error
+        raise unreadable("no order document", error, message) from error
     _check_key(key, document.tenant, document.order_id)
     return OrderRecord(
         key=key,
@@ -151,7 +152,7 @@ def _decode_event(message: Message, key: str, position: TopicPosition) -> EventR
         parse_instant(event.at)
         parse_instant(event.arrival_at)
     except (ValueError, RecursionError) as error:
-        raise Rejected("unreadable_value", f"no accepted event: {error}") from error
+        raise unreadable("no accepted event", error, message) from error
     _check_key(key, event.tenant, event.order_id)
     return EventRecord(key=key, position=position, event=event, data=message.value or b"")
 
@@ -183,10 +184,15 @@ def _decode_outcome(
         outcome = outcome_of(kind, message.value or b"")
         parse_instant(outcome.at)
     except (ValueError, RecursionError) as error:
-        raise Rejected("unreadable_value", f"no outcome of an order: {error}") from error
+        raise unreadable("no outcome of an order", error, message) from error
     _check_key(key, outcome.tenant, outcome.order_id)
     data = message.value or b""
     return OutcomeRecord(key=key, position=position, kind=kind, outcome=outcome, data=data)
+
+
+def unreadable(what: str, error: Exception, message: Message) -> Rejected:
+    """The rejection of a message whose value can't be decoded."""
+    return Rejected("unreadable_value", f"{what}: {json_fault(error, message.value or b'')}")
 
 
 def _key(message: Message) -> str:

@@ -13,6 +13,7 @@ from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import Rejected
 from schemas.event import Event
+from schemas.json_faults import json_fault
 
 MOST_EVENTS = 1_000
 MANY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -74,7 +75,8 @@ def split(body: bytes) -> list[bytes]:
         try:
             return [bytes(raw) for raw in MANY.decode(text)]
         except UNREADABLE as error:
-            raise Problem("bad_json", f"the array can't be read: {error}") from error
+            fault = json_fault(error, text)
+            raise Problem("bad_json", f"the array can't be read: {fault}") from error
     try:
         return [bytes(ONE.decode(text))]
     except UNREADABLE:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.errors import SettingsError
+from schemas.json_faults import json_fault
 from schemas.settings.keys import PREFIX, Key
 from schemas.toml_document import TomlDocument, read_text
 from schemas.toml_lines import Lines
@@ -146,7 +147,8 @@ def decoded(place: KeyPath, given: Given, keys: Keys) -> Values:
     try:
         value = msgspec.json.decode(given.value)
     except msgspec.DecodeError as error:
-        raise SettingsError(f"{given.origin}: it is no JSON; write the value as JSON") from error
+        fault = json_fault(error, given.value)
+        raise SettingsError(f"{given.origin}: {fault}; write the value as JSON") from error
     if key.shape == "table" and isinstance(value, dict):
         return {(*place, entry): Given(held, given.origin) for entry, held in value.items()}
     return {place: Given(value, given.origin)}

@@ -18,6 +18,7 @@ from broker.consumer_loop import ConsumerLoop, Interrupted, LoopSettings
 from broker.consumer_loop import Reader as LoopReader
 from schemas.errors import Busy
 from schemas.instants import DAY_MS, parse_instant
+from schemas.json_faults import json_fault
 from schemas.topics import HEADER_CLOCK, number_in
 from sinks.actions.attempt import ACTION, ActionClock
 from sinks.actions.metrics import ActionMetrics
@@ -158,7 +159,8 @@ class ActionWorker:
                 self.watch.unreadable("unreadable_action")
                 LOGGER.warning(
                     "%s [%d] offset %d: passed over: %s",
-                    *(message.topic, message.partition, message.offset, error),
+                    *(message.topic, message.partition, message.offset),
+                    json_fault(error, message.value),
                 )
                 continue
             row = self.table.row_of(action.kind, action.tenant)

@@ -21,6 +21,7 @@ from schemas.display import printable, printable_json
 from schemas.errors import Rejected
 from schemas.event import Location
 from schemas.instants import parse_instant
+from schemas.json_faults import json_fault
 from schemas.order import Lane, OpenAlert
 
 Labels = dict[str, str]
@@ -115,7 +116,8 @@ def read_order(value: bytes) -> AlertedOrder:
     try:
         return DOCUMENT.decode(value)
     except (ValueError, RecursionError) as error:
-        raise Rejected("unreadable_value", f"no order document: {error}") from error
+        fault = json_fault(error, value)
+        raise Rejected("unreadable_value", f"no order document: {fault}") from error
 
 
 def notices_of(order: AlertedOrder, style: Style = Style()) -> list[Notice]:  # noqa: B008 - immutable

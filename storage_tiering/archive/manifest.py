@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal, Self
 import msgspec
 
 from schemas.errors import StateError
+from schemas.json_faults import json_fault
 from storage_tiering.archive.key_filter import may_hold
 from storage_tiering.archive.names import (
     FORMAT,
@@ -218,7 +219,7 @@ def decode_manifest(name: str, data: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (ValueError, RecursionError) as error:  # DecodeError and UnicodeDecodeError, too
-        raise _damaged(name, str(error)) from error
+        raise _damaged(name, json_fault(error, data)) from error
     if manifest.manifest_checksum != manifest.own_checksum():
         raise _damaged(name, "its own checksum differs")
     if msgspec.json.encode(manifest) != data:

@@ -115,7 +115,7 @@ def test_a_bad_rule_is_refused_with_file_line_rule_and_reason(text: str, reason:
         ("rule = []", "version"),
         ("version = 1", "rule"),
         ("version = 1\nrule = []\nrules = []", "rules"),
-        ("version = 1\nrule = [", "own.toml:2: no TOML, Invalid value at the end"),
+        ("version = 1\nrule = [", "own.toml:2: no TOML at the end: no value begins here"),
         ("version = 1\nrule = []\nattributes = {a = {type = 'date'}}", "date"),
         ("version = 1\nrule = [7]", "own.toml:2: rule 1: 7 is no table; write a table"),
     ],

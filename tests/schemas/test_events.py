@@ -103,8 +103,8 @@ def test_a_control_character_in_an_id_is_refused(changed: dict[str, Any], name: 
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        (b"", "malformed_json", "truncated"),
-        (b"{", "malformed_json", "truncated"),
+        (b"", "malformed_json", "it is empty"),
+        (b"{", "malformed_json", "line 1, column 2: it was cut off"),
         (b"[]", "invalid_event", "it is a list; send an object"),
         (b"null", "invalid_event", "it is null; send an object"),
         (b"{}", "invalid_event", "event_id is missing"),

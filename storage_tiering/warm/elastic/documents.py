@@ -13,6 +13,7 @@ import msgspec
 from schemas.errors import Rejected
 from schemas.event import Location
 from schemas.instants import format_instant
+from schemas.json_faults import json_fault
 from schemas.keys import content_id
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.outcomes import Outcome, OutcomeKind
@@ -191,7 +192,8 @@ def json_in(data: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Rejected("unreadable_value", f"Elasticsearch can't keep it: {error}") from error
+        fault = json_fault(error, bytes(data))
+        raise Rejected("unreadable_value", f"Elasticsearch can't keep it: {fault}") from error
 
 
 def outcome_in(kind: OutcomeKind, source: dict[str, Any]) -> Outcome:

@@ -25,7 +25,7 @@ def line(**changed: Any) -> bytes:  # noqa: ANN401 - any JSON
 
 
 BAD = {
-    "broken JSON": (b'{"event_id": "e1", ', "malformed_json", "truncated"),
+    "broken JSON": (b'{"event_id": "e1", ', "malformed_json", "cut off"),
     "no status": (line(status_code=None), "invalid_event", "status_code"),
     "unknown status": (line(status_code="TELEPORTED"), "unknown_status", "TELEPORTED"),
     "naive timestamp": (line(timestamp="2018-01-01T00:00:00"), "invalid_event", "timestamp"),
