@@ -149,7 +149,7 @@ def test_a_parcels_status_narrows_the_rules_of_parcels() -> None:
     ]
     assert ids_of(RULES, "SHIPPED", door) == ["carrier_silent", "unsigned", "cold_chain"]
     assert ids_of(RULES, "SHIPPED", NO_STATUS) == ["carrier_silent", "cold_chain"]
-    assert ids_of(RULES, "REFUNDED", door) == ["cancelled_under_way"]
+    assert ids_of(RULES, "REFUNDED", door) == ["refunded_silent", "cancelled_under_way"]
 
 
 def test_a_star_stands_for_every_status() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from schemas.instants import format_instant
 from tests.support.recording import Json
 from tests.support.stage import Stage, day, hear, parcels, said, scanned
 
@@ -32,6 +33,82 @@ def test_a_second_payment_after_a_month_begins_a_second_life() -> None:
         watermark=day(75),
     )
     assert (stage.order().status, set(stage.order().milestones)) == ("PAID", {"PAID"})
+
+
+# ---------------------------------------------------------------- refunded under way
+@pytest.mark.parametrize("waybill", [{}, {"waybill": "W1"}])
+def test_a_refund_of_the_whole_order_ends_no_watch_over_a_parcel_that_moves(waybill: Json) -> None:
+    under_way = (
+        said("PAID", day(0)),
+        said("SHIPPED", day(1), **waybill),
+        scanned("IN_TRANSIT", day(2), waybill.get("waybill", "")),
+        said("REFUNDED", day(3)),
+    )
+    stage = hear(*under_way, watermark=day(5))
+    assert stage.order().status == "REFUNDED"
+    assert stage.told() == [("refunded_silent", "opened", format_instant(day(4)))]
+    moved = scanned("OUT_FOR_DELIVERY", day(5), waybill.get("waybill", ""))
+    states = [state for _, state, _ in hear(*under_way, moved, watermark=day(6)).told()]
+    assert states == ["opened", "resolved"]
+    silent = hear(*under_way, moved, watermark=day(8)).told("refunded_silent")
+    assert [state for _, state, _ in silent] == ["opened", "resolved", "opened"]
+
+
+def test_a_parcel_that_was_silent_before_the_refund_stays_reported() -> None:
+    stage = hear(
+        said("PAID", day(0)),
+        said("SHIPPED", day(1), waybill="W1"),
+        scanned("IN_TRANSIT", day(2), "W1"),
+        said("REFUNDED", day(6)),
+        watermark=day(7),
+    )
+    assert [alert.rule for alert in stage.order().open_alerts] == ["refunded_silent"]
+    assert stage.told("carrier_silent")[-1][1] == "resolved"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [],  # never scanned: the refund is the last word
+        [scanned("DELIVERED", day(2), "W1")],
+        [scanned("IN_TRANSIT", day(2), "W1"), scanned("LOST", day(2, 1), "W1")],
+        [scanned("IN_TRANSIT", day(2), "W1"), scanned("READY_FOR_PICKUP", day(2, 1), "W1")],
+        [scanned("IN_TRANSIT", day(2), "W1"), scanned("RETURN_TO_SENDER", day(2, 1), "W1")],
+    ],
+)
+def test_a_parcel_that_arrived_ended_or_never_moved_is_not_silent_behind_a_refund(
+    end: list[Json],
+) -> None:
+    shipped = (said("PAID", day(0)), said("SHIPPED", day(1), waybill="W1"))
+    stage = hear(*shipped, *end, said("REFUNDED", day(2, 2)), watermark=day(20))
+    assert stage.told("refunded_silent") == []
+
+
+def test_the_parcel_of_a_cancelled_order_has_one_alert_also_once_it_is_refunded() -> None:
+    stage = hear(
+        said("PAID", day(0)),
+        said("SHIPPED", day(1), waybill="W1"),
+        scanned("IN_TRANSIT", day(2), "W1"),
+        said("CANCELLED", day(3)),
+        said("REFUNDED", day(3, 1)),
+        watermark=day(9),
+    )
+    assert [alert.rule for alert in stage.order().open_alerts] == ["cancelled_under_way"]
+
+
+# ---------------------------------------------------------------- several parcels, none named
+def test_scans_that_name_no_parcel_deliver_no_order_that_expects_several() -> None:
+    expected = said("PAID", day(0), parcels_expected=2)
+    scans = [scanned(code, day(1, n)) for n, code in enumerate(("COLLECTED", "DELIVERED"))]
+    again = [scanned(code, day(2, n)) for n, code in enumerate(("IN_TRANSIT", "DELIVERED"))]
+    stage = hear(expected, *scans, *again, watermark=day(3))
+    assert stage.order().status == "SHIPPED"
+    assert parcels(stage) == {"": ("DELIVERED", False)}
+    for word in ("DELIVERED", "COMPLETED"):
+        stage = hear(expected, *scans, *again, said(word, day(3)), watermark=day(4))
+        assert stage.order().status == word
+    corrected = said("PAID", day(3), event_id="again", parcels_expected=1)
+    assert hear(expected, *scans, corrected, watermark=day(4)).order().status == "DELIVERED"
 
 
 # ---------------------------------------------------------------- cancelled under way
