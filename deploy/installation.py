@@ -224,15 +224,20 @@ class Installation:
         self.environment = {"PYTHONPATH": str(ROOT)} if folder else {}
         self.processes: list[Process] = []
 
-    def start(self, *words: str, port: int = 0) -> Process:
-        """Run `ordertide WORDS`; its log has the name of the words before the first option."""
+    def start(
+        self, *words: str, port: int = 0, environment: Mapping[str, str] | None = None
+    ) -> Process:
+        """Run `ordertide WORDS`; its log has the name of the words before the first option.
+
+        `environment` is for this process alone, such as a secret.
+        """
         name = "-".join(takewhile(lambda word: not word.startswith("-"), words))
         process = Process(
             command_line(*words, settings=self.settings, program=self.program),
             self.logs / f"{name}.log",
             port=port,
             folder=self.folder,
-            environment={**self.environment, PORT_VARIABLE: str(port)},
+            environment={**self.environment, **(environment or {}), PORT_VARIABLE: str(port)},
             is_leashed=self.is_leashed,
         )
         self.processes.append(process)

@@ -32,7 +32,7 @@ class Gateway(NamedTuple):
     stream's clock is that of recorded history, not now's. `wording` has the sentences of alerts by
     language, `accounts` the carriers that push, by (carrier, account). `now_ms` is the wall
     clock, to be shown. `title` and `contact` (an address or a mail address) are what customers see
-    of the shop; pages show times in `zone`.
+    of the shop; pages show times in `zone`. `examples` are the links of the board's "try these".
     """
 
     parts: frozenset[str]
@@ -55,6 +55,7 @@ class Gateway(NamedTuple):
     title: str = "ordertide"
     contact: str = ""
     zone: tzinfo = UTC
+    examples: Mapping[str, str] = {}
 
     @property
     def behind_s(self) -> float | None:

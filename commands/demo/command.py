@@ -13,14 +13,17 @@ from rich.console import Console
 
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
-from commands.demo.feed import example_number, has_olist, history, introduction, sizes
+from commands.demo.callback import new_account
+from commands.demo.feed import SEED, has_olist, history, introduction, sizes
 from commands.demo.feeder import Feeder
 from commands.demo.results import DemoResults
+from commands.demo.schedule import RECORDED, Schedule, live_from
 from commands.demo.settings import FOLDER, fresh_folder, lock_folder, write_settings
 from commands.demo.summary import look_ups, next_commands, program, summary
+from commands.demo.telling import EXAMPLES, LATE, late_number
 from commands.demo.topic_counter import TopicCounter
 from commands.demo.view import Progress, View
-from commands.wiring.process import stop_event
+from commands.wiring.process import now_ms, stop_event
 from commands.wiring.tiers import BUILT_IN, writer_group
 from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
@@ -52,8 +55,10 @@ def command(orders: int | None, folder: Path, *, once: bool, board: bool) -> Non
     """Run everything on sample orders: broker, dataflow, the three tiers, the board.
 
     In a checkout the sample is 4,998 orders of a Brazilian shop (2016 to 2018), elsewhere as many
-    generated ones. Generated orders follow, then keep coming, an hour of theirs a second, until
-    Ctrl-C. A link to the board is printed first.
+    generated ones. All times are shifted so that the last event is now; then generated orders keep
+    coming, a minute of theirs a second, until Ctrl-C. A link to the board is printed first, and at
+    the end of the sample a carrier's callback to be posted. With --once, times are the recorded
+    ones.
 
     \b
     ordertide demo
@@ -69,12 +74,13 @@ def command(orders: int | None, folder: Path, *, once: bool, board: bool) -> Non
         redis = stack.enter_context(EmbeddedRedis())
         for topic in TOPICS:
             broker.create(topic.name)
-        path, settings = write_settings(folder, broker.bootstrap, redis.url)
+        path, settings = write_settings(folder, broker.bootstrap, redis.url, EXAMPLES)
+        schedule = RECORDED if once else live_from(now_ms())
         with running(path, folder / "logs") as processes:
-            demo = Demo(console, broker.connection, settings, path, processes, stop)
+            demo = Demo(console, broker.connection, settings, path, processes, stop, schedule)
             if board and not once:
                 demo.show_board()
-            demo.run(orders, once=once)
+            demo.run(orders)
     if stop.is_set():
         console.print("stopped")
 
@@ -107,6 +113,7 @@ class Demo:
         path: Path,
         processes: Installation,
         stop: threading.Event,
+        schedule: Schedule,
     ) -> None:
         self.console = console
         self.connection = connection
@@ -114,6 +121,8 @@ class Demo:
         self.path = path
         self.processes = processes
         self.stop = stop
+        self.schedule = schedule
+        self.callback = ""  # the command that posts one, once the board is served
         self.table = read_lifecycle()
         self.text = alert_text(read_rules(None, self.table), self.table)
 
@@ -123,7 +132,8 @@ class Demo:
         Raises:
             ProcessEnded: it ended, or printed no link in time.
         """
-        serve = self.processes.start("serve")
+        account = new_account()
+        serve = self.processes.start("serve", environment=account.environment)
         give_up_at_s = time.monotonic() + LINK_WITHIN_S
         while (link := LINK.search(serve.log_text())) is None:
             serve.check()
@@ -136,27 +146,29 @@ class Demo:
         self.show_line(f"Board  {link[1]}")
         self.show_line("       it works once, for 10 minutes; this prints another:")
         self.show_line(f"       {program()} key link --settings {self.path}")
-        self.show_line(f"       try {example_number()[-4:]} in its search: a late order\n")
+        self.show_line(f"       try {late_number(SEED)[-4:]} in its search: a late order\n")
+        origin = link[1].partition("/sign-in")[0]
+        self.callback = account.command(origin, self.schedule.end_at)
 
-    def run(self, orders: int | None, *, once: bool) -> None:
-        """Feed, show and sum up; without `once` continue until stopped.
+    def run(self, orders: int | None) -> None:
+        """Feed, show and sum up; a live schedule continues until stopped.
 
         Raises:
             ProcessEnded: one of the processes ended.
         """
-        records = history(orders)
+        records = history(orders, self.schedule)
         *_, total = sizes(records)
-        self.show_line(introduction(records))
+        self.show_line(introduction(records, self.schedule))
         track = self.settings.track.group
         writers = [writer_group(tier) for tier in BUILT_IN]
         with DemoResults(self.connection, track, writers) as results:
-            feeder = Feeder(self.connection, track, records, results)
+            feeder = Feeder(self.connection, track, records, self.schedule, results)
             feeder.start()
             try:
                 self.show_until("the sample", feeder, results, total)
                 if not self.stop.is_set():
                     self.show_summary(results.counter)
-                if not once:
+                if self.schedule.is_live:
                     feeder.go_live.set()
                     self.show_until(
                         "live, generated orders (Ctrl-C ends it)", feeder, results, None
@@ -186,6 +198,9 @@ class Demo:
             self.show_line(text)
             example = order_id or example
         self.show_line("\n" + next_commands(self.path, example, has_olist=has_olist()))
+        if self.callback:
+            self.show_line(f"\nPost what its carrier would, and {LATE} leaves the red lane:")
+            self.show_line(self.callback + "\n")
 
     def show_line(self, text: str) -> None:
         """Print as it is."""

@@ -15,7 +15,6 @@ import msgspec
 from broker.embedded import PARTITIONS
 from broker.produce import Producer
 from commands.demo.orders import (
-    HISTORY_END_AT,
     PAST_ORDERS,
     PREFIX,
     Timed,
@@ -23,15 +22,15 @@ from commands.demo.orders import (
     past,
     placed,
     sale,
-    storm,
 )
+from commands.demo.schedule import RECORDED, Schedule, shifted
+from commands.demo.telling import telling
 from examples.olist import adapter
-from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant, parse_instant
+from schemas.instants import DAY_MS, MINUTE_MS, format_instant, parse_instant
 from schemas.topics import EVENTS
 
 SEED = 2018
 AFTER_ALL = "~"  # sorts after every source: a tick comes after the events of its own ms
-STREAM_MS_PER_S = HOUR_MS  # live, a second of ours is an hour of the stream
 LIVE_STEP_S = 0.2
 # More than the dataflow's heartbeat, so that every partition gets the watermark each time.
 LAST_ORDERS_APART_MS = 2 * MINUTE_MS
@@ -40,19 +39,22 @@ LAST_ORDERS = tuple(f"{PREFIX}last-{number}" for number in (1, 2, 3, 4))
 Stopped = Callable[[], bool]
 
 
-def history(orders: int | None) -> list[Timed]:
+def history(orders: int | None, schedule: Schedule = RECORDED) -> list[Timed]:
     """Events and ticks up to the history's end; `orders` of the sample, None for all."""
-    sample = sorted(sample_events(orders), key=time_order)
-    recent = takewhile(lambda timed: timed[0] <= HISTORY_END_AT, generate(SEED))
-    fed = list(heapq.merge(sample, recent, key=time_order))
-    ticks = (tick(at) for at in [*range(fed[0][0], HISTORY_END_AT, DAY_MS), HISTORY_END_AT])
+    sample = (shifted(timed, schedule.sample_shift_ms) for timed in sample_events(orders))
+    recent = takewhile(lambda timed: timed[0] <= schedule.end_at, generated(schedule))
+    fed = list(heapq.merge(sorted(sample, key=time_order), recent, key=time_order))
+    end_at = schedule.end_at
+    ticks = (tick(at) for at in [*range(fed[0][0], end_at, DAY_MS), end_at])
     return list(heapq.merge(fed, ticks, key=time_order))
 
 
-def example_number() -> str:
-    """A waybill of an order in the hub that fell silent: it stays late."""
-    numbers: Iterator[str] = (e["shipment"] for _, _, _, e in storm(SEED) if "shipment" in e)
-    return next(numbers)
+def generated(schedule: Schedule) -> Iterator[Timed]:
+    """Events of generated orders, without end."""
+    events = generate(SEED, schedule.pace)
+    if schedule.is_live:
+        events = heapq.merge(events, telling(SEED), key=time_order)
+    return (shifted(timed, schedule.shift_ms) for timed in events)
 
 
 def has_olist() -> bool:
@@ -83,9 +85,9 @@ def tick(at: int) -> Timed:
     return at, AFTER_ALL, "", {"kind": "tick", "recorded_at": format_instant(at)}
 
 
-def last_order(number: int) -> Iterator[Timed]:
+def last_order(number: int, end_at: int) -> Iterator[Timed]:
     """An order some minutes after the history's end, and the tick that lets it take effect."""
-    at = HISTORY_END_AT + number * LAST_ORDERS_APART_MS
+    at = end_at + number * LAST_ORDERS_APART_MS
     order_id = LAST_ORDERS[number - 1]
     yield placed(sale(order_id, at, SEED), at)
     yield tick(at)
@@ -102,13 +104,14 @@ def send(producer: Producer, timed: Timed) -> None:
         producer.send(EVENTS, None, value, partition=partition)
 
 
-def live(producer: Producer, is_stopped: Stopped) -> None:
-    """Continue with generated orders, an hour of stream time a second, until stopped."""
-    going_on = (timed for timed in generate(SEED) if timed[0] > HISTORY_END_AT)
+def live(producer: Producer, schedule: Schedule, is_stopped: Stopped) -> None:
+    """Continue with generated orders, by the schedule's time, until stopped."""
+    end_at = schedule.end_at
+    going_on = (timed for timed in generated(schedule) if timed[0] > end_at)
     started_s = time.monotonic()
     upcoming = next(going_on)
     while not is_stopped():
-        now = HISTORY_END_AT + int((time.monotonic() - started_s) * STREAM_MS_PER_S)
+        now = end_at + int((time.monotonic() - started_s) * schedule.ms_per_s)
         while upcoming[0] <= now:
             send(producer, upcoming)
             upcoming = next(going_on)
@@ -117,15 +120,18 @@ def live(producer: Producer, is_stopped: Stopped) -> None:
         time.sleep(LIVE_STEP_S)
 
 
-def introduction(records: list[Timed]) -> str:
+def introduction(records: list[Timed], schedule: Schedule) -> str:
     """The sentence that says what is fed."""
-    sampled, generated, _ = sizes(records)
+    sampled, ours, _ = sizes(records)
     if not has_olist():
-        return f"{generated:,} events of generated orders, until the end of 2018"
-    return (
-        f"{sampled:,} events of Olist orders, and {generated:,} of generated ones: the\n"
-        "sample ends in September 2018, the stream's clock at the end of that year"
+        end = "now" if schedule.is_live else "the end of 2018"
+        return f"{ours:,} events of generated orders, until {end}"
+    end = (
+        "sample is of 2016 to 2018, and all times are shifted so that the last event is now"
+        if schedule.is_live
+        else "sample ends in September 2018, the stream's clock at the end of that year"
     )
+    return f"{sampled:,} events of Olist orders, and {ours:,} of generated ones: the\n{end}"
 
 
 def sizes(records: list[Timed]) -> tuple[int, int, int]:

@@ -12,7 +12,8 @@ from broker.connect import Connection
 from broker.produce import Producer
 from broker.throttle import Throttle
 from commands.demo.feed import LAST_ORDERS, last_order, live, send
-from commands.demo.orders import HISTORY_END_AT, Timed
+from commands.demo.orders import Timed
+from commands.demo.schedule import Schedule
 from schemas.instants import DAY_MS
 from schemas.topics import EVENTS
 
@@ -22,7 +23,7 @@ MAX_BEHIND = 6_000
 LOOK_EVERY = 250  # events
 # What is older takes effect before the rest is fed (there is a tick a day). Taken together with it,
 # old orders would change at the clock of the newest, and stay hot.
-RECENT_AT = HISTORY_END_AT - 30 * DAY_MS
+RECENT_MS = 30 * DAY_MS
 PAUSE_S = 0.05
 
 
@@ -58,12 +59,14 @@ class Feeder(threading.Thread):
         connection: Connection,
         group: str,
         records: list[Timed],
+        schedule: Schedule,
         effect: Effect,
     ) -> None:
         super().__init__(name="feeder", daemon=True)
         self.connection = connection
         self.throttle = Throttle(connection, {EVENTS: [group]})
         self.records = records
+        self.schedule = schedule
         self.effect = effect
         self.failure: Exception | None = None
         self.history_done = threading.Event()
@@ -78,7 +81,7 @@ class Feeder(threading.Thread):
                 self.await_effect(producer)
                 self.history_done.set()
                 self.wait(self.go_live.is_set)
-                live(producer, self.stopping.is_set)
+                live(producer, self.schedule, self.stopping.is_set)
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001 - raised again by the main thread's check
@@ -88,13 +91,14 @@ class Feeder(threading.Thread):
 
     def feed(self, producer: Producer) -> None:
         """Write the records, no faster than the tiers can take what follows from them."""
-        recent = bisect_left(self.records, RECENT_AT, key=itemgetter(0))
+        recent_at = self.schedule.end_at - RECENT_MS
+        recent = bisect_left(self.records, recent_at, key=itemgetter(0))
         for number, timed in enumerate(self.records):
             if number % LOOK_EVERY == 0:
                 self.wait(lambda: self.effect.behind() <= MAX_BEHIND)
             if number == recent:
                 producer.flush()
-                self.wait(partial(self.effect.has_reached, RECENT_AT - DAY_MS))
+                self.wait(partial(self.effect.has_reached, recent_at - DAY_MS))
             send(producer, timed)
 
     def await_effect(self, producer: Producer) -> None:
@@ -106,7 +110,7 @@ class Feeder(threading.Thread):
         expire, and the fourth proves that this was published everywhere.
         """
         for number, order_id in enumerate(LAST_ORDERS, 1):
-            for timed in last_order(number):
+            for timed in last_order(number, self.schedule.end_at):
                 send(producer, timed)
             producer.flush()
             is_there = self.effect.is_written if number % 2 == 0 else self.effect.is_published

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from commands.demo.places import BY_NAME, TOWNS, Town, route
-from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant, parse_instant
+from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 
 HISTORY_END_AT = parse_instant("2018-12-31T00:00:00-03:00")
 FIRST_AT = parse_instant("2018-10-01T12:00:00-03:00")
-BUSY_FROM_AT = HISTORY_END_AT - 8 * DAY_MS
+QUIET_MS = 18 * HOUR_MS
 PREFIX = "demo-"
 # Where there is no sample, orders of the two years before stand in for it.
 PAST_PREFIX = f"{PREFIX}past-"
@@ -71,6 +71,20 @@ STORM_AT = HISTORY_END_AT - 50 * HOUR_MS  # the last scans: alerts open two days
 STORM_APART_MS = 20_000
 
 
+class Pace(NamedTuple):
+    """Pauses between two orders in ms: in the last `busy_for_ms` of the history, and after it."""
+
+    busy_for_ms: int
+    busy_ms: int
+    live_ms: int
+
+    def pause_ms(self, at: int) -> int:
+        """Pause until the next order: long in the months before."""
+        if at < HISTORY_END_AT - self.busy_for_ms:
+            return QUIET_MS
+        return self.busy_ms if at < HISTORY_END_AT else self.live_ms
+
+
 class Sale(NamedTuple):
     """An order as it was placed."""
 
@@ -105,12 +119,12 @@ class Sale(NamedTuple):
         return int((self.lots.uniform(least, most) + more) * HOUR_MS)
 
 
-def generate(seed: int) -> Iterator[Timed]:
+def generate(seed: int, pace: Pace) -> Iterator[Timed]:
     """Events of generated orders in the order of their times, without end."""
-    return heapq.merge(usual(seed), storm(seed), key=lambda timed: timed[:3])
+    return heapq.merge(usual(seed, pace), storm(seed), key=lambda timed: timed[:3])
 
 
-def usual(seed: int) -> Iterator[Timed]:
+def usual(seed: int, pace: Pace) -> Iterator[Timed]:
     """Events of orders that are placed one after the other."""
     ahead: list[Timed] = []
     number, created_at = 0, FIRST_AT
@@ -120,7 +134,7 @@ def usual(seed: int) -> Iterator[Timed]:
         for timed in order_events(f"{PREFIX}{number:05d}", created_at, seed):
             heapq.heappush(ahead, timed)
         number += 1
-        created_at += pause_ms(created_at)
+        created_at += pace.pause_ms(created_at)
 
 
 def past(seed: int, orders: int) -> Iterator[Timed]:
@@ -161,13 +175,6 @@ def storm(seed: int) -> list[Timed]:
 def drawn_from(towns: tuple[Town, ...], number: int) -> Town:
     """One of the towns, in turn."""
     return towns[number % len(towns)]
-
-
-def pause_ms(at: int) -> int:
-    """Pause until the next order: long in the months before, short in the last days and after."""
-    if at < BUSY_FROM_AT:
-        return 18 * HOUR_MS
-    return 50 * MINUTE_MS if at < HISTORY_END_AT else 6 * MINUTE_MS
 
 
 def order_events(order_id: str, created_at: int, seed: int) -> Iterator[Timed]:

@@ -1,6 +1,7 @@
 """Settings of the demo: its folder and the file in it that its parts and later look-ups read."""
 
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
@@ -61,11 +62,13 @@ def free_port(*wanted: int) -> int:
     raise SettingsError("no port of 127.0.0.1 is free; end what takes them")
 
 
-def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, Settings]:
+def write_settings(
+    folder: Path, bootstrap: str, redis_url: str, examples: Mapping[str, str] | None = None
+) -> tuple[Path, Settings]:
     """Write the settings file; (its path, what is in it).
 
-    The demo in the usual folder takes the gateway's usual port; others, of which several may start
-    at once, take any.
+    `examples` are those of the board. The demo in the usual folder takes the gateway's usual port;
+    others, of which several may start at once, take any.
     """
     usual = [ServeSettings().port] if folder == FOLDER else []
     tables: dict[str, dict[str, object]] = {
@@ -78,6 +81,7 @@ def write_settings(folder: Path, bootstrap: str, redis_url: str) -> tuple[Path, 
             "folder": str(folder / "serve"),
             "port": free_port(*usual),
             "title": "ordertide demo",
+            "examples": dict(examples or {}),
         },
         "privacy": {"keys": str(folder / "keys.json")},
         "telemetry": {"logs": "text"},

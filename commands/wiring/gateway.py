@@ -3,6 +3,7 @@
 Imported when the command runs: Starlette and uvicorn take 0.2 s that --help needn't wait for.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -23,6 +24,8 @@ from gateway.access.shares import Shares
 from gateway.access.signing import Signer
 from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
+from gateway.board.preferences import EXAMPLES
+from gateway.board.viewer import back_to
 from gateway.control import Control
 from gateway.ingest import Ingest
 from gateway.limits import Limits
@@ -75,6 +78,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         title=own.title,
         contact=own.contact,
         zone=zone,
+        examples=examples_of(own.examples),
         is_recorded=settings.track.clock == "recorded",
     )
     watch(gateway)
@@ -98,6 +102,24 @@ def zone_of(name: str) -> ZoneInfo:
     if not is_zone(name):
         raise SettingsError(f"serve.zone: {name!r} is no time zone; write one like Asia/Shanghai")
     return ZoneInfo(name)
+
+
+def examples_of(named: Mapping[str, str]) -> Mapping[str, str]:
+    """The links of the board's "try these".
+
+    Raises:
+        SettingsError: the board has no text for one, or it leads elsewhere.
+    """
+    for name, address in named.items():
+        if name not in EXAMPLES:
+            known = ", ".join(sorted(EXAMPLES))
+            raise SettingsError(f"serve.examples.{name}: no such example; write one of {known}")
+        if back_to(address, "") != address:
+            raise SettingsError(
+                f"serve.examples.{name}: {address!r} is no page of the board; write its path, such "
+                "as /orders/SO-1"
+            )
+    return named
 
 
 def access_of(settings: ServeSettings, credentials: Credentials) -> Access:

@@ -22,12 +22,10 @@ from gateway.board.customer_page import customer_page
 from gateway.board.links import address, order_href
 from gateway.board.order_page import Held, order_page
 from gateway.board.orders_page import orders_page
+from gateway.board.preferences import Preferences, examples_of, preferences
 from gateway.board.progress import Progress
 from gateway.board.site import Frame, assets, render
 from gateway.board.viewer import (
-    LANGUAGE_COOKIE,
-    THEME_COOKIE,
-    back_to,
     desk_of,
     frame_of,
     language_of,
@@ -51,7 +49,6 @@ SEE_OTHER = 303
 SHARERS: frozenset[Role] = STAFF | {"customer"}
 NOT_FOUND = 404
 DAY_S = 24 * 3600
-KEPT_S = 365 * DAY_S
 HITS = 8
 ROWS = 50
 Filter = Annotated[str, Meta(max_length=256)]
@@ -89,14 +86,6 @@ class FindAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hits: Literal[0, 1] = 0
 
 
-class Preferences(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Language and theme of this browser, and the page to go back to."""
-
-    to: str = "/"
-    lang: Literal["", "en", "zh"] = ""
-    theme: Literal["", "light", "dark"] = ""
-
-
 class ShareAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Level and life of a link for the customer."""
 
@@ -128,7 +117,8 @@ async def board(call: Call) -> Response:
     frame = frame_of(call, "board", title)._replace(is_wall=bool(asked.wall))
     if asked.wall:
         frame = frame._replace(theme="dark")
-    return HTMLResponse(render("board.html", frame, page=page))
+    examples = examples_of(gateway.examples, words, call.request)
+    return HTMLResponse(render("board.html", frame, page=page, examples=examples))
 
 
 async def moved(call: Call, tenant: str, query: BoardQuery) -> list[OrderDocument]:
@@ -316,16 +306,6 @@ async def sign_out(call: Call) -> Response:
     """Sign out: take the session's cookie from this browser."""
     header = call.gateway.access.cookie_header(call.request, "", 0)
     return RedirectResponse("/sign-in", SEE_OTHER, headers={"set-cookie": header})
-
-
-async def preferences(call: Call) -> Response:
-    """Language and theme, kept in this browser."""
-    asked = call.asked
-    response = RedirectResponse(back_to(asked.to), SEE_OTHER)
-    for name, value in ((LANGUAGE_COOKIE, asked.lang), (THEME_COOKIE, asked.theme)):
-        if value:
-            response.set_cookie(name, value, max_age=KEPT_S, samesite="lax")
-    return response
 
 
 async def static(call: Call) -> Response:

@@ -104,5 +104,9 @@ MEANINGS: dict[str, str] = {
     "serve.title": "name of the shop on the customer's page",
     "serve.contact": "where the customer's page sends questions: a mail address or an address",
     "serve.zone": "time zone in which pages show times, like `America/Sao_Paulo`",
+    "serve.examples": (
+        "links that the board offers to try, for a demonstration: addresses of its pages by "
+        "`late`, `cold`, `split`, `returned`, `silent`, `share`"
+    ),
     "delivery.options": "options of a plug-in channel, by dotted names",
 }

@@ -213,7 +213,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needs TLS, or networks of proxies in `behind_proxy` that do TLS. `carriers` are the options of
     the accounts that carriers push to, by `CARRIER.ACCOUNT.OPTION`. `limits` are rates by class.
     Pages show times in `zone`; `title` and `contact` (a mail address or an address) are what
-    customers see of the shop.
+    customers see of the shop. `examples` are links of the board's "try these", for a demonstration.
     """
 
     host: str = "127.0.0.1"
@@ -229,6 +229,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str = "ordertide"
     contact: str = ""
     zone: str = "UTC"
+    examples: dict[str, str] = {}
 
 
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

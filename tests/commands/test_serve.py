@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from broker.produce import Producer
 from commands.key import link
 from commands.serve import check_reach
-from commands.wiring.gateway import parts_of
+from commands.wiring.gateway import examples_of, parts_of
 from deploy.installation import Tables, write_settings
 from gateway.server import HEAD_BYTES
 from schemas.errors import SettingsError
@@ -130,3 +130,12 @@ def test_an_unknown_part_is_named() -> None:
     assert parts_of(ServeSettings(parts="api, board")) == {"api", "board"}
     with pytest.raises(SettingsError, match="pages is no part"):
         parts_of(ServeSettings(parts="api,pages"))
+
+
+def test_examples_have_a_text_and_lead_to_a_page_of_the_board() -> None:
+    assert examples_of({"late": "/orders/SO-1?tenant=acme"})
+    with pytest.raises(SettingsError, match="lost: no such example; write one of"):
+        examples_of({"lost": "/orders/SO-1"})
+    for elsewhere in ("https://evil.example/", "//evil.example", "orders/SO-1"):
+        with pytest.raises(SettingsError, match=r"late: .* is no page of the board"):
+            examples_of({"late": elsewhere})

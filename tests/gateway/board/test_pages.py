@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gateway.access.caller import ROLES, STAFF, Role
+from gateway.application import application
 from gateway.board.site import STATIC, assets
 from gateway.route import Route
 from gateway.routes import ROUTES
@@ -207,3 +208,20 @@ def test_a_failure_of_a_page_is_a_page(site: Door, route: Route) -> None:
     answer = site.client("admin").get(f"{path}?no_such_parameter=1")
     assert answer.status == 400
     assert "no_such_parameter" in page(answer, status=400)
+
+
+def test_examples_are_offered_until_their_viewer_hides_them(site: Door) -> None:
+    assert "Try these" not in page(in_language(site, "en").get("/")), "only of a demonstration"
+    examples = {"late": f"/orders/{LATE}", "silent": "/?lane=warning&rule=carrier_silent"}
+    app = application(site.gateway._replace(examples=examples))
+    visitor = Client(app, authorization=f"Bearer {site.key('admin')}")
+    html = page(visitor.get("/"))
+    assert f'<a href="/orders/{LATE}">Two days past its promise</a>' in html
+    assert '"/?lane=warning&amp;rule=carrier_silent"' in html
+    hiding = re.findall(r'href="(/preferences\?examples=hidden[^"]*)"', html)[0]
+    hidden = visitor.get(hiding.replace("&amp;", "&"))
+    assert hidden.headers["location"] == "/"
+    visitor.headers["cookie"] = hidden.headers["set-cookie"].partition(";")[0]
+    html = page(visitor.get("/"))
+    assert "Two days past its promise" not in html
+    assert "/preferences?examples=shown" in html, "they can be shown again"

@@ -1,0 +1,113 @@
+"""The live demo as a visitor meets it: its board, its stream, and the callback that it prints."""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from commands.demo.telling import EXAMPLES, LATE
+from schemas.instants import MINUTE_MS, parse_instant
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+RED = "/?lane=overdue&carrier=loggi&rule=late_delivery&supplier=casa-verde"
+
+
+class Visitor(NamedTuple):
+    """A demo that runs: the gateway's port, the administrator's key, and the printed lines."""
+
+    port: int
+    key: str
+    printed: list[str]
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[HTTPResponse]:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request("GET", path, headers={"authorization": f"Bearer {self.key}"})
+            with connection.getresponse() as answer:
+                assert answer.status == 200, answer.read()
+                yield answer
+
+    def get(self, path: str) -> str:
+        with self.opened(path) as answer:
+            return answer.read().decode()
+
+    def json(self, path: str) -> Any:  # noqa: ANN401 - any JSON
+        return msgspec.json.decode(self.get(path))
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    demo = subprocess.Popen(
+        [sys.executable, ROOT / "run.py", "demo", "--orders", "50", "--folder", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    )
+    assert demo.stdout is not None
+    printed: list[str] = []
+    for line in demo.stdout:
+        printed.append(line)
+        if line.startswith("live, "):
+            break
+    address = re.match(r"Board  http://127\.0\.0\.1:(\d+)/", printed[0])
+    assert address, printed
+    yield Visitor(int(address[1]), (folder / "serve" / "admin-key").read_text().strip(), printed)
+    demo.send_signal(signal.SIGINT)
+    rest = demo.communicate(timeout=60)[0]
+    assert demo.returncode == 0, rest
+    assert rest.endswith("stopped\n")
+
+
+def test_the_demo_ends_its_history_now_and_continues_a_minute_a_second(visitor: Visitor) -> None:
+    before, began_s = visitor.json("/v1/lanes"), time.monotonic()
+    began_at = parse_instant(before["through"])
+    assert began_at > time.time_ns() // 1_000_000 - 5 * MINUTE_MS
+    wait_until(
+        lambda: parse_instant(visitor.json("/v1/lanes")["through"]) > began_at + 5 * MINUTE_MS,
+        "five minutes of the stream",
+    )
+    passed_ms = parse_instant(visitor.json("/v1/lanes")["through"]) - began_at
+    assert passed_ms < 2 * MINUTE_MS * (time.monotonic() - began_s)
+    assert all(before["lanes"][lane]["orders"] for lane in ("normal", "warning", "overdue"))
+
+
+def test_changes_keep_coming_on_the_stream(visitor: Visitor) -> None:
+    with visitor.opened("/v1/stream?types=order.changed") as stream:
+        assert any(line.startswith(b"event: order.changed") for line in stream)
+
+
+def test_the_board_offers_the_telling_orders(visitor: Visitor) -> None:
+    html = visitor.get("/").replace("&amp;", "&")
+    for path in EXAMPLES.values():
+        assert f'href="{path}"' in html
+        visitor.get(path)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_printed_callback_takes_a_card_out_of_the_red_lane(visitor: Visitor) -> None:
+    command = next(line for line in visitor.printed if line.startswith("curl "))
+    card = f'href="/orders/{LATE}"'
+
+    def red() -> str:
+        return visitor.get(RED).partition('id="cards-overdue"')[2].partition("</ol>")[0]
+
+    assert card in red()
+    posted = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True)
+    assert msgspec.json.decode(posted.stdout)["accepted"] is True
+    wait_until(lambda: card not in red(), "the card has left the red lane")
+    late = visitor.json(f"/v1/orders/{LATE}")
+    assert (late["order"]["status"], late["order"]["lane"]) == ("DELIVERED", "normal")
