@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from commands.doctor import actions as doctor_actions
 from commands.doctor import alerting as doctor_alerting
 from commands.doctor import archive as doctor_archive
 from commands.doctor import host as doctor_host
@@ -25,6 +26,7 @@ CHECKS: dict[str, Check] = {
     "warm": doctor_warm.check,
     "archive": doctor_archive.check,
     "alerts": doctor_alerting.receiver,
+    "actions": doctor_actions.check,
     "prometheus": doctor_alerting.prometheus,
 }
 # A server gets several requests one after the other; a healthy one needs a second for all.
