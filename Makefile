@@ -1,4 +1,4 @@
-# make demo | test | build | stack | check | bench | docs | clean
+# make demo | test | build | wheels | stack | check | bench | docs | clean
 #
 # Everything lives in .venv. A stamp per set of extras is written after its installation, so that a
 # second call installs nothing; changing pyproject.toml, constraints.txt or the sources of the core
@@ -21,7 +21,7 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build fuzz stack check board-check bench docs screenshots clean
+.PHONY: help demo test build wheels fuzz stack check board-check bench docs screenshots clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -29,6 +29,7 @@ help:
 	@echo "make demo    sample orders through the whole engine, live (ARGS=--once: once, then end)"
 	@echo "make test    the tests (ARGS='-k name': some; ORDERTIDE_SEED=n: repeat a run)"
 	@echo "make build   compile the core (engine/, Rust) after a change; the others do so themselves"
+	@echo "make wheels  a wheel with the compiled core in dist/, for installations without a compiler"
 	@echo "make fuzz    generated messages through the engine for an hour (ARGS='--minutes 5')"
 	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
 	@echo "make check   ruff, mypy, import-linter; deployment files; rustfmt, clippy, cargo test"
@@ -50,6 +51,9 @@ test: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest -n auto --dist worksteal -rfEs $(ARGS)
 
 build: $(VENV)/.installed
+
+wheels: $(BIN)/python
+	@bash engine/wheels.sh $(BIN)/python
 
 fuzz: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.fuzz $(ARGS)

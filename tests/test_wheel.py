@@ -22,9 +22,9 @@ pytestmark = pytest.mark.timeout(BUILD_TIMEOUT_S + 2 * TIMEOUT_S)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of this checkout; the core is compiled already."""
+    """A wheel of this checkout as `make wheels` builds it; the core is compiled already."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), "."]
+    command = ["bash", "engine/wheels.sh", sys.executable, str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=BUILD_TIMEOUT_S)
     [built] = folder.glob("*.whl")
     return built
@@ -43,6 +43,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str
         archive.extractall(packages)
     (packages / "needs.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     return [str(folder / "bin" / "python"), "-m", "run"]
+
+
+def test_a_wheel_serves_every_python_and_names_the_oldest_system_that_it_runs_on(
+    wheel: Path,
+) -> None:
+    system = r"manylinux_2_\d+_x86_64" if sys.platform == "linux" else r"\w+"
+    assert re.fullmatch(rf"ordertide-[\d.]+-cp311-abi3-{system}\.whl", wheel.name), wheel.name
 
 
 def test_a_wheel_holds_no_sample_data(wheel: Path) -> None:
