@@ -13,6 +13,7 @@ from rich.console import Console
 
 from broker.connect import Connection
 from broker.embedded import EmbeddedBroker
+from commands.demo.acting import Desk, begin_now
 from commands.demo.callback import new_account
 from commands.demo.feed import SEED, has_olist, history, introduction, sizes
 from commands.demo.feeder import Feeder
@@ -74,10 +75,14 @@ def command(orders: int | None, folder: Path, *, once: bool, board: bool) -> Non
         redis = stack.enter_context(EmbeddedRedis())
         for topic in TOPICS:
             broker.create(topic.name)
-        path, settings = write_settings(folder, broker.bootstrap, redis.url, EXAMPLES)
+        desk = None if once else stack.enter_context(Desk())
+        table = desk.table if desk else None
+        path, settings = write_settings(folder, broker.bootstrap, redis.url, EXAMPLES, table)
         schedule = RECORDED if once else live_from(now_ms())
         with running(path, folder / "logs") as processes:
-            demo = Demo(console, broker.connection, settings, path, processes, stop, schedule)
+            demo = Demo(
+                console, broker.connection, settings, path, processes, stop, schedule, desk=desk
+            )
             if board and not once:
                 demo.show_board()
             demo.run(orders)
@@ -114,6 +119,8 @@ class Demo:
         processes: Installation,
         stop: threading.Event,
         schedule: Schedule,
+        *,
+        desk: Desk | None,
     ) -> None:
         self.console = console
         self.connection = connection
@@ -122,6 +129,7 @@ class Demo:
         self.processes = processes
         self.stop = stop
         self.schedule = schedule
+        self.desk = desk
         self.callback = ""  # the command that posts one, once the board is served
         self.table = read_lifecycle()
         self.text = alert_text(read_rules(None, self.table), self.table)
@@ -168,6 +176,9 @@ class Demo:
                 self.show_until("the sample", feeder, results, total)
                 if not self.stop.is_set():
                     self.show_summary(results.counter)
+                if self.desk:
+                    begin_now(self.settings, self.connection)
+                    self.processes.start("act", environment=self.desk.environment)
                 if self.schedule.is_live:
                     feeder.go_live.set()
                     self.show_until(

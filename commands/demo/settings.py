@@ -14,6 +14,7 @@ from schemas.settings.model import ServeSettings, Settings, read_settings
 
 FOLDER = Path(".ordertide/demo")  # the usual one
 MARK = "settings.toml"
+ACTIONS = "actions.toml"
 
 
 def lock_folder(folder: Path) -> ProcessLock:
@@ -63,12 +64,17 @@ def free_port(*wanted: int) -> int:
 
 
 def write_settings(
-    folder: Path, bootstrap: str, redis_url: str, examples: Mapping[str, str] | None = None
+    folder: Path,
+    bootstrap: str,
+    redis_url: str,
+    examples: Mapping[str, str] | None = None,
+    actions: str | None = None,
 ) -> tuple[Path, Settings]:
     """Write the settings file; (its path, what is in it).
 
-    `examples` are those of the board. The demo in the usual folder takes the gateway's usual port;
-    others, of which several may start at once, take any.
+    `examples` are those of the board, `actions` is a table of actions, written beside it. The demo
+    in the usual folder takes the gateway's usual port; others, of which several may start at once,
+    take any.
     """
     usual = [ServeSettings().port] if folder == FOLDER else []
     tables: dict[str, dict[str, object]] = {
@@ -86,5 +92,8 @@ def write_settings(
         "privacy": {"keys": str(folder / "keys.json")},
         "telemetry": {"logs": "text"},
     }
+    if actions is not None:
+        (folder / ACTIONS).write_text(actions, "utf-8")
+        tables["act"] = {"folder": str(folder / "act"), "actions": str(folder / ACTIONS)}
     path = installation.write_settings(folder / MARK, tables, "Made by `ordertide demo`.")
     return path, read_settings(path)

@@ -16,8 +16,12 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from broker.connect import Connection
+from broker.consume import read_all
 from commands.demo.telling import EXAMPLES, LATE
 from schemas.instants import MINUTE_MS, parse_instant
+from schemas.settings.model import read_settings
+from schemas.topics import EVENTS
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +99,24 @@ def test_the_board_offers_the_telling_orders(visitor: Visitor) -> None:
     for path in EXAMPLES.values():
         assert f'href="{path}"' in html
         visitor.get(path)
+
+
+@pytest.mark.parametrize("outcome", ["confirm_order: done by log", "done by desk (202 the desk"])
+def test_an_order_shows_what_was_done_for_it(visitor: Visitor, outcome: str) -> None:
+    named = re.search(r"--settings (\S+)", "".join(visitor.printed))
+    assert named
+    bootstrap = read_settings(Path(named[1])).broker.bootstrap
+    found: list[str] = []
+
+    def is_told() -> bool:
+        messages = read_all(Connection(bootstrap, embedded=True), EVENTS)
+        events = (msgspec.json.decode(each.value or b"{}") for each in messages)
+        notes = (each for each in events if outcome in each.get("text", ""))
+        found.extend(each["order_id"] for each in notes)
+        return bool(found)
+
+    wait_until(is_told, f"an outcome: {outcome}")
+    wait_until(lambda: outcome in visitor.get(f"/orders/{found[0]}"), "it is on the order's page")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
