@@ -24,7 +24,7 @@ curl -H "Authorization: Bearer $KEY" -N localhost:8400/v1/stream
 curl -H "Authorization: Bearer $KEY" localhost:8400/v1/events -d '{"event_id": "4711-paid", "source": "shop",
   "order_id": "4711", "status_code": "PAID", "timestamp": "2018-01-31T10:15:00+08:00"}'
 ```
-JSON is in snake_case, instants are UTC with milliseconds. An unknown parameter is refused with the near one. Ids in a path are percent-encoded: any text is an id. `GET` answers `ETag` where a version is known. Every answer has `X-Request-Id`.
+JSON is in snake_case, instants are UTC with milliseconds. An unknown parameter is refused with the near one. Ids in a path are percent-encoded: any text is an id. `GET` answers `ETag` where a version is known. Every answer has `X-Request-Id`. A write that is sent again with its `Idempotency-Key` gets its first answer, with `Idempotency-Replayed: true`, for 24 hours.
 
 ## Routes
 """  # noqa: E501 - a paragraph of the page is one line
@@ -48,6 +48,8 @@ def section(route: Route) -> str:
         lines.append(f"- {place}: {', '.join(parameters)}.")
     if route.asks == "body":
         lines.append("- The body is what is sent.")
+    if route.is_repeatable:
+        lines.append("- Header: `Idempotency-Key`.")
     lines.append(f"- Answers {answer_text(route)}.")
     lines.append(f"- Refusals: {', '.join(f'`{code}`' for code in codes_of(route))}.")
     return "\n".join(lines) + "\n"

@@ -25,6 +25,8 @@ from gateway.access.caller import NOBODY, Caller
 from gateway.asked import body_as, query_of
 from gateway.board.viewer import failed
 from gateway.body import MIB, MOST_BYTES, body_of
+from gateway.idempotency import HEADER as IDEMPOTENCY_KEY
+from gateway.idempotency import Repeatable
 from gateway.parts import Gateway
 from gateway.problems import Problem
 from gateway.route import EVERYONE, Call, Route
@@ -90,9 +92,9 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
             counted_as = counted_name(route, request, caller, ip)
             standing = gateway.limits.take(route.cls, counted_as, gateway.access.now_s())
             asked = await asked_of(route, request, gateway, caller)
-            call = Call(request, gateway, caller, asked, request_id, ip)
+            call = Call(request, gateway, caller, asked, request_id, ip, gateway.now_ms())
             async with gateway.limits.slot(route.cls):
-                response = response_of(await route.handler(call))
+                response = await answered(route, call)
             response.headers.update(standing.headers)
         except Exception as error:  # noqa: BLE001 - the last one to take it: a problem, and logged
             response = refusal(route, gateway, request, error, request_id)
@@ -153,6 +155,20 @@ async def asked_of(route: Route, request: Request, gateway: Gateway, caller: Cal
         token = token or sent
     gateway.access.check_origin(request, caller, token)
     return asked
+
+
+async def answered(route: Route, call: Call) -> Response:
+    """The answer of the handler; of a write that comes again, the first answer."""
+    key = call.request.headers.get(IDEMPOTENCY_KEY)
+    if key is None or not route.is_repeatable:
+        return response_of(await route.handler(call))
+
+    async def write(at_ms: int) -> Response:
+        return response_of(await route.handler(call._replace(at_ms=at_ms)))
+
+    name = (call.caller.key_id, route.method, call.request.scope["path"])
+    asked = Repeatable(name, key, ENCODE(call.asked), call.at_ms, call.request_id)
+    return await call.gateway.idempotency.once(asked, write)
 
 
 def response_of(answered: Any) -> Response:  # noqa: ANN401 - a struct or a whole response

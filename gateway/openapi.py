@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.idempotency import LONGEST_KEY
 from gateway.limits import RATES
 from gateway.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from gateway.route import EVERYONE, Route
@@ -17,6 +18,15 @@ REF = "#/components/schemas/{name}"
 PART = re.compile(r"{(\w+)}")
 ACCESS = ("unauthenticated", "forbidden")  # of every route that needs a caller
 ANY_ROUTE = ("limited", "busy", "internal")
+
+
+IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "the same write again gets its first answer, for 24 hours",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+}
 
 
 def openapi(routes: Sequence[Route]) -> Json:
@@ -63,7 +73,11 @@ def operation(route: Route, components: Json) -> Json:
         "operationId": operation_id(route),
         "summary": route.summary,
         "tags": [route.cls],
-        "parameters": [*path_parameters(route), *query_parameters(route, components)],
+        "parameters": [
+            *path_parameters(route),
+            *query_parameters(route, components),
+            *([IDEMPOTENCY_KEY] if route.is_repeatable else []),
+        ],
         "responses": {"200": answer(route.answers), **problems(route)},
     }
     if route.roles is EVERYONE:
@@ -129,7 +143,8 @@ def body(route: Route) -> Json:
 def codes_of(route: Route) -> list[str]:
     """Every code that a route may answer."""
     access = () if route.roles is EVERYONE else ACCESS
-    return list(dict.fromkeys([*route.problems, *access, *ANY_ROUTE]))
+    repeated = ("idempotency_mismatch",) if route.is_repeatable else ()
+    return list(dict.fromkeys([*route.problems, *repeated, *access, *ANY_ROUTE]))
 
 
 def problems(route: Route) -> Json:

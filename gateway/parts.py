@@ -11,6 +11,7 @@ from gateway.access.access import Access
 from gateway.access.shares import Shares
 from gateway.alert_notes import AlertNotes
 from gateway.control import Control
+from gateway.idempotency import Idempotency
 from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
@@ -50,6 +51,7 @@ class Gateway(NamedTuple):
     metrics: Metrics
     now_ms: Callable[[], int]
     shares: Shares
+    idempotency: Idempotency
     accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
     title: str = "ordertide"

@@ -84,6 +84,11 @@ KINDS: dict[str, Kind] = {
         "Send the order id and the tenant that came with the action. An action that was requested "
         "a moment ago may not be in the audit of the tiers yet: retry.",
     ),
+    "idempotency_mismatch": Kind(
+        HTTPStatus.CONFLICT,
+        "The Idempotency-Key belongs to another request",
+        "Take a new Idempotency-Key for a new request; send the same body to repeat one.",
+    ),
     "method_not_allowed": Kind(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "The address exists, but not with this method",

@@ -30,6 +30,7 @@ class Call(NamedTuple):
     """A call of a route.
 
     `asked` is an instance of the row's `asks`. `ip` is the caller's address, behind proxies too.
+    `at_ms` is the wall clock's instant of the call, or of the first one with its Idempotency-Key.
     """
 
     request: Request
@@ -38,6 +39,7 @@ class Call(NamedTuple):
     asked: Any
     request_id: str
     ip: str
+    at_ms: int
 
     def parameter(self, name: str) -> str:
         """A part of the path, as text.
@@ -75,6 +77,11 @@ class Route(NamedTuple):
     cls: Class
     part: Part
     problems: tuple[str, ...] = ()
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Return True for a write that takes an Idempotency-Key."""
+        return self.cls == "write" and self.part == "api"
 
     @property
     def summary(self) -> str:

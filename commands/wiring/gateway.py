@@ -3,7 +3,7 @@
 Imported when the command runs: Starlette and uvicorn take 0.2 s that --help needn't wait for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -26,7 +26,9 @@ from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
 from gateway.board.preferences import EXAMPLES
 from gateway.board.viewer import back_to
+from gateway.claims import RedisClaims
 from gateway.control import Control
+from gateway.idempotency import Idempotency
 from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
@@ -39,10 +41,12 @@ from schemas.errors import SettingsError
 from schemas.order import Lane
 from schemas.promises import is_zone
 from schemas.settings.model import ServeSettings, Settings
+from storage_tiering.hot.opening import hot_servers
 from storage_tiering.installed import lookup_tiers
 from telemetry.metrics import Metrics
 
 PARTS: frozenset[str] = frozenset(get_args(Part))
+REDIS_TIMEOUT_S = 1.0  # a write waits for it
 
 
 def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -> Gateway:
@@ -74,6 +78,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         metrics=metrics,
         now_ms=now_ms,
         shares=Shares(credentials.secret),
+        idempotency=Idempotency(credentials.secret, claims_of(settings, names)),
         accounts=accounts,
         title=own.title,
         contact=own.contact,
@@ -91,6 +96,15 @@ def close_gateway(gateway: Gateway) -> None:
     gateway.control.close()
     gateway.tiers.close()
     gateway.ingest.close()
+    gateway.idempotency.close()
+
+
+def claims_of(settings: Settings, names: Sequence[str]) -> RedisClaims | None:
+    """The store of Idempotency-Keys in the hot tier's Redis; None where look-ups have no Redis."""
+    if "hot" not in names:
+        return None
+    client = hot_servers(settings, timeout_s=REDIS_TIMEOUT_S)
+    return RedisClaims(client, f"{settings.hot.prefix}:")
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -65,9 +65,8 @@ async def outcome(call: Call) -> Reported:
     """
     asked, gateway, action_id = call.asked, call.gateway, call.parameter("id")
     tenant = asked.tenant or call.caller.tenant or DEFAULT_TENANT
-    now = gateway.now_ms()
-    at = instant_of("at", asked.at) if asked.at else now
-    if at > now:
+    at = instant_of("at", asked.at) if asked.at else call.at_ms
+    if at > gateway.now_ms():
         raise Problem("bad_field", "at: it lies ahead; write when the answer came", field="at")
     requested = await requested_of(call, tenant, action_id)
     unique = call.request.headers.get("idempotency-key") or call.request_id

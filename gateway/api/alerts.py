@@ -139,8 +139,6 @@ async def assign(call: Call) -> AlertView:
 async def comment(call: Call) -> AlertView:
     """Comment on an alert's order: a NOTE event, whose text is sealed as personal data."""
     row = row_of(call)
-    now = format_instant(call.gateway.now_ms())
-    at = through_of(call) or now if call.gateway.is_recorded else now
     unique = call.request.headers.get("idempotency-key") or call.request_id
     data = msgspec.json.encode(
         {
@@ -149,7 +147,7 @@ async def comment(call: Call) -> AlertView:
             "tenant": row.card.tenant,
             "order_id": row.card.order_id,
             "status_code": "NOTE",
-            "timestamp": at,
+            "timestamp": event_time(call),
             "operator": operator_of(call),
             "ip": call.ip,
             "personal": {"text": call.asked.text},
@@ -269,6 +267,12 @@ def replaced(note: AlertNote, **fields: Mark | str | None) -> AlertNote:
 def operator_of(call: Call) -> str:
     """The name of the caller's key, else its id."""
     return call.caller.name or call.caller.key_id
+
+
+def event_time(call: Call) -> str:
+    """The instant of an event that a call makes: the stream's with recorded history."""
+    now = format_instant(call.at_ms)
+    return through_of(call) or now if call.gateway.is_recorded else now
 
 
 def mark_of(call: Call) -> Mark:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.stack.redis import Redis
+from gateway.claims import ATTEMPT_MS, RedisClaims
 from schemas.errors import Busy, SettingsError
 from schemas.settings.model import read_settings
 from storage_tiering.hot.redis import Access, HotSettings, RedisTier, connect, connect_cluster
@@ -29,7 +30,7 @@ def documented(user: str) -> list[str]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     with running(tmp_path_factory.mktemp("acl")) as started:
-        for user in ("ordertide", "reader"):
+        for user in ("ordertide", "reader", "gateway"):
             cli(started, *documented(user))
         yield started
 
@@ -80,6 +81,22 @@ def test_a_reader_finds_and_does_not_write(server: Redis) -> None:
         reader.write_orders(Log().changes(document()))
     for tier in (writer, reader):
         tier.close()
+
+
+def test_a_gateway_finds_and_writes_claims_alone(server: Redis) -> None:
+    access = Access(user="gateway", password=PASSWORD)
+    claims = RedisClaims(connect(server.address["url"], access), "ordertide:")
+    assert claims.claim("a", "digest", START).is_ours
+    claims.release("a")
+    assert claims.claim("a", "digest", START + ATTEMPT_MS).is_ours
+    claims.answered("a", b"answer")
+    assert claims.claim("a", "digest", START).answer == b"answer"
+    claims.close()
+    tier = tier_of(server, access)
+    assert tier.find("default", "nothing") is None
+    with pytest.raises(SettingsError, match="rights"):
+        tier.write_orders(Log().changes(document()))
+    tier.close()
 
 
 def test_keys_of_others_are_refused_with_the_reason(server: Redis) -> None:

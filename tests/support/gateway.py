@@ -22,7 +22,9 @@ from gateway.access.signing import Signer
 from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
 from gateway.application import application
+from gateway.claims import Claims
 from gateway.control import Control
+from gateway.idempotency import Idempotency
 from gateway.ingest import Ingest
 from gateway.limits import RATES, Limits
 from gateway.live.follower import Follower
@@ -55,12 +57,17 @@ class Door:
     """A gateway with its broker and tier; `put` writes orders as track and a writer would."""
 
     def __init__(
-        self, connection: Connection, folder: Path, producer: ConfirmingProducer | None = None
+        self,
+        connection: Connection,
+        folder: Path,
+        producer: ConfirmingProducer | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self.connection = connection
         self.tier = MemoryTier("hot")
         self.log = Log()
         self.keys = KeyRing()
+        self.now_ms = START
         self.untold: list[OrderDocument] = []  # written to the topic once somebody follows it
         self.producer = producer or ConfirmingProducer(self.connection, TIMEOUT_S)
         hub, notes = Hub(), AlertNotes()
@@ -70,7 +77,7 @@ class Door:
             access=Access(self.keys, Signer(b"s" * 32), Sessions(Signer(b"s" * 32), folder)),
             follower=follower,
             tiers=TierReaders(["hot"], lambda _: {"hot": self.tier}),
-            ingest=Ingest(self.producer, Intake(TABLE, RULES), lambda: START),
+            ingest=Ingest(self.producer, Intake(TABLE, RULES), lambda: self.now_ms),
             lifecycle=TABLE,
             rules=RULES,
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
@@ -81,8 +88,9 @@ class Door:
             ),
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
-            now_ms=lambda: START,
+            now_ms=lambda: self.now_ms,
             shares=Shares(b"s" * 32),
+            idempotency=Idempotency(b"s" * 32, claims),
             accounts=accounts_of(ACCOUNTS),
         )
         self.app = application(self.gateway)
@@ -135,6 +143,7 @@ class Door:
         self.gateway.control.close()
         self.gateway.tiers.close()
         self.gateway.ingest.close()
+        self.gateway.idempotency.close()
 
 
 class EmbeddedDoor(Door):
