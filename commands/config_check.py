@@ -236,6 +236,7 @@ def serve_faults(settings: Settings) -> Iterator[str]:
         partial(networks_of, own.behind_proxy),
         partial(zone_of, own.zone),
         *(partial(Limits, {name: rate}) for name, rate in own.limits.items()),
+        *commands_checks(settings),
         *(partial(accounts_of, {n: own.carriers[n] for n in names}) for _, names in accounts),
     ]
     for check in checks:
@@ -253,6 +254,18 @@ def certificate_faults(settings: Settings) -> Iterator[str]:
     if files := pem_files(settings.serve):
         yield from file_faults(files)
         yield from expiry_faults(files, datetime.now(UTC))
+
+
+def commands_checks(settings: Settings) -> list[Callable[[], object]]:
+    """Checks of the statuses that parties may set; none where the lifecycle can't be read."""
+    from gateway.api.commands import allowed_by
+
+    try:
+        table = lifecycle_of(settings)
+    except SettingsError:
+        return []  # a fault of its own
+    named = settings.serve.commands.items()
+    return [partial(allowed_by, {role: codes}, table) for role, codes in named]
 
 
 def private_faults(settings: Settings) -> Iterator[str]:

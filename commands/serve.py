@@ -16,14 +16,14 @@ from commands.wiring.serving import announce, health_server, patience, start_log
 from commands.wiring.settings_file import settings_option
 from schemas.errors import SettingsError
 from schemas.settings.model import ServeSettings, Settings, read_settings
-from schemas.topics import EVENTS, ORDERS_CHANGES
+from schemas.topics import EVENTS, ORDERS_AUDIT, ORDERS_CHANGES
 from telemetry.metrics import Metrics
 from telemetry.screen import show
 
 if TYPE_CHECKING:  # cryptography takes 0.1 s that --help needn't wait for
     from gateway.certificate import PemFiles
 
-TOPICS = (EVENTS, ORDERS_CHANGES)
+TOPICS = (EVENTS, ORDERS_CHANGES, ORDERS_AUDIT)
 
 
 @click.command("serve")
@@ -76,6 +76,7 @@ def serve(settings: Settings, stop: Event) -> None:
             prepare_control(connection)
             gateway.control.start()
             gateway.follower.start()
+            gateway.verdicts.start()
             address = address_of(own, listener.getsockname()[1])
             announce("serve", server, f"API and board at {address}")
             access = gateway.access

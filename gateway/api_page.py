@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -50,7 +51,7 @@ def section(route: Route) -> str:
         lines.append("- The body is what is sent.")
     if route.is_repeatable:
         lines.append("- Header: `Idempotency-Key`.")
-    lines.append(f"- Answers {answer_text(route)}.")
+    lines.append(f"- Answers {statuses_text(route)}{answer_text(route)}.")
     lines.append(f"- Refusals: {', '.join(f'`{code}`' for code in codes_of(route))}.")
     return "\n".join(lines) + "\n"
 
@@ -61,6 +62,12 @@ def parameter_texts(route: Route) -> Iterator[str]:
         return
     for field in msgspec.structs.fields(route.asks):
         yield f"`{field.encode_name}`" + (" (needed)" if field.required else "")
+
+
+def statuses_text(route: Route) -> str:
+    """`200 or 202: `; nothing where it is 200 alone."""
+    statuses = " or ".join(map(str, route.statuses))
+    return "" if route.statuses == (HTTPStatus.OK,) else f"{statuses}: "
 
 
 def answer_text(route: Route) -> str:

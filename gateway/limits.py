@@ -35,8 +35,13 @@ RATES: Mapping[Class, str] = {
     "sign_in": "5 per 1 minute",
 }
 # Slots that a group of classes may have at most; the others may have all.
-GROUPS: Mapping[Class, str] = {"ingest": "feed", "callback": "feed", "search": "search"}
-SHARES = {"feed": SLOTS // 2, "search": SLOTS // 4}
+GROUPS: Mapping[Class, str] = {
+    "ingest": "feed",
+    "callback": "feed",
+    "search": "search",
+    "write": "write",  # one may wait ten seconds for its verdict
+}
+SHARES = {"feed": SLOTS // 2, "search": SLOTS // 4, "write": SLOTS // 4}
 
 
 class Standing(NamedTuple):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -17,9 +18,8 @@ Json = dict[str, Any]
 REF = "#/components/schemas/{name}"
 PART = re.compile(r"{(\w+)}")
 ACCESS = ("unauthenticated", "forbidden")  # of every route that needs a caller
+NOT_MODIFIED: Json = {"description": "the version in If-None-Match is the newest"}
 ANY_ROUTE = ("limited", "busy", "internal")
-
-
 IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -78,7 +78,7 @@ def operation(route: Route, components: Json) -> Json:
             *query_parameters(route, components),
             *([IDEMPOTENCY_KEY] if route.is_repeatable else []),
         ],
-        "responses": {"200": answer(route.answers), **problems(route)},
+        "responses": {**answers(route), **problems(route)},
     }
     if route.roles is EVERYONE:
         found["security"] = []
@@ -117,8 +117,16 @@ def query_parameters(route: Route, components: Json) -> list[Json]:
     ]
 
 
+def answers(route: Route) -> Json:
+    """The answers of a route that are no problems, by status."""
+    return {
+        str(status): NOT_MODIFIED if status == HTTPStatus.NOT_MODIFIED else answer(route.answers)
+        for status in route.statuses
+    }
+
+
 def answer(answers: type[msgspec.Struct] | str) -> Json:
-    """A 200, by its struct or its media type."""
+    """An answer, by its struct or its media type."""
     if isinstance(answers, str):
         return {"description": "as described", "content": {answers: {}}}
     schema = {"$ref": REF.format(name=answers.__name__)}

@@ -17,6 +17,7 @@ from gateway.limits import Limits
 from gateway.live.follower import Follower
 from gateway.live.hub import Hub
 from gateway.tier_readers import TierReaders
+from gateway.verdicts import Verdicts
 from schemas.alert_text import AlertText
 from schemas.errors import Busy
 from schemas.topics import CONTROL
@@ -31,9 +32,10 @@ class Gateway(NamedTuple):
 
     `parts` are those of its settings that it serves: api, board, callbacks. `is_recorded`: the
     stream's clock is that of recorded history, not now's. `wording` has the sentences of alerts by
-    language, `accounts` the carriers that push, by (carrier, account). `now_ms` is the wall
-    clock, to be shown. `title` and `contact` (an address or a mail address) are what customers see
-    of the shop; pages show times in `zone`. `examples` are the links of the board's "try these".
+    language, `accounts` the carriers that push, by (carrier, account). `commands` are the statuses
+    that a party may request, by role. `now_ms` is the wall clock, to be shown. `title` and
+    `contact` (an address or a mail address) are what customers see of the shop; pages show times in
+    `zone`. `examples` are the links of the board's "try these".
     """
 
     parts: frozenset[str]
@@ -52,6 +54,8 @@ class Gateway(NamedTuple):
     now_ms: Callable[[], int]
     shares: Shares
     idempotency: Idempotency
+    verdicts: Verdicts
+    commands: Mapping[str, frozenset[str]]
     accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
     title: str = "ordertide"

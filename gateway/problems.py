@@ -84,6 +84,11 @@ KINDS: dict[str, Kind] = {
         "Send the order id and the tenant that came with the action. An action that was requested "
         "a moment ago may not be in the audit of the tiers yet: retry.",
     ),
+    "not_possible": Kind(
+        HTTPStatus.CONFLICT,
+        "The order can't have this status next",
+        "Request one of the statuses in `possible`; the lifecycle has what comes after what.",
+    ),
     "idempotency_mismatch": Kind(
         HTTPStatus.CONFLICT,
         "The Idempotency-Key belongs to another request",
@@ -128,8 +133,10 @@ class Problem(OrdertideError):
         field: str | None = None,
         retry_after_s: float | None = None,
         headers: dict[str, str] | None = None,
+        possible: list[str] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.possible = possible
         self.code = code
         self.detail = detail
         self.field = field
@@ -152,6 +159,7 @@ class Problem(OrdertideError):
             code=self.code,
             field=self.field,
             request_id=request_id,
+            possible=self.possible,
         )
         body = msgspec.json.encode(document)
         if self.status == HTTPStatus.UNAUTHORIZED:
@@ -165,7 +173,7 @@ def whole_seconds(retry_after_s: float) -> str:
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Body of a problem."""
+    """Body of a problem. `possible` are the values that could be used instead."""
 
     type: str
     title: str
@@ -174,3 +182,4 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     code: str
     request_id: str
     field: str | None = None
+    possible: list[str] | None = None

@@ -64,7 +64,7 @@ class Route(NamedTuple):
     of any body; `answers` that of a 200, or a media type. `roles` may call it, `EVERYONE` without
     signing in. `scope`: `own` where the caller sees its own orders alone. `cls` is the class by
     which it is limited, `part` the part of `serve` it belongs to, `problems` the codes it may
-    answer beside those of access.
+    answer beside those of access. `statuses` are those with which it answers otherwise.
     """
 
     method: Method
@@ -77,6 +77,7 @@ class Route(NamedTuple):
     cls: Class
     part: Part
     problems: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = (200,)
 
     @property
     def is_repeatable(self) -> bool:

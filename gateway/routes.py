@@ -11,6 +11,7 @@ from gateway.api import (
     actions,
     alerts,
     callbacks,
+    commands,
     events,
     explanations,
     index,
@@ -28,6 +29,7 @@ READ = ("bad_field", "tier_unreachable")
 TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
 ONE = (*READ, "unknown_order")
+SETTERS = ROLES - {"auditor"}  # those that may set a status of what they see
 ALERT_WRITES: tuple[tuple[str, Handler, type[msgspec.Struct]], ...] = (
     ("ack", alerts.acknowledge, alerts.Nothing),
     ("snooze", alerts.snooze, alerts.Snooze),
@@ -127,6 +129,16 @@ ROUTES: tuple[Route, ...] = (
         cls="query",
         part="api",
         problems=ONE,
+    ),
+    Route(
+        *("POST", "/v1/orders/{id}/commands", commands.command),
+        *(commands.CommandAsked, commands.CommandAnswer),
+        roles=SETTERS,
+        scope="own",
+        cls="write",
+        part="api",
+        problems=(*ONE, *TAKEN, "not_possible"),
+        statuses=(200, 202),
     ),
     Route(
         *("GET", "/v1/orders/{id}", orders.order, orders.OrderAsked, orders.OrderAnswer),

@@ -1,7 +1,8 @@
 """Topic follower: a thread that reads a compacted topic from its beginning, and follows it.
 
 The topic holds the last record of every key, so no group is joined, and no group's position moves.
-After an interruption the reading begins again with what there is.
+After an interruption the reading begins again with what there is. A follower of what is new alone
+begins with the end.
 """
 
 import threading
@@ -9,7 +10,7 @@ from abc import ABC, abstractmethod
 
 from confluent_kafka import TopicPartition
 
-from broker.connect import Connection
+from broker.connect import LOGGER, Connection
 from broker.consume import held_offsets
 from broker.errors import OffsetLost
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
@@ -26,10 +27,13 @@ class TopicFollower(ABC):
     they all were. `failure` ended the reading for good.
     """
 
-    def __init__(self, connection: Connection, topic: str, name: str) -> None:
+    def __init__(
+        self, connection: Connection, topic: str, name: str, *, from_end: bool = False
+    ) -> None:
         """Create a follower that has read nothing yet; `name` is its thread's."""
         self.connection = connection
         self.topic = topic
+        self.from_end = from_end
         self.total = 0
         self.failure: OrdertideError | None = None
         self._unread: dict[int, tuple[int, int]] | None = None  # partition → next, end at the start
@@ -76,6 +80,7 @@ class TopicFollower(ABC):
                 self.interrupted(passing)
             except OrdertideError as failed:
                 self.failure = failed
+                LOGGER.error("%s: the reading ended: %s", self.topic, failed)
                 return
 
     def _follow(self) -> None:
@@ -86,6 +91,8 @@ class TopicFollower(ABC):
         """
         with Fetcher(self.connection, self.connection.client_id, on_end=self._pass) as fetcher:
             held = held_offsets(fetcher.client, self.topic)
+            if self.from_end:
+                held = {partition: (end, end) for partition, (_, end) in held.items()}
             self.begin()
             self.total = sum(end - first for first, end in held.values())
             self._unread = {p: span for p, span in held.items() if span[0] < span[1]}

@@ -24,6 +24,7 @@ from gateway.access.shares import Shares
 from gateway.access.signing import Signer
 from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
+from gateway.api.commands import allowed_by
 from gateway.board.preferences import EXAMPLES
 from gateway.board.viewer import back_to
 from gateway.claims import RedisClaims
@@ -36,6 +37,7 @@ from gateway.live.hub import Hub
 from gateway.parts import Gateway
 from gateway.route import Part
 from gateway.tier_readers import TierReaders
+from gateway.verdicts import Verdicts
 from schemas.alert_text import Language
 from schemas.errors import SettingsError
 from schemas.order import Lane
@@ -61,6 +63,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
     credentials = open_folder(Path(own.folder))
     access, limits, zone = access_of(own, credentials), Limits(own.limits), zone_of(own.zone)
+    commands = allowed_by(own.commands, table)
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
     gateway = Gateway(
         parts=parts,
@@ -78,6 +81,8 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         metrics=metrics,
         now_ms=now_ms,
         shares=Shares(credentials.secret),
+        verdicts=Verdicts(connection),
+        commands=commands,
         idempotency=Idempotency(credentials.secret, claims_of(settings, names)),
         accounts=accounts,
         title=own.title,
@@ -94,6 +99,7 @@ def close_gateway(gateway: Gateway) -> None:
     """Close all that `open_gateway` opened."""
     gateway.follower.close()
     gateway.control.close()
+    gateway.verdicts.close()
     gateway.tiers.close()
     gateway.ingest.close()
     gateway.idempotency.close()

@@ -101,6 +101,7 @@ MEANINGS: dict[str, str] = {
     "serve.tls_key": "PEM file: the key of `serve.tls_certificate`",
     "serve.limits": 'rates of a caller by class, such as `query = "200 per 2 second"`',
     "serve.carriers": "options of carriers' accounts, by names like `sf.main.answer`",
+    "serve.commands": 'statuses that a party may set, by role: `customer = "RETURN_REQUESTED"`',
     "serve.title": "name of the shop on the customer's page",
     "serve.contact": "where the customer's page sends questions: a mail address or an address",
     "serve.zone": "time zone in which pages show times, like `America/Sao_Paulo`",

@@ -212,8 +212,10 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `folder` holds the installation's secret and the administrator's key. A host that others reach
     needs TLS, or networks of proxies in `behind_proxy` that do TLS. `carriers` are the options of
     the accounts that carriers push to, by `CARRIER.ACCOUNT.OPTION`. `limits` are rates by class.
-    Pages show times in `zone`; `title` and `contact` (a mail address or an address) are what
-    customers see of the shop. `examples` are links of the board's "try these", for a demonstration.
+    `commands` are the statuses that customers, suppliers and carriers may set, by role, with
+    commas. Pages show times in `zone`; `title` and `contact` (a mail address or an address) are
+    what customers see of the shop. `examples` are links of the board's "try these", for a
+    demonstration.
     """
 
     host: str = "127.0.0.1"
@@ -226,6 +228,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: File | None = None
     carriers: dict[str, str] = {}
     limits: dict[str, str] = {}
+    commands: dict[str, str] = {}
     title: str = "ordertide"
     contact: str = ""
     zone: str = "UTC"

@@ -259,6 +259,8 @@ zone = "Mars/Base"
 [serve.limits]
 queries = "1 per 1 second"
 query = "many"
+[serve.commands]
+customer = "COMPLETE"
 [act]
 private = "10.1.0.0/99"
 """
@@ -277,7 +279,8 @@ def test_every_fault_of_the_gateway_is_found_in_one_run(tmp_path: Path) -> None:
         "4: serve.zone: 'Mars/Base' is no time zone",
         "6: serve.limits.queries: no such class; write one of query",
         "7: serve.limits.query: 'many' is no rate; write it like",
-        "9: act.private: '10.1.0.0/99' does not appear to be an IPv4 or IPv6 network; write host",
+        "9: serve.commands.customer: the lifecycle has no status COMPLETE; did you mean COMPLETED?",
+        "11: act.private: '10.1.0.0/99' does not appear to be an IPv4 or IPv6 network; write host",
         "carrier pony: no such plug-in",
         "carrier sf: tokken: unknown key; did you mean token?",
     ):

@@ -130,6 +130,49 @@ def test_every_route_by_every_role_and_neighbour(
         assert answer.json["orders"] == 0
 
 
+LATE = alert(order_id="HIDDEN-1")["alert_id"]
+# What is sent to write to the order or its alert.
+WRITTEN: dict[str, object] = {
+    "/v1/actions/{id}/outcome": {"order_id": "HIDDEN-1", "text": "called"},
+    "/v1/alerts/{id}/ack": {},
+    "/v1/alerts/{id}/snooze": {"until": "2017-10-03T00:00:00Z"},
+    "/v1/alerts/{id}/assign": {"to": "Li"},
+    "/v1/alerts/{id}/comment": {"text": "called"},
+    "/v1/orders/{id}/commands": {"status": "SHIPPED", "tenant": "default"},
+}
+WRITING = [
+    route for route in ROUTES if route.method != "GET" and route.part == "api" and "{" in route.path
+]
+
+
+def test_the_walk_has_every_write() -> None:
+    assert {route.path for route in WRITING} == WRITTEN.keys()
+
+
+@pytest.mark.parametrize("neighbour", NEIGHBOURS, ids="-".join)
+@pytest.mark.parametrize("route", WRITING, ids=name_of)
+def test_a_neighbour_writes_nothing_and_learns_nothing(
+    marked: Door, route: Route, neighbour: tuple[Role, str, str]
+) -> None:
+    """The order that is there is refused like one that isn't."""
+    before = len(marked.events())
+    client, hidden = marked.client(*neighbour), LATE if "alerts" in route.path else "HIDDEN-1"
+    answers = [
+        client.post(route.path.replace("{id}", name), WRITTEN[route.path])
+        for name in (hidden, "MISSING")
+    ]
+    there, missing = (
+        each.body.replace(hidden.encode(), b"MISSING").replace(
+            each.headers["x-request-id"].encode(), b""
+        )
+        for each in answers
+    )
+    assert there == missing
+    assert {answer.status for answer in answers} <= {400, 403, 404}
+    assert len(marked.events()) == before
+    assert LATE not in marked.gateway.notes.records
+
+
 @pytest.mark.parametrize("owner", OWNERS, ids=lambda who: "-".join(map(str, who)))
 @pytest.mark.parametrize("path", sorted(path for path in ASKED if path.startswith("/v1")))
 def test_whose_order_it_is_sees_it_on_every_route(

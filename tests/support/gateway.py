@@ -21,6 +21,7 @@ from gateway.access.shares import Shares
 from gateway.access.signing import Signer
 from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
+from gateway.api.commands import allowed_by
 from gateway.application import application
 from gateway.claims import Claims
 from gateway.control import Control
@@ -31,6 +32,7 @@ from gateway.live.follower import Follower
 from gateway.live.hub import Hub
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
+from gateway.verdicts import Verdicts
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.topics import EVENTS
 from storage_tiering.memory import MemoryTier
@@ -90,6 +92,8 @@ class Door:
             metrics=Metrics("serve"),
             now_ms=lambda: self.now_ms,
             shares=Shares(b"s" * 32),
+            verdicts=Verdicts(self.connection),
+            commands=allowed_by({}, TABLE),
             idempotency=Idempotency(b"s" * 32, claims),
             accounts=accounts_of(ACCOUNTS),
         )
@@ -141,6 +145,7 @@ class Door:
     def close(self) -> None:
         self.gateway.follower.close()
         self.gateway.control.close()
+        self.gateway.verdicts.close()
         self.gateway.tiers.close()
         self.gateway.ingest.close()
         self.gateway.idempotency.close()
