@@ -12,7 +12,7 @@ from commands.wiring.tiers import written_tiers
 from commands.wiring.wording import shown, shown_ms
 from schemas.errors import SettingsError, UnknownOrder
 from schemas.order import Lane, OrderDocument
-from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery
+from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery, Sort
 from schemas.settings.model import read_settings
 from storage_tiering.tier import Search
 from telemetry.screen import Column, show, show_error, show_json, show_table
@@ -37,6 +37,15 @@ TIER: Literal["warm"] = "warm"
 @click.option("--lane", type=click.Choice(get_args(Lane)), help="normal, warning or overdue")
 @click.option("--carrier", help="a carrier's code")
 @click.option("--supplier", "supplier_id", help="a supplier's id")
+@click.option("--rule", help="with an open alert of a rule, such as late_shipping")
+@click.option("--flag", help="a flag of the order, such as conflicting_duplicate")
+@click.option(
+    "--sort",
+    type=click.Choice(get_args(Sort)),
+    default="updated",
+    show_default=True,
+    help="updated or created: the newest first; silent: the oldest change; due: what is due first",
+)
 @click.option(
     "--limit", type=click.IntRange(1, MOST_ORDERS), default=20, show_default=True, help="at most"
 )
@@ -47,12 +56,13 @@ def command(
     """Find orders by NUMBER (order id, waybill, reference), or by their fields.
 
     A number is found whole, or by its first or last four characters or more; spaces, hyphens and
-    upper or lower case make no difference. The order that changed last is first. Exit code 1 if
-    there is none.
+    upper or lower case make no difference. The order that changed last is first, unless --sort asks
+    for another sequence. Exit code 1 if there is none.
 
     \b
     ordertide search 8877
     ordertide search --lane overdue --carrier sf --json | jq .order_id
+    ordertide search --rule late_shipping --sort due
     """
     query = msgspec.convert({"number": number, **fields}, OrderQuery)
     if number is not None and not query.form:
@@ -75,7 +85,7 @@ def command(
     show_table(COLUMNS, [cells(order) for order in page.orders])
     show(f"written through {shown_ms(page.watermark)}")
     if page.after is not None:
-        show(f"the {limit} that changed last; --limit shows more")
+        show(f"the first {limit}; --limit shows more")
 
 
 def cells(order: OrderDocument) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from gateway.access.access import CSRF_FIELD
 from gateway.problems import Problem
 from schemas.decode_faults import decode_fault
-from schemas.instants import parse_instant
+from schemas.errors import SettingsError
+from schemas.instants import LATEST_AT, parse_duration, parse_instant
 from schemas.json_faults import json_fault
 from schemas.type_faults import maybe_meant
 
@@ -110,3 +111,18 @@ def instant_of(field: str, text: str) -> int:
         return parse_instant(text)
     except ValueError as error:
         raise Problem("bad_field", f"{field}: {error}", field=field) from error
+
+
+def duration_of(field: str, text: str) -> int:
+    """The duration in a parameter or field, in ms.
+
+    Raises:
+        Problem: `bad_field`, it is none, or longer than there is time.
+    """
+    try:
+        duration_ms = parse_duration(text, of=field)
+    except SettingsError as error:
+        raise Problem("bad_field", str(error), field=field) from error
+    if duration_ms > LATEST_AT:
+        raise Problem("bad_field", f"{field}: {text!r} is over a century", field=field)
+    return duration_ms

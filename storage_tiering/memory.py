@@ -11,7 +11,7 @@ from schemas.keys import order_key
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.outcomes import MOST_OUTCOMES, Outcome, OutcomeQuery, newest_first
 from schemas.outcomes import matches as matches_outcome
-from schemas.search import OrderQuery, Page, matches
+from schemas.search import OrderQuery, Page, matches, place_of
 from storage_tiering.tier import (
     Counts,
     Doubt,
@@ -135,13 +135,13 @@ class MemoryTier(Tier):
         self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
     ) -> Page:
         found = sorted(
-            (-held.changed_at, key)
+            (*place_of(query.sort, held.document, held.changed_at), key)
             for key, held in self.orders.items()
             if held.document and matches(query, held.document, held.changed_at)
         )
         begin = 0 if after is None else bisect_right(found, tuple(after))
         page = found[begin : begin + limit]
-        orders = [d for _, key in page if (d := self.orders[key].document)]
+        orders = [d for *_, key in page if (d := self.orders[str(key)].document)]
         has_more = begin + limit < len(found)
         watermark = self.watermark if self.held_doubt is None else None
         return Page(orders, list(page[-1]) if page and has_more else None, watermark)

@@ -1,8 +1,8 @@
 """Search: orders by any number, and by their fields a page at a time.
 
 A page's `next` is a cursor: the place of its last order and the query, signed, so that it can't be
-bent to another query. Pages don't shift under writes; an order that changes meanwhile may come
-again.
+bent to another query. Pages don't shift under writes. An order that changes meanwhile comes again
+when sorted by `silent`, and may be left out when sorted by `updated` or `due`.
 """
 
 from hashlib import sha256
@@ -11,15 +11,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from gateway.access.caller import Caller
 from gateway.api.lanes import CardView, document_view
-from gateway.asked import instant_of
+from gateway.asked import duration_of, instant_of
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import Busy, UnknownOrder
 from schemas.instants import format_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import Lane, OrderDocument
-from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery, Page
+from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery, Page, Sort
 from storage_tiering.find import find
 from storage_tiering.tier import Search, Tier
 
@@ -47,8 +48,12 @@ class LookupAnswer(msgspec.Struct, frozen=True, kw_only=True):
     unreachable: list[str]
 
 
-class SearchAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Conditions, all of which hold. `updated_from` is an instant, inclusive."""
+class OrdersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Conditions, all of which hold, and the sequence.
+
+    `rule` is one of an open alert. Ranges are instants, from inclusive, to exclusive. `silent_for`
+    is a duration like `36h`, without a change until the stream's time.
+    """
 
     number: str | None = None
     tenant: str | None = None
@@ -57,13 +62,27 @@ class SearchAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     carrier: str | None = None
     supplier: str | None = None
     customer: str | None = None
+    rule: str | None = None
+    flag: str | None = None
+    created_from: str | None = None
+    created_to: str | None = None
+    promised_from: str | None = None
+    promised_to: str | None = None
     updated_from: str | None = None
+    updated_to: str | None = None
+    silent_for: str | None = None
+    sort: Sort = "updated"
+
+
+class SearchAsked(OrdersAsked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Conditions, all of which hold, the sequence, and a page of it."""
+
     limit: Annotated[int, Meta(ge=1, le=MOST_ON_A_PAGE)] = 100
     after: str | None = None
 
 
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of orders, the one that changed last first; `next` is the `after` of the next page.
+    """A page of orders; `next` is the `after` of the next page.
 
     `through` is the stream's time up to which the tier that searched holds every order; null if it
     can't vouch for that.
@@ -75,11 +94,15 @@ class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Payload of a cursor: digest of its query, the place behind the last order, orders so far."""
+    """Payload of a cursor: digest of its query, the place behind the last order, orders so far.
+
+    `now` is the stream's time at the first page, from which `silent_for` counts.
+    """
 
     query: str
     after: list[Any]
     orders: int
+    now: int
 
 
 CURSOR = msgspec.json.Decoder(Cursor)
@@ -133,12 +156,16 @@ def exact(tiers: list[Tier], tenant: str, number: str) -> tuple[list[OrderDocume
 
 
 async def search(call: Call) -> SearchAnswer:
-    """Orders by their fields, the one that changed last first, a page at a time."""
+    """Orders by their fields, in the sequence asked for, a page at a time."""
     asked = call.asked
-    query = call.caller.narrowed(query_of(asked))
-    if query is None:
+    check_may_ask(call.caller, asked)
+    now = call.gateway.follower.watermark or call.gateway.now_ms()
+    plain = call.caller.narrowed(query_of(asked))
+    if plain is None:
         return SearchAnswer(orders=[], through=None, next=None)
-    after, count = opened(call, asked, query)
+    named = digest(plain, asked.silent_for)
+    after, count, now = opened(call, asked.after, named, now)
+    query = silent(plain, asked.silent_for, now)
     if count + asked.limit > MOST_ORDERS:
         raise Problem(
             "bad_field", f"after: paging ends at {MOST_ORDERS:,} orders; narrow it", field="after"
@@ -148,7 +175,7 @@ async def search(call: Call) -> SearchAnswer:
     )
     cursor = None
     if page.after is not None:
-        payload = Cursor(digest(query), page.after, count + len(page.orders))
+        payload = Cursor(named, page.after, count + len(page.orders), now)
         cursor = call.gateway.access.signer.signed(PURPOSE, msgspec.json.encode(payload))
     seen = [each for each in page.orders if call.caller.sees(each)]
     orders = [document_view(call, each) for each in seen]
@@ -160,13 +187,38 @@ def through_of(page: Page) -> str | None:
     return None if page.watermark is None else format_instant(page.watermark)
 
 
-def query_of(asked: SearchAsked) -> OrderQuery:
-    """The query that is asked for.
+def check_may_ask(caller: Caller, asked: OrdersAsked) -> None:
+    """Refuse conditions by which a caller would learn what it doesn't see.
+
+    Raises:
+        Problem: `forbidden`.
+    """
+    hidden = {
+        "rule": asked.rule is not None and not caller.sees_rules,
+        "sort": asked.sort == "due" and not caller.sees_rules,
+        "flag": asked.flag is not None and not caller.is_staff,
+    }
+    for name, is_hidden in hidden.items():
+        if is_hidden:
+            raise Problem("forbidden", f"{name}: role {caller.role} doesn't see it", field=name)
+
+
+def silent(query: OrderQuery, silent_for: str | None, now: int) -> OrderQuery:
+    """The query with the end of changes that `silent_for` means at `now` (ms)."""
+    if silent_for is None:
+        return query
+    until = now - duration_of("silent_for", silent_for) + 1
+    if query.changed_until is not None:
+        until = min(until, query.changed_until)
+    return msgspec.structs.replace(query, changed_until=until)
+
+
+def query_of(asked: OrdersAsked) -> OrderQuery:
+    """The query that is asked for, without `silent_for`.
 
     Raises:
         Problem: `bad_field`: an instant or a number that can't be used.
     """
-    since = asked.updated_from
     query = OrderQuery(
         tenant=asked.tenant,
         number=asked.number,
@@ -175,30 +227,50 @@ def query_of(asked: SearchAsked) -> OrderQuery:
         carrier=asked.carrier,
         supplier_id=asked.supplier,
         customer_id=asked.customer,
-        changed_since=None if since is None else instant_of("updated_from", since),
+        rule=asked.rule,
+        flag=asked.flag,
+        created_since=instant_in(asked, "created_from"),
+        created_until=instant_in(asked, "created_to"),
+        promised_since=instant_in(asked, "promised_from"),
+        promised_until=instant_in(asked, "promised_to"),
+        changed_since=instant_in(asked, "updated_from"),
+        changed_until=instant_in(asked, "updated_to"),
+        sort=asked.sort,
     )
+    if asked.silent_for is not None:
+        duration_of("silent_for", asked.silent_for)
     if asked.number is not None and not query.form:
         reason = f"no letter or digit; a part of a number needs {LEAST_PART}"
         raise Problem("bad_field", f"number: {asked.number!r} has {reason}", field="number")
     return query
 
 
-def opened(call: Call, asked: SearchAsked, query: OrderQuery) -> tuple[list[Any] | None, int]:
-    """(place behind the last order, orders so far) of the page that is asked for.
+def instant_in(asked: OrdersAsked, name: str) -> int | None:
+    """The instant in a parameter, in ms; None where it isn't given."""
+    text: str | None = getattr(asked, name)
+    return None if text is None else instant_of(name, text)
+
+
+def opened(
+    call: Call, after: str | None, query: str, now: int
+) -> tuple[list[Any] | None, int, int]:
+    """(place behind the last order, orders so far, stream's time) of the page asked for.
+
+    `query` is the digest of the query, `now` the stream's time of a first page.
 
     Raises:
         Problem: `bad_field`, the cursor isn't ours or is that of another query.
     """
-    if asked.after is None:
-        return None, 0
-    payload = call.gateway.access.signer.verified(PURPOSE, asked.after)
+    if after is None:
+        return None, 0, now
+    payload = call.gateway.access.signer.verified(PURPOSE, after)
     cursor = CURSOR.decode(payload) if payload else None
-    if cursor is None or cursor.query != digest(query):
+    if cursor is None or cursor.query != query:
         reason = "it is no `next` of this query; begin without it"
         raise Problem("bad_field", f"after: {reason}", field="after")
-    return cursor.after, cursor.orders
+    return cursor.after, cursor.orders, cursor.now
 
 
-def digest(query: OrderQuery) -> str:
+def digest(query: OrderQuery, silent_for: str | None) -> str:
     """Digest of a query in its caller's scope."""
-    return sha256(msgspec.json.encode(query)).hexdigest()[:16]
+    return sha256(msgspec.json.encode([query, silent_for])).hexdigest()[:16]

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from schemas.instants import format_instant
 from schemas.order import OrderDocument, ShipmentView
-from schemas.search import OrderQuery, search_form
+from schemas.search import OrderQuery, Sort, search_form
 from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import Doubt, Search, Tier
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
+from tests.support.alerts import alert
 from tests.support.tiers.elastic_places import shared_place
 from tests.support.tiers.orders import START, Log, document
 
@@ -75,6 +77,88 @@ def test_every_condition_holds(tier: Tier) -> None:
     assert found(tier, carrier="sf") == found(tier, supplier_id="S1") == ["a"]
     assert found(tier, tenant="default", customer_id="K") == ["c"]
     assert found(tier, status="'; DROP TABLE orders") == []
+
+
+def late(order_id: str, due: int, rule: str = "late_shipping", **fields: Any) -> OrderDocument:  # noqa: ANN401 - fields of a document
+    opened = alert(rule, order_id=order_id, opened_at=due)
+    return document(order_id, lane="overdue", open_alerts=[opened], **fields)
+
+
+def running(due: int) -> dict[str, object]:
+    return {"rule": "silent", "due_at": format_instant(due), "severity": "warning"}
+
+
+def test_orders_are_found_by_rule_and_flag(tier: Tier) -> None:
+    write(
+        tier,
+        late("a", START, updated_at=START + 2_000, flags=["history_full", "missing_time"]),
+        late("b", START, "silent", updated_at=START + 1_000, flags=["history_full"]),
+        document("c", deadlines=[running(START)]),
+    )
+    assert found(tier, rule="late_shipping") == ["a"]
+    assert found(tier, rule="silent") == ["b"]  # a deadline that runs is no alert
+    assert found(tier, flag="history_full") == ["a", "b"]
+    assert found(tier, flag="history_full", rule="silent") == ["b"]
+    assert found(tier, flag="history") == found(tier, rule="late") == []
+
+
+def test_ranges_begin_inclusive_and_end_exclusive(tier: Tier) -> None:
+    orders = [
+        document(
+            f"o{n}",
+            created_at=format_instant(START + n),
+            promised_at=format_instant(START + 10 + n),
+            updated_at=START + 20 + n,
+        )
+        for n in range(4)
+    ]
+    write(tier, *orders, document("none", created_at=None, updated_at=START + 5_000))
+    middle = ["o2", "o1"]
+    assert found(tier, created_since=START + 1, created_until=START + 3) == middle
+    assert found(tier, promised_since=START + 11, promised_until=START + 13) == middle
+    assert found(tier, changed_since=START + 21, changed_until=START + 23) == middle
+    assert found(tier, created_since=START + 3) == found(tier, promised_since=START + 13) == ["o3"]
+    assert found(tier, created_until=START + 1) == found(tier, promised_until=START + 11) == ["o0"]
+    assert found(tier, changed_until=START + 21) == ["o0"]
+
+
+SORTED: dict[Sort, list[str]] = {
+    "updated": ["e", "d", "c", "b", "a"],
+    "silent": ["a", "b", "c", "d", "e"],
+    "created": ["b", "d", "a", "e", "c"],  # c was never created
+    "due": ["d", "b", "e", "a", "c"],  # alerts, deadlines that run, neither
+}
+
+
+@pytest.mark.parametrize("sort", get_args(Sort))
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_pages_come_in_the_sequence_asked_for(tier: Tier, sort: Sort, limit: int) -> None:
+    created = {
+        name: format_instant(START + at) for name, at in zip("abde", (2, 9, 5, 1), strict=True)
+    }
+    write(
+        tier,
+        document("a", created_at=created["a"], updated_at=START, deadlines=[running(START + 99)]),
+        late("b", START - 3, created_at=created["b"], updated_at=START + 1, warm_period="2017-11"),
+        document("c", created_at=None, updated_at=START + 2),
+        late("d", START - 7, created_at=created["d"], updated_at=START + 3, warm_period="2017-12"),
+        document(
+            "e",
+            created_at=created["e"],
+            updated_at=START + 4,
+            deadlines=[running(START + 500), running(START + 50)],
+        ),
+    )
+    assert isinstance(tier, Search)
+    seen: list[str] = []
+    after = None
+    for _ in range(10):
+        page = tier.search(OrderQuery(sort=sort), limit=limit, after=after)
+        seen += [order.order_id for order in page.orders]
+        after = page.after
+        if after is None:
+            break
+    assert seen == SORTED[sort]
 
 
 def test_a_page_says_how_far_it_is(tier: Tier) -> None:

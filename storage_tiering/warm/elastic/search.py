@@ -7,7 +7,7 @@ from elasticsearch import Elasticsearch
 
 from schemas.instants import format_instant
 from schemas.outcomes import Outcome, OutcomeQuery
-from schemas.search import LEAST_PART, OrderQuery, Page
+from schemas.search import LEAST_PART, OrderQuery, Page, Sort
 from storage_tiering.warm.elastic.documents import document_in, order_id_of, outcome_in
 from storage_tiering.warm.elastic.errors import answers, fault_of, judged
 from storage_tiering.warm.elastic.periods import Names
@@ -60,10 +60,10 @@ class Searches:
         return [hit.source for hit in documents], found
 
     def page(self, query: OrderQuery, limit: int, after: list[Any] | None = None) -> Page:
-        """Orders that match, the one that changed last first; see `storage_tiering.search`."""
+        """Orders that match, in the sequence asked for; see `storage_tiering.tier.Search`."""
         body: dict[str, Any] = {
             "query": {"bool": {"filter": filters_of(query)}},
-            "sort": [{"derived.changed_at": "desc"}, {"order_id": "asc"}, {"tenant": "asc"}],
+            "sort": [*SORTS[query.sort], {"order_id": "asc"}, {"tenant": "asc"}],
             "size": limit,
         }
         if after is not None:
@@ -146,6 +146,18 @@ class Searches:
             yield each
 
 
+# Sequences as `schemas.search.place_of` has them; an order that lacks the instant is last.
+SORTS: dict[Sort, list[Source]] = {
+    "updated": [{"derived.changed_at": "desc"}],
+    "silent": [{"derived.changed_at": "asc"}],
+    "created": [{"created_at": {"order": "desc", "missing": "_last"}}],
+    "due": [
+        {"derived.alerts.first_due_at": {"order": "asc", "missing": "_last"}},
+        {"deadlines.due_at": {"order": "asc", "mode": "min", "missing": "_last"}},
+    ],
+}
+RANGES = {"created": "created_at", "promised": "promised_at"}
+
 # Where the fields of an `OutcomeQuery` are; `source.ip` lacks what is no address.
 OUTCOME_FIELDS = {
     "tenant": "tenant",
@@ -170,8 +182,11 @@ def filters_of(query: OrderQuery) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = [
         {"term": {name: value}} for name, value in query.fields.items()
     ]
-    if query.changed_since is not None:
-        filters.append({"range": {"derived.changed_at": {"gte": query.changed_since}}})
+    if query.rule is not None:
+        filters.append({"term": {"derived.alerts.rules": query.rule}})
+    if query.flag is not None:
+        filters.append({"term": {"flags": query.flag}})
+    filters += [range_of(name, *span) for name, span in query.ranges.items()]
     if query.number is not None:
         form = query.form
         ways: list[dict[str, Any]] = [{"term": {"derived.numbers": form}}]
@@ -180,3 +195,12 @@ def filters_of(query: OrderQuery) -> list[dict[str, Any]]:
             ways.append({"prefix": {"derived.numbers_reversed": form[::-1]}})
         filters.append({"bool": {"should": ways, "minimum_should_match": 1}})
     return filters
+
+
+def range_of(name: str, first: int | None, end: int | None) -> dict[str, Any]:
+    """The filter of a range: `changed_at` is a number, the others are texts."""
+    bounds = {"gte": first, "lt": end}
+    given = {bound: at for bound, at in bounds.items() if at is not None}
+    if name == "changed":
+        return {"range": {"derived.changed_at": given}}
+    return {"range": {RANGES[name]: {bound: format_instant(at) for bound, at in given.items()}}}

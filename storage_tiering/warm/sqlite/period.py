@@ -1,6 +1,5 @@
 """One period of the warm tier: the orders whose first change fell into one month."""
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from pathlib import Path
 from schemas.errors import Rejected
 from schemas.instants import format_instant, to_instant
 from schemas.outcomes import OutcomeQuery
-from schemas.search import OrderQuery, numbers_of
+from schemas.search import NEVER_MS, OrderQuery, Sort, numbers_of
 from storage_tiering.records import DOCUMENT, NOWHERE, order_record
 from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord
 from storage_tiering.warm.sqlite.database import COUNT_WRITE, IDENTITY, Database, Row, Statement
@@ -52,6 +51,32 @@ WITH_NUMBER = """key IN (
     SELECT key FROM numbers WHERE form >= ? AND form < ?
     UNION ALL SELECT key FROM numbers_reversed WHERE form >= ? AND form < ?)"""
 BEHIND_ALL = "\U0010ffff"
+
+
+def in_ms(instant: str) -> str:
+    """SQL of an instant in ms, `NEVER_MS` where there is none."""
+    seconds = f"CAST(strftime('%s', {instant}) AS INTEGER)"
+    return f"ifnull({seconds} * 1000 + CAST(substr({instant}, 21, 3) AS INTEGER), {NEVER_MS})"
+
+
+def first_in(listed: str, due_at: str) -> str:
+    """SQL of the earliest instant of a list in the document."""
+    each = f"json_each(CAST(doc AS TEXT), '$.{listed}')"
+    return in_ms(f"(SELECT min(json_extract(value, '$.{due_at}')) FROM {each})")  # noqa: S608 - both are texts below
+
+
+# Places of orders in a sequence, as `schemas.search.place_of` has them. Only the time of the last
+# change has an index; by the others a page reads every order that the conditions leave.
+CREATED = "json_extract(CAST(doc AS TEXT), '$.created_at')"
+PLACES: dict[Sort, tuple[str, ...]] = {
+    "updated": ("-updated_at",),
+    "silent": ("updated_at",),
+    "created": (f"iif({CREATED} IS NULL, {NEVER_MS}, -{in_ms(CREATED)})",),
+    "due": (first_in("open_alerts", "because.due_at"), first_in("deadlines", "due_at")),
+}
+# The same by the bare column, which has the index.
+SEQUENCES: dict[Sort, str] = {"updated": "updated_at DESC, key", "silent": "updated_at, key"}
+INDEXED: dict[Sort, str] = {"updated": "updated_at <= -?", "silent": "updated_at >= ?"}
 ROWS_PER_QUERY = 200
 ADD_OUTCOME = "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 MAY_BE_OPEN = """
@@ -136,31 +161,41 @@ class PeriodFile:
         ]
 
     def search(self, query: OrderQuery, after: Sequence[object] | None) -> Iterator[Row]:
-        """(-updated_at, key, document) of what may match, newest first, from behind `after` on."""
+        """(place, key, updated_at, document) of what may match, from behind `after` on."""
         indexed = sorted({"status", "lane"} & query.fields.keys())
         conditions: dict[str, Sequence[object]] = {
             f"{name} = ?": [query.fields[name]] for name in indexed
         }
+        if query.rule is not None:
+            conditions["lane <> 'normal'"] = []  # where its alert is open
         if query.changed_since is not None:
             conditions["updated_at >= ?"] = [query.changed_since]
+        if query.changed_until is not None:
+            conditions["updated_at < ?"] = [query.changed_until]
         if form := query.form:
             ends = (form, form[::-1])
             conditions[WITH_NUMBER] = [bound for e in ends for bound in (e, e + BEHIND_ALL)]
-        begin: Sequence[object] = (-math.inf, "") if after is None else after
+        place = ", ".join((*PLACES[query.sort], "key"))
+        marks = ", ".join("?" * len((*PLACES[query.sort], "key")))
+        begin = after
         while True:
-            # The first part says nothing new: it is what the index is searched by.
-            conditions["updated_at <= -? AND (-updated_at, key) > (?, ?)"] = (begin[0], *begin)
-            where = " AND ".join(conditions)
-            parameters = [value for values in conditions.values() for value in values]
-            rows = self.database.read(  # `where` is made of the texts above
-                f"SELECT -updated_at, key, doc FROM orders WHERE {where}"  # noqa: S608 - see above
-                " ORDER BY updated_at DESC, key LIMIT ?",
+            behind: dict[str, Sequence[object]] = {}
+            if begin is not None:
+                behind[f"({place}) > ({marks})"] = begin
+            if begin is not None and query.sort in INDEXED:  # nothing new: for the index
+                behind[INDEXED[query.sort]] = begin[:1]
+            parts = conditions | behind
+            where = " AND ".join(parts) or "TRUE"
+            parameters = [value for values in parts.values() for value in values]
+            rows = self.database.read(  # both texts are made of those above
+                f"SELECT {place}, updated_at, doc FROM orders WHERE {where}"  # noqa: S608 - see above
+                f" ORDER BY {SEQUENCES.get(query.sort, place)} LIMIT ?",
                 (*parameters, ROWS_PER_QUERY),
             )
             yield from rows
             if len(rows) < ROWS_PER_QUERY:
                 return
-            begin = rows[-1][:2]
+            begin = rows[-1][:-2]
 
     def of_customer(self, customer_id: str) -> list[bytes]:
         """The documents that name a customer; read from all, as there is no index for it."""

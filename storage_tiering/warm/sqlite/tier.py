@@ -155,13 +155,13 @@ class SqliteTier(Tier):
         rows = merge(*(file.search(query, after) for file in self._files()))
         orders: list[OrderDocument] = []
         last: list[Any] | None = None
-        for changed, key, data in rows:
+        for *place, changed_at, data in rows:
             document = DOCUMENT.decode(data)
-            if matches(query, document, -changed):
+            if matches(query, document, changed_at):
                 if len(orders) == limit:
                     return Page(orders, last, watermark)
                 orders.append(document)
-                last = [changed, key]
+                last = place
         return Page(orders, None, watermark)
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:

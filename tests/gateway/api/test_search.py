@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.instants import format_instant
+from schemas.instants import HOUR_MS, format_instant
 from storage_tiering.tier import Doubt
 from tests.support.gateway import Door
 from tests.support.tiers.orders import START, document
@@ -90,6 +90,11 @@ def test_a_cursor_is_good_for_its_query_and_its_caller_alone(filled: Door) -> No
         ("number=8877", ["SO-1"]),
         ("updated_from=2017-10-02T10:56:33.024Z", ["many-24"]),
         ("tenant=acme", []),
+        ("status=PAID&updated_to=2017-10-02T10:56:33.001Z&limit=1&sort=silent", ["SO-1"]),
+        ("created_from=2017-10-03T00:00:00Z", []),
+        ("promised_to=2030-01-01T00:00:00Z", []),
+        ("rule=late_shipping", []),
+        ("flag=history_full", []),
     ],
 )
 def test_fields_narrow_the_search(filled: Door, query: str, expected: list[str]) -> None:
@@ -108,3 +113,55 @@ def test_a_party_finds_its_own_alone(filled: Door) -> None:
 def test_a_time_that_is_none_is_named(filled: Door) -> None:
     answer = filled.client().get("/v1/orders?updated_from=yesterday")
     assert (answer.status, answer.json["field"]) == (400, "updated_from")
+
+
+@pytest.fixture
+def silent(door: Door) -> Door:
+    """Orders that changed one hour apart; the stream is an hour behind the last of them."""
+    door.put(*(document(f"o{n}", updated_at=START + n * HOUR_MS) for n in range(4)))
+    door.gateway.follower.watermark = START + 3 * HOUR_MS
+    return door
+
+
+def test_silence_counts_from_the_streams_time(silent: Door) -> None:
+    client = silent.client()
+    url = "/v1/orders?sort=silent&silent_for="
+    assert ids(client.get(f"{url}2h").json["orders"]) == ["o0", "o1"]
+    assert ids(client.get(f"{url}2h1ms").json["orders"]) == ["o0"]
+    narrowed = client.get(f"{url}1h&updated_to=2017-10-02T11:00:00Z").json
+    assert ids(narrowed["orders"]) == ["o0"]
+
+
+def test_the_pages_of_a_silence_count_from_the_first(silent: Door) -> None:
+    client = silent.client()
+    url = "/v1/orders?sort=silent&silent_for=2h&limit=1"
+    first = client.get(url).json
+    silent.gateway.follower.watermark = START + 9 * HOUR_MS
+    second = client.get(f"{url}&after={first['next']}").json
+    assert (ids(first["orders"]), ids(second["orders"]), second["next"]) == (["o0"], ["o1"], None)
+    other = client.get(f"/v1/orders?sort=silent&silent_for=1h&limit=1&after={first['next']}")
+    assert other.json["field"] == "after"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("silent_for=2", "silent_for"),
+        ("silent_for=999999999999d", "silent_for"),
+        ("created_from=x", "created_from"),
+        ("promised_to=2017", "promised_to"),
+        ("sort=name", "sort"),
+    ],
+)
+def test_a_condition_that_cannot_be_one_is_named(door: Door, query: str, field: str) -> None:
+    answer = door.client().get(f"/v1/orders?{query}")
+    assert (answer.status, answer.json["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("query", ["rule=late_shipping", "flag=history_full", "sort=due"])
+def test_nobody_searches_by_what_it_does_not_see(filled: Door, query: str) -> None:
+    for role, party in (("customer", "c1"), ("carrier", "sf")):
+        refused = filled.client(role, "default", party).get(f"/v1/orders?{query}")  # type: ignore[arg-type]  # both are roles
+        assert refused.json["code"] == "forbidden"
+    supplier = filled.client("supplier", "default", "s1").get(f"/v1/orders?{query}")
+    assert supplier.status == (403 if "flag" in query else 200)
