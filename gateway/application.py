@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ from gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 from gateway.idempotency import Repeatable
 from gateway.parts import Gateway
 from gateway.problems import Problem
-from gateway.route import EVERYONE, Call, Route
+from gateway.route import EVERYONE, Call, Route, Streamed
 from gateway.routes import ROUTES
 from schemas.errors import Busy, OrdertideError
 from schemas.settings.secrets import masked_text
@@ -93,8 +94,11 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
             standing = gateway.limits.take(route.cls, counted_as, gateway.access.now_s())
             asked = await asked_of(route, request, gateway, caller)
             call = Call(request, gateway, caller, asked, request_id, ip, gateway.now_ms())
-            async with gateway.limits.slot(route.cls):
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(gateway.limits.slot(route.cls))
                 response = await answered(route, call)
+                if isinstance(response, Streamed):
+                    response.held = held.pop_all()
             response.headers.update(standing.headers)
         except Exception as error:  # noqa: BLE001 - the last one to take it: a problem, and logged
             response = refusal(route, gateway, request, error, request_id)

@@ -17,7 +17,9 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from gateway.problems import Problem
 from schemas.errors import SettingsError
 
-Class = Literal["query", "search", "page", "sign_in", "ingest", "callback", "stream", "write"]
+Class = Literal[
+    "query", "search", "page", "sign_in", "ingest", "callback", "stream", "write", "report"
+]
 
 SLOTS = 64
 WAIT_S = 0.25
@@ -31,6 +33,7 @@ RATES: Mapping[Class, str] = {
     "ingest": "50 per 1 second",
     "callback": "1000 per 5 second",
     "write": "20 per 1 second",
+    "report": "2 per 1 second",
     "stream": "30 per 1 minute",
     "sign_in": "5 per 1 minute",
 }
@@ -39,9 +42,10 @@ GROUPS: Mapping[Class, str] = {
     "ingest": "feed",
     "callback": "feed",
     "search": "search",
+    "report": "report",
     "write": "write",  # one may wait ten seconds for its verdict
 }
-SHARES = {"feed": SLOTS // 2, "search": SLOTS // 4, "write": SLOTS // 4}
+SHARES = {"feed": SLOTS // 2, "search": SLOTS // 4, "write": SLOTS // 4, "report": 4}
 
 
 class Standing(NamedTuple):

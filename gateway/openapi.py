@@ -128,7 +128,10 @@ def answers(route: Route) -> Json:
 def answer(answers: type[msgspec.Struct] | str) -> Json:
     """An answer, by its struct or its media type."""
     if isinstance(answers, str):
-        return {"description": "as described", "content": {answers: {}}}
+        return {
+            "description": "as described",
+            "content": {each: {} for each in answers.split(", ")},
+        }
     schema = {"$ref": REF.format(name=answers.__name__)}
     description = (answers.__doc__ or "").strip().splitlines()[0]
     return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -6,12 +6,15 @@ line of its docstring describes the route.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from gateway.access.caller import Caller, Role
 from gateway.limits import Class
@@ -54,6 +57,20 @@ class Call(NamedTuple):
             raise Problem("bad_field", f"{name}: it is not UTF-8", field=name) from error
 
 
+class Streamed(StreamingResponse):
+    """An answer that is sent while it is made; it has the slot of its request, `held`, until then.
+
+    The application hands the slot over.
+    """
+
+    held: AsyncExitStack | None = None
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        async with self.held or AsyncExitStack():
+            await super().__call__(scope, receive, send)
+
+
 Handler = Callable[[Call], Awaitable[msgspec.Struct | Response]]
 
 
@@ -61,10 +78,11 @@ class Route(NamedTuple):
     """A row of the table.
 
     `asks` is the struct of its query parameters, or of the body of a POST, or `body` for the bytes
-    of any body; `answers` that of a 200, or a media type. `roles` may call it, `EVERYONE` without
-    signing in. `scope`: `own` where the caller sees its own orders alone. `cls` is the class by
-    which it is limited, `part` the part of `serve` it belongs to, `problems` the codes it may
-    answer beside those of access. `statuses` are those with which it answers otherwise.
+    of any body; `answers` that of a 200, or media types, with commas. `roles` may call it,
+    `EVERYONE` without signing in. `scope`: `own` where the caller sees its own orders alone. `cls`
+    is the class by which it is limited, `part` the part of `serve` it belongs to, `problems` the
+    codes it may answer beside those of access. `statuses` are those with which it answers
+    otherwise.
     """
 
     method: Method

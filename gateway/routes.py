@@ -14,6 +14,7 @@ from gateway.api import (
     commands,
     events,
     explanations,
+    export,
     index,
     lanes,
     orders,
@@ -114,6 +115,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("GET", "/v1/orders", search.search, search.SearchAsked, search.SearchAnswer),
         *(ROLES, "own", "search", "api"),
+        problems=READ,
+    ),
+    Route(
+        *("GET", "/v1/orders/export", export.export, export.ExportAsked, export.MEDIA_TYPES),
+        *(STAFF, "own", "report", "api"),
         problems=READ,
     ),
     Route(

@@ -95,6 +95,7 @@ ASKED = {
     "/v1/lanes/{lane}": "/v1/lanes/overdue",
     "/v1/lookup": "/v1/lookup?number=HIDDEN-1",
     "/v1/orders": "/v1/orders?number=HIDDEN",
+    "/v1/orders/export": "/v1/orders/export?number=HIDDEN",
     "/alerts": "/alerts?tab=all",
     "/orders/{id}": "/orders/HIDDEN-1?tenant=default",
     "/orders/{id}/share": "/orders/HIDDEN-1/share?tenant=default",
