@@ -1,24 +1,20 @@
 """`ordertide rejected`: what could not be taken, why, and trying it again after a fix."""
 
 from collections import Counter
-from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import click
 
-from broker.consume import Headers, Message, read_all
-from broker.errors import TopicMissing
+from broker.consume import Message
 from broker.produce import Producer
 from commands.wiring.broker import connection_of, prepared
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
-from privacy.keys import FileKeyStore, KeyErased
-from privacy.originals import SEALED_WHOLE, open_rejected
+from gateway.dead_letters import Letters, Originals, header, is_original, original_headers
+from privacy.keys import KeyErased
 from schemas import topics
 from schemas.display import printable
-from schemas.errors import SettingsError
-from schemas.settings.model import Settings, read_settings
+from schemas.settings.model import read_settings
 from telemetry.screen import Column, show, show_table
 
 SAMPLE_BYTES = 120
@@ -45,7 +41,7 @@ def list_rejected(path: Path | None, samples: int) -> None:
     ordertide rejected list --samples 3
     """
     counts = Counter[str]()
-    for message in letters(read_settings(path)):
+    for message in Letters(connection_of(read_settings(path).broker)).read():
         code = header(message, topics.HEADER_CODE) or WITHOUT_CODE
         counts[code] += 1
         if counts[code] <= samples:
@@ -74,7 +70,7 @@ def replay_rejected(path: Path | None, code: str | None) -> None:
     counts = Counter[str]()
     originals = Originals(Path(settings.privacy.keys))
     with Producer(prepared(settings.broker)) as producer:
-        for message in letters(settings):
+        for message in Letters(connection_of(settings.broker)).read():
             if code is not None and header(message, topics.HEADER_CODE) != code:
                 continue
             if not is_original(message):
@@ -93,60 +89,6 @@ def replay_rejected(path: Path | None, code: str | None) -> None:
             show(f"{counts[outcome]} {outcome}")
 
 
-class Originals:
-    """Opens what was sealed whole; the key file is read when the first such original comes."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the key file `path`."""
-        self.path = path
-
-    @cached_property
-    def keystore(self) -> FileKeyStore:
-        """The keys of this host.
-
-        Raises:
-            SettingsError: there are none here: a new key file would open nothing.
-        """
-        if not self.path.exists():
-            message = (
-                f"{self.path}: no such file, and an original in {topics.EVENTS_REJECTED} is "
-                "sealed; run this on the host that has the keys, or set privacy.keys"
-            )
-            raise SettingsError(message)
-        return FileKeyStore(self.path)
-
-    def opened(self, message: Message) -> bytes:
-        """The value of an original.
-
-        Raises:
-            KeyErased: it was sealed, and its key is gone.
-        """
-        value = message.value or b""
-        if not value.startswith(SEALED_WHOLE):
-            return value
-        return open_rejected(value, self.keystore, message.headers)
-
-
-def original_headers(message: Message) -> Headers:
-    """The headers that the original came with."""
-    return [(name, value) for name, value in message.headers if name not in topics.LETTER_HEADERS]
-
-
-def letters(settings: Settings) -> Iterator[Message]:
-    """Every message of events.rejected as it is now; none where there is no such topic yet."""
-    try:
-        yield from read_all(connection_of(settings.broker), topics.EVENTS_REJECTED)
-    except TopicMissing:
-        return
-
-
-def is_original(message: Message) -> bool:
-    """Return True if the message holds an original that was sent to `events`."""
-    from_events = header(message, topics.HEADER_TOPIC) == topics.EVENTS
-    has_content = bool(message.value or original_headers(message))
-    return from_events and has_content and not header(message, topics.HEADER_SHA256)
-
-
 def sample(code: str, message: Message) -> str:
     """Code, reason, where it came from, and the beginning of the original."""
     names = (topics.HEADER_TOPIC, topics.HEADER_PARTITION, topics.HEADER_OFFSET)
@@ -158,11 +100,3 @@ def sample(code: str, message: Message) -> str:
         f"{printable(code)}: {printable(header(message, topics.HEADER_REASON))}\n"
         f"    {topic} [{partition}] {offset}: {printable(start)}{more}"
     )
-
-
-def header(message: Message, name: str) -> str:
-    """The text of a header; empty where there is none."""
-    for key, value in message.headers:
-        if key == name and value is not None:
-            return value.decode("utf-8", "replace")
-    return ""

@@ -6,6 +6,7 @@ Each message carries the key and the address that it came with, which stay with 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from broker.confirm import ConfirmingProducer
 from broker.produce import Record
@@ -54,6 +55,13 @@ class Ingest:
         ]
         records = [Record(message_key(event), data, headers) for event, data in events]
         await asyncio.wrap_future(self._producer.send(EVENTS, records))
+
+    def send_again(self, records: Sequence[Record]) -> "Future[None]":
+        """Send messages as they came before; the future is done once all are in the broker's log.
+
+        From any thread. It raises `Busy` where that isn't certain; send them again.
+        """
+        return self._producer.send(EVENTS, records)
 
     async def audit(self, key: str, entry: bytes) -> None:
         """Write an entry of the audit; returns once it is in the broker's log.

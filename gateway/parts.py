@@ -11,6 +11,7 @@ from gateway.access.access import Access
 from gateway.access.shares import Shares
 from gateway.alert_notes import AlertNotes
 from gateway.control import Control
+from gateway.dead_letters import Originals
 from gateway.idempotency import Idempotency
 from gateway.ingest import Ingest
 from gateway.limits import Limits
@@ -33,9 +34,9 @@ class Gateway(NamedTuple):
     `parts` are those of its settings that it serves: api, board, callbacks. `is_recorded`: the
     stream's clock is that of recorded history, not now's. `wording` has the sentences of alerts by
     language, `accounts` the carriers that push, by (carrier, account). `commands` are the statuses
-    that a party may request, by role. `now_ms` is the wall clock, to be shown. `title` and
-    `contact` (an address or a mail address) are what customers see of the shop; pages show times in
-    `zone`. `examples` are the links of the board's "try these".
+    that a party may request, by role. `originals` opens rejected messages. `now_ms` is the wall
+    clock, to be shown. `title` and `contact` (an address or a mail address) are what customers see
+    of the shop; pages show times in `zone`. `examples` are the links of the board's "try these".
     """
 
     parts: frozenset[str]
@@ -56,6 +57,7 @@ class Gateway(NamedTuple):
     idempotency: Idempotency
     verdicts: Verdicts
     commands: Mapping[str, frozenset[str]]
+    originals: Originals
     accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
     title: str = "ordertide"

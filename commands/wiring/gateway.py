@@ -29,6 +29,7 @@ from gateway.board.preferences import EXAMPLES
 from gateway.board.viewer import back_to
 from gateway.claims import RedisClaims
 from gateway.control import Control
+from gateway.dead_letters import Originals
 from gateway.idempotency import Idempotency
 from gateway.ingest import Ingest
 from gateway.limits import Limits
@@ -83,6 +84,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         shares=Shares(credentials.secret),
         verdicts=Verdicts(connection),
         commands=commands,
+        originals=Originals(Path(settings.privacy.keys)),
         idempotency=Idempotency(credentials.secret, claims_of(settings, names)),
         accounts=accounts,
         title=own.title,

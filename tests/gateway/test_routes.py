@@ -9,11 +9,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
+from broker.produce import Producer
 from gateway.access.caller import EVERY_ROLE, STAFF, Role
 from gateway.application import AsSent
 from gateway.problems import KINDS
 from gateway.route import EVERYONE, Method, Route
 from gateway.routes import ROUTES
+from schemas.topics import EVENTS_REJECTED, HEADER_CODE
 from tests.support.alerts import alert, order
 from tests.support.asgi import Client
 from tests.support.gateway import Door, open_door
@@ -94,6 +96,7 @@ OWNERS: list[tuple[Role, str | None, str]] = [
 ASKED = {
     "/v1/lanes/{lane}": "/v1/lanes/overdue",
     "/v1/lookup": "/v1/lookup?number=HIDDEN-1",
+    "/v1/rejected": "/v1/rejected",
     "/v1/orders": "/v1/orders?number=HIDDEN",
     "/v1/orders/export": "/v1/orders/export?number=HIDDEN",
     "/alerts": "/alerts?tab=all",
@@ -107,11 +110,14 @@ READING = [route for route in ROUTES if route.method == "GET" and route.scope ==
 
 @pytest.fixture(scope="module")
 def marked(door: Door) -> Door:
-    """One overdue order, with an event."""
+    """One overdue order, with an event; a rejected one, and one that can't be read."""
     own = {"customer_id": "c-own", "supplier_id": "s-own", "carrier": "k-own"}
     late = order("HIDDEN-1", MARK, alert(order_id="HIDDEN-1"))
     door.put(msgspec.structs.replace(late, **own))
     door.put_events(accepted("HIDDEN-1", f"event-{MARK}"))
+    with Producer(door.connection, linger_ms=0) as producer:
+        for letter in (b'{"order_id":"HIDDEN-1","n":%d}', b"\xff unreadable %d"):
+            producer.send(EVENTS_REJECTED, None, letter % MARK, [(HEADER_CODE, b"unknown_status")])
     return door
 
 

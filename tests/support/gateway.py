@@ -25,6 +25,7 @@ from gateway.api.commands import allowed_by
 from gateway.application import application
 from gateway.claims import Claims
 from gateway.control import Control
+from gateway.dead_letters import Originals
 from gateway.idempotency import Idempotency
 from gateway.ingest import Ingest
 from gateway.limits import RATES, Limits
@@ -94,6 +95,7 @@ class Door:
             shares=Shares(b"s" * 32),
             verdicts=Verdicts(self.connection),
             commands=allowed_by({}, TABLE),
+            originals=Originals(folder / "keys.json"),
             idempotency=Idempotency(b"s" * 32, claims),
             accounts=accounts_of(ACCOUNTS),
         )
