@@ -43,9 +43,18 @@ class Control(TopicFollower):
         Raises:
             Busy: it isn't certain that it was written; write it again.
         """
-        record = Record(record_key(kind, name), value)
-        await asyncio.wrap_future(self._producer.send(CONTROL.name, [record]))
-        self._takers[kind](name, value)
+        await self.put_all(kind, {name: value})
+
+    async def put_all(self, kind: str, values: Mapping[str, bytes | None]) -> None:
+        """Write records of a kind by name; they hold here when this returns.
+
+        Raises:
+            Busy: it isn't certain that all were written; write them again.
+        """
+        records = [Record(record_key(kind, name), value) for name, value in values.items()]
+        await asyncio.wrap_future(self._producer.send(CONTROL.name, records))
+        for name, value in values.items():
+            self._takers[kind](name, value)
 
     def take(self, messages: list[Message]) -> None:
         for message in messages:

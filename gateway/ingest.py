@@ -63,14 +63,14 @@ class Ingest:
         """
         return self._producer.send(EVENTS, records)
 
-    async def audit(self, key: str, entry: bytes) -> None:
-        """Write an entry of the audit; returns once it is in the broker's log.
+    async def audit(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Write (order key, entry) to the audit; returns once all are in the broker's log.
 
         Raises:
-            Busy: that isn't certain; send it again.
+            Busy: that isn't certain; send them again.
         """
-        record = Record(key.encode(), entry)
-        await asyncio.wrap_future(self._producer.send(ORDERS_AUDIT, [record]))
+        records = [Record(key.encode(), entry) for key, entry in entries]
+        await asyncio.wrap_future(self._producer.send(ORDERS_AUDIT, records))
 
     def close(self) -> None:
         """End the connection to the broker."""

@@ -89,6 +89,11 @@ KINDS: dict[str, Kind] = {
         "The order can't have this status next",
         "Request one of the statuses in `possible`; the lifecycle has what comes after what.",
     ),
+    "count_differs": Kind(
+        HTTPStatus.CONFLICT,
+        "The filter means another number of alerts by now",
+        "List the alerts again, and send the filter with the number that is there.",
+    ),
     "idempotency_mismatch": Kind(
         HTTPStatus.CONFLICT,
         "The Idempotency-Key belongs to another request",

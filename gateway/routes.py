@@ -10,6 +10,7 @@ from gateway.access.caller import EVERY_ROLE, OPERATORS, ROLES, STAFF, Role
 from gateway.api import (
     actions,
     alerts,
+    alerts_bulk,
     callbacks,
     commands,
     events,
@@ -79,6 +80,15 @@ ROUTES: tuple[Route, ...] = (
         *("POST", "/v1/actions/{id}/outcome", actions.outcome, actions.Report, actions.Reported),
         *(actions.REPORTERS, "own", "write", "api"),
         problems=(*READ, *TAKEN, "unknown_action"),
+    ),
+    Route(
+        *("POST", "/v1/alerts/bulk", alerts_bulk.bulk),
+        *(alerts_bulk.BulkAsked, alerts_bulk.BulkAnswer),
+        roles=OPERATORS,
+        scope="own",
+        cls="write",
+        part="api",
+        problems=(*READ, *TAKEN, "count_differs"),
     ),
     Route(
         *("GET", "/v1/stream", stream.stream, stream.StreamAsked, stream.MEDIA_TYPE),

@@ -102,7 +102,7 @@ async def outcome(call: Call) -> Reported:
         ip=call.ip,
         source=SOURCE,
     )
-    await gateway.ingest.audit(order_key(tenant, asked.order_id), msgspec.json.encode(entry))
+    await gateway.ingest.audit([(order_key(tenant, asked.order_id), msgspec.json.encode(entry))])
     await gateway.ingest.send([(event, data)], call.caller.key_id, call.ip)
     return Reported(
         action_id=action_id,

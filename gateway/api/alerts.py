@@ -115,11 +115,7 @@ async def acknowledge(call: Call) -> AlertView:
 
 async def snooze(call: Call) -> AlertView:
     """Snooze an alert until an instant, at most seven days ahead; void once it escalates."""
-    until = instant_of("until", call.asked.until)
-    now = call.gateway.now_ms()
-    if not now < until <= now + LONGEST_SNOOZE_MS:
-        raise Problem("bad_field", "until: it is past, or over seven days ahead", field="until")
-    mark, text = mark_of(call), format_instant(until)
+    mark, text = mark_of(call), snoozed_until(call, call.asked.until)
     return await noted(
         call, "snoozed", lambda note: replaced(note, snoozed_until=text, snoozed=mark), until=text
     )
@@ -155,7 +151,7 @@ async def comment(call: Call) -> AlertView:
     )
     event = call.gateway.ingest.checked(data)
     await call.gateway.ingest.send([(event, data)], call.caller.key_id, call.ip)
-    await audited(call, row, "commented", {})
+    await audited(call, [row], "commented", {})
     return view_of(call, row)
 
 
@@ -164,14 +160,33 @@ async def noted(
 ) -> AlertView:
     """Set something on an alert, audited first; the alert afterwards."""
     row = row_of(call)
-    notes, control = call.gateway.notes, call.gateway.control
-    empty = AlertNote(key=row.card.key, severity=row.alert.severity)
-    note = change(notes.of(row.alert) or empty)
-    await audited(call, row, what, detail)
-    await control.put(ALERT, row.alert.alert_id, msgspec.json.encode(note))
-    for alert_id in ended(call)[:SWEPT]:
-        await control.put(ALERT, alert_id, None)
+    await all_noted(call, [row], what, change, **detail)
     return view_of(call, row)
+
+
+async def all_noted(
+    call: Call, rows: list[Row], what: str, change: Callable[[AlertNote], AlertNote], **detail: str
+) -> None:
+    """Set something on alerts, audited first; notes of alerts that have ended are swept."""
+    notes, records = call.gateway.notes, dict[str, bytes | None]()
+    for row in rows:
+        empty = AlertNote(key=row.card.key, severity=row.alert.severity)
+        note = change(notes.of(row.alert) or empty)
+        records[row.alert.alert_id] = msgspec.json.encode(note)
+    await audited(call, rows, what, detail)
+    await call.gateway.control.put_all(ALERT, records | dict.fromkeys(ended(call)[:SWEPT]))
+
+
+def snoozed_until(call: Call, text: str) -> str:
+    """The end of a snooze.
+
+    Raises:
+        Problem: `bad_field`, it is past or too far ahead.
+    """
+    until, now = instant_of("until", text), call.gateway.now_ms()
+    if not now < until <= now + LONGEST_SNOOZE_MS:
+        raise Problem("bad_field", "until: it is past, or over seven days ahead", field="until")
+    return format_instant(until)
 
 
 def ended(call: Call) -> list[str]:
@@ -208,10 +223,19 @@ def row_of(call: Call) -> Row:
     raise Problem("unknown_alert", f"alert {alert_id!r}: none is open under this id")
 
 
-async def audited(call: Call, row: Row, what: str, detail: dict[str, str]) -> None:
-    """Write a change of an alert to the audit; it is there when this returns."""
-    entry = AuditEntry(
-        audit_id=sha256(f"{call.request_id} {what}".encode()).hexdigest()[:32],
+async def audited(call: Call, rows: list[Row], what: str, detail: dict[str, str]) -> None:
+    """Write a change of alerts to the audit; it is there when this returns."""
+    entries = [
+        (row.card.key, msgspec.json.encode(entry_of(call, row, what, detail))) for row in rows
+    ]
+    await call.gateway.ingest.audit(entries)
+
+
+def entry_of(call: Call, row: Row, what: str, detail: dict[str, str]) -> AuditEntry:
+    """The audit entry of a change of an alert."""
+    unique = f"{call.request_id} {what} {row.alert.alert_id}"
+    return AuditEntry(
+        audit_id=sha256(unique.encode()).hexdigest()[:32],
         at=format_instant(call.gateway.now_ms()),
         what=f"alert.{what}",
         tenant=row.card.tenant,
@@ -221,7 +245,6 @@ async def audited(call: Call, row: Row, what: str, detail: dict[str, str]) -> No
         ip=call.ip,
         source=SOURCE,
     )
-    await call.gateway.ingest.audit(row.card.key, msgspec.json.encode(entry))
 
 
 def view_of(call: Call, row: Row) -> AlertView:

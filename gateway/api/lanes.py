@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Annotated, get_args
+from typing import Annotated, Protocol, get_args
 
 import msgspec
 from msgspec import Meta
@@ -182,7 +182,20 @@ def is_own(caller: Caller, facets: Facets) -> bool:
     return caller.is_staff or (bool(caller.party) and own.get(caller.role) == caller.party)
 
 
-def filter_of(caller: Caller, asked: LaneQuery) -> Callable[[Card], bool] | None:
+class CardFilter(Protocol):
+    """Fields by which cards are filtered; None is any."""
+
+    @property
+    def carrier(self) -> str | None: ...
+    @property
+    def supplier(self) -> str | None: ...
+    @property
+    def status(self) -> str | None: ...
+    @property
+    def rule(self) -> str | None: ...
+
+
+def filter_of(caller: Caller, asked: CardFilter) -> Callable[[Card], bool] | None:
     """The filter of cards: the caller's scope and what is asked for; None where all are meant."""
     fields = {"carrier": asked.carrier, "supplier_id": asked.supplier, "status": asked.status}
     wanted = {name: value for name, value in fields.items() if value is not None}

@@ -150,6 +150,10 @@ WRITTEN: dict[str, object] = {
 WRITING = [
     route for route in ROUTES if route.method != "GET" and route.part == "api" and "{" in route.path
 ]
+BULK: list[dict[str, object]] = [
+    {"action": "ack", "ids": [LATE]},
+    {"action": "assign", "to": "Li", "filter": {"rule": "late_shipping"}, "count": 1},
+]
 
 
 def test_the_walk_has_every_write() -> None:
@@ -177,6 +181,16 @@ def test_a_neighbour_writes_nothing_and_learns_nothing(
     assert there == missing
     assert {answer.status for answer in answers} <= {400, 403, 404}
     assert len(marked.events()) == before
+    assert LATE not in marked.gateway.notes.records
+
+
+@pytest.mark.parametrize("neighbour", NEIGHBOURS, ids="-".join)
+@pytest.mark.parametrize("body", BULK, ids=["ids", "filter"])
+def test_a_neighbour_changes_no_alert_in_bulk(
+    marked: Door, body: dict[str, object], neighbour: tuple[Role, str, str]
+) -> None:
+    answer = marked.client(*neighbour).post("/v1/alerts/bulk", body)
+    assert answer.status == 403 or answer.json.get("changed", 0) == 0
     assert LATE not in marked.gateway.notes.records
 
 
