@@ -19,7 +19,15 @@ from commands.wiring.process import now_ms
 from commands.wiring.settings_file import settings_option
 from commands.wiring.wording import shown
 from gateway.access.caller import Role
-from gateway.access.keys import ADMIN_ID, API_KEY, KeyRecord, KeyRing, new_key, record_of
+from gateway.access.keys import (
+    ADMIN_ID,
+    API_KEY,
+    KeyRecord,
+    KeyRing,
+    fault_of_party,
+    new_key,
+    record_of,
+)
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
 from schemas.keys import DEFAULT_TENANT
@@ -27,7 +35,6 @@ from schemas.settings.model import ServeSettings, read_settings
 from schemas.topics import CONTROL
 from telemetry.screen import Column, show, show_json, show_table
 
-PARTIES = {"customer": "a customer id", "supplier": "a supplier id", "carrier": "a carrier's code"}
 HEADS = ("id", "role", "tenant", "party", "name", "by", "at")
 
 
@@ -78,13 +85,8 @@ def add(role: Role, tenant: str | None, party: str, name: str, path: Path | None
     ordertide key add operator --name "night shift"
     ordertide key add supplier --party S-7 --tenant acme
     """
-    if (role in PARTIES) != bool(party):
-        needed = PARTIES.get(role)
-        raise SettingsError(
-            f"key of role {role}: --party is missing; write {needed}"
-            if needed
-            else f"key of role {role}: it sees more than one party's orders; leave --party out"
-        )
+    if fault := fault_of_party(role, party):
+        raise SettingsError(f"--party: {fault}")
     key = new_key()
     record = record_of(
         key,

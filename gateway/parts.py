@@ -96,6 +96,18 @@ class Gateway(NamedTuple):
             return Finding(ok=False, reason=f"reading {CONTROL.name}")
         return Finding(ok=True, reason="what was set while running is loaded")
 
+    def check_controlled(self) -> None:
+        """Refuse to answer by keys that aren't all read yet.
+
+        Raises:
+            Busy: they are being read.
+            OrdertideError: the topic can't be read, for good.
+        """
+        if self.control.failure:
+            raise self.control.failure
+        if not self.control.is_loaded:
+            raise Busy(f"keys: {self.is_controlled().reason}; retry")
+
     def check_loaded(self) -> None:
         """Refuse to answer by a live view that isn't whole yet.
 

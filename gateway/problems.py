@@ -99,6 +99,11 @@ KINDS: dict[str, Kind] = {
         "The Idempotency-Key belongs to another request",
         "Take a new Idempotency-Key for a new request; send the same body to repeat one.",
     ),
+    "unknown_key": Kind(
+        HTTPStatus.NOT_FOUND,
+        "No such key",
+        "List the keys: it was revoked, or never was in the caller's tenant.",
+    ),
     "method_not_allowed": Kind(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "The address exists, but not with this method",

@@ -17,6 +17,7 @@ from gateway.api import (
     explanations,
     export,
     index,
+    keys,
     lanes,
     orders,
     rejected,
@@ -32,6 +33,7 @@ READ = ("bad_field", "tier_unreachable")
 TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
 ONE = (*READ, "unknown_order")
+ADMINS: frozenset[Role] = frozenset({"admin"})
 SETTERS = ROLES - {"auditor"}  # those that may set a status of what they see
 ALERT_WRITES: tuple[tuple[str, Handler, type[msgspec.Struct]], ...] = (
     ("ack", alerts.acknowledge, alerts.Nothing),
@@ -179,6 +181,18 @@ ROUTES: tuple[Route, ...] = (
         cls="write",
         part="api",
         problems=(*READ, *TAKEN),
+    ),
+    Route("GET", "/v1/keys", keys.keys, None, keys.KeysAnswer, ADMINS, "own", "query", "api"),
+    Route(
+        *("POST", "/v1/keys", keys.add, keys.KeyAsked, keys.NewKey, ADMINS, "own", "write", "api"),
+        problems=("bad_field", *TAKEN),
+        statuses=(201,),
+    ),
+    Route(
+        *("DELETE", "/v1/keys/{id}", keys.revoke, None, keys.KeyView, ADMINS, "own"),
+        cls="write",
+        part="api",
+        problems=("bad_field", *TAKEN, "unknown_key"),
     ),
     *PAGES,
     *ALERT_PAGES,

@@ -13,6 +13,7 @@ import msgspec
 from gateway.access.caller import Caller, Role
 
 KEY = re.compile(r"ot_([0-9a-z]{10})_[\w-]{43}", re.ASCII)
+PARTIES = {"customer": "a customer id", "supplier": "a supplier id", "carrier": "a carrier's code"}
 API_KEY = "api-key"  # kind of the control topic
 ADMIN_ID = "admin00000"  # id of the key that the first start creates
 
@@ -91,6 +92,15 @@ def record_of(
     """The record of a key; without `tenant` it is of the whole installation."""
     caller = Caller(key_id=id_of(key) or "", role=role, tenant=tenant, party=party, name=name)
     return KeyRecord(sha256=digest(key), caller=caller, by=by, at=at)
+
+
+def fault_of_party(role: Role, party: str) -> str | None:
+    """Fault of a key's party: a party's role needs one, and no other takes one."""
+    if (role in PARTIES) == bool(party):
+        return None
+    if role in PARTIES:
+        return f"it is missing; a key of role {role} needs {PARTIES[role]}"
+    return f"role {role} sees more than one party's orders; leave it out"
 
 
 def digest(key: str) -> str:

@@ -83,8 +83,8 @@ def test_copies_that_cannot_be_written_serve_and_sign_in(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (("customer",), "--party is missing; write a customer id"),
-        (("operator", "--party", "x"), "leave --party out"),
+        (("customer",), "--party: it is missing; a key of role customer needs a customer id"),
+        (("operator", "--party", "x"), "sees more than one party's orders; leave it out"),
     ],
 )
 def test_a_party_belongs_to_the_roles_that_have_one(

@@ -20,6 +20,7 @@ from tests.support.alerts import alert, order
 from tests.support.asgi import Client
 from tests.support.gateway import Door, open_door
 from tests.support.tiers.orders import accepted
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder: Path = tmp_path_factory.mktemp("serve")
     with open_door(folder) as opened:
         opened.start()
+        opened.gateway.control.start()
+        wait_until(lambda: opened.gateway.control.is_loaded, "the keys are read")
         opened.gateway.hub.close()  # streams end at once; test_stream.py has what they send
         yield opened
 
@@ -105,7 +108,12 @@ ASKED = {
     "/v1/orders/{id}": "/v1/orders/HIDDEN-1?tenant=default",
     "/v1/orders/{id}/events": "/v1/orders/HIDDEN-1/events?tenant=default",
 }
-READING = [route for route in ROUTES if route.method == "GET" and route.scope == "own"]
+READING = [
+    route
+    for route in ROUTES
+    # Keys name no order: test_keys.py has them.
+    if route.method == "GET" and route.scope == "own" and route.path != "/v1/keys"
+]
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +154,7 @@ WRITTEN: dict[str, object] = {
     "/v1/alerts/{id}/assign": {"to": "Li"},
     "/v1/alerts/{id}/comment": {"text": "called"},
     "/v1/orders/{id}/commands": {"status": "SHIPPED", "tenant": "default"},
+    "/v1/keys/{id}": {},
 }
 WRITING = [
     route for route in ROUTES if route.method != "GET" and route.part == "api" and "{" in route.path
@@ -165,11 +174,13 @@ def test_the_walk_has_every_write() -> None:
 def test_a_neighbour_writes_nothing_and_learns_nothing(
     marked: Door, route: Route, neighbour: tuple[Role, str, str]
 ) -> None:
-    """The order that is there is refused like one that isn't."""
-    before = len(marked.events())
-    client, hidden = marked.client(*neighbour), LATE if "alerts" in route.path else "HIDDEN-1"
+    """Refusals of what is there are those of what isn't."""
+    before, client = len(marked.events()), marked.client(*neighbour)
+    key_id = marked.key("operator", "default").split("_")[1]
+    hidden = {"alerts": LATE, "keys": key_id}.get(route.path.split("/")[2], "HIDDEN-1")
+    body = msgspec.json.encode(WRITTEN[route.path])
     answers = [
-        client.post(route.path.replace("{id}", name), WRITTEN[route.path])
+        client.request(route.method, route.path.replace("{id}", name), body)
         for name in (hidden, "MISSING")
     ]
     there, missing = (
@@ -182,6 +193,7 @@ def test_a_neighbour_writes_nothing_and_learns_nothing(
     assert {answer.status for answer in answers} <= {400, 403, 404}
     assert len(marked.events()) == before
     assert LATE not in marked.gateway.notes.records
+    assert key_id in marked.keys.records
 
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS, ids="-".join)
