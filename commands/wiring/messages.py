@@ -21,7 +21,14 @@ def messages_of(settings: Settings, table: ActionTable) -> Messages:
     Raises:
         SettingsError: a template, or the folder of `serve`, can't be used.
     """
-    return Messages(read_templates(table), shop_of(settings), links_of(settings))
+    templates = read_templates(table)
+    # The folder of `serve` isn't needed, and perhaps not there, where no customer is written to.
+    return Messages(templates, shop_of(settings), links_of(settings) if templates else no_link)
+
+
+def no_link(_action: Action, _came_at: int, _language: Language) -> str:
+    """No link, for a table without messages."""
+    return ""
 
 
 def shop_of(settings: Settings) -> Shop:

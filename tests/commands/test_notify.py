@@ -7,12 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from commands.notify import command
-from commands.wiring.messages import links_of
+from commands.wiring.messages import links_of, messages_of
 from gateway.access.folder import open_folder
 from gateway.access.shares import Shares
 from schemas.instants import DAY_MS
 from schemas.settings.model import read_settings
 from sinks.actions.messages.fields import Fields
+from sinks.actions.table import parse_actions
 from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.support.actions import BEGIN_AT, action
 from tests.support.tiers.orders import Log, document
@@ -97,6 +98,13 @@ def test_what_is_no_message_is_named(settings: Path, kind: str, fault: str) -> N
     code, text = preview(kind, settings=settings)
     assert code == 1
     assert fault in text
+
+
+def test_without_messages_the_folder_of_serve_is_not_needed(settings: Path) -> None:
+    read = read_settings(settings)
+    messages = messages_of(read, parse_actions("version = 1\nreceivers = {}\nkinds = {}", "a.toml"))
+    assert not messages.templates
+    assert not Path(read.serve.folder).exists()
 
 
 def test_the_link_is_the_same_on_every_attempt_and_opens_the_order(settings: Path) -> None:
