@@ -7,7 +7,7 @@ and Chinese, one line each, in which text from outside is escaped (`schemas.disp
 the API take them from here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
@@ -143,6 +143,13 @@ def sentence(found: RuleState, text: AlertText) -> str:
     parcel = ""
     if found.shipment:
         parcel = phrases["parcel"].format(parcel=printable(found.shipment))
+    state = state_text(found, text)
+    return phrases["sentence"].format(label=text.rule(found.rule), parcel=parcel, state=state)
+
+
+def state_text(found: RuleState, text: AlertText, moment: Callable[[str], str] = minute_of) -> str:
+    """The state of a rule in words, without the rule; `moment` writes its instants."""
+    phrases = PHRASES[text.language]
     name: str = found.state
     if found.state == "shipment_status" and not found.detail:
         name = "shipment_status none"
@@ -150,13 +157,13 @@ def sentence(found: RuleState, text: AlertText) -> str:
         name = "armed when"
     state = phrases[name].format(
         detail=detail_of(found, text),
-        due=minute_of(found.due_at or ""),
-        opened=minute_of(found.opened_at or ""),
+        due=moment(found.due_at or ""),
+        opened=moment(found.opened_at or ""),
     )
     for phrase, at in (("escalates", found.escalates_at), ("paused", found.paused_until)):
         if at and found.is_watched:
-            state += phrases[phrase].format(at=minute_of(at))
-    return phrases["sentence"].format(label=text.rule(found.rule), parcel=parcel, state=state)
+            state += phrases[phrase].format(at=moment(at))
+    return state
 
 
 def detail_of(found: RuleState, text: AlertText) -> str:

@@ -11,10 +11,11 @@ from markupsafe import Markup
 from msgspec import Meta
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.access.caller import ROLES, STAFF, Role
+from gateway.access.caller import OPERATORS, ROLES, STAFF, Role
 from gateway.access.shares import DEFAULT_DAYS, Level, Share
 from gateway.api import index
 from gateway.api.alerts import Nothing
+from gateway.api.explanations import states_of
 from gateway.api.orders import OrderAsked, found, visible
 from gateway.board.audit import entries_of
 from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
@@ -24,6 +25,7 @@ from gateway.board.order_page import Held, order_page
 from gateway.board.orders_page import orders_page
 from gateway.board.preferences import Preferences, examples_of, preferences
 from gateway.board.progress import Progress
+from gateway.board.rule_panel import RulePanel, rule_panel
 from gateway.board.site import Frame, assets, render
 from gateway.board.viewer import (
     desk_of,
@@ -77,6 +79,12 @@ class OrdersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     carrier: Filter = ""
     supplier: Filter = ""
     skip: Annotated[int, Meta(ge=0, lt=MOST_ORDERS)] = 0
+
+
+class OrderPageAsked(OrderAsked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The order's `tenant`; `rules` 1 opens the panel with the state of every rule."""
+
+    rules: Literal[0, 1] = 0
 
 
 class FindAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +181,11 @@ async def order(call: Call) -> Response:
     )
     words = words_of(call.gateway, language_of(call.request))
     now, desk = now_of(call.gateway), desk_of(call, words)
+    is_operator = call.caller.role in OPERATORS
+    panel: RulePanel | None = None
+    if is_operator and call.asked.rules:
+        at, states = await states_of(call.gateway, answer.found)
+        panel = rule_panel(words, at, states, document, now)
     page = order_page(words, progress_of(call), held, now, desk)
     path = quote(page.order_id, safe="")
     query = {"tenant": call.asked.tenant}
@@ -185,6 +198,10 @@ async def order(call: Call) -> Response:
         page.order_id,
         page=page,
         share=address(f"/orders/{path}/share", **query) if is_sharer else "",
+        rules=panel,
+        rules_href=address(f"/orders/{path}", **query, rules=int(panel is None))
+        if is_operator
+        else "",
         api=f'curl -H "Authorization: Bearer $KEY" "{origin}'
         f'{address(f"/v1/orders/{path}", **query)}"',
     )
@@ -341,7 +358,7 @@ PAGES: tuple[Route, ...] = (
     Route("GET", "/orders", orders, OrdersAsked, HTML, ROLES, "own", "page", "board", READ),
     Route("GET", "/find", find_number, FindAsked, HTML, ROLES, "own", "page", "board", READ),
     Route(
-        *("GET", "/orders/{id}", order, OrderAsked, HTML, ROLES, "own", "page", "board"),
+        *("GET", "/orders/{id}", order, OrderPageAsked, HTML, ROLES, "own", "page", "board"),
         problems=(*READ, "unknown_order"),
     ),
     Route(

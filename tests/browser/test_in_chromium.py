@@ -22,7 +22,7 @@ LATE = "demo-00138"
 # The best-practice rules of axe are no part of WCAG; the others are.
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 ORDER = f"/orders/{LATE}"
-PATHS = ("/", "/alerts", ORDER, "/orders?lane=overdue", f"{ORDER}/share", "SHARED")
+PATHS = ("/", "/alerts", f"{ORDER}?rules=1", "/orders?lane=overdue", f"{ORDER}/share", "SHARED")
 WIDTHS = (1440, 768, 360)
 LONG_MS = 15_000
 

@@ -66,6 +66,7 @@ def in_language(site: Door, language: str, role: Role = "admin", party: str = ""
         "/?wall=1",
         "/?carrier=nobody",
         f"/orders/{LATE}",
+        f"/orders/{LATE}?rules=1",
         f"/orders/{ON_TWO_WAYS}",
         f"/orders/{LATE}/share",
         "/orders",
