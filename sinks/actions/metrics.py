@@ -1,13 +1,15 @@
 """Metrics of actions: counts by receiver and state, never by order."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from schemas.errors import Busy
 from sinks.actions.outbox import NO_RECEIVER, Result, State, Task
 from telemetry.health import Finding
 from telemetry.metrics import Metrics
 
-KEPT: tuple[State, ...] = ("waiting", "sending", "failed", "dead")
+Kept = State | Literal["held"]
+KEPT: tuple[Kept, ...] = ("waiting", "held", "sending", "failed", "dead")
 
 
 class ActionMetrics:
@@ -53,7 +55,7 @@ class ActionMetrics:
             took_s = max(now_at - task.came_at, 0) / 1000
             self.metrics.action_seconds.labels(receiver).observe(took_s)
 
-    def holds(self, counts: Mapping[tuple[str, State], int], receivers: Mapping[str, bool]) -> None:
+    def holds(self, counts: Mapping[tuple[str, Kept], int], receivers: Mapping[str, bool]) -> None:
         """Set the gauges of the outbox; `receivers`: True for one that takes actions."""
         for name, is_up in receivers.items():
             self.metrics.receiver_up.labels(name).set(is_up)

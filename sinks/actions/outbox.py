@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from schemas.instants import format_instant
+from schemas.instants import MINUTE_MS, format_instant
 from schemas.sqlite_files import answers, open_file, transaction
 from sinks.actions.people import Contact
 
@@ -26,6 +26,7 @@ End = Literal["done", "dead", "skipped", "expired"]
 State = Literal["waiting", "sending", "failed", "done", "dead", "skipped", "expired"]
 ENDS: tuple[End, ...] = ("done", "dead", "skipped", "expired")
 Partition = tuple[str, int]
+HELD_MS = MINUTE_MS
 NO_RECEIVER = "none"  # is shown for the receiver of an action that has none
 DATE = len("2026-11-30")
 REMEDY = "move the file away, and the outbox is rebuilt from the outcomes on the topics"
@@ -299,14 +300,26 @@ class Outbox:
         rows = self._rows("SELECT topic, partition, next_offset FROM position", ())
         return {(str(topic), int(str(n))): int(str(at)) for topic, n, at in rows}
 
-    def counts(self) -> dict[tuple[str, State], int]:
-        """Number of actions by receiver and state, of those that are kept whole."""
+    def counts(self, now_at: int) -> dict[tuple[str, State | Literal["held"]], int]:
+        """Number of actions by receiver and state, of those that are kept whole.
+
+        Waiting ones that are due in over a minute are `held`, such as by quiet hours.
+        """
         rows = self._rows(
             "SELECT receiver, state, count(*) FROM action"
             " WHERE state IN ('waiting', 'sending', 'failed', 'dead') GROUP BY receiver, state",
             (),
         )
-        return {(receiver, state): count for receiver, state, count in rows}  # type: ignore[misc]  # rows are objects
+        found = {(receiver, state): count for receiver, state, count in rows}
+        held = self._rows(
+            "SELECT receiver, count(*) FROM action WHERE state = 'waiting' AND due_at > ?"
+            " GROUP BY receiver",
+            (now_at + HELD_MS,),
+        )
+        for receiver, count in held:
+            found[receiver, "held"] = count
+            found[receiver, "waiting"] -= count  # type: ignore[operator]  # rows are objects
+        return found  # type: ignore[return-value]  # rows are objects
 
     def states(self) -> dict[str, State]:
         """The state of every action that is remembered."""

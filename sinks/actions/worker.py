@@ -211,7 +211,7 @@ class ActionWorker:
 
     def _measure(self) -> None:
         is_up = {name: each.reason is None for name, each in self.receivers.items()}
-        self.watch.holds(self.outbox.counts(), is_up)
+        self.watch.holds(self.outbox.counts(self.clock.wall_ms()), is_up)
 
     def _drain(self) -> None:
         """Store what attempts under way give within ten seconds, and publish it."""

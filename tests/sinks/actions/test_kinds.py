@@ -45,6 +45,12 @@ def with_kind(acting: Acting, row: KindRow) -> None:
     acting.table = ActionTable("actions.toml", acting.table.receivers, {"confirm_order": row})
 
 
+def in_outbox(acting: Acting) -> dict[str, float | None]:
+    registry = acting.metrics.registry
+    labels = ({"receiver": "confirm_order", "state": state} for state in ("waiting", "held"))
+    return {each["state"]: registry.get_sample_value("ordertide_outbox", each) for each in labels}
+
+
 # ---------------------------------------------------------------- quiet hours
 @given(
     at=st.integers(0, 4_000_000_000_000),
@@ -102,6 +108,8 @@ def test_an_action_waits_for_the_end_of_the_recipients_quiet_hours(
     acting.request(action(at=NIGHT))
     with acting.worker() as worker:
         acting.run_until(worker, lambda: acting.states(worker) == ["waiting"], "a wait")
+        worker.keep_up()
+        assert in_outbox(acting) == {"waiting": 0, "held": 1}
         acting.now_at = parse_instant("2026-12-01T06:59:00.000Z")
         for _ in range(20):
             worker.step()
