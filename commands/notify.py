@@ -53,14 +53,17 @@ def preview(
     ordertide notify preview shipped
     ordertide notify preview delayed --order SO-2018-1 --language zh
     """
-    from commands.wiring.messages import messages_of
+    from commands.wiring.messages import links_of, shop_of
     from schemas.alert_text import Language
     from sinks.actions.messages.fields import MEANINGS
-    from sinks.actions.messages.samples import action_about, sample_order
+    from sinks.actions.messages.messages import Messages
+    from sinks.actions.messages.samples import action_about, sample_link, sample_order
+    from sinks.actions.messages.templates import read_templates
 
     settings = read_settings(path)
     table, row = with_kind(actions_of(settings), kind, tenant)
-    messages = messages_of(settings, table)
+    link_to = links_of(settings) if order_id else sample_link
+    messages = Messages(read_templates(table), shop_of(settings), link_to)
     order = found(settings, tenant, order_id) if order_id else sample_order()
     action = action_about(order, kind)
     chosen = msgspec.convert(language or messages.language_of(row, order), Language)

@@ -62,6 +62,9 @@ def test_a_wheel_holds_no_sample_data(wheel: Path) -> None:
     assert "examples/olist/adapter.py" in names
     board = [path for path in (ROOT / "gateway" / "board").rglob("*.*") if path.suffix != ".pyc"]
     assert {str(path.relative_to(ROOT)) for path in board} <= set(names)
+    templates = [*(ROOT / "sinks" / "actions" / "messages" / "shipped").glob("*.txt")]
+    assert len(templates) == 18
+    assert {str(path.relative_to(ROOT)) for path in templates} <= set(names)
     assert not {name: found for name, found in held.items() if found}
     assert not [name for name in names if ".csv" in name]
     assert "License-Expression: Apache-2.0\n" in about

@@ -53,7 +53,8 @@ def test_a_shipped_template_is_shown_for_a_sample_order_with_all_fields(settings
     code, text = preview("delayed", settings=settings)
     assert code == 0, text
     assert text.startswith("Subject: The Shop: your order SO-2026-1 is delayed\n\nWe promised")
-    assert "https://shop.example.com/t/" in text
+    assert "https://shop.example.com/t/SAMPLE" in text
+    assert not Path(read_settings(settings).serve.folder).exists(), "nothing is made for a sample"
     for field in Fields._fields:
         assert f"\n{field} " in text, field
 
@@ -82,6 +83,8 @@ def test_an_order_of_the_tiers_is_taken(settings: Path, tmp_path: Path) -> None:
     code, text = preview("confirmed", "--order", "SO-7", settings=settings)
     assert code == 0, text
     assert "我们已收到您的订单 SO-7" in text
+    assert "https://shop.example.com/t/" in text
+    assert "SAMPLE" not in text
     code, text = preview("confirmed", "--order", "SO-8", settings=settings)
     assert code == 1
     assert "'SO-8'" in text

@@ -48,6 +48,11 @@ def sample_order() -> OrderDocument:
     return msgspec.convert(FULL, OrderDocument)
 
 
+def sample_link(_action: Action, _came_at: int, _language: Language) -> str:
+    """The link of a sample order, which leads nowhere."""
+    return LINK
+
+
 def action_about(order: OrderDocument, kind: str, at: str = AT) -> Action:
     """An action of a kind, about an order and its first parcel."""
     named = [each.shipment for each in order.shipments if each.shipment]
