@@ -9,6 +9,7 @@ trickle in. What the dataflow would write is counted, and written into each tier
 in `commands/size/figures.py` and in docs/scale.md.
 """
 
+import re
 import tempfile
 import time
 from collections import Counter
@@ -46,12 +47,16 @@ from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect
 from storage_tiering.records import decode
-from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord, Tier
+from storage_tiering.tier import EventRecord, OrderRecord, OutcomeRecord, Outcomes, Tier
 from storage_tiering.warm.sqlite.tier import SqliteTier
 
 BATCH = 20
 DAYS = 120
 FOR_EVER_MS = 10**12
+FOR_TIERS = frozenset(
+    {topics.ORDERS_EVENTS, topics.ORDERS_CHANGES, topics.ORDERS_AUDIT, topics.ORDERS_ACTIONS}
+)
+OUTCOMES = re.compile(r"-(audit|actions)-")  # in the name of an index of Elasticsearch
 PACKED_TOGETHER = 100  # messages of a producer's batch
 
 
@@ -126,7 +131,41 @@ def hot_bytes(records: Sequence[OrderRecord | EventRecord]) -> int:
     return grown
 
 
-def elastic_bytes(records: Sequence[OrderRecord | EventRecord], folder: Path) -> int:
+class Sizes(NamedTuple):
+    """Bytes of a tier: with orders and their events, and what audit entries and actions add."""
+
+    orders: int
+    outcomes: int
+
+    def an_order(self, count: int) -> str:
+        """Both, for each of `count` orders."""
+        return (
+            f"{self.orders / count:8.0f} bytes an order, {self.outcomes / count:6.0f} more with "
+            "its audit entries and actions"
+        )
+
+
+def sizes_of(
+    tier: Tier, records: Sequence[OrderRecord | EventRecord], outcomes: Sequence[OutcomeRecord]
+) -> Sizes:
+    """Bytes of a tier as it grows."""
+    write(tier, records)
+    orders = tier.counts().size_bytes
+    write_outcomes(tier, outcomes)
+    return Sizes(orders, tier.counts().size_bytes - orders)
+
+
+def write_outcomes(tier: Tier, outcomes: Sequence[OutcomeRecord]) -> None:
+    """Write all audit entries and actions."""
+    assert isinstance(tier, Outcomes), tier.name
+    for batch in in_batches(outcomes, 500):
+        tier.write_outcomes(batch)
+    tier.flush(force=True)
+
+
+def elastic_bytes(
+    records: Sequence[OrderRecord | EventRecord], outcomes: Sequence[OutcomeRecord], folder: Path
+) -> Sizes:
     """Size of the indices of a node of our own after merging."""
     from storage_tiering.warm.elastic.access import connect as connect_elastic  # noqa: PLC0415 - too
     from storage_tiering.warm.elastic.tier import ElasticTier  # noqa: PLC0415 - an optional part
@@ -136,10 +175,13 @@ def elastic_bytes(records: Sequence[OrderRecord | EventRecord], folder: Path) ->
         tier = ElasticTier(client, keep_ms=FOR_EVER_MS)
         list(tier.templates.install(vocabulary_of(Settings()), tier.periods))
         write(tier, records)
+        write_outcomes(tier, outcomes)
         client.indices.forcemerge(max_num_segments=1)
-        size_bytes = tier.counts().size_bytes
+        sizes = tier.searches.sizes()
+        of_outcomes = sum(size for index, size in sizes.items() if OUTCOMES.search(index))
+        sizes_of_both = Sizes(sum(sizes.values()) - of_outcomes, of_outcomes)
         tier.close()
-    return size_bytes
+    return sizes_of_both
 
 
 def topic_lines(written: Sequence[Outgoing], orders: int, events: Sequence[bytes]) -> Iterator[str]:
@@ -166,32 +208,32 @@ def main(orders: int, *, elasticsearch: bool) -> None:
         events = [line for line in file.read_bytes().splitlines() if b'"tick"' not in line]
         written = list(judged(file))
         places = Counter[str]()
-        records = [record for message in written if (record := record_of(message, places))]
+        decoded = [record for message in written if (record := record_of(message, places))]
+        records = [record for record in decoded if not isinstance(record, OutcomeRecord)]
+        outcomes = [record for record in decoded if isinstance(record, OutcomeRecord)]
         count = len({record.key for record in records})
         print(f"{count:,} orders, {len(events):,} events")
         print("\n".join(topic_lines(written, count, events)))
         print(f"hot: Redis       {hot_bytes(records) / count:8.0f} bytes an order")
         warm = SqliteTier(folder / "warm", FOR_EVER_MS)
-        write(warm, records)
-        print(f"warm: SQLite     {warm.counts().size_bytes / count:8.0f} bytes an order")
+        print(f"warm: SQLite     {sizes_of(warm, records, outcomes).an_order(count)}")
         warm.close()
         if elasticsearch:
-            size_bytes = elastic_bytes(records, folder / "elastic")
-            print(f"warm: Elastic    {size_bytes / count:8.0f} bytes an order, merged")
+            sizes = elastic_bytes(records, outcomes, folder / "elastic")
+            print(f"warm: Elastic    {sizes.an_order(count)}, merged")
         archive = ParquetTier(LocalFiles(folder / "archive"))
-        write(archive, records)
-        print(f"archive: Parquet {archive.counts().size_bytes / count:8.0f} bytes an order")
+        print(f"archive: Parquet {sizes_of(archive, records, outcomes).an_order(count)}")
 
 
-def record_of(message: Outgoing, places: Counter[str]) -> OrderRecord | EventRecord | None:
+def record_of(
+    message: Outgoing, places: Counter[str]
+) -> OrderRecord | EventRecord | OutcomeRecord | None:
     """A message as the tiers read it; what is not for them, and tombstones, are left out."""
-    if message.topic not in {topics.ORDERS_EVENTS, topics.ORDERS_CHANGES} or not message.value:
+    if message.topic not in FOR_TIERS or not message.value:
         return None
     places[message.topic] += 1
     place = message.topic, 0, places[message.topic]
-    record = decode(Written(*place, message.key, message.value, message.headers))
-    assert not isinstance(record, OutcomeRecord)
-    return record
+    return decode(Written(*place, message.key, message.value, message.headers))
 
 
 if __name__ == "__main__":

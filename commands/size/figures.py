@@ -71,7 +71,10 @@ FIGURES: dict[str, Figure] = {
     "redis_records_per_s": Figure(52_390, "records/s a node", f"{QUIET}: one writer, 2 cores"),
     "redis_memory_gb": Figure(48, "GB", f"{ASSUMED}: of a node of 64 GB"),
     "redis_copies": Figure(2, "copies", f"{ASSUMED}: a primary and a replica"),
-    "elastic_order_bytes": Figure(7066, "bytes", f"{QUIET}: with all its events, merged"),
+    "elastic_order_bytes": Figure(7781, "bytes", f"{BYTES}: with all its events, merged"),
+    "elastic_outcome_bytes": Figure(
+        4369, "bytes", f"{BYTES}: an order's audit entries and actions, merged"
+    ),
     "elastic_documents_per_s": Figure(
         27_600, "documents/s a node", "measured: 8.19.21 on 2 cores, bulks of 5,000, two threads"
     ),
@@ -80,6 +83,7 @@ FIGURES: dict[str, Figure] = {
     "archive_order_bytes": Figure(
         672, "bytes", f"{BYTES}; generated names pack well, real ones may take two or three times"
     ),
+    "archive_outcome_bytes": Figure(916, "bytes", f"{BYTES}: an order's audit entries and actions"),
     "hdfs_copies": Figure(3, "copies", "HDFS: dfs.replication"),
     # Prices in US dollars a month.
     "core_usd": Figure(25, "USD/month", f"{ASSUMED}: a virtual core, for a worker or broker"),

@@ -143,8 +143,16 @@ def footprint(orders_per_day: float, given: Figures) -> Footprint:
     """Bytes in each tier, one copy."""
     return Footprint(
         round(orders_per_day * given.hot_days * given.redis_order_bytes),
-        round(orders_per_day * given.warm_days * given.elastic_order_bytes),
-        round(orders_per_day * given.archive_days * given.archive_order_bytes),
+        round(
+            orders_per_day
+            * given.warm_days
+            * (given.elastic_order_bytes + given.elastic_outcome_bytes)
+        ),
+        round(
+            orders_per_day
+            * given.archive_days
+            * (given.archive_order_bytes + given.archive_outcome_bytes)
+        ),
     )
 
 
@@ -153,6 +161,8 @@ def tiers(orders_per_day: float, given: Figures) -> Iterator[Need]:
     held = footprint(orders_per_day, given)
     events_per_s = rates(orders_per_day, given).peak_events_per_s
     records_per_s = events_per_s * (1 + given.changes_per_event)
+    outcomes_per_s = events_per_s * (given.audits_per_event + given.actions_per_event)
+    kept_per_s = records_per_s + outcomes_per_s
     redis = math.ceil(
         max(
             held.hot_bytes / (given.redis_memory_gb * GB),
@@ -163,13 +173,14 @@ def tiers(orders_per_day: float, given: Figures) -> Iterator[Need]:
     elastic = math.ceil(
         max(
             warm_bytes / (given.elastic_disk_tb * TB * given.busy_share),
-            records_per_s
-            * given.elastic_copies
-            / (given.elastic_documents_per_s * given.busy_share),
+            kept_per_s * given.elastic_copies / (given.elastic_documents_per_s * given.busy_share),
             LEAST_BROKERS,
         )
     )
-    yield Need("tiers", "records at peak", records_per_s, "/s", "events and changes, each tier")
+    yield Need("tiers", "records at peak", records_per_s, "/s", "events and changes: Redis")
+    yield Need(
+        "tiers", "all at peak", kept_per_s, "/s", "audit entries and actions too: the other two"
+    )
     yield Need("redis", "memory", held.hot_bytes, "B", "orders x hot_days x bytes, one copy")
     yield Need("redis", "nodes", redis * given.redis_copies, "", "memory or records, every copy")
     yield Need("elasticsearch", "disk", warm_bytes, "B", "orders x warm_days x bytes, every copy")

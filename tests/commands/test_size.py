@@ -65,6 +65,20 @@ def test_a_sizing_by_hand() -> None:
     assert found["track", "partitions"].value == 8
 
 
+def test_audit_entries_and_actions_count_in_the_warm_tier_and_the_archive() -> None:
+    found = needs(
+        1e6, events_per_order=10, peak_over_mean=2, changes_per_event=1, audits_per_event=0.5,
+        actions_per_event=0.2, warm_days=90, archive_days=365, elastic_copies=2, hdfs_copies=3,
+        elastic_order_bytes=7_000, elastic_outcome_bytes=4_000, elastic_disk_tb=1, busy_share=0.5,
+        archive_order_bytes=600, archive_outcome_bytes=900,
+    )  # fmt: skip
+    assert found["tiers", "records at peak"].value == pytest.approx(2 * 1e7 / 86_400 * 2)
+    assert found["tiers", "all at peak"].value == pytest.approx(2 * 1e7 / 86_400 * 2.7)
+    assert found["elasticsearch", "disk"].value == 1e6 * 90 * 11_000 * 2
+    assert found["elasticsearch", "nodes"].value == 4  # 1.98 TB / 0.5
+    assert found["hdfs", "disk"].value == 1e6 * 365 * 1_500 * 3
+
+
 def test_ten_times_the_orders_need_ten_times_the_bytes_and_no_fewer_machines() -> None:
     small, large = needs(1e6), needs(10e6)
     for key, need in small.items():
