@@ -92,13 +92,18 @@ def text_of(settings: Settings) -> AlertText:
         return AlertText(language)
 
 
+def group_of(settings: DeliverySettings) -> str:
+    """The consumer group of a channel."""
+    return settings.group or f"ordertide-deliver-{settings.channel}"
+
+
 def plan_of(settings: DeliverySettings, topic: str, text: AlertText | None = None) -> DeliveryPlan:
     """Convert the settings to a plan, with the sentences of `text`.
 
     Raises:
         SettingsError: an alert would run out before it is renewed.
     """
-    group = settings.group or f"ordertide-deliver-{settings.channel}"
+    group = group_of(settings)
     style = Style(text or AlertText(settings.language), settings.link)
     renew = settings.renew or (None if settings.channel in KEEPING else RENEW)
     if renew is None:

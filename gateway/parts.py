@@ -17,6 +17,7 @@ from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
 from gateway.live.hub import Hub
+from gateway.operations.operations import Operations
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
 from schemas.alert_text import AlertText
@@ -58,6 +59,7 @@ class Gateway(NamedTuple):
     verdicts: Verdicts
     commands: Mapping[str, frozenset[str]]
     originals: Originals
+    operations: Operations
     accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
     title: str = "ordertide"

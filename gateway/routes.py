@@ -25,6 +25,7 @@ from gateway.api import (
     stream,
 )
 from gateway.board.alert_pages import ALERT_PAGES
+from gateway.board.operation_pages import OPERATION_PAGES
 from gateway.board.pages import PAGES
 from gateway.route import EVERYONE, Handler, Route
 
@@ -196,4 +197,5 @@ ROUTES: tuple[Route, ...] = (
     ),
     *PAGES,
     *ALERT_PAGES,
+    *OPERATION_PAGES,
 )

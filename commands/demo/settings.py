@@ -90,7 +90,7 @@ def write_settings(
             "examples": dict(examples or {}),
         },
         "privacy": {"keys": str(folder / "keys.json")},
-        "telemetry": {"logs": "text"},
+        "telemetry": {"logs": "text", "targets": str(folder / "targets")},
     }
     if actions is not None:
         (folder / ACTIONS).write_text(actions, "utf-8")

@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 
 from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
+from commands.act.worker import outbox_path
+from commands.deliver import group_of
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.process import now_ms
-from commands.wiring.tiers import written_tiers
+from commands.wiring.tiers import writer_group, written_tiers
 from commands.wiring.wording import alert_text
 from dataflows.core.intake import Intake
 from gateway.access.access import Access
@@ -35,6 +37,8 @@ from gateway.ingest import Ingest
 from gateway.limits import Limits
 from gateway.live.follower import Follower
 from gateway.live.hub import Hub
+from gateway.operations.letters import REPLAYED
+from gateway.operations.operations import Operations
 from gateway.parts import Gateway
 from gateway.route import Part
 from gateway.tier_readers import TierReaders
@@ -44,6 +48,7 @@ from schemas.errors import SettingsError
 from schemas.order import Lane
 from schemas.promises import is_zone
 from schemas.settings.model import ServeSettings, Settings
+from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.hot.opening import hot_servers
 from storage_tiering.installed import lookup_tiers
 from telemetry.metrics import Metrics
@@ -66,6 +71,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     access, limits, zone = access_of(own, credentials), Limits(own.limits), zone_of(own.zone)
     commands = allowed_by(own.commands, table)
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
+    operations = operations_of(settings, connection)
     gateway = Gateway(
         parts=parts,
         access=access,
@@ -74,7 +80,15 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         notes=notes,
         tiers=TierReaders(names, partial(written_tiers, settings)),
         ingest=Ingest(producer, Intake(table, rules), now_ms),
-        control=Control(connection, producer, {API_KEY: access.keys.take, ALERT: notes.take}),
+        control=Control(
+            connection,
+            producer,
+            {
+                API_KEY: access.keys.take,
+                ALERT: notes.take,
+                REPLAYED: operations.replays.take,
+            },
+        ),
         lifecycle=table,
         rules=rules,
         wording={language: alert_text(rules, table, language) for language in get_args(Language)},
@@ -86,6 +100,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         commands=commands,
         originals=Originals(Path(settings.privacy.keys)),
         idempotency=Idempotency(credentials.secret, claims_of(settings, names)),
+        operations=operations,
         accounts=accounts,
         title=own.title,
         contact=own.contact,
@@ -113,6 +128,24 @@ def claims_of(settings: Settings, names: Sequence[str]) -> RedisClaims | None:
         return None
     client = hot_servers(settings, timeout_s=REDIS_TIMEOUT_S)
     return RedisClaims(client, f"{settings.hot.prefix}:")
+
+
+def operations_of(settings: Settings, connection: Connection) -> Operations:
+    """The operations of the installation: its groups in the sequence of the flow."""
+    written = (ORDERS_CHANGES, ORDERS_EVENTS)
+    groups: dict[str, tuple[str, Sequence[str]]] = {
+        "track": (settings.track.group, (EVENTS,)),
+    }
+    groups |= {f"write {tier}": (writer_group(tier), written) for tier in lookup_tiers(settings)}
+    groups["deliver"] = (group_of(settings.delivery), (ORDERS_CHANGES,))
+    groups["act"] = (settings.act.group, (ORDERS_ACTIONS,))
+    targets = settings.telemetry.targets
+    return Operations(
+        connection,
+        groups,
+        targets=Path(targets) if targets else None,
+        outbox=outbox_path(settings),
+    )
 
 
 def zone_of(name: str) -> ZoneInfo:

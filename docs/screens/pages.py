@@ -14,6 +14,7 @@ import click
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from commands.demo.telling import LATE
 from commands.key import address_of
 from commands.wiring.gateway import access_of
 from gateway.access.folder import open_folder
@@ -28,7 +29,6 @@ LARGEST_BYTES = 200_000
 SETTLE_MS = 500
 COLOURS = 256
 FAR_S = 1 << 40
-SILENT = "/?lane=warning&rule=carrier_silent&carrier=loggi&place=Salvador"
 
 
 class Shot(NamedTuple):
@@ -50,6 +50,9 @@ SHOTS = (
     Shot("board-dark", "/", 1440, 900, "dark"),
     Shot("board-zh", "/", 1440, 900, "light", "zh"),
     Shot("board-phone", "/", 360, 740),
+    Shot("alerts", "/alerts", 1440, 900),
+    Shot("operations", "/operations", 1440, 900),
+    Shot("operations-dark-zh", "/operations", 1440, 900, "dark", "zh"),
 )
 
 
@@ -70,18 +73,11 @@ def main(path: Path) -> None:
     own = read_settings(path).serve
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        order = late_order(browser, own)
-        share = Share(DEFAULT_TENANT, order, "town", FAR_S)
+        share = Share(DEFAULT_TENANT, LATE, "town", FAR_S)
         link = f"/t/{Shares(open_folder(Path(own.folder)).secret).sealed(share)}"
         for shot in SHOTS:
-            take(browser, own, shot._replace(path=shot.path.format(order=order, link=link)))
+            take(browser, own, shot._replace(path=shot.path.format(order=LATE, link=link)))
         browser.close()
-
-
-def late_order(browser: Browser, own: ServeSettings) -> str:
-    """An order of the hub that fell silent: nothing changes it while pictures are taken."""
-    with opened(browser, own, Shot("", SILENT, 1440, 900)) as page:
-        return page.locator("#cards-warning .card a.mono").first.text_content() or ""
 
 
 def usual_colours(image: Image.Image) -> Image.Image:

@@ -30,7 +30,7 @@ class Page(NamedTuple):
 
 
 BOARD, ORDERS = Page("board", "/"), Page("orders", "/orders")
-ALERTS = Page("alerts", "/alerts")
+ALERTS, OPERATIONS = Page("alerts", "/alerts"), Page("operations", "/operations")
 
 
 def language_of(request: Request) -> Language:
@@ -76,6 +76,8 @@ def frame_of(call: Call, page: str, title: str) -> Frame:
     gateway, caller = call.gateway, call.caller
     words = words_of(gateway, language_of(call.request))
     rail = [BOARD, ORDERS, ALERTS] if caller.role in STAFF else [ORDERS]
+    if caller.role in OPERATORS:
+        rail.append(OPERATIONS)
     sessions = gateway.access.sessions
     return Frame(
         words=words,

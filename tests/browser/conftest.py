@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import uvicorn
 
+from broker.consume import Headers
+from broker.produce import Producer
 from gateway.access.keys import id_of
 from gateway.access.shares import Share
 from gateway.application import application
+from schemas.topics import (
+    EVENTS,
+    EVENTS_REJECTED,
+    HEADER_CODE,
+    HEADER_OFFSET,
+    HEADER_PARTITION,
+    HEADER_REASON,
+    HEADER_TOPIC,
+)
 from tests.support.gateway import Door, open_door
 from tests.support.sample_orders import NOW, sample
 from tests.support.waiting import wait_until
@@ -43,6 +54,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         door.put(*held.orders.values())
         for order_id in held.orders:
             door.put_events(*held.timelines[order_id])
+        reject(door, "unknown_status", "malformed_json", "unknown_status")
+        door.gateway.control.start()
         door.start()
         gateway.follower.watermark = NOW
         server = uvicorn.Server(uvicorn.Config(door.app, port=0, log_level="warning"))
@@ -56,6 +69,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(door, f"http://127.0.0.1:{port}", cookie, f"/t/{token}")
         server.should_exit = True
         thread.join()
+
+
+def reject(door: Door, *codes: str) -> None:
+    """Write dead letters with these codes, as `track` does."""
+    with Producer(door.connection) as producer:
+        for code in codes:
+            headers = {
+                HEADER_CODE: code,
+                HEADER_REASON: f"{code}: no lifecycle has it; correct the sender",
+                HEADER_TOPIC: EVENTS,
+                HEADER_PARTITION: "0",
+                HEADER_OFFSET: "17",
+            }
+            encoded: Headers = [(name, text.encode()) for name, text in headers.items()]
+            producer.send(EVENTS_REJECTED, b"SO-7", b'{"order_id":"SO-7"}', encoded)
 
 
 @pytest.fixture(scope="session")

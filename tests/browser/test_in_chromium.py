@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 LATE = "demo-00138"
+REJECTED = "unknown_status"
 # The best-practice rules of axe are no part of WCAG; the others are.
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 ORDER = f"/orders/{LATE}"
-PATHS = ("/", "/alerts", f"{ORDER}?rules=1", "/orders?lane=overdue", f"{ORDER}/share", "SHARED")
+PATHS = (
+    *("/", "/alerts", "/operations", f"{ORDER}?rules=1", "/orders?lane=overdue"),
+    *(f"{ORDER}/share", "SHARED"),
+)
 WIDTHS = (1440, 768, 360)
 LONG_MS = 15_000
 
@@ -151,7 +155,7 @@ def test_a_page_reads_without_a_script(site: Site, browser: Browser, path: str) 
     with opened(site, browser, java_script_enabled=False) as page:
         page.goto(site.address + (site.shared if path == "SHARED" else path))
         assert page.locator("h1").first.text_content()
-        assert LATE in page.content()
+        assert (REJECTED if path == "/operations" else LATE) in page.content()
 
 
 def test_theme_and_language_are_kept(site: Site, browser: Browser) -> None:
@@ -189,3 +193,17 @@ def test_the_board_says_that_the_stream_is_away_and_goes_on(site: Site, browser:
         assert page.locator(".card").count(), "the figures stay"
         page.unroute(stream)
         page.wait_for_selector("#pill:not(.lost)", timeout=LONG_MS)
+
+
+def test_a_replay_of_dead_letters_is_confirmed_with_their_number(
+    site: Site, browser: Browser
+) -> None:
+    with opened(site, browser) as page:
+        page.goto(f"{site.address}/operations")
+        letter = page.locator(".letter", has_text=REJECTED)
+        letter.locator("summary").click()
+        button = letter.locator("form button")
+        assert (button.text_content() or "").startswith("Replay 2")
+        button.click()
+        letter.locator("text=0 to replay").wait_for(timeout=LONG_MS)
+        assert "Last replay: 2 by" in (letter.text_content() or "")

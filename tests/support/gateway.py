@@ -31,11 +31,13 @@ from gateway.ingest import Ingest
 from gateway.limits import RATES, Limits
 from gateway.live.follower import Follower
 from gateway.live.hub import Hub
+from gateway.operations.letters import REPLAYED
+from gateway.operations.operations import Operations
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
 from schemas.order import AcceptedEvent, OrderDocument
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.memory import MemoryTier
 from telemetry.metrics import Metrics
 from tests.support.alerts import produce
@@ -52,6 +54,12 @@ ACCOUNTS = {
     "rest.depot.token": REST_TOKEN,
     "rest.depot.statuses.arrived": "IN_TRANSIT",
     "kuaidi100.main.salt": "a salt",
+}
+GROUPS = {
+    "track": ("ordertide", (EVENTS,)),
+    "write hot": ("ordertide-write-hot", (ORDERS_CHANGES, ORDERS_EVENTS)),
+    "deliver": ("ordertide-deliver", (ORDERS_CHANGES,)),
+    "act": ("ordertide-act", (ORDERS_ACTIONS,)),
 }
 PARTS = frozenset({"api", "board", "callbacks"})
 
@@ -75,6 +83,13 @@ class Door:
         self.producer = producer or ConfirmingProducer(self.connection, TIMEOUT_S)
         hub, notes = Hub(), AlertNotes()
         follower = Follower(self.connection, hub=hub)
+        operations = Operations(
+            self.connection,
+            GROUPS,
+            targets=folder / "targets",
+            outbox=folder / "outbox.sqlite",
+            look_every_s=0.0,
+        )
         self.gateway = Gateway(
             parts=PARTS,
             access=Access(self.keys, Signer(b"s" * 32), Sessions(Signer(b"s" * 32), folder)),
@@ -87,8 +102,15 @@ class Door:
             hub=hub,
             notes=notes,
             control=Control(
-                self.connection, self.producer, {API_KEY: self.keys.take, ALERT: notes.take}
+                self.connection,
+                self.producer,
+                {
+                    API_KEY: self.keys.take,
+                    ALERT: notes.take,
+                    REPLAYED: operations.replays.take,
+                },
             ),
+            operations=operations,
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
             now_ms=lambda: self.now_ms,

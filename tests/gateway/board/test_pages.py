@@ -75,6 +75,7 @@ def in_language(site: Door, language: str, role: Role = "admin", party: str = ""
         "/alerts",
         "/alerts?tab=all&severity=overdue&sort=oldest",
         "/alerts?tab=mine",
+        "/operations",
     ],
 )
 def test_a_page_is_whole_in_both_languages(site: Door, path: str, language: str) -> None:
