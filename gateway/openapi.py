@@ -78,7 +78,7 @@ def operation(route: Route, components: Json) -> Json:
             *query_parameters(route, components),
             *([IDEMPOTENCY_KEY] if route.is_repeatable else []),
         ],
-        "responses": {**answers(route), **problems(route)},
+        "responses": {**answers(route), **problems(route), **own_answers(route)},
     }
     if route.roles is EVERYONE:
         found["security"] = []
@@ -164,10 +164,15 @@ def problems(route: Route) -> Json:
     for code in codes_of(route):
         by_status.setdefault(str(int(KINDS[code].status)), []).append(code)
     schema = {"$ref": REF.format(name="ProblemDocument")}
+    content = {MEDIA_TYPE: {"schema": schema}, **({"*/*": {}} if route.is_callback else {})}
     return {
-        status: {
-            "description": ", ".join(codes),
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
+        status: {"description": ", ".join(codes), "content": content}
         for status, codes in sorted(by_status.items())
     }
+
+
+def own_answers(route: Route) -> Json:
+    """The answers of a carrier's plug-in, which words its refusals in the carrier's own form."""
+    if not route.is_callback:
+        return {}
+    return {"default": {"description": "in the carrier's own form", "content": {"*/*": {}}}}

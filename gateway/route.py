@@ -98,6 +98,11 @@ class Route(NamedTuple):
     statuses: tuple[int, ...] = (200,)
 
     @property
+    def is_callback(self) -> bool:
+        """Return True for a push of a carrier, which is answered in the carrier's own form."""
+        return self.cls == "callback"
+
+    @property
     def is_repeatable(self) -> bool:
         """Return True for a write that takes an Idempotency-Key."""
         return self.cls == "write" and self.part == "api"

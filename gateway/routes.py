@@ -102,6 +102,7 @@ ROUTES: tuple[Route, ...] = (
         *("POST", "/v1/events", events.post_events, "body", events.EventsResult),
         *(FEEDERS, "own", "ingest", "api"),
         problems=TAKEN,
+        statuses=(200, 207, 422),
     ),
     Route(
         *("POST", "/v1/carriers/{carrier}/{account}/callback", callbacks.callback, "body"),
@@ -164,6 +165,7 @@ ROUTES: tuple[Route, ...] = (
         *("GET", "/v1/orders/{id}", orders.order, orders.OrderAsked, orders.OrderAnswer),
         *(ROLES, "own", "query", "api"),
         problems=ONE,
+        statuses=(200, 304),
     ),
     Route(
         *("GET", "/v1/rejected", rejected.rejected),

@@ -42,6 +42,22 @@ def test_a_parameter_is_described_with_its_bounds() -> None:
     assert "customer" not in operation["x-roles"]
 
 
+def test_every_status_of_an_answer_is_described() -> None:
+    paths = openapi(ROUTES)["paths"]
+    events = paths["/v1/events"]["post"]["responses"]
+    assert {status: "application/json" in events[status]["content"] for status in events} == {
+        status: status in {"200", "207", "422"} for status in events
+    }
+    assert "content" not in paths["/v1/orders/{id}"]["get"]["responses"]["304"]
+    commands = paths["/v1/orders/{id}/commands"]["post"]["responses"]
+    assert {"200", "202", "409"} <= commands.keys()
+
+
+def test_a_carrier_is_answered_in_its_own_form() -> None:
+    callback = openapi(ROUTES)["paths"]["/v1/carriers/{carrier}/{account}/callback"]["post"]
+    assert all("*/*" in callback["responses"][status]["content"] for status in ("400", "default"))
+
+
 def test_it_is_served_to_anybody(door: Door) -> None:
     served = Client(door.app).get("/v1/openapi.json")
     assert served.json["openapi"] == "3.1.0"
