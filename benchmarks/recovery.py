@@ -40,7 +40,7 @@ from dataflows.definition_files import read_rules
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.local.state_files import StateFiles
 from dataflows.state.remote.bucket import Bucket, Patience
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
@@ -130,10 +130,10 @@ def store_in(folder: Path, s3: str | None) -> SqliteShardStore:
         return SqliteShardStore(folder / FILE, len(SHARDS))
     endpoint, _, name = s3.rpartition("/")
     settings = StateSettings(bucket=name, endpoint=endpoint, prefix=folder.name)
-    journal = Journal(Bucket(settings, "000"), Patience(lambda: False, print))
+    objects = StoredObjects(Bucket(settings, "000"), Patience(lambda: False, print))
     place = StateFiles(folder / FILE, folder / "recovery", len(SHARDS))
-    run = begin_run(journal, place, Plan(members=1))
-    return ObjectShardStore(folder / FILE, journal, len(SHARDS), run)
+    run = begin_run(objects, place, Plan(members=1))
+    return ObjectShardStore(folder / FILE, objects, len(SHARDS), run)
 
 
 def measure(

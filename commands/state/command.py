@@ -16,7 +16,7 @@ from commands.state.verify import verify
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
-from dataflows.cluster.open_store import journal_of, state_files
+from dataflows.cluster.open_store import objects_of, state_files
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.remote.run_start import fetch_state
 from schemas.display import count_of, printable
@@ -204,12 +204,12 @@ def fetch_command(settings: Path | None, out: Path) -> None:
     private_folder(out)
     lock = ProcessLock(out / f"{STORE}.lock", out / STORE)
     try:
-        journal = journal_of(
+        objects = objects_of(
             used.state,
             lambda: False,
             lambda reason: show(f"{reason}; waiting", err=True),
         )
-        commits = fetch_state(journal, state_files(out / STORE))
+        commits = fetch_state(objects, state_files(out / STORE))
     finally:
         lock.release()
     show(f"{out / STORE}: as after commit {commits}", err=True)

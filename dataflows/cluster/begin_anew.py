@@ -29,7 +29,7 @@ from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.local.state_files import StateFiles, remove
 from dataflows.state.pointers import check_files
 from dataflows.state.remote.import_local import refuse_older
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.run_start import Origin, fetch_state, last_origin
 from schemas.errors import StateError
 from schemas.instants import format_instant
@@ -106,39 +106,39 @@ def prepare_folder(start: Start, files: StateFiles) -> None:
         store.close()
 
 
-def prepare_bucket(start: Start, journal: Journal, files: StateFiles) -> Origin | None:
+def prepare_bucket(start: Start, objects: StoredObjects, files: StateFiles) -> Origin | None:
     """Origin of the state that the next run begins in a bucket; None where it resumes the last.
 
     Raises:
         StateError: it can't be resumed, or would begin over traces of an earlier state.
     """
-    last = resumable(start, journal, files)
+    last = resumable(start, objects, files)
     if start.begin_anew:
-        if journal.owner():
-            fetch_quietly(journal, files)
+        if objects.owner():
+            fetch_quietly(objects, files)
         held = last.generation if last else UNKNOWN
         origin = next_origin(start, held, discarded_in(start, files))
-        if not journal.owner():
+        if not objects.owner():
             discard(files)
         return origin
     if last:
-        check_generation(start, last, journal.bucket.name)
+        check_generation(start, last, objects.bucket.name)
         return None
-    refuse_traces(start, journal.bucket.name)
+    refuse_traces(start, objects.bucket.name)
     return Origin(0, start.now())
 
 
-def resumable(start: Start, journal: Journal, files: StateFiles) -> Origin | None:
+def resumable(start: Start, objects: StoredObjects, files: StateFiles) -> Origin | None:
     """Origin of the state that the next run would resume; None without one.
 
     Raises:
         StateError: it can't be read, or is of an older version and not to be discarded.
     """
     if not start.begin_anew:
-        refuse_older(journal)
-        return last_origin(journal, files)
+        refuse_older(objects)
+        return last_origin(objects, files)
     try:
-        return last_origin(journal, files)
+        return last_origin(objects, files)
     except StateError as error:
         # Nobody can tell which workers would have to be fenced there.
         raise StateError(
@@ -146,10 +146,10 @@ def resumable(start: Start, journal: Journal, files: StateFiles) -> Origin | Non
         ) from error
 
 
-def fetch_quietly(journal: Journal, files: StateFiles) -> None:
+def fetch_quietly(objects: StoredObjects, files: StateFiles) -> None:
     """Bring this host's files to the end of the bucket, to describe what is discarded."""
     try:
-        fetch_state(journal, files)
+        fetch_state(objects, files)
     except StateError as error:
         LOGGER.warning("track --begin-anew: the state in the bucket can't be read: %s", error)
 

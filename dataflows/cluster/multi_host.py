@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from broker.lease import RunLease
 from dataflows.cluster.begin_anew import Launch, prepare_bucket
-from dataflows.cluster.open_store import STORE, Waits, journal_of, state_files
+from dataflows.cluster.open_store import STORE, Waits, objects_of, state_files
 from dataflows.cluster.rendezvous import ENDED, READ_EVERY_S, Rendezvous, RunMonitor, joined
 from dataflows.cluster.supervisor import (
     END_WITHIN_S,
@@ -44,7 +44,7 @@ from dataflows.cluster.supervisor import (
 from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.sqlite import MEMBERS
 from dataflows.state.local.state_files import StateFiles
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.records import STARTED, Run
 from dataflows.state.remote.run_start import Origin, Plan, begin_run, join_run
 from schemas.errors import OrdertideError, SettingsError, StateError
@@ -65,7 +65,7 @@ class HostContext(NamedTuple):
 
     host: int
     command: Sequence[str]
-    journal: Journal
+    objects: StoredObjects
     files: StateFiles
     lock: ProcessLock
     stop: threading.Event
@@ -86,22 +86,22 @@ def run_multi_host(launch: Launch) -> None:
         )
     path = Path(settings.track.folder) / STORE
     private_folder(path.parent)
-    journal = journal_of(settings.state, stop.is_set, Waits())
-    journal.owner()  # one try: a wrong setting shows here
+    objects = objects_of(settings.state, stop.is_set, Waits())
+    objects.owner()  # one try: a wrong setting shows here
     LOGGER.warning(
         "track: personal data is sealed with the key file of the host that reads it; a customer's "
         "key on one host is not the one on another (docs/operations.md, Many hosts)"
     )
     lock = lock_state(path, stop.is_set)
     track = settings.track
-    context = HostContext(track.host, launch.command, journal, state_files(path), lock, stop)
+    context = HostContext(track.host, launch.command, objects, state_files(path), lock, stop)
     try:
         if track.host:
             participate(context)
             return
         with RunLease(connection, track.group, stopping=stop.is_set) as lease:
             plan = plan_of(hosts, track.workers)
-            origin = prepare_bucket(launch.start(lease.verify), journal, context.files)
+            origin = prepare_bucket(launch.start(lease.verify), objects, context.files)
             origins = iter([origin])  # for the first run alone
             token = partial(new_token, lease, connection, track.group, stop)
             supervise(lambda: coordinate(context, plan, token, lease, next(origins, None)), stop)
@@ -166,8 +166,8 @@ def coordinate(
     token = next_token()
     if token is None:
         return RunResult(0, "stopped")
-    run = begin_run(context.journal, context.files, plan._replace(token=token), anew)
-    rendezvous = Rendezvous(context.journal, run, context.host)
+    run = begin_run(context.objects, context.files, plan._replace(token=token), anew)
+    rendezvous = Rendezvous(context.objects, run, context.host)
     with closing(RunMonitor(rendezvous, context.stop)) as monitor:
         if not wait_for_hosts(context, rendezvous, monitor, lease):
             rendezvous.signal(ENDED, "host 0 was stopped")
@@ -224,11 +224,11 @@ def participate(context: HostContext) -> None:
     known = 0
     while run := next_run(context, known):
         known = run.number
-        rendezvous = Rendezvous(context.journal, run, context.host)
+        rendezvous = Rendezvous(context.objects, run, context.host)
         try:
             result = join(context, rendezvous)
         except StateError:
-            if max(context.journal.runs()) == known:
+            if max(context.objects.runs()) == known:
                 raise
             result = RunResult(0, "a later one begun while this host made its files ready")
         if result.code == OUR_ERROR and not rendezvous.is_superseded():
@@ -240,10 +240,10 @@ def participate(context: HostContext) -> None:
 def next_run(context: HostContext, known: int) -> Run | None:
     """The newest run after `known`, once there is one that is not over; None if stopped."""
     while not context.stop.is_set():
-        newest = max(context.journal.runs(), default=0)
+        newest = max(context.objects.runs(), default=0)
         if newest > known:
-            run = context.journal.run(newest)
-            rendezvous = Rendezvous(context.journal, run, context.host)
+            run = context.objects.run(newest)
+            rendezvous = Rendezvous(context.objects, run, context.host)
             if run.hosts > context.host and not rendezvous.get(ENDED):
                 return run
         context.stop.wait(READ_EVERY_S)
@@ -255,7 +255,7 @@ def join(context: HostContext, rendezvous: Rendezvous) -> RunResult:
     if rendezvous.get(joined(context.host)):
         rendezvous.signal(ENDED, f"host {context.host} was started anew", is_clean=False)
         return RunResult(0, "it had begun without this process")
-    join_run(context.journal, context.files, rendezvous.run)
+    join_run(context.objects, context.files, rendezvous.run)
     rendezvous.join()
     with closing(RunMonitor(rendezvous, context.stop)) as monitor:
         while not rendezvous.get(STARTED):

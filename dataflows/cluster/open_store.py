@@ -12,7 +12,7 @@ from dataflows.state.local.lock import ProcessLock
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.local.state_files import StateFiles
 from dataflows.state.remote.bucket import Bucket, Patience
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.state.remote.store import ObjectShardStore
 from schemas.settings.model import StateSettings
@@ -57,13 +57,13 @@ def open_store(
             prepare_folder(start, files)
             return SqliteShardStore(files.path, files.shards, is_locked=True)
         return SqliteShardStore(files.path, files.shards, member=member.index)
-    journal = journal_of(settings.state, stopping, waits)
+    objects = objects_of(settings.state, stopping, waits)
     if member:
-        run = journal.run(member.run)
-        return ObjectShardStore(files.path, journal, files.shards, run, member.index)
-    anew = prepare_bucket(start, journal, files)
-    run = begin_run(journal, files, Plan(members=1), anew)
-    return ObjectShardStore(files.path, journal, files.shards, run)
+        run = objects.run(member.run)
+        return ObjectShardStore(files.path, objects, files.shards, run, member.index)
+    anew = prepare_bucket(start, objects, files)
+    run = begin_run(objects, files, Plan(members=1), anew)
+    return ObjectShardStore(files.path, objects, files.shards, run)
 
 
 def lock_of(path: Path) -> ProcessLock:
@@ -82,15 +82,15 @@ def state_files(path: Path) -> StateFiles:
     return StateFiles(path, path.with_name("recovery"), len(SHARDS))
 
 
-def journal_of(
+def objects_of(
     settings: StateSettings, stopping: Callable[[], bool], waits: Callable[[str], None]
-) -> Journal:
+) -> StoredObjects:
     """The objects of the store.
 
     Raises:
         SettingsError: no bucket is named, or the client isn't installed.
     """
-    return Journal(bucket_of(settings), Patience(stopping, waits))
+    return StoredObjects(bucket_of(settings), Patience(stopping, waits))
 
 
 def bucket_of(settings: StateSettings) -> Bucket:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.records import FORMAT, Run, RunSignal, run_name, sealed, signal_name
 from schemas.errors import Busy, OrdertideError
 
@@ -23,20 +23,20 @@ LOOK_EVERY_S = 0.1
 class Rendezvous:
     """Signals between the hosts of one run; each call is one request."""
 
-    def __init__(self, journal: Journal, run: Run, host: int) -> None:
+    def __init__(self, objects: StoredObjects, run: Run, host: int) -> None:
         """Create the view of `host`."""
-        self.journal = journal
+        self.objects = objects
         self.run = run
         self.host = host
 
     def signal(self, what: str, reason: str = "", *, is_clean: bool = True) -> None:
         """Send a signal to the other hosts, unless one of them was faster."""
         name = signal_name(self.run.number, what)
-        self.journal.create(name, sealed(name, RunSignal(FORMAT, self.host, is_clean, reason)))
+        self.objects.create(name, sealed(name, RunSignal(FORMAT, self.host, is_clean, reason)))
 
     def get(self, what: str) -> RunSignal | None:
         """The signal, if it was sent."""
-        return self.journal.find(signal_name(self.run.number, what), RunSignal)
+        return self.objects.find(signal_name(self.run.number, what), RunSignal)
 
     def join(self) -> None:
         """Signal that this host is ready."""
@@ -48,7 +48,7 @@ class Rendezvous:
 
     def is_superseded(self) -> bool:
         """Return True once there is a next run."""
-        return self.journal.find(run_name(self.run.number + 1), Run) is not None
+        return self.objects.find(run_name(self.run.number + 1), Run) is not None
 
 
 def joined(host: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from broker.lease import RunLease
 from dataflows.cluster.begin_anew import Launch, Start, prepare_bucket, prepare_folder
-from dataflows.cluster.open_store import STORE, Waits, journal_of, state_files
+from dataflows.cluster.open_store import STORE, Waits, objects_of, state_files
 from dataflows.cluster.supervisor import (
     Member,
     RunResult,
@@ -83,13 +83,13 @@ def prepare_bucket_state(
 ) -> Callable[[int], list[Member]]:
     """Members of a new run in the bucket."""
     settings = start.settings
-    journal = journal_of(settings.state, stop.is_set, Waits())
+    objects = objects_of(settings.state, stop.is_set, Waits())
     files = state_files(Path(settings.track.folder) / STORE)
-    origins = iter([prepare_bucket(start, journal, files)])  # for the first run alone
+    origins = iter([prepare_bucket(start, objects, files)])  # for the first run alone
 
     def begun(token: int) -> list[Member]:
         plan = Plan(settings.track.workers, token=token)
-        run = begin_run(journal, files, plan, next(origins, None))
+        run = begin_run(objects, files, plan, next(origins, None))
         return local_members(run.members, lock, token, run.number)
 
     return begun

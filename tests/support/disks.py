@@ -8,7 +8,7 @@ from dataflows.state.local.memory import MemoryShardStore
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.local.state_files import StateFiles
 from dataflows.state.remote.bucket import Bucket
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.run_start import Plan, begin_run
 from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.states import TRACK, StepState, encode_state
@@ -77,8 +77,8 @@ class NotingStore(ObjectShardStore):
         self.batches += 1
 
 
-def journal_of(settings: StateSettings) -> Journal:
-    return Journal(Bucket(settings, "000"), patient())
+def objects_of(settings: StateSettings) -> StoredObjects:
+    return StoredObjects(Bucket(settings, "000"), patient())
 
 
 def state_files_in(folder: Path, shards: int = SHARDS) -> StateFiles:
@@ -87,9 +87,9 @@ def state_files_in(folder: Path, shards: int = SHARDS) -> StateFiles:
 
 def object_store(folder: Path, settings: StateSettings, shards: int = SHARDS) -> NotingStore:
     """The store in a bucket, as a host with this folder opens it."""
-    journal, place = journal_of(settings), state_files_in(folder, shards)
-    run = begin_run(journal, place, Plan(members=1))
-    return NotingStore(place.path, journal, shards, run)
+    objects, place = objects_of(settings), state_files_in(folder, shards)
+    run = begin_run(objects, place, Plan(members=1))
+    return NotingStore(place.path, objects, shards, run)
 
 
 class BucketDisk:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataflows.state.local.reader import StateReader
 from dataflows.state.remote.garbage_collection import drop_before
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.records import FORMAT, End, Part, Run, copy_folder, sealed
 from schemas.errors import Busy, OrdertideError, StateError
 
@@ -35,9 +35,9 @@ ROW_BYTES = 64  # about what a row takes beside what is stored in it
 class Checkpoints:
     """Schedule of copies: each is made when due, in a thread of its own, one at a time."""
 
-    def __init__(self, journal: Journal, path: Path, run: Run, member: int) -> None:
+    def __init__(self, objects: StoredObjects, path: Path, run: Run, member: int) -> None:
         """Create the schedule for `member` of `run`, which has its shards in the file `path`."""
-        self.upload = Upload(journal, path)
+        self.upload = Upload(objects, path)
         self.run = run
         self.member = member
         self.last: End | None = None
@@ -73,7 +73,7 @@ class Checkpoints:
         """
         folder = copy_folder(self.run.number, self.member)
         self.last = self.upload.make(folder, shards, self.member)
-        drop_before(self.upload.journal, self.run, self.member, self.last)
+        drop_before(self.upload.objects, self.run, self.member, self.last)
 
     def close(self) -> None:
         """Give up a copy that is under way."""
@@ -89,9 +89,9 @@ class Checkpoints:
 class Upload:
     """Upload of shards' rows to a bucket, until stopped."""
 
-    def __init__(self, journal: Journal, path: Path) -> None:
+    def __init__(self, objects: StoredObjects, path: Path) -> None:
         """Create an upload from the file `path`."""
-        self.journal = journal
+        self.objects = objects
         self.path = path
         self.closing = Event()
 
@@ -133,8 +133,8 @@ class Upload:
         if self.closing.is_set():
             raise Busy("the flow ends")
         found = sealed(name, content)
-        if not self.journal.create(name, found):
-            raise StateError(f"{self.journal.bucket.name}/{name}: is there with another content")
+        if not self.objects.create(name, found):
+            raise StateError(f"{self.objects.bucket.name}/{name}: is there with another content")
         return len(found)
 
 

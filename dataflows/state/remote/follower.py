@@ -12,7 +12,7 @@ from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.local.tables import Tables
 from dataflows.state.local.write_batch import Staged, StagedBlob, StagedRow
 from dataflows.state.remote.garbage_collection import is_whole
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.records import Change, End, LogRecord, Run, log_name
 from dataflows.state.states import pointed, unpacked
 from schemas.errors import StateError
@@ -28,10 +28,10 @@ class ReplaySegment(NamedTuple):
 class Follower:
     """Writes to an open file what the bucket has beyond it. The file's lock is the caller's."""
 
-    def __init__(self, store: SqliteShardStore, journal: Journal) -> None:
+    def __init__(self, store: SqliteShardStore, objects: StoredObjects) -> None:
         """Create a follower; `store` is the file of the bucket's store."""
         self.store = store
-        self.journal = journal
+        self.objects = objects
 
     def catch_up(self, segments: Sequence[ReplaySegment], base: str) -> None:
         """Bring the file to the end of the last segment, by logs, by copies where they are gone.
@@ -47,7 +47,7 @@ class Follower:
                 if number == 0:
                     self.restore_before(run, base)
                 self.enter(run)
-                if number == 0 and is_whole(self.journal, run):
+                if number == 0 and is_whole(self.objects, run):
                     self.restore_members(run)
             for member, end in enumerate(lengths):
                 self.follow(run, member, end)
@@ -79,18 +79,18 @@ class Follower:
         at = self.store.tables.position(member)
         if at >= end:
             return
-        kept = self.journal.numbers(run.number, member)
+        kept = self.objects.numbers(run.number, member)
         if not kept or kept[0] > at + 1:
             at = self.restore_member(run, member)
-        for record in self.journal.records(run.number, member, at + 1, end):
+        for record in self.objects.records(run.number, member, at + 1, end):
             self.check(record, run)
             self.apply(record, run)
 
     def restore_member(self, run: Run, member: int) -> int:
         """Put back the newest copy of a member; the number of its last commit."""
-        copy = self.journal.copy(run.number, member)
+        copy = self.objects.copy(run.number, member)
         if copy is None:
-            name = f"{self.journal.bucket.name}/{log_name(run.number, member, 1)}"
+            name = f"{self.objects.bucket.name}/{log_name(run.number, member, 1)}"
             raise StateError(f"{name}: missing, and there is no copy instead of it; {REMEDY}")
         self.restore(copy)
         with self.transaction() as tables:
@@ -99,7 +99,7 @@ class Follower:
 
     def restore_base(self, folder: str) -> None:
         """Put back what there was before the first run, unless all its members have copies."""
-        base = self.journal.find(f"{folder}/end", End)
+        base = self.objects.find(f"{folder}/end", End)
         if base:
             self.restore(base)
 
@@ -111,7 +111,7 @@ class Follower:
             for shard in copy.shards:
                 tables.forget(shard, -1)
             tables.count(copy.sequence, copy.commits)
-        for part in self.journal.parts(copy):
+        for part in self.objects.parts(copy):
             with self.transaction() as tables:
                 tables.insert(part.blobs, part.retired, part.floors)
 
@@ -120,7 +120,7 @@ class Follower:
         if record.store != run.store or record.run != run.number or record.is_fence:
             name = log_name(run.number, record.member, record.number)
             raise StateError(
-                f"{self.journal.bucket.name}: {name} is no commit of run {run.number} of store "
+                f"{self.objects.bucket.name}: {name} is no commit of run {run.number} of store "
                 f"{run.store}; restore the bucket, it was overwritten"
             )
 

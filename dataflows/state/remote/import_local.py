@@ -6,7 +6,7 @@ from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.state.local.state_files import StateFiles
 from dataflows.state.pointers import check_files, states_in
 from dataflows.state.remote.checkpoints import Upload
-from dataflows.state.remote.log import OWNER, Journal, TakenOver
+from dataflows.state.remote.log import OWNER, StoredObjects, TakenOver
 from dataflows.state.remote.records import FORMAT, Owner, sealed
 from dataflows.state.states import States, packed
 from schemas.errors import StateError
@@ -15,7 +15,7 @@ from schemas.errors import StateError
 OLDER_OBJECT, OLDER_FOLDERS = "store", ("log/", "copies/")
 
 
-def publish(journal: Journal, files: StateFiles, *, discard_older: bool = False) -> Owner:
+def publish(objects: StoredObjects, files: StateFiles, *, discard_older: bool = False) -> Owner:
     """Begin a store in the bucket, with what the file holds already.
 
     Raises:
@@ -23,9 +23,9 @@ def publish(journal: Journal, files: StateFiles, *, discard_older: bool = False)
             the file has no recovery folder.
         TakenOver: another process has just done so.
     """
-    older = older_objects(journal)
+    older = older_objects(objects)
     if older and not discard_older:
-        raise refused(journal)
+        raise refused(objects)
     store = SqliteShardStore(files.path, files.shards, member=0)
     try:
         meta = store.meta
@@ -34,36 +34,36 @@ def publish(journal: Journal, files: StateFiles, *, discard_older: bool = False)
         store.close()
     base = ""
     if meta.commits:
-        base = Upload(journal, files.path).make("full/000001/base", None, 0, packed(states)).folder
+        base = Upload(objects, files.path).make("full/000001/base", None, 0, packed(states)).folder
     owner = Owner(FORMAT, meta.store, meta.shards, base, max(meta.generation, 0))
-    if not journal.create(OWNER, sealed(OWNER, owner)):
-        raise TakenOver(f"{journal.bucket.name}: another process has just begun it")
-    journal.remove(older)
+    if not objects.create(OWNER, sealed(OWNER, owner)):
+        raise TakenOver(f"{objects.bucket.name}: another process has just begun it")
+    objects.remove(older)
     return owner
 
 
-def refuse_older(journal: Journal) -> None:
+def refuse_older(objects: StoredObjects) -> None:
     """Check that the bucket holds no state of an older version.
 
     Raises:
         StateError: it does.
     """
-    if older_objects(journal):
-        raise refused(journal)
+    if older_objects(objects):
+        raise refused(objects)
 
 
-def older_objects(journal: Journal) -> list[str]:
+def older_objects(objects: StoredObjects) -> list[str]:
     """The names of the objects that an older version has left; none in a store of this one."""
-    if journal.owner():
+    if objects.owner():
         return []
-    names = journal.names("")
+    names = objects.names("")
     return [name for name in names if name == OLDER_OBJECT or name.startswith(OLDER_FOLDERS)]
 
 
-def refused(journal: Journal) -> StateError:
+def refused(objects: StoredObjects) -> StateError:
     """The error for a bucket with state of an older version."""
     return StateError(
-        f"{journal.bucket.name}: holds state of an older version (object `{OLDER_OBJECT}`), this "
+        f"{objects.bucket.name}: holds state of an older version (object `{OLDER_OBJECT}`), this "
         f"version reads format {FORMAT}; use the version that wrote it, or {REMEDY}"
     )
 

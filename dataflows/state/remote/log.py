@@ -77,11 +77,11 @@ class TakenOver(StateError):
     """Another process has written the commit that was ours to write."""
 
 
-class Journal:
-    """Reads and writes the objects. Waits while the object store is unavailable."""
+class StoredObjects:
+    """Reads and writes the objects of an installation; waits while the object store is away."""
 
     def __init__(self, bucket: Bucket, patience: Patience) -> None:
-        """Create the log; `patience` decides when to give up."""
+        """Create the access to a bucket; `patience` decides when to give up."""
         self.bucket = bucket
         self.patience = patience
 

@@ -18,7 +18,7 @@ from dataflows.state.local.state_files import StateFiles, make_file
 from dataflows.state.remote.follower import Follower, ReplaySegment
 from dataflows.state.remote.garbage_collection import is_whole, whole_from
 from dataflows.state.remote.import_local import publish, refuse_older
-from dataflows.state.remote.log import Journal, TakenOver
+from dataflows.state.remote.log import StoredObjects, TakenOver
 from dataflows.state.remote.records import (
     FORMAT,
     End,
@@ -60,7 +60,9 @@ class Origin(NamedTuple):
     begun_at: int
 
 
-def begin_run(journal: Journal, files: StateFiles, plan: Plan, anew: Origin | None = None) -> Run:
+def begin_run(
+    objects: StoredObjects, files: StateFiles, plan: Plan, anew: Origin | None = None
+) -> Run:
     """Take the store over, and begin the next run; the files are made ready.
 
     With `anew` the run begins a new state: the one that the store holds is discarded.
@@ -72,74 +74,74 @@ def begin_run(journal: Journal, files: StateFiles, plan: Plan, anew: Origin | No
         Busy: the object store is unavailable.
     """
     successor = Successor(secrets.token_hex(4), socket.gethostname())
-    found = journal.owner()
-    owner = found or publish(journal, files, discard_older=anew is not None)
-    numbers = journal.runs()
-    with following(journal, files, owner) as follower:
+    found = objects.owner()
+    owner = found or publish(objects, files, discard_older=anew is not None)
+    numbers = objects.runs()
+    with following(objects, files, owner) as follower:
         if numbers:
-            last = journal.run(numbers[-1])
-            lasts = [fence(journal, last, member, successor) for member in range(last.members)]
-            point = resume_point_after(journal, last, lasts)
+            last = objects.run(numbers[-1])
+            lasts = [fence(objects, last, member, successor) for member in range(last.members)]
+            point = resume_point_after(objects, last, lasts)
             check_not_ahead(follower, last, lasts, point)
             ends = point.committed_lengths
-            follower.catch_up(segments(journal, numbers, follower, ends), owner.base)
+            follower.catch_up(segments(objects, numbers, follower, ends), owner.base)
             origin = Origin(last.generation, last.begun_at)
-            before = Before(last.number, behind_of(journal, last), origin)
+            before = Before(last.number, behind_of(objects, last), origin)
         else:
             origin = Origin(owner.generation, follower.store.meta.begun_at)
-            point, before = first_resume_point(journal, owner), Before(0, 0, origin)
+            point, before = first_resume_point(objects, owner), Before(0, 0, origin)
             if found and owner.base:
                 follower.restore_base(owner.base)
         if anew:
             point, before = point._replace(states={}), before._replace(origin=anew)
         run = new_run(owner, successor, plan, point, before)
-        create_run(journal, run)
+        create_run(objects, run)
         follower.enter(run)
     write_recovery(files.recovery, point.states)
     if numbers:
-        journal.remove(journal.names(f"signals/{numbers[-1]:06}"))
+        objects.remove(objects.names(f"signals/{numbers[-1]:06}"))
     return run
 
 
-def join_run(journal: Journal, files: StateFiles, run: Run) -> None:
+def join_run(objects: StoredObjects, files: StateFiles, run: Run) -> None:
     """Bring this host's files to the beginning of a run that another host has begun.
 
     Raises:
         StateError: the file or the bucket is damaged, or one is not of the other's store.
     """
-    owner = journal.owner()
+    owner = objects.owner()
     if owner is None:
-        raise StateError(f"{journal.bucket.name}: holds a run and no owner; restore its objects")
-    numbers = [number for number in journal.runs() if number <= run.number]
-    with following(journal, files, owner) as follower:
-        follower.catch_up(segments(journal, numbers, follower, ()), owner.base)
+        raise StateError(f"{objects.bucket.name}: holds a run and no owner; restore its objects")
+    numbers = [number for number in objects.runs() if number <= run.number]
+    with following(objects, files, owner) as follower:
+        follower.catch_up(segments(objects, numbers, follower, ()), owner.base)
     write_recovery(files.recovery, unpacked(run.states))
 
 
-def fetch_state(journal: Journal, files: StateFiles) -> int:
+def fetch_state(objects: StoredObjects, files: StateFiles) -> int:
     """Make the files as the bucket has them; how many commits. The flow may run meanwhile.
 
     Raises:
         StateError: the bucket holds no state, or something in it is damaged, or was removed while
             it was read.
     """
-    owner = journal.owner()
-    numbers = journal.runs() if owner else []
+    owner = objects.owner()
+    numbers = objects.runs() if owner else []
     if owner is None or not numbers:
-        refuse_older(journal)
-        name = journal.bucket.name
+        refuse_older(objects)
+        name = objects.bucket.name
         raise StateError(f"{name}: holds no state; correct state.bucket or state.prefix")
-    last = journal.run(numbers[-1])
+    last = objects.run(numbers[-1])
     point = resume_point_after(
-        journal, last, [unfenced(journal, last, m) for m in range(last.members)]
+        objects, last, [unfenced(objects, last, m) for m in range(last.members)]
     )
-    with following(journal, files, owner) as follower:
-        follower.catch_up(segments(journal, numbers, follower, point.committed_lengths), owner.base)
+    with following(objects, files, owner) as follower:
+        follower.catch_up(segments(objects, numbers, follower, point.committed_lengths), owner.base)
     write_recovery(files.recovery, point.states)
     return last.commits + max(point.committed_lengths)
 
 
-def last_origin(journal: Journal, files: StateFiles) -> Origin | None:
+def last_origin(objects: StoredObjects, files: StateFiles) -> Origin | None:
     """Origin of the state that a run would resume, in the bucket or published from this host.
 
     None where there is no state yet.
@@ -147,11 +149,11 @@ def last_origin(journal: Journal, files: StateFiles) -> Origin | None:
     Raises:
         StateError: the file or an object is damaged.
     """
-    numbers = journal.runs()
+    numbers = objects.runs()
     if numbers:
-        last = journal.run(numbers[-1])
+        last = objects.run(numbers[-1])
         return Origin(last.generation, last.begun_at)
-    owner = journal.owner()
+    owner = objects.owner()
     if owner and owner.base:
         return Origin(owner.generation, 0)
     if owner or not files.path.exists():
@@ -165,7 +167,7 @@ def last_origin(journal: Journal, files: StateFiles) -> Origin | None:
 
 
 @contextmanager
-def following(journal: Journal, files: StateFiles, owner: Owner) -> Iterator[Follower]:
+def following(objects: StoredObjects, files: StateFiles, owner: Owner) -> Iterator[Follower]:
     """The file, made if there is none.
 
     Raises:
@@ -179,24 +181,27 @@ def following(journal: Journal, files: StateFiles, owner: Owner) -> Iterator[Fol
     try:
         if store.meta.store != owner.store:
             raise StateError(
-                f"{files.path}: is store {store.meta.store}, and {journal.bucket.name} holds store "
+                f"{files.path}: is store {store.meta.store}, and {objects.bucket.name} holds store "
                 f"{owner.store}; set another state.prefix, or move the file and the recovery "
                 "folder away to resume from the bucket"
             )
-        yield Follower(store, journal)
+        yield Follower(store, objects)
     finally:
         store.close()
 
 
 def segments(
-    journal: Journal, numbers: Sequence[int], follower: Follower, committed_lengths: Sequence[int]
+    objects: StoredObjects,
+    numbers: Sequence[int],
+    follower: Follower,
+    committed_lengths: Sequence[int],
 ) -> list[ReplaySegment]:
     """Segments that a file may replay: from its own run, or the newest that needs no other."""
-    first = whole_from(journal, numbers)
+    first = whole_from(objects, numbers)
     at = follower.store.tables.bucket_run()
     if at in numbers:
         first = max(at, first)
-    runs = [*journal.read_all([run_name(n) for n in numbers if n >= first], Run)]
+    runs = [*objects.read_all([run_name(n) for n in numbers if n >= first], Run)]
     return [
         *(ReplaySegment(one, two.committed_lengths) for one, two in pairwise(runs)),
         ReplaySegment(runs[-1], committed_lengths),
@@ -219,24 +224,24 @@ def check_not_ahead(
         is_ahead |= any(had > there for had, there in zip(positions, lasts, strict=True))
     if is_ahead:
         raise StateError(
-            f"{store.path}: has commits that {follower.journal.bucket.name} hasn't: the bucket "
+            f"{store.path}: has commits that {follower.objects.bucket.name} hasn't: the bucket "
             "was rolled back, or the file was used without it; to resume from the bucket, move the "
             "file and the recovery folder away"
         )
 
 
-def first_resume_point(journal: Journal, owner: Owner) -> ResumePoint:
+def first_resume_point(objects: StoredObjects, owner: Owner) -> ResumePoint:
     """Resume point of the first run."""
     if not owner.base:
         return ResumePoint([], {}, commits=0, sequence=0)
-    base = journal.read(f"{owner.base}/end", End)
+    base = objects.read(f"{owner.base}/end", End)
     return ResumePoint([], unpacked(base.states), base.commits, base.sequence)
 
 
-def behind_of(journal: Journal, run: Run) -> int:
+def behind_of(objects: StoredObjects, run: Run) -> int:
     """Number of requests that a new host needs for a run and those before it."""
-    kept = sum(len(journal.numbers(run.number, member)) for member in range(run.members))
-    return kept + RUN_ENTRIES + (0 if is_whole(journal, run) else run.behind)
+    kept = sum(len(objects.numbers(run.number, member)) for member in range(run.members))
+    return kept + RUN_ENTRIES + (0 if is_whole(objects, run) else run.behind)
 
 
 def new_run(
@@ -263,7 +268,7 @@ def new_run(
     )
 
 
-def create_run(journal: Journal, run: Run) -> None:
+def create_run(objects: StoredObjects, run: Run) -> None:
     """Begin a run, unless another process has.
 
     Raises:
@@ -272,12 +277,12 @@ def create_run(journal: Journal, run: Run) -> None:
     """
     name = run_name(run.number)
     content = sealed(name, run)
-    is_ours = journal.create(name, content)
+    is_ours = objects.create(name, content)
     if is_ours:
-        journal.check_create(name, content)
+        objects.check_create(name, content)
     # A process that slept here may find its number free again: obsolete objects are removed.
-    if not is_ours or journal.runs()[-1] != run.number:
+    if not is_ours or objects.runs()[-1] != run.number:
         raise TakenOver(
-            f"{journal.bucket.name}: another process has just begun run {run.number} or a later "
+            f"{objects.bucket.name}: another process has just begun run {run.number} or a later "
             "one; this one has to stop"
         )

@@ -9,7 +9,7 @@ are discarded.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.records import FORMAT, LogRecord, Run, log_name, sealed
 from dataflows.state.states import States, unpacked
 
@@ -32,11 +32,11 @@ class Successor(NamedTuple):
     host: str
 
 
-def fence(journal: Journal, run: Run, member: int, successor: Successor) -> int:
+def fence(objects: StoredObjects, run: Run, member: int, successor: Successor) -> int:
     """Fence a member of a run; return the number of commits in its log."""
-    last = max(journal.numbers(run.number, member), default=0)
+    last = max(objects.numbers(run.number, member), default=0)
     while True:
-        if last and journal.read(log_name(run.number, member, last), LogRecord).is_fence:
+        if last and objects.read(log_name(run.number, member, last), LogRecord).is_fence:
             return last - 1
         record = LogRecord(
             format=FORMAT,
@@ -53,28 +53,28 @@ def fence(journal: Journal, run: Run, member: int, successor: Successor) -> int:
             is_fence=True,
         )
         name = log_name(run.number, member, record.number)
-        if journal.create(name, sealed(name, record)):
+        if objects.create(name, sealed(name, record)):
             return last
         last += 1  # its member was still writing, or another process has fenced it
 
 
-def unfenced(journal: Journal, run: Run, member: int) -> int:
+def unfenced(objects: StoredObjects, run: Run, member: int) -> int:
     """Number of commits in the log of a member, without a fence record."""
-    last = max(journal.numbers(run.number, member), default=0)
-    is_fence = last and journal.read(log_name(run.number, member, last), LogRecord).is_fence
+    last = max(objects.numbers(run.number, member), default=0)
+    is_fence = last and objects.read(log_name(run.number, member, last), LogRecord).is_fence
     return last - 1 if is_fence else last
 
 
-def resume_point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> ResumePoint:
+def resume_point_after(objects: StoredObjects, run: Run, lasts: Sequence[int]) -> ResumePoint:
     """Resume point after a run whose logs have `lasts` commits.
 
     Raises:
         StateError: an object is missing or damaged.
     """
-    newest = [record_at(journal, run, member, last) for member, last in enumerate(lasts)]
+    newest = [record_at(objects, run, member, last) for member, last in enumerate(lasts)]
     epoch = min(record.epoch if record else BEGINNING for record in newest)
     common = [
-        up_to(journal, run, member, last, epoch) if epoch else None
+        up_to(objects, run, member, last, epoch) if epoch else None
         for member, last in enumerate(lasts)
     ]
     states = unpacked(run.states)
@@ -88,15 +88,15 @@ def resume_point_after(journal: Journal, run: Run, lasts: Sequence[int]) -> Resu
     )
 
 
-def record_at(journal: Journal, run: Run, member: int, number: int) -> LogRecord | None:
+def record_at(objects: StoredObjects, run: Run, member: int, number: int) -> LogRecord | None:
     """A commit; None before the first."""
-    return journal.read(log_name(run.number, member, number), LogRecord) if number else None
+    return objects.read(log_name(run.number, member, number), LogRecord) if number else None
 
 
-def up_to(journal: Journal, run: Run, member: int, last: int, epoch: int) -> LogRecord | None:
+def up_to(objects: StoredObjects, run: Run, member: int, last: int, epoch: int) -> LogRecord | None:
     """The newest commit of a member that is not beyond an epoch: the last, or the one before it."""
     for number in range(last, 0, -1):
-        record = record_at(journal, run, member, number)
+        record = record_at(objects, run, member, number)
         if record and record.epoch <= epoch:
             return record
     return None

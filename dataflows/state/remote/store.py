@@ -30,7 +30,7 @@ from dataflows.state.local.disk_space import check_room
 from dataflows.state.local.schema import explained
 from dataflows.state.local.sqlite import MEMBERS, SqliteShardStore
 from dataflows.state.remote.checkpoints import Checkpoints
-from dataflows.state.remote.log import Journal
+from dataflows.state.remote.log import StoredObjects
 from dataflows.state.remote.records import FORMAT, Change, LogRecord, Run
 from dataflows.state.states import States, packed
 from dataflows.state.store import Pointer
@@ -44,7 +44,7 @@ class ObjectShardStore(SqliteShardStore):
     def __init__(
         self,
         path: Path,
-        journal: Journal,
+        objects: StoredObjects,
         shards: int,
         run: Run,
         member: int = 0,
@@ -55,7 +55,7 @@ class ObjectShardStore(SqliteShardStore):
             StateError: the file is damaged or can't be used.
         """
         super().__init__(path, shards, member=member)
-        self.journal = journal
+        self.objects = objects
         self.in_run = run
         self.meta.generation = run.generation
         self.member = member
@@ -66,7 +66,7 @@ class ObjectShardStore(SqliteShardStore):
         self.meta.commits = run.commits
         self.step = 1 if run.members == 1 else MEMBERS
         self.sequence = run.sequence + (member - run.sequence) % self.step
-        self.checkpoints = Checkpoints(journal, path, run, member)
+        self.checkpoints = Checkpoints(objects, path, run, member)
 
     def note(self, step: str, key: str, state: bytes, batches: int = 0) -> None:
         with self.lock:
@@ -89,7 +89,7 @@ class ObjectShardStore(SqliteShardStore):
             latest = {shard: blobs[-1].sequence for shard, blobs in self.staged.blobs.items()}
             self.number += 1
             self.meta.commits = self.in_run.commits + self.number - 1
-            size_bytes = self.journal.append(self.record())
+            size_bytes = self.objects.append(self.record())
             super().commit()
             self.previous.update(latest)
             self.checkpoints.committed(size_bytes, list(self.chains))

@@ -18,7 +18,7 @@ from dataflows.state.remote.store import ObjectShardStore
 from dataflows.state.store import Pointer
 from schemas.errors import Busy, SettingsError, StateError
 from schemas.settings.model import StateSettings
-from tests.support.disks import journal_of, object_store, state_files_in
+from tests.support.disks import object_store, objects_of, state_files_in
 from tests.support.s3 import S3
 
 Host = Callable[[str], ObjectShardStore]
@@ -96,7 +96,7 @@ def test_one_that_slept_before_it_began_a_run_begins_none_later(
     store.checkpoints.make(["a"])
     assert names(settings, "runs") == ["runs/000003"]
     with pytest.raises(TakenOver, match="run 2 or a later one"):
-        create_run(journal_of(settings), sleeper)
+        create_run(objects_of(settings), sleeper)
 
 
 def test_what_reached_the_bucket_and_not_the_disk_is_there_after_a_kill(host: Host) -> None:
@@ -104,7 +104,7 @@ def test_what_reached_the_bucket_and_not_the_disk_is_there_after_a_kill(host: Ho
     pointer = begun(store)
     late = store.stage("a", b"late", base=False)
     store.number += 1
-    store.journal.append(store.record())  # and here it is killed
+    store.objects.append(store.record())  # and here it is killed
     store.close()
     again = host("one")
     assert again.open("a", late) == [b"base", b"late"]
@@ -179,7 +179,7 @@ def test_a_bucket_of_an_older_version_is_refused(
     with pytest.raises(StateError, match=r"older version .* `ordertide track --begin-anew`"):
         host("one")
     with pytest.raises(StateError, match=r"older version .* `ordertide track --begin-anew`"):
-        fetch_state(journal_of(settings), state_files_in(tmp_path / "fetched"))
+        fetch_state(objects_of(settings), state_files_in(tmp_path / "fetched"))
     assert names(settings) == [older], "refused without a change"
 
 
@@ -188,7 +188,7 @@ def test_state_of_an_older_version_is_discarded_when_asked_to(
 ) -> None:
     Bucket(settings, "000").create("store", b"of an older version")
     Bucket(settings, "000").create("log/000000000001", b"of an older version")
-    begin_run(journal_of(settings), state_files_in(tmp_path / "one"), Plan(1), Origin(1, 1_000))
+    begin_run(objects_of(settings), state_files_in(tmp_path / "one"), Plan(1), Origin(1, 1_000))
     assert {name.split("/")[0] for name in names(settings)} == {"owner", "runs"}
     assert host("one").in_run.number == 2
 

@@ -14,7 +14,7 @@ from dataflows.state.remote.run_start import Plan, begin_run, create_run, fetch_
 from dataflows.state.states import EVENTS, decode_state
 from dataflows.state.store import Pointer
 from schemas.settings.model import StateSettings
-from tests.support.disks import SHARDS, NotingStore, journal_of, state_files_in
+from tests.support.disks import SHARDS, NotingStore, objects_of, state_files_in
 from tests.support.s3 import S3
 
 
@@ -23,21 +23,21 @@ class Hosts:
 
     def __init__(self, folder: Path, settings: StateSettings) -> None:
         self.folder = folder
-        self.journal = journal_of(settings)
+        self.objects = objects_of(settings)
         self.open: list[SqliteShardStore] = []
 
     def begin(self, host: str, members: int) -> Run:
         return begin_run(
-            self.journal, state_files_in(self.folder / host), Plan(members, hosts=members)
+            self.objects, state_files_in(self.folder / host), Plan(members, hosts=members)
         )
 
     def join(self, host: str, run: Run) -> None:
-        join_run(self.journal, state_files_in(self.folder / host), run)
+        join_run(self.objects, state_files_in(self.folder / host), run)
 
     def member(self, host: str, run: Run, member: int) -> NotingStore:
         """A member whose shard resumes where bytewax would let it."""
         path = self.folder / host / "shards.sqlite"
-        store = NotingStore(path, self.journal, SHARDS, run, member)
+        store = NotingStore(path, self.objects, SHARDS, run, member)
         self.open.append(store)
         store.open(str(member), self.pointers(host).get(str(member)))
         return store
@@ -149,8 +149,8 @@ def test_once_all_members_have_copies_nothing_before_their_run_is_needed(
             epoch(store, b"%d" % number)
             if number == 5:
                 store.checkpoints.make([str(store.member)])
-    assert hosts.journal.runs() == [2]
-    assert hosts.journal.numbers(2, 0) == [4, 5, 6, 7, 8]
+    assert hosts.objects.runs() == [2]
+    assert hosts.objects.numbers(2, 0) == [4, 5, 6, 7, 8]
     run = hosts.begin(next_host, 1)
     assert run.committed_lengths == [8, 8]
     deltas = [b"%d" % number for number in range(8)]
@@ -163,8 +163,8 @@ def test_one_copy_of_two_lets_only_its_own_log_go(hosts: Hosts) -> None:
         epoch(first, b"%d" % number)
         epoch(second, b"%d" % number)
     first.checkpoints.make(["0"])
-    assert hosts.journal.numbers(1, 0) == [6, 7, 8]
-    assert len(hosts.journal.numbers(1, 1)) == 8
+    assert hosts.objects.numbers(1, 0) == [6, 7, 8]
+    assert len(hosts.objects.numbers(1, 1)) == 8
     hosts.begin("c", 1)
     deltas = [b"%d" % number for number in range(6)]
     assert hosts.held("c", 2) == [[b"base", b"one", *deltas]] * 2
@@ -174,7 +174,7 @@ def test_of_two_that_begin_the_same_run_one_is_told(hosts: Hosts) -> None:
     two(hosts)
     run = hosts.begin("c", 1)
     with pytest.raises(TakenOver, match="run 2 or a later one"):
-        create_run(hosts.journal, structs.replace(run, token="another"))
+        create_run(hosts.objects, structs.replace(run, token="another"))
 
 
 def test_a_state_is_fetched_as_of_the_last_common_epoch_while_the_run_goes_on(
@@ -182,6 +182,6 @@ def test_a_state_is_fetched_as_of_the_last_common_epoch_while_the_run_goes_on(
 ) -> None:
     first, second = two(hosts)
     epoch(first, b"beyond")
-    assert fetch_state(hosts.journal, state_files_in(tmp_path / "looked-at")) == 2
+    assert fetch_state(hosts.objects, state_files_in(tmp_path / "looked-at")) == 2
     assert hosts.held("looked-at", 2) == [[b"base", b"one"]] * 2
     epoch(second, b"beyond")

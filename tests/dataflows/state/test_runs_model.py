@@ -12,7 +12,7 @@ from dataflows.state.bytewax_recovery import read_recovery
 from dataflows.state.remote.records import Run
 from dataflows.state.remote.run_start import Plan, begin_run, join_run
 from dataflows.state.states import EVENTS, decode_state
-from tests.support.disks import SHARDS, NotingStore, journal_of, state_files_in
+from tests.support.disks import SHARDS, NotingStore, objects_of, state_files_in
 from tests.support.s3 import S3
 
 NAMES = ("a", "b", "c", "d")
@@ -56,16 +56,16 @@ class Flow:
 
     def __init__(self, folder: Path, s3: S3) -> None:
         self.folder = folder
-        self.journal = journal_of(s3.settings())
+        self.objects = objects_of(s3.settings())
         self.held: dict[str, list[bytes]] = {name: [] for name in NAMES}
         self.number = 0
 
     def begin(self, life: Life) -> list[NotingStore]:
         """A run, with its first member on one host and the others on another."""
         first, second = (self.folder / f"host-{number}" for number in life.hosts)
-        run = begin_run(self.journal, state_files_in(first), Plan(life.members))
+        run = begin_run(self.objects, state_files_in(first), Plan(life.members))
         if second != first:
-            join_run(self.journal, state_files_in(second), run)
+            join_run(self.objects, state_files_in(second), run)
         return [
             self.member(second if member else first, run, member) for member in range(life.members)
         ]
@@ -75,7 +75,7 @@ class Flow:
         rows = read_recovery(folder / "recovery").taken
         states = [decode_state(row.state) for row in rows if row.state and row.step != EVENTS]
         pointers = {state.name: state.pointer for state in states}
-        store = NotingStore(state_files_in(folder).path, self.journal, SHARDS, run, member)
+        store = NotingStore(state_files_in(folder).path, self.objects, SHARDS, run, member)
         for name in shards_of(member, run.members):
             assert store.open(name, pointers.get(name)) == self.held[name]
             assert len(list(store.retired_keys(name))) == len(self.held[name])
