@@ -31,13 +31,18 @@ def read_message(data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
     Raises:
         Rejected: it is no event; see `schemas.event.read_event`; or `invalid_cloudevent`.
     """
-    if headers and any(name == "ce_specversion" for name, _ in headers):
+    if headers and is_binary(headers):
         check_size(data)
         data = from_binary(data, headers)
     elif b'"specversion"' in data:
         check_size(data)
         data = from_structured(as_text(data))
     return read_event(data)
+
+
+def is_binary(headers: Headers) -> bool:
+    """Return True if these are the headers of a binary CloudEvent."""
+    return any(name == "ce_specversion" for name, _ in headers)
 
 
 def from_structured(data: bytes) -> bytes:

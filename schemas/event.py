@@ -16,12 +16,15 @@ from schemas.sanitization import sanitize
 
 MAX_EVENT_BYTES = 512_000
 MAX_AHEAD_MS = DAY_MS
+MAX_ID, MAX_CODE = 256, 64  # characters
+MAX_PARCELS = 250
 
-Id = Annotated[str, Meta(min_length=1, max_length=256)]
-Code = Annotated[str, Meta(min_length=1, max_length=64)]
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+Code = Annotated[str, Meta(min_length=1, max_length=MAX_CODE)]
 Text = Annotated[str, Meta(min_length=1)]
 Instant = Annotated[datetime, Meta(tz=True)]
 Scalar = str | int | float | bool | None
+Datum = Literal["WGS84", "GCJ02"]
 
 
 class Location(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,7 +33,7 @@ class Location(msgspec.Struct, frozen=True, omit_defaults=True):
     name: Id | None = None
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
-    datum: Literal["WGS84", "GCJ02"] | None = None
+    datum: Datum | None = None
 
 
 class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,7 +77,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     personal: dict[str, Any] | None = None
     corrects: Id | None = None
     replaces: Id | None = None
-    parcels_expected: Annotated[int, Meta(ge=1, le=250)] | None = None
+    parcels_expected: Annotated[int, Meta(ge=1, le=MAX_PARCELS)] | None = None
     destination: Destination | None = None
     recorded_at: Instant | None = None
     format: Literal[1] = 1

@@ -8,6 +8,9 @@ is too long; `RuntimeError` for a panic, an error in the core itself. Both conce
 call alone, whose record stays as it was.
 """
 
+from collections.abc import Sequence
+
+from dataflows.core.door import PlainForm
 from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from dataflows.core.snapshots import Cold
@@ -167,6 +170,47 @@ class Numbers:
 
     def days(self) -> dict[int, bytes]:
         """Return the numbers to examine by day: 4 bytes of each hash."""
+
+def shard_of(key: str, shards: int) -> int:
+    """Return the shard, of so many, of the key of an order or a number: blake2b of the key."""
+
+class Door:
+    """The door: reads plain events, those that leave nothing to judge.
+
+    What follows from one is what `dataflows.decoding` makes of it. Anything else is left to that.
+    """
+
+    def __init__(self, form: PlainForm) -> None:
+        """Take over the form of plain events.
+
+        Raises:
+            ValueError: it has other fields than those that the door reads.
+        """
+
+    def read(self, values: Sequence[bytes | None]) -> Read:
+        """Decode the plain events of messages; None: a message that isn't to be read."""
+
+class Read:
+    """The plain events of some messages, decoded."""
+
+    recorded_at: list[int | None]
+    """Arrivals of recorded history, in ms, by message; None: not plain."""
+    panics: list[str]
+    """Places in the core that panicked; what brought it out is not plain."""
+
+    def take(
+        self, topic: str, partition: int, offsets: list[int], arrivals: Sequence[int | None]
+    ) -> tuple[list[tuple[int, bytes]], bytes, bytes, list[int]]:
+        """Take what follows from the events, by the place and the arrival (ms) of each message.
+
+        (facts by order shard, registrations, questions, indices of what is left). The first three
+        are packed lists of `Fact`, `Registration` and `Question`. Left is what lies too far ahead
+        of its arrival. An event without an arrival is dropped.
+
+        Raises:
+            ValueError: not as many offsets or arrivals as messages.
+            RuntimeError: a panic.
+        """
 
 class Definitions:
     """Lifecycle and rules in force, as the core holds them; for all shards of a process."""

@@ -10,18 +10,19 @@ from typing import Any
 
 import msgspec
 
+from dataflows.core.compiled import Door
+from dataflows.core.door import MISSING_BEFORE, form_of
 from dataflows.core.fact import Fact
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules import Rules
 from schemas.errors import Rejected
 from schemas.event import Event, Location, Scalar, check_arrival
-from schemas.instants import parse_instant, to_instant
+from schemas.instants import to_instant
 from schemas.keys import event_hash, order_key
 from schemas.promises import promise
 from schemas.sanitization import without_attributes
 
 ALIKE = 0.75  # so much of a code is another's, by difflib's ratio: then that may be meant
-MISSING_BEFORE = parse_instant("2000-01-01T00:00:00Z")  # a time before this is none
 
 TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -56,6 +57,7 @@ class Intake:
         self.proof_of_life = table.proof_of_life
         self.readings = rules.readings
         self.declared = {**rules.attributes, **rules.readings}
+        self.door = Door(form_of(table, rules))
 
     def without_unfit(self, event: Event, data: bytes) -> tuple[Event, bytes]:
         """An event and its bytes without attributes that the rules file declares of another type.

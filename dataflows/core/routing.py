@@ -5,7 +5,7 @@ worker i mod n for every n from 1 to 16: all of them are loaded evenly. The name
 part of the stored state; never change them.
 """
 
-from hashlib import blake2b
+from dataflows.core import compiled
 
 SHARDS = [
     "s00-010md",
@@ -77,4 +77,4 @@ SHARDS = [
 
 def shard_of(key: str) -> int:
     """The shard (0-63) of an order key or a number key: blake2b, as `hash()` differs by process."""
-    return blake2b(key.encode(), digest_size=1).digest()[0] & 63
+    return compiled.shard_of(key, len(SHARDS))

@@ -12,6 +12,24 @@ pub fn split_order_key(key: &str) -> (&str, &str) {
     key.split_once(SEPARATOR).unwrap_or((DEFAULT_TENANT, key))
 }
 
+/// Key of an order; its plain id for the default tenant.
+pub fn order_key(tenant: &str, order_id: &str) -> String {
+    if tenant == DEFAULT_TENANT {
+        return order_id.to_owned();
+    }
+    format!("{tenant}{SEPARATOR}{order_id}")
+}
+
+/// Hash of an event: the dedup key.
+pub fn event_hash(source: &str, event_id: &str) -> u64 {
+    short_hash(format!("{source}{SEPARATOR}{event_id}").as_bytes())
+}
+
+/// The shard, of so many, of the key of an order or a number.
+pub fn shard_of(key: &str, shards: u8) -> u8 {
+    Params::new().hash_length(1).hash(key.as_bytes()).as_bytes()[0] % shards
+}
+
 /// Hash of bytes: 8 bytes of blake2b, as a number.
 pub fn short_hash(bytes: &[u8]) -> u64 {
     let hash = Params::new().hash_length(8).hash(bytes);

@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod door;
 pub mod fact;
 pub mod fault;
 pub mod instants;

@@ -3,6 +3,7 @@
 //! `dataflows/core/compiled.pyi` documents it. Here stand conversions alone; whatever raises in the
 //! core is an exception, a panic too.
 
+mod door;
 mod lifecycle;
 mod numbers;
 mod orders;
@@ -26,6 +27,9 @@ fn run<T>(evaluate: impl FnOnce() -> Result<T, Fault>) -> PyResult<T> {
 #[pymodule]
 mod compiled {
     use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::door::{Door, Read, shard_of};
 
     #[pymodule_export]
     use super::orders::{Fold, as_kind, check_order, content_hash};

@@ -44,6 +44,14 @@ impl Fields {
         }
     }
 
+    /// The fields of `count` packed pairs, each of a text and a value.
+    pub fn of(count: usize, pairs: &[u8]) -> Fields {
+        let mut out = Vec::with_capacity(pairs.len() + 5);
+        write_map(&mut out, count);
+        out.extend_from_slice(pairs);
+        Fields(out)
+    }
+
     /// The map as msgpack.
     pub fn bytes(&self) -> &[u8] {
         &self.0
