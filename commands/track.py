@@ -46,7 +46,7 @@ from dataflows.cluster.supervisor import (
     supervise,
 )
 from dataflows.core.intake import Intake
-from dataflows.decoding import Decoder
+from dataflows.decoding import Decoder, Links
 from dataflows.sink import Worker
 from dataflows.source import SOURCE_TASKS, task_key
 from dataflows.source_task import SourceSettings
@@ -317,7 +317,7 @@ def assemble(
         lambda data, event: seal_event(data, event, keys),
         lambda data, headers: seal_rejected(data, keys, headers),
         keys.batch,
-        lambda event: link_event(event, keys),
+        Links(lambda: keys.is_linking, lambda event: link_event(event, keys)),
     )
     layout = stack.enter_context(LayoutWatch(connection, topics.EVENTS))
     source = SourceSettings(

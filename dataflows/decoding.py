@@ -1,23 +1,26 @@
 """The door: from a message to facts, registrations and questions, or to a dead letter.
 
-`track` and `replay` both read through `Decoder`. No message ends a run: a fault of the message is
-`Rejected`, and so is a fault of this code that only this message brings out (`internal_fault`).
+`track` and `replay` both read through `Decoder`. The compiled core reads plain events, which are
+nearly all (`engine/core/src/door.rs`); any other message is read here, and refused here alone. No
+message ends a run: a fault of the message is `Rejected`, and so is a fault of this code that only
+this message brings out (`internal_fault`).
 What isn't about the message (the broker away, a full disk, no memory, a damaged key file) passes.
 """
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import msgspec
 
+from dataflows.core.compiled import Read
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.questions import Question, Registration, question, registrations
 from dataflows.core.set_aside import INTERNAL_FAULT
-from schemas.cloudevents import read_message
+from schemas.cloudevents import is_binary, read_message
 from schemas.errors import OrdertideError, Rejected
 from schemas.event import Event, Tick, check_plausible, decode_event
 from schemas.instants import EPOCH, ONE_MS
@@ -32,6 +35,16 @@ Hide = Callable[[bytes, Headers], bytes]
 Link = Callable[[Event], None]
 # Keys made inside it are stored with one fsync.
 Together = Callable[[], AbstractContextManager[None]]
+
+
+class Links(NamedTuple):
+    """Links of customers, orders and numbers, as events without personal data show them."""
+
+    is_needed: Callable[[], bool]
+    note: Link
+
+
+NO_LINKS = Links(lambda: False, lambda _event: None)
 
 
 class Decoded(NamedTuple):
@@ -87,6 +100,17 @@ class Faults:
         reason = f"ordertide failed to read it: {kind}; report it with this message"
         return Rejected(INTERNAL_FAULT, reason)
 
+    def panicked(self, place: str) -> None:
+        """Log a panic of the compiled door; the message that brought it out is read here."""
+        kind = f"panic in {place}"
+        if kind not in self.logged:
+            self.logged.add(kind)
+            LOGGER.error(
+                "events: a message brought out a fault of ordertide, %s; the message is read the "
+                "slower way, please report the place",
+                kind,
+            )
+
 
 class Decoder:
     """Decodes messages. `seal` hides personal data before anything keeps the bytes."""
@@ -97,19 +121,43 @@ class Decoder:
         seal: Seal,
         hide: Hide,
         together: Together = nullcontext,
-        link: Link = lambda _event: None,
+        links: Links = NO_LINKS,
     ) -> None:
         """Create a decoder.
 
         `intake` has the lifecycle. `hide` seals the personal data in bytes that are no event.
-        `link` notes the customer, order and numbers that an event without personal data names.
+        `links` takes the customer, order and numbers that an event without personal data names.
         """
         self.intake = intake
-        self.link = link
+        self.links = links
         self.seal = seal
         self.hide = hide
         self.together = together
         self.faults = Faults()
+
+    def read_plain(self, messages: Iterable[tuple[bytes | None, Headers]]) -> Read:
+        """The plain events among messages (value, headers), decoded; the others are for `read`."""
+        found = self.intake.door.read(
+            [None if headers and is_binary(headers) else value for value, headers in messages]
+        )
+        for place in found.panics:
+            self.faults.panicked(place)
+        return found
+
+    def link_plain(self, data: bytes) -> None:
+        """Note the links of a plain event, where that is needed.
+
+        Raises:
+            Rejected: `internal_fault`.
+        """
+        if not self.links.is_needed():
+            return
+        try:
+            event = decode_event(data)
+            if isinstance(event, Event):
+                self.links.note(event)
+        except Exception as error:
+            raise self.faults.rejected(error) from error
 
     def read(self, data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
         """The event of a message (CloudEvents too) and its bytes in our own format.
@@ -156,7 +204,7 @@ class Decoder:
             # Sealed for the numbers that count, so the bytes kept may name no others.
             raw = self.seal(data if event is sent else with_numbers(data, event), event)
         else:
-            self.link(event)
+            self.links.note(event)
             raw = data
         fact = self.intake.fact(event, event.order_id or "", raw, arrival_at, origin)
         event = self.intake.with_compared_carrier(event)

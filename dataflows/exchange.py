@@ -40,7 +40,8 @@ class OrderPiece(msgspec.Struct, array_like=True):
     """Piece for an order shard: facts, and the watermark of a task (-1: none).
 
     Up to it the task's questions are resolved, and their facts have come. `claimed` is
-    the watermark that its partitions claim (`broker.recorded_clock`).
+    the watermark that its partitions claim (`broker.recorded_clock`). `packed` are lists of facts
+    that the compiled core has made.
     """
 
     shard: str
@@ -49,6 +50,7 @@ class OrderPiece(msgspec.Struct, array_like=True):
     facts: list[Fact]
     dead: list[Dead]
     claimed: int = NO_CLAIM
+    packed: list[bytes] = []
 
     def __reduce__(self) -> "tuple[Callable[[bytes], OrderPiece], tuple[bytes]]":
         return order_piece, (encode(self),)
@@ -85,7 +87,8 @@ class Batch(NamedTuple):
     """Batch of a task in one epoch. `watermark` holds for everything read in the epochs before.
 
     `order_watermark` is the `watermark` that the resolvers had at the end of the epoch before:
-    questions that arrived by then are resolved, and their facts are with the orders.
+    questions that arrived by then are resolved, and their facts are with the orders. `packed` are
+    (order shard, list of facts) that the compiled core has made.
     """
 
     task: int
@@ -94,6 +97,7 @@ class Batch(NamedTuple):
     registrations: list[Registration]
     questions: list[Question]
     dead: list[Dead]
+    packed: list[tuple[int, bytes]]
     claimed: int = NO_CLAIM
     order_watermark: int = -1
 

@@ -13,39 +13,33 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import UTC, datetime
 
 import msgspec
 from bytewax.inputs import StatefulSourcePartition
 
-from broker.clock import NO_WATERMARK, ClockKind, ClockState, IdleAdvance, PartitionClock
+from broker.clock import NO_WATERMARK, ClockKind, PartitionClock
 from broker.connect import Connection
-from broker.consume import Message, PartitionReader
-from broker.end_offsets import EndOffsets, Unsettled
-from broker.recorded_clock import RecordedClock
+from broker.consume import Message
+from broker.end_offsets import EndOffsets
 from broker.topic_identity import check_topic_id, no_topic_id
+from dataflows.core.compiled import Read
 from dataflows.core.intake import Origin
+from dataflows.core.questions import decode_questions, decode_registrations
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.exchange import Batch
 from dataflows.metrics import DataflowMetrics
+from dataflows.partition_source import PartitionSource, PartitionState
 from dataflows.rejection import dead_message
 from dataflows.watermarks import NO_CLAIM, NO_PARTITIONS, Claims, MaxWatermark
 from schemas.errors import Busy, Rejected
 from schemas.event import Event, Tick
-from schemas.instants import DAY_MS, HOUR_MS
+from schemas.instants import DAY_MS
 
 LOGGER = logging.getLogger("ordertide.track")
 
 BATCH_MESSAGES = 5_000
 DISCOVER_PARTITIONS_EVERY = 50  # epochs
-
-
-class PartitionState(msgspec.Struct, array_like=True):
-    """Position of a partition, and its watermark."""
-
-    position: int
-    clock: ClockState
 
 
 class SourceTaskState(msgspec.Struct, array_like=True):
@@ -92,99 +86,6 @@ class SourceSettings(msgspec.Struct, frozen=True):
     recorded_ahead_ms: int = DAY_MS
     claims: Claims = msgspec.field(default_factory=Claims)
     closing: Callable[[Callable[[], None]], object] = lambda _close: None
-
-
-class PartitionEnd:
-    """End offset of a partition, as last answered.
-
-    An object of its own: a callback that referred to the partition's reader would put its client
-    into a reference cycle (see `broker.clients`).
-    """
-
-    def __init__(self, ends: EndOffsets, topic: str, partition: int) -> None:
-        """Create it with the offset 0."""
-        self.ends = ends
-        self.topic = topic
-        self.partition = partition
-        self.offset = 0
-
-    def request(self) -> Future[int]:
-        """Request the end offset; the answer sets `offset`."""
-        answer = self.ends.ask(self.topic, self.partition)
-        answer.add_done_callback(self.on_answer)
-        return answer
-
-    def on_answer(self, answer: Future[int]) -> None:
-        """Keep the offset, settled or not, for the lag."""
-        failed = answer.exception()
-        if failed is None:
-            self.offset = answer.result()
-        elif isinstance(failed, Unsettled):
-            self.offset = failed.end_offset
-
-
-class PartitionSource:
-    """One partition: its reader, its watermark, and the idle advance of that."""
-
-    def __init__(
-        self,
-        partition: int,
-        state: PartitionState | None,
-        settings: SourceSettings,
-        ends: EndOffsets,
-        initial_watermark: int = NO_WATERMARK,
-    ) -> None:
-        """Create a reader that resumes at `state`, else begins with `initial_watermark`."""
-        self.partition = partition
-        clock = state.clock if state else ClockState(initial_watermark)
-        self.clock = clock_of(settings, clock)
-        self.refuted = 0
-        start = state.position if state else None
-        self.reader = PartitionReader(
-            settings.connection, settings.topic, partition, start, group=settings.group, ends=ends
-        )
-        self.end = PartitionEnd(ends, settings.topic, partition)
-        self.idle_advance = IdleAdvance(
-            *(self.clock, self.end.request, settings.proven, settings.margin_ms),
-            name=f"{settings.topic} [{partition}]",
-        )
-        self.settings = settings
-        self.noted = self.reported = -1
-
-    def state(self) -> PartitionState:
-        """For the snapshot."""
-        self.noted = self.reader.position
-        return PartitionState(self.noted, self.clock.state)
-
-    def report(self) -> None:
-        """Commit the position of the last snapshot to the group, for the usual tools."""
-        if self.noted != self.reported:
-            self.reported = self.noted
-            self.reader.report(self.reported)
-
-    def confirm(self, others: int | None) -> bool:
-        """Advance a recorded watermark over what others confirm; True while a claim waits."""
-        clock = self.clock
-        if not isinstance(clock, RecordedClock):
-            return False
-        clock.confirm(others)
-        if clock.refuted > self.refuted:
-            messages, self.refuted = clock.refuted - self.refuted, clock.refuted
-            self.settings.metrics.refuted(messages)
-            LOGGER.warning(
-                "%s [%d]: %d messages before offset %d have a recorded_at over %d h ahead of what "
-                "follows them: they wait and don't move the clock; correct their sender",
-                *(self.settings.topic, self.partition, messages, self.reader.position),
-                self.settings.recorded_ahead_ms // HOUR_MS,
-            )
-        return clock.is_claiming
-
-
-def clock_of(settings: SourceSettings, state: ClockState) -> PartitionClock:
-    """The clock of a partition, by the kind that is set."""
-    if settings.clock == "recorded":
-        return RecordedClock(settings.recorded_ahead_ms, settings.now, state)
-    return PartitionClock(settings.clock, settings.now, state)
 
 
 class SourceTask(StatefulSourcePartition[Batch, bytes]):
@@ -265,7 +166,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         if self.epochs % DISCOVER_PARTITIONS_EVERY == 0:
             self.discover_partitions()
         batch = Batch(
-            self.number, self.watermark, [], [], [], [], self.claimed, self.order_watermark
+            self.number, self.watermark, [], [], [], [], [], self.claimed, self.order_watermark
         )
         self.sent = self.watermark
         with self.settings.decoder.together():
@@ -300,13 +201,63 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         """Read a partition into the batch; return the number of messages."""
         messages = source.reader.read(BATCH_MESSAGES // len(self.sources))
         dead_before = len(batch.dead)
-        ticks = sum([self.take(message, source.clock, batch) for message in messages])
+        ticks = self.take_all(messages, source.clock, batch)
         source.idle_advance.step(source.reader.position)
         self.state.read += len(messages)
         self.state.ticks += ticks
         rejected = Counter(dead.code for dead in batch.dead[dead_before:])
         self.settings.metrics.seen(len(messages), ticks, rejected)
         return len(messages)
+
+    def take_all(self, messages: list[Message], clock: PartitionClock, batch: Batch) -> int:
+        """Decode the messages of a partition into the batch; return the number of ticks."""
+        read = self.settings.decoder.read_plain(
+            [(message.value, message.headers) for message in messages]
+        )
+        ticks = 0
+        arrivals: list[int | None] = []
+        for message, at in zip(messages, read.recorded_at, strict=True):
+            if at is None:
+                ticks += self.take(message, clock, batch)
+                arrivals.append(None)
+            else:
+                arrivals.append(self.arrive(message, at, clock, batch))
+        if messages:
+            self.share(read, messages, arrivals, batch)
+        return ticks
+
+    def arrive(self, message: Message, at: int, clock: PartitionClock, batch: Batch) -> int | None:
+        """Arrival of a plain event; None for one that is rejected."""
+        recorded = self.settings.clock == "recorded"
+        arrival_at = clock.saw(at if recorded else message.timestamp_ms)
+        try:
+            self.settings.decoder.link_plain(message.value or b"")
+        except Rejected as reason:
+            self.reject(message, reason, batch)
+            return None
+        return arrival_at
+
+    def share(
+        self, read: Read, messages: list[Message], arrivals: list[int | None], batch: Batch
+    ) -> None:
+        """Add what follows from plain events to the batch."""
+        topic, partition = messages[0].topic, messages[0].partition
+        offsets = [message.offset for message in messages]
+        facts, registrations, questions, left = read.take(topic, partition, offsets, arrivals)
+        batch.packed.extend(facts)
+        batch.registrations.extend(decode_registrations(registrations))
+        batch.questions.extend(decode_questions(questions))
+        for index in left:
+            self.take_arrived(messages[index], arrivals[index] or 0, batch)
+
+    def take_arrived(self, message: Message, arrival_at: int, batch: Batch) -> None:
+        """Decode a message with an arrival into the batch."""
+        try:
+            event, data = self.settings.decoder.read(message.value or b"", message.headers)
+            if isinstance(event, Event):
+                self.put(event, data, message, arrival_at, batch)
+        except Rejected as reason:
+            self.reject(message, reason, batch)
 
     def take(self, message: Message, clock: PartitionClock, batch: Batch) -> bool:
         """Decode a message into the batch; True for a tick."""
@@ -315,17 +266,17 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
             if isinstance(event, Tick):
                 clock.tick(event.at)
                 return True
-            self.put(event, data, message, clock, batch)
+            recorded = self.settings.clock == "recorded"
+            arrival_at = clock.saw(recorded_at(event) if recorded else message.timestamp_ms)
+            self.put(event, data, message, arrival_at, batch)
         except Rejected as reason:
             self.reject(message, reason, batch)
         return False
 
     def put(
-        self, event: Event, data: bytes, message: Message, clock: PartitionClock, batch: Batch
+        self, event: Event, data: bytes, message: Message, arrival_at: int, batch: Batch
     ) -> None:
         """Add an event to the batch: as a fact, or as a question with its registrations."""
-        recorded = self.settings.clock == "recorded"
-        arrival_at = clock.saw(recorded_at(event) if recorded else message.timestamp_ms)
         origin = Origin(message.topic, message.partition, message.offset)
         fact, question, registrations = self.settings.decoder.decode(
             event, data, arrival_at, origin

@@ -212,8 +212,10 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             self.step.watermarks.advance(piece.task, piece.watermark)
             self.claims.note(piece.task, piece.claimed)
             self.shard.offer(piece.facts)
+            for facts in piece.packed:
+                self.shard.offer_packed(facts)
             dead += piece.dead
-            self.step.is_dirty |= bool(piece.facts)
+            self.step.is_dirty |= bool(piece.facts or piece.packed)
         shard = self.shard
         outs: list[Output] = []
         found: list[Outgoing] = []

@@ -5,9 +5,9 @@ Theory of operation: the life of an epoch
 An epoch is one batch of each of the eight source tasks, its processing, and the barrier at its end.
 bytewax begins no epoch before all workers have ended the one before.
 
-    1  source   each task (source_task.py) reads its partitions, decodes, seals personal data, and
-                makes one batch: facts, registrations, lookups, dead letters, and the watermark of
-                the epochs before
+    1  source   each task (source_task.py) reads its partitions, decodes (plain events in the
+                compiled core), seals personal data, and makes one batch: facts, registrations,
+                lookups, dead letters, and the watermark of the epochs before
     2  share    a piece of the batch goes to every order shard and every resolver shard: also an
                 empty one, since it brings the watermark
     3  resolve  the resolver shard of a number gives events that only carry a number to the orders
@@ -103,6 +103,8 @@ def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
     pieces = [OrderPiece(name, task, watermark, [], [], claimed) for name in SHARDS]
     for fact in batch.facts:
         pieces[shard_of(fact.key)].facts.append(fact)
+    for shard, facts in batch.packed:
+        pieces[shard].packed.append(facts)
     for dead in batch.dead:
         pieces[dead.offset % len(SHARDS)].dead.append(dead)
     return [(piece.shard, piece) for piece in pieces]

@@ -43,3 +43,6 @@ class Fact(msgspec.Struct, array_like=True, gc=False, omit_defaults=False):
     def parcel(self) -> str:
         """The parcel as the event names it: its waybill, else its shipment."""
         return self.waybill or self.shipment
+
+
+decode_facts = msgspec.msgpack.Decoder(list[Fact]).decode

@@ -41,6 +41,10 @@ class Question(msgspec.Struct, array_like=True, gc=False):
     fact: Fact
 
 
+decode_registrations = msgspec.msgpack.Decoder(list[Registration]).decode
+decode_questions = msgspec.msgpack.Decoder(list[Question]).decode
+
+
 class Unresolved(NamedTuple):
     """A fact that is given up, and why."""
 

@@ -48,7 +48,15 @@ class Shard:
 
     def offer(self, facts: Iterable[Fact]) -> None:
         """Take facts; they are applied when the clock has reached them."""
-        self.compiled.offer(encode(list(facts)))
+        self.offer_packed(encode(list(facts)))
+
+    def offer_packed(self, facts: bytes) -> None:
+        """Take a packed list of facts.
+
+        Raises:
+            ValueError: it is damaged; no fact is taken.
+        """
+        self.compiled.offer(facts)
 
     def advance(self, watermark: int) -> Output:
         """Move the clock to `watermark` ms, and emit everything that follows; never moves back.

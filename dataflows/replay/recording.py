@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from dataflows.core.fact import decode_facts
 from dataflows.core.intake import Origin
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.questions import Answers
+from dataflows.core.questions import Answers, decode_questions, decode_registrations
 from dataflows.core.resolve import resolver_of
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.replay.event_files import Line, read_events
@@ -140,8 +141,7 @@ class Recording:
             records = self.without_a_lone_end(records)
         while batch := self.batch(records):
             answers = Answers()
-            for record in batch:
-                self.take(record, answers)
+            self.take_all(batch, answers)
             last_at = batch[-1].arrival_at
             watermark = last_at - 1  # more of that ms may follow, also behind a tick
             self.resolver.advance(watermark, answers)
@@ -195,11 +195,41 @@ class Recording:
                 break
         return taken
 
+    def take_all(self, batch: list[Record], answers: Answers) -> None:
+        """Make facts of records, registering and resolving their numbers; ticks are counted."""
+        by_file: dict[str, list[Record]] = {}
+        for record in batch:
+            if record.is_tick:
+                self.counts.ticks += 1
+            else:
+                by_file.setdefault(record.file, []).append(record)
+        for file, records in by_file.items():
+            self.take_file(file, records, answers)
+
+    def take_file(self, file: str, records: list[Record], answers: Answers) -> None:
+        """Make facts of records of one file."""
+        read = self.decoder.read_plain((record.data, []) for record in records)
+        is_plain = [at is not None for at in read.recorded_at]
+        arrivals = [
+            record.arrival_at if plain else None
+            for record, plain in zip(records, is_plain, strict=True)
+        ]
+        numbers = [record.number for record in records]
+        packed, registrations, questions, left = read.take(
+            file, self.place(file), numbers, arrivals
+        )
+        facts = [fact for _, listed in packed for fact in decode_facts(listed)]
+        asked = decode_questions(questions)
+        answers.facts += facts
+        self.resolver.offer(decode_registrations(registrations), asked)
+        for fact in (*facts, *(question.fact for question in asked)):
+            self.counts.saw(fact.at)
+        others = {index for index, plain in enumerate(is_plain) if not plain}.union(left)
+        for index in sorted(others):
+            self.take(records[index], answers)
+
     def take(self, record: Record, answers: Answers) -> None:
-        """Make facts of a record, registering and resolving its numbers."""
-        if record.is_tick:
-            self.counts.ticks += 1
-            return
+        """Make facts of a record that isn't plain."""
         try:
             event = self.decoder.read_again(record.data)
             if isinstance(event, Tick):

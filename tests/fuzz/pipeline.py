@@ -78,9 +78,9 @@ class Pipeline:
 
     def take(self, received: list[Message]) -> Batch:
         """Read an epoch's messages at the door."""
-        batch = Batch(0, self.clock.watermark, [], [], [], [])
+        batch = Batch(0, self.clock.watermark, [], [], [], [], [])
         self.read += len(received)
-        self.ticks += sum([self.task.take(message, self.clock, batch) for message in received])
+        self.ticks += self.task.take_all(received, self.clock, batch)
         self.rejected += len(batch.dead)
         self.sent += map(dead_letter, batch.dead)
         return batch
@@ -94,6 +94,8 @@ class Pipeline:
         self.rejected += len(answers.rejected)
         self.sent += [dead_letter(dead_fact(one.fact, one.reason)) for one in answers.rejected]
         self.shard.offer([*batch.facts, *answers.facts])
+        for _, facts in batch.packed:
+            self.shard.offer_packed(facts)
         self.emit(self.shard.advance(watermark))
 
     def emit(self, out: Output) -> None:

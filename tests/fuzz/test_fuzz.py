@@ -15,7 +15,7 @@ from broker.clock import ClockKind
 from broker.consume import Message
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
-from dataflows.core.fact import Fact
+from dataflows.core.fact import Fact, decode_facts
 from dataflows.core.shard import Shard
 from dataflows.output_messages import Outgoing
 from schemas import topics
@@ -74,7 +74,8 @@ def test_what_passes_folds_to_the_same_orders_in_any_sequence(
     broker: EmbeddedBroker, received: list[Message], data: st.DataObject
 ) -> None:
     with Pipeline(broker.connection, "broker") as pipeline:
-        facts = pipeline.take(received).facts
+        batch = pipeline.take(received)
+    facts = [*batch.facts, *(fact for _, packed in batch.packed for fact in decode_facts(packed))]
     expected = folded([facts])
     permuted = data.draw(st.permutations(facts))
     cut = data.draw(st.integers(0, len(facts)))
