@@ -10,6 +10,7 @@ python -m benchmarks profile --mode judge
 python -m benchmarks latency               on real servers, started for it
 python -m benchmarks transactions          a transaction an epoch beside none
 python -m benchmarks numbers               the resolver's numbers
+python -m benchmarks door                  a message at the door
 python -m benchmarks workers               two workers beside one
 python -m benchmarks compare               the same job in other systems, which it fetches
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
@@ -29,6 +30,7 @@ from benchmarks.core import BATCH, MODES, Mode
 from benchmarks.core_rounds import Load, measure_core, populations_of
 from benchmarks.dataflow import Trial, measure_dataflow
 from benchmarks.deadlines import deadlines
+from benchmarks.door import door
 from benchmarks.flashsale import flashsale
 from benchmarks.latency import latency
 from benchmarks.longlives import longlives
@@ -158,6 +160,7 @@ main.add_command(deadlines)
 main.add_command(flashsale)
 main.add_command(longlives)
 main.add_command(numbers)
+main.add_command(door)
 main.add_command(recovery)
 main.add_command(transactions)
 

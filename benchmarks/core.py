@@ -6,7 +6,7 @@ time: what else runs on the machine counts less than in wall time.
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import chain, islice
 from multiprocessing.synchronize import Semaphore
@@ -22,17 +22,15 @@ from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.output import Output
 from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
-from dataflows.decoding import recorded_at
 from dataflows.definition_files import read_rules
 from dataflows.output_messages import messages
-from schemas.cloudevents import read_message
-from schemas.event import Event, Tick
 
 BATCH = 5_000
 SAMPLE = 10_000
 ENTRY_BYTES = 24  # of a packed history: engine/core/src/order/packing.rs
 
 Item = TypeVar("Item")
+encode = msgspec.msgpack.Encoder().encode
 
 # judge    facts are applied, deadlines kept, alerts and actions found; nothing is published
 # publish  and the changed orders' documents are built and everything is encoded for the topics
@@ -118,13 +116,16 @@ class Core:
     def run_batch(self, batch: list[bytes], mode: Mode, stages: Stages) -> None:
         """All stages of a batch, each with its time."""
         began = time.process_time()
-        events = [read_message(line, []) for line in batch]
+        read = self.intake.door.read(batch)
         decoded = time.process_time()
-        facts = [self.fact(event, raw, offset) for offset, (event, raw) in enumerate(events)]
+        arrivals = read.recorded_at
+        facts, *_, left = read.take("events", 0, list(range(len(batch))), arrivals)
         made = time.process_time()
+        if left or None in arrivals:
+            raise ValueError("the generator writes plain events alone")
         before = self.watermark
-        self.watermark = facts[-1].arrival_at
-        outs = self.advance(facts, before if mode == "track" else self.watermark)
+        self.watermark = arrivals[-1] or 0
+        outs = self.advance_packed(dict(facts), before if mode == "track" else self.watermark)
         judged = time.process_time()
         if mode != "judge":
             for out in outs:
@@ -142,21 +143,20 @@ class Core:
         for out in outs:
             stages.count(out)
 
-    def fact(self, event: Event | Tick, raw: bytes, offset: int) -> Fact:
-        """The fact of an event of recorded history, as the source makes it."""
-        if isinstance(event, Tick):
-            raise TypeError("the generator writes no ticks")
-        place = Origin("events", 0, offset)
-        return self.intake.fact(event, event.order_id or "", raw, recorded_at(event), place)
-
     def advance(self, facts: list[Fact], watermark: int) -> list[Output]:
         """Share facts out to their shards and move the clock of all."""
-        shares: list[list[Fact]] = [[] for _ in self.shards]
+        shares: dict[int, list[Fact]] = {}
         for fact in facts:
-            shares[shard_of(fact.key)].append(fact)
+            shares.setdefault(shard_of(fact.key), []).append(fact)
+        packed = {number: encode(share) for number, share in shares.items()}
+        return self.advance_packed(packed, watermark)
+
+    def advance_packed(self, facts: Mapping[int, bytes], watermark: int) -> list[Output]:
+        """Give packed facts to their shards and move the clock of all."""
         outs = []
-        for shard, share in zip(self.shards, shares, strict=True):
-            shard.offer(share)
+        for number, shard in enumerate(self.shards):
+            if number in facts:
+                shard.offer_packed(facts[number])
             outs.append(shard.advance(watermark))
         self.watermark = max(self.watermark, watermark)
         return outs

@@ -8,7 +8,7 @@ SIGTERM.
 import contextlib
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 import bytewax.operators as op
@@ -23,12 +23,13 @@ from broker.embedded import embedded_connection
 from broker.produce import Producer
 from broker.topics import partition_count
 from commands.wiring.process import now_ms, stop_event
+from dataflows.core.compiled import Read
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.output import Output
 from dataflows.core.questions import Answers
 from dataflows.core.set_aside import Fault
-from dataflows.decoding import Decoded, Decoder
+from dataflows.decoding import Decoded, Decoder, Headers
 from dataflows.definition_files import read_rules
 from dataflows.exchange import Batch
 from dataflows.source import SOURCE_TASKS, EventsSource
@@ -44,6 +45,9 @@ EPOCH = timedelta(milliseconds=1)  # as in dataflows.track: a batch is an epoch
 
 class PlainDecoder(Decoder):
     """Decodes, without any look-up."""
+
+    def read_plain(self, messages: Iterable[tuple[bytes | None, Headers]]) -> Read:
+        return self.intake.door.read([None for _ in messages])
 
     def decode(self, event: Event, data: bytes, arrival_at: int, origin: Origin) -> Decoded:
         fact = Fact(event.order_id or "", arrival_at, 0, 0, "", event.source, "", 0, data)
