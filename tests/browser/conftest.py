@@ -16,6 +16,7 @@ from broker.produce import Producer
 from gateway.access.keys import id_of
 from gateway.access.shares import Share
 from gateway.application import application
+from gateway.board.preferences import EXAMPLES
 from schemas.topics import (
     EVENTS,
     EVENTS_REJECTED,
@@ -48,7 +49,8 @@ class Site(NamedTuple):
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with open_door(tmp_path_factory.mktemp("serve")) as door:
-        gateway = door.gateway._replace(is_recorded=True, title="Casa Verde")
+        examples = dict.fromkeys(EXAMPLES, "/orders/demo-00138")
+        gateway = door.gateway._replace(is_recorded=True, title="Casa Verde", examples=examples)
         door.gateway, door.app = gateway, application(gateway)
         held = sample()
         door.put(*held.orders.values())
