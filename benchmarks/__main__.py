@@ -11,6 +11,7 @@ python -m benchmarks latency               on real servers, started for it
 python -m benchmarks transactions          a transaction an epoch beside none
 python -m benchmarks numbers               the resolver's numbers
 python -m benchmarks door                  a message at the door
+python -m benchmarks polling               the poll plan: 100,000 parcels for a week
 python -m benchmarks workers               two workers beside one
 python -m benchmarks compare               the same job in other systems, which it fetches
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
@@ -36,6 +37,7 @@ from benchmarks.latency import latency
 from benchmarks.longlives import longlives
 from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.number_costs import numbers
+from benchmarks.polling import polling
 from benchmarks.profiling import profile_core
 from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
@@ -162,6 +164,7 @@ main.add_command(longlives)
 main.add_command(numbers)
 main.add_command(door)
 main.add_command(recovery)
+main.add_command(polling)
 main.add_command(transactions)
 
 if __name__ == "__main__":

@@ -268,6 +268,17 @@ def commands_checks(settings: Settings) -> list[Callable[[], object]]:
     return [partial(allowed_by, {role: codes}, table) for role, codes in named]
 
 
+def poll_faults(settings: Settings) -> Iterator[str]:
+    """Accounts to poll, or intervals, that can't be used."""
+    from commands.poll.accounts import open_accounts
+
+    try:
+        open_accounts(settings.poll)
+    except SettingsError as error:
+        fault = str(error)
+        yield fault if SETTING.match(fault) else f"poll.carriers: {fault}"
+
+
 def private_faults(settings: Settings) -> Iterator[str]:
     """Networks that actions may go to and that are none."""
     try:
@@ -290,5 +301,6 @@ CHECKS: tuple[Check, ...] = (
     tier_faults,
     serve_faults,
     certificate_faults,
+    poll_faults,
     private_faults,
 )

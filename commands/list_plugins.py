@@ -8,12 +8,20 @@ import click
 
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.settings_file import settings_option
-from dataflows.carriers.installed import load_carrier
+from dataflows.carriers.installed import load_carrier, load_poller
 from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
 from schemas.display import printable
 from schemas.errors import SettingsError
-from schemas.plugins import ACTION_CHANNELS, CARRIERS, CHANNELS, TIERS, PluginKind, describe
+from schemas.plugins import (
+    ACTION_CHANNELS,
+    CARRIERS,
+    CHANNELS,
+    POLLERS,
+    TIERS,
+    PluginKind,
+    describe,
+)
 from schemas.settings.model import read_settings
 from sinks.actions.channels.installed import load_channel as load_action_channel
 from sinks.channels.installed import load_channel
@@ -24,7 +32,7 @@ from telemetry.screen import show
 @click.command("list")
 @settings_option()
 def command(path: Path | None) -> None:
-    """List carriers, tiers, channels of alerts and actions, rules and lifecycle statuses.
+    """List carriers, pollers, tiers, channels of alerts and actions, rules and lifecycle statuses.
 
     Rules and statuses are those that the settings name, else the shipped ones.
 
@@ -36,6 +44,7 @@ def command(path: Path | None) -> None:
     rules = rules_of(settings, table)
     blocks = {
         "carriers": [*plugin_lines(CARRIERS, load_carrier)],
+        "pollers": [*plugin_lines(POLLERS, load_poller)],
         "tiers": [*plugin_lines(TIERS, load_tier)],
         "channels": [*plugin_lines(CHANNELS, load_channel)],
         "action channels": [*plugin_lines(ACTION_CHANNELS, load_action_channel)],

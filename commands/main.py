@@ -33,6 +33,7 @@ COMMANDS = {
     "load": "commands.load",
     "lookup": "commands.lookup",
     "notify": "commands.notify",
+    "poll": "commands.poll.command",
     "privacy": "commands.privacy.command",
     "rejected": "commands.rejected",
     "replay": "commands.replay",

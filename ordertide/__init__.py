@@ -1,13 +1,20 @@
 """ordertide: the names that plug-ins may import, and nothing else; what is here stays.
 
-Carriers extend `Carrier`, tiers implement `Tier`, channels `Channel`, action channels
-`ActionChannel`; each is registered as an entry point (docs/architecture.md, What is added where).
-May import dataflows, sinks, storage_tiering and schemas; the built-in parts don't import it. Begin
-reading with `dataflows/carriers/sf.py`.
+Carriers extend `Carrier`, pollers `Poller`, tiers implement `Tier`, channels `Channel`, action
+channels `ActionChannel`; each is registered as an entry point (docs/architecture.md, What is added
+where). May import dataflows, sinks, storage_tiering and schemas; the built-in parts don't import
+it. Begin reading with `dataflows/carriers/sf.py`.
 """
 
-from dataflows.carriers.carrier import CALLBACK_TOKEN, Acknowledgement, Carrier, CarrierConfig
+from dataflows.carriers.carrier import (
+    CALLBACK_TOKEN,
+    Acknowledgement,
+    Carrier,
+    CarrierConfig,
+    PushContents,
+)
 from dataflows.carriers.datum import to_wgs84
+from dataflows.carriers.pollable import Answer, Asked, HttpRequest, PollConfig, Poller
 from dataflows.carriers.reading import checked, decode, form_field, parse_zone, rfc3339, scan_id
 from schemas.alert import Action
 from schemas.errors import Busy, OrdertideError, Rejected, SettingsError
@@ -36,6 +43,8 @@ __all__ = [
     "Action",
     "ActionChannel",
     "ActionRequest",
+    "Answer",
+    "Asked",
     "Busy",
     "Carrier",
     "CarrierConfig",
@@ -46,11 +55,15 @@ __all__ = [
     "Event",
     "EventRecord",
     "Found",
+    "HttpRequest",
     "Location",
     "OrderDocument",
     "OrderRecord",
     "OrdertideError",
+    "PollConfig",
+    "Poller",
     "Posting",
+    "PushContents",
     "ReceiverSettings",
     "Rejected",
     "Settings",

@@ -29,7 +29,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-Process = Literal["track", "deliver", "write", "serve", "act"]
+Process = Literal["track", "deliver", "write", "serve", "act", "poll"]
 
 
 class Row(NamedTuple):
@@ -63,6 +63,7 @@ class Metrics:
             "write": [self._watch_the_tiers],
             "serve": [self._watch_the_gateway],
             "act": [self._watch_the_actions],
+            "poll": [self._watch_the_polls],
         }
         for owner, own in sections.items():
             self._shown = self.registry if process in {None, owner} else None
@@ -264,6 +265,24 @@ class Metrics:
         )
         self.action_seconds = self._histogram(
             "action_seconds", "From an action's request to its receiver's answer.", "receiver"
+        )
+
+    def _watch_the_polls(self) -> None:
+        """`carrier` is an account, as `kuaidi100/main`."""
+        self.polls = self._counter(
+            "polls", "Requests to carriers by outcome.", "carrier", "outcome"
+        )
+        self.polled_scans = self._counter(
+            "polled_scans",
+            "Scans of answers that were new, or could not be read.",
+            "carrier",
+            "outcome",
+        )
+        self.polled_parcels = self._gauge(
+            "polled_parcels", "Live parcels that an account asks for.", "carrier"
+        )
+        self.carrier_news_age_seconds = self._gauge(
+            "carrier_news_age_seconds", "Age of the oldest news of a parcel under way.", "carrier"
         )
 
     def unaccounted(self) -> float:

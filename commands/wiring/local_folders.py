@@ -5,7 +5,11 @@ from schemas.settings.model import Settings
 
 def local_folders(settings: Settings) -> dict[str, str]:
     """By key; those of tiers that lie on servers are left out."""
-    folders = {"track.folder": settings.track.folder, "act.folder": settings.act.folder}
+    folders = {
+        "track.folder": settings.track.folder,
+        "act.folder": settings.act.folder,
+        "poll.folder": settings.poll.folder,
+    }
     if not settings.warm.url:
         folders["warm.folder"] = settings.warm.folder
     if not settings.archive.webhdfs:

@@ -1,17 +1,23 @@
-"""Installed carrier plug-ins, opened with their settings."""
+"""Installed carrier and poller plug-ins, opened with their settings."""
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from inspect import isabstract
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
 
 from dataflows.carriers.carrier import Carrier, CarrierConfig
+from dataflows.carriers.pollable import PollConfig, Poller
 from schemas.errors import SettingsError
-from schemas.plugins import CARRIERS
+from schemas.plugins import CARRIERS, POLLERS, PluginKind
 from schemas.type_faults import type_faults
+
+PARTS = 3  # of a setting's name: carrier, account, option
+
+Config = TypeVar("Config", bound=CarrierConfig)
+Plugin = TypeVar("Plugin", Carrier, Poller)
 
 
 def open_carrier(name: str, settings: Mapping[str, object]) -> Carrier:
@@ -21,14 +27,33 @@ def open_carrier(name: str, settings: Mapping[str, object]) -> Carrier:
         SettingsError: it isn't installed, the plug-in is broken, or a setting is wrong.
     """
     carrier = load_carrier(CARRIERS.named(name))
+    return carrier(converted(settings, carrier.Config, f"carrier {name}"))
+
+
+def open_poller(name: str, settings: Mapping[str, object]) -> tuple[Poller, PollConfig]:
+    """The poller `name` with its settings, and these.
+
+    Raises:
+        SettingsError: as `open_carrier`.
+    """
+    poller = load_poller(POLLERS.named(name))
+    config = converted(settings, poller.Config, f"poller {name}")
+    return poller(config), config
+
+
+def converted(settings: Mapping[str, object], schema: type[Config], of: str) -> Config:
+    """Options as an instance of a plug-in's `Config`.
+
+    Raises:
+        SettingsError: one is wrong; names `of`.
+    """
     try:
-        config = msgspec.convert(dict(settings), carrier.Config)
+        return msgspec.convert(dict(settings), schema)
     except msgspec.ValidationError as error:
-        faults = type_faults(dict(settings), inspect.type_info(carrier.Config))
+        faults = type_faults(dict(settings), inspect.type_info(schema))
         texts = [": ".join((".".join(map(str, fault.place)), fault.text)) for fault in faults]
         reason = "; ".join(text.removeprefix(": ") for text in texts) or str(error)
-        raise SettingsError(f"carrier {name}: {reason}") from error
-    return carrier(config)
+        raise SettingsError(f"{of}: {reason}") from error
 
 
 def load_carrier(point: EntryPoint) -> type[Carrier]:
@@ -37,18 +62,58 @@ def load_carrier(point: EntryPoint) -> type[Carrier]:
     Raises:
         SettingsError: names the plug-in, the package it came with, the reason and the remedy.
     """
-    loaded = CARRIERS.load(point)
-    if not (isinstance(loaded, type) and issubclass(loaded, Carrier)):
-        raise CARRIERS.broken(point, "is no subclass of ordertide.Carrier")
+    return loaded_class(CARRIERS, point, Carrier, CarrierConfig)  # type: ignore[type-abstract]  # the base of what is loaded
+
+
+def load_poller(point: EntryPoint) -> type[Poller]:
+    """Import a plug-in and check that it is a poller.
+
+    Raises:
+        SettingsError: as `load_carrier`.
+    """
+    return loaded_class(POLLERS, point, Poller, PollConfig)  # type: ignore[type-abstract]  # as above
+
+
+def loaded_class(
+    kind: PluginKind, point: EntryPoint, wanted: type[Plugin], schema: type[CarrierConfig]
+) -> type[Plugin]:
+    """The class of an entry point: complete, named as it is registered, with a `Config`.
+
+    Raises:
+        SettingsError: it isn't; with the reason.
+    """
+    loaded = kind.load(point)
+    if not (isinstance(loaded, type) and issubclass(loaded, wanted)):
+        raise kind.broken(point, f"is no subclass of ordertide.{wanted.__name__}")
     if isabstract(loaded):
         missing = ", ".join(sorted(loaded.__abstractmethods__))
-        raise CARRIERS.broken(point, f"doesn't implement {missing}")
+        raise kind.broken(point, f"doesn't implement {missing}")
     if getattr(loaded, "name", None) != point.name:
-        raise CARRIERS.broken(point, f"is registered as {point.name} but its name isn't that")
+        raise kind.broken(point, f"is registered as {point.name} but its name isn't that")
     config = getattr(loaded, "Config", None)
-    if not (isinstance(config, type) and issubclass(config, CarrierConfig)):
-        raise CARRIERS.broken(point, "has no Config that extends ordertide.CarrierConfig")
+    if not (isinstance(config, type) and issubclass(config, schema)):
+        raise kind.broken(point, f"has no Config that extends ordertide.{schema.__name__}")
     return loaded
+
+
+def options_of(settings: Mapping[str, str], setting: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """{(carrier, account): its options} of a table by dotted names: {`sf.main.token`: …}.
+
+    Raises:
+        SettingsError: a name has fewer parts, or a table is set to a text; names `setting`.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, value in settings.items():
+        parts = name.split(".", PARTS - 1)
+        if len(parts) < PARTS:
+            raise SettingsError(
+                f"{setting}.{name}: name the carrier, the account and the option, like "
+                "sf.main.token"
+            )
+        carrier, account, option = parts
+        options = found.setdefault((carrier, account), {})
+        set_option(options, option, value, of=f"{setting}.{name}")
+    return found
 
 
 def set_option(options: dict[str, Any], name: str, value: str, *, of: str) -> None:

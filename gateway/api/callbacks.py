@@ -7,20 +7,18 @@ or a 503 comes again, and nothing is lost.
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
 from dataflows.carriers.carrier import CALLBACK_TOKEN, Acknowledgement, Carrier, PushContents
-from dataflows.carriers.installed import open_carrier, set_option
+from dataflows.carriers.installed import open_carrier, options_of
 from gateway.problems import Problem, whole_seconds
 from gateway.route import Call
-from schemas.errors import Busy, Rejected, SettingsError
+from schemas.errors import Busy, Rejected
 from schemas.event import Event, decode_event
 
 LOGGER = logging.getLogger("ordertide.gateway")
-PARTS = 3  # of a setting's name: carrier, account, option
 
 
 def accounts_of(settings: Mapping[str, str]) -> dict[tuple[str, str], Carrier]:
@@ -29,17 +27,7 @@ def accounts_of(settings: Mapping[str, str]) -> dict[tuple[str, str], Carrier]:
     Raises:
         SettingsError: no such carrier, or a setting that it can't use.
     """
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for name, value in settings.items():
-        parts = name.split(".", PARTS - 1)
-        if len(parts) < PARTS:
-            raise SettingsError(
-                f"serve.carriers.{name}: name the carrier, the account and the option, like "
-                "sf.main.token"
-            )
-        carrier, account, option = parts
-        options = found.setdefault((carrier, account), {})
-        set_option(options, option, value, of=f"serve.carriers.{name}")
+    found = options_of(settings, "serve.carriers")
     return {(name, account): open_carrier(name, held) for (name, account), held in found.items()}
 
 

@@ -206,6 +206,23 @@ class ActSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"ActSettings({self.folder!r}, group={self.group!r}, actions={self.actions!r})"
 
 
+class PollSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Carriers that are asked: when they were asked is remembered in `folder`.
+
+    `carriers` are the options of the accounts by `CARRIER.ACCOUNT.OPTION`, `intervals` the times
+    between two requests for a parcel, by its status.
+    """
+
+    folder: Folder = ".ordertide/poll"
+    group: str = "ordertide-poll"
+    carriers: dict[str, str] = {}
+    intervals: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"PollSettings({self.folder!r}, group={self.group!r})"
+
+
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The REST gateway; port 0 is any free one. `parts` are api, board and callbacks.
 
@@ -270,6 +287,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tiers: TiersSettings = TiersSettings()
     delivery: DeliverySettings = DeliverySettings()
     act: ActSettings = ActSettings()
+    poll: PollSettings = PollSettings()
     serve: ServeSettings = ServeSettings()
     privacy: PrivacySettings = PrivacySettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -6,7 +6,7 @@ from prometheus_client.exposition import generate_latest
 
 from telemetry.metrics import Metrics, Process, total
 
-PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve", "act")
+PROCESSES: tuple[Process, ...] = ("track", "deliver", "write", "serve", "act", "poll")
 
 # Permitted labels. Each has few values; an id has no place among them.
 LABELS = {

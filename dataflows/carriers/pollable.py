@@ -1,0 +1,80 @@
+"""Poller plug-ins: the query of a carrier that doesn't push; no I/O, no clock."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from dataflows.carriers.carrier import CarrierConfig, PushContents
+
+
+class PollConfig(CarrierConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of every polled account; a plug-in adds its own.
+
+    `url` is where the carrier answers, `rate` the requests a second that the account may make.
+    `carriers` are the codes of the carriers whose parcels it asks for, with commas; empty: all that
+    the plug-in can ask for.
+    """
+
+    url: str
+    rate: str = "1"
+    carriers: str = ""
+
+
+class HttpRequest(NamedTuple):
+    """A request to `path` below the account's URL."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes | None = None
+
+
+class Asked(NamedTuple):
+    """A parcel that is asked for: its number, and the code of its carrier."""
+
+    number: str
+    carrier: str
+
+
+class Answer(NamedTuple):
+    """Content of an answer, and the numbers that the carrier doesn't know."""
+
+    contents: PushContents
+    unknown: frozenset[str] = frozenset()
+
+
+class Poller(ABC):
+    """The query of a carrier, or of an aggregator of carriers.
+
+    A plug-in is a subclass, registered as an entry point of the group `ordertide.pollers`. `name`
+    is the name of the entry point, `Config` the schema of its settings.
+    `codes` are the carriers that it can ask for, `batch` is the most parcels of a request, and
+    `least_interval_s` the shortest time between two requests for one parcel that it allows.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[PollConfig]]
+    batch: int = 1
+    least_interval_s: float = 0.0
+    codes: frozenset[str]
+
+    @abstractmethod
+    def __init__(self, config: Any) -> None:  # noqa: ANN401 - an instance of the plug-in's Config
+        """Create the plug-in with its settings.
+
+        Raises:
+            SettingsError: a value can't be used; names the setting and the remedy.
+        """
+
+    @abstractmethod
+    def request(self, asked: Sequence[Asked], now_ms: int) -> HttpRequest:
+        """The request for the history of parcels: one to `batch` of them."""
+
+    @abstractmethod
+    def read(self, asked: Sequence[Asked], body: bytes) -> Answer:
+        """Read the body of a successful response. Its events are those that a push would give.
+
+        Raises:
+            Busy: the carrier can't answer now. Rejected: `refused`, the account may not ask; any
+                other code: the body can't be read.
+        """
