@@ -9,6 +9,7 @@ from broker.clients import Consumer
 from broker.connect import Connection
 from broker.errors import PASSING, OffsetLost, refusal
 from broker.outage import OUTAGE
+from schemas.cloudevents import UNREADABLE_HEADERS
 from schemas.errors import OrdertideError
 
 Headers = list[tuple[str, bytes | None]]
@@ -59,8 +60,19 @@ def to_message(raw: Any) -> Message:  # noqa: ANN401 - confluent's stub says eve
         timestamp_ms if kind else NO_TIMESTAMP,
         raw.key(),
         raw.value(),
-        raw.headers() or [],
+        headers_of(raw),
     )
+
+
+def headers_of(raw: Any) -> Headers:  # noqa: ANN401 - as above
+    """Headers of a message, or `UNREADABLE_HEADERS` alone.
+
+    confluent-kafka 2.16 raises where the name of one is not UTF-8, and has lost the others then.
+    """
+    try:
+        return raw.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        return [(UNREADABLE_HEADERS, None)]
 
 
 class Fetcher:

@@ -13,6 +13,7 @@ from broker.fetcher import Message
 from dataflows.decoding import Decoder, Headers
 from dataflows.exchange import Dead
 from schemas import topics
+from schemas.cloudevents import UNREADABLE_HEADERS
 from schemas.errors import Rejected
 
 PERSONAL = "personal"
@@ -41,7 +42,7 @@ def original_headers(message: Message, decoder: Decoder) -> Headers:
     """The headers that came with a message; one that can't be sealed is left out."""
     kept: Headers = []
     for name, value in message.headers:
-        if name in topics.LETTER_HEADERS:
+        if name in topics.LETTER_HEADERS or name == UNREADABLE_HEADERS:
             continue
         text = value or b""
         if PERSONAL in name.lower():  # no such extension can be read; what it holds is sealed

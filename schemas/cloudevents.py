@@ -23,6 +23,9 @@ FIELDS = {
 }
 ENVELOPE = frozenset({"specversion", "datacontenttype", "dataschema", "data", "data_base64"})
 VERSION = "1.0"
+# The only header of a message whose headers the client can't read.
+UNREADABLE_HEADERS = "ordertide_unreadable_headers"
+BINARY = ("ce_specversion", UNREADABLE_HEADERS)
 
 
 def read_message(data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
@@ -41,8 +44,8 @@ def read_message(data: bytes, headers: Headers) -> tuple[Event | Tick, bytes]:
 
 
 def is_binary(headers: Headers) -> bool:
-    """Return True if these are the headers of a binary CloudEvent."""
-    return any(name == "ce_specversion" for name, _ in headers)
+    """Return True if these are the headers of a binary CloudEvent, or may have been."""
+    return any(name in BINARY for name, _ in headers)
 
 
 def from_structured(data: bytes) -> bytes:
@@ -76,6 +79,9 @@ def from_binary(data: bytes, headers: Headers) -> bytes:
     Raises:
         Rejected: the data is no JSON object, or a header no UTF-8.
     """
+    if any(name == UNREADABLE_HEADERS for name, _ in headers):
+        reason = "the name of a header is not UTF-8, so that none can be read; rename it"
+        raise Rejected("invalid_cloudevent", reason)
     try:
         envelope = {
             name[3:]: msgspec.Raw(msgspec.json.encode((value or b"").decode()))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -124,6 +125,29 @@ def test_no_message_ends_a_run_and_each_is_a_dead_letter(engine: Engine) -> None
     assert codes == expected + Counter([b"invalid_cloudevent"])
     accepted = list(read_all(engine.connection, topics.ORDERS_EVENTS))
     assert len(accepted) == 1
+    assert "Traceback" not in engine.said()
+
+
+def test_a_header_whose_name_is_not_utf_8_costs_its_message_alone(engine: Engine) -> None:
+    """The client raises at such a message, whatever it is, and would at every start."""
+    kcat = shutil.which("kcat") or shutil.which("kafkacat")
+    if kcat is None:
+        pytest.skip("kcat is not installed: apt-get install kcat")
+    bootstrap = engine.connection.bootstrap
+    command = [kcat, "-P", "-b", bootstrap, "-t", topics.EVENTS, "-p", "0", "-H", b"ce_\xff=1"]
+    subprocess.run(command, input=json.dumps(GOOD).encode(), check=True, timeout=60)
+    engine.feed([GOOD | {"event_id": "e2"}])
+    engine.tick(AT + 60_000)
+    engine.start()
+    engine.wait_for_clock(AT + 60_000)
+    engine.stop()
+    (letter,) = read_all(engine.connection, topics.EVENTS_REJECTED)
+    told = dict(letter.headers)
+    assert told[topics.HEADER_CODE] == b"invalid_cloudevent"
+    assert b"header" in (told[topics.HEADER_REASON] or b"")
+    assert set(told) <= {*topics.LETTER_HEADERS}
+    assert json.loads(letter.value or b"") == GOOD
+    assert len(list(read_all(engine.connection, topics.ORDERS_EVENTS))) == 1
     assert "Traceback" not in engine.said()
 
 
