@@ -7,6 +7,7 @@ this message brings out (`internal_fault`).
 What isn't about the message (the broker away, a full disk, no memory, a damaged key file) passes.
 """
 
+import json
 import logging
 import traceback
 from collections.abc import Callable, Iterable
@@ -205,7 +206,7 @@ class Decoder:
             raw = self.seal(data if event is sent else with_numbers(data, event), event)
         else:
             self.links.note(event)
-            raw = data
+            raw = without_repeated(data)
         fact = self.intake.fact(event, event.order_id or "", raw, arrival_at, origin)
         event = self.intake.with_compared_carrier(event)
         if event.order_id is None:
@@ -224,6 +225,20 @@ class Decoder:
         except Exception as error:  # noqa: BLE001 - what isn't about the message is raised again
             self.faults.rejected(error)
             return None
+
+
+def without_repeated(data: bytes) -> bytes:
+    """The bytes of an event without personal data, without any in a `personal` that came again.
+
+    The last value of a field counts; what stood in one before it would stay readable.
+    """
+    if b"personal" not in data and b"\\u" not in data:
+        return data
+    fields = FIELDS.decode(data)
+    if "personal" not in fields:
+        return data
+    names = [name for name, _ in json.loads(data, object_pairs_hook=list)]
+    return data if names.count("personal") == 1 else msgspec.json.encode(fields)
 
 
 def with_numbers(data: bytes, event: Event) -> bytes:

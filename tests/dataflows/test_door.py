@@ -266,6 +266,21 @@ def test_personal_data_beside_a_number_that_stands_for_none_can_be_opened(number
         event = json.loads(fact.raw)  # as an archive that is replayed brings it
 
 
+@pytest.mark.parametrize("last", [b"null", b"{}"])
+def test_personal_data_before_a_field_that_comes_again_is_not_kept(last: bytes) -> None:
+    """The last value of a field counts; what stood before it is in no topic and no tier."""
+    decoder = Decoder(INTAKE, as_it_is, as_it_is)
+    for name in (b"personal", b"p\\u0065rsonal"):
+        start = b'{"' + name + b'": {"name": "Ada"}, "personal": ' + last + b", "
+        data = start + json.dumps(GOOD).encode()[1:]
+        event, data = decoder.read(data, [])
+        assert isinstance(event, Event)
+        fact = decoder.decode(event, data, AT, Origin("events", 0, 0)).fact
+        assert fact is not None
+        assert b"Ada" not in fact.raw
+        assert json.loads(fact.raw) == GOOD | {"personal": json.loads(last)}
+
+
 def test_unusable_fields_cost_only_themselves_in_every_form_of_an_event(engine: Engine) -> None:
     """Named on orders.events and counted; what they held is on no topic but the sender's."""
     secret = "Li Ming, 1 High Street"
