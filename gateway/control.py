@@ -7,6 +7,7 @@ writes holds here as soon as it is in the broker's log.
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping
 
 from broker.confirm import ConfirmingProducer
@@ -36,6 +37,13 @@ class Control(TopicFollower):
         super().__init__(connection, CONTROL.name, "control")
         self._producer = producer
         self._takers = takers
+        # Values that this process wrote and hasn't read yet. What is read of them before is older:
+        # it would bring a revoked key back until its end is read.
+        self._unread_own: dict[tuple[str, str], bytes | None] = {}
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        self._unread_own.clear()
 
     async def put(self, kind: str, name: str, value: bytes | None) -> None:
         """Write a record, or None to end it; it holds here when this returns.
@@ -52,9 +60,17 @@ class Control(TopicFollower):
             Busy: it isn't certain that all were written; write them again.
         """
         records = [Record(record_key(kind, name), value) for name, value in values.items()]
-        await asyncio.wrap_future(self._producer.send(CONTROL.name, records))
-        for name, value in values.items():
-            self._takers[kind](name, value)
+        self._unread_own |= {(kind, name): value for name, value in values.items()}
+        try:
+            await asyncio.wrap_future(self._producer.send(CONTROL.name, records))
+        except BaseException:
+            for name in values:
+                self._unread_own.pop((kind, name), None)
+            raise
+        with self._lock:
+            for name, value in values.items():
+                if (kind, name) in self._unread_own:
+                    self._takers[kind](name, value)
 
     def take(self, messages: list[Message]) -> None:
         for message in messages:
@@ -70,7 +86,11 @@ class Control(TopicFollower):
         if take is None:
             return  # of a newer version
         try:
-            take(name, message.value)
+            with self._lock:
+                if self._unread_own.get((kind, name), message.value) != message.value:
+                    return
+                self._unread_own.pop((kind, name), None)
+                take(name, message.value)
         except (ValueError, OrdertideError):
             LOGGER.exception("control: offset %d can't be read and is left out", message.offset)
 

@@ -7,6 +7,7 @@ import pytest
 
 from broker.confirm import ConfirmingProducer
 from broker.embedded import EmbeddedBroker
+from broker.fetcher import Message
 from broker.produce import Producer
 from gateway.control import Control
 from schemas.errors import Busy
@@ -79,3 +80,22 @@ def test_a_write_that_is_not_certain_is_not_held(
     assert held == {}
     broker.come_up()
     control.close()
+
+
+def test_an_older_record_never_undoes_what_was_written_here(
+    broker: EmbeddedBroker, producer: ConfirmingProducer
+) -> None:
+    """A follower that lags behind its own writes would bring a revoked key back."""
+    records: Records = {}
+    control = Control(broker.connection, producer, {"note": records.__setitem__})
+
+    def read(value: bytes | None) -> None:
+        control.take([Message(CONTROL.name, 0, 0, 0, b"note/a", value, [])])
+
+    asyncio.run(control.put("note", "a", b"1"))
+    asyncio.run(control.put("note", "a", None))
+    read(b"1")
+    assert records == {"a": None}
+    read(None)
+    read(b"2")  # another process's, after it
+    assert records == {"a": b"2"}
