@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -25,9 +26,8 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 def producer(broker: EmbeddedBroker) -> Iterator[ConfirmingProducer]:
-    made = ConfirmingProducer(broker.connection, timeout_s=1.0)
-    yield made
-    made.close()
+    with closing(ConfirmingProducer(broker.connection, timeout_s=30.0)) as made:
+        yield made
 
 
 def following(broker: EmbeddedBroker, producer: ConfirmingProducer, into: Records) -> Control:
@@ -69,17 +69,16 @@ def test_a_record_that_cannot_be_read_costs_itself_only(
     assert held == {"z": b"2"}
 
 
-def test_a_write_that_is_not_certain_is_not_held(
-    broker: EmbeddedBroker, producer: ConfirmingProducer
-) -> None:
+def test_a_write_that_is_not_certain_is_not_held(broker: EmbeddedBroker) -> None:
     held: Records = {}
-    control = following(broker, producer, held)
-    broker.go_down()
-    with pytest.raises(Busy):
-        asyncio.run(control.put("note", "a", b"1"))
-    assert held == {}
-    broker.come_up()
-    control.close()
+    with closing(ConfirmingProducer(broker.connection, timeout_s=1.0)) as impatient:
+        control = following(broker, impatient, held)
+        broker.go_down()
+        with pytest.raises(Busy):
+            asyncio.run(control.put("note", "a", b"1"))
+        assert held == {}
+        broker.come_up()
+        control.close()
 
 
 def test_an_older_record_never_undoes_what_was_written_here(
