@@ -134,7 +134,8 @@ def test_a_header_whose_name_is_not_utf_8_costs_its_message_alone(engine: Engine
     if kcat is None:
         pytest.skip("kcat is not installed: apt-get install kcat")
     bootstrap = engine.connection.bootstrap
-    command = [kcat, "-P", "-b", bootstrap, "-t", topics.EVENTS, "-p", "0", "-H", b"ce_\xff=1"]
+    place = ("-b", bootstrap, "-t", topics.EVENTS, "-p", "0")
+    command: list[str | bytes] = [kcat, "-P", *place, "-H", b"ce_\xff=1"]
     subprocess.run(command, input=json.dumps(GOOD).encode(), check=True, timeout=60)
     engine.feed([GOOD | {"event_id": "e2"}])
     engine.tick(AT + 60_000)
