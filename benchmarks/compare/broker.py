@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
 
 from benchmarks.compare.contender import BROKER_CORE, on_core
@@ -17,7 +17,6 @@ from deploy.stack.kafka import Kafka
 from schemas.topics import LEASE, TOPICS
 
 ANSWER_TIMEOUT_S = 30.0
-READ_BATCH = 10_000
 HELD_MS = "86400000"
 # Recorded time is long ago, and nothing may go while it is still to be checked.
 KEPT = {"retention.ms": "-1", "retention.bytes": "-1"}
@@ -54,18 +53,6 @@ class Broker:
         """The end offset of a partition."""
         end: int = self.client.get_watermark_offsets(part, timeout=ANSWER_TIMEOUT_S)[1]
         return end
-
-    def read(self, topic: str) -> Iterator[Message]:
-        """All messages of a topic, in the order of each partition."""
-        ends = {part.partition: self.end(part) for part in self.parts(topic)}
-        left = {number for number, end in ends.items() if end}
-        self.client.assign(self.parts(topic))
-        while left:
-            for message in self.client.consume(READ_BATCH, 1.0):
-                yield message
-                if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
-                    left.discard(message.partition() or 0)
-        self.client.unassign()
 
     def close(self) -> None:
         self.client.close()

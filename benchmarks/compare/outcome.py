@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from confluent_kafka import Message
 
 from benchmarks.compare.verdict import final_of, instant
+from broker.fetcher import Message
 from schemas.topics import CLOCK_KEY, ORDERS_AUDIT
 
 RULE = "carrier_silent"
@@ -16,7 +16,7 @@ def last_changes(messages: Iterable[Message]) -> dict[str, bytes]:
     """The last change of every order: the digest of each. Tombstones and clocks don't count."""
     last: dict[bytes, bytes] = {}
     for message in messages:
-        key, value = message.key(), message.value()
+        key, value = message.key, message.value
         if value is not None and key is not None and key != CLOCK_KEY.encode():
             last[key] = value
     changes = map(decode, last.values())
@@ -26,7 +26,7 @@ def last_changes(messages: Iterable[Message]) -> dict[str, bytes]:
 def alerts_of(messages: Iterable[Message], topic: str) -> Iterator[tuple[str, int]]:
     """(order, due); of ordertide's audit what the job's rule has opened."""
     for message in messages:
-        said = decode(message.value() or b"{}")
+        said = decode(message.value or b"{}")
         if topic == ORDERS_AUDIT:
             said = opened(said)
         if said:

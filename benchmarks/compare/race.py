@@ -17,6 +17,7 @@ from benchmarks.compare.outcome import alerts_of, last_changes
 from benchmarks.compare.systems import made_ready
 from benchmarks.compare.verdict import FinalResult, differences
 from benchmarks.events import Arrived, to_json
+from broker.consume import read_all
 from broker.produce import Producer
 from deploy.stack.errors import StackError
 from schemas.topics import EVENTS
@@ -140,9 +141,12 @@ class RaceEntry:
         """Read its topics and hold them against what was to come."""
         if self.stopped:
             return Result(self.ready.name, self.fill, self.paces, [], self.stopped)
-        finals = last_changes(self.broker.read(self.ready.changes))
-        alerts = frozenset(alerts_of(self.broker.read(self.ready.alerts), self.ready.alerts))
-        differs = differences(FinalResult(finals, alerts), expected)
+        changes, alerts = (
+            read_all(self.broker.connection, topic)
+            for topic in (self.ready.changes, self.ready.alerts)
+        )
+        found = FinalResult(last_changes(changes), frozenset(alerts_of(alerts, self.ready.alerts)))
+        differs = differences(found, expected)
         return Result(self.ready.name, self.fill, self.paces, differs, "")
 
     def tell(self, what: str, pace: Pace) -> None:
