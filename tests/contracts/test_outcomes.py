@@ -39,18 +39,19 @@ def place() -> Iterator[tuple[str, str]]:
 )
 def open_tier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenTier]:
     """Opens the same store again, but for the memory's."""
-    given = request.getfixturevalue
     settings, memory = ArchiveSettings(seal_age_s=None), MemoryTier()
+    if request.param == "elasticsearch":
+        url, name = request.getfixturevalue("place")
+        yield lambda: ElasticTier(connect(url), name)
+        with connect(url) as client:
+            drop_indices(client, name)
+        return
     kinds: dict[str, OpenTier] = {
         "memory": lambda: memory,
         "sqlite": lambda: SqliteTier(tmp_path),
         "parquet": lambda: ParquetTier(LocalFiles(tmp_path), settings),
-        "elasticsearch": lambda: ElasticTier(connect(given("place")[0]), given("place")[1]),
     }
     yield kinds[request.param]
-    if request.param == "elasticsearch":
-        with connect(given("place")[0]) as client:
-            drop_indices(client, given("place")[1])
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ from commands.lookup import command as look_up
 from dataflows.state.local.frame import REMEDY
 from dataflows.state.remote.bucket import Bucket
 from dataflows.state.remote.records import FORMAT
-from deploy.stack.kafka import RECIPE, Kafka
-from deploy.stack.library import is_installed
+from deploy.stack.kafka import Kafka
 from schemas import topics
 from schemas.instants import MINUTE_MS, parse_instant
 from schemas.order import OrderDocument
@@ -38,6 +37,7 @@ from tests.dataflows.test_refusals import refusal
 from tests.support.engine import Engine, Json, free_ports
 from tests.support.outcome import lines, of_replay
 from tests.support.s3 import S3
+from tests.support.servers import need_kafka
 
 AT = "2018-01-31T10:15:00Z"
 BEGAN = parse_instant(AT)
@@ -432,8 +432,7 @@ def test_a_topic_that_lost_its_beginning_is_a_trace(broker: EmbeddedBroker) -> N
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_state_is_begun_anew_on_a_real_kafka(workers: int, tmp_path: Path) -> None:
-    if not is_installed("kafka", RECIPE):
-        pytest.skip("Kafka is not installed; 'ordertide stack up' does it")
+    need_kafka()
     with Kafka(tmp_path / "kafka") as kafka:
         broker = RealBroker(kafka.address["bootstrap"])
         engine = Engine(broker, tmp_path, workers=workers)

@@ -11,8 +11,7 @@ import pytest
 
 from broker.connect import Connection
 from broker.embedded import PARTITIONS, EmbeddedBroker
-from deploy.stack.kafka import RECIPE, Kafka
-from deploy.stack.library import is_installed
+from deploy.stack.kafka import Kafka
 from schemas import topics
 from tests.dataflows.test_state_fetch import ordertide
 from tests.support.engine import PATIENCE_S, Engine, free_ports
@@ -21,6 +20,7 @@ from tests.support.outcome import assert_as_replayed
 from tests.support.s3 import S3
 from tests.support.samples import END, some_orders, with_commands, with_parcels
 from tests.support.scenarios import members, shared_out
+from tests.support.servers import need_kafka
 from tests.support.waiting import wait_until
 
 Hosts = list[Engine]
@@ -49,8 +49,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedB
         with EmbeddedBroker() as embedded:
             yield embedded
         return
-    if not is_installed("kafka", RECIPE):
-        pytest.skip("Kafka is not installed; 'ordertide stack up' does it")
+    need_kafka()
     with Kafka(tmp_path / "kafka") as kafka:
         yield RealBroker(kafka.address["bootstrap"])
 

@@ -15,8 +15,7 @@ from confluent_kafka import TopicPartition
 
 from broker.consume import read_all
 from broker.fetcher import Message
-from deploy.stack.kafka import RECIPE, Kafka
-from deploy.stack.library import is_installed
+from deploy.stack.kafka import Kafka
 from schemas import topics
 from tests.dataflows.test_hosts import RealBroker
 from tests.support.engine import CLOCK, OUTPUTS, PATIENCE_S, Engine
@@ -24,6 +23,7 @@ from tests.support.outcome import assert_as_replayed, wait_for_markers
 from tests.support.s3 import S3
 from tests.support.samples import END, arrival_at, some_orders, with_commands, with_parcels
 from tests.support.scenarios import members
+from tests.support.servers import need_kafka
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -35,8 +35,7 @@ ORDERS = 150
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[RealBroker]:
-    if not is_installed("kafka", RECIPE):
-        pytest.skip("Kafka is not installed; 'ordertide stack up' does it")
+    need_kafka()
     with Kafka(tmp_path / "kafka") as kafka:
         yield RealBroker(kafka.address["bootstrap"])
 

@@ -6,6 +6,8 @@ from typing import NoReturn
 import pytest
 
 from deploy.stack.errors import StackError
+from deploy.stack.kafka import RECIPE
+from deploy.stack.library import is_installed
 from deploy.stack.programs import require
 from tests.support.stack import REQUIRE_VARIABLE
 
@@ -16,6 +18,13 @@ def need(*programs: str) -> None:
         require(programs)
     except StackError as missing:
         absent(str(missing))
+
+
+def need_kafka() -> None:
+    """Skip the test unless a Kafka of its own can be started."""
+    need("java")
+    if not is_installed("kafka", RECIPE):
+        absent("Kafka is not installed; 'ordertide stack up' does it")
 
 
 def absent(reason: str) -> NoReturn:

@@ -21,6 +21,7 @@ from deploy.stack.kafka import Kafka
 from schemas.errors import Busy
 from schemas.topics import LEASE
 from tests.support.kafka.topics import PATIENCE_S, admin, make
+from tests.support.servers import need_kafka
 from tests.support.stack import namespace
 from tests.support.waiting import patiently, wait_until
 
@@ -184,6 +185,7 @@ def test_the_lease_outlives_the_broker_that_judges_it(
 
 
 def test_a_lease_topic_that_the_broker_does_not_know_yet_is_waited_for(tmp_path: Path) -> None:
+    need_kafka()
     with Kafka(tmp_path / "kafka") as fresh:
         connection = Connection(fresh.address["bootstrap"])
         later = threading.Timer(1.0, make, (connection, LEASE))
@@ -196,6 +198,7 @@ def test_a_lease_topic_that_the_broker_does_not_know_yet_is_waited_for(tmp_path:
 def test_a_lease_topic_that_stays_away_is_named_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    need_kafka()
     monkeypatch.setattr("broker.lease.MISSING_FOR_S", 1.0)
     with (
         Kafka(tmp_path / "kafka") as fresh,
