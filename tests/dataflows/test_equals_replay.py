@@ -80,6 +80,22 @@ def test_parcels_duplicates_commands_and_bad_messages_are_those_of_a_replay(
 def test_numbers_forgotten_long_after_their_last_scan_are_those_of_a_replay(
     workers: int, engine: Engine, tmp_path: Path, rng: random.Random
 ) -> None:
+    assert_forgotten_alike(workers, engine, tmp_path, rng)
+
+
+def test_alerts_that_open_again_are_shown_in_the_order_of_a_replay(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """Of these orders one has an alert that ended and opened again, behind a later one."""
+    name = "test_numbers_forgotten_long_after_their_last_scan_are_those_of_a_replay[2]"
+    rng = random.Random(f"832879402:tests/dataflows/test_equals_replay.py::{name}")
+    assert_forgotten_alike(2, engine, tmp_path, rng)
+
+
+def assert_forgotten_alike(
+    workers: int, engine: Engine, tmp_path: Path, rng: random.Random
+) -> None:
+    """A run that ends half-way forgets the numbers that a replay forgets, and ends alike."""
     scanned = with_parcels(some_orders(40, rng), rng)
     events = in_time(scanned + scans_long_after(scanned, rng))
     end = arrival_at(events[-1]) + 8 * DAY_MS

@@ -85,7 +85,11 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.name("destination");
     json.packed_or_null(fields.get("destination"))?;
     json.name("open_alerts");
-    json.list(&order.alerts, |json, alert| open_alert(json, order, desk, alert))?;
+    // They are held as they were opened, and one that is opened again keeps its time: how often the
+    // clock was read in between mustn't show.
+    let mut alerts: Vec<_> = order.alerts.iter().collect();
+    alerts.sort_by_key(|alert| alert.opened_at);
+    json.list(alerts, |json, alert| open_alert(json, order, desk, alert))?;
     json.name("deadlines");
     json.list(deadlines, |json, (deadline, name)| armed_deadline(json, desk, &deadline, name))?;
     json.name("warm_period");
