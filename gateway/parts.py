@@ -80,15 +80,8 @@ class Gateway(NamedTuple):
 
     def is_following(self) -> Finding:
         """Readiness of the live view."""
-        follower = self.follower
-        if follower.failure:
-            return Finding(ok=False, reason=str(follower.failure))
-        if follower.waits_for:
-            return Finding(ok=False, reason=f"waiting for the broker: {follower.waits_for}")
-        if not follower.is_loaded:
-            progress = f"{follower.done:,} of {follower.total:,}"
-            return Finding(ok=False, reason=f"reading {follower.topic}: {progress}")
-        return Finding(ok=True, reason="the live view is loaded")
+        unready = self.follower.unready
+        return Finding(ok=unready is None, reason=unready or "the live view is loaded")
 
     def is_controlled(self) -> Finding:
         """Readiness of what was set while running: keys."""

@@ -24,7 +24,7 @@ class TopicFollower(ABC):
     """Reads a topic between `start` and `close`.
 
     Of what the topic held at the beginning `done` of `total` offsets were read; `is_loaded` once
-    they all were. `failure` ended the reading for good.
+    they all were. `waits_for` is why it can't read just now, `failure` ended the reading for good.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class TopicFollower(ABC):
         self.topic = topic
         self.from_end = from_end
         self.total = 0
+        self.waits_for: str | None = None
         self.failure: OrdertideError | None = None
         self._unread: dict[int, tuple[int, int]] | None = None  # partition → next, end at the start
         self._stop = threading.Event()
@@ -50,6 +51,17 @@ class TopicFollower(ABC):
     def is_loaded(self) -> bool:
         """Return True once everything that was there at the beginning was read."""
         return self._unread is not None and not self._unread
+
+    @property
+    def unready(self) -> str | None:
+        """Why not everything was read, or nothing can be now; None otherwise."""
+        if self.failure:
+            return str(self.failure)
+        if self.waits_for:
+            return f"waiting for the broker: {self.waits_for}"
+        if not self.is_loaded:
+            return f"reading {self.topic}: {self.done:,} of {self.total:,}"
+        return None
 
     def start(self) -> None:
         """Begin to read."""
@@ -94,6 +106,7 @@ class TopicFollower(ABC):
             if self.from_end:
                 held = {partition: (end, end) for partition, (_, end) in held.items()}
             self.begin()
+            self.waits_for = None
             self.total = sum(end - first for first, end in held.values())
             self._unread = {p: span for p, span in held.items() if span[0] < span[1]}
             starts = [TopicPartition(self.topic, p, first) for p, (first, _) in held.items()]

@@ -30,15 +30,11 @@ class News(NamedTuple):
 
 
 class ParcelFollower(TopicFollower):
-    """Reads orders.changes between `start` and `close`; `changes` hands over what is new.
-
-    `waits_for` is why it can't read just now.
-    """
+    """Reads orders.changes between `start` and `close`; `changes` hands over what is new."""
 
     def __init__(self, connection: Connection) -> None:
         """Create a follower that has read nothing yet."""
         super().__init__(connection, ORDERS_CHANGES, "live parcels")
-        self.waits_for: str | None = None
         self._orders: dict[str, tuple[str, ...]] = {}  # key → numbers of its live parcels
         self._live = Counter[str]()  # by number: the live orders that have it
         self._changed: dict[str, News | None] = {}
@@ -46,14 +42,8 @@ class ParcelFollower(TopicFollower):
 
     def is_following(self) -> Finding:
         """Readiness of the live parcels."""
-        if self.failure:
-            return Finding(ok=False, reason=str(self.failure))
-        if self.waits_for:
-            return Finding(ok=False, reason=f"waiting for the broker: {self.waits_for}")
-        if not self.is_loaded:
-            progress = f"{self.done:,} of {self.total:,}"
-            return Finding(ok=False, reason=f"reading {self.topic}: {progress}")
-        return Finding(ok=True, reason="the live parcels are loaded")
+        unready = self.unready
+        return Finding(ok=unready is None, reason=unready or "the live parcels are loaded")
 
     def changes(self) -> dict[str, News | None]:
         """By number: the latest news since the last call, None where it is no longer live."""
@@ -66,7 +56,6 @@ class ParcelFollower(TopicFollower):
             self._changed = dict.fromkeys(self._live)
             self._orders.clear()
             self._live.clear()
-        self.waits_for = None
 
     def take(self, messages: list[Message]) -> None:
         with self._lock:

@@ -148,10 +148,8 @@ class Monitor:
 
     def _note(self) -> str | None:
         follower = self.follower
-        if follower.waits_for:
-            return f"waiting for the broker: {follower.waits_for}"
-        if not follower.is_loaded:
-            return f"reading {follower.topic}: {follower.done:,} of {follower.total:,}"
+        if follower.unready:
+            return follower.unready
         if follower.unreadable:
             return f"{follower.unreadable:,} messages of {follower.topic} are no documents"
         return None

@@ -25,7 +25,7 @@ class Follower(TopicFollower):
     """Keeps a live view up to date between `start` and `close`.
 
     `changes` counts the messages read, `unreadable` those that are no documents. `watermark` is the
-    stream's in ms, None before the first heartbeat. `waits_for` is why it can't read just now.
+    stream's in ms, None before the first heartbeat.
     """
 
     def __init__(
@@ -36,7 +36,6 @@ class Follower(TopicFollower):
         self.hub = hub
         self.watermark: int | None = None
         self.changes = self.unreadable = 0
-        self.waits_for: str | None = None
         self._view = LiveView()
         self._lock = threading.Lock()
 
@@ -51,7 +50,6 @@ class Follower(TopicFollower):
             self._view = LiveView()
         if self.hub:
             self.hub.forget()
-        self.waits_for = None
 
     def take(self, messages: list[Message]) -> None:
         with self._lock:
