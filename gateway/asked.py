@@ -113,6 +113,16 @@ def instant_of(field: str, text: str) -> int:
         raise Problem("bad_field", f"{field}: {error}", field=field) from error
 
 
+def instant_in(asked: Any, field: str) -> int | None:  # noqa: ANN401 - any struct with the field
+    """The instant in a field of what was asked, in ms; None where it isn't given.
+
+    Raises:
+        Problem: `bad_field`, it is none.
+    """
+    text: str | None = getattr(asked, field)
+    return None if text is None else instant_of(field, text)
+
+
 def duration_of(field: str, text: str) -> int:
     """The duration in a parameter or field, in ms.
 

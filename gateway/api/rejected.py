@@ -10,14 +10,14 @@ import heapq
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from broker.consume import Message
 from broker.produce import Record
-from gateway.asked import instant_of
+from gateway.asked import instant_in
 from gateway.dead_letters import LetterQuery, Letters, is_original, original_headers
 from gateway.problems import Problem
 from gateway.route import Call
@@ -219,12 +219,6 @@ def query_of(call: Call) -> LetterQuery:
         until=instant_in(asked, "rejected_to"),
         tenant=call.caller.tenant,
     )
-
-
-def instant_in(asked: Any, name: str) -> int | None:  # noqa: ANN401 - any struct with the field
-    """The instant in a parameter, in ms; None where it isn't given."""
-    text: str | None = getattr(asked, name)
-    return None if text is None else instant_of(name, text)
 
 
 def view_of(letter: DeadLetter, message: Message) -> LetterView:

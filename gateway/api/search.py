@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from gateway.access.caller import Caller
 from gateway.api.lanes import CardView, document_view
-from gateway.asked import duration_of, instant_of
+from gateway.asked import duration_of, instant_in
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import Busy, UnknownOrder
@@ -243,12 +243,6 @@ def query_of(asked: OrdersAsked) -> OrderQuery:
         reason = f"no letter or digit; a part of a number needs {LEAST_PART}"
         raise Problem("bad_field", f"number: {asked.number!r} has {reason}", field="number")
     return query
-
-
-def instant_in(asked: OrdersAsked, name: str) -> int | None:
-    """The instant in a parameter, in ms; None where it isn't given."""
-    text: str | None = getattr(asked, name)
-    return None if text is None else instant_of(name, text)
 
 
 def opened(
