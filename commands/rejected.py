@@ -10,7 +10,14 @@ from broker.produce import Producer
 from commands.wiring.broker import connection_of, prepared
 from commands.wiring.groups import Group
 from commands.wiring.settings_file import settings_option
-from gateway.dead_letters import Letters, Originals, header, is_original, original_headers
+from gateway.dead_letters import (
+    Letters,
+    Originals,
+    code_of,
+    header,
+    is_original,
+    original_headers,
+)
 from privacy.keys import KeyErased
 from schemas import topics
 from schemas.display import printable
@@ -19,7 +26,6 @@ from telemetry.screen import Column, show, show_table
 
 SAMPLE_BYTES = 120
 COLUMNS = [Column("count", is_number=True, min_width=8), Column("code")]
-WITHOUT_CODE = "unknown"
 
 WRITTEN = f"written to {topics.EVENTS}"
 LEFT_ALONE = f"left alone: too large, or not from {topics.EVENTS}"
@@ -42,7 +48,7 @@ def list_rejected(path: Path | None, samples: int) -> None:
     """
     counts = Counter[str]()
     for message in Letters(connection_of(read_settings(path).broker)).read():
-        code = header(message, topics.HEADER_CODE) or WITHOUT_CODE
+        code = code_of(message)
         counts[code] += 1
         if counts[code] <= samples:
             show(sample(code, message))

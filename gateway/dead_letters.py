@@ -15,7 +15,7 @@ from privacy.originals import SEALED_WHOLE, open_rejected
 from schemas import topics
 from schemas.errors import SettingsError
 from schemas.keys import DEFAULT_TENANT
-from storage_tiering.dead_letters import DeadLetter, dead_letter_of
+from storage_tiering.dead_letters import UNKNOWN, DeadLetter, dead_letter_of
 
 STALL_S = 30.0
 
@@ -136,6 +136,11 @@ def is_original(message: Message) -> bool:
     from_events = header(message, topics.HEADER_TOPIC) == topics.EVENTS
     has_content = bool(message.value or original_headers(message))
     return from_events and has_content and not header(message, topics.HEADER_SHA256)
+
+
+def code_of(message: Message) -> str:
+    """Code of a letter."""
+    return header(message, topics.HEADER_CODE) or UNKNOWN
 
 
 def header(message: Message, name: str) -> str:

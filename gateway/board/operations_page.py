@@ -9,10 +9,10 @@ import msgspec
 from broker.fetcher import Message
 from gateway.board.links import order_href
 from gateway.board.wording import Words
-from gateway.dead_letters import header, is_original
+from gateway.dead_letters import code_of, header, is_original
 from gateway.ingest import HEADER_KEY
 from gateway.operations.flow import GroupFlow
-from gateway.operations.letters import Replays, code_of
+from gateway.operations.letters import Replays
 from gateway.operations.operations import ActionsSample, Sample, TierSample
 from gateway.operations.processes import Conservation, ProcessSample, conservation
 from schemas.alert import Action

@@ -11,11 +11,9 @@ import msgspec
 
 from broker.connect import Connection
 from broker.consume import Message
-from gateway.dead_letters import Letters, header, is_original
-from schemas.topics import HEADER_CODE
+from gateway.dead_letters import Letters, code_of, is_original
 
 REPLAYED = "replayed"  # kind of the control topic
-WITHOUT_CODE = "unknown"
 MOST_READ = 5_000  # of a page; the command line reads them all
 
 
@@ -85,8 +83,3 @@ def until_of(taken: Sequence[Message]) -> dict[str, int]:
         name = str(letter.partition)
         until[name] = max(until.get(name, 0), letter.offset + 1)
     return until
-
-
-def code_of(letter: Message) -> str:
-    """Code of a letter."""
-    return header(letter, HEADER_CODE) or WITHOUT_CODE
