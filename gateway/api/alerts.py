@@ -30,8 +30,8 @@ SWEPT = 100  # notes of alerts that have ended, taken away at a write
 SOURCE = "gateway"
 
 
-class AlertsAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Alerts with this rule, severity, carrier, supplier, owner or state."""
+class AlertFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Open alerts with this rule, severity, carrier, supplier, status, owner and state."""
 
     rule: str | None = None
     severity: Severity | None = None
@@ -40,6 +40,11 @@ class AlertsAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     status: str | None = None
     owner: str | None = None
     state: State | None = None
+
+
+class AlertsAsked(AlertFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Alerts with this rule, severity, carrier, supplier, owner or state."""
+
     skip: Annotated[int, Meta(ge=0, le=100_000)] = 0
     limit: Annotated[int, Meta(ge=1, le=MOST_ALERTS)] = 100
 

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from gateway.alert_notes import AlertNote, State
+from gateway.alert_notes import AlertNote
 from gateway.api.alerts import (
     MOST_OPEN,
+    AlertFilter,
     all_noted,
     is_asked,
     mark_of,
@@ -23,7 +24,6 @@ from gateway.api.lanes import filter_of
 from gateway.live.view import Row
 from gateway.problems import Problem
 from gateway.route import Call
-from schemas.alert import Severity
 from schemas.event import Id
 
 MOST_NAMED = 1_000
@@ -33,16 +33,8 @@ WHAT = {"ack": "acknowledged", "snooze": "snoozed", "assign": "assigned"}
 NEEDS = {"snooze": "until", "assign": "to"}
 
 
-class BulkFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BulkFilter(AlertFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Open alerts as `GET /v1/alerts` filters them."""
-
-    rule: str | None = None
-    severity: Severity | None = None
-    carrier: str | None = None
-    supplier: str | None = None
-    status: str | None = None
-    owner: str | None = None
-    state: State | None = None
 
 
 class BulkAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
