@@ -113,7 +113,7 @@ def open_ends(kafka: Connection) -> bool:
     """Return True while orders.events holds messages of an open transaction."""
     with EndOffsets(kafka) as ends, Fetcher(kafka, "any") as fetcher:
         held = held_offsets(fetcher.client, topics.ORDERS_EVENTS)
-        return any(ends.get(topics.ORDERS_EVENTS, n) > high for n, (_, high) in held.items())
+        return any(end_of(ends, number) > high for number, (_, high) in held.items())
 
 
 def stop_in_a_transaction(kafka: Connection, runs: TrackRuns) -> int:
@@ -142,7 +142,12 @@ def stop_in_a_transaction(kafka: Connection, runs: TrackRuns) -> int:
 
 def written(ends: EndOffsets) -> int:
     """Number of messages written to orders.events, committed or not."""
-    return sum(ends.get(topics.ORDERS_EVENTS, partition) for partition in range(2))
+    return sum(end_of(ends, partition) for partition in range(2))
+
+
+def end_of(ends: EndOffsets, partition: int) -> int:
+    """End of a partition of orders.events; a broker beside other tests may need its time."""
+    return ends.get(topics.ORDERS_EVENTS, partition, PATIENCE_S)
 
 
 @pytest.mark.timeout(240)
