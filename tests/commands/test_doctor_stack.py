@@ -99,14 +99,17 @@ def checked(bootstrap: str, *, probe: bool = False) -> dict[str, Finding]:
 
 def found_at(bootstrap: str, topic: str, words: str) -> Finding:
     """The finding of a topic as soon as it contains `words`."""
-    findings: list[Finding] = []
+    found: dict[str, Finding] = {}
+    subject = f"topic {topic}"
 
     def is_said() -> bool:
-        findings.append(checked(bootstrap)[f"topic {topic}"])
-        return words in findings[-1].found
+        # A topic that is new has no finding of its own until the broker's metadata name it.
+        found.clear()
+        found.update(checked(bootstrap))
+        return subject in found and words in found[subject].found
 
-    wait_until(is_said, words, said=lambda: findings[-1])
-    return findings[-1]
+    wait_until(is_said, words, said=lambda: found)
+    return found[subject]
 
 
 @pytest.mark.stack
