@@ -31,9 +31,15 @@ def resolved(host: str, port: int) -> Sequence[str]:
 
 
 class Allowed:
-    """Addresses that a receiver may have: `private` are host names and networks, with commas."""
+    """Addresses that a receiver may have: `private` are host names and networks, with commas.
 
-    def __init__(self, private: str = "", resolve: Resolve = resolved) -> None:
+    This machine, written as such, is one of them, unless receivers come from users (`has_own`
+    False): then `private` has to name it.
+    """
+
+    def __init__(
+        self, private: str = "", resolve: Resolve = resolved, *, has_own: bool = True
+    ) -> None:
         """Read the list of what is allowed besides public addresses.
 
         Raises:
@@ -42,6 +48,7 @@ class Allowed:
         self.names: set[str] = set()
         self.networks = []
         self._resolve = resolve
+        self._has_own = has_own
         for entry in (part.strip() for part in private.split(",") if part.strip()):
             try:
                 self.networks.append(ip_network(entry))
@@ -61,7 +68,7 @@ class Allowed:
             found = self._resolve(host, port)
         except OSError as error:
             raise Busy(f"{host}: no address ({error.strerror or error})") from error
-        is_named = host.lower() in self.names or is_loopback(host)
+        is_named = host.lower() in self.names or (self._has_own and is_loopback(host))
         usable = [each for each in found if is_named or self._is_allowed(ip_address(each))]
         if not usable:
             raise Busy(

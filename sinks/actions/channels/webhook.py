@@ -14,10 +14,13 @@ import datetime as dt
 import socket
 import ssl
 from contextlib import suppress
+from email.message import Message
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from queue import Empty, LifoQueue
 from threading import Timer
+from typing import NamedTuple
+from urllib.parse import SplitResult
 
 import msgspec
 from standardwebhooks import Webhook
@@ -91,8 +94,19 @@ def signer_of(secret: str | None, variable: str) -> Webhook:
     return signer
 
 
+class Answer(NamedTuple):
+    """Answer of a receiver: its status, its headers, and the beginning of its body."""
+
+    status: int
+    headers: Message
+    text: str
+
+
 class WebhookChannel(ActionChannel):
-    """One receiver at `url`; connections are kept for the requests that follow."""
+    """One receiver at `url`; connections are kept for the requests that follow.
+
+    While a secret is being replaced, the `former` one signs too.
+    """
 
     name = "webhook"
 
@@ -105,20 +119,17 @@ class WebhookChannel(ActionChannel):
         ca: Path | None = None,
         deadline_s: float = DEADLINE_S,
         needs: frozenset[str] = frozenset(),
+        former: Webhook | None = None,
     ) -> None:
         """Create a channel that isn't connected yet.
 
         Raises:
             SettingsError: the URL is not https, nor http on this machine.
         """
-        self.parts = split_address(url, "url")
+        self.parts = checked_url(url)
         self.host = self.parts.hostname or ""
         is_tls = self.parts.scheme == "https"
-        if not is_tls and not is_loopback(self.host):
-            raise SettingsError("url: is not https; http goes to this machine only")
-        if self.parts.username is not None:
-            raise SettingsError("url: holds a user; take it out, the signature authenticates")
-        self.signer = signer
+        self.signers = [signer, former] if former else [signer]
         self.allowed = allowed
         self.needs = needs
         self.deadline_s = deadline_s
@@ -127,20 +138,28 @@ class WebhookChannel(ActionChannel):
         self._idle = LifoQueue[HTTPConnection]()
 
     def send(self, request: ActionRequest) -> str:
-        body = body_of(request)
-        headers = {"Content-Type": "application/json", **self._signed(request, body)}
+        answer = self.post(request.action.action_id, request.sent_at, body_of(request))
+        text = printable(answer.text[:SHOWN_CHARACTERS])
+        return self._judged(answer.status, text, answer.headers.get("Retry-After"))
+
+    def post(self, identity: str, sent_at: int, body: bytes) -> Answer:
+        """Post a body, signed under its `identity` at `sent_at` (wall clock, ms).
+
+        Raises:
+            Busy: no answer; it may have arrived.
+        """
+        headers = {"Content-Type": "application/json", **self._signed(identity, sent_at, body)}
         try:
             connection, is_kept = self._connection()
             try:
-                response = self._posted(connection, body, headers)
+                return self._posted(connection, body, headers)
             except (ConnectionError, HTTPException):
                 if not is_kept:
                     raise
                 # A receiver may close an idle connection at any time: that is no failure yet.
-                response = self._posted(self._new_connection(), body, headers)
+                return self._posted(self._new_connection(), body, headers)
         except (OSError, HTTPException) as error:
             raise Busy(f"{self.host}: no answer ({reason_of(error)})") from error
-        return self._judged(*response)
 
     def fault(self) -> str | None:
         return self.allowed.fault(self.host, self.port)
@@ -150,13 +169,14 @@ class WebhookChannel(ActionChannel):
             while True:
                 self._idle.get_nowait().close()
 
-    def _signed(self, request: ActionRequest, body: bytes) -> dict[str, str]:
-        identity = request.action.action_id
-        sent_at = dt.datetime.fromtimestamp(request.sent_at // 1000, dt.UTC)
+    def _signed(self, identity: str, sent_at: int, body: bytes) -> dict[str, str]:
+        at = dt.datetime.fromtimestamp(sent_at // 1000, dt.UTC)
         return {
             "webhook-id": identity,
-            "webhook-timestamp": str(request.sent_at // 1000),
-            "webhook-signature": self.signer.sign(identity, sent_at, body.decode()),
+            "webhook-timestamp": str(sent_at // 1000),
+            "webhook-signature": " ".join(
+                signer.sign(identity, at, body.decode()) for signer in self.signers
+            ),
         }
 
     def _connection(self) -> tuple[HTTPConnection, bool]:
@@ -178,10 +198,8 @@ class WebhookChannel(ActionChannel):
         connection.auto_open = 0  # it would resolve the name again, unchecked
         return connection
 
-    def _posted(
-        self, connection: HTTPConnection, body: bytes, headers: dict[str, str]
-    ) -> tuple[int, str, str | None]:
-        """(status, beginning of the body, Retry-After) of a POST."""
+    def _posted(self, connection: HTTPConnection, body: bytes, headers: dict[str, str]) -> Answer:
+        """The answer to a POST."""
         watch = Timer(self.deadline_s, cut, [connection.sock])
         watch.daemon = True
         watch.start()
@@ -195,8 +213,7 @@ class WebhookChannel(ActionChannel):
         finally:
             watch.cancel()
         self._keep(connection, response)
-        text = answer.decode("utf-8", "replace").strip()[:SHOWN_CHARACTERS]
-        return response.status, printable(text), response.headers.get("Retry-After")
+        return Answer(response.status, response.headers, answer.decode("utf-8", "replace").strip())
 
     def _keep(self, connection: HTTPConnection, response: HTTPResponse) -> None:
         if response.isclosed() and not response.will_close:
@@ -219,6 +236,20 @@ class WebhookChannel(ActionChannel):
             raise Busy(f"{shown}; check its url and secret", LATER_S)
         after_s = float(retry_after) if retry_after and retry_after.isdecimal() else 1.0
         raise Busy(shown, min(after_s, LONGEST_RETRY_AFTER_S))
+
+
+def checked_url(url: str) -> SplitResult:
+    """The parts of a receiver's address.
+
+    Raises:
+        SettingsError: it is none, is not https, nor http on this machine, or holds a user.
+    """
+    parts = split_address(url, "url")
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise SettingsError("url: is not https; http goes to this machine only")
+    if parts.username is not None:
+        raise SettingsError("url: holds a user; take it out, the signature authenticates")
+    return parts
 
 
 def body_of(request: ActionRequest) -> bytes:
