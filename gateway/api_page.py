@@ -25,7 +25,7 @@ curl -H "Authorization: Bearer $KEY" -N localhost:8400/v1/stream
 curl -H "Authorization: Bearer $KEY" localhost:8400/v1/events -d '{"event_id": "4711-paid", "source": "shop",
   "order_id": "4711", "status_code": "PAID", "timestamp": "2018-01-31T10:15:00+08:00"}'
 ```
-JSON is in snake_case, instants are UTC with milliseconds. An unknown parameter is refused with the near one. Ids in a path are percent-encoded: any text is an id. `GET` answers `ETag` where a version is known. Every answer has `X-Request-Id`. A write that is sent again with its `Idempotency-Key` gets its first answer, with `Idempotency-Replayed: true`, for 24 hours.
+JSON is in snake_case, instants are UTC with milliseconds. An unknown parameter is refused with the near one. Ids in a path are percent-encoded: any text is an id. `GET` answers `ETag` where a version is known. Answers from 1,400 bytes on are compressed for a client that sends `Accept-Encoding: gzip` (`curl --compressed`); the event stream never is. Every answer has `X-Request-Id`. A write that is sent again with its `Idempotency-Key` gets its first answer, with `Idempotency-Replayed: true`, for 24 hours.
 
 ## Routes
 """  # noqa: E501 - a paragraph of the page is one line

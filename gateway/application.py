@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as StarletteRoute
@@ -39,6 +41,9 @@ LOGGER = logging.getLogger("ordertide.gateway")
 NOT_ALLOWED, SEE_OTHER = 405, 303
 INGEST_BYTES = 4 * MIB
 REQUEST_ID = "x-request-id"
+# Below it an answer is one packet anyway. A page of 60 kB becomes 7.7 kB in 0.1 ms; at level 9 it
+# would be 6.3 kB in 2.4 ms, in which the loop answers nobody else.
+COMPRESSED_FROM_BYTES, COMPRESSION_LEVEL = 1_400, 1
 ENCODE = msgspec.json.Encoder().encode
 HEADERS = {
     "cache-control": "private, no-store",
@@ -57,6 +62,13 @@ def application(gateway: Gateway, routes: Sequence[Route] = ROUTES) -> ASGIApp:
             for route in served
         ],
         exception_handlers={HTTPException: unmatched},
+        middleware=[
+            Middleware(
+                GZipMiddleware,
+                minimum_size=COMPRESSED_FROM_BYTES,
+                compresslevel=COMPRESSION_LEVEL,
+            )
+        ],
     )
     app.router.redirect_slashes = False
     app.state.routes = served

@@ -101,7 +101,7 @@ async def order(call: Call) -> OrderAnswer | Response:
     """One order from the hottest tier that has it: document, timeline, deadlines, open alerts."""
     answer = await found(call)
     document = answer.found.document
-    tag = f'"{document.version}-{call.caller.role}"'
+    tag = f'W/"{document.version}-{call.caller.role}"'  # weak: the same for a compressed answer
     if call.request.headers.get("if-none-match") == tag:
         return Response(status_code=NOT_MODIFIED, headers={"etag": tag})
     watermark = answer.found.watermark

@@ -28,7 +28,8 @@ class Tail:
         self.last_id = ""
         self._text = ""
         self._gone = asyncio.Event()
-        headers = {"authorization": bearer} | ({"last-event-id": last_id} if last_id else {})
+        headers = {"authorization": bearer, "accept-encoding": "gzip"}  # never to be compressed
+        headers |= {"last-event-id": last_id} if last_id else {}
         scope = scope_of("GET", f"/v1/stream{query}", headers)
         self.task = asyncio.create_task(self._run(door, scope))
 
