@@ -50,6 +50,7 @@ SHORT_FILES: dict[str, str] = {
     "run.py": "an entry point",
     "schemas/numbers.py": "a normal form, and all that defines it",
     "schemas/versions.py": "a format, and all that defines it",
+    "sinks/actions/channels/chat.py": "an entry point that loads its extra only where it is used",
     "sinks/actions/channels/memory.py": "the shortest example of a channel",
     "sinks/channels/channel.py": "a Protocol",
     "sinks/channels/installed.py": "opens a channel; the channels must not import each other",

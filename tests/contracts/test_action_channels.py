@@ -12,6 +12,7 @@ from schemas.errors import Busy
 from sinks.actions.channels.action_channel import ActionRequest
 from tests.support.action_channel_kinds import (
     ActionChannelKind,
+    chat_kind,
     log_kind,
     mail_kind,
     memory_kind,
@@ -22,7 +23,7 @@ from tests.support.hooks import hooks
 from tests.support.mail_server import MailServer
 from tests.support.tiers.certificates import Authority
 
-KINDS = ["memory", "webhook", "mail", "log"]
+KINDS = ["memory", "webhook", "mail", "chat", "log"]
 
 
 @pytest.fixture(params=KINDS)
@@ -39,6 +40,8 @@ def kind(
                 authority = Authority(tmp_path)
                 server = stack.enter_context(MailServer(authority.sign("mail")))
                 built = mail_kind(server, Path(authority.ca))
+            case "chat":
+                built = chat_kind(stack.enter_context(hooks(is_signed=False)))
             case _:
                 built = log_kind(caplog)
         yield built
@@ -76,7 +79,7 @@ def test_it_is_used_from_several_threads_at_once(kind: ActionChannelKind) -> Non
     assert sorted(kind.received()) == sorted(each.action.action_id for each in requests)
 
 
-@pytest.mark.parametrize("kind", KINDS[:3], indirect=True)
+@pytest.mark.parametrize("kind", KINDS[:-1], indirect=True)
 def test_a_receiver_that_is_away_is_busy_and_takes_the_same_when_it_is_back(
     kind: ActionChannelKind,
 ) -> None:

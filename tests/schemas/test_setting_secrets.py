@@ -28,6 +28,7 @@ IN_VARIABLES = {
     "a URL without a user": ("ORDERTIDE_HOT_URL", "redis://:HUSH@redis:6379/0"),
     "a URL's parameter": ("ORDERTIDE_WARM_URL", "https://es:9200/?token=HUSH"),
     "a password with signs": ("ORDERTIDE_HOT_URL", "redis://u:HUSH@,:x@redis:6379/0"),
+    "an address of a chat": ("ORDERTIDE_ACT_SECRET_TEAM", "slack://T1JJ3T3L2/A1BRTD4JD/HUSH/#ops"),
     "nodes": ("ORDERTIDE_HOT_NODES", "a:6379,u:HUSH@b:6379"),
     "all properties at once": (
         "ORDERTIDE_BROKER_PROPERTIES",

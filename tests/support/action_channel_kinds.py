@@ -1,5 +1,6 @@
 """The action channels that the contract is run against, each with the receiver at its end."""
 
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from sinks.actions.channels.action_channel import ActionChannel
+from sinks.actions.channels.action_channel import ActionChannel, ReceiverSettings
 from sinks.actions.channels.addresses import Allowed
+from sinks.actions.channels.chat import open_channel as open_chat
 from sinks.actions.channels.log import LogChannel
 from sinks.actions.channels.mail import MailChannel
 from sinks.actions.channels.mail import MailServer as Server
@@ -69,3 +71,14 @@ def log_kind(caplog: pytest.LogCaptureFixture) -> ActionChannelKind:
         return [each[1] for each in found if each]
 
     return ActionChannelKind(LogChannel(), received)
+
+
+def chat_kind(receiver: Hooks) -> ActionChannelKind:
+    address = f"json://127.0.0.1:{receiver.port}/hook"
+    channel = open_chat(ReceiverSettings(name="team", secret=address))
+
+    def received() -> list[str]:
+        texts = [json.loads(body)["message"] for _, body in receiver.calls]
+        return [re.findall(r"^action: ([0-9a-f]{32})$", text, re.MULTILINE)[-1] for text in texts]
+
+    return ActionChannelKind(channel, received, (receiver.stop, receiver.start))

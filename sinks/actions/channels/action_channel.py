@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from schemas.alert import Action
+from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.type_faults import choice
 from sinks.actions.amounts import Amount
@@ -30,6 +31,33 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     amount: Amount | None = None
     message: Message | None = None
     recipient: Recipient = Recipient()
+
+    @property
+    def subject(self) -> str:
+        """Subject of the message, else kind and order."""
+        if self.message:
+            return printable(self.message.subject)
+        return printable(f"{self.action.kind}: order {self.action.order_id}")
+
+    @property
+    def text(self) -> str:
+        """Text of the message, else the action in lines; the same on every attempt."""
+        if self.message:
+            return self.message.text
+        action = self.action
+        lines = {
+            "order": action.order_id,
+            "tenant": action.tenant,
+            "kind": action.kind,
+            "rule": action.rule,
+            "requested at": action.at,
+            "void after": action.expires_at,
+            "because": f"{action.because.last_event} at {action.because.last_event_at}",
+            "action": action.action_id,
+        }
+        if self.amount:
+            lines["amount"] = f"{self.amount}, {self.amount.late} late"
+        return "".join(f"{name}: {printable(text)}\n" for name, text in lines.items())
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):

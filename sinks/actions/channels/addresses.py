@@ -8,6 +8,7 @@ connection goes to that very address, so that a name that resolves differently a
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from schemas.display import printable
@@ -139,3 +140,9 @@ def connected(allowed: Allowed, host: str, port: int, timeout_s: float) -> socke
         except OSError as error:
             failure = error
     raise failure
+
+
+def cut(connected_socket: socket.socket) -> None:
+    """End a connection under the thread that waits for it."""
+    with suppress(OSError):
+        connected_socket.shutdown(socket.SHUT_RDWR)

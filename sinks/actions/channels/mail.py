@@ -215,22 +215,9 @@ class ImplicitTls(Plain):
 
 def mail_of(request: ActionRequest, sender: str, to: str) -> EmailMessage:
     """The mail of an action; the instants in it are the action's, the same on every attempt."""
-    action = request.action
     mail = headed(request, sender, to)
-    mail["Subject"] = printable(f"{action.kind}: order {action.order_id}")
-    lines = {
-        "order": action.order_id,
-        "tenant": action.tenant,
-        "kind": action.kind,
-        "rule": action.rule,
-        "requested at": action.at,
-        "void after": action.expires_at,
-        "because": f"{action.because.last_event} at {action.because.last_event_at}",
-        "action": action.action_id,
-    }
-    if request.amount:
-        lines["amount"] = f"{request.amount}, {request.amount.late} late"
-    mail.set_content("".join(f"{name}: {printable(text)}\n" for name, text in lines.items()))
+    mail["Subject"] = request.subject
+    mail.set_content(request.text)
     return mail
 
 
