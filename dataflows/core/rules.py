@@ -5,13 +5,12 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
-from holidays.version import __version__ as holidays_version
 
 from dataflows.core.anchor_names import Anchor, parse_anchor
 from dataflows.core.conditions import Condition
 from dataflows.core.lifecycle import NO_STATUS, Lifecycle
 from dataflows.core.rules_file import ActionRow, AnchorRow, RuleRow, RulesFile
-from dataflows.core.working_time import WorkingTime
+from dataflows.core.working_time import WorkingTime, holidays_version
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, HOUR_MS, format_duration, parse_duration
 
@@ -245,7 +244,7 @@ class Rules:
         self.calendars = calendars
         self.rules = rules
         # The public holidays of calendars are the package's: another version may know other days.
-        days = holidays_version.encode() if file.calendar else b""
+        days = holidays_version() if file.calendar else b""
         self.digest = blake2b(msgspec.json.encode(file) + days, digest_size=16).hexdigest()
         self.readings = {name: row.type for name, row in file.attributes.items() if row.reading}
         self.attributes = {

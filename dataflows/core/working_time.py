@@ -9,8 +9,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import holidays
-
 from dataflows.core import compiled
 from dataflows.core.rules_file import CalendarRow
 from schemas.errors import SettingsError
@@ -137,6 +135,8 @@ def public_holidays(row: CalendarRow) -> set[date]:
             message = f"region: {row.region!r} is one of a country; name the country as well"
             raise SettingsError(message)
         return set()
+    import holidays  # noqa: PLC0415 - 0.3 s of CPU that rules without calendars do without
+
     known = holidays.list_supported_countries()
     if row.country not in known:
         alike = f"; did you mean {row.country.upper()}?" if row.country.upper() in known else ""
@@ -154,6 +154,13 @@ def public_holidays(row: CalendarRow) -> set[date]:
             f"{', '.join(known[row.country]) or 'none'}"
         )
         raise SettingsError(message) from error
+
+
+def holidays_version() -> bytes:
+    """Version of the package whose public holidays the calendars have."""
+    from holidays.version import __version__  # noqa: PLC0415 - likewise
+
+    return __version__.encode()
 
 
 def instant(day: date, minutes: int, zone: ZoneInfo) -> int:

@@ -1,6 +1,8 @@
 """Working calendars: faults have a place, years have ends, and what lies outside is told."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from datetime import UTC, datetime
 from functools import cache
@@ -20,7 +22,16 @@ from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from tests import reference
 from tests.support.stage import FOLD, TABLE, Stage, said
 
-LIFECYCLE = Path(__file__).resolve().parents[2] / "dataflows" / "core" / "lifecycle.toml"
+ROOT = Path(__file__).resolve().parents[2]
+LIFECYCLE = ROOT / "dataflows" / "core" / "lifecycle.toml"
+WITHOUT_CALENDARS = """
+import sys
+import commands.track
+from dataflows.core.rules_check import parse_rules
+from tests.support.stage import TABLE
+parse_rules(open("dataflows/core/rules.toml", encoding="utf-8").read(), "rules.toml", TABLE)
+print("holidays" in sys.modules)
+"""
 RULE = """version = 1
 [[rule]]
 id = "ship"
@@ -331,3 +342,14 @@ years = [2025, 2026]
         "own.toml:9: calendar.a",
         "own.toml:11: calendar.b",
     ]
+
+
+def test_rules_without_calendars_import_no_public_holidays() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_CALENDARS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "False\n", "they take half as long as all else that `track` imports"
