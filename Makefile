@@ -42,6 +42,9 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/ordertide demo $(ARGS)
 
+# Some images forbid bytecode: each process that a test starts would then compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Many tests wait for processes and servers: with one a core the cores are idle half of the time. Each
 # takes half a GB, so more than four beside the cores are not worth it.
 export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); \
