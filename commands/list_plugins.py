@@ -8,7 +8,7 @@ import click
 
 from commands.wiring.definitions import lifecycle_of, rules_of
 from commands.wiring.settings_file import settings_option
-from dataflows.carriers.installed import load_carrier, load_poller
+from dataflows.carriers.installed import load_carrier, load_contact, load_poller
 from dataflows.core.lifecycle import Lifecycle, StatusRow
 from dataflows.core.rules import Rules
 from schemas.display import printable
@@ -17,6 +17,7 @@ from schemas.plugins import (
     ACTION_CHANNELS,
     CARRIERS,
     CHANNELS,
+    CONTACTS,
     POLLERS,
     TIERS,
     PluginKind,
@@ -32,7 +33,7 @@ from telemetry.screen import show
 @click.command("list")
 @settings_option()
 def command(path: Path | None) -> None:
-    """List carriers, pollers, tiers, channels of alerts and actions, rules and lifecycle statuses.
+    """List carriers, pollers, contacts, tiers, channels, rules and lifecycle statuses.
 
     Rules and statuses are those that the settings name, else the shipped ones.
 
@@ -45,6 +46,7 @@ def command(path: Path | None) -> None:
     blocks = {
         "carriers": [*plugin_lines(CARRIERS, load_carrier)],
         "pollers": [*plugin_lines(POLLERS, load_poller)],
+        "contacts": [*plugin_lines(CONTACTS, load_contact)],
         "tiers": [*plugin_lines(TIERS, load_tier)],
         "channels": [*plugin_lines(CHANNELS, load_channel)],
         "action channels": [*plugin_lines(ACTION_CHANNELS, load_action_channel)],

@@ -1,9 +1,9 @@
 """ordertide: the names that plug-ins may import, and nothing else; what is here stays.
 
-Carriers extend `Carrier`, pollers `Poller`, tiers implement `Tier`, channels `Channel`, action
-channels `ActionChannel`; each is registered as an entry point (docs/architecture.md, What is added
-where). May import dataflows, sinks, storage_tiering and schemas; the built-in parts don't import
-it. Begin reading with `dataflows/carriers/sf.py`.
+Carriers extend `Carrier`, pollers `Poller`, contacts `CarrierContact`, tiers implement `Tier`,
+channels `Channel`, action channels `ActionChannel`; each is registered as an entry point
+(docs/architecture.md, What is added where). May import dataflows, sinks, storage_tiering and
+schemas; the built-in parts don't import it. Begin reading with `dataflows/carriers/sf.py`.
 """
 
 from dataflows.carriers.carrier import (
@@ -13,6 +13,7 @@ from dataflows.carriers.carrier import (
     CarrierConfig,
     PushContents,
 )
+from dataflows.carriers.contactable import CarrierContact, ContactConfig, Inquiry
 from dataflows.carriers.datum import to_wgs84
 from dataflows.carriers.pollable import Answer, Asked, HttpRequest, PollConfig, Poller
 from dataflows.carriers.reading import checked, decode, form_field, parse_zone, rfc3339, scan_id
@@ -48,7 +49,9 @@ __all__ = [
     "Busy",
     "Carrier",
     "CarrierConfig",
+    "CarrierContact",
     "Channel",
+    "ContactConfig",
     "Counts",
     "DeliverySettings",
     "Doubt",
@@ -56,6 +59,7 @@ __all__ = [
     "EventRecord",
     "Found",
     "HttpRequest",
+    "Inquiry",
     "Location",
     "OrderDocument",
     "OrderRecord",

@@ -1,4 +1,4 @@
-"""Plug-ins: carriers, pollers, tiers, channels and action channels of packages, as entry points."""
+"""Plug-ins of packages, as entry points: of carriers, tiers and channels."""
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -88,6 +88,7 @@ class PluginKind(NamedTuple):
 
 CARRIERS = PluginKind("carrier", "ordertide.carriers")
 POLLERS = PluginKind("poller", "ordertide.pollers")
+CONTACTS = PluginKind("contact", "ordertide.contacts")
 TIERS = PluginKind("tier", "ordertide.tiers")
 CHANNELS = PluginKind("channel", "ordertide.channels")
 ACTION_CHANNELS = PluginKind("action channel", "ordertide.action_channels")

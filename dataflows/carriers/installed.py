@@ -1,4 +1,4 @@
-"""Installed carrier and poller plug-ins, opened with their settings."""
+"""Installed carrier, poller and contact plug-ins, opened with their settings."""
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
@@ -9,15 +9,16 @@ import msgspec
 from msgspec import inspect
 
 from dataflows.carriers.carrier import Carrier, CarrierConfig
+from dataflows.carriers.contactable import CarrierContact, ContactConfig
 from dataflows.carriers.pollable import PollConfig, Poller
 from schemas.errors import SettingsError
-from schemas.plugins import CARRIERS, POLLERS, PluginKind
+from schemas.plugins import CARRIERS, CONTACTS, POLLERS, PluginKind
 from schemas.type_faults import type_faults
 
 PARTS = 3  # of a setting's name: carrier, account, option
 
-Config = TypeVar("Config", bound=CarrierConfig)
-Plugin = TypeVar("Plugin", Carrier, Poller)
+Config = TypeVar("Config", bound=CarrierConfig | ContactConfig)
+Plugin = TypeVar("Plugin", Carrier, Poller, CarrierContact)
 
 
 def open_carrier(name: str, settings: Mapping[str, object]) -> Carrier:
@@ -39,6 +40,17 @@ def open_poller(name: str, settings: Mapping[str, object]) -> tuple[Poller, Poll
     poller = load_poller(POLLERS.named(name))
     config = converted(settings, poller.Config, f"poller {name}")
     return poller(config), config
+
+
+def open_contact(name: str, settings: Mapping[str, object]) -> tuple[CarrierContact, ContactConfig]:
+    """The contact `name` with its settings, and these.
+
+    Raises:
+        SettingsError: as `open_carrier`.
+    """
+    contact = load_contact(CONTACTS.named(name))
+    config = converted(settings, contact.Config, f"contact {name}")
+    return contact(config), config
 
 
 def converted(settings: Mapping[str, object], schema: type[Config], of: str) -> Config:
@@ -74,8 +86,17 @@ def load_poller(point: EntryPoint) -> type[Poller]:
     return loaded_class(POLLERS, point, Poller, PollConfig)  # type: ignore[type-abstract]  # as above
 
 
+def load_contact(point: EntryPoint) -> type[CarrierContact]:
+    """Import a plug-in and check that it is a contact.
+
+    Raises:
+        SettingsError: as `load_carrier`.
+    """
+    return loaded_class(CONTACTS, point, CarrierContact, ContactConfig)  # type: ignore[type-abstract]  # as above
+
+
 def loaded_class(
-    kind: PluginKind, point: EntryPoint, wanted: type[Plugin], schema: type[CarrierConfig]
+    kind: PluginKind, point: EntryPoint, wanted: type[Plugin], schema: type[msgspec.Struct]
 ) -> type[Plugin]:
     """The class of an entry point: complete, named as it is registered, with a `Config`.
 

@@ -88,6 +88,7 @@ class Attempt(NamedTuple):
             amount=ready.amount,
             message=ready.message,
             recipient=ready.recipient,
+            parcel=ready.parcel,
         )
         masked = ready.recipient.masked
         try:

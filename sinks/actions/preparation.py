@@ -1,24 +1,27 @@
 """Preparation of an action: when it may be sent by its kind's row, and what is sent with it.
 
 An action waits while its recipient's quiet hours last, until a person's next day, or for its order;
-it ends where a compensation has no amount or a message no recipient. The reasons stand in its
-outcome. Personal data is opened last, once nothing else holds the action back.
+it ends where a compensation has no amount, a message no recipient or a question no parcel. The
+reasons stand in its outcome. Personal data is opened last, once nothing else holds the action back.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from schemas.alert import Action
 from schemas.errors import Busy, Rejected
 from schemas.instants import SECOND_MS
-from schemas.order import OrderDocument
+from schemas.order import OrderDocument, ShipmentView
 from sinks.actions.amounts import Amount, NoAmount, amount_of
+from sinks.actions.messages.fields import parcel_of
 from sinks.actions.messages.messages import Message, Messages
 from sinks.actions.outbox import End, Task
 from sinks.actions.people import Contact, People, person_of
 from sinks.actions.quiet_hours import local_time, next_day_at, parse_quiet, zone_of
-from sinks.actions.recipient import NoRecipient, Personal, Recipient
+from sinks.actions.recipient import PARCEL, NoRecipient, Personal, Recipient
 from sinks.actions.table import ActionTable, KindRow
 
 # An order that is older than its action is awaited for so long, then taken as it is.
@@ -65,6 +68,7 @@ class Ready(NamedTuple):
     contact: Contact | None = None
     message: Message | None = None
     recipient: Recipient = Recipient()
+    parcel: ShipmentView | None = None
 
     @property
     def detail(self) -> Mapping[str, str]:
@@ -125,12 +129,14 @@ class Preparation(NamedTuple):
         held = self._held(row, action, order, now_at)
         if isinstance(held, Waits):
             return held
-        ready = ready._replace(contact=held.contact)
-        if not needs:
+        parcel = parcel_for(order, action) if PARCEL in needs else None
+        ready = ready._replace(contact=held.contact, parcel=parcel)
+        fields = needs - {PARCEL}
+        if not fields:
             return ready
         with self.people.counted(ready.contact):
-            recipient = self.personal.read(task, action, needs)
-            recipient.check(needs)
+            recipient = self.personal.read(task, action, fields)
+            recipient.check(fields)
         return ready._replace(recipient=recipient)
 
     def _with_content(
@@ -160,3 +166,15 @@ class Preparation(NamedTuple):
             return Ready(contact=contact)
         reason = f"{count} of {row.most_a_day} messages a day were sent on {day}, {name}"
         return Waits(next_day_at(now_at, zone), reason, is_held=True)
+
+
+def parcel_for(order: OrderDocument, action: Action) -> ShipmentView:
+    """The parcel that an action is about, with its carrier, else the order's.
+
+    Raises:
+        NoRecipient: there is none.
+    """
+    parcel = parcel_of(order, action)
+    if parcel is None:
+        raise NoRecipient("the action is about no parcel of the order")
+    return msgspec.structs.replace(parcel, carrier=parcel.carrier or order.carrier)

@@ -21,6 +21,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "name": ("name",),
     "address": ("address",),
 }
+# What a channel may need beside: the parcel that the action is about, which is not personal.
+PARCEL = "parcel"
 MASK = "(personal data)"
 FEWEST_MASKED = 3  # characters: shorter ones would mask any text
 

@@ -9,9 +9,11 @@ import pytest
 
 from commands.wiring.process import now_ms
 from schemas.errors import Busy
+from schemas.order import ShipmentView
 from sinks.actions.channels.action_channel import ActionRequest
 from tests.support.action_channel_kinds import (
     ActionChannelKind,
+    carrier_kind,
     chat_kind,
     log_kind,
     mail_kind,
@@ -23,7 +25,7 @@ from tests.support.hooks import hooks
 from tests.support.mail_server import MailServer
 from tests.support.tiers.certificates import Authority
 
-KINDS = ["memory", "webhook", "mail", "chat", "log"]
+KINDS = ["memory", "webhook", "mail", "chat", "carrier", "log"]
 
 
 @pytest.fixture(params=KINDS)
@@ -42,6 +44,8 @@ def kind(
                 built = mail_kind(server, Path(authority.ca))
             case "chat":
                 built = chat_kind(stack.enter_context(hooks(is_signed=False)))
+            case "carrier":
+                built = carrier_kind(stack.enter_context(hooks(is_signed=False)))
             case _:
                 built = log_kind(caplog)
         yield built
@@ -49,7 +53,12 @@ def kind(
 
 
 def request_of(order_id: str = "SO-1", attempt: int = 1, tenant: str = "default") -> ActionRequest:
-    return ActionRequest(action=action(order_id, tenant=tenant), attempt=attempt, sent_at=now_ms())
+    return ActionRequest(
+        action=action(order_id, tenant=tenant),
+        attempt=attempt,
+        sent_at=now_ms(),
+        parcel=ShipmentView(shipment="YT1", carrier="yto"),
+    )
 
 
 def test_the_receiver_gets_the_action_with_its_idempotency_key(kind: ActionChannelKind) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from commands.act.carrier_channel import open_channel as open_carrier_channel
 from sinks.actions.channels.action_channel import ActionChannel, ReceiverSettings
 from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.chat import open_channel as open_chat
@@ -80,5 +81,16 @@ def chat_kind(receiver: Hooks) -> ActionChannelKind:
     def received() -> list[str]:
         texts = [json.loads(body)["message"] for _, body in receiver.calls]
         return [re.findall(r"^action: ([0-9a-f]{32})$", text, re.MULTILINE)[-1] for text in texts]
+
+    return ActionChannelKind(channel, received, (receiver.stop, receiver.start))
+
+
+def carrier_kind(receiver: Hooks) -> ActionChannelKind:
+    options = {"url": receiver.url}
+    settings = ReceiverSettings(name="carrier", options=options, secret="the desk's own token")
+    channel = open_carrier_channel(settings)
+
+    def received() -> list[str]:
+        return [json.loads(body)["reference"] for _, body in receiver.calls]
 
     return ActionChannelKind(channel, received, (receiver.stop, receiver.start))

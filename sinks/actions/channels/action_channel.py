@@ -9,6 +9,7 @@ import msgspec
 from schemas.alert import Action
 from schemas.display import printable
 from schemas.errors import SettingsError
+from schemas.order import ShipmentView
 from schemas.type_faults import choice
 from sinks.actions.amounts import Amount
 from sinks.actions.messages.messages import Message
@@ -22,7 +23,8 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `sent_at` is the wall clock in ms. The action's `action_id` is the idempotency key: the same on
     every attempt. `amount` is that of a compensation, `message` what a customer is written, to the
-    `recipient`, who has the fields that the channel needs.
+    `recipient`, who has the fields that the channel needs; `parcel` is there for a channel that
+    needs it, with its carrier.
     """
 
     action: Action
@@ -31,6 +33,7 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     amount: Amount | None = None
     message: Message | None = None
     recipient: Recipient = Recipient()
+    parcel: ShipmentView | None = None
 
     @property
     def subject(self) -> str:
@@ -96,7 +99,8 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ActionChannel(Protocol):
     """One receiver. `send` is called from several threads at once.
 
-    `needs` are the fields of a customer's personal data that it needs (`recipient.FIELDS`).
+    `needs` are the fields of a customer's personal data that it needs (`recipient.FIELDS`), and
+    `parcel` if it needs the parcel that the action is about.
     """
 
     name: str

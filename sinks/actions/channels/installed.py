@@ -11,6 +11,7 @@ from schemas.errors import SettingsError
 from schemas.plugins import ACTION_CHANNELS
 from schemas.settings.model import ActSettings
 from sinks.actions.channels.action_channel import ActionChannel, ReceiverSettings
+from sinks.actions.recipient import PARCEL
 from sinks.actions.table import ActionTable, ReceiverRow
 
 OpenChannel = Callable[[ReceiverSettings], ActionChannel]
@@ -82,6 +83,6 @@ def template_faults(table: ActionTable, needs: Mapping[str, frozenset[str]]) -> 
     """Faults of kinds whose receivers write to customers, by their `needs`, without a template."""
     for kind, row in table.kinds.items():
         for each in (row, *(row.of_tenant(tenant) for tenant in row.tenants)):
-            if needs[each.receiver] and not each.template:
+            if needs[each.receiver] - {PARCEL} and not each.template:
                 at = f"{table.name}:{table.kind_lines.get(kind, 1)}: kinds.{kind}"
                 yield f"{at}.template is missing; {each.receiver} writes to customers"
