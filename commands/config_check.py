@@ -1,6 +1,7 @@
 """Checks of a settings file that need no server."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -247,6 +248,16 @@ def serve_faults(settings: Settings) -> Iterator[str]:
             yield fault if SETTING.match(fault) else f"serve.carriers: {fault}"
 
 
+def map_faults(settings: Settings) -> Iterator[str]:
+    """Settings of the map's tiles that don't fit each other."""
+    from gateway.board.tiles import tile_source
+
+    try:
+        tile_source(settings.map, time.time)
+    except SettingsError as error:
+        yield str(error)
+
+
 def certificate_faults(settings: Settings) -> Iterator[str]:
     """Files of the gateway's certificate that can't be used, or a certificate that has expired."""
     from gateway.certificate import expiry_faults, file_faults
@@ -300,6 +311,7 @@ CHECKS: tuple[Check, ...] = (
     delivery_faults,
     tier_faults,
     serve_faults,
+    map_faults,
     certificate_faults,
     poll_faults,
     private_faults,

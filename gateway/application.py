@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.access.access import CSRF_HEADER
 from gateway.access.caller import NOBODY, Caller
 from gateway.asked import body_as, query_of
-from gateway.board.viewer import failed
+from gateway.board.viewer import content_policy, failed
 from gateway.body import MIB, MOST_BYTES, body_of
 from gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 from gateway.idempotency import Repeatable
@@ -47,7 +47,7 @@ COMPRESSED_FROM_BYTES, COMPRESSION_LEVEL = 1_400, 1
 ENCODE = msgspec.json.Encoder().encode
 HEADERS = {
     "cache-control": "private, no-store",
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "content-security-policy": content_policy(),
     "referrer-policy": "same-origin",  # without any, browsers send forms with Origin: null
     "x-content-type-options": "nosniff",
 }

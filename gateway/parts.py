@@ -10,6 +10,7 @@ from dataflows.core.rules import Rules
 from gateway.access.access import Access
 from gateway.access.shares import Shares
 from gateway.alert_notes import AlertNotes
+from gateway.board.tiles import TileSource
 from gateway.control import Control
 from gateway.dead_letters import Originals
 from gateway.idempotency import Idempotency
@@ -38,6 +39,7 @@ class Gateway(NamedTuple):
     that a party may request, by role. `originals` opens rejected messages. `now_ms` is the wall
     clock, to be shown. `title` and `contact` (an address or a mail address) are what customers see
     of the shop; pages show times in `zone`. `examples` are the links of the board's "try these".
+    `tiles` are those behind routes, None for outlines alone.
     """
 
     parts: frozenset[str]
@@ -66,6 +68,7 @@ class Gateway(NamedTuple):
     contact: str = ""
     zone: tzinfo = UTC
     examples: Mapping[str, str] = {}
+    tiles: TileSource | None = None
 
     @property
     def behind_s(self) -> float | None:

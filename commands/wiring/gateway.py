@@ -28,6 +28,7 @@ from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
 from gateway.api.commands import allowed_by
 from gateway.board.preferences import EXAMPLES
+from gateway.board.tiles import tile_source
 from gateway.board.viewer import back_to
 from gateway.claims import RedisClaims
 from gateway.control import Control
@@ -106,6 +107,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         contact=own.contact,
         zone=zone,
         examples=examples_of(own.examples),
+        tiles=tile_source(settings.map, access.now_s),
         is_recorded=settings.track.clock == "recorded",
     )
     watch(gateway)

@@ -21,6 +21,7 @@ from gateway.board.audit import entries_of
 from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
 from gateway.board.customer_page import customer_page
 from gateway.board.links import address, order_href
+from gateway.board.on_tiles import allow_tiles, tiles_behind
 from gateway.board.order_page import Held, order_page
 from gateway.board.orders_page import orders_page
 from gateway.board.preferences import Preferences, examples_of, preferences
@@ -191,12 +192,14 @@ async def order(call: Call) -> Response:
     query = {"tenant": call.asked.tenant}
     origin = str(call.request.base_url).rstrip("/")
     is_sharer = call.caller.role in SHARERS
-    return page_of(
+    tiles = await tiles_behind(call, page.route, words)
+    response = page_of(
         call,
         "order.html",
         "order",
         page.order_id,
         page=page,
+        tiles=tiles,
         share=address(f"/orders/{path}/share", **query) if is_sharer else "",
         rules=panel,
         rules_href=address(f"/orders/{path}", **query, rules=int(panel is None))
@@ -205,6 +208,8 @@ async def order(call: Call) -> Response:
         api=f'curl -H "Authorization: Bearer $KEY" "{origin}'
         f'{address(f"/v1/orders/{path}", **query)}"',
     )
+    allow_tiles(response, tiles)
+    return response
 
 
 async def orders(call: Call) -> Response:
@@ -277,7 +282,7 @@ async def customer(call: Call) -> Response:
     gateway = call.gateway
     opened = gateway.shares.opened(call.parameter("token"), gateway.access.now_s())
     words = words_of(gateway, call.asked.lang or language_of(call.request))
-    page = None
+    page, tiles = None, None
     if opened:
         try:
             answer = await gateway.tiers.run(
@@ -286,6 +291,7 @@ async def customer(call: Call) -> Response:
             now = now_of(gateway)
             document, timeline = answer.found.document, answer.found.timeline
             page = customer_page(words, progress_of(call), document, timeline, now, opened.level)
+            tiles = await tiles_behind(call, page.route, words, towns_only=True)
         except UnknownOrder:
             page = None
     frame = Frame(
@@ -295,8 +301,11 @@ async def customer(call: Call) -> Response:
         path=path_of(call.request).partition("?")[0],
         theme=theme_of(call.request),
     )
-    text = render("customer.html", frame, page=page, brand=gateway.title, contact=gateway.contact)
-    return HTMLResponse(text, 200 if page else NOT_FOUND)
+    shop = {"brand": gateway.title, "contact": gateway.contact}
+    text = render("customer.html", frame, page=page, tiles=tiles, **shop)
+    response = HTMLResponse(text, 200 if page else NOT_FOUND)
+    allow_tiles(response, tiles)
+    return response
 
 
 async def sign_in(call: Call) -> Response:

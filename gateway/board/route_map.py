@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.board.progress import DELIVERED
 from schemas.event import Location
-from schemas.order import AcceptedEvent, OrderDocument
+from schemas.order import AcceptedEvent, OrderDocument, ShipmentView
 
 LAND = Path(__file__).with_name("land.json")
 WIDTH, HEIGHT = 480, 320
@@ -41,24 +42,29 @@ class Stop(NamedTuple):
     number: int
     name: str
     is_last: bool
+    lat: float
+    lon: float
 
 
 class Way(NamedTuple):
-    """The way of one parcel."""
+    """The way of one parcel; `is_ahead`: it is still to go to the destination."""
 
     parcel: str
     colour: int
     path: str
     stops: list[Stop]
+    is_ahead: bool
 
 
 class Destination(NamedTuple):
-    """Destination on the map, and the line to it from the last place."""
+    """Destination on the map, and the lines to it from where the parcels are."""
 
     x: float
     y: float
     name: str
     path: str
+    lat: float
+    lon: float
 
 
 class Label(NamedTuple):
@@ -113,8 +119,9 @@ def route_map(order: OrderDocument, timeline: Sequence[AcceptedEvent]) -> RouteM
     if end and end.lon is not None and end.lat is not None:
         target = end.lon, end.lat
     frame = frame_of([*known, target] if target else known)
+    arriving = {p.shipment for p in order.shipments if is_arriving(p)} if order.shipments else {""}
     drawn = [
-        way(frame, parcel, number % COLOURS, places)
+        way(frame, parcel, number % COLOURS, places, is_ahead=parcel in arriving)
         for number, (parcel, places) in enumerate(ways.items())
         if places
     ]
@@ -128,6 +135,12 @@ def route_map(order: OrderDocument, timeline: Sequence[AcceptedEvent]) -> RouteM
         labels=labels(drawn, aim),
         unplaced=unplaced(visited),
     )
+
+
+def is_arriving(parcel: ShipmentView) -> bool:
+    """Return True for a parcel that is still to come to the destination."""
+    is_over = parcel.ended_at is not None or parcel.status == DELIVERED
+    return not is_over and parcel.direction != "return"
 
 
 def location_of(event: AcceptedEvent) -> Location | None:
@@ -168,27 +181,41 @@ def frame_of(points: Sequence[Point]) -> Frame:
     return Frame(west, middle + HEIGHT / per_degree / 2, per_degree, narrowing)
 
 
-def way(frame: Frame, parcel: str, colour: int, places: Sequence[Location]) -> Way:
+def way(
+    frame: Frame, parcel: str, colour: int, places: Sequence[Location], *, is_ahead: bool
+) -> Way:
     """The way of a parcel in pixels."""
     points = [frame.point(p.lon or 0.0, p.lat or 0.0) for p in places]
     last = len(points) - 1
-    stops = [Stop(x, y, n + 1, places[n].name or "", n == last) for n, (x, y) in enumerate(points)]
-    return Way(parcel, colour, line(points), stops)
+    stops = [
+        Stop(x, y, n + 1, name_of(place), n == last, place.lat or 0.0, place.lon or 0.0)
+        for n, ((x, y), place) in enumerate(zip(points, places, strict=True))
+    ]
+    return Way(parcel, colour, line(points), stops, is_ahead)
+
+
+def name_of(place: Location) -> str:
+    """The name of a place; without one its degrees."""
+    return place.name or f"{place.lat or 0.0:.2f}, {place.lon or 0.0:.2f}"
 
 
 def destination(frame: Frame, lon: float, lat: float, name: str, ways: list[Way]) -> Destination:
-    """The destination, with a line from the last place of the first parcel."""
-    x, y = frame.point(lon, lat)
-    stops = ways[0].stops if ways else []
-    here = [(stops[-1].x, stops[-1].y), (x, y)] if stops else []
-    is_there = bool(here) and here[0] == here[1]
-    return Destination(x, y, name, "" if is_there else line(here))
+    """The destination, with a line from the last place of each parcel that is still to arrive."""
+    end = frame.point(lon, lat)
+    last = [way.stops[-1] for way in ways if way.is_ahead]
+    here = [(stop.x, stop.y) for stop in last if (stop.x, stop.y) != end]
+    return Destination(*end, name, "".join(line([point, end]) for point in here), lat, lon)
 
 
 def labels(ways: Sequence[Way], aim: Destination | None) -> list[Label]:
-    """Names of the places, each point once; one too near to another has none."""
-    named = [(aim.x, aim.y, aim.name, True)] if aim and aim.path else []
-    named += [(stop.x, stop.y, stop.name, False) for way in ways for stop in way.stops]
+    """Names of the places, each point once; one too near to another has none.
+
+    The destination and where the parcels are come first.
+    """
+    stops = sorted((stop for way in ways for stop in way.stops), key=lambda each: not each.is_last)
+    is_reached = aim is not None and any((stop.x, stop.y) == (aim.x, aim.y) for stop in stops)
+    named = [(aim.x, aim.y, aim.name, True)] if aim and not is_reached else []
+    named += [(stop.x, stop.y, stop.name, stop.is_last) for stop in stops]
     found: list[Label] = []
     for x, y, name, is_bold in named:
         if name and not any(abs(y - o.y) < NEAR_Y and abs(x - o.x) < NEAR_X for o in found):

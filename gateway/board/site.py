@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from hashlib import blake2b
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from gateway.board.wording import Words
 from schemas.display import printable
 
 STATIC = Path(__file__).with_name("static")
+LEAFLET = ("leaflet.css", "leaflet.js")
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -53,9 +55,10 @@ class Frame(NamedTuple):
 
 @cache
 def assets() -> Mapping[str, Asset]:
-    """The static files by their address."""
+    """The static files by their address: our own, and Leaflet from its package."""
     found = {}
-    for path in sorted(STATIC.iterdir()):
+    leaflet = Path(str(files("xstatic.pkg.leaflet"))) / "data"
+    for path in (*sorted(STATIC.iterdir()), *(leaflet / name for name in LEAFLET)):
         data = path.read_bytes()
         digest = blake2b(data, digest_size=6).hexdigest()
         address = f"/static/{path.stem}.{digest}{path.suffix}"

@@ -22,6 +22,12 @@ SHORTLY_S = 10
 STREAM = "/v1/stream?types=order.changed&types=order.retired"
 
 
+def content_policy(images: str = "") -> str:
+    """The content policy of a page, whose pictures may also come from the origin `images`."""
+    sources = f"'self' data: {images}".rstrip()
+    return f"default-src 'self'; img-src {sources}; frame-ancestors 'none'"
+
+
 class Page(NamedTuple):
     """A page of the rail, with those who may open it."""
 

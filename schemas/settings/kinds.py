@@ -31,9 +31,18 @@ AtLeastOne = Annotated[int, Meta(ge=1)]
 Workers = Annotated[int, Meta(ge=1, le=16)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=LAST_PORT)]
+Tiles = Annotated[str, Meta(extra={"kind": "tiles"})]
+Zoom = Annotated[int, Meta(ge=1, le=24)]
 
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
+
+TILE_PROVIDERS = ("amap", "google", "osm")
+TILE_PLACES = ("{z}", "{x}", "{y}")
+KEY_PLACE = "{key}"
+# What goes into the content policy of a page: no quote, no semicolon, no wildcard.
+TILE_HOST = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(?=/)", re.ASCII)
+KEY_IN_ADDRESS = re.compile(r"(?i)[?&][\w-]*(key|ak|tk|token|sig)=(?!\{key\}(&|$))")
 
 
 def fault_of(kind: str | None, text: str) -> str | None:
@@ -101,6 +110,28 @@ def fault_of_name(text: str) -> str | None:
     return None
 
 
+def fault_of_tiles(text: str) -> str | None:
+    """None for a provider, for an address with places for a tile, and for none at all."""
+    if not text or text in TILE_PROVIDERS:
+        return None
+    if KEY_IN_ADDRESS.search(text):
+        return "the address holds a key; write {key} in its place, and set map.api_key"
+    known = (*TILE_PLACES, KEY_PLACE)
+    places = re.findall(r"\{.*?\}|[{}]", text)
+    if unknown := [place for place in places if place not in known]:
+        return f"{unknown[0]} is no place; an address may name {', '.join(known)}"
+    host = TILE_HOST.match(text)
+    if not host or re.search(r"[\s\"'<>\\;]", text) or fault_of_url(host[0] + "/"):
+        named = ", ".join(TILE_PROVIDERS)
+        return (
+            f"{text!r} is neither one of {named} nor an address; "
+            "write it like https://tiles.example.com/{z}/{x}/{y}.png"
+        )
+    if missing := [place for place in TILE_PLACES if place not in text]:
+        return f"the address lacks {missing[0]}; it needs {', '.join(TILE_PLACES)}"
+    return None
+
+
 CHECKS: dict[str, Callable[[str], str | None]] = {
     "duration": fault_of_duration,
     "url": fault_of_url,
@@ -108,4 +139,5 @@ CHECKS: dict[str, Callable[[str], str | None]] = {
     "addresses": fault_of_addresses,
     "name": fault_of_name,
     "names": fault_of_names,
+    "tiles": fault_of_tiles,
 }

@@ -113,5 +113,14 @@ MEANINGS: dict[str, str] = {
         "links that the board offers to try, for a demonstration: addresses of its pages by "
         "`late`, `cold`, `split`, `returned`, `silent`, `share`"
     ),
+    "map.tiles": (
+        "tiles behind the route of an order: `osm`, `amap`, `google`, or an address like "
+        "`https://tiles.example.com/{z}/{x}/{y}.png?key={key}`; without it outlines of land, "
+        "and no request leaves the installation"
+    ),
+    "map.api_key": "key of the tiles, for `{key}`; browsers get it: restrict it to your domain",
+    "map.attribution": "whose tiles they are, shown on the map; an address needs it",
+    "map.datum": "datum of the tiles of an address: `WGS84` (default), or `GCJ02` as in China",
+    "map.max_zoom": "largest zoom at which there are tiles; default: the provider's, else 18",
     "delivery.options": "options of a plug-in channel, by dotted names",
 }

@@ -29,8 +29,10 @@ from schemas.settings.kinds import (
     Names,
     NotNegative,
     Port,
+    Tiles,
     Url,
     Workers,
+    Zoom,
 )
 from schemas.settings.secrets import masked, masked_text, remember_secrets
 from schemas.settings.sources import Values, from_environment, from_file, nested
@@ -252,6 +254,24 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examples: dict[str, str] = {}
 
 
+class MapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The map of the pages: a provider of tiles or their address; without one, outlines of land.
+
+    `attribution`, `datum` and `max_zoom` belong to an address; a provider brings its own. Browsers
+    load the tiles, so `api_key` is in what they get.
+    """
+
+    tiles: Tiles = ""
+    api_key: str | None = None
+    attribution: str = ""
+    datum: Literal["GCJ02", "WGS84"] | None = None
+    max_zoom: Zoom | None = None
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"MapSettings({self.tiles!r}, datum={self.datum!r}, max_zoom={self.max_zoom!r})"
+
+
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of wrapped keys that seal personal data."""
 
@@ -289,6 +309,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     act: ActSettings = ActSettings()
     poll: PollSettings = PollSettings()
     serve: ServeSettings = ServeSettings()
+    map: MapSettings = MapSettings()
     privacy: PrivacySettings = PrivacySettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

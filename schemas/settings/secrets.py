@@ -21,10 +21,11 @@ MASK = "***"
 HOST = r"(?=(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d+)?(?::?\s|[/?#,;\"'<>)\]}]|:?$))"
 IN_URL = re.compile(rf"([A-Za-z][\w+.-]*://[^\s:/@\"'<>]*):[^\s\"'<>]*?@{HOST}")
 IN_ADDRESS = re.compile(rf"((?:^|[\s,;=(\[\"'])[^\s:/@,;=(\[\"'<>]+):(?!//)[^\s\"'<>]+?@{HOST}")
-# `secret=…` and `"secret": "…"`, as in a query, a JAAS configuration or a client's dump.
+# `secret=…` and `"secret": "…"`, as in a query, a JAAS configuration or a client's dump. `{key}` is
+# the place of one.
 NAME = rf"[\w.-]*(?:{WORDS}|(?:api|secret|private|access|account)[._-]?key)"
 PAIR = re.compile(
-    rf"(?i)({NAME}[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'<>]+)"
+    rf"(?i)({NAME}[\"']?\s*(?:=|(?<=[\"'])\s*:)\s*)(?!\{{key\}})(\"[^\"]*\"|'[^']*'|[^\s,;&\"'<>]+)"
 )
 
 SHORTEST = 6  # shorter texts would mask half a sentence, and so would these

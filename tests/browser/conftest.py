@@ -6,10 +6,12 @@ Needs the extra `browser` and Debian's chromium; without them these tests are sk
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from broker.consume import Headers
 from broker.produce import Producer
@@ -60,17 +62,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         door.gateway.control.start()
         door.start()
         gateway.follower.watermark = NOW
-        server = uvicorn.Server(uvicorn.Config(door.app, port=0, log_level="warning"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        wait_until(lambda: server.started, "the server listens")
-        port = server.servers[0].sockets[0].getsockname()[1]
         sessions, now_s = gateway.access.sessions, gateway.access.now_s()
         cookie = sessions.session(id_of(door.key("admin")) or "", now_s)
         token = gateway.shares.sealed(Share("default", "demo-00138", "town", SIDES))
-        yield Site(door, f"http://127.0.0.1:{port}", cookie, f"/t/{token}")
-        server.should_exit = True
-        thread.join()
+        with served(door.app) as address:
+            yield Site(door, address, cookie, f"/t/{token}")
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """The address of an application behind a real server."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, "the server listens")
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
 
 
 def reject(door: Door, *codes: str) -> None:

@@ -55,8 +55,10 @@ def opened(
 
     page.on("console", note)
     page.on("pageerror", lambda error: came.append(str(error)))
-    yield page
-    context.close()
+    try:
+        yield page
+    finally:
+        context.close()  # else the server waits for its stream
     assert [text for text in came if not any(each in text for each in complaints)] == []
 
 
