@@ -43,7 +43,7 @@ class Account:
         """Create an account that has asked for nothing yet.
 
         Raises:
-            SettingsError: its rate, its URL or its carriers can't be used.
+            SettingsError: its rate, time-out, URL or carriers can't be used.
         """
         self.name = name
         self.poller = poller
@@ -55,6 +55,7 @@ class Account:
             intervals_ms=intervals_ms,
         )
         self._url = config.url
+        self._timeout_s = timeout_of(name, config)
         self._clients = local()
         self._opened: list[HttpClient] = []  # by every thread
         self._client()  # its address is checked now
@@ -105,7 +106,9 @@ class Account:
         """The connection of this thread."""
         client: HttpClient | None = getattr(self._clients, "client", None)
         if client is None:
-            client = HttpClient(self._url, setting=f"{SETTING}.{self.name.replace('/', '.')}.url")
+            client = HttpClient(
+                self._url, setting=setting_of(self.name, "url"), timeout_s=self._timeout_s
+            )
             self._clients.client = client
             self._opened.append(client)
         return client
@@ -162,10 +165,28 @@ def rate_of(name: str, config: PollConfig) -> float:
         rate = 0.0
     if not 0 < rate <= MOST_RATE:
         raise SettingsError(
-            f"{SETTING}.{name.replace('/', '.')}.rate: {config.rate!r} is no number of requests a "
-            "second; write one like 2 or 0.5"
+            f"{setting_of(name, 'rate')}: {config.rate!r} is no number of requests a second; "
+            "write one like 2 or 0.5"
         )
     return rate
+
+
+def timeout_of(name: str, config: PollConfig) -> float:
+    """Seconds that a request may take.
+
+    Raises:
+        SettingsError: it is no duration, or none.
+    """
+    setting = setting_of(name, "timeout")
+    timeout_ms = parse_duration(config.timeout, of=setting)
+    if not timeout_ms:
+        raise SettingsError(f"{setting}: {config.timeout} is too short; write one like 10s")
+    return timeout_ms / 1000
+
+
+def setting_of(name: str, option: str) -> str:
+    """The name of an account's option, as errors name it."""
+    return f"{SETTING}.{name.replace('/', '.')}.{option}"
 
 
 def codes_of(name: str, poller: Poller, config: PollConfig) -> frozenset[str]:
@@ -177,7 +198,7 @@ def codes_of(name: str, poller: Poller, config: PollConfig) -> frozenset[str]:
     wanted = frozenset(part.strip() for part in config.carriers.split(",") if part.strip())
     if unknown := wanted - poller.codes:
         raise SettingsError(
-            f"{SETTING}.{name.replace('/', '.')}.carriers: it can't ask for "
-            f"{', '.join(sorted(unknown))}; name some of {', '.join(sorted(poller.codes))}"
+            f"{setting_of(name, 'carriers')}: it can't ask for {', '.join(sorted(unknown))}; "
+            f"name some of {', '.join(sorted(poller.codes))}"
         )
     return wanted or poller.codes

@@ -10,13 +10,14 @@ from dataflows.carriers.carrier import CarrierConfig, PushContents
 class PollConfig(CarrierConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of every polled account; a plug-in adds its own.
 
-    `url` is where the carrier answers, `rate` the requests a second that the account may make.
-    `carriers` are the codes of the carriers whose parcels it asks for, with commas; empty: all that
-    the plug-in can ask for.
+    `url` is where the carrier answers within `timeout`, `rate` the requests a second that the
+    account may make. `carriers` are the codes of the carriers whose parcels it asks for, with
+    commas; empty: all that the plug-in can ask for.
     """
 
     url: str
     rate: str = "1"
+    timeout: str = "10s"
     carriers: str = ""
 
 

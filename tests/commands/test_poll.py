@@ -386,6 +386,7 @@ GOOD = {"kuaidi100.main.secret": KEY, "kuaidi100.main.customer": CUSTOMER}
         ({"pigeon.main.rate": "1"}, {}, "poller pigeon: no such plug-in"),
         (GOOD | {"kuaidi100.main.rate": "often"}, {}, "no number of requests a second"),
         (GOOD | {"kuaidi100.main.rate": "0"}, {}, "no number of requests a second"),
+        (GOOD | {"kuaidi100.main.timeout": "0s"}, {}, "timeout: 0s is too short"),
         (GOOD | {"kuaidi100.main.url": "ftp://x"}, {}, "poll.carriers.kuaidi100.main.url"),
         (GOOD | {"kuaidi100.main.carriers": "dhl"}, {}, "can't ask for dhl"),
         (GOOD | {"kuaidi100.main.carriers": "sf"}, {}, "can't ask for sf"),

@@ -35,8 +35,9 @@ def answer(**fields: object) -> bytes:
 
 
 def test_the_built_in_pollers_are_installed() -> None:
-    assert [*POLLERS.installed()] == ["kuaidi100"]
-    assert load_poller(POLLERS.named("kuaidi100")).name == "kuaidi100"
+    names = [*POLLERS.installed()]
+    assert names == ["kuaidi100", "rest"]
+    assert [load_poller(POLLERS.named(name)).name for name in names] == names
 
 
 def test_a_query_is_signed_as_documented() -> None:
