@@ -12,6 +12,7 @@ python -m benchmarks transactions          a transaction an epoch beside none
 python -m benchmarks numbers               the resolver's numbers
 python -m benchmarks door                  a message at the door
 python -m benchmarks polling               the poll plan: 100,000 parcels for a week
+python -m benchmarks polling-http          the poller over HTTP: six hours, with faults
 python -m benchmarks workers               two workers beside one
 python -m benchmarks compare               the same job in other systems, which it fetches
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
@@ -38,6 +39,7 @@ from benchmarks.longlives import longlives
 from benchmarks.memory import measure_memory, start_weighing
 from benchmarks.number_costs import numbers
 from benchmarks.polling import polling
+from benchmarks.polling_http import polling_http
 from benchmarks.profiling import profile_core
 from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
@@ -165,6 +167,7 @@ main.add_command(numbers)
 main.add_command(door)
 main.add_command(recovery)
 main.add_command(polling)
+main.add_command(polling_http)
 main.add_command(transactions)
 
 if __name__ == "__main__":

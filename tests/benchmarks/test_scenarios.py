@@ -59,6 +59,12 @@ def test_a_restart_holds_the_orders_and_numbers_of_the_run_before() -> None:
     assert "| 1,000 orders, 2,000 numbers |" in run("recovery", "--quick")
 
 
+def test_the_poller_keeps_its_promise_over_http_with_faults_and_a_restart() -> None:
+    """It fails where its own checks do: the age of news, the rate, scans lost or written twice."""
+    printed = run("polling-http", "--batched", "120", "--single", "0", "--timeout", "1s")
+    assert "| events written, each once |" in printed
+
+
 def test_deadlines_are_spread_evenly_over_the_second() -> None:
     assert [due.at for due in due_orders("x", 5_000, 4, 1_000)] == [5_000, 5_250, 5_500, 5_750]
 
