@@ -1,9 +1,9 @@
 """ordertide: the names that plug-ins may import, and nothing else; what is here stays.
 
-Carriers extend `Carrier`, pollers `Poller`, contacts `CarrierContact`, tiers implement `Tier`,
-channels `Channel`, action channels `ActionChannel`; each is registered as an entry point
-(docs/architecture.md, What is added where). May import dataflows, sinks, storage_tiering and
-schemas; the built-in parts don't import it. Begin reading with `dataflows/carriers/sf.py`.
+Carriers extend `Carrier`, pollers `Poller` or `Fetcher`, contacts `CarrierContact`, tiers implement
+`Tier`, channels `Channel`, action channels `ActionChannel`; each is registered as an entry point
+(docs/architecture.md, What is added where). May import dataflows, sinks, storage_tiering, telemetry
+and schemas; the built-in parts don't import it. Begin reading with `dataflows/carriers/sf.py`.
 """
 
 from dataflows.carriers.carrier import (
@@ -15,7 +15,14 @@ from dataflows.carriers.carrier import (
 )
 from dataflows.carriers.contactable import CarrierContact, ContactConfig, Inquiry
 from dataflows.carriers.datum import to_wgs84
-from dataflows.carriers.pollable import Answer, Asked, HttpRequest, PollConfig, Poller
+from dataflows.carriers.pollable import (
+    Answer,
+    Asked,
+    Fetcher,
+    HttpRequest,
+    PollConfig,
+    Poller,
+)
 from dataflows.carriers.reading import checked, decode, form_field, parse_zone, rfc3339, scan_id
 from schemas.alert import Action
 from schemas.errors import Busy, OrdertideError, Rejected, SettingsError
@@ -36,6 +43,7 @@ from storage_tiering.tier import (
     TopicPosition,
     WritesLost,
 )
+from telemetry.http_client import HttpFailed
 
 __all__ = [
     "CALLBACK_TOKEN",
@@ -57,7 +65,9 @@ __all__ = [
     "Doubt",
     "Event",
     "EventRecord",
+    "Fetcher",
     "Found",
+    "HttpFailed",
     "HttpRequest",
     "Inquiry",
     "Location",

@@ -1,13 +1,15 @@
 """Accounts to poll, by the settings: each with its plug-in, its plan and its connections."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from threading import local
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from threading import Thread, local
 from typing import Literal, NamedTuple
 
 from dataflows.carriers.carrier import PushContents
 from dataflows.carriers.installed import open_poller, options_of
-from dataflows.carriers.pollable import Answer, Asked, PollConfig, Poller
+from dataflows.carriers.pollable import Answer, Asked, Fetcher, Pollable, PollConfig, Poller
 from dataflows.carriers.polling import INTERVALS_MS, MINUTE_MS, Plan
 from schemas.display import printable
 from schemas.errors import Busy, Rejected, SettingsError
@@ -38,7 +40,7 @@ class Account:
     """An account of a carrier; `codes` are the carriers whose parcels it asks for."""
 
     def __init__(
-        self, name: str, poller: Poller, config: PollConfig, intervals_ms: Mapping[str, int]
+        self, name: str, poller: Pollable, config: PollConfig, intervals_ms: Mapping[str, int]
     ) -> None:
         """Create an account that has asked for nothing yet.
 
@@ -58,7 +60,8 @@ class Account:
         self._timeout_s = timeout_of(name, config)
         self._clients = local()
         self._opened: list[HttpClient] = []  # by every thread
-        self._client()  # its address is checked now
+        if isinstance(poller, Poller):
+            self._client()  # its address is checked now
 
     def close(self) -> None:
         """Close its connections, once its threads have ended."""
@@ -74,15 +77,10 @@ class Account:
             return Result(asked, "unreadable", None, f"the plug-in failed: {error!r}")
 
     def _ask(self, asked: Sequence[Asked], now_ms: int) -> Result:
-        request = self.poller.request(asked, now_ms)
         try:
-            response = self._client().request(
-                request.method, request.path, request.body, request.headers
-            )
+            answer = self._answer(asked, now_ms)
         except HttpFailed as failed:
             return self._failed(asked, failed)
-        try:
-            answer = self.poller.read(asked, response.body)
         except Busy as busy:
             return Result(asked, "failed", None, busy.reason, busy.retry_after_s)
         except Rejected as rejected:
@@ -90,6 +88,17 @@ class Account:
             return Result(asked, outcome, None, rejected.reason)
         is_unknown = len(answer.unknown) == len(asked)
         return Result(asked, "unknown" if is_unknown else "answered", answer)
+
+    def _answer(self, asked: Sequence[Asked], now_ms: int) -> Answer:
+        poller = self.poller
+        if isinstance(poller, Fetcher):
+            return answer_within(self._timeout_s, partial(poller.fetch, asked))
+        assert isinstance(poller, Poller)
+        request = poller.request(asked, now_ms)
+        response = self._client().request(
+            request.method, request.path, request.body, request.headers
+        )
+        return poller.read(asked, response.body)
 
     def _failed(self, asked: Sequence[Asked], failed: HttpFailed) -> Result:
         reason, after_s = printable(str(failed)), failed.retry_after_s or 0.0
@@ -112,6 +121,27 @@ class Account:
             self._clients.client = client
             self._opened.append(client)
         return client
+
+
+def answer_within(timeout_s: float, fetch: Callable[[], Answer]) -> Answer:
+    """Call `fetch` in a thread of its own, which is left behind once its time is over.
+
+    Raises:
+        HttpFailed: there is no answer in time. Whatever `fetch` raises.
+    """
+    future = Future[Answer]()
+
+    def run() -> None:
+        try:
+            future.set_result(fetch())
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            future.set_exception(error)
+
+    Thread(target=run, name="fetch", daemon=True).start()
+    try:
+        return future.result(timeout_s)
+    except TimeoutError as error:
+        raise HttpFailed(f"no answer within {timeout_s:g} s") from error
 
 
 def open_accounts(settings: PollSettings) -> list[Account]:
@@ -189,7 +219,7 @@ def setting_of(name: str, option: str) -> str:
     return f"{SETTING}.{name.replace('/', '.')}.{option}"
 
 
-def codes_of(name: str, poller: Poller, config: PollConfig) -> frozenset[str]:
+def codes_of(name: str, poller: Pollable, config: PollConfig) -> frozenset[str]:
     """Codes of the carriers of an account.
 
     Raises:

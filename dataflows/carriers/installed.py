@@ -10,7 +10,7 @@ from msgspec import inspect
 
 from dataflows.carriers.carrier import Carrier, CarrierConfig
 from dataflows.carriers.contactable import CarrierContact, ContactConfig
-from dataflows.carriers.pollable import PollConfig, Poller
+from dataflows.carriers.pollable import Pollable, PollConfig
 from schemas.errors import SettingsError
 from schemas.plugins import CARRIERS, CONTACTS, POLLERS, PluginKind
 from schemas.type_faults import type_faults
@@ -18,7 +18,7 @@ from schemas.type_faults import type_faults
 PARTS = 3  # of a setting's name: carrier, account, option
 
 Config = TypeVar("Config", bound=CarrierConfig | ContactConfig)
-Plugin = TypeVar("Plugin", Carrier, Poller, CarrierContact)
+Plugin = TypeVar("Plugin", Carrier, Pollable, CarrierContact)
 
 
 def open_carrier(name: str, settings: Mapping[str, object]) -> Carrier:
@@ -31,7 +31,7 @@ def open_carrier(name: str, settings: Mapping[str, object]) -> Carrier:
     return carrier(converted(settings, carrier.Config, f"carrier {name}"))
 
 
-def open_poller(name: str, settings: Mapping[str, object]) -> tuple[Poller, PollConfig]:
+def open_poller(name: str, settings: Mapping[str, object]) -> tuple[Pollable, PollConfig]:
     """The poller `name` with its settings, and these.
 
     Raises:
@@ -77,13 +77,13 @@ def load_carrier(point: EntryPoint) -> type[Carrier]:
     return loaded_class(CARRIERS, point, Carrier, CarrierConfig)  # type: ignore[type-abstract]  # the base of what is loaded
 
 
-def load_poller(point: EntryPoint) -> type[Poller]:
+def load_poller(point: EntryPoint) -> type[Pollable]:
     """Import a plug-in and check that it is a poller.
 
     Raises:
         SettingsError: as `load_carrier`.
     """
-    return loaded_class(POLLERS, point, Poller, PollConfig)  # type: ignore[type-abstract]  # as above
+    return loaded_class(POLLERS, point, Pollable, PollConfig)  # type: ignore[type-abstract]  # as above
 
 
 def load_contact(point: EntryPoint) -> type[CarrierContact]:

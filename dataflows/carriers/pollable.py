@@ -1,10 +1,13 @@
-"""Poller plug-ins: the query of a carrier that doesn't push; no I/O, no clock."""
+"""Poller plug-ins: the query of a carrier that doesn't push."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from dataflows.carriers.carrier import CarrierConfig, PushContents
+from schemas.errors import SettingsError
+
+MOST_BATCH = 100
 
 
 class PollConfig(CarrierConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,11 +47,11 @@ class Answer(NamedTuple):
     unknown: frozenset[str] = frozenset()
 
 
-class Poller(ABC):
-    """The query of a carrier, or of an aggregator of carriers.
+class Pollable(ABC):
+    """A carrier that is asked, or an aggregator of carriers: a `Poller` or a `Fetcher`.
 
-    A plug-in is a subclass, registered as an entry point of the group `ordertide.pollers`. `name`
-    is the name of the entry point, `Config` the schema of its settings.
+    A plug-in is a subclass of one of the two, registered as an entry point of the group
+    `ordertide.pollers`. `name` is the name of the entry point, `Config` the schema of its settings.
     `codes` are the carriers that it can ask for, `batch` is the most parcels of a request, and
     `least_interval_s` the shortest time between two requests for one parcel that it allows.
     """
@@ -67,6 +70,10 @@ class Poller(ABC):
             SettingsError: a value can't be used; names the setting and the remedy.
         """
 
+
+class Poller(Pollable):
+    """A query as a request and its response: no I/O, no clock."""
+
     @abstractmethod
     def request(self, asked: Sequence[Asked], now_ms: int) -> HttpRequest:
         """The request for the history of parcels: one to `batch` of them."""
@@ -79,3 +86,32 @@ class Poller(ABC):
             Busy: the carrier can't answer now. Rejected: `refused`, the account may not ask; any
                 other code: the body can't be read.
         """
+
+
+class Fetcher(Pollable):
+    """A query by a library that makes its own requests, several at a time in threads.
+
+    One that takes longer than the account's `timeout` counts as failed; its thread is left behind,
+    so requests need a time-out of their own.
+    """
+
+    @abstractmethod
+    def fetch(self, asked: Sequence[Asked]) -> Answer:
+        """Query the history of parcels: one to `batch` of them.
+
+        Raises:
+            HttpFailed: no response, or none of success. Busy, Rejected: as `Poller.read`.
+        """
+
+
+def batch_of(text: str, of: str) -> int:
+    """Parcels of a request, as an option has them.
+
+    Raises:
+        SettingsError: it is no whole number from 1 to 100; names `of`.
+    """
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_BATCH):
+        raise SettingsError(
+            f"{of}: {text!r} is no number of parcels; write one from 1 to {MOST_BATCH}"
+        )
+    return int(text)

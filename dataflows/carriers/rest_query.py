@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from dataflows.carriers.carrier import PushContents, UnreadableScan
-from dataflows.carriers.pollable import Answer, Asked, HttpRequest, PollConfig, Poller
+from dataflows.carriers.pollable import (
+    Answer,
+    Asked,
+    HttpRequest,
+    PollConfig,
+    Poller,
+    batch_of,
+)
 from dataflows.carriers.rest import Rest, RestConfig
 from dataflows.carriers.wording import canonical_carrier
 from schemas.errors import Rejected, SettingsError
 
-MOST_BATCH = 100
 NO_WAYBILL = Rejected("invalid_event", "waybill: missing; send it with each scan")
 
 
@@ -39,7 +45,7 @@ class RestPoller(Poller):
         if self.codes != frozenset(names) or not names:
             needed = ", ".join(sorted(self.codes)) or "the codes of its carriers, like correios"
             raise SettingsError(f"poller rest: carriers: {config.carriers!r}; write {needed}")
-        self.batch = batch_of(config.batch)
+        self.batch = batch_of(config.batch, "poller rest: batch")
         self.headers = {"authorization": f"Bearer {config.token}"} if config.token else {}
         pushed = RestConfig(token=config.token, zone=config.zone, statuses=config.statuses)
         self.contents = Rest(pushed).contents
@@ -59,17 +65,3 @@ class RestPoller(Poller):
             else:
                 unreadable.append(UnreadableScan(f"events[{number}]", NO_WAYBILL))
         return Answer(PushContents(events, unreadable=tuple(unreadable)))
-
-
-def batch_of(text: str) -> int:
-    """Parcels of a request.
-
-    Raises:
-        SettingsError: it is no whole number from 1 to 100.
-    """
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_BATCH):
-        raise SettingsError(
-            f"poller rest: batch: {text!r} is no number of parcels; write one from 1 to "
-            f"{MOST_BATCH}"
-        )
-    return int(text)

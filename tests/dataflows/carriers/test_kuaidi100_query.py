@@ -21,7 +21,9 @@ YUNDA = Asked("3805420000000", "yunda")
 
 def poller(**options: str) -> Poller:
     settings = {"secret": "the key", "customer": "a customer"} | options
-    return open_poller("kuaidi100", settings)[0]
+    found, _ = open_poller("kuaidi100", settings)
+    assert isinstance(found, Poller)
+    return found
 
 
 def form(request: HttpRequest) -> dict[str, str]:
@@ -36,7 +38,7 @@ def answer(**fields: object) -> bytes:
 
 def test_the_built_in_pollers_are_installed() -> None:
     names = [*POLLERS.installed()]
-    assert names == ["kuaidi100", "rest"]
+    assert names == ["karrio", "kuaidi100", "rest"]
     assert [load_poller(POLLERS.named(name)).name for name in names] == names
 
 

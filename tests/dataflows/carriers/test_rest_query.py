@@ -15,7 +15,9 @@ ONE, TWO = Asked("DP000001", "depot"), Asked("DP000002", "depot")
 
 
 def poller(**options: str) -> Poller:
-    return open_poller("rest", {"url": "http://x", "carriers": "depot"} | options)[0]
+    found, _ = open_poller("rest", {"url": "http://x", "carriers": "depot"} | options)
+    assert isinstance(found, Poller)
+    return found
 
 
 def test_a_query_names_the_parcels_of_a_batch_and_the_token() -> None:
