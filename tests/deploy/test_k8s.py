@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from commands.main import COMMANDS, cli
+from commands.poll.accounts import open_accounts
 from commands.serve import check_reach
 from commands.wiring.gateway import parts_of
 from commands.wiring.tiers import writer_group
@@ -30,7 +31,8 @@ K8S = Path(__file__).resolve().parents[2] / "deploy" / "k8s"
 BASE = K8S / "base"
 KEDA = K8S / "components" / "keda"
 EXAMPLE = K8S / "overlays" / "example"
-FOLDERS = [BASE, KEDA, EXAMPLE]
+POLL = K8S / "components" / "poll"
+FOLDERS = [BASE, KEDA, POLL, EXAMPLE]
 SECRETS = "/run/secrets/ordertide"
 SETTINGS = "/etc/ordertide"
 Json = dict[str, Any]
@@ -49,7 +51,8 @@ def kustomization(folder: Path) -> Json:
 
 
 def of_kind(*kinds: str) -> list[Json]:
-    return [each for each in documents(BASE) if each["kind"] in kinds]
+    found = [*documents(BASE), *documents(POLL)]
+    return [each for each in found if each["kind"] in kinds]
 
 
 WORKLOADS = {each["metadata"]["name"]: each for each in of_kind("Deployment", "StatefulSet")}
@@ -106,7 +109,7 @@ def test_kustomize_builds_it(folder: Path) -> None:
     )
     assert built.returncode == 0, built.stderr
     names = [each["metadata"]["name"] for each in yaml.safe_load_all(built.stdout)]
-    assert set(WORKLOADS) <= set(names)
+    assert set(WORKLOADS) - ({"poll"} if folder == BASE else set()) <= set(names)
 
 
 # ---------------------------------------------------------------- settings
@@ -119,6 +122,7 @@ def test_the_example_s_settings_are_accepted(tmp_path: Path) -> None:
     environment = with_secrets(variables(EXAMPLE / "servers.env"), tmp_path)
     settings = read_settings(BASE / "ordertide.toml", environment)
     assert settings.broker.bootstrap == "kafka-bootstrap.kafka:9093"
+    assert [account.name for account in open_accounts(settings.poll)] == ["kuaidi100/main"]
     patch = yaml.safe_load((EXAMPLE / "track-size.yaml").read_text("utf-8"))
     env = {each["name"]: each["value"] for each in container(patch)["env"]}
     assert read_settings(BASE / "ordertide.toml", {**environment, **env}).track.workers == 4
@@ -273,15 +277,18 @@ def test_track_s_state_lies_on_its_claim_and_is_one_pod() -> None:
     assert WORKLOADS["track"]["spec"]["replicas"] == 1
 
 
-def test_the_outbox_lies_on_the_claim_of_the_one_pod_that_acts() -> None:
+@pytest.mark.parametrize("name", ["act", "poll"])
+def test_a_worker_with_a_lease_is_one_pod_with_its_folder_on_its_claim(name: str) -> None:
     settings = read_settings(BASE / "ordertide.toml", {})
-    mounts = {m["name"]: m["mountPath"] for m in container(WORKLOADS["act"])["volumeMounts"]}
-    assert Path(settings.act.folder).is_relative_to(mounts["state"])
-    (claim,) = of_kind("PersistentVolumeClaim")
-    volumes = {v["name"]: v for v in pod(WORKLOADS["act"])["volumes"]}
-    assert volumes["state"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    assert WORKLOADS["act"]["spec"]["replicas"] == 1
-    assert WORKLOADS["act"]["spec"]["strategy"] == {"type": "Recreate"}
+    folder = {"act": settings.act.folder, "poll": settings.poll.folder}[name]
+    mounts = {m["name"]: m["mountPath"] for m in container(WORKLOADS[name])["volumeMounts"]}
+    assert Path(folder).is_relative_to(mounts["state"])
+    claims = {claim["metadata"]["name"] for claim in of_kind("PersistentVolumeClaim")}
+    volumes = {v["name"]: v for v in pod(WORKLOADS[name])["volumes"]}
+    claimed = volumes["state"]["persistentVolumeClaim"]["claimName"]
+    assert (claimed, claimed in claims) == (name, True)
+    assert WORKLOADS[name]["spec"]["replicas"] == 1
+    assert WORKLOADS[name]["spec"]["strategy"] == {"type": "Recreate"}
 
 
 # ---------------------------------------------------------------- labels

@@ -149,7 +149,8 @@ def test_a_code_of_a_scan_counts_before_its_coarser_type(carrier: Carrier) -> No
 def test_the_documented_answer_of_dhl_gives_its_scan(carrier: Carrier) -> None:
     carrier.reply = (200, {}, documented("dhl_universal"))
     dhl = {"consumer_key": "a key", "consumer_secret": "s3cret"}
-    asking = account(carrier, connector="dhl_universal", carriers="dhl", credentials=dhl, zone="+00:00")
+    options = {"connector": "dhl_universal", "carriers": "dhl", "zone": "+00:00"}
+    asking = account(carrier, credentials=dhl, **options)
     assert asking.codes == {"dhl"}
     answer = asking.ask([DHL], 0).answer
     assert answer is not None
