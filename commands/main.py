@@ -45,6 +45,7 @@ COMMANDS = {
     "tier": "commands.tier",
     "top": "commands.top.command",
     "track": "commands.track",
+    "webhook": "commands.webhook",
     "write": "commands.write",
 }
 

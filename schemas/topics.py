@@ -64,7 +64,8 @@ CLOCK = TopicSettings("ordertide.clock", keep_ms=HOUR_MS, partitions=1)
 # the last even where the state is lost.
 GENERATIONS = TopicSettings("ordertide.generations", cleanup_policy="compact", partitions=1)
 
-# Set while running: API keys, by `KIND/ID`; a tombstone ends one (`gateway/control.py`).
+# Set while running, such as API keys and webhooks, by `KIND/ID`; a tombstone ends one
+# (`gateway/control.py`).
 CONTROL = TopicSettings(
     "ordertide.control",
     cleanup_policy="compact",

@@ -62,7 +62,7 @@ class Metrics:
             "deliver": [self._watch_the_delivery],
             "write": [self._watch_the_tiers],
             "serve": [self._watch_the_gateway],
-            "act": [self._watch_the_actions],
+            "act": [self._watch_the_actions, self._watch_the_webhooks],
             "poll": [self._watch_the_polls],
         }
         for owner, own in sections.items():
@@ -265,6 +265,27 @@ class Metrics:
         )
         self.action_seconds = self._histogram(
             "action_seconds", "From an action's request to its receiver's answer.", "receiver"
+        )
+
+    def _watch_the_webhooks(self) -> None:
+        """All subscriptions together: there may be a thousand, and they come and go."""
+        self.webhooks = self._gauge(
+            "webhooks", "Subscriptions (active, failing, paused, disabled).", "status"
+        )
+        self.webhook_deliveries = self._gauge(
+            "webhook_deliveries", "Deliveries to subscriptions that are not done.", "state"
+        )
+        self.webhook_attempts = self._counter(
+            "webhook_attempts", "Attempts by what became of them (done, failed, dead).", "state"
+        )
+        self.webhook_seconds = self._histogram(
+            "webhook_seconds", "From an order's change to the answer of a subscription's receiver."
+        )
+        self.webhook_changes = self._counter(
+            "webhook_changes", "Messages of orders.changes read, once for all subscriptions."
+        )
+        self.webhook_failing_seconds = self._gauge(
+            "webhook_failing_seconds", "For how long the receiver fails that fails longest."
         )
 
     def _watch_the_polls(self) -> None:

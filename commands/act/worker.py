@@ -14,6 +14,7 @@ from broker.reach import reach
 from broker.throttle import Throttle
 from broker.topics import wait_for_topics
 from commands.act.personal import CustomerData
+from commands.act.subscriptions import SubscriptionThread
 from commands.act.tier_lookup import TierAlerts, TierOrders, tier_pool
 from commands.wiring.broker import connection_of
 from commands.wiring.definitions import actions_of
@@ -86,6 +87,9 @@ def act(settings: Settings, stop: threading.Event) -> None:
         worker = ActionWorker(parts, stop)
         receivers = f"receivers: {', '.join(table.receivers)}"
         announce("act", server, receivers, f"outbox in {folder}")
+        webhooks = SubscriptionThread(settings, connection, metrics, stop)
+        webhooks.start()
+        stack.callback(webhooks.close)
         worker.run()
 
 

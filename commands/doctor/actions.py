@@ -1,4 +1,4 @@
-"""The doctor on actions: their table with its receivers and templates, and this host's outbox."""
+"""The doctor on actions: table, receivers and templates; outbox and webhooks of this host."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from commands.act.subscriptions import deliveries_path
 from commands.act.worker import outbox_path
 from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.wiring.definitions import actions_of
@@ -20,9 +21,13 @@ from sinks.actions.table import ActionTable
 
 LATE_MS = 10 * MINUTE_MS  # what is due for so long is taken by no worker
 DEAD = "SELECT receiver, count(*) FROM action WHERE state = 'dead' GROUP BY receiver"
+DEAD_DELIVERIES = (
+    "SELECT webhook, count(*) FROM delivery WHERE state = 'dead' GROUP BY webhook ORDER BY webhook"
+)
 WAITING = (
     "SELECT count(*), min(due_at) FROM action WHERE state IN ('waiting', 'failed') AND due_at <= ?"
 )
+LOST = "move the file away: deliveries that wait are lost, and the next start makes another"
 REMEDY = "correct it; 'ordertide config check' lists every fault"
 
 
@@ -37,6 +42,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
     else:
         yield from table_findings(table, settings)
     yield from outbox_findings(outbox_path(settings))
+    yield from delivery_findings(deliveries_path(settings))
 
 
 def table_findings(table: ActionTable, settings: Settings) -> Iterator[Finding]:
@@ -83,3 +89,24 @@ def outbox_findings(path: Path) -> Iterator[Finding]:
         )
     if not dead and (not waiting or now_at - due_at < LATE_MS):
         yield ok("outbox", f"{path}: nothing dead, nothing overdue")
+
+
+def delivery_findings(path: Path) -> Iterator[Finding]:
+    """Dead deliveries to webhooks; the file is only read."""
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            dead = database.execute(DEAD_DELIVERIES).fetchall()
+    except sqlite3.DatabaseError as error:
+        yield problem("webhooks", f"{path}: {error}", LOST)
+        return
+    for webhook, count in dead:
+        yield warning(
+            "webhooks",
+            f"{count} dead deliveries of {webhook}",
+            f"'ordertide webhook deliveries {webhook} --state dead' has the reasons; 'ordertide "
+            f"webhook replay {webhook}' sends them again",
+        )
+    if not dead:
+        yield ok("webhooks", f"{path}: nothing dead")

@@ -86,6 +86,20 @@ FLOW = (
         columns=12,
     ),
     Panel(
+        title="Deliveries to webhooks",
+        queries=(Query("sum by (state) (ordertide_webhook_deliveries)", "{{state}}"),),
+        meaning="Those that are not done, of all subscriptions. queued: behind one of their order.",
+        stacked=True,
+        columns=12,
+    ),
+    Panel(
+        title="From a change to the answer of a webhook",
+        queries=quantiles("ordertide_webhook_seconds"),
+        meaning="A receiver that was away shows in it for as long as it was.",
+        unit="s",
+        columns=12,
+    ),
+    Panel(
         title="Answers of receivers",
         queries=(Query("max by (receiver) (ordertide_receiver_up)", "{{receiver}}"),),
         meaning="0 while the last attempt failed. Others aren't held up by it.",

@@ -35,16 +35,37 @@ def open_folder(folder: Path) -> Credentials:
     admin_key = _kept(folder / ADMIN_KEY, new_key(ADMIN_ID))
     if not KEY.fullmatch(admin_key):
         raise SettingsError(f"{folder / ADMIN_KEY}: it holds no API key; {_REMEDY}")
+    return Credentials(_checked(folder / SECRET, secret), admin_key)
+
+
+def existing_secret(folder: Path) -> bytes:
+    """The installation's secret, for a process that needs that of `serve`, and no other.
+
+    Raises:
+        SettingsError: the file is missing, or isn't what `serve` wrote.
+    """
+    path = folder / SECRET
     try:
-        held = bytes.fromhex(secret)
-    except ValueError as error:
-        raise SettingsError(f"{folder / SECRET}: it is no hexadecimal text; {_REMEDY}") from error
-    if len(held) != SECRET_BYTES:
-        raise SettingsError(f"{folder / SECRET}: it hasn't {SECRET_BYTES} bytes; {_REMEDY}")
-    return Credentials(held, admin_key)
+        text = path.read_text("ascii", "replace").strip()
+    except OSError as error:
+        raise SettingsError(
+            f"serve.folder: {path} can't be read ({error.strerror}); copy the folder of "
+            "'ordertide serve' to this host"
+        ) from error
+    return _checked(path, text)
 
 
 _REMEDY = "delete the file, and the next start creates another"
+
+
+def _checked(path: Path, secret: str) -> bytes:
+    try:
+        held = bytes.fromhex(secret)
+    except ValueError as error:
+        raise SettingsError(f"{path}: it is no hexadecimal text; {_REMEDY}") from error
+    if len(held) != SECRET_BYTES:
+        raise SettingsError(f"{path}: it hasn't {SECRET_BYTES} bytes; {_REMEDY}")
+    return held
 
 
 def _kept(path: Path, new: str) -> str:

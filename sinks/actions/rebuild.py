@@ -63,14 +63,16 @@ def rebuild(outbox: Outbox, connection: Connection, group: str, now_at: int) -> 
     return count
 
 
-def committed_offsets(connection: Connection, group: str) -> dict[Partition, int]:
-    """The offsets that the group has committed in orders.actions, above 0."""
+def committed_offsets(
+    connection: Connection, group: str, topic: str = ORDERS_ACTIONS
+) -> dict[Partition, int]:
+    """The offsets that the group has committed in a topic, above 0."""
     with Fetcher(connection, group) as fetcher:
         try:
-            count = count_partitions(fetcher.client, ORDERS_ACTIONS)
+            count = count_partitions(fetcher.client, topic)
         except TopicMissing:
             return {}
-        wanted = [TopicPartition(ORDERS_ACTIONS, number) for number in range(count)]
+        wanted = [TopicPartition(topic, number) for number in range(count)]
         stored = committed(fetcher.client, group, wanted, ANSWER_TIMEOUT_S)
     return {(each.topic, each.partition): int(each.offset) for each in stored if each.offset > 0}
 

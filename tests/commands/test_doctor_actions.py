@@ -12,6 +12,7 @@ from commands.wiring.process import now_ms
 from schemas.instants import HOUR_MS
 from schemas.settings.model import read_settings
 from sinks.actions.outbox import Arrival, Outbox, Result
+from sinks.subscriptions.deliveries import Attempted, Deliveries, NewDelivery
 from tests.support.actions import action
 
 TABLE = """version = 1
@@ -106,3 +107,16 @@ def test_a_file_that_is_no_outbox_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "outbox.sqlite").write_bytes(b"x" * 4_096)
     found = examined(tmp_path)["outbox"]
     assert (found.level, "not a database" in found.found) == ("problem", True)
+
+
+def test_dead_deliveries_of_webhooks_are_a_warning(tmp_path: Path) -> None:
+    assert "webhooks" not in examined(tmp_path), "no file, nothing to say"
+    with closing(Deliveries(tmp_path / "deliveries.sqlite")) as deliveries:
+        assert examined(tmp_path)["webhooks"].level == "ok"
+        with deliveries.transaction():
+            event = deliveries.add_event(b"{}")
+            deliveries.add([NewDelivery("d-1", "wh_1", "SO-1", event, "order.changed", 1)], 1)
+            (taken,) = deliveries.take("wh_1", 1, 1)
+            deliveries.settle([Attempted(taken, "dead", 1, 1, 410, ended_at=1)], 1)
+    found = examined(tmp_path)["webhooks"]
+    assert (found.level, found.found) == ("warning", "1 dead deliveries of wh_1")

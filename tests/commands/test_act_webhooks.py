@@ -1,0 +1,137 @@
+"""Webhooks of `ordertide act` as a process: from a record of the control topic to a receiver."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from broker.embedded import EmbeddedBroker
+from broker.produce import Producer
+from commands.webhook import command, kept
+from commands.wiring.process import now_ms
+from gateway.access.folder import open_folder
+from gateway.control import record_key
+from gateway.webhooks import WebhookSecrets
+from schemas.instants import format_instant
+from schemas.topics import CONTROL
+from sinks.subscriptions.subscription import WEBHOOK, Subscription
+from tests.support.alerts import produce
+from tests.support.command import Command, broker_with_topics, leaving_none
+from tests.support.hooks import SECRET, Hooks, hooks
+from tests.support.tiers.orders import document
+from tests.support.waiting import wait_until
+
+NAME = "wh_0123456789abcdef"
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with broker_with_topics() as running:
+        running.create(CONTROL.name)
+        yield running
+
+
+@pytest.fixture
+def process(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Command]:
+    built = Command(
+        "act",
+        tmp_path,
+        {
+            "broker": {"bootstrap": broker.bootstrap, "embedded": True},
+            "act": {"folder": str(tmp_path / "act"), "private": "127.0.0.1"},
+            "serve": {"folder": str(tmp_path / "serve")},
+            "warm": {"folder": str(tmp_path / "warm")},
+            "tiers": {"lookup": "warm"},
+        },
+    )
+    with leaving_none([built]):
+        yield built
+
+
+@pytest.fixture
+def receiver() -> Iterator[Hooks]:
+    with hooks() as running:
+        yield running
+
+
+def subscribe(broker: EmbeddedBroker, url: str, secret: bytes) -> None:
+    """Write a subscription as `serve` does."""
+    at = format_instant(now_ms())
+    sealed = WebhookSecrets(secret).sealed(NAME, SECRET)
+    record = Subscription(
+        url=url, secret=sealed, types=("order.changed",), since_at=at, active_at=at
+    )
+    with Producer(broker.connection, linger_ms=0) as producer:
+        producer.send(CONTROL.name, record_key(WEBHOOK, NAME), msgspec.json.encode(record))
+
+
+def change(broker: EmbeddedBroker, *order_ids: str, version: int = 1) -> None:
+    with Producer(broker.connection, linger_ms=0) as producer:
+        produce(producer, *(document(each, version) for each in order_ids))
+
+
+def told(receiver: Hooks) -> set[tuple[str, int]]:
+    data = [json.loads(body)["data"] for _, body in [*receiver.calls]]
+    return {(each["order_id"], each["version"]) for each in data}
+
+
+def test_killed_and_started_again_it_delivers_every_change_under_one_id(
+    process: Command, broker: EmbeddedBroker, receiver: Hooks, tmp_path: Path
+) -> None:
+    change(broker, "OLD")
+    subscribe(broker, receiver.url, open_folder(tmp_path / "serve").secret)
+    process.start()
+    first = {f"SO-{number}" for number in range(40)}
+    change(broker, *first)
+    wait_until(lambda: len(receiver.calls) > 5, "some deliveries", said=process.said)
+    process.end(signal.SIGKILL)
+    change(broker, *first, version=2)
+    process.start()
+    wanted = {(each, version) for each in first for version in (1, 2)}
+    wait_until(lambda: told(receiver) == wanted, "all changes", said=process.said)
+    by_id = {headers["webhook-id"]: body for headers, body in receiver.calls}
+    assert len(by_id) == 80, "what comes twice has the same id"
+    read = 'ordertide_webhook_attempts_total{state="done"}'
+    wait_until(lambda: read in process.get("/metrics")[1], "its metrics", said=process.said)
+    assert process.end(signal.SIGTERM) == 0, process.said()
+    settings = ["--settings", str(process.settings)]
+    listed = CliRunner().invoke(command, ["list", *settings], catch_exceptions=False)
+    assert NAME in listed.output
+    shown = CliRunner().invoke(
+        command, ["deliveries", NAME, "--json", "--limit", "1", *settings], catch_exceptions=False
+    )
+    delivery = json.loads(shown.output)
+    assert (delivery["state"], delivery["status"]) == ("done", 202)
+    calls = len(receiver.calls)
+    asked = CliRunner().invoke(
+        command, ["replay", NAME, delivery["id"], *settings], catch_exceptions=False
+    )
+    assert asked.exit_code == 0, asked.output
+    process.start()
+    wait_until(lambda: len(receiver.calls) == calls + 1, "the replay", said=process.said)
+    assert receiver.ids()[-1] == delivery["id"]
+
+
+def test_without_the_secret_of_serve_nothing_is_sent_and_the_owner_sees_why(
+    process: Command, broker: EmbeddedBroker, receiver: Hooks, tmp_path: Path
+) -> None:
+    secret = b"s" * 32
+    subscribe(broker, receiver.url, secret)
+    process.start()
+    change(broker, "SO-1")
+    wait_until(
+        lambda: kept(broker.connection).status(NAME) == "failing", "a report", said=process.said
+    )
+    assert "copy the folder of 'ordertide serve'" in kept(broker.connection).states[NAME].reason
+    assert not receiver.calls
+    folder = tmp_path / "serve"
+    folder.mkdir()
+    (folder / "secret").write_text(secret.hex())
+    wait_until(lambda: told(receiver) == {("SO-1", 1)}, "the change", said=process.said)
+    wait_until(
+        lambda: kept(broker.connection).status(NAME) == "active", "its end", said=process.said
+    )
