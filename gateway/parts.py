@@ -21,6 +21,7 @@ from gateway.live.hub import Hub
 from gateway.operations.operations import Operations
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
+from gateway.webhooks import Webhooks
 from schemas.alert_text import AlertText
 from schemas.errors import Busy
 from schemas.topics import CONTROL
@@ -62,6 +63,7 @@ class Gateway(NamedTuple):
     commands: Mapping[str, frozenset[str]]
     originals: Originals
     operations: Operations
+    webhooks: Webhooks
     accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
     title: str = "ordertide"
@@ -87,7 +89,7 @@ class Gateway(NamedTuple):
         return Finding(ok=unready is None, reason=unready or "the live view is loaded")
 
     def is_controlled(self) -> Finding:
-        """Readiness of what was set while running: keys."""
+        """Readiness of what was set while running: keys, webhooks."""
         if self.control.failure:
             return Finding(ok=False, reason=str(self.control.failure))
         if not self.control.is_loaded:
@@ -104,7 +106,7 @@ class Gateway(NamedTuple):
         if self.control.failure:
             raise self.control.failure
         if not self.control.is_loaded:
-            raise Busy(f"keys: {self.is_controlled().reason}; retry")
+            raise Busy(f"settings made while running: {self.is_controlled().reason}; retry")
 
     def check_loaded(self) -> None:
         """Refuse to answer by a live view that isn't whole yet.

@@ -104,6 +104,32 @@ KINDS: dict[str, Kind] = {
         "No such key",
         "List the keys: it was revoked, or never was in the caller's tenant.",
     ),
+    "unknown_webhook": Kind(
+        HTTPStatus.NOT_FOUND,
+        "No such webhook",
+        "List the webhooks: it was deleted, or never was in the caller's tenant.",
+    ),
+    "unknown_delivery": Kind(
+        HTTPStatus.NOT_FOUND,
+        "No such delivery of the webhook",
+        "List the deliveries: they are kept for 30 days, of those that succeeded the last 10,000.",
+    ),
+    "webhook_paused": Kind(
+        HTTPStatus.CONFLICT,
+        "The webhook is paused or disabled",
+        "Resume it; `reason` of the webhook has why it was disabled.",
+    ),
+    "deliveries_elsewhere": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The deliveries aren't on the gateway's host",
+        "Share the folder of `ordertide act` (`act.folder`) with `ordertide serve`, or run "
+        "`ordertide webhook deliveries` on its host. Nothing is sent before `act` runs.",
+    ),
+    "too_many": Kind(
+        HTTPStatus.CONFLICT,
+        "There are as many as there may be",
+        "Delete one that isn't needed any more.",
+    ),
     "method_not_allowed": Kind(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "The address exists, but not with this method",

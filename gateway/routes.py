@@ -23,6 +23,8 @@ from gateway.api import (
     rejected,
     search,
     stream,
+    webhook_deliveries,
+    webhooks,
 )
 from gateway.board.alert_pages import ALERT_PAGES
 from gateway.board.operation_pages import OPERATION_PAGES
@@ -35,6 +37,7 @@ TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
 ONE = (*READ, "unknown_order")
 ADMINS: frozenset[Role] = frozenset({"admin"})
+SUBSCRIBERS: frozenset[Role] = frozenset({"admin", "manager"})
 SETTERS = ROLES - {"auditor"}  # those that may set a status of what they see
 ALERT_WRITES: tuple[tuple[str, Handler, type[msgspec.Struct]], ...] = (
     ("ack", alerts.acknowledge, alerts.Nothing),
@@ -42,6 +45,19 @@ ALERT_WRITES: tuple[tuple[str, Handler, type[msgspec.Struct]], ...] = (
     ("assign", alerts.assign, alerts.Assign),
     ("comment", alerts.comment, alerts.Comment),
 )
+
+Write = tuple[str, Handler, type[msgspec.Struct], type[msgspec.Struct], int]
+REQUESTED = (alerts.Nothing, webhook_deliveries.Requested, 202)
+WEBHOOK_WRITES: tuple[Write, ...] = (
+    ("", webhooks.change, webhooks.WebhookChange, webhooks.WebhookView, 200),
+    ("/pause", webhooks.pause, alerts.Nothing, webhooks.WebhookView, 200),
+    ("/resume", webhooks.resume, alerts.Nothing, webhooks.WebhookView, 200),
+    ("/secret/rotate", webhooks.rotate, alerts.Nothing, webhooks.NewWebhook, 200),
+    ("/test", webhook_deliveries.send_test, *REQUESTED),
+    ("/replay", webhook_deliveries.replay_dead, *REQUESTED),
+    ("/deliveries/{delivery}/replay", webhook_deliveries.replay, *REQUESTED),
+)
+OF_WEBHOOK = {"/test": "webhook_paused", "/deliveries/{delivery}/replay": "unknown_delivery"}
 
 # method, path, handler, asks, answers, roles, scope, class, part, problems
 ROUTES: tuple[Route, ...] = (
@@ -196,6 +212,48 @@ ROUTES: tuple[Route, ...] = (
         cls="write",
         part="api",
         problems=("bad_field", *TAKEN, "unknown_key"),
+    ),
+    Route(
+        *("GET", "/v1/webhooks", webhooks.webhooks, None, webhooks.WebhooksAnswer),
+        *(SUBSCRIBERS, "own", "query", "api"),
+        problems=("bad_field", "tier_unreachable"),
+    ),
+    Route(
+        *("POST", "/v1/webhooks", webhooks.add, webhooks.WebhookAsked, webhooks.NewWebhook),
+        *(SUBSCRIBERS, "own", "write", "api"),
+        problems=("bad_field", *TAKEN, "too_many"),
+        statuses=(201,),
+    ),
+    Route(
+        *("GET", "/v1/webhooks/{id}", webhooks.webhook, None, webhooks.WebhookView),
+        *(SUBSCRIBERS, "own", "query", "api"),
+        problems=(*READ, "unknown_webhook"),
+    ),
+    Route(
+        *("GET", "/v1/webhooks/{id}/deliveries", webhook_deliveries.deliveries),
+        *(webhook_deliveries.DeliveriesAsked, webhook_deliveries.DeliveriesAnswer),
+        roles=SUBSCRIBERS,
+        scope="own",
+        cls="query",
+        part="api",
+        problems=(*READ, "unknown_webhook", "deliveries_elsewhere"),
+    ),
+    *(
+        Route(
+            *("POST", f"/v1/webhooks/{{id}}{place}", handler, asks, answers),
+            *(SUBSCRIBERS, "own", "write", "api"),
+            problems=(
+                *("bad_field", *TAKEN, "unknown_webhook"),
+                *(OF_WEBHOOK[each] for each in OF_WEBHOOK if each == place),
+            ),
+            statuses=(status,),
+        )
+        for place, handler, asks, answers, status in WEBHOOK_WRITES
+    ),
+    Route(
+        *("DELETE", "/v1/webhooks/{id}", webhooks.remove, None, webhooks.WebhookView),
+        *(SUBSCRIBERS, "own", "write", "api"),
+        problems=("bad_field", *TAKEN, "unknown_webhook"),
     ),
     *PAGES,
     *ALERT_PAGES,

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
+from commands.act.subscriptions import deliveries_path, webhooks_group
 from commands.act.worker import outbox_path
 from commands.deliver import group_of
 from commands.wiring.definitions import lifecycle_of, rules_of
@@ -44,12 +45,15 @@ from gateway.parts import Gateway
 from gateway.route import Part
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
+from gateway.webhooks import Webhooks, WebhookSecrets, takers_of
 from schemas.alert_text import Language
 from schemas.errors import SettingsError
 from schemas.order import Lane
 from schemas.promises import is_zone
 from schemas.settings.model import ServeSettings, Settings
 from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_CHANGES, ORDERS_EVENTS
+from sinks.actions.channels.addresses import Allowed
+from sinks.subscriptions.subscription import Subscriptions
 from storage_tiering.hot.opening import hot_servers
 from storage_tiering.installed import lookup_tiers
 from telemetry.metrics import Metrics
@@ -72,7 +76,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     access, limits, zone = access_of(own, credentials), Limits(own.limits), zone_of(own.zone)
     commands = allowed_by(own.commands, table)
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
-    operations = operations_of(settings, connection)
+    operations, webhooks = operations_of(settings, connection), webhooks_of(settings, credentials)
     gateway = Gateway(
         parts=parts,
         access=access,
@@ -88,6 +92,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
                 API_KEY: access.keys.take,
                 ALERT: notes.take,
                 REPLAYED: operations.replays.take,
+                **takers_of(webhooks.subscriptions),
             },
         ),
         lifecycle=table,
@@ -102,6 +107,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         originals=Originals(Path(settings.privacy.keys)),
         idempotency=Idempotency(credentials.secret, claims_of(settings, names)),
         operations=operations,
+        webhooks=webhooks,
         accounts=accounts,
         title=own.title,
         contact=own.contact,
@@ -141,12 +147,27 @@ def operations_of(settings: Settings, connection: Connection) -> Operations:
     groups |= {f"write {tier}": (writer_group(tier), written) for tier in lookup_tiers(settings)}
     groups["deliver"] = (group_of(settings.delivery), (ORDERS_CHANGES,))
     groups["act"] = (settings.act.group, (ORDERS_ACTIONS,))
+    groups["webhooks"] = (webhooks_group(settings), (ORDERS_CHANGES,))
     targets = settings.telemetry.targets
     return Operations(
         connection,
         groups,
         targets=Path(targets) if targets else None,
         outbox=outbox_path(settings),
+    )
+
+
+def webhooks_of(settings: Settings, credentials: Credentials) -> Webhooks:
+    """The subscriptions of the installation, not read yet.
+
+    Raises:
+        SettingsError: `act.private` are no hosts and networks.
+    """
+    return Webhooks(
+        subscriptions=Subscriptions(),
+        secrets=WebhookSecrets(credentials.secret),
+        allowed=Allowed(settings.act.private, has_own=False),
+        deliveries=deliveries_path(settings),
     )
 
 

@@ -1,6 +1,7 @@
 """The route table: all that is served is in it, and each role passes where it may."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +17,7 @@ from gateway.problems import KINDS
 from gateway.route import EVERYONE, Method, Route
 from gateway.routes import ROUTES
 from schemas.topics import EVENTS_REJECTED, HEADER_CODE
+from sinks.subscriptions.deliveries import Deliveries, NewDelivery
 from tests.support.alerts import alert, order
 from tests.support.asgi import Client
 from tests.support.gateway import Door, open_door
@@ -77,6 +79,7 @@ def test_a_role_passes_where_the_table_lets_it(door: Door, route: Route, role: R
     assert nobody.status != 500
 
 
+WEBHOOK = "wh_hidden"
 MARK = 424_242  # version of the one order: whoever sees it, sees this
 NEIGHBOURS: list[tuple[Role, str, str]] = [
     ("customer", "default", "c-other"),
@@ -102,6 +105,9 @@ ASKED = {
     "/v1/rejected": "/v1/rejected",
     "/v1/orders": "/v1/orders?number=HIDDEN",
     "/v1/orders/export": "/v1/orders/export?number=HIDDEN",
+    "/v1/webhooks": "/v1/webhooks",
+    "/v1/webhooks/{id}": "/v1/webhooks/wh_hidden",
+    "/v1/webhooks/{id}/deliveries": "/v1/webhooks/wh_hidden/deliveries",
     "/alerts": "/alerts?tab=all",
     "/orders/{id}": "/orders/HIDDEN-1?tenant=default",
     "/orders/{id}/share": "/orders/HIDDEN-1/share?tenant=default",
@@ -118,7 +124,10 @@ READING = [
 
 @pytest.fixture(scope="module")
 def marked(door: Door) -> Door:
-    """One overdue order, with an event; a rejected one, and one that can't be read."""
+    """One overdue order, with an event; a rejected one, and one that can't be read.
+
+    Its changes have a subscription with a delivery.
+    """
     own = {"customer_id": "c-own", "supplier_id": "s-own", "carrier": "k-own"}
     late = order("HIDDEN-1", MARK, alert(order_id="HIDDEN-1"))
     door.put(msgspec.structs.replace(late, **own))
@@ -126,6 +135,18 @@ def marked(door: Door) -> Door:
     with Producer(door.connection, linger_ms=0) as producer:
         for letter in (b'{"order_id":"HIDDEN-1","n":%d}', b"\xff unreadable %d"):
             producer.send(EVENTS_REJECTED, None, letter % MARK, [(HEADER_CODE, b"unknown_status")])
+    subscription = {
+        "url": f"https://shop.example/{MARK}",
+        "secret": "sealed",
+        "tenant": "default",
+        "since_at": "2017-10-02T00:00:00.000Z",
+        "active_at": "2017-10-02T00:00:00.000Z",
+    }
+    webhooks = door.gateway.webhooks
+    webhooks.subscriptions.take(WEBHOOK, msgspec.json.encode(subscription))
+    with closing(Deliveries(webhooks.deliveries)) as file, file.transaction():
+        event = file.add_event(b'{"n":%d}' % MARK)
+        file.add([NewDelivery("d-1", WEBHOOK, "HIDDEN-1", event, "order.changed", 1)], 1)
     return door
 
 
@@ -146,6 +167,7 @@ def test_every_route_by_every_role_and_neighbour(
 
 
 LATE = alert(order_id="HIDDEN-1")["alert_id"]
+WEBHOOK_URL = "/v1/webhooks/{id}"
 # What is sent to write to the order or its alert.
 WRITTEN: dict[str, object] = {
     "/v1/actions/{id}/outcome": {"order_id": "HIDDEN-1", "text": "called"},
@@ -155,6 +177,14 @@ WRITTEN: dict[str, object] = {
     "/v1/alerts/{id}/comment": {"text": "called"},
     "/v1/orders/{id}/commands": {"status": "SHIPPED", "tenant": "default"},
     "/v1/keys/{id}": {},
+    WEBHOOK_URL: {"name": "ours"},
+    **{
+        f"{WEBHOOK_URL}/{write}": {}
+        for write in (
+            *("pause", "resume", "secret/rotate", "test", "replay"),
+            "deliveries/{delivery}/replay",
+        )
+    },
 }
 WRITING = [
     route for route in ROUTES if route.method != "GET" and route.part == "api" and "{" in route.path
@@ -177,10 +207,13 @@ def test_a_neighbour_writes_nothing_and_learns_nothing(
     """Refusals of what is there are those of what isn't."""
     before, client = len(marked.events()), marked.client(*neighbour)
     key_id = marked.key("operator", "default").split("_")[1]
-    hidden = {"alerts": LATE, "keys": key_id}.get(route.path.split("/")[2], "HIDDEN-1")
+    subscription = marked.gateway.webhooks.subscriptions.records[WEBHOOK]
+    named = {"alerts": LATE, "keys": key_id, "webhooks": WEBHOOK}
+    hidden = named.get(route.path.split("/")[2], "HIDDEN-1")
+    path = route.path.replace("{delivery}", "d-1")
     body = msgspec.json.encode(WRITTEN[route.path])
     answers = [
-        client.request(route.method, route.path.replace("{id}", name), body)
+        client.request(route.method, path.replace("{id}", name), body)
         for name in (hidden, "MISSING")
     ]
     there, missing = (
@@ -194,6 +227,8 @@ def test_a_neighbour_writes_nothing_and_learns_nothing(
     assert len(marked.events()) == before
     assert LATE not in marked.gateway.notes.records
     assert key_id in marked.keys.records
+    assert marked.gateway.webhooks.subscriptions.records[WEBHOOK] is subscription
+    assert not marked.gateway.webhooks.subscriptions.requests
 
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS, ids="-".join)

@@ -36,8 +36,11 @@ from gateway.operations.operations import Operations
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
+from gateway.webhooks import Webhooks, WebhookSecrets, takers_of
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_CHANGES, ORDERS_EVENTS
+from sinks.actions.channels.addresses import Allowed
+from sinks.subscriptions.subscription import Subscriptions
 from storage_tiering.memory import MemoryTier
 from telemetry.metrics import Metrics
 from tests.support.alerts import produce
@@ -64,6 +67,21 @@ GROUPS = {
 PARTS = frozenset({"api", "board", "callbacks"})
 
 
+def resolved(host: str, _port: int) -> list[str]:
+    """Addresses of made-up hosts, without a name server: `inside.example` is in a private net."""
+    return {"inside.example": ["10.0.0.7"], "shop.example": ["93.184.216.34"]}.get(host, [host])
+
+
+def webhooks_in(folder: Path) -> Webhooks:
+    """No subscriptions, whose deliveries would lie in a folder."""
+    return Webhooks(
+        subscriptions=Subscriptions(),
+        secrets=WebhookSecrets(b"s" * 32),
+        allowed=Allowed("127.0.0.1", resolve=resolved, has_own=False),
+        deliveries=folder / "deliveries.sqlite",
+    )
+
+
 class Door:
     """A gateway with its broker and tier; `put` writes orders as track and a writer would."""
 
@@ -82,6 +100,7 @@ class Door:
         self.untold: list[OrderDocument] = []  # written to the topic once somebody follows it
         self.producer = producer or ConfirmingProducer(self.connection, TIMEOUT_S)
         hub, notes = Hub(), AlertNotes()
+        webhooks = webhooks_in(folder)
         follower = Follower(self.connection, hub=hub)
         operations = Operations(
             self.connection,
@@ -108,9 +127,11 @@ class Door:
                     API_KEY: self.keys.take,
                     ALERT: notes.take,
                     REPLAYED: operations.replays.take,
+                    **takers_of(webhooks.subscriptions),
                 },
             ),
             operations=operations,
+            webhooks=webhooks,
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
             now_ms=lambda: self.now_ms,
