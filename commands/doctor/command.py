@@ -11,6 +11,7 @@ from commands.doctor import alerting as doctor_alerting
 from commands.doctor import archive as doctor_archive
 from commands.doctor import host as doctor_host
 from commands.doctor import kafka as doctor_kafka
+from commands.doctor import polling as doctor_polling
 from commands.doctor import redis as doctor_redis
 from commands.doctor import warm as doctor_warm
 from commands.doctor.findings import Check, CheckContext, Finding, Report, run_checks
@@ -27,6 +28,7 @@ CHECKS: dict[str, Check] = {
     "archive": doctor_archive.check,
     "alerts": doctor_alerting.receiver,
     "actions": doctor_actions.check,
+    "polling": doctor_polling.check,
     "prometheus": doctor_alerting.prometheus,
 }
 # A server gets several requests one after the other; a healthy one needs a second for all.

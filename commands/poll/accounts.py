@@ -56,7 +56,7 @@ class Account:
             least_ms=round(1000 * poller.least_interval_s),
             intervals_ms=intervals_ms,
         )
-        self._url = config.url
+        self.url = config.url
         self._timeout_s = timeout_of(name, config)
         self._clients = local()
         self._opened: list[HttpClient] = []  # by every thread
@@ -116,7 +116,7 @@ class Account:
         client: HttpClient | None = getattr(self._clients, "client", None)
         if client is None:
             client = HttpClient(
-                self._url, setting=setting_of(self.name, "url"), timeout_s=self._timeout_s
+                self.url, setting=setting_of(self.name, "url"), timeout_s=self._timeout_s
             )
             self._clients.client = client
             self._opened.append(client)

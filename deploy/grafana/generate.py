@@ -7,10 +7,11 @@ from deploy.grafana.engine import ENGINE
 from deploy.grafana.gateway import GATEWAY
 from deploy.grafana.orders import ORDERS
 from deploy.grafana.panels import to_json
+from deploy.grafana.polling import POLLING
 from deploy.grafana.tiers import TIERS
 
 FOLDER = Path(__file__).parent
-DASHBOARDS = (ORDERS, ENGINE, TIERS, GATEWAY, ACTIONS)
+DASHBOARDS = (ORDERS, ENGINE, TIERS, GATEWAY, ACTIONS, POLLING)
 
 
 def files() -> dict[Path, bytes]:
