@@ -1,10 +1,12 @@
 """Kibana's objects: current, whole, with queries that the warm tier's indices answer.
 
-No Kibana is available where this runs, so its import is not tested: its queries are sent here to a
-real Elasticsearch with documents that the engine made.
+No Kibana is available where this runs, so its import is not tested. What an import refuses is
+checked on the file, and its queries are sent to a real Elasticsearch with documents that the engine
+made.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -15,13 +17,16 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from commands.replay import replay
+from commands.wiring.definitions import vocabulary_of
 from deploy.kibana.dashboard import GRID_COLUMNS, ndjson
 from deploy.kibana.generate import PATH
 from deploy.kibana.orders import BOARD, VIEWS
 from schemas.instants import parse_instant
 from schemas.order import OrderDocument
+from schemas.settings.model import Settings
 from storage_tiering.dead_letters import dead_letter_of
 from storage_tiering.warm.elastic.access import connect
+from storage_tiering.warm.elastic.templates import fields_of
 from storage_tiering.warm.elastic.tier import ElasticTier
 from tests.contracts.test_outcomes import action, entry, records
 from tests.support.kibana_questions import (
@@ -36,6 +41,29 @@ from tests.support.tiers.elastic_places import shared_place
 from tests.support.tiers.orders import Log, accepted, dead_letter, document
 
 QUESTIONS = [*questions()]
+VOCABULARY = vocabulary_of(Settings())
+# By type: the version of its last migration in Kibana 8.9, and its attributes. An import refuses a
+# version that Kibana doesn't know yet, and attributes of another type.
+TYPES: dict[str, tuple[str, dict[str, type]]] = {
+    "index-pattern": ("8.0.0", dict.fromkeys(("title", "name", "timeFieldName"), str)),
+    "visualization": (
+        "8.5.0",
+        {"title": str, "description": str, "visState": str, "uiStateJSON": str}
+        | {"version": int, "kibanaSavedObjectMeta": dict},
+    ),
+    "map": (
+        "8.4.0",
+        dict.fromkeys(
+            ("title", "description", "layerListJSON", "mapStateJSON", "uiStateJSON"), str
+        ),
+    ),
+    "dashboard": (
+        "8.9.0",
+        {"title": str, "description": str, "panelsJSON": str, "optionsJSON": str}
+        | {"timeRestore": bool, "timeFrom": str, "timeTo": str, "version": int}
+        | {"kibanaSavedObjectMeta": dict},
+    ),
+}
 UNTIL = parse_instant("2018-01-10T00:00:00Z")
 CARRIERS = {"A": "sf", "B": "jd", "C": None, "D": "sf"}
 SHANGHAI = {"name": "上海", "lat": 31.2, "lon": 121.5}
@@ -122,6 +150,48 @@ def test_every_reference_leads_to_an_object_of_the_file() -> None:
         assert len({*names}) == len(names)
         for reference in each["references"]:
             assert (reference["type"], reference["id"]) in there
+
+
+def test_every_object_is_one_that_an_import_takes() -> None:
+    for each in saved_objects():
+        version, attributes = TYPES[each["type"]]
+        assert (each["coreMigrationVersion"], each["typeMigrationVersion"]) == ("8.8.0", version)
+        assert {n: type(value) for n, value in each["attributes"].items()} == attributes
+        assert re.fullmatch(r"ordertide(-[a-z]+)*", each["id"]), "a fixed id: an import replaces it"
+        for name, inner in inner_json(each["attributes"]):
+            used = {*re.findall(r'"(?:indexRefName|indexPatternRefName)":"([^"]+)"', inner)}
+            assert used <= {reference["name"] for reference in each["references"]}, name
+
+
+def inner_json(attributes: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(name, text) of the JSON inside strings, which has to be JSON."""
+    for name, value in attributes.items():
+        if isinstance(value, dict):
+            yield from inner_json(value)
+        elif name.endswith(("JSON", "State")):
+            json.loads(value)
+            yield name, value
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=title_of)
+def test_every_field_is_in_the_mapping(question: Question) -> None:
+    mapped = mapped_fields(fields_of(question.view.removeprefix("ordertide-"), VOCABULARY))
+    asked = question.body.get("query", {}).get("query_string", {}).get("query", "")
+    named = re.findall(r"_exists_:([\w.]+)|(?<![\w.:])(?!_exists_)([\w.@]+):", asked)
+    assert bool(named) == bool(asked)
+    assert {one or other for one, other in named} <= mapped.keys()
+    for name, types in {**question.fields, time_fields()[question.view]: {"date"}}.items():
+        assert mapped.get(name) in types, name
+
+
+def mapped_fields(body: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """{field: its type} of a mapping."""
+    found: dict[str, str] = {}
+    for name, field in body["properties"].items():
+        found[prefix + name] = field.get("type", "object")
+        if "properties" in field:
+            found |= mapped_fields(field, f"{prefix}{name}.")
+    return found
 
 
 def test_the_dashboard_shows_every_panel_once_without_overlap() -> None:
