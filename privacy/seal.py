@@ -24,6 +24,7 @@ from privacy.keystore import Key, KeyErased, KeyStore
 from privacy.place import NAMED, Place, link_all, place_of
 from schemas.errors import Rejected, StateError
 from schemas.event import Event
+from schemas.json_faults import json_fault
 
 TAG_BYTES = 16
 KEY_ID_DIGITS = 32
@@ -75,7 +76,8 @@ def open_event(data: bytes, keystore: KeyStore) -> Any:  # noqa: ANN401 - any JS
     try:
         event = NAMED.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StateError(f"personal data: {error}; the record names no place") from error
+        reason = json_fault(error, data)
+        raise StateError(f"personal data: {reason}; query another tier") from error
     personal = msgspec.json.decode(event.personal)
     return None if personal is None else open_sealed(personal, keystore, place_of(event))
 

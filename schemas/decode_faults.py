@@ -1,4 +1,4 @@
-"""Faults of JSON that doesn't fit its type, in words: msgspec's messages, translated.
+"""Faults of JSON or msgpack that doesn't fit its type, in words: msgspec's messages, translated.
 
 msgspec stops at the first fault and words it for programmers: "Expected `str`, got `int` - at
 `$.order_id`". `type_faults` words the faults of files, which a person has written.
@@ -48,6 +48,16 @@ def decode_fault(error: msgspec.ValidationError) -> DecodeFault:
     return DecodeFault(field, text)
 
 
+def packed_fault(error: Exception) -> str:
+    """The reason why msgpack, which gave a decoder's `error`, can't be read."""
+    match error:
+        case msgspec.ValidationError():
+            return str(decode_fault(error))
+        case UnicodeDecodeError():
+            return "a text in it is not UTF-8"
+    return "it is cut off" if "truncated" in str(error) else "it is not msgpack"
+
+
 def kinds_in(text: str) -> str:
     """`str | null` as `a text or null`."""
     return " or ".join(KINDS.get(name, name) for name in text.split(" | "))
@@ -73,6 +83,10 @@ WORDS: list[tuple[re.Pattern[str], Words]] = [
             lambda m: f"it is {kinds_in(m[2])}; send {kinds_in(m[1])}",
         ),
         (r"Expected `(?P<kind>.*)` of length (?P<sign>[<>]=) (?P<size>\d+)", of_length),
+        (
+            r"Expected `array` of at least length (\d+), got \d+",
+            lambda m: f"it needs at least {m[1]} parts",
+        ),
         (r"Expected `.*` >= (.*)", lambda m: f"it is less than {m[1]}"),
         (r"Expected `.*` <= (.*)", lambda m: f"it is more than {m[1]}"),
         (r"Expected `datetime` with a timezone component", lambda _: INSTANT),

@@ -43,7 +43,7 @@ def json_fault(error: Exception, data: bytes | str) -> str:
         case msgspec.ValidationError():
             return str(decode_fault(error))
         case UnicodeDecodeError():
-            return f"byte {error.start} is not UTF-8"
+            return f"byte {first_bad_byte(error, data)} is not UTF-8"
         case msgspec.DecodeError():
             try:
                 text = data if isinstance(data, str) else bytes(data).decode()
@@ -51,6 +51,16 @@ def json_fault(error: Exception, data: bytes | str) -> str:
                 return json_fault(unreadable, data)
             return no_json(text)
     return str(error)
+
+
+def first_bad_byte(error: UnicodeDecodeError, data: bytes | str) -> int:
+    """Number of the first byte that is not UTF-8; msgspec counts from the beginning of its text."""
+    if not isinstance(data, str):
+        try:
+            bytes(data).decode()
+        except UnicodeDecodeError as of_all:
+            return of_all.start
+    return error.start
 
 
 def no_json(text: str) -> str:

@@ -11,6 +11,7 @@ from dataflows.state.local.chain import BlobInfo
 from dataflows.state.local.reader import StateReader
 from dataflows.steps import decode_resolver
 from dataflows.track import NUMBER_SHARDS
+from schemas.decode_faults import packed_fault
 from schemas.errors import StateError
 
 Part = TypeVar("Part", Snapshot, ResolverSnapshot)
@@ -83,8 +84,9 @@ def parts(
         blob = reader.blob(shard, link)
         try:
             yield decode(blob)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StateError(
-                f"shard {shard}, blob {link.sequence}: its checksum is right, but {error}; "
+                f"shard {shard}, blob {link.sequence}: its checksum is right, and its content is "
+                f"unreadable ({packed_fault(error)}); "
                 "use the version that wrote it"
             ) from error

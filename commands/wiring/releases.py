@@ -11,7 +11,9 @@ import msgspec
 
 from dataflows.steps import Releases
 from schemas.errors import StateError
+from schemas.json_faults import json_fault
 from schemas.keys import order_key, split_order_key
+from schemas.os_faults import os_fault_text
 from schemas.private_files import private_binary
 
 FILE = "release.json"
@@ -37,10 +39,14 @@ def read_releases(folder: Path) -> Releases:
     """
     path = folder / FILE
     try:
-        requests = decode(path.read_bytes()) if path.exists() else []
-    except (OSError, msgspec.DecodeError) as error:
-        message = f"{path}: not readable, {error}; remove it and request the releases again"
-        raise StateError(message) from error
+        data = path.read_bytes() if path.exists() else b"[]"
+    except OSError as error:
+        raise StateError(os_fault_text(error) or f"{path}: {error.strerror}") from error
+    try:
+        requests = decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = json_fault(error, data)
+        raise StateError(f"{path}: {reason}; remove it and request the releases again") from error
     return {order_key(one.tenant, one.order_id): (one.since_at, one.releases) for one in requests}
 
 

@@ -8,19 +8,21 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from commands.state.command import command
-from dataflows.state.local.frame import FORMAT
+from dataflows.state.local.frame import FORMAT, PLAIN, FrameIdentity, frame
 from schemas import topics
 from tests.support.engine import Engine
 from tests.support.packed import pack, unpack
 from tests.support.samples import END, some_orders, with_parcels
 
 ORDERS = 80
+pack_any = msgspec.msgpack.Encoder().encode
 
 
 class Left:
@@ -137,6 +139,33 @@ def test_a_damaged_blob_is_named_with_what_to_do(store: Path) -> None:
     [fault] = faults(store)
     assert fault.startswith("shard s07-0lkq3, blob ")
     assert "checksum differs; restore the state and the recovery folder" in fault
+
+
+@pytest.mark.parametrize(
+    ("shard", "content", "words"),
+    [
+        ("s07", b"\x97\x01", "it is cut off"),
+        ("s07", pack_any(["x"]), "it needs at least 7 parts"),
+        ("n07", pack_any("text"), "it is a text; send a list"),
+    ],
+)
+def test_a_blob_of_another_version_is_named_in_words(
+    store: Path, shard: str, content: bytes, words: str
+) -> None:
+    database = sqlite3.connect(store)
+    (name,) = database.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
+    last = "FROM blobs WHERE shard LIKE ? ORDER BY sequence DESC LIMIT 1"
+    where = database.execute(f"SELECT shard, sequence, run {last}", [f"{shard}%"]).fetchone()
+    stored = frame(PLAIN, content, FrameIdentity(name, *where))
+    with database:
+        database.execute(
+            "UPDATE blobs SET stored = ? WHERE shard = ? AND sequence = ? AND run = ?",
+            [stored, *where],
+        )
+    database.close()
+    found = run(store, "verify", "--json")
+    [fault] = [each for each in json.loads(found.output)["faults"] if where[0] in each]
+    assert f"its content is unreadable ({words}); use the version that wrote it" in fault
 
 
 def test_a_damaged_row_of_the_retired_table_is_named(store: Path) -> None:

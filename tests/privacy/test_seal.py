@@ -254,3 +254,17 @@ def test_damaged_and_exchanged_seals_are_seen() -> None:
             open_sealed(wrong, keystore)
     with pytest.raises(StateError, match="nothing to open"):
         open_sealed({"name": "Ada"}, keystore)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b'{"tenant": "default"\n "source": 1}', "no JSON at line 2, column 2: a comma is missing"),
+        (b'{"event_id": "1", "source": 7}', "source: it is a whole number; send a text"),
+    ],
+)
+def test_a_damaged_record_is_refused_in_words(data: bytes, text: str) -> None:
+    with pytest.raises(StateError) as refused:
+        open_event(data, MemoryKeyStore())
+    assert str(refused.value).startswith(f"personal data: {text}")
+    assert str(refused.value).endswith("; query another tier")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from schemas.decode_faults import decode_fault
+from schemas.decode_faults import decode_fault, packed_fault
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,6 +60,30 @@ def test_a_fault_names_its_field_and_what_is_wrong(changed: dict[str, Any], text
 def test_a_missing_field_is_named() -> None:
     assert fault_of({"at": GOOD["at"]}) == "name is missing"
     assert fault_of([]) == "it is a list; send an object"
+
+
+class Packed(msgspec.Struct, array_like=True):
+    size: int
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "it is cut off"),
+        (b"\x92\x01", "it is cut off"),
+        (b"\xc1", "it is not msgpack"),
+        (b"\x92\x01\xa1x\x00", "it is not msgpack"),
+        (b"\x92\x01\xa1\xff", "a text in it is not UTF-8"),
+        (b"\x91\x01", "it needs at least 2 parts"),
+        (b"\x92\x01\x02", "[1]: it is a whole number; send a text"),
+        (b"\x80", "it is an object; send a list"),
+    ],
+)
+def test_a_fault_of_msgpack_is_in_words(data: bytes, text: str) -> None:
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)) as refused:
+        msgspec.msgpack.decode(data, type=Packed)
+    assert packed_fault(refused.value) == text
 
 
 JSON = st.recursive(

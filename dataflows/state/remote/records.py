@@ -18,6 +18,7 @@ from zlib import crc32
 import msgspec
 
 from dataflows.state.local.frame import REMEDY
+from schemas.decode_faults import packed_fault
 from schemas.errors import StateError
 
 FORMAT = 2
@@ -188,8 +189,8 @@ def unsealed(name: str, found: bytes | None, kind: type[Content]) -> Content:
         raise StateError(f"{name}: checksum differs; {REMEDY}")
     try:
         content = msgspec.msgpack.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise StateError(f"{name}: {error}; use the version that wrote it") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StateError(f"{name}: {packed_fault(error)}; use the version that wrote it") from error
     written = getattr(content, "format", FORMAT)  # the parts of a copy have none of their own
     if written != FORMAT:
         raise StateError(

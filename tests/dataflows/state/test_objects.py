@@ -202,6 +202,19 @@ def test_an_object_of_another_format_is_refused(host: Host, settings: StateSetti
         host("two")
 
 
+def test_an_object_of_another_shape_is_refused_in_words(
+    host: Host, settings: StateSettings
+) -> None:
+    begun(host("one"))
+    bucket = Bucket(settings, "000")
+    bucket.remove(["owner"])
+    damaged = msgspec.structs.replace(Owner(FORMAT, "s", 4), shards="four")
+    bucket.create("owner", sealed("owner", damaged))
+    words = r"owner: \[2\]: it is a text; send a whole number; use the version that wrote it"
+    with pytest.raises(StateError, match=words):
+        host("two")
+
+
 def test_a_missing_bucket_is_said_with_its_setting(settings: StateSettings, tmp_path: Path) -> None:
     missing = msgspec.structs.replace(settings, bucket="nobody-made-it")
     with pytest.raises(SettingsError, match=r"no such bucket .* correct state.bucket"):
