@@ -258,6 +258,18 @@ def map_faults(settings: Settings) -> Iterator[str]:
         yield str(error)
 
 
+def oidc_faults(settings: Settings) -> Iterator[str]:
+    """An issuer without its client, that isn't https, or with claims and roles that don't exist."""
+    from commands.wiring.gateway import oidc_of
+    from gateway.access.sessions import Sessions
+    from gateway.access.signing import Signer
+
+    try:
+        oidc_of(settings.serve, settings.oidc, Sessions(Signer(b""), Path(settings.serve.folder)))
+    except SettingsError as error:
+        yield str(error)
+
+
 def certificate_faults(settings: Settings) -> Iterator[str]:
     """Files of the gateway's certificate that can't be used, or a certificate that has expired."""
     from gateway.certificate import expiry_faults, file_faults
@@ -312,6 +324,7 @@ CHECKS: tuple[Check, ...] = (
     tier_faults,
     serve_faults,
     map_faults,
+    oidc_faults,
     certificate_faults,
     poll_faults,
     private_faults,

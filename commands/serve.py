@@ -1,6 +1,5 @@
 """`ordertide serve`: the REST gateway and the board, over the live orders and the tiers."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from commands.wiring.settings_file import settings_option
 from schemas.errors import SettingsError
 from schemas.settings.model import ServeSettings, Settings, read_settings
 from schemas.topics import EVENTS, ORDERS_AUDIT, ORDERS_CHANGES
+from telemetry.http_client import is_loopback
 from telemetry.metrics import Metrics
 from telemetry.screen import show
 
@@ -111,11 +111,3 @@ def pem_files(settings: ServeSettings) -> "PemFiles | None":
     if not (settings.tls_certificate and settings.tls_key):
         return None
     return PemFiles(settings.tls_certificate, settings.tls_key)
-
-
-def is_loopback(host: str) -> bool:
-    """Return True for an address that only this machine reaches."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -58,7 +58,7 @@ def section(route: Route) -> str:
 
 def parameter_texts(route: Route) -> Iterator[str]:
     """Parameters of the query; one without a default is needed."""
-    if route.asks is None or route.asks == "body":
+    if not isinstance(route.asks, type):
         return
     for field in msgspec.structs.fields(route.asks):
         yield f"`{field.encode_name}`" + (" (needed)" if field.required else "")

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.access.access import CSRF_HEADER
 from gateway.access.caller import NOBODY, Caller
 from gateway.asked import body_as, query_of
+from gateway.board.sign_in_pages import sign_in_address
 from gateway.board.viewer import content_policy, failed
 from gateway.body import MIB, MOST_BYTES, body_of
 from gateway.idempotency import HEADER as IDEMPOTENCY_KEY
@@ -100,7 +101,7 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
         request_id = secrets.token_hex(8)
         caller = NOBODY
         try:
-            caller = caller_of(route, gateway, request)
+            caller = await caller_of(route, gateway, request)
             ip = gateway.access.ip_of(request)
             counted_as = counted_name(route, request, caller, ip)
             standing = gateway.limits.take(route.cls, counted_as, gateway.access.now_s())
@@ -128,13 +129,13 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
     return answer
 
 
-def caller_of(route: Route, gateway: Gateway, request: Request) -> Caller:
+async def caller_of(route: Route, gateway: Gateway, request: Request) -> Caller:
     """The caller, who may call the route.
 
     Raises:
-        Problem: `unauthenticated`, `forbidden`.
+        Problem: `unauthenticated`, `forbidden`, `issuer_unreachable`.
     """
-    caller = gateway.access.caller_of(request)
+    caller = await gateway.access.caller_of(request)
     if route.roles is EVERYONE:
         return caller or NOBODY
     if caller is None:
@@ -162,11 +163,11 @@ async def asked_of(route: Route, request: Request, gateway: Gateway, caller: Cal
     """
     if route.method == "GET":
         assert route.asks != "body", route
-        return query_of(route.asks, request)
+        return None if route.asks == "query" else query_of(route.asks, request)
     data = await body_of(request, INGEST_BYTES if route.cls == "ingest" else MOST_BYTES)
     token = request.headers.get(CSRF_HEADER, "")
     asked: Any = data
-    if route.asks is not None and route.asks != "body":
+    if isinstance(route.asks, type):
         asked, sent = body_as(route.asks, data, request.headers.get("content-type", ""))
         token = token or sent
     gateway.access.check_origin(request, caller, token)
@@ -202,7 +203,7 @@ def refusal(
     if route.part != "board":
         return problem.response(request_id)
     if problem.code == "unauthenticated":
-        return RedirectResponse("/sign-in", SEE_OTHER)
+        return RedirectResponse(sign_in_address(request), SEE_OTHER)
     return failed(request, gateway, problem, request_id)
 
 

@@ -17,9 +17,11 @@ from schemas.event import Event
 Json = dict[str, Any]
 REF = "#/components/schemas/{name}"
 PART = re.compile(r"{(\w+)}")
-ACCESS = ("unauthenticated", "forbidden")  # of every route that needs a caller
+# Of every route that needs a caller.
+ACCESS = ("unauthenticated", "forbidden", "issuer_unreachable")
 NOT_MODIFIED: Json = {"description": "the version in If-None-Match is the newest"}
 ANY_ROUTE = ("limited", "busy", "internal")
+KEY = "an API key, ot_…, or a token (JWT) of the issuer that oidc.issuer names"
 IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -52,7 +54,7 @@ def openapi(routes: Sequence[Route]) -> Json:
         "components": {
             "schemas": {name: components[name] for name in sorted(components)},
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "an API key, ot_…"},
+                "key": {"type": "http", "scheme": "bearer", "description": KEY},
                 "session": {"type": "apiKey", "in": "cookie", "name": "ordertide_session"},
             },
         },
@@ -107,7 +109,7 @@ def path_parameters(route: Route) -> list[Json]:
 
 def query_parameters(route: Route, components: Json) -> list[Json]:
     """The fields of the struct of a route's query."""
-    if route.method != "GET" or route.asks is None or route.asks == "body":
+    if route.method != "GET" or not isinstance(route.asks, type):
         return []
     schema = components[route.asks.__name__]
     needed = schema.get("required", [])

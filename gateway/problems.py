@@ -54,13 +54,19 @@ KINDS: dict[str, Kind] = {
     "unauthenticated": Kind(
         HTTPStatus.UNAUTHORIZED,
         "The caller is unknown",
-        "Send an API key as `Authorization: Bearer ot_…`, or sign in with a new link: "
-        "`ordertide key link` prints one.",
+        "Send an API key as `Authorization: Bearer ot_…` or a token of the issuer, or sign in with "
+        "a new link: `ordertide key link` prints one.",
+    ),
+    "issuer_unreachable": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The issuer of sign-ins and tokens can't be asked",
+        "Retry after the seconds in `Retry-After`; `ordertide doctor issuer` shows what is wrong. "
+        "Keys and links of `ordertide key link` work meanwhile.",
     ),
     "forbidden": Kind(
         HTTPStatus.FORBIDDEN,
         "The caller's role may not do this",
-        "Use a key of a role that the route lists.",
+        "Use a key or a token of a role that the route lists.",
     ),
     "not_found": Kind(
         HTTPStatus.NOT_FOUND,

@@ -78,17 +78,17 @@ class Route(NamedTuple):
     """A row of the table.
 
     `asks` is the struct of its query parameters, or of the body of a POST, or `body` for the bytes
-    of any body; `answers` that of a 200, or media types, with commas. `roles` may call it,
-    `EVERYONE` without signing in. `scope`: `own` where the caller sees its own orders alone. `cls`
-    is the class by which it is limited, `part` the part of `serve` it belongs to, `problems` the
-    codes it may answer beside those of access. `statuses` are those with which it answers
-    otherwise.
+    of any body, `query` for any query, which the handler reads; `answers` that of a 200, or media
+    types, with commas. `roles` may call it, `EVERYONE` without signing in. `scope`: `own` where the
+    caller sees its own orders alone. `cls` is the class by which it is limited, `part` the part of
+    `serve` it belongs to, `problems` the codes it may answer beside those of access. `statuses` are
+    those with which it answers otherwise.
     """
 
     method: Method
     path: str
     handler: Handler
-    asks: type[msgspec.Struct] | Literal["body"] | None
+    asks: type[msgspec.Struct] | Literal["body", "query"] | None
     answers: type[msgspec.Struct] | str
     roles: frozenset[Role]
     scope: Scope

@@ -29,6 +29,7 @@ from gateway.api import (
 from gateway.board.alert_pages import ALERT_PAGES
 from gateway.board.operation_pages import OPERATION_PAGES
 from gateway.board.pages import PAGES
+from gateway.board.sign_in_pages import SIGN_IN_PAGES
 from gateway.route import EVERYONE, Handler, Route
 
 PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
@@ -256,6 +257,7 @@ ROUTES: tuple[Route, ...] = (
         problems=("bad_field", *TAKEN, "unknown_webhook"),
     ),
     *PAGES,
+    *SIGN_IN_PAGES,
     *ALERT_PAGES,
     *OPERATION_PAGES,
 )

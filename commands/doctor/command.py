@@ -10,6 +10,7 @@ from commands.doctor import actions as doctor_actions
 from commands.doctor import alerting as doctor_alerting
 from commands.doctor import archive as doctor_archive
 from commands.doctor import host as doctor_host
+from commands.doctor import issuer as doctor_issuer
 from commands.doctor import kafka as doctor_kafka
 from commands.doctor import polling as doctor_polling
 from commands.doctor import redis as doctor_redis
@@ -29,6 +30,7 @@ CHECKS: dict[str, Check] = {
     "alerts": doctor_alerting.receiver,
     "actions": doctor_actions.check,
     "polling": doctor_polling.check,
+    "issuer": doctor_issuer.check,
     "prometheus": doctor_alerting.prometheus,
 }
 # A server gets several requests one after the other; a healthy one needs a second for all.

@@ -22,6 +22,7 @@ from dataflows.core.intake import Intake
 from gateway.access.access import Access
 from gateway.access.folder import Credentials, open_folder
 from gateway.access.keys import API_KEY, KeyRing, record_of
+from gateway.access.oidc import Oidc
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
 from gateway.access.signing import Signer
@@ -50,12 +51,13 @@ from schemas.alert_text import Language
 from schemas.errors import SettingsError
 from schemas.order import Lane
 from schemas.promises import is_zone
-from schemas.settings.model import ServeSettings, Settings
+from schemas.settings.model import OidcSettings, ServeSettings, Settings
 from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_CHANGES, ORDERS_EVENTS
 from sinks.actions.channels.addresses import Allowed
 from sinks.subscriptions.subscription import Subscriptions
 from storage_tiering.hot.opening import hot_servers
 from storage_tiering.installed import lookup_tiers
+from telemetry.http_client import is_loopback
 from telemetry.metrics import Metrics
 
 PARTS: frozenset[str] = frozenset(get_args(Part))
@@ -73,7 +75,8 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     rules = rules_of(settings, table)
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
     credentials = open_folder(Path(own.folder))
-    access, limits, zone = access_of(own, credentials), Limits(own.limits), zone_of(own.zone)
+    access = access_of(own, credentials, settings.oidc)
+    limits, zone = Limits(own.limits), zone_of(own.zone)
     commands = allowed_by(own.commands, table)
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
     operations, webhooks = operations_of(settings, connection), webhooks_of(settings, credentials)
@@ -200,22 +203,45 @@ def examples_of(named: Mapping[str, str]) -> Mapping[str, str]:
     return named
 
 
-def access_of(settings: ServeSettings, credentials: Credentials) -> Access:
+def access_of(
+    settings: ServeSettings, credentials: Credentials, oidc: OidcSettings | None = None
+) -> Access:
     """The access of the installation, with the administrator's key.
 
     Raises:
-        SettingsError: `serve.behind_proxy` are no networks.
+        SettingsError: `serve.behind_proxy` are no networks, or `[oidc]` can't be used.
     """
     keys = KeyRing()
     keys.add(record_of(credentials.admin_key, "admin", "administrator"))
     signer = Signer(credentials.secret)
+    sessions = Sessions(signer, Path(settings.folder))
     return Access(
         keys,
         signer,
-        Sessions(signer, Path(settings.folder)),
+        sessions,
+        oidc=oidc_of(settings, oidc or OidcSettings(), sessions),
         public_url=settings.public_url,
         proxies=settings.behind_proxy,
     )
+
+
+def oidc_of(settings: ServeSettings, oidc: OidcSettings, sessions: Sessions) -> Oidc | None:
+    """The sign-in by the issuer of the settings; None where keys alone sign in.
+
+    Raises:
+        SettingsError: `[oidc]` can't be used.
+    """
+    if oidc.issuer is None:
+        if oidc != OidcSettings():
+            raise SettingsError("oidc.issuer is missing; set it, or empty [oidc]")
+        return None
+    opened = Oidc(oidc, sessions)
+    if not (settings.public_url or is_loopback(settings.host)):
+        raise SettingsError(
+            "serve.public_url is missing; the issuer sends browsers back to it, so set it to the "
+            "address that browsers use"
+        )
+    return opened
 
 
 def watch(gateway: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""Access: names the caller of a request, by its API key or by its session's cookie.
+"""Access: names the caller of a request, by its API key, an issuer's token or a session's cookie.
 
 A request that writes by a cookie has to come from our own pages: its `Origin` is our own address,
 and it carries the session's CSRF token, in the header `X-CSRF-Token` or the form field `csrf`.
@@ -15,18 +15,22 @@ from starlette.requests import Request
 
 from gateway.access.caller import Caller
 from gateway.access.keys import KeyRing
-from gateway.access.sessions import SESSION_S, Sessions
+from gateway.access.oidc import Oidc
+from gateway.access.sessions import Sessions
 from gateway.access.signing import Signer
 from gateway.problems import Problem
 from schemas.errors import SettingsError
 
 COOKIE = "ordertide_session"
 CSRF_HEADER, CSRF_FIELD = "x-csrf-token", "csrf"
+DOTS_OF_A_TOKEN = 2  # of a signed JWT; a key has none
 SAFE = frozenset({"GET", "HEAD"})
 
 
 class Access:
-    """Callers by keys and sessions; `signer` signs what else clients bring back.
+    """Callers by keys, tokens and sessions; `signer` signs what else clients bring back.
+
+    `oidc` is the issuer's part, None where keys alone sign in.
 
     `public_url` is the address that browsers use, None for that of each request. `proxies` are the
     networks whose `X-Forwarded-For` is believed. `now_s` is the wall clock.
@@ -38,6 +42,7 @@ class Access:
         signer: Signer,
         sessions: Sessions,
         *,
+        oidc: Oidc | None = None,
         public_url: str | None = None,
         proxies: str = "",
         now_s: Callable[[], float] = time.time,
@@ -50,28 +55,44 @@ class Access:
         self.keys = keys
         self.signer = signer
         self.sessions = sessions
+        self.oidc = oidc
         self.now_s = now_s
         self._origin = origin_of(public_url) if public_url else None
         self._proxies = networks_of(proxies)
 
-    def caller_of(self, request: Request) -> Caller | None:
-        """The caller of a request; None where it brings neither key nor session.
+    async def caller_of(self, request: Request) -> Caller | None:
+        """The caller of a request; None where it brings neither key, token nor session.
 
         Raises:
-            Problem: `unauthenticated`, a key that isn't valid.
+            Problem: a key or token that isn't valid, or an issuer that can't be asked for its keys.
         """
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        scheme, _, credential = request.headers.get("authorization", "").partition(" ")
         if scheme:
-            caller = self.keys.caller_of(key.strip()) if scheme.lower() == "bearer" else None
+            caller = None
+            if scheme.lower() == "bearer":
+                caller = await self._bearer(credential.strip())
             if caller is None:
                 raise Problem("unauthenticated", "Authorization: it holds no valid API key")
             return caller
         cookie = request.cookies.get(COOKIE)
         ticket = self.sessions.opened(cookie, self.now_s()) if cookie else None
-        caller = self.keys.caller_with(ticket.key_id) if ticket else None
-        if ticket is None or caller is None:
+        if ticket is None:
+            return None
+        caller = ticket.caller or self.keys.caller_with(ticket.key_id)
+        if caller is None or not self.holds(caller):
             return None
         return msgspec.structs.replace(caller, session=ticket.id)
+
+    def holds(self, caller: Caller) -> bool:
+        """Return True while the key or the token of a caller is valid."""
+        if caller.until_s is None:
+            return self.keys.caller_with(caller.key_id) is not None
+        return self.oidc is not None and self.now_s() < caller.until_s
+
+    async def _bearer(self, credential: str) -> Caller | None:
+        if self.oidc and credential.count(".") == DOTS_OF_A_TOKEN:
+            return await self.oidc.bearer(credential)
+        return self.keys.caller_of(credential)
 
     def check_origin(self, request: Request, caller: Caller, token: str) -> None:
         """Refuse a write by a cookie that doesn't come from our own pages.
@@ -94,11 +115,13 @@ class Access:
             return None
         return self.sessions.session(ticket.key_id, self.now_s())
 
-    def cookie_header(self, request: Request, value: str, max_age_s: int = SESSION_S) -> str:
-        """`Set-Cookie` of a session; 0 seconds take it from the browser."""
+    def cookie_header(
+        self, request: Request, value: str, max_age_s: int, *, name: str = COOKIE, path: str = "/"
+    ) -> str:
+        """`Set-Cookie` of a session, or of another cookie; 0 seconds take it from the browser."""
         is_secure = self.origin(request).startswith("https:")
         secure = "; Secure" if is_secure else ""
-        return f"{COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}"
+        return f"{name}={value}; Path={path}; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}"
 
     def origin(self, request: Request) -> str:
         """Our own address, as browsers use it."""

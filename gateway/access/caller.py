@@ -23,8 +23,9 @@ OWN = {"customer": "customer_id", "supplier": "supplier_id", "carrier": "carrier
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Caller of a route.
 
-    `key_id` is the id of the key that the caller came with, or signed in with. `tenant` None: of
-    all tenants. `party` is the caller's own customer id, supplier id or carrier code, "" for staff.
+    `key_id` is the id of the key that the caller came with, or signed in with, or `oidc:` and the
+    subject of the issuer's token, which is valid to the second `until_s`. `tenant` None: of all
+    tenants. `party` is the caller's own customer id, supplier id or carrier code, "" for staff.
     `session` is the id of a browser's session, None for a key.
     """
 
@@ -34,6 +35,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     party: str = ""
     name: str = ""
     session: str | None = None
+    until_s: int | None = None
 
     @property
     def is_staff(self) -> bool:

@@ -3,15 +3,12 @@
 from importlib.metadata import version
 
 import msgspec
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from gateway.access.caller import Role
 from gateway.openapi import openapi
 from gateway.problems import KINDS, Problem
 from gateway.route import Call
-
-SEE_OTHER = 303
-HOME = "/"
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,12 +37,6 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     version: str
     addresses: dict[str, str]
-
-
-class SignInAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The one-time code of a printed link; without one the page that explains how to get it."""
-
-    code: str = ""
 
 
 async def index(_call: Call) -> Index:
@@ -80,17 +71,3 @@ async def problem(call: Call) -> Explanation:
     if kind is None:
         raise Problem("not_found", f"problem {code!r}: there is none of this code")
     return Explanation(code=code, status=int(kind.status), title=kind.title, remedy=kind.remedy)
-
-
-async def sign_in(call: Call) -> Response:
-    """Sign in with the one-time code of a printed link: sets the session's cookie."""
-    access = call.gateway.access
-    cookie = access.sign_in(call.asked.code)
-    if cookie is None:
-        raise Problem(
-            "unauthenticated",
-            "code: it was used or is older than 10 minutes; 'ordertide key link' prints another",
-            field="code",
-        )
-    header = access.cookie_header(call.request, cookie)
-    return RedirectResponse(HOME, SEE_OTHER, headers={"set-cookie": header})

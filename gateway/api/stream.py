@@ -79,7 +79,7 @@ async def stream(call: Call) -> Response:
 
 
 async def events(call: Call, hub: Hub, reader: Reader, number: int) -> AsyncIterator[bytes]:
-    """The events of a reader, until it leaves, its key ends, or the process does."""
+    """The events of a reader, until it leaves, its key or token ends, or the process does."""
     metrics, lanes_sent_s = call.gateway.metrics, 0.0
     metrics.stream_clients.inc()
     try:
@@ -105,7 +105,7 @@ async def events(call: Call, hub: Hub, reader: Reader, number: int) -> AsyncIter
                 lanes_due, lanes_sent_s = False, now_s
             is_woken = await reader.wait(max(0.05, wait_s) if lanes_due else COMMENT_EVERY_S)
             if not is_woken and not lanes_due:
-                if call.gateway.access.keys.caller_with(call.caller.key_id) is None:
+                if not call.gateway.access.holds(call.caller):
                     return
                 yield b": \n\n"
     finally:

@@ -13,8 +13,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.access.caller import OPERATORS, ROLES, STAFF, Role
 from gateway.access.shares import DEFAULT_DAYS, Level, Share
-from gateway.api import index
-from gateway.api.alerts import Nothing
 from gateway.api.explanations import states_of
 from gateway.api.orders import OrderAsked, found, visible
 from gateway.board.audit import entries_of
@@ -308,32 +306,6 @@ async def customer(call: Call) -> Response:
     return response
 
 
-async def sign_in(call: Call) -> Response:
-    """Sign in with the one-time code of a printed link: sets the session's cookie."""
-    problem = None
-    if call.asked.code:
-        try:
-            return await index.sign_in(call)
-        except Problem as refused:
-            problem = refused
-    words = words_of(call.gateway, language_of(call.request))
-    frame = Frame(
-        words=words,
-        page="sign-in",
-        title=words.say("sign_in"),
-        path="/sign-in",
-        theme=theme_of(call.request),
-    )
-    text = render("sign_in.html", frame, has_failed=problem is not None)
-    return HTMLResponse(text, problem.status if problem else 200)
-
-
-async def sign_out(call: Call) -> Response:
-    """Sign out: take the session's cookie from this browser."""
-    header = call.gateway.access.cookie_header(call.request, "", 0)
-    return RedirectResponse("/sign-in", SEE_OTHER, headers={"set-cookie": header})
-
-
 async def static(call: Call) -> Response:
     """A static file; its address changes with its bytes, so it is kept for ever."""
     asset = assets().get(f"/static/{call.parameter('name')}")
@@ -376,15 +348,6 @@ PAGES: tuple[Route, ...] = (
         problems=(*READ, "unknown_order"),
     ),
     Route("GET", "/t/{token}", customer, CustomerAsked, HTML, EVERYONE, "any", "page", "board"),
-    Route(
-        *("GET", "/sign-in", sign_in, index.SignInAsked, HTML),
-        *(EVERYONE, "any", "sign_in", "board"),
-        problems=("bad_field", "unauthenticated"),
-    ),
-    Route(
-        *("POST", "/sign-out", sign_out, Nothing, HTML, ROLES, "own", "page", "board"),
-        problems=("bad_field", "bad_json", "bad_encoding", "too_large", "too_slow"),
-    ),
     Route(
         *("GET", "/preferences", preferences, Preferences, HTML),
         *(EVERYONE, "any", "page", "board"),

@@ -122,5 +122,21 @@ MEANINGS: dict[str, str] = {
     "map.attribution": "whose tiles they are, shown on the map; an address needs it",
     "map.datum": "datum of the tiles of an address: `WGS84` (default), or `GCJ02` as in China",
     "map.max_zoom": "largest zoom at which there are tiles; default: the provider's, else 18",
+    "oidc.issuer": "OpenID Connect issuer that people sign in with; without it keys alone do",
+    "oidc.client_id": "our client there; its redirect address is `…/sign-in/oidc/callback`",
+    "oidc.client_secret": "secret of the client; none for a public client",
+    "oidc.audience": "audience of tokens that the API takes; without it the API takes keys alone",
+    "oidc.scope": "scopes that a sign-in asks for; `openid` is among them",
+    "oidc.claims": (
+        "claims by what they hold (`role`, `tenant`, `customer`, `supplier`, `carrier`, `name`); "
+        'with dots inside objects: `role = "realm_access.roles"`'
+    ),
+    "oidc.roles": (
+        'our role by a value of the claim, `"Logistics Team" = "operator"`; all others are then '
+        "none. Without entries the values are our roles"
+    ),
+    "oidc.tenant": "tenant of a token without the claim; `*`: staff sees all tenants",
+    "oidc.session": "life of a session that the issuer signed in",
+    "oidc.ca": "PEM file: authority of the issuer's certificate; default: those of the system",
     "delivery.options": "options of a plug-in channel, by dotted names",
 }

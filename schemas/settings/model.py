@@ -272,6 +272,31 @@ class MapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"MapSettings({self.tiles!r}, datum={self.datum!r}, max_zoom={self.max_zoom!r})"
 
 
+class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sign-in and tokens of an OpenID Connect issuer; there is none without `issuer`.
+
+    With `audience` the API takes the issuer's tokens. `claims` are those that hold the role, the
+    tenant, the party and the name, by `role`, `tenant`, `customer`, `supplier`, `carrier` and
+    `name`; `roles` are our roles by the issuer's values, and without any these are ours. `tenant`
+    is that of a token without the claim, `*` means all. A `session` ends after its time.
+    """
+
+    issuer: Url | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+    audience: str | None = None
+    scope: str = "openid profile"
+    claims: dict[str, str] = {}
+    roles: dict[str, str] = {}
+    tenant: str = "default"
+    session: Duration = "12h"
+    ca: File | None = None
+
+    def __repr__(self) -> str:
+        # Secrets stay out of tracebacks and logs.
+        return f"OidcSettings({self.issuer!r}, client_id={self.client_id!r})"
+
+
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of wrapped keys that seal personal data."""
 
@@ -310,6 +335,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll: PollSettings = PollSettings()
     serve: ServeSettings = ServeSettings()
     map: MapSettings = MapSettings()
+    oidc: OidcSettings = OidcSettings()
     privacy: PrivacySettings = PrivacySettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

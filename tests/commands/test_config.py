@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from broker.properties import USUAL, fault_of
 from commands.config import command
+from commands.config_check import oidc_faults
 from commands.config_show import effective_settings
 from schemas.settings.model import KEYS, Settings, read_settings, read_sourced
 from schemas.settings.page import settings_page, settings_schema
@@ -263,6 +264,10 @@ query = "many"
 customer = "COMPLETE"
 [act]
 private = "10.1.0.0/99"
+[oidc]
+issuer = "http://login.example.com/realms/shop"
+client_id = "ordertide"
+client_secret = "hunter2hunter2"
 """
 
 
@@ -281,12 +286,39 @@ def test_every_fault_of_the_gateway_is_found_in_one_run(tmp_path: Path) -> None:
         "7: serve.limits.query: 'many' is no rate; write it like",
         "9: serve.commands.customer: the lifecycle has no status COMPLETE; did you mean COMPLETED?",
         "11: act.private: '10.1.0.0/99' does not appear to be an IPv4 or IPv6 network; write host",
+        "13: oidc.issuer: 'http://login.example.com/realms/shop' is not https",
+        "15: oidc.client_secret: a secret may not stand in the file; set ORDERTIDE_OIDC_CLIENT_SEC",
         "carrier pony: no such plug-in",
         "carrier sf: tokken: unknown key; did you mean token?",
     ):
         assert any(part in line for line in found), (part, found)
     written(tmp_path, '[serve]\nhost = "0.0.0.0"\nbehind_proxy = "10.0.0.0/8, next"\n')
     assert "serve.behind_proxy: 'next' does not" in run("check", str(path)).output
+
+
+ISSUER = {"oidc_issuer": "https://login.example.com", "oidc_client_id": "board"}
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"oidc_client_id": "board"}, "oidc.issuer is missing; set it, or empty [oidc]"),
+        ({"oidc_issuer": "https://login.example.com"}, "oidc.client_id is missing; register"),
+        ({**ISSUER, "oidc_issuer": "http://login.test"}, "oidc.issuer: 'http://login.test' is no"),
+        ({**ISSUER, "serve_host": "board.test"}, "serve.public_url is missing"),
+        ({**ISSUER, "oidc_scope": "profile"}, "oidc.scope: 'profile' lacks openid"),
+        ({**ISSUER, "oidc_tenant": ""}, "oidc.tenant: it is empty"),
+        ({**ISSUER, "oidc_ca": "none.pem"}, "oidc.ca: none.pem"),
+        ({**ISSUER, "oidc_claims_rule": "x"}, "oidc.claims.rule: no claim is read for that"),
+        ({**ISSUER, "oidc_roles_boss": "bos"}, "oidc.roles.boss: 'bos' is no role"),
+        ({**ISSUER, "oidc_roles_boss": "admin"}, None),
+    ],
+)
+def test_a_fault_of_an_issuer_is_named(values: dict[str, str], fault: str | None) -> None:
+    variables = {f"ORDERTIDE_{name.upper()}": value for name, value in values.items()}
+    found = [*oidc_faults(read_settings(None, variables))]
+    assert [line for line in found if line.startswith(fault or "-")] == found
+    assert bool(found) == bool(fault)
 
 
 PROPERTIES = """[broker.properties]

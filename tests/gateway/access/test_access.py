@@ -1,5 +1,6 @@
 """Access: keys, sessions from a printed link, and what is refused."""
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def test_a_write_by_a_cookie_needs_our_origin_and_the_token(
     access = door.gateway.access
     cookie = cookie_of(Client(door.app).get(link))
     request = Request(scope_of("POST", "/v1/x", {"cookie": cookie, "origin": origin}))
-    caller = access.caller_of(request)
+    caller = asyncio.run(access.caller_of(request))
     assert caller is not None
     token = access.sessions.csrf_token(caller.session or "") if is_right else "wrong"
     if is_taken:
