@@ -30,7 +30,7 @@ from gateway.access.keys import (
 )
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
-from schemas.keys import DEFAULT_TENANT
+from schemas.keys import DEFAULT_TENANT, control_key, split_control_key
 from schemas.settings.model import ServeSettings, read_settings
 from schemas.topics import CONTROL
 from telemetry.screen import Column, show, show_json, show_table
@@ -185,11 +185,9 @@ def opened(path: Path | None) -> Connection:
 
 def kept(connection: Connection) -> dict[str, KeyRecord]:
     """The keys that are valid, by their ids."""
-    from gateway.control import kind_and_name
-
     ring = KeyRing()
     for message in read_all(connection, CONTROL.name):
-        kind, key_id = kind_and_name(message.key)
+        kind, key_id = split_control_key(message.key)
         if kind == API_KEY:
             ring.take(key_id, message.value)
     return ring.records
@@ -197,10 +195,8 @@ def kept(connection: Connection) -> dict[str, KeyRecord]:
 
 def write(connection: Connection, key_id: str, record: bytes | None) -> None:
     """Write a key's record, or its end; it is in the broker's log when this returns."""
-    from gateway.control import record_key
-
     with Producer(connection, linger_ms=0) as producer:
-        producer.send(CONTROL.name, record_key(API_KEY, key_id), record)
+        producer.send(CONTROL.name, control_key(API_KEY, key_id), record)
 
 
 def cells(record: KeyRecord) -> tuple[str, ...]:

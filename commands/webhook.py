@@ -19,6 +19,7 @@ from commands.wiring.wording import shown_ms
 from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
+from schemas.keys import control_key, split_control_key
 from schemas.settings.model import read_settings
 from schemas.topics import CONTROL
 from sinks.subscriptions.deliveries import Delivery, DeliveryState
@@ -113,13 +114,12 @@ def replay(webhook: str, deliveries: tuple[str, ...], path: Path | None) -> None
 
 def kept(connection: Connection) -> Subscriptions:
     """The subscriptions with their states."""
-    from gateway.control import kind_and_name
     from gateway.webhooks import takers_of
 
     held = Subscriptions()
     takers = takers_of(held)
     for message in read_all(connection, CONTROL.name):
-        kind, name = kind_and_name(message.key)
+        kind, name = split_control_key(message.key)
         if kind in takers:
             takers[kind](name, message.value)
     return held
@@ -127,11 +127,9 @@ def kept(connection: Connection) -> Subscriptions:
 
 def request(connection: Connection, webhook: str, kind: RequestKind, delivery: str) -> None:
     """Write a request to the worker; it is in the broker's log when this returns."""
-    from gateway.control import record_key
-
     asked = Request(webhook=webhook, kind=kind, at=format_instant(now_ms()), delivery=delivery)
     with Producer(connection) as producer:
-        key = record_key(REQUEST, secrets.token_hex(16))
+        key = control_key(REQUEST, secrets.token_hex(16))
         producer.send(CONTROL.name, key, msgspec.json.encode(asked))
 
 

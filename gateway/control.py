@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 
 from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
-from broker.errors import OffsetLost
 from broker.fetcher import Message
 from broker.produce import Record
-from gateway.topic_follower import RETRY_S, TopicFollower
-from schemas.errors import Busy, OrdertideError
+from broker.topic_follower import RETRY_S, Passing, TopicFollower
+from schemas.errors import OrdertideError
+from schemas.keys import control_key, split_control_key
 from schemas.topics import CONTROL
 
 LOGGER = logging.getLogger("ordertide.gateway")
@@ -59,7 +59,7 @@ class Control(TopicFollower):
         Raises:
             Busy: it isn't certain that all were written; write them again.
         """
-        records = [Record(record_key(kind, name), value) for name, value in values.items()]
+        records = [Record(control_key(kind, name), value) for name, value in values.items()]
         self._unread_own |= {(kind, name): value for name, value in values.items()}
         try:
             await asyncio.wrap_future(self._producer.send(CONTROL.name, records))
@@ -76,12 +76,12 @@ class Control(TopicFollower):
         for message in messages:
             self._take(message)
 
-    def interrupted(self, passing: Busy | OffsetLost) -> None:
+    def interrupted(self, passing: Passing) -> None:
         LOGGER.info("control: reads again: %s", passing)
         self._stop.wait(RETRY_S)
 
     def _take(self, message: Message) -> None:
-        kind, name = kind_and_name(message.key)
+        kind, name = split_control_key(message.key)
         take = self._takers.get(kind)
         if take is None:
             return  # of a newer version
@@ -93,14 +93,3 @@ class Control(TopicFollower):
                 take(name, message.value)
         except (ValueError, OrdertideError):
             LOGGER.exception("control: offset %d can't be read and is left out", message.offset)
-
-
-def record_key(kind: str, name: str) -> bytes:
-    """Key of a record in the topic."""
-    return f"{kind}/{name}".encode()
-
-
-def kind_and_name(key: bytes | None) -> tuple[str, str]:
-    """(kind, name) of a key in the topic; of a newer version it may be any."""
-    kind, _, name = (key or b"").decode("utf-8", "replace").partition("/")
-    return kind, name

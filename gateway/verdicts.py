@@ -11,10 +11,8 @@ from typing import Any
 import msgspec
 
 from broker.connect import Connection
-from broker.errors import OffsetLost
 from broker.fetcher import Message
-from gateway.topic_follower import RETRY_S, TopicFollower
-from schemas.errors import Busy
+from broker.topic_follower import RETRY_S, Passing, TopicFollower
 from schemas.topics import ORDERS_AUDIT
 
 LOGGER = logging.getLogger("ordertide.gateway")
@@ -60,7 +58,7 @@ class Verdicts(TopicFollower):
             if IS_VERDICT in (message.value or b""):
                 self._take(message)
 
-    def interrupted(self, passing: Busy | OffsetLost) -> None:
+    def interrupted(self, passing: Passing) -> None:
         LOGGER.info("verdicts: reads again: %s", passing)
         self._stop.wait(RETRY_S)
 

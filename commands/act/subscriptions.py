@@ -20,9 +20,10 @@ from broker.produce import Record
 from broker.topics import is_missing
 from commands.wiring.process import now_ms
 from gateway.access.folder import existing_secret
-from gateway.control import Control, record_key
+from gateway.control import Control
 from gateway.webhooks import WebhookSecrets, takers_of
 from schemas.errors import Busy, SettingsError
+from schemas.keys import control_key
 from schemas.settings.model import Settings
 from schemas.topics import CONTROL, ORDERS_CHANGES
 from sinks.actions.channels.addresses import Allowed
@@ -104,7 +105,7 @@ class SubscriptionThread:
             deliveries = stack.enter_context(closing(Deliveries(deliveries_path(self.settings))))
 
             def report(kind: str, name: str, value: bytes | None) -> "Future[None]":
-                return producer.send(CONTROL.name, [Record(record_key(kind, name), value)])
+                return producer.send(CONTROL.name, [Record(control_key(kind, name), value)])
 
             secrets = InstallationSecret(Path(self.settings.serve.folder))
             parts = WorkerParts(

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from broker.connect import LOGGER, Connection
 from broker.errors import OffsetLost
 from broker.fetcher import Message
+from broker.topic_follower import RETRY_S, Passing, TopicFollower
 from dataflows.carriers.pollable import Asked
 from dataflows.carriers.wording import canonical_carrier
-from gateway.topic_follower import RETRY_S, TopicFollower
-from schemas.errors import Busy, Rejected
+from schemas.errors import Rejected
 from schemas.instants import parse_instant
 from schemas.order import OrderDocument, ShipmentView
 from schemas.topics import ORDERS_CHANGES
@@ -62,10 +62,10 @@ class ParcelFollower(TopicFollower):
             for message in messages:
                 self._apply(message)
 
-    def interrupted(self, passing: Busy | OffsetLost) -> None:
+    def interrupted(self, passing: Passing) -> None:
         LOGGER.info("live parcels: reads again: %s", passing)
-        if isinstance(passing, Busy):
-            self.waits_for = passing.reason
+        if not isinstance(passing, OffsetLost):
+            self.waits_for = str(passing)
             self._stop.wait(RETRY_S)
 
     def _apply(self, message: Message) -> None:

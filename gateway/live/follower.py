@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from broker.connect import LOGGER, Connection
 from broker.errors import OffsetLost
 from broker.fetcher import Message
+from broker.topic_follower import RETRY_S, Passing, TopicFollower
 from gateway.live.hub import Change, Hub
 from gateway.live.view import LiveView
-from gateway.topic_follower import RETRY_S, TopicFollower
-from schemas.errors import Busy, Rejected
+from schemas.errors import Rejected
 from schemas.topics import ORDERS_CHANGES
 from storage_tiering.records import clock_of, decode
 from storage_tiering.tier import OrderRecord
@@ -57,11 +57,11 @@ class Follower(TopicFollower):
                 self._apply(message)
         self.changes += len(messages)
 
-    def interrupted(self, passing: Busy | OffsetLost) -> None:
+    def interrupted(self, passing: Passing) -> None:
         if isinstance(passing, OffsetLost):
             LOGGER.info("live view: begins anew: %s", passing)
             return
-        self.waits_for = passing.reason
+        self.waits_for = str(passing)
         self._stop.wait(RETRY_S)
 
     def _apply(self, message: Message) -> None:

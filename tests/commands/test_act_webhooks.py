@@ -14,9 +14,9 @@ from broker.produce import Producer
 from commands.webhook import command, kept
 from commands.wiring.process import now_ms
 from gateway.access.folder import open_folder
-from gateway.control import record_key
 from gateway.webhooks import WebhookSecrets
 from schemas.instants import format_instant
+from schemas.keys import control_key
 from schemas.topics import CONTROL
 from sinks.subscriptions.subscription import WEBHOOK, Subscription
 from tests.support.alerts import produce
@@ -66,7 +66,7 @@ def subscribe(broker: EmbeddedBroker, url: str, secret: bytes) -> None:
         url=url, secret=sealed, types=("order.changed",), since_at=at, active_at=at
     )
     with Producer(broker.connection, linger_ms=0) as producer:
-        producer.send(CONTROL.name, record_key(WEBHOOK, NAME), msgspec.json.encode(record))
+        producer.send(CONTROL.name, control_key(WEBHOOK, NAME), msgspec.json.encode(record))
 
 
 def change(broker: EmbeddedBroker, *order_ids: str, version: int = 1) -> None:

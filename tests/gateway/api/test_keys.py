@@ -6,8 +6,8 @@ import pytest
 
 from broker.consume import read_all
 from gateway.access.keys import ADMIN_ID, KeyRing, record_of
-from gateway.control import kind_and_name
 from schemas.instants import format_instant
+from schemas.keys import split_control_key
 from schemas.topics import CONTROL
 from tests.support.asgi import Client
 from tests.support.gateway import Door, EmbeddedDoor
@@ -50,7 +50,7 @@ def test_the_topic_holds_its_digest_alone(controlled: EmbeddedDoor) -> None:
     new = added(controlled.client("admin"), role="ingest")
     ring = KeyRing()
     for message in read_all(controlled.connection, CONTROL.name):
-        ring.take(kind_and_name(message.key)[1], message.value)
+        ring.take(split_control_key(message.key)[1], message.value)
         assert new["key"].split("_")[2].encode() not in (message.value or b"")
     caller = ring.caller_of(new["key"])
     assert caller is not None

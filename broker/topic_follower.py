@@ -12,12 +12,13 @@ from confluent_kafka import TopicPartition
 
 from broker.connect import LOGGER, Connection
 from broker.consume import held_offsets
-from broker.errors import OffsetLost
+from broker.errors import OffsetLost, TopicMissing
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from schemas.errors import Busy, OrdertideError
 
 READ_TIMEOUT_S = 0.2
 RETRY_S = 1.0
+Passing = Busy | OffsetLost | TopicMissing  # a topic may be created, or again, at any time
 
 
 class TopicFollower(ABC):
@@ -81,14 +82,14 @@ class TopicFollower(ABC):
         """Take messages, in sequence within a partition."""
 
     @abstractmethod
-    def interrupted(self, passing: Busy | OffsetLost) -> None:
+    def interrupted(self, passing: Passing) -> None:
         """Note an interruption, and wait as long as it needs; then the reading begins again."""
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 self._follow()
-            except (Busy, OffsetLost) as passing:
+            except (Busy, OffsetLost, TopicMissing) as passing:
                 self.interrupted(passing)
             except OrdertideError as failed:
                 self.failure = failed
