@@ -9,7 +9,6 @@ from dataflows.core.lifecycle import Lifecycle
 from dataflows.core.rules import Rules
 from gateway.access.access import Access
 from gateway.access.shares import Shares
-from gateway.alert_notes import AlertNotes
 from gateway.board.tiles import TileSource
 from gateway.control import Control
 from gateway.dead_letters import Originals
@@ -22,6 +21,7 @@ from gateway.operations.operations import Operations
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
 from gateway.webhooks import Webhooks
+from schemas.alert_notes import AlertNotes
 from schemas.alert_text import AlertText
 from schemas.errors import Busy
 from schemas.topics import CONTROL

@@ -31,7 +31,7 @@ from schemas.order import AcceptedEvent, OrderDocument
 from schemas.settings.model import DeliverySettings, Settings
 from sinks.actions.channels.action_channel import ActionChannel, ActionRequest, ReceiverSettings
 from sinks.channels.alert_message import Posting
-from sinks.channels.channel import Channel
+from sinks.channels.channel import Channel, Silence, SilencingChannel
 from storage_tiering.tier import (
     Counts,
     Doubt,
@@ -82,6 +82,8 @@ __all__ = [
     "Rejected",
     "Settings",
     "SettingsError",
+    "Silence",
+    "SilencingChannel",
     "Stale",
     "Tier",
     "TopicPosition",

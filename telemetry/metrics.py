@@ -200,6 +200,12 @@ class Metrics:
         self.notices_pending = self._gauge(
             "notices_pending", "Alerts that a channel hasn't taken yet.", "sink"
         )
+        self.silences = self._gauge(
+            "silences", "Snoozed alerts under a silence at a channel.", "sink"
+        )
+        self.silences_pending = self._gauge(
+            "silences_pending", "Silences that a channel has not made or ended yet.", "sink"
+        )
         self.delivery_seconds = self._histogram(
             "delivery_seconds", "From an order's change being written to its delivery.", "sink"
         )

@@ -26,7 +26,6 @@ from gateway.access.oidc import Oidc
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
 from gateway.access.signing import Signer
-from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
 from gateway.api.commands import allowed_by
 from gateway.board.preferences import EXAMPLES
@@ -47,6 +46,7 @@ from gateway.route import Part
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
 from gateway.webhooks import Webhooks, WebhookSecrets, takers_of
+from schemas.alert_notes import ALERT, AlertNotes
 from schemas.alert_text import Language
 from schemas.errors import SettingsError
 from schemas.order import Lane

@@ -12,13 +12,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.alert_notes import ALERT, AlertNote, Mark, State, state_of
 from gateway.api.lanes import filter_of, through_of
 from gateway.asked import instant_of
 from gateway.live.view import Row
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.alert import AuditEntry, Severity
+from schemas.alert_notes import ALERT, AlertNote, Mark, State, state_of
 from schemas.card import Card
 from schemas.instants import DAY_MS, format_instant
 from schemas.keys import content_id
@@ -82,7 +82,7 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Snooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The end of a snooze, at most seven days ahead."""
+    """The end of a snooze, at most seven days ahead; an empty one ends the snooze now."""
 
     until: str
 
@@ -119,11 +119,11 @@ async def acknowledge(call: Call) -> AlertView:
 
 
 async def snooze(call: Call) -> AlertView:
-    """Snooze an alert until an instant, at most seven days ahead; void once it escalates."""
-    mark, text = mark_of(call), snoozed_until(call, call.asked.until)
-    return await noted(
-        call, "snoozed", lambda note: replaced(note, snoozed_until=text, snoozed=mark), until=text
-    )
+    """Snooze an alert until an instant, at most seven days ahead; void once it escalates.
+
+    An empty `until` ends the snooze now.
+    """
+    return await noted(call, "snoozed", snoozing(call, call.asked.until), until=call.asked.until)
 
 
 async def assign(call: Call) -> AlertView:
@@ -182,16 +182,19 @@ async def all_noted(
     await call.gateway.control.put_all(ALERT, records | dict.fromkeys(ended(call)[:SWEPT]))
 
 
-def snoozed_until(call: Call, text: str) -> str:
-    """The end of a snooze.
+def snoozing(call: Call, text: str) -> Callable[[AlertNote], AlertNote]:
+    """The change that snoozes an alert until an instant, or ends its snooze if that is "".
 
     Raises:
         Problem: `bad_field`, it is past or too far ahead.
     """
+    mark = mark_of(call)
+    if not text:
+        return lambda note: replaced(note, snoozed_until=None, snoozed=mark)
     until, now = instant_of("until", text), call.gateway.now_ms()
     if not now < until <= now + LONGEST_SNOOZE_MS:
         raise Problem("bad_field", "until: it is past, or over seven days ahead", field="until")
-    return format_instant(until)
+    return lambda note: replaced(note, snoozed_until=format_instant(until), snoozed=mark)
 
 
 def ended(call: Call) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from gateway.alert_notes import AlertNote
 from gateway.api.alerts import (
     MOST_OPEN,
     AlertFilter,
@@ -18,12 +17,13 @@ from gateway.api.alerts import (
     is_asked,
     mark_of,
     replaced,
-    snoozed_until,
+    snoozing,
 )
 from gateway.api.lanes import filter_of
 from gateway.live.view import Row
 from gateway.problems import Problem
 from gateway.route import Call
+from schemas.alert_notes import AlertNote
 from schemas.event import Id
 
 MOST_NAMED = 1_000
@@ -40,7 +40,7 @@ class BulkFilter(AlertFilter, frozen=True, kw_only=True, forbid_unknown_fields=T
 class BulkAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One note on many alerts: those of `ids`, or the `count` alerts that `filter` means.
 
-    A snooze takes `until`, an assignment `to` (empty: nobody).
+    A snooze takes `until` (empty: it ends now), an assignment `to` (empty: nobody).
     """
 
     action: Literal["ack", "snooze", "assign"]
@@ -85,8 +85,7 @@ def change_of(call: Call) -> tuple[Callable[[AlertNote], AlertNote], dict[str, s
     if asked.action == "assign":
         owner = asked.to or None
         return lambda note: replaced(note, owner=owner, assigned=mark), {"to": asked.to}
-    until = snoozed_until(call, asked.until)
-    return lambda note: replaced(note, snoozed_until=until, snoozed=mark), {"until": until}
+    return snoozing(call, asked.until), {"until": asked.until}
 
 
 def named(call: Call) -> tuple[list[Row], list[str]]:

@@ -51,9 +51,9 @@ class AckForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class SnoozeForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hours of a snooze, and the page to go back to."""
+    """Hours of a snooze, 0 to end one, and the page to go back to."""
 
-    hours: Annotated[int, Meta(ge=1, le=MOST_HOURS)]
+    hours: Annotated[int, Meta(ge=0, le=MOST_HOURS)]
     back: Back = ""
 
 
@@ -92,9 +92,10 @@ async def acknowledge(call: Call) -> Response:
 
 
 async def snooze(call: Call) -> Response:
-    """Snooze an alert by a form, for some hours."""
-    until = call.gateway.now_ms() + call.asked.hours * HOUR_MS
-    return await done(call, alerts.snooze, alerts.Snooze(until=format_instant(until)))
+    """Snooze an alert by a form, for some hours, or end its snooze."""
+    until_ms = call.gateway.now_ms() + call.asked.hours * HOUR_MS
+    until = format_instant(until_ms) if call.asked.hours else ""
+    return await done(call, alerts.snooze, alerts.Snooze(until=until))
 
 
 async def assign(call: Call) -> Response:

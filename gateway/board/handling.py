@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from gateway.alert_notes import AlertNotes, State, state_of
 from gateway.board.wording import Words
+from schemas.alert_notes import AlertNotes, State, state_of
 from schemas.instants import parse_instant
 from schemas.order import OpenAlert
 

@@ -1,7 +1,7 @@
 """Channel: the port of delivery. `tests/contracts/test_channels.py` is its exact meaning."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from sinks.channels.alert_message import Posting
 
@@ -28,4 +28,47 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Close connections."""
+        ...
+
+
+class Silence(NamedTuple):
+    """A silence on an alert in one severity (label `severity`), until an instant (ms), by `by`.
+
+    `order` is the order's key. `silence_id` is the receiver's; "" of one that it doesn't have yet.
+    """
+
+    alert_id: str
+    severity: str
+    until: int
+    by: str
+    order: str
+    silence_id: str = ""
+
+
+@runtime_checkable
+class SilencingChannel(Channel, Protocol):
+    """A receiver that keeps silences: an alert under one is open, and notifies nobody."""
+
+    def silences(self) -> list[Silence]:
+        """The silences in force that ordertide made; those that people made there are left out.
+
+        Raises:
+            Busy: not now.
+        """
+        ...
+
+    def silence(self, silence: Silence) -> None:
+        """Make a silence; one with an id replaces the silence of that id.
+
+        Raises:
+            Busy: not now; it may have been made. Rejected: it can never be made.
+        """
+        ...
+
+    def end_silence(self, silence_id: str) -> None:
+        """End a silence that was listed.
+
+        Raises:
+            Busy: not now, or it has ended meanwhile; list them again.
+        """
         ...

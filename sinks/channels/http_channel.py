@@ -1,6 +1,7 @@
 """Channels that POST to an HTTP receiver, and what its answer means for the alerts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -44,17 +45,28 @@ class HttpChannel:
             Busy: no answer, 3xx, 401, 403, 404, 429, 5xx: nothing is wrong with the body.
             Rejected: `http_400`, `http_413`, `http_422`.
         """
-        try:
+        with outcomes():
             self.client.request("POST", path, body, headers)
-        except HttpFailed as failed:
-            raise outcome_of(failed) from failed
 
     def close(self) -> None:
         self.client.close()
 
 
+@contextmanager
+def outcomes() -> Iterator[None]:
+    """Turn a failed request into the error for what it carried.
+
+    Raises:
+        Busy, Rejected: as `HttpChannel.send`.
+    """
+    try:
+        yield
+    except HttpFailed as failed:
+        raise outcome_of(failed) from failed
+
+
 def outcome_of(failed: HttpFailed) -> Busy | Rejected:
-    """The error for the batch of a failed POST."""
+    """The error for what a failed request carried."""
     if failed.is_about_the_body:
         return Rejected(f"http_{failed.status}", str(failed))
     if not failed.status:

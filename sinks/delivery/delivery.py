@@ -6,6 +6,10 @@ committed when nothing is pending. After a kill anywhere in between, the next pr
 again, and the labels make it the same alert. A document older than one that was read before changes
 nothing (versions.py). The previous owner of a partition may have posted without committing, so the
 next one ends such alerts by name although it never opened them.
+
+Acknowledgements and snoozes are notes in the control topic (notes.py). An acknowledgement is an
+annotation of the alert. A snooze is a silence at a receiver that has them (silencer.py), and stops
+no renewal.
 """
 
 import logging
@@ -23,13 +27,16 @@ from broker.start_offsets import Partition
 from schemas.errors import Busy
 from schemas.topics import ORDERS_CHANGES
 from sinks.channels.alert_message import Style
-from sinks.channels.channel import Channel
+from sinks.channels.channel import Channel, SilencingChannel
 from sinks.delivery.changes import Change, changes_in
+from sinks.delivery.entries import OrderKey
 from sinks.delivery.ledger import Ledger
 from sinks.delivery.live_orders import LiveOrders
 from sinks.delivery.metrics import DeliveryMetrics
+from sinks.delivery.notes import NoteFollower
 from sinks.delivery.rebuild import dealt_with
 from sinks.delivery.sender import MAX_WAIT_S, AlertSender
+from sinks.delivery.silencer import Silencer
 from sinks.delivery.versions import Versions
 
 LOGGER = logging.getLogger("ordertide.delivery")
@@ -73,11 +80,17 @@ class Delivery:
         self.ledger = Ledger(plan.renew_ms, plan.hold_ms)
         self.versions = Versions()
         self.live_orders = LiveOrders()
-        self.sender = AlertSender(self.ledger, channel, watch, now)
+        self.notes = NoteFollower(connection)
+        self.sender = AlertSender(self.ledger, channel, watch, self.notes.annotated, now)
+        self.silencer = None
+        if isinstance(channel, SilencingChannel):
+            self.silencer = Silencer(channel, self.notes, self.ledger, self.versions, watch)
         self.reader = GroupReader(connection, plan.group, [plan.topic], self._revoked)
         self.loop = ConsumerLoop(self.reader, self, stop, SETTINGS)
         self._ends = EndOffsets(connection)
         self._known: dict[int, int] = {}  # partitions whose past has been read → their end then
+        self._current_partitions: set[int] = set()  # read beyond that end
+        self.notes.start()
 
     def run(self) -> None:
         """Deliver until `stop` is set. Open alerts stay open: others continue, or they run out.
@@ -96,6 +109,7 @@ class Delivery:
         """Leave the group."""
         self.reader.close()
         self._ends.close()
+        self.notes.close()
 
     def step(self) -> int:
         """One round: read, take down, post, commit. Returns how many messages it read."""
@@ -105,6 +119,11 @@ class Delivery:
         """Take down what a batch changes, and post what is due."""
         self._learn_all()
         self._take(batch)
+        self._note_current()
+        changed = self.notes.changed()
+        self.ledger.renew(OrderKey(partition, key) for key in changed for partition in self._known)
+        if self.silencer:
+            self.silencer.keep(self._current_partitions, self.now(), at_once=bool(changed))
         self.sender.post_due()
         return len(batch)
 
@@ -156,7 +175,14 @@ class Delivery:
             else:
                 return
 
+    def _note_current(self) -> None:
+        """Note the partitions that were read up to the end that they had at their assignment."""
+        for (_, partition), position in self.reader.positions().items():
+            if not self.loop.ahead and position >= self._known.get(partition, position + 1):
+                self._current_partitions.add(partition)
+
     def _forget(self, partition: int) -> None:
+        self._current_partitions.discard(partition)
         self.ledger.drop(partition)
         self.versions.drop(partition)
         self.live_orders.drop(partition)

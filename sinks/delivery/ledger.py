@@ -101,10 +101,22 @@ class Ledger:
 
     def invalidate(self) -> None:
         """The receiver was away and may have forgotten all: renew whatever is open, at once."""
-        for held in self._orders.values():
-            for entry in held.entries.values():
+        self.renew(self._orders)
+
+    def renew(self, orders: Iterable[OrderKey]) -> None:
+        """Renew what is open of these orders at once, where it is renewed at all."""
+        for order in orders:
+            for entry in self._entries(order):
                 if entry.due_at:  # not if it is due at once anyway, on its way, or refused
                     self._queue.put(entry, AT_ONCE)
+
+    def open_notice(self, order: OrderKey, alert_id: str, severity: str) -> Notice | None:
+        """The notice of an alert that is open in this severity; None where none is."""
+        for entry in self._entries(order):
+            labels = entry.notice.labels
+            if entry.desired and (labels["alert_id"], labels["lane"]) == (alert_id, severity):
+                return entry.notice
+        return None
 
     def drop(self, partition: int) -> None:
         """Another process speaks for this partition now: forget it, and resolve nothing."""
@@ -165,9 +177,12 @@ class Ledger:
             self.lanes[held.lane] -= 1
             del self._orders[entry.order]
 
-    def _forget(self, order: OrderKey) -> None:
+    def _entries(self, order: OrderKey) -> list[LedgerEntry]:
         held = self._orders.get(order)
-        for entry in [*held.entries.values()] if held else ():
+        return [*held.entries.values()] if held else []
+
+    def _forget(self, order: OrderKey) -> None:
+        for entry in self._entries(order):
             if entry.desired:
                 self.open_alerts[entry.kind] -= 1
             self._remove(entry)

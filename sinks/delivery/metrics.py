@@ -52,6 +52,19 @@ class DeliveryMetrics:
         self.metrics.notices.labels(self.sink, "refused").inc()
         self.metrics.rejected.labels(code).inc()
 
+    def silences(self, kept: int, pending: int) -> None:
+        """Set the gauges of silences: as the channel had them last, and those it must have yet."""
+        self.metrics.silences.labels(self.sink).set(kept)
+        self.metrics.silences_pending.labels(self.sink).set(pending)
+
+    def silence_refused(self, code: str) -> None:
+        """The channel will never take a silence."""
+        self.metrics.rejected.labels(code).inc()
+
+    def answered(self) -> None:
+        """The channel is busy no more."""
+        self.reason = None
+
     def waiting(self, reason: str, wait_s: float) -> None:
         """The channel or the broker is busy."""
         self.reason = f"{reason}; retrying in {wait_s:.1f} s"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from broker.backoff import Backoff
 from schemas.errors import Busy, Rejected
+from sinks.channels.alert_message import Notice, Posting
 from sinks.channels.channel import Channel
 from sinks.delivery.entries import LedgerEntry
 from sinks.delivery.ledger import Ledger
@@ -28,12 +29,18 @@ class AlertSender:
     """
 
     def __init__(
-        self, ledger: Ledger, channel: Channel, watch: DeliveryMetrics, now: Callable[[], int]
+        self,
+        ledger: Ledger,
+        channel: Channel,
+        watch: DeliveryMetrics,
+        annotated: Callable[[Notice], Notice],
+        now: Callable[[], int],
     ) -> None:
-        """Create a sender; `now` gives the wall clock in ms."""
+        """Create a sender. `annotated` completes a notice; `now` gives the wall clock in ms."""
         self.ledger = ledger
         self.channel = channel
         self.watch = watch
+        self.annotated = annotated
         self.now = now
         self._backoff = Backoff(MAX_WAIT_S)
         self._not_before = 0.0  # time.monotonic()
@@ -52,7 +59,7 @@ class AlertSender:
         began = time.perf_counter()
         now_at = self.now()
         try:
-            self.channel.post([self.ledger.posting(entry, now_at) for entry in entries])
+            self.channel.post([self._posting(entry, now_at) for entry in entries])
         except Busy as busy:
             self.ledger.requeue(entries)
             self._wait(busy)
@@ -63,6 +70,10 @@ class AlertSender:
         self.ledger.settle(entries, now_at)
         self._answered()
         return True
+
+    def _posting(self, entry: LedgerEntry, now_at: int) -> Posting:
+        posting = self.ledger.posting(entry, now_at)
+        return posting._replace(notice=self.annotated(posting.notice))
 
     def _halved(self, entries: Sequence[LedgerEntry], rejected: Rejected) -> bool:
         """Find out which of them it is; posting the others again changes nothing."""

@@ -44,6 +44,10 @@ class Versions:
             self._forget_tombstones(ranks, retired, came_at - self.keep_tombstones_ms)
         return False
 
+    def has(self, order: OrderKey) -> bool:
+        """Return True for an order of which a document or a tombstone was read."""
+        return order.key in self._ranks.get(order.partition, {})
+
     def drop(self, partition: int) -> None:
         """Forget a partition that another process owns now."""
         self._ranks.pop(partition, None)

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from commands.wiring.process import now_ms
 from deploy.stack.prometheus import Alertmanager
 from schemas.errors import Busy, Rejected
 from sinks.channels.alert_message import Labels, Notice
-from tests.support.alerts import notice, opened, over
+from sinks.channels.alertmanager import SILENCES, AlertmanagerChannel, postable_silence
+from sinks.channels.channel import Silence, SilencingChannel
+from tests.support.alerts import HOLD_MS, notice, opened, over
 from tests.support.channel_kinds import (
     ChannelKind,
     alertmanager_kind,
@@ -162,6 +165,39 @@ def test_what_can_never_be_taken_is_rejected_and_the_rest_taken_without_it(
         kind.channel.post([opened(bad, now_ms())])
     kind.channel.post([opened(good, now_ms())])
     wait_until_open(kind, good)
+
+
+def made_here(channel: SilencingChannel, tenant: str) -> list[Silence]:
+    return [each for each in channel.silences() if each.alert_id == tenant]
+
+
+@pytest.mark.parametrize("kind", ["memory", "alertmanager"], indirect=True)
+def test_a_silence_is_listed_as_it_was_made_replaced_by_its_id_and_ended(
+    kind: ChannelKind, tenant: str
+) -> None:
+    channel = kind.channel
+    assert isinstance(channel, SilencingChannel)
+    wanted = Silence(tenant, "critical", now_ms() + HOLD_MS, "李", "t\x1f订单 7")
+    channel.silence(wanted)
+    (made,) = made_here(channel, tenant)
+    assert made.silence_id
+    assert made._replace(silence_id="") == wanted
+    channel.silence(made._replace(until=wanted.until + HOLD_MS))
+    (longer,) = made_here(channel, tenant)
+    assert longer.until == wanted.until + HOLD_MS
+    channel.end_silence(longer.silence_id)
+    assert made_here(channel, tenant) == []
+
+
+def test_silences_that_people_made_are_left_alone(alertmanager: Alertmanager, tenant: str) -> None:
+    channel = AlertmanagerChannel(alertmanager.address["url"])
+    theirs = postable_silence(Silence(tenant, "critical", now_ms() + HOLD_MS, "Li", "SO-1"))
+    body = msgspec.json.encode(msgspec.structs.replace(theirs, comment="a holiday"))
+    channel.send(SILENCES, body)
+    assert made_here(channel, tenant) == []
+    with pytest.raises(Rejected, match="end time"):
+        channel.silence(Silence(tenant, "critical", now_ms() - HOLD_MS, "Li", "SO-1"))
+    channel.close()
 
 
 @pytest.mark.parametrize("kind", KINDS[1:], indirect=True)

@@ -185,7 +185,7 @@ class Counting(MemoryChannel):
 def test_what_is_due_is_posted_in_few_batches_and_without_renewals_once() -> None:
     ledger, channel, now = Ledger(None, HOLD_MS), Counting(), iter(range(NOW, NOW + 10**9, HOLD_MS))
     watch = DeliveryMetrics(Metrics(), "memory")
-    sender = AlertSender(ledger, channel, watch, lambda: next(now))
+    sender = AlertSender(ledger, channel, watch, lambda told: told, lambda: next(now))
     for number in range(2 * BATCH_NOTICES + 1):
         name = f"SO-{number}"
         ledger.set_desired(OrderKey(0, name), "overdue", [notice(name)], NOW)

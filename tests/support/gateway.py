@@ -19,7 +19,6 @@ from gateway.access.keys import API_KEY, KeyRecord, KeyRing, digest, id_of, new_
 from gateway.access.sessions import Sessions
 from gateway.access.shares import Shares
 from gateway.access.signing import Signer
-from gateway.alert_notes import ALERT, AlertNotes
 from gateway.api.callbacks import accounts_of
 from gateway.api.commands import allowed_by
 from gateway.application import application
@@ -37,6 +36,7 @@ from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
 from gateway.webhooks import Webhooks, WebhookSecrets, takers_of
+from schemas.alert_notes import ALERT, AlertNotes
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_CHANGES, ORDERS_EVENTS
 from sinks.actions.channels.addresses import Allowed

@@ -85,6 +85,9 @@ def test_a_snooze_ends_by_itself(filled: Door, operator: Client) -> None:
     assert (answer.json["state"], answer.json["snoozed_until"]) == ("snoozed", until)
     notes = filled.gateway.notes.records[ID]
     assert notes.snoozed_until == until
+    ended = operator.post(f"/v1/alerts/{ID}/snooze", {"until": ""})
+    assert (ended.json["state"], ended.json["snoozed_until"]) == ("open", None)
+    assert [entry["detail"]["until"] for entry in audit(filled)] == [until, ""]
     for wrong in (format_instant(START - 1), format_instant(START + 8 * DAY_MS), "soon"):
         refused = operator.post(f"/v1/alerts/{ID}/snooze", {"until": wrong})
         assert (refused.status, refused.json["field"]) == (400, "until")

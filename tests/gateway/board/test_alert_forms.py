@@ -86,6 +86,7 @@ def test_a_form_leads_back_and_moves_the_alert_to_its_tab(filled: Door, send: Se
     until = format_instant(START + 168 * HOUR_MS)
     assert filled.gateway.notes.records[OVERDUE["alert_id"]].snoozed_until == until
     html = client.get("/alerts?tab=snoozed").body.decode()
+    assert "End snooze" in html
     assert "Snoozed until" in html
 
 

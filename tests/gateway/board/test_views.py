@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from commands.wiring.wording import alert_text
 from dataflows.definition_files import read_lifecycle, read_rules
-from gateway.alert_notes import AlertNotes
 from gateway.board import site
 from gateway.board.board_page import FILTERS, Board, BoardQuery
 from gateway.board.cards import OLD_ORDERS, STORM_ORDERS, Old, Storm, folded, is_old, old_at
@@ -23,6 +22,7 @@ from gateway.board.progress import Progress
 from gateway.board.reasons import reason
 from gateway.board.route_map import land, route_map
 from gateway.board.wording import LANGUAGES, Words, texts
+from schemas.alert_notes import AlertNotes
 from schemas.alert_text import Language
 from schemas.card import Card
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant, parse_instant

@@ -69,5 +69,9 @@ class AlertNotes:
 
     def of(self, alert: OpenAlert) -> AlertNote | None:
         """The note on an open alert; None without one, and where it has escalated since."""
-        note = self.records.get(alert.alert_id)
-        return note if note is not None and note.severity == alert.severity else None
+        return self.on(alert.alert_id, alert.severity)
+
+    def on(self, alert_id: str, severity: str) -> AlertNote | None:
+        """The note on an alert in this severity; None without one, and for any other severity."""
+        note = self.records.get(alert_id)
+        return note if note is not None and note.severity == severity else None
