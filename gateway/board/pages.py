@@ -26,6 +26,7 @@ from gateway.board.preferences import Preferences, examples_of, preferences
 from gateway.board.progress import Progress
 from gateway.board.rule_panel import RulePanel, rule_panel
 from gateway.board.site import Frame, assets, render
+from gateway.board.survey import Step, SurveyForm, answer_survey, state_of
 from gateway.board.viewer import (
     desk_of,
     frame_of,
@@ -102,9 +103,10 @@ class ShareAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class CustomerAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Language of the customer's page; without it the browser's."""
+    """Language of the customer's page, without it the browser's; the step of its survey."""
 
     lang: Literal["en", "zh"] | None = None
+    survey: Step | None = None
 
 
 async def board(call: Call) -> Response:
@@ -280,7 +282,7 @@ async def customer(call: Call) -> Response:
     gateway = call.gateway
     opened = gateway.shares.opened(call.parameter("token"), gateway.access.now_s())
     words = words_of(gateway, call.asked.lang or language_of(call.request))
-    page, tiles = None, None
+    page, tiles, survey = None, None, ""
     if opened:
         try:
             answer = await gateway.tiers.run(
@@ -290,17 +292,21 @@ async def customer(call: Call) -> Response:
             document, timeline = answer.found.document, answer.found.timeline
             page = customer_page(words, progress_of(call), document, timeline, now, opened.level)
             tiles = await tiles_behind(call, page.route, words, towns_only=True)
+            survey = state_of(progress_of(call), document, timeline, call.asked.survey)
         except UnknownOrder:
             page = None
+    session = call.caller.session
     frame = Frame(
         words=words,
         page="customer",
         title=words.say("customer.title"),
         path=path_of(call.request).partition("?")[0],
         theme=theme_of(call.request),
+        csrf=gateway.access.sessions.csrf_token(session) if session else "",
     )
     shop = {"brand": gateway.title, "contact": gateway.contact}
-    text = render("customer.html", frame, page=page, tiles=tiles, **shop)
+    asks = {"survey": survey, "is_unrated": call.asked.survey == "choose"}
+    text = render("customer.html", frame, page=page, tiles=tiles, **shop, **asks)
     response = HTMLResponse(text, 200 if page else NOT_FOUND)
     allow_tiles(response, tiles)
     return response
@@ -332,6 +338,7 @@ def progress_of(call: Call) -> Progress:
 
 HTML = "text/html"
 READ = ("bad_field", "tier_unreachable")
+TAKEN = ("bad_json", "bad_encoding", "too_large", "too_slow")
 
 # method, path, handler, asks, answers, roles, scope, class, part, problems
 PAGES: tuple[Route, ...] = (
@@ -348,6 +355,11 @@ PAGES: tuple[Route, ...] = (
         problems=(*READ, "unknown_order"),
     ),
     Route("GET", "/t/{token}", customer, CustomerAsked, HTML, EVERYONE, "any", "page", "board"),
+    Route(
+        *("POST", "/t/{token}/survey", answer_survey, SurveyForm, HTML),
+        *(EVERYONE, "any", "write", "board"),
+        problems=(*READ, *TAKEN, "forbidden", "not_found", "not_possible", "limited"),
+    ),
     Route(
         *("GET", "/preferences", preferences, Preferences, HTML),
         *(EVERYONE, "any", "page", "board"),

@@ -16,7 +16,7 @@ from schemas.order import AcceptedEvent, OpenAlert, OrderDocument
 LATE_MS = HOUR_MS
 MASK = "•••"
 MASKED = ("personal",)
-OUTCOME = "action:"  # sources of what came of an action
+OUTCOMES = ("action:", "note:")  # sources of what came of an action, and of notes of our own
 
 
 class Item(NamedTuple):
@@ -110,7 +110,7 @@ def notes(words: Words, event: AcceptedEvent, told: Told) -> Iterator[str]:
         yield words.say("note.corrects", event=told.corrects)
     if told.status_code not in {"", event.status}:
         yield words.say("note.sent_as", code=told.status_code)
-    if told.source.startswith(OUTCOME) and isinstance(told.text, str):
+    if told.source.startswith(OUTCOMES) and isinstance(told.text, str):
         yield told.text
     if told.operator:
         yield words.say("note.by", name=told.operator)
