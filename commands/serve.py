@@ -77,6 +77,7 @@ def serve(settings: Settings, stop: Event) -> None:
             gateway.control.start()
             gateway.follower.start()
             gateway.verdicts.start()
+            gateway.limits.start()
             address = address_of(own, listener.getsockname()[1])
             announce("serve", server, f"API and board at {address}")
             access = gateway.access

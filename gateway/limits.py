@@ -1,21 +1,25 @@
 """Limits of requests, in two layers: a rate for each caller, and slots for all requests in flight.
 
 Rates alone don't protect look-ups in one process: a hundred carriers within their rates can take
-all of it. So half of the slots are never given to what feeds events. Both are counted in this
-process alone, so that a refusal costs microseconds: no body is read for it, and no server is asked.
+all of it. So half of the slots are never given to what feeds events. Both are judged by what this
+process holds, so that a refusal costs microseconds: no body is read for it, and no server is asked.
+Counts of rates are shared with other processes a moment later (rates.py), slots never.
 """
 
 import asyncio
+import logging
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal, NamedTuple
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 
 from gateway.problems import Problem
-from schemas.errors import SettingsError
+from gateway.rates import SharedCounts, Windows
+from schemas.errors import OrdertideError, SettingsError
+
+LOGGER = logging.getLogger("ordertide.gateway")
 
 Class = Literal[
     "query", "search", "page", "sign_in", "ingest", "callback", "stream", "write", "report"
@@ -24,6 +28,7 @@ Class = Literal[
 SLOTS = 64
 WAIT_S = 0.25
 RETRY_AFTER_S = 1.0
+SHARE_EVERY_S = 0.25
 
 # A burst is a longer window: 100 a second, of which 200 may come at once.
 RATES: Mapping[Class, str] = {
@@ -66,9 +71,15 @@ class Standing(NamedTuple):
 
 
 class Limits:
-    """Rates and slots of a process. `rates` are those of the settings, by class."""
+    """Rates and slots of a process. `rates` are those of the settings, by class.
 
-    def __init__(self, rates: Mapping[str, str] | None = None) -> None:
+    Between `start` and `close` the rates are shared through `counts`, if there are any.
+    `is_shared` unless they were unavailable the last time.
+    """
+
+    def __init__(
+        self, rates: Mapping[str, str] | None = None, counts: SharedCounts | None = None
+    ) -> None:
         """Create limits that nobody has used yet.
 
         Raises:
@@ -77,9 +88,50 @@ class Limits:
         self._rates = {name: parse(text) for name, text in RATES.items()}
         for name, text in (rates or {}).items():
             self._rates[class_of(name)] = rate_of(name, text)
-        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._windows = Windows()
+        self._counts = counts
+        self.is_shared = counts is not None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._share_on, name="rates", daemon=True)
         self._slots = asyncio.Semaphore(SLOTS)
         self._shares = {group: asyncio.Semaphore(share) for group, share in SHARES.items()}
+
+    def start(self) -> None:
+        """Begin to share the rates."""
+        if self._counts:
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the sharing."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._counts:
+            self._counts.close()
+
+    def share(self) -> None:
+        """Share what was counted since the last time; while that fails, count alone."""
+        with self._lock:
+            counts = self._windows.unshared()
+        if not counts or self._counts is None:
+            return
+        try:
+            sums = self._counts.add(counts)
+        except OrdertideError as error:
+            if self.is_shared:
+                LOGGER.warning("rates are counted by this process alone: %s", error)
+            self.is_shared = False
+            return
+        with self._lock:
+            self._windows.shared(counts, sums)
+        if not self.is_shared:
+            LOGGER.info("rates are shared with other processes again")
+        self.is_shared = True
+
+    def _share_on(self) -> None:
+        while not self._stop.wait(SHARE_EVERY_S):
+            self.share()
 
     def take(self, cls: Class, caller: str, now_s: float) -> Standing:
         """Count a request of a caller.
@@ -88,9 +140,10 @@ class Limits:
             Problem: `limited`, with the seconds to wait.
         """
         rate = self._rates[cls]
-        is_within = self._window.hit(rate, cls, caller)
-        reset_at_s, remaining = self._window.get_window_stats(rate, cls, caller)
-        standing = Standing(rate.amount, remaining, max(0.0, reset_at_s - now_s))
+        name, amount, length_s = f"{cls} {caller}", rate.amount, rate.get_expiry()
+        with self._lock:
+            is_within, left, reset_s = self._windows.hit(name, amount, length_s, now_s)
+        standing = Standing(amount, left, reset_s)
         if is_within:
             return standing
         problem = Problem(

@@ -241,6 +241,9 @@ class Metrics:
         self.http_refused = self._counter(
             "http_refused", "Requests refused by a limit.", "class", "reason"
         )
+        self.rates_shared = self._gauge(
+            "rates_shared", "1 while rates are counted with other processes, 0 while alone."
+        )
         self.stream_clients = self._gauge("stream_clients", "Readers of the stream.")
         self.stream_resets = self._counter(
             "stream_resets", "Times a reader of the stream had fallen behind, or came too late."

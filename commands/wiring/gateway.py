@@ -42,6 +42,7 @@ from gateway.live.hub import Hub
 from gateway.operations.letters import REPLAYED
 from gateway.operations.operations import Operations
 from gateway.parts import Gateway
+from gateway.rates import RedisCounts
 from gateway.route import Part
 from gateway.tier_readers import TierReaders
 from gateway.verdicts import Verdicts
@@ -76,7 +77,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     names, accounts, parts = lookup_tiers(settings), accounts_of(own.carriers), parts_of(own)
     credentials = open_folder(Path(own.folder))
     access = access_of(own, credentials, settings.oidc)
-    limits, zone = Limits(own.limits), zone_of(own.zone)
+    limits, zone = Limits(own.limits, counts_of(settings, names)), zone_of(own.zone)
     commands = allowed_by(own.commands, table)
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
     operations, webhooks = operations_of(settings, connection), webhooks_of(settings, credentials)
@@ -131,6 +132,7 @@ def close_gateway(gateway: Gateway) -> None:
     gateway.tiers.close()
     gateway.ingest.close()
     gateway.idempotency.close()
+    gateway.limits.close()
 
 
 def claims_of(settings: Settings, names: Sequence[str]) -> RedisClaims | None:
@@ -139,6 +141,14 @@ def claims_of(settings: Settings, names: Sequence[str]) -> RedisClaims | None:
         return None
     client = hot_servers(settings, timeout_s=REDIS_TIMEOUT_S)
     return RedisClaims(client, f"{settings.hot.prefix}:")
+
+
+def counts_of(settings: Settings, names: Sequence[str]) -> RedisCounts | None:
+    """The shared counts of rates in the hot tier's Redis; None where look-ups have no Redis."""
+    if "hot" not in names:
+        return None
+    client = hot_servers(settings, timeout_s=REDIS_TIMEOUT_S)
+    return RedisCounts(client, f"{settings.hot.prefix}:")
 
 
 def operations_of(settings: Settings, connection: Connection) -> Operations:
@@ -248,6 +258,7 @@ def watch(gateway: Gateway) -> None:
     """Measure the live view whenever it is scraped."""
     metrics, follower = gateway.metrics, gateway.follower
     metrics.live_view_behind_seconds.set_function(lambda: gateway.behind_s or 0.0)
+    metrics.rates_shared.set_function(lambda: float(gateway.limits.is_shared))
 
     def count(lane: Lane) -> float:
         with follower.view() as view:
