@@ -6,7 +6,7 @@ over all roles. No route exists outside it.
 
 import msgspec
 
-from gateway.access.caller import EVERY_ROLE, OPERATORS, ROLES, STAFF, Role
+from gateway.access.caller import EVERY_ROLE, OPERATORS, ROLES, STAFF, SUBSCRIBERS, Role
 from gateway.api import (
     actions,
     alerts,
@@ -30,6 +30,7 @@ from gateway.board.alert_pages import ALERT_PAGES
 from gateway.board.operation_pages import OPERATION_PAGES
 from gateway.board.pages import PAGES
 from gateway.board.sign_in_pages import SIGN_IN_PAGES
+from gateway.board.webhook_pages import WEBHOOK_PAGES
 from gateway.route import EVERYONE, Handler, Route
 
 PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
@@ -38,7 +39,6 @@ TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
 ONE = (*READ, "unknown_order")
 ADMINS: frozenset[Role] = frozenset({"admin"})
-SUBSCRIBERS: frozenset[Role] = frozenset({"admin", "manager"})
 SETTERS = ROLES - {"auditor"}  # those that may set a status of what they see
 ALERT_WRITES: tuple[tuple[str, Handler, type[msgspec.Struct]], ...] = (
     ("ack", alerts.acknowledge, alerts.Nothing),
@@ -260,4 +260,5 @@ ROUTES: tuple[Route, ...] = (
     *SIGN_IN_PAGES,
     *ALERT_PAGES,
     *OPERATION_PAGES,
+    *WEBHOOK_PAGES,
 )

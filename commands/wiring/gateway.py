@@ -167,6 +167,7 @@ def operations_of(settings: Settings, connection: Connection) -> Operations:
         groups,
         targets=Path(targets) if targets else None,
         outbox=outbox_path(settings),
+        deliveries=deliveries_path(settings),
     )
 
 

@@ -15,6 +15,7 @@ EVERY_ROLE: frozenset[Role] = frozenset(get_args(Role))
 ROLES = EVERY_ROLE - {"ingest"}  # those that see orders; `ingest` feeds events, and sees nothing
 STAFF: frozenset[Role] = frozenset({"operator", "manager", "auditor", "admin"})
 OPERATORS = STAFF - {"auditor"}  # those that may set something on an alert
+SUBSCRIBERS: frozenset[Role] = frozenset({"admin", "manager"})  # those that may have webhooks
 
 # The field of a document that a role's own orders name; staff see the whole tenant.
 OWN = {"customer": "customer_id", "supplier": "supplier_id", "carrier": "carrier"}

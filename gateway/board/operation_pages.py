@@ -13,9 +13,10 @@ from msgspec import Meta
 from starlette.responses import RedirectResponse, Response
 
 from broker.fetcher import Message
-from gateway.access.caller import OPERATORS
+from gateway.access.caller import OPERATORS, SUBSCRIBERS
 from gateway.api.alerts import SOURCE, Nothing, mark_of
 from gateway.api.rejected import original_of
+from gateway.api.webhooks import own_webhooks
 from gateway.board.operations_page import Seen, operations_page
 from gateway.board.viewer import language_of, page_of, words_of
 from gateway.operations.letters import REPLAYED, Replay, until_of
@@ -43,9 +44,15 @@ async def operations(call: Call) -> Response:
     gateway = call.gateway
     sample = await asyncio.to_thread(gateway.operations.sample)
     words = words_of(gateway, language_of(call.request))
-    seen = Seen(sample, await tiers_of(call), gateway.operations.replays, is_whole(call))
+    own = own_webhooks(call) if gateway.control.is_loaded else []
+    replays = gateway.operations.replays
+    seen = Seen(sample, await tiers_of(call), replays, is_whole(call), own)
     page = operations_page(words, seen, gateway.now_ms())
-    return page_of(call, "operations.html", "operations", words.say("page.operations"), page=page)
+    return page_of(
+        *(call, "operations.html", "operations", words.say("page.operations")),
+        page=page,
+        may_set=call.caller.role in SUBSCRIBERS,
+    )
 
 
 async def tiers_of(call: Call) -> list[TierSample]:

@@ -1,13 +1,15 @@
 """View model of the operations: flow, conservation, tiers, dead letters and dead actions."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from broker.fetcher import Message
+from gateway.api.webhooks import WebhookView
 from gateway.board.links import order_href
+from gateway.board.webhooks_page import WebhookRow, webhook_row
 from gateway.board.wording import Words
 from gateway.dead_letters import code_of, header, is_original
 from gateway.ingest import HEADER_KEY
@@ -106,16 +108,22 @@ class OperationsPage(NamedTuple):
     actions: list[ActionRow] | None
     queued: list[Term]
     actions_fault: str
+    webhooks: list[WebhookRow]
+    delivered: list[Term]
     processes: list[tuple[str, bool]]
 
 
 class Seen(NamedTuple):
-    """Installation, tiers and replays as a viewer sees them; `is_whole` for all tenants."""
+    """Installation, tiers and replays as a viewer sees them; `is_whole` for all tenants.
+
+    `webhooks` are the viewer's subscriptions.
+    """
 
     sample: Sample
     tiers: Sequence[TierSample]
     replays: Replays
     is_whole: bool
+    webhooks: Sequence[WebhookView] = ()
 
 
 def operations_page(words: Words, seen: Seen, now: int) -> OperationsPage:
@@ -135,6 +143,8 @@ def operations_page(words: Words, seen: Seen, now: int) -> OperationsPage:
         actions=action_rows(words, sample.actions, now) if seen.is_whole else None,
         queued=queued(sample.actions),
         actions_fault=sample.actions_fault,
+        webhooks=[webhook_row(words, each, now) for each in seen.webhooks if is_troubled(each)],
+        delivered=delivered(words, seen),
         processes=[is_up(each) for each in sample.processes],
     )
 
@@ -261,6 +271,19 @@ def queued(actions: ActionsSample | None) -> list[Term]:
     """Actions of the outbox by receiver and state."""
     counts = actions.counts if actions else {}
     return [Term(f"{receiver} · {state}", n) for (receiver, state), n in sorted(counts.items())]
+
+
+def is_troubled(webhook: WebhookView) -> bool:
+    """Return True for a subscription whose receiver fails, or that was disabled."""
+    return webhook.status in {"failing", "disabled"}
+
+
+def delivered(words: Words, seen: Seen) -> list[Term]:
+    """Deliveries of the viewer's subscriptions by state, but for those that are done."""
+    own, counts = {each.id for each in seen.webhooks}, Counter[str]()
+    for (webhook, state), count in seen.sample.deliveries.items():
+        counts[state] += count if webhook in own else 0
+    return [Term(words.say(f"hooks.state.{state}"), n) for state, n in counts.items() if n]
 
 
 def is_up(process: ProcessSample) -> tuple[str, bool]:

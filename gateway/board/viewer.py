@@ -5,7 +5,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from gateway.access.caller import OPERATORS, STAFF, Caller
+from gateway.access.caller import OPERATORS, STAFF, SUBSCRIBERS, Caller
 from gateway.board.handling import Desk
 from gateway.board.site import Frame, render
 from gateway.board.wording import LANGUAGES, Words
@@ -37,6 +37,7 @@ class Page(NamedTuple):
 
 BOARD, ORDERS = Page("board", "/"), Page("orders", "/orders")
 ALERTS, OPERATIONS = Page("alerts", "/alerts"), Page("operations", "/operations")
+SETTINGS = Page("settings", "/settings/webhooks")
 
 
 def language_of(request: Request) -> Language:
@@ -84,6 +85,8 @@ def frame_of(call: Call, page: str, title: str) -> Frame:
     rail = [BOARD, ORDERS, ALERTS] if caller.role in STAFF else [ORDERS]
     if caller.role in OPERATORS:
         rail.append(OPERATIONS)
+    if caller.role in SUBSCRIBERS:
+        rail.append(SETTINGS)
     sessions = gateway.access.sessions
     return Frame(
         words=words,

@@ -1,4 +1,4 @@
-"""Operations of an installation at a moment: flow, processes, tiers, dead letters, dead actions.
+"""Operations of an installation at a moment: flow, processes, tiers, dead letters, actions.
 
 What one request has read serves the others for five seconds: a page that is open in many browsers
 costs the broker no more than in one.
@@ -18,6 +18,7 @@ from gateway.operations.letters import Replays, newest_letters
 from gateway.operations.processes import ProcessSample, processes_in
 from schemas.errors import Busy, OrdertideError, StateError
 from sinks.actions.outbox import Outbox, Task
+from sinks.subscriptions.deliveries import reading
 from storage_tiering.tier import Tier
 
 
@@ -46,6 +47,7 @@ class Sample(NamedTuple):
 
     `has_all_letters` unless there are more. `letters_fault` is why they can't be read now,
     `actions_fault` the same of the outbox; `actions` is None without an outbox on this host.
+    `deliveries` are those to webhooks by subscription and state, but for those that are done.
     """
 
     flow: FlowSample
@@ -55,6 +57,7 @@ class Sample(NamedTuple):
     letters_fault: str
     actions: ActionsSample | None
     actions_fault: str
+    deliveries: Mapping[tuple[str, str], int] = {}
 
 
 class Operations:
@@ -66,19 +69,22 @@ class Operations:
         groups: Mapping[str, tuple[str, Sequence[str]]],
         targets: Path | None = None,
         outbox: Path | None = None,
+        deliveries: Path | None = None,
         look_every_s: float = LOOK_EVERY_S,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         """Create it without reading anything.
 
         `groups` are those of `Flow`, `targets` is the folder in which processes register, `outbox`
-        the file of the action worker. What one request has read holds for `look_every_s`.
+        and `deliveries` the files of the action worker. What one request has read holds for
+        `look_every_s`.
         """
         self.flow = Flow(connection, groups, look_every_s=look_every_s)
         self.replays = Replays()
         self._connection = connection
         self._targets = targets
         self._outbox = outbox
+        self._deliveries = deliveries
         self._look_every_s = look_every_s
         self._now_ms = now_ms
         self._lock = threading.Lock()
@@ -103,6 +109,7 @@ class Operations:
     def _read(self) -> Sample:
         letters, has_all, letters_fault = self._letters()
         actions, actions_fault = self._actions()
+        deliveries, deliveries_fault = self._counted()
         return Sample(
             flow=self.flow.sample(),
             processes=processes_in(self._targets),
@@ -110,7 +117,8 @@ class Operations:
             has_all_letters=has_all,
             letters_fault=letters_fault,
             actions=actions,
-            actions_fault=actions_fault,
+            actions_fault=actions_fault or deliveries_fault,
+            deliveries=deliveries,
         )
 
     def _letters(self) -> tuple[list[Message], bool, str]:
@@ -132,6 +140,16 @@ class Operations:
                 outbox.close()
         except (Busy, StateError) as error:
             return None, str(error)
+
+    def _counted(self) -> tuple[Mapping[tuple[str, str], int], str]:
+        if self._deliveries is None:
+            return {}, ""
+        try:
+            with reading(self._deliveries) as found:
+                counted = found.counts() if found else {}
+                return {(webhook, str(state)): n for (webhook, state), n in counted.items()}, ""
+        except (Busy, StateError) as error:
+            return {}, str(error)
 
 
 def tier_samples(tiers: Sequence[Tier]) -> list[TierSample]:

@@ -25,6 +25,7 @@ WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 ORDER = f"/orders/{LATE}"
 PATHS = (
     *("/", "/alerts", "/operations", f"{ORDER}?rules=1", "/orders?lane=overdue"),
+    "/settings/webhooks",
     *(f"{ORDER}/share", "SHARED"),
 )
 WIDTHS = (1440, 768, 360)

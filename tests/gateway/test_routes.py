@@ -108,6 +108,7 @@ ASKED = {
     "/v1/webhooks": "/v1/webhooks",
     "/v1/webhooks/{id}": "/v1/webhooks/wh_hidden",
     "/v1/webhooks/{id}/deliveries": "/v1/webhooks/wh_hidden/deliveries",
+    "/settings/webhooks/{id}": "/settings/webhooks/wh_hidden",
     "/alerts": "/alerts?tab=all",
     "/orders/{id}": "/orders/HIDDEN-1?tenant=default",
     "/orders/{id}/share": "/orders/HIDDEN-1/share?tenant=default",

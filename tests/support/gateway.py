@@ -107,6 +107,7 @@ class Door:
             GROUPS,
             targets=folder / "targets",
             outbox=folder / "outbox.sqlite",
+            deliveries=folder / "deliveries.sqlite",
             look_every_s=0.0,
         )
         self.gateway = Gateway(
