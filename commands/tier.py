@@ -22,7 +22,7 @@ from schemas.settings.secrets import masked_text
 from storage_tiering import rebuild as rebuilding
 from storage_tiering.archive.parquet import ParquetTier
 from storage_tiering.installed import open_tier
-from storage_tiering.tier import Doubt, Tier
+from storage_tiering.tier import Staleness, Tier
 from storage_tiering.warm.opening import open_elastic
 from telemetry.screen import Column, show, show_table
 
@@ -81,10 +81,10 @@ def status(tiers: tuple[str, ...], path: Path | None) -> None:
     if settings.warm.url and (not tiers or "warm" in tiers):
         is_well = show_elastic(settings)
     for name in tiers or ("warm",):
-        doubt = doubt_of(name, settings)
-        if doubt:
+        staleness = staleness_of(name, settings)
+        if staleness:
             is_well = False
-            show_table(STATES, [("stale", masked_text(f"{name}: {doubt}"))])
+            show_table(STATES, [("stale", masked_text(f"{name}: {staleness}"))])
         elif tiers or not settings.warm.url:
             show_table(STATES, [("holds", f"{name}: all that was written to it")])
     if not is_well:
@@ -110,18 +110,18 @@ def show_elastic(settings: Settings) -> bool:
     return trouble is None
 
 
-def doubt_of(name: str, settings: Settings) -> str | None:
+def staleness_of(name: str, settings: Settings) -> str | None:
     """Why a tier can't be vouched for, or isn't there."""
     tier = written_tiers(settings, [name]).get(name)
     if tier is None:
         return "its folder is missing: nothing was written to it yet"
     try:
-        doubt = tier.doubt()
+        staleness = tier.staleness()
     except Busy as busy:
         return f"no answer: {busy.reason}"
     finally:
         tier.close()
-    return str(doubt) if doubt else None
+    return str(staleness) if staleness else None
 
 
 @command.command("rebuild")
@@ -186,8 +186,8 @@ def rewrite_outdated(tier: Tier, settings: Settings) -> None:
                 " from; delete them, and their writer reads the topics again"
             )
         lasting = f"{names}: being filled again; run 'ordertide tier rebuild warm'"
-        held = tier.doubt() or Doubt(reason="")
-        tier.set_doubt(msgspec.structs.replace(held, lasting=lasting))
+        held = tier.staleness() or Staleness(reason="")
+        tier.set_staleness(msgspec.structs.replace(held, lasting=lasting))
         for index in unfit:
             rewriting.drop(index)
         copy_archive(tier, settings)
@@ -223,8 +223,8 @@ def copy_archive(tier: Tier, settings: Settings) -> None:
         archive.close()
     written = f"{count_of(changes, 'change')} and {count_of(events, 'event')}"
     show(f"{tier.name}: {written} of the archive written")
-    doubt = tier.doubt()
-    show(f"stale until {doubt}" if doubt else "it can be vouched for")
+    staleness = tier.staleness()
+    show(f"stale until {staleness}" if staleness else "it can be vouched for")
 
 
 @contextmanager

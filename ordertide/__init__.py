@@ -34,11 +34,11 @@ from sinks.channels.alert_message import Posting
 from sinks.channels.channel import Channel, Silence, SilencingChannel
 from storage_tiering.tier import (
     Counts,
-    Doubt,
     EventRecord,
     Found,
     OrderRecord,
     Stale,
+    Staleness,
     Tier,
     TopicPosition,
     WritesLost,
@@ -62,7 +62,6 @@ __all__ = [
     "ContactConfig",
     "Counts",
     "DeliverySettings",
-    "Doubt",
     "Event",
     "EventRecord",
     "Fetcher",
@@ -85,6 +84,7 @@ __all__ = [
     "Silence",
     "SilencingChannel",
     "Stale",
+    "Staleness",
     "Tier",
     "TopicPosition",
     "WritesLost",

@@ -14,13 +14,13 @@ from schemas.outcomes import matches as matches_outcome
 from schemas.search import OrderQuery, Page, matches, place_of
 from storage_tiering.tier import (
     Counts,
-    Doubt,
     EventRecord,
     Found,
     OrderRecord,
     OutcomeRecord,
     Partition,
     Stale,
+    Staleness,
     Tier,
     WritesLost,
     by_time,
@@ -53,7 +53,7 @@ class MemoryTier(Tier):
         self.orders: dict[str, HeldOrder] = {}
         self.held_outcomes: dict[tuple[str, str], OutcomeRecord] = {}
         self.held_offsets: dict[Partition, int] = {}
-        self.held_doubt: Doubt | None = None
+        self.held_staleness: Staleness | None = None
         self._noted: dict[Partition, int] = {}
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
@@ -96,7 +96,7 @@ class MemoryTier(Tier):
 
     def find(self, tenant: str, order_id: str) -> Found | None:
         held = self.orders.get(order_key(tenant, order_id))
-        stale = None if self.held_doubt is None else str(self.held_doubt)
+        stale = None if self.held_staleness is None else str(self.held_staleness)
         if held is None or held.document is None:
             if stale:
                 raise Stale(stale)
@@ -125,11 +125,11 @@ class MemoryTier(Tier):
     def forget_progress(self) -> None:
         self.held_offsets.clear()
 
-    def doubt(self) -> Doubt | None:
-        return self.held_doubt
+    def staleness(self) -> Staleness | None:
+        return self.held_staleness
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
-        self.held_doubt = doubt
+    def set_staleness(self, staleness: Staleness | None) -> None:
+        self.held_staleness = staleness
 
     def search(
         self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
@@ -143,7 +143,7 @@ class MemoryTier(Tier):
         page = found[begin : begin + limit]
         orders = [d for *_, key in page if (d := self.orders[str(key)].document)]
         has_more = begin + limit < len(found)
-        watermark = self.watermark if self.held_doubt is None else None
+        watermark = self.watermark if self.held_staleness is None else None
         return Page(orders, list(page[-1]) if page and has_more else None, watermark)
 
     def orders_of(self, tenant: str, customer_id: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from storage_tiering.archive.parquet import ParquetTier
-from storage_tiering.tier import Doubt, Outcomes, Tier
+from storage_tiering.tier import Outcomes, Staleness, Tier
 
 BATCH_RECORDS = 500
 ASKED_FOR = "a rebuild was requested; its writer reads the topics again"
@@ -18,11 +18,11 @@ def from_archive(tier: Tier, archive: ParquetTier, since_ms: int) -> tuple[int, 
     """Write what the archive has into a tier; (changes, events with outcomes).
 
     Files whose newest record is older than `since_ms` are left out. What the tier has is left
-    alone. Afterwards nothing lasts of its doubt.
+    alone. Afterwards nothing lasts of its staleness.
 
     Raises:
         Busy: the tier or the archive is unavailable; do it all again.
-        Damage: a file of the archive is damaged; nothing more was written, and the doubt stays.
+        Damage: a file of the archive is damaged; nothing more was written, and the staleness stays.
     """
     changes = events = 0
     for orders in batches(archive.all_orders(since_ms)):
@@ -36,16 +36,18 @@ def from_archive(tier: Tier, archive: ParquetTier, since_ms: int) -> tuple[int, 
             tier.write_outcomes(outcomes)
             events += len(outcomes)
     tier.flush(force=True)
-    doubt = tier.doubt()
-    if doubt is not None:
-        tier.set_doubt(msgspec.structs.replace(doubt, lasting="") if doubt.until else None)
+    staleness = tier.staleness()
+    if staleness is not None:
+        tier.set_staleness(
+            msgspec.structs.replace(staleness, lasting="") if staleness.until else None
+        )
     return changes, events
 
 
 def from_topics(tier: Tier) -> None:
     """Let the tier's writer read the topics from the beginning, now or when it starts."""
     tier.forget_progress()
-    tier.set_doubt(Doubt(reason=ASKED_FOR))
+    tier.set_staleness(Staleness(reason=ASKED_FOR))
 
 
 def batches(records: Iterable[Record]) -> Iterator[Sequence[Record]]:

@@ -16,10 +16,10 @@ from schemas.errors import StateError
 from schemas.keys import split_order_key
 from schemas.topics import ORDERS_ACTIONS, ORDERS_AUDIT, ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.tier import (
-    Doubt,
     OrderRecord,
     Partition,
     Stale,
+    Staleness,
     Tier,
     partition_name,
     partition_of,
@@ -77,10 +77,10 @@ class Refill:
             return
         self._reached |= came
         held = self._patiently(self.tier.offsets)
-        doubt = self._patiently(self.tier.doubt)
-        for partition in came.keys() & {partition_of(each) for each in (doubt or NONE).until}:
-            self._until[partition] = (doubt or NONE).until[partition_name(partition)]
-        self.watch.stale(self.tier.name, str(doubt) if doubt else None)
+        staleness = self._patiently(self.tier.staleness)
+        for partition in came.keys() & {partition_of(each) for each in (staleness or NONE).until}:
+            self._until[partition] = (staleness or NONE).until[partition_name(partition)]
+        self.watch.stale(self.tier.name, str(staleness) if staleness else None)
         lost = {each: held.get(each, 0) for each in came if held.get(each, 0) < came[each]}
         if lost:
             some = min(lost)
@@ -90,7 +90,7 @@ class Refill:
             )
         else:
             self._advance()
-            if doubt is not None and not (doubt.until or doubt.lasting):
+            if staleness is not None and not (staleness.until or staleness.lasting):
                 self._put(None)  # a rebuild was requested, and nothing has been written yet
 
     def writes_lost(self, reason: str) -> None:
@@ -104,13 +104,13 @@ class Refill:
         self._begin(reason)
 
     def report(self) -> None:
-        """Report again whether the tier can be vouched for: a rebuild may have ended a doubt.
+        """Report again whether the tier can be vouched for: a rebuild may have ended its staleness.
 
         Raises:
             Busy: the tier is unavailable.
         """
-        doubt = self.tier.doubt()
-        self.watch.stale(self.tier.name, str(doubt) if doubt else None)
+        staleness = self.tier.staleness()
+        self.watch.stale(self.tier.name, str(staleness) if staleness else None)
 
     def wrote(self, offsets: Mapping[Partition, int]) -> None:
         """Everything before these offsets was written and noted."""
@@ -120,7 +120,7 @@ class Refill:
 
     def wrote_orders(self, records: Iterable[OrderRecord]) -> None:
         """Find out whether retired orders are missing whose documents were compacted away."""
-        if not self._until or not self.tier.keeps_retired or self._held_doubt().lasting:
+        if not self._until or not self.tier.keeps_retired or self._held_staleness().lasting:
             return
         for record in records:
             if record.document is None and not self._has(record.key):
@@ -160,7 +160,7 @@ class Refill:
             if start > wanted[partition] and self._matters(partition):
                 self._lacks(f"{partition[0]} reaches back to offset {start} of [{partition[1]}]")
         self._until = {each: at for each, at in self._until.items() if each in starts}
-        self._show(reason)  # again: `reconcile` may have opened another store, without the doubt
+        self._show(reason)  # again: `reconcile` may have opened a store without it
         self._advance()
 
     def _matters(self, partition: Partition) -> bool:
@@ -178,7 +178,7 @@ class Refill:
             f"{self.tier.name}'"
         )
         LOGGER.error("%s tier: %s", self.tier.name, lasting)
-        self._put(msgspec.structs.replace(self._held_doubt(), lasting=lasting))
+        self._put(msgspec.structs.replace(self._held_staleness(), lasting=lasting))
 
     def _advance(self) -> None:
         done = [each for each, at in self._until.items() if self._reached.get(each, 0) >= at]
@@ -186,28 +186,28 @@ class Refill:
             return
         for partition in done:
             del self._until[partition]
-        held = self._held_doubt()
+        held = self._held_staleness()
         until = {name: at for name, at in held.until.items() if partition_of(name) not in done}
         until |= {partition_name(each): at for each, at in self._until.items()}
         if until:
             self._put(msgspec.structs.replace(held, until=until))
         else:
-            self._put(Doubt(reason="", lasting=held.lasting) if held.lasting else None)
+            self._put(Staleness(reason="", lasting=held.lasting) if held.lasting else None)
             more = f"; {held.lasting}" if held.lasting else ""
             LOGGER.warning("%s tier: refilled%s", self.tier.name, more)
 
     def _show(self, reason: str) -> None:
-        held = self._held_doubt()
+        held = self._held_staleness()
         until = held.until | {partition_name(each): at for each, at in self._until.items()}
         text = f"{reason}; being written again"
-        self._put(Doubt(reason=text, until=until, lasting=held.lasting))
+        self._put(Staleness(reason=text, until=until, lasting=held.lasting))
 
-    def _held_doubt(self) -> Doubt:
-        return self._patiently(self.tier.doubt) or NONE
+    def _held_staleness(self) -> Staleness:
+        return self._patiently(self.tier.staleness) or NONE
 
-    def _put(self, doubt: Doubt | None) -> None:
-        self._patiently(lambda: self.tier.set_doubt(doubt))
-        self.watch.stale(self.tier.name, str(doubt) if doubt else None)
+    def _put(self, staleness: Staleness | None) -> None:
+        self._patiently(lambda: self.tier.set_staleness(staleness))
+        self.watch.stale(self.tier.name, str(staleness) if staleness else None)
 
 
-NONE = Doubt(reason="")
+NONE = Staleness(reason="")

@@ -26,8 +26,8 @@ class Stale(OrdertideError):
     """The tier lacks the order and can't vouch for that either; the text gives the reason."""
 
 
-class Doubt(msgspec.Struct, frozen=True, kw_only=True):
-    """Reason why a tier can't be vouched for. It is kept in the tier itself, and look-ups show it.
+class Staleness(msgspec.Struct, frozen=True, kw_only=True):
+    """Staleness of a tier: why it can't be vouched for. The tier keeps it, look-ups show it.
 
     `until`: {`topic/partition`: offset}, up to which the tier is being written again. `lasting` is
     the data missing in the topics, with the command that restores it; it stays afterwards.
@@ -192,7 +192,7 @@ class Tier(Protocol):
         """The order with its highest version, or None; sees what is durable.
 
         Raises:
-            Stale: the order isn't there, and the tier has a doubt.
+            Stale: the order isn't there, and the tier is stale.
         """
         ...
 
@@ -222,12 +222,12 @@ class Tier(Protocol):
         """Drop the noted offsets: its writer notices, and writes everything again."""
         ...
 
-    def doubt(self) -> Doubt | None:
+    def staleness(self) -> Staleness | None:
         """Why the tier can't be vouched for; None if it can."""
         ...
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
-        """Keep the doubt in the tier, in the place of the one before; None takes it away."""
+    def set_staleness(self, staleness: Staleness | None) -> None:
+        """Keep the staleness in the tier, in the place of the one before; None takes it away."""
         ...
 
     def expire(self, watermark_ms: int) -> None:

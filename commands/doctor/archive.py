@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
 from commands.doctor.http import Answer, HttpTarget, Unanswered
-from commands.doctor.vouching import doubts
+from commands.doctor.vouching import staleness_of
 from schemas.errors import SettingsError
 from storage_tiering.archive.opening import archive_files, listed
 
@@ -31,7 +31,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
     archive = context.settings.archive
     if not archive.webhdfs and not archive.namenodes:
         yield ok("place", "a folder on this host: see host")
-        yield from doubts(context, "archive")
+        yield from staleness_of(context, "archive")
         return
     try:
         archive_files(context.settings)
@@ -45,7 +45,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
     found = [*check_name_nodes(targets, archive.folder, archive.user)]
     yield from found
     if all(each.level != "problem" for each in found):  # a silent one would be asked for minutes
-        yield from doubts(context, "archive")
+        yield from staleness_of(context, "archive")
 
 
 def check_name_nodes(targets: list[HttpTarget], folder: str, user: str) -> Iterator[Finding]:

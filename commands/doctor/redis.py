@@ -8,7 +8,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from commands.doctor.clock import clock_finding
 from commands.doctor.findings import CheckContext, Finding, ok, problem, warning
-from commands.doctor.vouching import doubts
+from commands.doctor.vouching import staleness_of
 from commands.wiring.process import now_ms
 from schemas.instants import SECOND_MS
 from schemas.os_faults import no_answer
@@ -54,7 +54,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
         for each in CHECKS:
             yield from each(server)
     servers.close()
-    yield from doubts(context, "hot")
+    yield from staleness_of(context, "hot")
 
 
 def version(server: Server) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from commands.doctor import elasticsearch as doctor_elasticsearch
 from commands.doctor.findings import CheckContext, Finding, ok, problem
 from commands.doctor.http import HttpTarget, Unanswered
-from commands.doctor.vouching import doubts
+from commands.doctor.vouching import staleness_of
 from schemas.errors import OrdertideError
 from storage_tiering.warm.opening import open_elastic
 
@@ -17,7 +17,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
     warm = context.settings.warm
     if not warm.url:
         yield ok("place", "a folder on this host: see host")
-        yield from doubts(context, "warm")
+        yield from staleness_of(context, "warm")
         return
     headers = {"Authorization": f"ApiKey {warm.api_key}"} if warm.api_key else None
     target = HttpTarget(
@@ -35,7 +35,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
     major = int(version("elasticsearch").partition(".")[0])
     yield from doctor_elasticsearch.check_server(target, major, warm.prefix)
     yield from templates(context)
-    yield from doubts(context, "warm")
+    yield from staleness_of(context, "warm")
 
 
 def with_login(url: str, user: str | None, password: str | None) -> str:

@@ -45,8 +45,8 @@ class ArchiveAudit:
             if str(repaired.damage) not in self._logged:
                 self._logged.add(str(repaired.damage))
                 LOGGER.error("%s: %s: %s", repaired.did, repaired.damage, repaired.reason)
-        doubt = self.tier.doubt()
-        self.watch.stale(self.tier.name, str(doubt) if doubt else None)
+        staleness = self.tier.staleness()
+        self.watch.stale(self.tier.name, str(staleness) if staleness else None)
 
 
 class SpanReader:

@@ -55,7 +55,7 @@ class TierRow(NamedTuple):
     name: str
     size: str
     is_fine: bool
-    doubt: str
+    stale: str
 
 
 class LetterSample(NamedTuple):
@@ -189,7 +189,7 @@ def terms_out(kept: Conservation | None) -> list[Term]:
 def tier_row(words: Words, tier: TierSample) -> TierRow:
     """A tier in words."""
     size = "–" if tier.size_bytes is None else size_text(words, tier.size_bytes)
-    return TierRow(tier.name, size, not tier.doubt, tier.doubt)
+    return TierRow(tier.name, size, not tier.stale, tier.stale)
 
 
 def size_text(words: Words, size_bytes: int) -> str:

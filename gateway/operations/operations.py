@@ -32,7 +32,7 @@ class TierSample(NamedTuple):
 
     name: str
     size_bytes: int | None
-    doubt: str
+    stale: str
 
 
 class ActionsSample(NamedTuple):
@@ -160,7 +160,7 @@ def tier_samples(tiers: Sequence[Tier]) -> list[TierSample]:
 def tier_sample(tier: Tier) -> TierSample:
     """Size and state of a tier; one that doesn't answer says why."""
     try:
-        doubt = tier.doubt()
-        return TierSample(tier.name, tier.size_bytes(), str(doubt) if doubt else "")
+        staleness = tier.staleness()
+        return TierSample(tier.name, tier.size_bytes(), str(staleness) if staleness else "")
     except OrdertideError as error:
         return TierSample(tier.name, None, str(error))

@@ -28,13 +28,13 @@ from storage_tiering.archive.survey import Survey
 from storage_tiering.records import DOCUMENT, event_record, order_record
 from storage_tiering.tier import (
     Counts,
-    Doubt,
     EventRecord,
     Found,
     OrderRecord,
     OutcomeRecord,
     Partition,
     Stale,
+    Staleness,
     Tier,
     by_time,
 )
@@ -195,7 +195,7 @@ class ParquetTier(Tier):
     def forget_progress(self) -> None:
         """Nothing: what is sealed stays; `ordertide archive verify --repair` writes it again."""
 
-    def doubt(self) -> Doubt | None:
+    def staleness(self) -> Staleness | None:
         """Files that names and manifests show to be missing or damaged."""
         damages = [
             damage
@@ -205,10 +205,10 @@ class ParquetTier(Tier):
         if not damages:
             return None
         more = f", and {len(damages) - 1} more" if len(damages) > 1 else ""
-        return Doubt(reason=f"{damages[0]}{more}")
+        return Staleness(reason=f"{damages[0]}{more}")
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
-        """Nothing: the doubt is what the files show."""
+    def set_staleness(self, staleness: Staleness | None) -> None:
+        """Nothing: the staleness is what the files show."""
 
     @property
     def topics(self) -> tuple[str, ...]:

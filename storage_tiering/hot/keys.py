@@ -19,7 +19,7 @@ RECORDS_PER_SCRIPT = 500
 UNKNOWN_VERSION = -1
 PROGRESS_MEMBER = "watermark"
 OFFSET_MEMBER = "o:"
-DOUBT_SCORE = "-inf"
+STALENESS_SCORE = "-inf"
 
 Argument = str | bytes | int
 
@@ -61,7 +61,7 @@ class SlotKeys(NamedTuple):
         The score of PROGRESS_MEMBER is its freshness, in ms of stream time; that of
         `o:<topic>/<partition>` the offset up to which it was written; that of `n:<writer>` the
         number of scripts that a writer has called since its last note. With the least score: the
-        doubt, as JSON. Kept in the slot, so that whatever loses orders (a failover, a restored
+        staleness, as JSON. Kept in the slot, so that whatever loses orders (a failover, a restored
         file) loses this too.
         """
         return f"{self.prefix}{{{self.slot:02d}}}:progress"

@@ -1,4 +1,4 @@
-"""Marks of the hot tier: the offsets written to each slot, kept with the slot, and its doubt.
+"""Marks of the hot tier: the offsets written to each slot, kept with the slot, and its staleness.
 
 Redis loses data slot by slot: the slots of a cluster lie on several nodes. Each holds the offsets
 up to which it was written, so a slot that comes back from an older file has lower offsets than
@@ -14,13 +14,13 @@ from importlib.resources import files
 import msgspec
 
 from storage_tiering.hot.errors import execute
-from storage_tiering.hot.keys import DOUBT_SCORE, OFFSET_MEMBER, Call, SlotKeys
+from storage_tiering.hot.keys import OFFSET_MEMBER, STALENESS_SCORE, Call, SlotKeys
 from storage_tiering.hot.servers import Servers
 from storage_tiering.hot.writing import Replicas, evaluation, redis_errors, send
-from storage_tiering.tier import Doubt, Partition, WritesLost, partition_name, partition_of
+from storage_tiering.tier import Partition, Staleness, WritesLost, partition_name, partition_of
 
 NOTE = files("storage_tiering.hot").joinpath("note.lua").read_text()
-DOUBT = files("storage_tiering.hot").joinpath("doubt.lua").read_text()
+STALENESS = files("storage_tiering.hot").joinpath("staleness.lua").read_text()
 
 
 class Marks:
@@ -76,28 +76,28 @@ class Marks:
         return held
 
     def forget(self) -> None:
-        """Drop all that the slots hold of this, the doubt and how fresh they are included."""
+        """Drop all that the slots hold of this, the staleness and how fresh they are included."""
         calls = [Call(slot.progress, ("DEL", slot.progress)) for slot in self._slots]
         send(self._servers, calls, self._replicas)
 
-    def doubt(self) -> Doubt | None:
-        """The doubt of the first slot that has one."""
+    def staleness(self) -> Staleness | None:
+        """The staleness of the first slot that has one."""
         with redis_errors(self._servers), self._servers.pipeline() as pipe:
             for slot in self._slots:
-                pipe.zrangebyscore(slot.progress, DOUBT_SCORE, DOUBT_SCORE)
+                pipe.zrangebyscore(slot.progress, STALENESS_SCORE, STALENESS_SCORE)
             answered = execute(pipe)
-        return next((doubt_in(each[0]) for each in answered if each), None)
+        return next((staleness_in(each[0]) for each in answered if each), None)
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
-        """Keep the doubt in every slot, with the orders that it is about."""
-        data = b"" if doubt is None else msgspec.json.encode(doubt)
-        calls = [evaluation(DOUBT, [slot.progress], (data,)) for slot in self._slots]
+    def set_staleness(self, staleness: Staleness | None) -> None:
+        """Keep the staleness in every slot, with the orders that it is about."""
+        data = b"" if staleness is None else msgspec.json.encode(staleness)
+        calls = [evaluation(STALENESS, [slot.progress], (data,)) for slot in self._slots]
         send(self._servers, calls, self._replicas)
 
 
-def doubt_in(data: bytes) -> Doubt:
-    """The doubt in a member."""
-    return msgspec.json.decode(data, type=Doubt)
+def staleness_in(data: bytes) -> Staleness:
+    """The staleness in a member."""
+    return msgspec.json.decode(data, type=Staleness)
 
 
 def _offsets_in(members: Sequence[tuple[bytes, float]]) -> dict[Partition, int]:

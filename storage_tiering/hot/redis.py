@@ -13,9 +13,9 @@ from storage_tiering.hot.access import Access, connect, connect_cluster
 from storage_tiering.hot.config_warnings import cautions, losses
 from storage_tiering.hot.errors import execute
 from storage_tiering.hot.keys import (
-    DOUBT_SCORE,
     PROGRESS_MEMBER,
     SLOTS,
+    STALENESS_SCORE,
     Call,
     ScriptRecord,
     SlotKeys,
@@ -25,18 +25,18 @@ from storage_tiering.hot.keys import (
     script_calls,
     slot_of,
 )
-from storage_tiering.hot.marks import Marks, doubt_in
+from storage_tiering.hot.marks import Marks, staleness_in
 from storage_tiering.hot.servers import Cluster, Single
 from storage_tiering.hot.writing import Replicas, evaluation, redis_errors, send, sweeps
 from storage_tiering.records import ACCEPTED, DOCUMENT
 from storage_tiering.tier import (
     Counts,
-    Doubt,
     EventRecord,
     Found,
     OrderRecord,
     Partition,
     Stale,
+    Staleness,
     Tier,
     by_time,
 )
@@ -98,10 +98,10 @@ class RedisTier(Tier):
         with redis_errors(self.servers), self.servers.pipeline() as pipe:
             # Both before the order, so that they never claim too much.
             pipe.zscore(slot.progress, PROGRESS_MEMBER)
-            pipe.zrangebyscore(slot.progress, DOUBT_SCORE, DOUBT_SCORE)
+            pipe.zrangebyscore(slot.progress, STALENESS_SCORE, STALENESS_SCORE)
             pipe.hgetall(slot.order(key))
-            watermark, doubt, fields = execute(pipe)
-        stale = str(doubt_in(doubt[0])) if doubt else None
+            watermark, staleness, fields = execute(pipe)
+        stale = str(staleness_in(staleness[0])) if staleness else None
         if b"document" not in fields:
             if stale:
                 raise Stale(stale)
@@ -125,11 +125,11 @@ class RedisTier(Tier):
     def forget_progress(self) -> None:
         self._marks.forget()
 
-    def doubt(self) -> Doubt | None:
-        return self._marks.doubt()
+    def staleness(self) -> Staleness | None:
+        return self._marks.staleness()
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
-        self._marks.set_doubt(doubt)
+    def set_staleness(self, staleness: Staleness | None) -> None:
+        self._marks.set_staleness(staleness)
 
     def expire(self, watermark_ms: int) -> None:
         limit_ms = watermark_ms - self.settings.keep_ms

@@ -202,15 +202,15 @@ def test_a_writer_writes_lost_files_again_by_itself(place: Installation) -> None
 
 def test_the_audit_of_a_writer_says_what_is_left(place: Installation) -> None:
     class Seen(NoMetrics):
-        """Remembers the doubts."""
+        """Remembers the reasons of staleness."""
 
-        doubts: list[str | None]
+        reasons: list[str | None]
 
         def stale(self, tier: str, reason: str | None) -> None:
-            self.doubts.append(reason)
+            self.reasons.append(reason)
 
     seen = Seen()
-    seen.doubts = []
+    seen.reasons = []
     tier = place.open()
     flipped = manifest_of(place.files(ORDERS_EVENTS)[0])
     content = place.files(ORDERS_EVENTS)[0]
@@ -220,8 +220,8 @@ def test_the_audit_of_a_writer_says_what_is_left(place: Installation) -> None:
         for topic in (ORDERS_CHANGES, ORDERS_EVENTS):
             empty.create(topic)
         ArchiveAudit(tier, empty.connection, seen)()
-    assert len(seen.doubts) == 1
-    assert content.stem in str(seen.doubts[0])
+    assert len(seen.reasons) == 1
+    assert content.stem in str(seen.reasons[0])
 
 
 def test_repair_and_offline_exclude_each_other(place: Installation) -> None:

@@ -17,12 +17,14 @@ from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.archive.opening import open_archive
 from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.opening import open_hot
-from storage_tiering.tier import Doubt, Tier, WritesLost
+from storage_tiering.tier import Staleness, Tier, WritesLost
 from storage_tiering.warm.opening import open_warm
 from tests.support.tiers.archive_files import flip
 from tests.support.tiers.orders import START, Log, accepted, document
 
-LASTING = Doubt(reason="", lasting="retired orders are missing: run 'ordertide tier rebuild warm'")
+LASTING = Staleness(
+    reason="", lasting="retired orders are missing: run 'ordertide tier rebuild warm'"
+)
 NAMES = [f"order-{number}" for number in range(5)]
 
 
@@ -80,9 +82,9 @@ def test_status_and_doctor_say_nothing_of_tiers_that_hold_what_was_written(
     assert finding(context, "warm") is finding(context, "archive") is None
 
 
-def test_status_and_doctor_name_a_doubt_and_what_to_do(place: Installation) -> None:
+def test_status_and_doctor_name_a_stale_tier_and_what_to_do(place: Installation) -> None:
     tier = open_warm(place.settings)
-    tier.set_doubt(LASTING)
+    tier.set_staleness(LASTING)
     tier.close()
     lost = min((place.folder / "archive" / ORDERS_EVENTS).glob("*/*.parquet"))
     lost.unlink()
@@ -102,7 +104,7 @@ def test_status_and_doctor_name_a_doubt_and_what_to_do(place: Installation) -> N
 def test_the_warm_tier_is_rebuilt_from_the_archive(place: Installation) -> None:
     shutil.rmtree(place.folder / "warm")
     tier = open_warm(place.settings)
-    tier.set_doubt(LASTING)
+    tier.set_staleness(LASTING)
     tier.close()
     result = place.run("tier", "rebuild", "warm")
     assert result.exit_code == 0, result.output
@@ -118,14 +120,14 @@ def test_the_warm_tier_is_rebuilt_from_the_archive(place: Installation) -> None:
     assert place.run("tier", "rebuild", "warm").exit_code == 0, "done again it changes nothing"
 
 
-def test_a_damaged_archive_ends_a_rebuild_and_the_doubt_stays(place: Installation) -> None:
+def test_a_damaged_archive_ends_a_rebuild_and_the_staleness_stays(place: Installation) -> None:
     tier = open_warm(place.settings)
-    tier.set_doubt(LASTING)
+    tier.set_staleness(LASTING)
     path = min((place.folder / "archive" / ORDERS_CHANGES).glob("*/*.parquet"))
     flip(path)
     result = place.run("tier", "rebuild", "warm")
     assert path.stem in str(result.exception)
-    assert tier.doubt() == LASTING
+    assert tier.staleness() == LASTING
     tier.close()
 
 
@@ -147,7 +149,7 @@ def test_a_running_writer_notices_that_a_rebuild_was_asked_for(
     assert result.exit_code == 0, result.output
     with pytest.raises(WritesLost):
         tier.note({(ORDERS_CHANGES, 0): 6})
-    doubt = tier.doubt()
-    assert doubt is not None
-    assert "a rebuild was requested" in str(doubt)
+    staleness = tier.staleness()
+    assert staleness is not None
+    assert "a rebuild was requested" in str(staleness)
     tier.close()

@@ -10,7 +10,7 @@ from schemas.instants import format_instant
 from schemas.order import OrderDocument, ShipmentView
 from schemas.search import OrderQuery, Sort, search_form
 from storage_tiering.memory import MemoryTier
-from storage_tiering.tier import Doubt, Search, Tier
+from storage_tiering.tier import Search, Staleness, Tier
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.tier import ElasticTier
 from storage_tiering.warm.sqlite.tier import SqliteTier
@@ -166,7 +166,7 @@ def test_a_page_says_how_far_it_is(tier: Tier) -> None:
     tier.expire(START + 5_000)
     write(tier, document("a"))
     assert tier.search(OrderQuery()).watermark == START + 5_000
-    tier.set_doubt(Doubt(reason="restored from a backup"))
+    tier.set_staleness(Staleness(reason="restored from a backup"))
     assert tier.search(OrderQuery()).watermark is None
 
 

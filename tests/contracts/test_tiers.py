@@ -14,12 +14,12 @@ from schemas.topics import ORDERS_CHANGES, ORDERS_EVENTS
 from storage_tiering.hot.embedded import EmbeddedRedis, bundled_server
 from storage_tiering.tier import (
     Customers,
-    Doubt,
     EventRecord,
     Found,
     OrderRecord,
     Search,
     Stale,
+    Staleness,
     WritesLost,
 )
 from tests.support import stack
@@ -450,7 +450,9 @@ def test_any_order_and_repetition_of_the_batches_ends_the_same(
 
 
 CHANGES, EVENTS = (ORDERS_CHANGES, 0), (ORDERS_EVENTS, 0)
-DOUBT = Doubt(reason="restored from a backup", until={"orders.changes/0": 12}, lasting="for ever")
+STALENESS = Staleness(
+    reason="restored from a backup", until={"orders.changes/0": 12}, lasting="for ever"
+)
 
 
 def test_a_tier_holds_up_to_where_it_was_written(under_test: OpenTier, log: Log) -> None:
@@ -486,22 +488,24 @@ def test_a_tier_whose_progress_was_dropped_has_lost_writes(under_test: OpenTier,
     assert under_test.tier.offsets() == {CHANGES: 1}
 
 
-def test_a_doubt_is_in_every_answer_until_it_is_taken_away(under_test: OpenTier, log: Log) -> None:
+def test_staleness_is_in_every_answer_until_it_is_taken_away(
+    under_test: OpenTier, log: Log
+) -> None:
     write(under_test, log.changes(document()))
     under_test.tier.expire(START)
     under_test.tier.flush(force=True)
     assert found(under_test).stale is None
     if not under_test.kind.notes_offsets:
         return
-    under_test.tier.set_doubt(DOUBT)
+    under_test.tier.set_staleness(STALENESS)
     if under_test.kind.survives_closing:
         under_test.reopen()
-    assert under_test.tier.doubt() == DOUBT
+    assert under_test.tier.staleness() == STALENESS
     answer = found(under_test)
     assert (answer.stale, answer.watermark) == ("restored from a backup; for ever", None)
     with pytest.raises(Stale, match="restored from a backup"):
         under_test.tier.find("default", "never-seen")
-    under_test.tier.set_doubt(None)
-    assert under_test.tier.doubt() is None
+    under_test.tier.set_staleness(None)
+    assert under_test.tier.staleness() is None
     assert (found(under_test).stale, found(under_test).watermark) == (None, START)
     assert under_test.tier.find("default", "never-seen") is None

@@ -308,7 +308,7 @@ def test_an_archive_of_the_first_format_is_refused_with_the_remedy(tmp_path: Pat
     (old / "orders.events-0-00000000000000000000.parquet").write_bytes(b"PAR1")
     remedy = r"format 1, this version reads format 2; .* set \[archive\] folder to a new one"
     tier = archive(tmp_path)
-    for ask in (tier.counts, tier.doubt, lambda: list(tier.verify())):
+    for ask in (tier.counts, tier.staleness, lambda: list(tier.verify())):
         with pytest.raises(StateError, match=remedy):
             ask()
 

@@ -107,7 +107,7 @@ def test_a_file_is_written_again_as_it_was(
     assert not list(again.verify())
 
 
-def test_a_file_from_a_compacted_topic_leaves_a_doubt_about_what_lay_in_it(
+def test_a_file_from_a_compacted_topic_leaves_the_tier_stale_about_what_lay_in_it(
     files: ArchiveFiles, topics: Topics
 ) -> None:
     fill(files, topics)

@@ -116,7 +116,10 @@ def test_a_broken_tier_is_named_with_its_reason(value: str, reason: str) -> None
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("shelves:open_nothing", "its tier doesn't implement close, counts, doubt, .*write_orders"),
+        (
+            "shelves:open_nothing",
+            "its tier doesn't implement close, counts, .*write_orders",
+        ),
         ("shelves:open_other", "is registered as shelf but its tier is called warm"),
     ],
 )

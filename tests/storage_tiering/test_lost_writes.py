@@ -17,7 +17,7 @@ from storage_tiering.hot.embedded import EmbeddedRedis
 from storage_tiering.hot.keys import SlotKeys, slot_of
 from storage_tiering.hot.redis import HotSettings, RedisTier, connect, connect_cluster
 from storage_tiering.memory import MemoryTier
-from storage_tiering.tier import Doubt, Found, Partition, Stale, Tier
+from storage_tiering.tier import Found, Partition, Stale, Staleness, Tier
 from storage_tiering.warm.elastic.access import connect as connect_elasticsearch
 from storage_tiering.warm.elastic.periods import names_with
 from storage_tiering.warm.elastic.tier import ElasticTier
@@ -41,18 +41,18 @@ from tests.support.tiers.redis_servers import need_redis, running_cluster
 NAMES = [f"order-{number}" for number in range(8)]
 MINUTE_MS = 60_000
 RETIRED = "retired"
-DOUBT = Doubt(reason="restored")
+STALENESS = Staleness(reason="restored")
 
 
 class Seen(NoMetrics):
-    """Remembers what the writer reported of a doubt."""
+    """Remembers what the writer reported of staleness."""
 
     def __init__(self) -> None:
-        self.doubts: list[str | None] = []
+        self.reasons: list[str | None] = []
         self.rewinds = 0
 
     def stale(self, tier: str, reason: str | None) -> None:
-        self.doubts.append(reason)
+        self.reasons.append(reason)
 
     def rewound(self, tier: str) -> None:
         self.rewinds += 1
@@ -262,14 +262,14 @@ def test_a_loss_is_noticed_and_refilled(place: LosableTier, loss: str, *, runnin
     run.writer.step()
     run.writer.step()
     assert run.seen.rewinds == 1
-    doubt = run.tier.doubt()
-    assert doubt is not None
-    assert "being written again" in str(doubt)
+    staleness = run.tier.staleness()
+    assert staleness is not None
+    assert "being written again" in str(staleness)
     assert all(answer.watermark is None for answer in answers(run.tier))
     run.step_until_done()
     run.assert_whole(4)
-    assert run.tier.doubt() is None
-    assert run.seen.doubts[-1] is None
+    assert run.tier.staleness() is None
+    assert run.seen.reasons[-1] is None
     group.append(feed.rounds(1))
     run.step_until_done()
     run.assert_whole(5)
@@ -298,11 +298,11 @@ def test_a_refill_that_was_killed_is_continued_by_the_next_writer(place: Losable
     run.start()
     run.writer.step()
     assert run.seen.rewinds == 0, "what was committed meanwhile is there"
-    assert run.tier.doubt() is not None
+    assert run.tier.staleness() is not None
     assert all(answer.watermark is None for answer in answers(run.tier))
     run.step_until_done()
     run.assert_whole(4)
-    assert run.tier.doubt() is None
+    assert run.tier.staleness() is None
 
 
 def test_a_batch_that_a_crash_took_is_written_again_although_the_offsets_are_the_same(
@@ -335,7 +335,9 @@ def test_a_batch_that_a_crash_took_is_written_again_although_the_offsets_are_the
         run.assert_whole(2)
 
 
-def test_what_the_topics_no_longer_have_stays_a_doubt_with_the_command(tmp_path: Path) -> None:
+def test_what_the_topics_no_longer_have_keeps_the_tier_stale_with_the_command(
+    tmp_path: Path,
+) -> None:
     feed = Feed()
     group = GroupLog(feed.rounds(3))
     place = sqlite_place(tmp_path / "warm")
@@ -373,7 +375,9 @@ def test_a_retired_order_that_was_compacted_away_is_missed(tmp_path: Path) -> No
         run.tier.find("default", RETIRED)
 
 
-def test_a_writer_killed_after_it_missed_a_retired_order_leaves_the_doubt(tmp_path: Path) -> None:
+def test_a_writer_killed_after_it_missed_a_retired_order_leaves_the_staleness(
+    tmp_path: Path,
+) -> None:
     group = retired_before(Feed())
     place = sqlite_place(tmp_path / "warm")
     run = Run(place.open, group)
@@ -393,7 +397,7 @@ def test_a_writer_killed_after_it_missed_a_retired_order_leaves_the_doubt(tmp_pa
         run.tier.find("default", RETIRED)
 
 
-def test_a_doubt_that_a_rebuild_has_ended_stays_ended_after_the_next_loss(tmp_path: Path) -> None:
+def test_staleness_that_a_rebuild_has_ended_stays_ended_after_the_next_loss(tmp_path: Path) -> None:
     feed = Feed()
     group = GroupLog(feed.rounds(3))
     place = sqlite_place(tmp_path / "warm")
@@ -403,14 +407,14 @@ def test_a_doubt_that_a_rebuild_has_ended_stays_ended_after_the_next_loss(tmp_pa
     group.delete_before((ORDERS_EVENTS, 1), 5)
     run.step_until_done()
     assert run.found(NAMES[1]).stale is not None
-    run.tier.set_doubt(None)  # as a rebuild from the archive does
+    run.tier.set_staleness(None)  # as a rebuild from the archive does
     place.save()
     group.append(feed.rounds(1))
     run.step_until_done()
     place.restore()
     run.step_until_done()
     assert run.seen.rewinds == 2
-    assert run.tier.doubt() is None
+    assert run.tier.staleness() is None
 
 
 def test_a_retired_order_that_is_still_held_is_not_missed(tmp_path: Path) -> None:
@@ -429,7 +433,7 @@ def test_the_answer_is_the_highest_version_while_a_hotter_tier_is_stale() -> Non
     hot.write_orders(log.changes(document(version=2)))
     warm.write_orders(log.changes(document(version=3)))
     assert find([hot, warm], "default", "e481f51c").tier == "hot"
-    hot.set_doubt(DOUBT)
+    hot.set_staleness(STALENESS)
     answer = find([hot, warm], "default", "e481f51c")
     assert (answer.tier, answer.found.document.version, answer.found.stale) == ("warm", 3, None)
     assert [(each.tier, each.answer) for each in answer.asked] == [
@@ -444,7 +448,7 @@ def test_the_answer_is_the_highest_version_while_a_hotter_tier_is_stale() -> Non
 
 def test_an_order_is_never_called_unknown_while_a_tier_is_stale() -> None:
     hot, warm = MemoryTier("hot"), MemoryTier("warm")
-    warm.set_doubt(DOUBT)
+    warm.set_staleness(STALENESS)
     with pytest.raises(Busy, match=r"missing from warm \(restored\), which can't be vouched for"):
         find([hot, warm], "default", "e481f51c")
 
@@ -502,7 +506,7 @@ def test_a_node_of_a_cluster_that_comes_back_empty_is_refilled(tmp_path: Path) -
             node.flushall()
         run.writer.step()
         assert run.seen.rewinds == 1
-        assert run.tier.doubt() is not None
+        assert run.tier.staleness() is not None
         assert all(answer.watermark is None for answer in answers(run.tier))
         run.step_until_done()
         run.assert_whole(2)
@@ -536,9 +540,9 @@ def test_documents_that_were_deleted_one_by_one_are_missed_and_refilled(
         run.step_until_done()
         run.step_until_done()
         assert run.seen.rewinds == 1
-        assert any("has lost" in str(doubt) for doubt in run.seen.doubts)
+        assert any("has lost" in str(staleness) for staleness in run.seen.reasons)
         run.assert_whole(feed.version)
-        assert run.tier.doubt() is None
+        assert run.tier.staleness() is None
         run.tier.close()
 
 
@@ -571,7 +575,7 @@ def test_an_index_that_was_deleted_is_missed_and_refilled(lost: str) -> None:
         assert all(answer.watermark is None for answer in answers(reader))
         run.step_until_done()
         run.assert_whole(2)
-        assert run.tier.doubt() is None
+        assert run.tier.staleness() is None
         group.append(feed.rounds(1))
         run.step_until_done()
         run.assert_whole(3)

@@ -106,7 +106,7 @@ def test_a_warm_tier_that_lost_its_folder_is_filled_again_from_the_broker(
     tier = SqliteTier(tmp_path / "warm")
     write(broker, tier, until=len(messages))
     assert_complete(tier)
-    assert tier.doubt() is None
+    assert tier.staleness() is None
     tier.close()
 
 

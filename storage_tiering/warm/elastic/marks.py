@@ -1,4 +1,4 @@
-"""Marks of the Elasticsearch tier: offsets that were written, ids of the indices, and its doubt.
+"""Marks of the Elasticsearch tier: offsets that were written, ids of the indices, its staleness.
 
 They are documents of the progress index. An index that was deleted, recreated or restored from a
 snapshot has another id (`index.uuid`) or none; if the progress index itself is the one, the offsets
@@ -15,12 +15,12 @@ from typing import Any
 import msgspec
 from elasticsearch import Elasticsearch, NotFoundError
 
-from storage_tiering.tier import Doubt, Partition, WritesLost, partition_name, partition_of
+from storage_tiering.tier import Partition, Staleness, WritesLost, partition_name, partition_of
 from storage_tiering.warm.elastic.errors import answers
 from storage_tiering.warm.elastic.periods import Names, Periods
 
 MARKS = "marks"
-DOUBT = "doubt"
+STALENESS = "staleness"
 CONFLICT = 409
 # With `gc_deletes` at 0 a refresh forgets the versions of what was deleted, so that the same ones
 # can be written again; but only of deletions before the last tick of a clock of 200 ms.
@@ -93,7 +93,7 @@ class DocumentCounts:
 
 
 class Marks:
-    """The documents `marks` and `doubt` in the tier's progress index.
+    """The documents `marks` and `staleness` in the tier's progress index.
 
     Of several writers each changes its own partitions; a change that another one has overtaken is
     made again.
@@ -175,24 +175,26 @@ class Marks:
         settings: dict[str, Any] = found.body
         return {name: each["settings"]["index"]["uuid"] for name, each in settings.items()}
 
-    def doubt(self) -> Doubt | None:
-        """The doubt that is kept."""
+    def staleness(self) -> Staleness | None:
+        """The staleness that is kept."""
         with answers():
             try:
-                held = self.client.get(index=self.names.progress, id=DOUBT)
+                held = self.client.get(index=self.names.progress, id=STALENESS)
             except NotFoundError:
                 return None
-        return msgspec.convert(held["_source"]["doubt"], Doubt)
+        return msgspec.convert(held["_source"]["staleness"], Staleness)
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
+    def set_staleness(self, staleness: Staleness | None) -> None:
         """Keep this one; None: none."""
         self._periods.ensure([self.names.progress])
         with answers():
-            if doubt is None:
-                self.client.options(ignore_status=404).delete(index=self.names.progress, id=DOUBT)
+            if staleness is None:
+                self.client.options(ignore_status=404).delete(
+                    index=self.names.progress, id=STALENESS
+                )
             else:
-                document = {"doubt": msgspec.to_builtins(doubt)}
-                self.client.index(index=self.names.progress, id=DOUBT, document=document)
+                document = {"staleness": msgspec.to_builtins(staleness)}
+                self.client.index(index=self.names.progress, id=STALENESS, document=document)
 
     def _differences(self, held: Held, there: Mapping[str, str]) -> list[str]:
         complaints = []

@@ -21,13 +21,13 @@ from schemas.search import MOST_ORDERS, OrderQuery, Page
 from storage_tiering.dead_letters import DeadLetter, DeadLetterTier
 from storage_tiering.tier import (
     Counts,
-    Doubt,
     EventRecord,
     Found,
     OrderRecord,
     OutcomeRecord,
     Partition,
     Stale,
+    Staleness,
     Tier,
     WritesLost,
     by_time,
@@ -181,11 +181,11 @@ class ElasticTier(Tier, DeadLetterTier):
     def forget_progress(self) -> None:
         self.marks.begin_with({})
 
-    def doubt(self) -> Doubt | None:
-        return self.marks.doubt()
+    def staleness(self) -> Staleness | None:
+        return self.marks.staleness()
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
-        self.marks.set_doubt(doubt)
+    def set_staleness(self, staleness: Staleness | None) -> None:
+        self.marks.set_staleness(staleness)
 
     def search(
         self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
@@ -263,9 +263,9 @@ class ElasticTier(Tier, DeadLetterTier):
             raise WritesLost(f"warm tier: {', '.join(missing)}")
 
     def _stale(self) -> str | None:
-        """The doubt that is kept, or else what is missing and not noticed by a writer yet."""
-        if doubt := self.marks.doubt():
-            return str(doubt)
+        """The staleness that is kept, or else what is missing and not noticed by a writer yet."""
+        if staleness := self.marks.staleness():
+            return str(staleness)
         missing = self.marks.missing()
         return f"{', '.join(missing)}; its writer reads the topics again" if missing else None
 

@@ -1,4 +1,4 @@
-"""Marks of the SQLite tier: up to where it was written, which period files it has, and its doubt.
+"""Marks of the SQLite tier: up to where it was written, its period files, and its staleness.
 
 They lie in a file of their own. A period's file is known by its id and by how often it was written
 to, so one that was deleted, restored or replaced shows; if this file is the one that was, the
@@ -11,14 +11,14 @@ from typing import Protocol
 
 import msgspec
 
-from storage_tiering.tier import Doubt, Partition, WritesLost, partition_name, partition_of
+from storage_tiering.tier import Partition, Staleness, WritesLost, partition_name, partition_of
 from storage_tiering.warm.sqlite.database import Database
 
 NAME = "marks.sqlite"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS offsets (partition TEXT PRIMARY KEY, next_offset INTEGER);
 CREATE TABLE IF NOT EXISTS periods (period TEXT PRIMARY KEY, id TEXT, writes INTEGER);
-CREATE TABLE IF NOT EXISTS doubt (one INTEGER PRIMARY KEY CHECK (one = 1), doc BLOB);
+CREATE TABLE IF NOT EXISTS staleness (one INTEGER PRIMARY KEY CHECK (one = 1), doc BLOB);
 """
 NOTE_OFFSET = """
 INSERT INTO offsets VALUES (?, ?)
@@ -107,15 +107,17 @@ class Marks:
         """A period has expired."""
         self.database.write("DELETE FROM periods WHERE period = ?", [(period,)])
 
-    def doubt(self) -> Doubt | None:
-        """The doubt that is kept."""
-        rows = self.database.read("SELECT doc FROM doubt")
-        return msgspec.json.decode(rows[0][0], type=Doubt) if rows else None
+    def staleness(self) -> Staleness | None:
+        """The staleness that is kept."""
+        rows = self.database.read("SELECT doc FROM staleness")
+        return msgspec.json.decode(rows[0][0], type=Staleness) if rows else None
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
+    def set_staleness(self, staleness: Staleness | None) -> None:
         """Keep this one; None: none."""
-        rows = [] if doubt is None else [(msgspec.json.encode(doubt),)]
-        self.database.write("DELETE FROM doubt", [()], ("INSERT INTO doubt VALUES (1, ?)", rows))
+        rows = [] if staleness is None else [(msgspec.json.encode(staleness),)]
+        self.database.write(
+            "DELETE FROM staleness", [()], ("INSERT INTO staleness VALUES (1, ?)", rows)
+        )
 
 
 def row_of(file: File) -> tuple[str, str, int]:

@@ -23,13 +23,13 @@ from schemas.search import OrderQuery, Page, matches
 from storage_tiering.records import ACCEPTED, DOCUMENT, outcome_of
 from storage_tiering.tier import (
     Counts,
-    Doubt,
     EventRecord,
     Found,
     OrderRecord,
     OutcomeRecord,
     Partition,
     Stale,
+    Staleness,
     Tier,
     by_time,
 )
@@ -142,11 +142,11 @@ class SqliteTier(Tier):
     def forget_progress(self) -> None:
         self._marks.begin_with({}, ())
 
-    def doubt(self) -> Doubt | None:
-        return self._marks.doubt()
+    def staleness(self) -> Staleness | None:
+        return self._marks.staleness()
 
-    def set_doubt(self, doubt: Doubt | None) -> None:
-        self._marks.set_doubt(doubt)
+    def set_staleness(self, staleness: Staleness | None) -> None:
+        self._marks.set_staleness(staleness)
 
     def search(
         self, query: OrderQuery, *, limit: int = 100, after: list[Any] | None = None
@@ -201,9 +201,9 @@ class SqliteTier(Tier):
         self._marks.database.close()
 
     def _stale(self) -> str | None:
-        """The doubt that is kept, or else what is missing and not noticed by a writer yet."""
-        if doubt := self._marks.doubt():
-            return str(doubt)
+        """The staleness that is kept, or else what is missing and not noticed by a writer yet."""
+        if staleness := self._marks.staleness():
+            return str(staleness)
         missing = self._marks.missing(self._counted())
         if missing:  # unless it has just expired, or was just made
             missing = self._marks.missing(self._counted())

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.instants import HOUR_MS, format_instant
-from storage_tiering.tier import Doubt
+from storage_tiering.tier import Staleness
 from tests.support.gateway import Door
 from tests.support.tiers.orders import START, document
 
@@ -37,7 +37,7 @@ def test_an_answer_comes_with_its_freshness(filled: Door, url: str) -> None:
     assert client.get(url).json["through"] is None
     filled.tier.expire(START + 5_000)
     assert client.get(url).json["through"] == format_instant(START + 5_000)
-    filled.tier.set_doubt(Doubt(reason="restored from a backup"))
+    filled.tier.set_staleness(Staleness(reason="restored from a backup"))
     assert client.get(url).json["through"] is None
 
 

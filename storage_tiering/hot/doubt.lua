@@ -1,7 +1,0 @@
--- Keep a slot's doubt in the place of the one before, in one step.
---
--- KEYS: progress. ARGV: the doubt as JSON, '' for none.
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '-inf')
-if ARGV[1] ~= '' then
-  redis.call('ZADD', KEYS[1], '-inf', ARGV[1])
-end
