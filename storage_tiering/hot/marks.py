@@ -23,7 +23,7 @@ NOTE = files("storage_tiering.hot").joinpath("note.lua").read_text()
 STALENESS = files("storage_tiering.hot").joinpath("staleness.lua").read_text()
 
 
-class Marks:
+class SlotMarks:
     """The marks of all slots, as one writer keeps them."""
 
     def __init__(self, servers: Servers, slots: Sequence[SlotKeys], replicas: Replicas) -> None:

@@ -25,7 +25,7 @@ from storage_tiering.hot.keys import (
     script_calls,
     slot_of,
 )
-from storage_tiering.hot.marks import Marks, staleness_in
+from storage_tiering.hot.marks import SlotMarks, staleness_in
 from storage_tiering.hot.servers import Cluster, Single
 from storage_tiering.hot.writing import Replicas, evaluation, redis_errors, send, sweeps
 from storage_tiering.records import ACCEPTED, DOCUMENT
@@ -77,7 +77,7 @@ class RedisTier(Tier):
         self.settings = settings or HotSettings()
         self._replicas = Replicas(self.settings.replicas, self.settings.replicas_timeout_ms)
         self._slots = [SlotKeys(self.settings.prefix, slot) for slot in range(SLOTS)]
-        self._marks = Marks(self.servers, self._slots, self._replicas)
+        self._marks = SlotMarks(self.servers, self._slots, self._replicas)
         self._noted_watermark: int | None = None
         self._is_looked_at = False
 

@@ -92,7 +92,7 @@ class DocumentCounts:
         self.short = []
 
 
-class Marks:
+class IndexMarks:
     """The documents `marks` and `staleness` in the tier's progress index.
 
     Of several writers each changes its own partitions; a change that another one has overtaken is

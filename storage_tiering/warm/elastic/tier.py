@@ -44,7 +44,7 @@ from storage_tiering.warm.elastic.documents import (
     outcome_action,
 )
 from storage_tiering.warm.elastic.live_orders import LiveOrders
-from storage_tiering.warm.elastic.marks import DocumentCounts, Marks
+from storage_tiering.warm.elastic.marks import DocumentCounts, IndexMarks
 from storage_tiering.warm.elastic.periods import Periods, names_with
 from storage_tiering.warm.elastic.progress import Progress
 from storage_tiering.warm.elastic.search import Searches
@@ -90,7 +90,7 @@ class ElasticTier(Tier, DeadLetterTier):
         self.progress = Progress(client, self.names, self.periods)
         self.searches = Searches(client, self.names)
         counts = DocumentCounts(self.searches.documents, self.periods.refresh, count_every_s)
-        self.marks = Marks(client, self.names, self.periods, counts)
+        self.marks = IndexMarks(client, self.names, self.periods, counts)
         self.periods.on_drop = self.letter_periods.on_drop = self.marks.dropped
         self._has_checked = False
         self._watermark: int | None = None  # of `expire`; noted once all before it can be searched

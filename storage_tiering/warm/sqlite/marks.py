@@ -37,7 +37,7 @@ class File(Protocol):
     database: Database
 
 
-class Marks:
+class PeriodMarks:
     """`marks.sqlite` in the warm tier's folder; `files` are the period files that exist."""
 
     def __init__(self, folder: Path) -> None:

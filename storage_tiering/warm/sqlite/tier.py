@@ -34,7 +34,7 @@ from storage_tiering.tier import (
     by_time,
 )
 from storage_tiering.warm.sqlite.database import Row
-from storage_tiering.warm.sqlite.marks import Marks
+from storage_tiering.warm.sqlite.marks import PeriodMarks
 from storage_tiering.warm.sqlite.pending_events import Unplaced
 from storage_tiering.warm.sqlite.period import (
     LIVE,
@@ -66,7 +66,7 @@ class SqliteTier(Tier):
         self.keep_ms = keep_ms
         private_folder(folder)
         self._unplaced = Unplaced(folder)
-        self._marks = Marks(folder)
+        self._marks = PeriodMarks(folder)
         self._open: dict[str, PeriodFile] = {}
 
     def write_orders(self, batch: Sequence[OrderRecord]) -> None:
