@@ -8,10 +8,8 @@ import base64
 import secrets
 from contextlib import closing
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 
 from confluent_kafka import TopicPartition
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -20,6 +18,7 @@ from broker.connect import Connection
 from broker.fetcher import Fetcher
 from broker.topics import ANSWER_TIMEOUT_S, count_partitions
 from commands.act.worker import outbox_path
+from commands.demo.local_server import LocalHandler, LocalServer
 from schemas.private_files import private_folder
 from schemas.settings.model import Settings
 from schemas.topics import ORDERS_ACTIONS
@@ -32,17 +31,15 @@ AT_THE_DESK = ("contact_carrier", "refund_payment", "start_compensation", "stop_
 MOST_BYTES = 64_000
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Takes what is signed, and logs nothing."""
-
-    protocol_version = "HTTP/1.1"
+class Handler(LocalHandler):
+    """Takes what is signed."""
 
     def __init__(self, webhook: Webhook, *connection: Any) -> None:  # noqa: ANN401 - the base class's
         """Take a connection to the desk that has the secret of `webhook`."""
         self.webhook = webhook
         super().__init__(*connection)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server looks for this name
         """Answer 202 to an action that the worker has signed."""
         body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), MOST_BYTES))
         try:
@@ -52,33 +49,14 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.answer(202, b"the desk has it")
 
-    def answer(self, status: int, text: bytes) -> None:
-        """Answer with a text."""
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Log nothing: the demo's terminal is for its own lines."""
-
-
-class Desk:
+class Desk(LocalServer):
     """A local receiver of actions, inside a `with` block."""
 
     def __init__(self) -> None:
         """Create a desk with a secret of its own."""
         self.secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, Webhook(self.secret)))
-        self.server.daemon_threads = True
-
-    def __enter__(self) -> Self:
-        Thread(target=self.server.serve_forever, name="desk", daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__("desk", partial(Handler, Webhook(self.secret)))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -92,7 +70,7 @@ class Desk:
             "version = 1",
             '[receivers.log]\nchannel = "log"',
             '[receivers.desk]\nchannel = "webhook"',
-            f'options = {{url = "http://127.0.0.1:{self.server.server_port}/actions"}}',
+            f'options = {{url = "{self.url}/actions"}}',
         ]
         for kind in read_actions(None).kinds:
             receiver = "desk" if kind in AT_THE_DESK else "log"

@@ -17,6 +17,7 @@ from commands.demo.acting import Desk, begin_now
 from commands.demo.callback import new_account
 from commands.demo.feed import SEED, has_olist, history, introduction, sizes
 from commands.demo.feeder import Feeder
+from commands.demo.polled import PolledCarrier
 from commands.demo.results import DemoResults
 from commands.demo.schedule import RECORDED, Schedule, live_from
 from commands.demo.settings import FOLDER, fresh_folder, lock_folder, write_settings
@@ -76,12 +77,27 @@ def command(orders: int | None, folder: Path, *, once: bool, board: bool) -> Non
         for topic in TOPICS:
             broker.create(topic.name)
         desk = None if once else stack.enter_context(Desk())
-        table = desk.table if desk else None
-        path, settings = write_settings(folder, broker.bootstrap, redis.url, EXAMPLES, table)
+        carrier = None if once else stack.enter_context(PolledCarrier())
+        path, settings = write_settings(
+            folder,
+            broker.bootstrap,
+            redis.url,
+            EXAMPLES,
+            desk.table if desk else None,
+            carrier.settings if carrier else None,
+        )
         schedule = RECORDED if once else live_from(now_ms())
         with running(path, folder / "logs") as processes:
             demo = Demo(
-                console, broker.connection, settings, path, processes, stop, schedule, desk=desk
+                console,
+                broker.connection,
+                settings,
+                path,
+                processes,
+                stop,
+                schedule,
+                desk=desk,
+                carrier=carrier,
             )
             if board and not once:
                 demo.show_board()
@@ -121,6 +137,7 @@ class Demo:
         schedule: Schedule,
         *,
         desk: Desk | None,
+        carrier: PolledCarrier | None,
     ) -> None:
         self.console = console
         self.connection = connection
@@ -130,6 +147,7 @@ class Demo:
         self.stop = stop
         self.schedule = schedule
         self.desk = desk
+        self.carrier = carrier
         self.callback = ""  # the command that posts one, once the board is served
         self.table = read_lifecycle()
         self.text = alert_text(read_rules(None, self.table), self.table)
@@ -171,6 +189,8 @@ class Demo:
         writers = [writer_group(tier) for tier in BUILT_IN]
         with DemoResults(self.connection, track, writers) as results:
             feeder = Feeder(self.connection, track, records, self.schedule, results)
+            if self.carrier:
+                feeder.is_kept = self.carrier.keep
             feeder.start()
             try:
                 self.show_until("the sample", feeder, results, total)
@@ -179,6 +199,8 @@ class Demo:
                 if self.desk:
                     begin_now(self.settings, self.connection)
                     self.processes.start("act", environment=self.desk.environment)
+                if self.carrier:
+                    self.processes.start("poll")
                 if self.schedule.is_live:
                     feeder.go_live.set()
                     self.show_until(

@@ -104,8 +104,13 @@ def send(producer: Producer, timed: Timed) -> None:
         producer.send(EVENTS, None, value, partition=partition)
 
 
-def live(producer: Producer, schedule: Schedule, is_stopped: Stopped) -> None:
-    """Continue with generated orders, by the schedule's time, until stopped."""
+def live(
+    producer: Producer, schedule: Schedule, is_stopped: Stopped, is_kept: Callable[[Timed], bool]
+) -> None:
+    """Continue with generated orders, by the schedule's time, until stopped.
+
+    What `is_kept` is not sent: a carrier gives it when it is asked.
+    """
     end_at = schedule.end_at
     going_on = (timed for timed in generated(schedule) if timed[0] > end_at)
     started_s = time.monotonic()
@@ -113,7 +118,8 @@ def live(producer: Producer, schedule: Schedule, is_stopped: Stopped) -> None:
     while not is_stopped():
         now = end_at + int((time.monotonic() - started_s) * schedule.ms_per_s)
         while upcoming[0] <= now:
-            send(producer, upcoming)
+            if not is_kept(upcoming):
+                send(producer, upcoming)
             upcoming = next(going_on)
         send(producer, tick(now))
         producer.flush()

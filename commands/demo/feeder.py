@@ -68,6 +68,7 @@ class Feeder(threading.Thread):
         self.records = records
         self.schedule = schedule
         self.effect = effect
+        self.is_kept: Callable[[Timed], bool] = lambda _: False  # by a carrier, once it is live
         self.failure: Exception | None = None
         self.history_done = threading.Event()
         self.go_live = threading.Event()
@@ -81,7 +82,7 @@ class Feeder(threading.Thread):
                 self.await_effect(producer)
                 self.history_done.set()
                 self.wait(self.go_live.is_set)
-                live(producer, self.schedule, self.stopping.is_set)
+                live(producer, self.schedule, self.stopping.is_set, self.is_kept)
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001 - raised again by the main thread's check

@@ -69,12 +69,13 @@ def write_settings(
     redis_url: str,
     examples: Mapping[str, str] | None = None,
     actions: str | None = None,
+    poll: Mapping[str, object] | None = None,
 ) -> tuple[Path, Settings]:
     """Write the settings file; (its path, what is in it).
 
-    `examples` are those of the board, `actions` is a table of actions, written beside it. The demo
-    in the usual folder takes the gateway's usual port; others, of which several may start at once,
-    take any.
+    `examples` are those of the board, `actions` is a table of actions, written beside it, `poll`
+    are settings of the poller. The demo in the usual folder takes the gateway's usual port; others,
+    of which several may start at once, take any.
     """
     usual = [ServeSettings().port] if folder == FOLDER else []
     tables: dict[str, dict[str, object]] = {
@@ -95,5 +96,7 @@ def write_settings(
     if actions is not None:
         (folder / ACTIONS).write_text(actions, "utf-8")
         tables["act"] = {"folder": str(folder / "act"), "actions": str(folder / ACTIONS)}
+    if poll is not None:
+        tables["poll"] = {"folder": str(folder / "poll"), **poll}
     path = installation.write_settings(folder / MARK, tables, "Made by `ordertide demo`.")
     return path, read_settings(path)

@@ -26,7 +26,7 @@ from dataflows.definition_files import read_lifecycle
 from schemas.errors import Busy, Rejected
 
 STATUSES = {code: code for code in read_lifecycle().codes}
-TEXTS = ("waybill", "order_id", "status_code", "timestamp", "event_id", "text", "location")
+TEXTS = ("waybill", "order_id", "status_code", "timestamp", "event_id", "text")
 
 
 class RestConfig(CarrierConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +101,7 @@ class Rest(Carrier):
             "carrier": carrier or None,
             "order_id": node["order_id"] or None,
             "waybill": node["waybill"] or None,
-            "location": {"name": node["location"]} if node["location"] else None,
+            "location": location_of(sent.get("location")),
             "personal": {"text": node["text"]} if node["text"] else None,
         }
         reader.add(checked(event), is_mapped=status is not None)
@@ -114,6 +114,14 @@ class Rest(Carrier):
         status = 503 if isinstance(error, Busy) else 400
         answer = {"accepted": False, "message": error.reason}
         return Acknowledgement(status, headers, msgspec.json.encode(answer))
+
+
+def location_of(sent: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a field as it was sent
+    """A place by its name, or as an event has it: an object with `name`, `lat` and `lon`."""
+    if isinstance(sent, dict):
+        return sent
+    name = text_of(sent)
+    return {"name": name} if name else None
 
 
 def nodes_of(body: bytes) -> list[bytes]:

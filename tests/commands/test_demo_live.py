@@ -101,17 +101,21 @@ def test_the_board_offers_the_telling_orders(visitor: Visitor) -> None:
         visitor.get(path)
 
 
-@pytest.mark.parametrize("outcome", ["confirm_order: done by log", "done by desk (202 the desk"])
-def test_an_order_shows_what_was_done_for_it(visitor: Visitor, outcome: str) -> None:
+def events(visitor: Visitor) -> Iterator[dict[str, Any]]:
+    """Everything in the topic `events`."""
     named = re.search(r"--settings (\S+)", "".join(visitor.printed))
     assert named
     bootstrap = read_settings(Path(named[1])).broker.bootstrap
+    messages = read_all(Connection(bootstrap, embedded=True), EVENTS)
+    return (msgspec.json.decode(each.value or b"{}") for each in messages)
+
+
+@pytest.mark.parametrize("outcome", ["confirm_order: done by log", "done by desk (202 the desk"])
+def test_an_order_shows_what_was_done_for_it(visitor: Visitor, outcome: str) -> None:
     found: list[str] = []
 
     def is_told() -> bool:
-        messages = read_all(Connection(bootstrap, embedded=True), EVENTS)
-        events = (msgspec.json.decode(each.value or b"{}") for each in messages)
-        notes = (each for each in events if outcome in each.get("text", ""))
+        notes = (each for each in events(visitor) if outcome in each.get("text", ""))
         found.extend(each["order_id"] for each in notes)
         return bool(found)
 
@@ -133,3 +137,22 @@ def test_the_printed_callback_takes_a_card_out_of_the_red_lane(visitor: Visitor)
     wait_until(lambda: card not in red(), "the card has left the red lane")
     late = visitor.json(f"/v1/orders/{LATE}")
     assert (late["order"]["status"], late["order"]["lane"]) == ("DELIVERED", "normal")
+
+
+def test_scans_of_a_carrier_that_does_not_push_are_on_the_timeline(visitor: Visitor) -> None:
+    found: list[dict[str, Any]] = []
+
+    def is_polled() -> bool:
+        found.extend(each for each in events(visitor) if is_of_the_poller(each))
+        return bool(found)
+
+    wait_until(is_polled, "a scan of the carrier that is polled")
+    scan = found[0]
+    assert (scan["carrier"], scan["location"]["name"] != "") == ("jadlog", True)
+    assert [each for each in events(visitor) if each.get("event_id") == scan["event_id"]] == [scan]
+    page = f"/orders/{scan['order_id']}"
+    wait_until(lambda: "carrier:rest" in visitor.get(page), "its source on the order's page")
+
+
+def is_of_the_poller(event: dict[str, Any]) -> bool:
+    return event.get("source") == "carrier:rest" and event.get("carrier") == "jadlog"

@@ -37,10 +37,11 @@ def test_an_answer_gives_the_events_of_a_push() -> None:
 
 
 def test_a_scan_without_a_carrier_is_that_of_the_parcel_and_one_without_a_waybill_none() -> None:
-    scan = {"status_code": "IN_TRANSIT", "timestamp": "2026-03-01T10:00:00Z"}
+    place = {"name": "Recife", "lat": -8.05, "lon": -34.88}
+    scan = {"status_code": "IN_TRANSIT", "timestamp": "2026-03-01T10:00:00Z", "location": place}
     scans = [scan | {"waybill": "DP000001"}, scan | {"order_id": "SO-1"}]
     (event,), _, unreadable = poller().read([ONE], json.dumps(scans).encode()).contents
-    assert (event["waybill"], event["carrier"]) == ("DP000001", "depot")
+    assert (event["waybill"], event["carrier"], event["location"]) == ("DP000001", "depot", place)
     assert [each.place for each in unreadable] == ["events[1]"]
     assert poller().read([ONE], b"[]").contents.events == []
 
