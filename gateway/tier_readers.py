@@ -1,8 +1,9 @@
 """Tier readers: the tiers of look-ups, asked from threads beside the event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from schemas.errors import Busy
@@ -46,6 +47,12 @@ class TierReaders:
             return work(found[0])
 
         return await self.run(over)
+
+    @contextmanager
+    def taken(self) -> Iterator[list[Tier]]:
+        """The tiers that can be opened, hottest first, for a thread of one's own."""
+        with self._pool.taken() as tiers:
+            yield tiers
 
     def close(self) -> None:
         """End the threads and close their tiers."""

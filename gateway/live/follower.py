@@ -1,12 +1,13 @@
 """Follower: the thread that reads orders.changes from its beginning into a live view.
 
 The topic is compacted, so it holds every live order; no group is joined, and no group's position
-moves. Where the broker no longer holds the next message (an embedded one keeps 5 MiB a partition)
-the follower begins anew with what there is.
+moves. Where the broker no longer holds the next message the follower begins anew with what there
+is. An embedded one keeps 5 MiB a partition: there it begins with the warm tier's live orders
+(beginning.py), and follows; the version decides.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from broker.connect import LOGGER, Connection
@@ -16,6 +17,8 @@ from broker.topic_follower import RETRY_S, Passing, TopicFollower
 from gateway.live.hub import Change, Hub
 from gateway.live.view import LiveView
 from schemas.errors import Rejected
+from schemas.keys import order_key
+from schemas.order import OrderDocument
 from schemas.topics import ORDERS_CHANGES
 from storage_tiering.records import clock_of, decode
 from storage_tiering.tier import OrderRecord
@@ -29,10 +32,18 @@ class Follower(TopicFollower):
     """
 
     def __init__(
-        self, connection: Connection, topic: str = ORDERS_CHANGES, hub: Hub | None = None
+        self,
+        connection: Connection,
+        topic: str = ORDERS_CHANGES,
+        hub: Hub | None = None,
+        first_orders: Callable[[], Iterable[OrderDocument]] = tuple,
     ) -> None:
-        """Create a follower that has read nothing yet; `hub` gets changes once it is loaded."""
+        """Create a follower that has read nothing yet; `hub` gets changes once it is loaded.
+
+        The view begins with `first_orders`, which may raise `Busy`.
+        """
         super().__init__(connection, topic, "live view")
+        self._first_orders = first_orders
         self.hub = hub
         self.watermark: int | None = None
         self.changes = self.unreadable = 0
@@ -46,8 +57,11 @@ class Follower(TopicFollower):
             yield self._view
 
     def begin(self) -> None:
+        view = LiveView()
+        for order in self._first_orders():
+            view.apply(order_key(order.tenant, order.order_id), order)
         with self._lock:
-            self._view = LiveView()
+            self._view = view
         if self.hub:
             self.hub.forget()
 
