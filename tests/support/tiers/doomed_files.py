@@ -1,14 +1,12 @@
-"""Files of an archive whose process is killed at a chosen operation, on any store."""
+"""Files of an archive whose process is killed after a chosen change, on any store."""
 
 from collections.abc import Callable, Mapping, Sequence
-from io import IOBase
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import BinaryIO, TypeVar
 
 from storage_tiering.archive.files import ArchiveFiles
 
 Answer = TypeVar("Answer")
-When = Literal["before", "after"]
 
 
 class Killed(BaseException):
@@ -16,18 +14,14 @@ class Killed(BaseException):
 
 
 class DoomedFiles(ArchiveFiles):
-    """The files `inner` up to operation number `last`, before or after which the process ends.
+    """The files `inner`; the process ends after its change number `last`, from 0.
 
-    `changes_only` counts only operations that change something.
+    Reads leave nothing on the store: a kill beside one leaves what the change before it left.
     """
 
-    def __init__(
-        self, inner: ArchiveFiles, last: int, when: When, *, changes_only: bool = False
-    ) -> None:
+    def __init__(self, inner: ArchiveFiles, last: int) -> None:
         self.inner = inner
         self.left = last
-        self.when = when
-        self.changes_only = changes_only
 
     @property
     def was_killed(self) -> bool:
@@ -46,26 +40,22 @@ class DoomedFiles(ArchiveFiles):
         return self._read(lambda: self.inner.open(name))
 
     def seal(self, name: str, data: bytes | Path) -> bool:
-        return self._do(lambda: self.inner.seal(name, data))
+        return self._change(lambda: self.inner.seal(name, data))
 
     def move(self, name: str, target: str) -> None:
-        self._do(lambda: self.inner.move(name, target))
+        self._change(lambda: self.inner.move(name, target))
 
     def remove(self, name: str) -> None:
-        self._do(lambda: self.inner.remove(name))
+        self._change(lambda: self.inner.remove(name))
 
     def _read(self, do: Callable[[], Answer]) -> Answer:
-        if self.changes_only and not self.was_killed:
-            return do()
-        return self._do(do)
-
-    def _do(self, do: Callable[[], Answer]) -> Answer:
-        self.left -= 1
-        if self.left < -1 or (self.was_killed and self.when == "before"):
-            raise Killed
-        answer = do()
         if self.was_killed:
-            if isinstance(answer, IOBase):
-                answer.close()
+            raise Killed
+        return do()
+
+    def _change(self, do: Callable[[], Answer]) -> Answer:
+        answer = self._read(do)
+        self.left -= 1
+        if self.was_killed:
             raise Killed
         return answer
