@@ -22,6 +22,7 @@ from commands.demo.telling import EXAMPLES, LATE
 from schemas.instants import MINUTE_MS, parse_instant
 from schemas.settings.model import read_settings
 from schemas.topics import EVENTS
+from tests.commands.test_demo import processes_of
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,9 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     demo.send_signal(signal.SIGINT)
     rest = demo.communicate(timeout=60)[0]
     assert demo.returncode == 0, rest
+    assert "Traceback" not in rest
     assert rest.endswith("stopped\n")
+    assert not processes_of(folder)
 
 
 def test_the_demo_ends_its_history_now_and_continues_a_minute_a_second(visitor: Visitor) -> None:
