@@ -17,6 +17,7 @@ from broker.clients import STRICT_VARIABLE, close_all, opened
 # What tests import: its assertions shall explain themselves like a test's own.
 pytest.register_assert_rewrite("tests.support", "tests.field.case", "tests.fuzz.pipeline")
 
+from tests.support.shares import pytest_collection_modifyitems  # noqa: E402 - likewise
 from tests.support.watchdog import (  # noqa: E402 - its own assertions are rewritten as well
     keep_stderr,
     pytest_addoption,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [  # hooks that pytest finds here
     "pytest_addoption",
+    "pytest_collection_modifyitems",
     "pytest_runtest_logreport",
     "pytest_runtest_protocol",
     "pytest_sessionfinish",
