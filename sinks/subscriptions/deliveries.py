@@ -10,10 +10,12 @@ event is neither lost nor made twice. Of an order a subscription has one row tha
 a receiver gets its events in sequence. An event's body is kept once for all its subscriptions.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
+from urllib.parse import quote
 
 import msgspec
 
@@ -54,7 +56,6 @@ CREATE INDEX IF NOT EXISTS unfinished ON delivery (webhook, order_key, seq)
 CREATE INDEX IF NOT EXISTS counted ON delivery (webhook, state)
     WHERE state IN ('waiting', 'queued', 'sending', 'failed', 'dead');
 CREATE INDEX IF NOT EXISTS listed ON delivery (webhook, seq);
-CREATE INDEX IF NOT EXISTS came ON delivery (came_at);
 CREATE INDEX IF NOT EXISTS bodies ON delivery (event);
 CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS position (
@@ -129,11 +130,15 @@ class Deliveries:
         Busy: locked for long, or the disk is full or unavailable. StateError: the file is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, which is created where it is missing."""
+    def __init__(self, path: Path, *, is_reader: bool = False) -> None:
+        """Open the file, which is created where it is missing; a reader waits for no writer."""
         self.path = path
         with self._answers():
-            self._database = open_file(path, SCHEMA)
+            if is_reader:
+                address = f"file:{quote(str(path))}?mode=ro"
+                self._database = sqlite3.connect(address, uri=True, isolation_level=None)
+            else:
+                self._database = open_file(path, SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -260,10 +265,10 @@ class Deliveries:
 
     def forget(self, before_at: int, now_at: int, limit: int) -> set[str]:
         """Delete deliveries, and notes of requests, of long ago; the subscriptions of these."""
-        old = "came_at < ? AND state != 'sending' ORDER BY came_at LIMIT ?"
         rows = self._rows(
-            f"SELECT seq, webhook, order_key FROM delivery WHERE {old}",  # noqa: S608 - a text of ours
-            (before_at, limit),
+            "SELECT seq, webhook, order_key FROM (SELECT * FROM delivery ORDER BY seq LIMIT ?)"
+            " WHERE came_at < ? AND state != 'sending'",
+            (limit, before_at),
         )
         self._database.executemany(
             "DELETE FROM delivery WHERE seq = ?", ((seq,) for seq, _, _ in rows)
@@ -386,7 +391,7 @@ def reading(path: Path) -> Iterator[Deliveries | None]:
     if not path.is_file():
         yield None
         return
-    opened = Deliveries(path)
+    opened = Deliveries(path, is_reader=True)
     try:
         yield opened
     finally:

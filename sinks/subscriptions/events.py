@@ -122,18 +122,26 @@ def seen_of(document: OrderDocument) -> Seen:
     )
 
 
-def events_of(change: Change, before: Seen | None) -> Iterator[OrderEvent]:
-    """The events of a change, in the sequence in which a receiver gets them."""
-    tenant, order_id = split_order_key(change.key)
+def sides_of(change: Change, before: Seen | None) -> tuple[Facets, ...]:
+    """The order before a change, if it was live, and after it, if it is."""
+    tenant, _ = split_order_key(change.key)
     was = (before.facets(tenant),) if before else ()
+    document = change.document
+    return was if document is None else (*was, seen_of(document).facets(tenant))
+
+
+def events_of(
+    change: Change, before: Seen | None, sides: tuple[Facets, ...]
+) -> Iterator[OrderEvent]:
+    """The events of a change, in the sequence in which a receiver gets them."""
     document = change.document
     if document is None:
         if before:
+            tenant, order_id = split_order_key(change.key)
             retired = RetiredData(tenant=tenant, order_id=order_id)
-            yield event(change, "order.retired", before.version, retired, was)
+            yield event(change, "order.retired", before.version, retired, sides)
         return
     now = seen_of(document)
-    sides = (*was, now.facets(tenant))
     data = order_data(document, before)
     if is_new(change, document, before):
         yield event(change, "order.created", now.version, data, sides)

@@ -1,8 +1,9 @@
 """Subscriptions: each event of an order once, in sequence, to those who want it alone."""
 
 import json
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ import pytest
 from standardwebhooks import Webhook
 
 from schemas.instants import DAY_MS, MINUTE_MS, format_instant
-from schemas.order import OrderDocument
+from schemas.order import Lane, OrderDocument
 from sinks.actions.channels.addresses import Allowed
 from sinks.subscriptions import worker as worker_module
-from sinks.subscriptions.deliveries import Deliveries, NewDelivery
-from sinks.subscriptions.subscription import Request
+from sinks.subscriptions.deliveries import (
+    Attempted,
+    Deliveries,
+    DeliveryState,
+    NewDelivery,
+)
+from sinks.subscriptions.events import Change
+from sinks.subscriptions.fan_out import Takers, Wanted
+from sinks.subscriptions.subscription import Facets, Request
 from tests.support.alerts import alert, order
 from tests.support.hooks import Hooks, hooks
 from tests.support.subscribed import Subscribed
@@ -339,6 +347,79 @@ def test_what_is_old_is_forgotten_and_what_waited_behind_it_is_sent(tmp_path: Pa
             assert deliveries.forget(50, 200, 10) == {"all"}
         (left,) = deliveries.page("all", None, None, 10)
         assert (left.id, left.state, left.due_at) == ("new", "waiting", 200)
+
+
+def test_of_what_was_taken_the_last_ones_are_kept_and_bodies_go_with_them(tmp_path: Path) -> None:
+    with closing(Deliveries(tmp_path / "deliveries.sqlite")) as deliveries:
+        with deliveries.transaction():
+            for number in range(5):
+                event = deliveries.add_event(b"%d" % number)
+                new = NewDelivery(f"d-{number}", "all", f"SO-{number}", event, "t", 1)
+                deliveries.add([new], 1)
+            for each in deliveries.take("all", 1, 5):
+                state: DeliveryState = "dead" if each.id == "d-0" else "done"
+                deliveries.settle([Attempted(each, state, 1, 1, 200, ended_at=1)], 1)
+            deliveries.trim("all", 2)
+            assert deliveries.sweep(0, 100) == 0
+        assert [each.id for each in deliveries.page("all", None, None, 10)] == ["d-4", "d-3", "d-0"]
+        with closing(Deliveries(deliveries.path, is_reader=True)) as reader:
+            with deliveries.transaction():
+                assert reader.one("all", "d-4")
+                assert not reader.one("other", "d-4")
+            ((bodies,),) = reader._rows("SELECT count(*) FROM event", ())  # noqa: SLF001 - counts them
+        assert bodies == 3
+
+
+def test_a_subscription_for_which_too_many_wait_is_disabled(
+    world: Subscribed, receiver: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.stop()
+    monkeypatch.setattr(worker_module, "MOST_WAITING", 5)
+    world.subscribe("all", receiver.url, types=["order.created"])
+    world.change(*(world.new(f"SO-{number}") for number in range(6)))
+    with world.worker() as worker:
+        worker.step()
+        world.run_until(worker, lambda: worker.states.status("all") == "disabled", "its end")
+        worker.keep_up()
+        assert "deliveries waited" in world.subscriptions.states["all"].reason
+
+
+def test_the_index_of_filters_finds_what_comparing_each_would(
+    world: Subscribed, rng: random.Random
+) -> None:
+    def some(values: Sequence[str]) -> list[str]:
+        return rng.sample(values, rng.randrange(len(values)))
+
+    for number in range(60):
+        chosen = {
+            "supplier": some(["s-1", "s-2", "s-3"]),
+            "carrier": some(["sf", "yto"]),
+            "lane": some(["normal", "overdue"]),
+        }
+        tenant = rng.choice([None, "default", "acme"])
+        world.subscribe(f"wh_{number}", "https://shop.example/", filter=chosen, tenant=tenant)
+    wanted = [Wanted(name, record) for name, record in world.subscriptions.records.items()]
+    takers = Takers(wanted)
+    for _ in range(200):
+        sides = [Facets("default", *rng.choice(PLACES)) for _ in range(rng.randrange(1, 3))]
+        change = Change("SO-1", None, world.now_at, world.now_at)
+        found = {each.name for each in takers.of(change, sides) if takes(each, sides)}
+        assert found == {
+            each.name for each in wanted if each.record.tenant != "acme" and takes(each, sides)
+        }
+
+
+PLACES: list[tuple[Lane, str | None, str | None]] = [
+    ("normal", None, None),
+    ("overdue", "sf", "s-1"),
+    ("normal", "yto", "s-2"),
+    ("warning", "sf", None),
+    ("overdue", None, "s-3"),
+]
+
+
+def takes(wanted: Wanted, sides: list[Facets]) -> bool:
+    return wanted.record.takes("order.changed", tuple(sides))
 
 
 def test_a_thousand_subscriptions_cost_one_read(world: Subscribed, receiver: Hooks) -> None:
