@@ -90,6 +90,12 @@ KINDS: dict[str, Kind] = {
         "Send the order id and the tenant that came with the action. An action that was requested "
         "a moment ago may not be in the audit of the tiers yet: retry.",
     ),
+    "keys_missing": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The keys of personal data aren't on this host",
+        "Run `ordertide serve` on the host of `ordertide track`, or give it the key file and the "
+        "master key by `privacy.keys`.",
+    ),
     "not_possible": Kind(
         HTTPStatus.CONFLICT,
         "The order can't have this status next",

@@ -20,6 +20,7 @@ from gateway.api import (
     keys,
     lanes,
     orders,
+    personal,
     rejected,
     search,
     stream,
@@ -29,6 +30,7 @@ from gateway.api import (
 from gateway.board.alert_pages import ALERT_PAGES
 from gateway.board.operation_pages import OPERATION_PAGES
 from gateway.board.pages import PAGES
+from gateway.board.personal_pages import PERSONAL_PAGES
 from gateway.board.sign_in_pages import SIGN_IN_PAGES
 from gateway.board.webhook_pages import WEBHOOK_PAGES
 from gateway.route import EVERYONE, Handler, Route
@@ -179,6 +181,25 @@ ROUTES: tuple[Route, ...] = (
         statuses=(200, 202),
     ),
     Route(
+        *("GET", "/v1/orders/{id}/personal", personal.personal),
+        *(orders.OrderAsked, personal.PersonalAnswer),
+        roles=STAFF,
+        scope="own",
+        cls="query",
+        part="api",
+        problems=(*ONE, "keys_missing"),
+    ),
+    # A report by its rate, and no write: what comes of it isn't kept under an Idempotency-Key.
+    Route(
+        *("POST", "/v1/orders/{id}/personal", personal.unmask),
+        *(personal.UnmaskAsked, personal.PersonalAnswer),
+        roles=OPERATORS,
+        scope="own",
+        cls="report",
+        part="api",
+        problems=(*ONE, *TAKEN, "keys_missing"),
+    ),
+    Route(
         *("GET", "/v1/orders/{id}", orders.order, orders.OrderAsked, orders.OrderAnswer),
         *(ROLES, "own", "query", "api"),
         problems=ONE,
@@ -257,6 +278,7 @@ ROUTES: tuple[Route, ...] = (
         problems=("bad_field", *TAKEN, "unknown_webhook"),
     ),
     *PAGES,
+    *PERSONAL_PAGES,
     *SIGN_IN_PAGES,
     *ALERT_PAGES,
     *OPERATION_PAGES,

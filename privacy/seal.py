@@ -110,6 +110,12 @@ def open_bytes(sealed: Mapping[str, Any], keystore: KeyStore, place: Place) -> b
         ) from error
 
 
+def sealed_in(data: bytes | msgspec.Raw) -> dict[str, str] | None:
+    """The sealed form in an event as stored (JSON); None if it has no personal data."""
+    personal = msgspec.json.decode(NAMED.decode(data).personal)
+    return personal if is_sealed(personal) else None
+
+
 def is_sealed(personal: object) -> bool:
     """Return True for a sealed form: its two fields, each of the right shape, and nothing else."""
     match personal:

@@ -16,8 +16,7 @@ import msgspec
 from broker.confirm import ConfirmingProducer
 from broker.produce import Record
 from privacy.keys import FileKeyStore, KeyErased, KeyStore
-from privacy.place import NAMED
-from privacy.seal import is_sealed, open_event
+from privacy.seal import open_event, sealed_in
 from schemas.alert import Action, AuditEntry
 from schemas.errors import Busy, StateError
 from schemas.instants import format_instant
@@ -78,9 +77,8 @@ class CustomerData(Personal):
         for event in reversed(events):
             if event.status == NOTE:
                 continue
-            personal = msgspec.json.decode(NAMED.decode(event.event).personal)
-            if is_sealed(personal):
-                yield event, personal
+            if sealed := sealed_in(event.event):
+                yield event, sealed
 
     def _opened(self) -> FileKeyStore:
         with self._lock:

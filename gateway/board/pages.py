@@ -15,6 +15,7 @@ from gateway.access.caller import OPERATORS, ROLES, STAFF, Role
 from gateway.access.shares import DEFAULT_DAYS, Level, Share
 from gateway.api.explanations import states_of
 from gateway.api.orders import OrderAsked, found, visible
+from gateway.api.personal import PersonalAnswer, masked_beside
 from gateway.board.audit import entries_of
 from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
 from gateway.board.customer_page import customer_page
@@ -45,7 +46,7 @@ from schemas.errors import Busy, UnknownOrder
 from schemas.order import Lane, OrderDocument
 from schemas.search import MOST_ORDERS, OrderQuery
 from schemas.search import Page as Found
-from storage_tiering.find import find
+from storage_tiering.find import Answer, find
 
 SEE_OTHER = 303
 SHARERS: frozenset[Role] = STAFF | {"customer"}
@@ -162,7 +163,11 @@ async def search(call: Call, query: OrderQuery, limit: int) -> Found:
 
 async def order(call: Call) -> Response:
     """One order: why it is late, plan and progress, timeline, map, deadlines."""
-    answer = await found(call)
+    return await order_of(call, await found(call), None)
+
+
+async def order_of(call: Call, answer: Answer, shown: PersonalAnswer | None) -> Response:
+    """The page of an order; without `shown` its personal data are masked."""
     document, tier = answer.found.document, answer.tier
     audit: list[AuditEntry] = []
     if call.caller.is_staff:
@@ -201,6 +206,8 @@ async def order(call: Call) -> Response:
         page=page,
         tiles=tiles,
         share=address(f"/orders/{path}/share", **query) if is_sharer else "",
+        personal=shown or await masked_beside(call, document, answer.found.timeline),
+        personal_to=f"/orders/{path}/personal" if is_operator else "",
         rules=panel,
         rules_href=address(f"/orders/{path}", **query, rules=int(panel is None))
         if is_operator

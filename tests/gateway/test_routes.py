@@ -112,6 +112,7 @@ ASKED = {
     "/alerts": "/alerts?tab=all",
     "/orders/{id}": "/orders/HIDDEN-1?tenant=default",
     "/orders/{id}/share": "/orders/HIDDEN-1/share?tenant=default",
+    "/v1/orders/{id}/personal": "/v1/orders/HIDDEN-1/personal?tenant=default",
     "/v1/orders/{id}": "/v1/orders/HIDDEN-1?tenant=default",
     "/v1/orders/{id}/events": "/v1/orders/HIDDEN-1/events?tenant=default",
 }
@@ -176,6 +177,7 @@ WRITTEN: dict[str, object] = {
     "/v1/alerts/{id}/snooze": {"until": "2017-10-03T00:00:00Z"},
     "/v1/alerts/{id}/assign": {"to": "Li"},
     "/v1/alerts/{id}/comment": {"text": "called"},
+    "/v1/orders/{id}/personal": {"reason": "a call", "tenant": "default"},
     "/v1/orders/{id}/commands": {"status": "SHIPPED", "tenant": "default"},
     "/v1/keys/{id}": {},
     WEBHOOK_URL: {"name": "ours"},
@@ -253,6 +255,8 @@ def test_whose_order_it_is_sees_it_on_every_route(
         assert answer.status == 403
     elif path.endswith("/events"):
         assert len(answer.json["events"]) == 1
+    elif path.endswith("/personal"):
+        assert answer.json["order_id"] == "HIDDEN-1"
     else:
         assert str(MARK).encode() in answer.body
 
