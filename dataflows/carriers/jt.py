@@ -60,6 +60,7 @@ class Scan(msgspec.Struct, frozen=True):
     scanTypeName: Any = None  # noqa: N815 - J&T's name
     scanType: Any = None  # noqa: N815 - J&T's name
     problemType: Any = None  # noqa: N815 - J&T's name
+    probleDescription: Any = None  # noqa: N815 - J&T's name, in Egypt's documentation
     scanNetworkName: Any = None  # noqa: N815 - J&T's name
     scanNetworkCity: Any = None  # noqa: N815 - J&T's name
 
@@ -147,7 +148,7 @@ class JT(Carrier):
         waybill, order = text_of(parcel.billCode), text_of(parcel.txlogisticId)
         code, text = text_of(scan.scanTypeCode), text_of(scan.desc)
         name = text_of(scan.scanTypeName) or text_of(scan.scanType)
-        problem = text_of(scan.problemType)
+        problem = text_of(scan.problemType) or text_of(scan.probleDescription)
         if not (code or name or text):
             raise Rejected("invalid_event", "scanTypeCode, scanTypeName and desc: all are empty")
         time = text_of(scan.scanTime)

@@ -57,6 +57,14 @@ def test_110_is_a_problem_or_an_arrival_by_the_set_of_the_account() -> None:
     assert pushed("vietnam", **refused)["status_code"] == "IN_TRANSIT"
 
 
+def test_a_problem_is_refined_by_the_description_that_egypt_documents() -> None:
+    refused = pushed(scanType="问题件扫描", probleDescription="客户拒收")
+    assert (refused["status_code"], refused["personal"]["reason"]) == (
+        "DELIVERY_FAILED",
+        "客户拒收",
+    )
+
+
 def test_without_a_code_the_name_of_the_scan_decides_before_its_text() -> None:
     assert statuses("trace_china_names_only.json") == [
         *("DELIVERED", "DELIVERY_FAILED", "OUT_FOR_DELIVERY", "IN_TRANSIT", "COLLECTED")
