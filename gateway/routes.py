@@ -36,6 +36,7 @@ from gateway.board.webhook_pages import WEBHOOK_PAGES
 from gateway.route import EVERYONE, Handler, Route
 
 PARTIES = ROLES - {"customer"}  # live counts and cards name no customer
+CALLBACK = "/v1/carriers/{carrier}/{account}/callback"
 READ = ("bad_field", "tier_unreachable")
 TAKEN = ("bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 FEEDERS: frozenset[Role] = frozenset({"admin", "ingest"})
@@ -123,23 +124,13 @@ ROUTES: tuple[Route, ...] = (
         problems=TAKEN,
         statuses=(200, 207, 422),
     ),
-    Route(
-        *("POST", "/v1/carriers/{carrier}/{account}/callback", callbacks.callback, "body"),
-        answers="application/json",
-        roles=EVERYONE,
-        scope="any",
-        cls="callback",
-        part="callbacks",
-        problems=("not_found", *TAKEN),
-    ),
-    Route(
-        *("POST", "/v1/carriers/{carrier}/{account}/callback/{token}", callbacks.callback, "body"),
-        answers="application/json",
-        roles=EVERYONE,
-        scope="any",
-        cls="callback",
-        part="callbacks",
-        problems=("not_found", *TAKEN),
+    *(
+        Route(
+            *("POST", path, callbacks.callback, "body", "application/json"),
+            *(EVERYONE, "any", "callback", "callbacks"),
+            problems=("not_found", *TAKEN),
+        )
+        for path in (CALLBACK, f"{CALLBACK}/{{token}}")
     ),
     Route(
         *("GET", "/v1/lookup", search.lookup, search.LookupAsked, search.LookupAnswer),

@@ -181,6 +181,7 @@ def operations_of(settings: Settings, connection: Connection) -> Operations:
         targets=Path(targets) if targets else None,
         outbox=outbox_path(settings),
         deliveries=deliveries_path(settings),
+        now_ms=now_ms,
     )
 
 

@@ -24,6 +24,7 @@ from gateway.operations.operations import TierSample, tier_samples
 from gateway.problems import Problem
 from gateway.route import Call, Route
 from schemas.alert import AuditEntry
+from schemas.alert_notes import Mark
 from schemas.errors import Busy
 from schemas.keys import DEFAULT_TENANT, order_key
 from storage_tiering.tier import Tier
@@ -96,16 +97,16 @@ async def replay(call: Call) -> Response:
     records = [record for _, record in outcomes if record is not None]
     mark = mark_of(call)
     note = Replay(by=mark.by, at=mark.at, ip=mark.ip, letters=len(records), until=until_of(found))
-    await audited(call, found)
+    await audited(call, found, mark)
     if records:
         await asyncio.wrap_future(call.gateway.ingest.send_again(records))
     await call.gateway.control.put(REPLAYED, asked.code, msgspec.json.encode(note))
     return RedirectResponse("/operations", SEE_OTHER)
 
 
-async def audited(call: Call, found: list[Message]) -> None:
+async def audited(call: Call, found: list[Message], mark: Mark) -> None:
     """Write the replay to the audit of each order that an original names."""
-    mark, entries = mark_of(call), list[tuple[str, bytes]]()
+    entries = list[tuple[str, bytes]]()
     for tenant, order_id in dict.fromkeys(filter(None, map(order_in, found))):
         entry = AuditEntry(
             audit_id=sha256(f"{call.request_id} {tenant} {order_id}".encode()).hexdigest()[:32],

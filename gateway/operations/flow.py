@@ -4,7 +4,6 @@ Positions are those of the broker, so a process that stands still is seen withou
 needs two looks; the first page after a start has none.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -14,7 +13,6 @@ from broker.errors import BrokerFailed, TopicMissing
 from broker.group_lags import GroupLag, GroupLags
 from schemas.errors import Busy
 
-LOOK_EVERY_S = 5.0
 RATE_OVER_S = 30.0  # the latest look that is older than this begins the rate
 SLOW_S = 10.0  # of work ahead at the present rate
 # The writer of the archive commits when it seals a file: a minute apart, by default.
@@ -60,35 +58,26 @@ class Standstill(NamedTuple):
 
 
 class Flow:
-    """Looks at the groups (name → group and its topics) when it is asked, not more often.
-
-    What a look has read holds for `look_every_s`.
-    """
+    """Looks at the groups (name → group and its topics) when it is asked; not thread-safe."""
 
     def __init__(
         self,
         connection: Connection,
         groups: Mapping[str, tuple[str, Sequence[str]]],
         steady_s: Callable[[], float] = time.monotonic,
-        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         """Create a flow that has seen nothing yet; each look opens its clients and closes them."""
         self._connection = connection
         self._groups = groups
         self._steady_s = steady_s
-        self._look_every_s = look_every_s
         self._looks: list[Look] = []
         self._still: dict[str, Standstill] = {}
         self._fault = ""
-        self._lock = threading.Lock()
 
     def sample(self) -> FlowSample:
         """The flow now; takes as long as the broker takes to answer."""
-        with self._lock:
-            now_s = self._steady_s()
-            if not self._looks or self._fault or now_s - self._looks[-1].at_s >= self._look_every_s:
-                self._look(now_s)
-            return FlowSample([*map(self._flow, self._groups)] if self._looks else [], self._fault)
+        self._look(self._steady_s())
+        return FlowSample([*map(self._flow, self._groups)] if self._looks else [], self._fault)
 
     def _look(self, now_s: float) -> None:
         try:

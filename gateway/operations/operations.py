@@ -13,7 +13,7 @@ from typing import NamedTuple
 from broker.connect import Connection
 from broker.errors import BrokerFailed
 from broker.fetcher import Message
-from gateway.operations.flow import LOOK_EVERY_S, Flow, FlowSample
+from gateway.operations.flow import Flow, FlowSample
 from gateway.operations.letters import Replays, newest_letters
 from gateway.operations.processes import ProcessSample, processes_in
 from schemas.errors import Busy, OrdertideError, StateError
@@ -21,10 +21,7 @@ from sinks.actions.outbox import Outbox, Task
 from sinks.subscriptions.deliveries import reading
 from storage_tiering.tier import Tier
 
-
-def wall_ms() -> int:
-    """The wall clock (ms), by which actions are held back."""
-    return time.time_ns() // 1_000_000
+LOOK_EVERY_S = 5.0
 
 
 class TierSample(NamedTuple):
@@ -71,15 +68,16 @@ class Operations:
         outbox: Path | None = None,
         deliveries: Path | None = None,
         look_every_s: float = LOOK_EVERY_S,
-        now_ms: Callable[[], int] = wall_ms,
+        *,
+        now_ms: Callable[[], int],
     ) -> None:
         """Create it without reading anything.
 
         `groups` are those of `Flow`, `targets` is the folder in which processes register, `outbox`
         and `deliveries` the files of the action worker. What one request has read holds for
-        `look_every_s`.
+        `look_every_s`. `now_ms` is the wall clock, by which actions are held back.
         """
-        self.flow = Flow(connection, groups, look_every_s=look_every_s)
+        self.flow = Flow(connection, groups)
         self.replays = Replays()
         self._connection = connection
         self._targets = targets

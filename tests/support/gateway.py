@@ -10,6 +10,7 @@ from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.fetcher import Message
 from broker.produce import Producer
+from commands.wiring.process import now_ms
 from commands.wiring.wording import alert_text
 from dataflows.core.intake import Intake
 from dataflows.definition_files import read_lifecycle, read_rules
@@ -109,6 +110,7 @@ class Door:
             outbox=folder / "outbox.sqlite",
             deliveries=folder / "deliveries.sqlite",
             look_every_s=0.0,
+            now_ms=now_ms,
         )
         self.gateway = Gateway(
             parts=PARTS,
