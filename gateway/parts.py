@@ -19,6 +19,7 @@ from gateway.live.follower import Follower
 from gateway.live.hub import Hub
 from gateway.operations.operations import Operations
 from gateway.tier_readers import TierReaders
+from gateway.unsubscribing import Refusals
 from gateway.verdicts import Verdicts
 from gateway.webhooks import Webhooks
 from schemas.alert_notes import AlertNotes
@@ -64,6 +65,7 @@ class Gateway(NamedTuple):
     originals: Originals
     operations: Operations
     webhooks: Webhooks
+    refusals: Refusals
     accounts: Mapping[tuple[str, str], Carrier] = {}
     is_recorded: bool = False
     title: str = "ordertide"

@@ -32,6 +32,7 @@ from gateway.board.operation_pages import OPERATION_PAGES
 from gateway.board.pages import PAGES
 from gateway.board.personal_pages import PERSONAL_PAGES
 from gateway.board.sign_in_pages import SIGN_IN_PAGES
+from gateway.board.unsubscribe_page import UNSUBSCRIBE_PAGES
 from gateway.board.webhook_pages import WEBHOOK_PAGES
 from gateway.route import EVERYONE, Handler, Route
 
@@ -270,6 +271,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     *PAGES,
     *PERSONAL_PAGES,
+    *UNSUBSCRIBE_PAGES,
     *SIGN_IN_PAGES,
     *ALERT_PAGES,
     *OPERATION_PAGES,

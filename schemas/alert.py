@@ -63,7 +63,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `action.requested`, `action.done|dead|skipped|expired|answered`, `condition.fault`,
     `deadline.missed`,
     `deadline.outside_calendar`, `event.corrected`, `order.set_aside`, `order.released`,
-    `rules.changed`, `personal.read`, `rejected.replayed`, `survey.answered`.
+    `rules.changed`, `personal.read`, `rejected.replayed`, `survey.answered`,
+    `message.refused|resumed`.
     """
 
     audit_id: str

@@ -18,10 +18,12 @@ from commands.act.subscriptions import SubscriptionThread
 from commands.act.tier_lookup import TierAlerts, TierOrders, tier_pool
 from commands.wiring.broker import connection_of
 from commands.wiring.definitions import actions_of
-from commands.wiring.messages import messages_of
+from commands.wiring.messages import messages_of, refusals_of
 from commands.wiring.process import now_ms
 from commands.wiring.serving import announce, health_server, patience
 from dataflows.state.local.lock import ProcessLock
+from gateway.control import Control
+from gateway.unsubscribing import REFUSAL, FollowedRefusals
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS
 from schemas.private_files import private_folder
@@ -29,6 +31,7 @@ from schemas.settings.model import Settings
 from schemas.topics import EVENTS, LEASE, ORDERS_ACTIONS, ORDERS_AUDIT
 from sinks.actions.attempt import ActionClock, Attempt
 from sinks.actions.channels.installed import open_channels
+from sinks.actions.messages.messages import Messages
 from sinks.actions.metrics import ActionMetrics
 from sinks.actions.outbox import Outbox
 from sinks.actions.outcomes import Publisher
@@ -36,6 +39,7 @@ from sinks.actions.people import KEPT_DAYS, People
 from sinks.actions.preparation import Preparation
 from sinks.actions.rebuild import rebuild
 from sinks.actions.receiver import Receivers
+from sinks.actions.recipient import Refusals
 from sinks.actions.table import ActionTable
 from sinks.actions.worker import ActionWorker, StreamTime, WorkerParts
 from telemetry.metrics import Metrics
@@ -111,9 +115,9 @@ def parts_of(
     audit = stack.enter_context(closing(ConfirmingProducer(connection)))
     keys = Path(settings.privacy.keys)
     personal = stack.enter_context(closing(CustomerData(pool, keys, audit, clock)))
-    preparation = Preparation(
-        table, TierOrders(pool), people, messages_of(settings, table), personal
-    )
+    messages = messages_of(settings, table)
+    refusals = refusals_by(settings, connection, audit, messages, stack)
+    preparation = Preparation(table, TierOrders(pool), people, messages, personal, refusals)
     alerts = TierAlerts(pool)
     channels = open_channels(table, settings.act)
     receivers = Receivers(
@@ -133,6 +137,30 @@ def parts_of(
         stream=stream,
         verify=lease.verify,
     )
+
+
+def refusals_by(
+    settings: Settings,
+    connection: Connection,
+    producer: ConfirmingProducer,
+    messages: Messages,
+    stack: ExitStack,
+) -> Refusals:
+    """Customers who have unsubscribed, followed in the control topic where messages are sent."""
+    if not messages.templates:
+        return NoRefusals()
+    refusals = refusals_of(settings)
+    control = Control(connection, producer, {REFUSAL: refusals.take})
+    stack.callback(control.close)
+    control.start()
+    return FollowedRefusals(refusals, control)
+
+
+class NoRefusals(Refusals):
+    """Refusals of an installation that sends no messages to customers."""
+
+    def refuses(self, person: str, kind: str) -> bool:
+        return False
 
 
 def reader_of(settings: Settings, connection: Connection, outbox: Outbox) -> GroupReader:

@@ -47,6 +47,7 @@ from gateway.parts import Gateway
 from gateway.rates import RedisCounts
 from gateway.route import Part
 from gateway.tier_readers import TierReaders
+from gateway.unsubscribing import REFUSAL, Refusals
 from gateway.verdicts import Verdicts
 from gateway.webhooks import Webhooks, WebhookSecrets, takers_of
 from schemas.alert_notes import ALERT, AlertNotes
@@ -84,6 +85,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
     tiers = TierReaders(names, partial(written_tiers, settings))
     operations, webhooks = operations_of(settings, connection), webhooks_of(settings, credentials)
+    refusals = Refusals(credentials.secret)
     gateway = Gateway(
         parts=parts,
         access=access,
@@ -99,6 +101,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
                 API_KEY: access.keys.take,
                 ALERT: notes.take,
                 REPLAYED: operations.replays.take,
+                REFUSAL: refusals.take,
                 **takers_of(webhooks.subscriptions),
             },
         ),
@@ -115,6 +118,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
         idempotency=Idempotency(credentials.secret, claims_of(settings, names)),
         operations=operations,
         webhooks=webhooks,
+        refusals=refusals,
         accounts=accounts,
         title=own.title,
         contact=own.contact,

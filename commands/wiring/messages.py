@@ -5,12 +5,13 @@ from pathlib import Path
 from commands.key import address_of
 from gateway.access.folder import open_folder
 from gateway.access.shares import DEFAULT_DAYS, Share, Shares
+from gateway.unsubscribing import Refusals
 from schemas.alert import Action
 from schemas.alert_text import Language
 from schemas.instants import DAY_MS
 from schemas.settings.model import Settings
 from sinks.actions.messages.fields import Shop
-from sinks.actions.messages.messages import LinkTo, Messages
+from sinks.actions.messages.messages import LinkTo, Messages, UnsubscribeAt
 from sinks.actions.messages.templates import read_templates
 from sinks.actions.table import ActionTable
 
@@ -23,7 +24,34 @@ def messages_of(settings: Settings, table: ActionTable) -> Messages:
     """
     templates = read_templates(table)
     # The folder of `serve` isn't needed, and perhaps not there, where no customer is written to.
-    return Messages(templates, shop_of(settings), links_of(settings) if templates else no_link)
+    if not templates:
+        return Messages(templates, shop_of(settings), no_link)
+    return Messages(templates, shop_of(settings), links_of(settings), unsubscribe_of(settings))
+
+
+def unsubscribe_of(settings: Settings) -> UnsubscribeAt:
+    """The page that ends messages of a kind, with a link for each person.
+
+    Raises:
+        SettingsError: the folder of `serve` holds no secret.
+    """
+    refusals = refusals_of(settings)
+    address = address_of(settings.serve)
+
+    def unsubscribe_at(person: str, action: Action, language: Language) -> str:
+        token = refusals.token(person, action.kind, action.tenant, action.order_id)
+        return f"{address}/u/{token}?lang={language}"
+
+    return unsubscribe_at
+
+
+def refusals_of(settings: Settings) -> Refusals:
+    """Refusals of an installation, none of them read yet.
+
+    Raises:
+        SettingsError: the folder of `serve` holds no secret.
+    """
+    return Refusals(open_folder(Path(settings.serve.folder)).secret)
 
 
 def no_link(_action: Action, _came_at: int, _language: Language) -> str:

@@ -21,7 +21,7 @@ from sinks.actions.messages.messages import Message, Messages
 from sinks.actions.outbox import End, Task
 from sinks.actions.people import Contact, People, person_of
 from sinks.actions.quiet_hours import local_time, next_day_at, parse_quiet, zone_of
-from sinks.actions.recipient import PARCEL, NoRecipient, Personal, Recipient
+from sinks.actions.recipient import PARCEL, NoRecipient, Personal, Recipient, Refusals
 from sinks.actions.table import ActionTable, KindRow
 
 # An order that is older than its action is awaited for so long, then taken as it is.
@@ -82,7 +82,7 @@ class Ready(NamedTuple):
 class Preparation(NamedTuple):
     """Preparation by a table, with the orders of the tiers and the messages sent so far.
 
-    `personal` opens personal data for a channel that needs some.
+    `personal` opens personal data for a channel that needs some, unless `refusals` has the person.
     """
 
     table: ActionTable
@@ -90,6 +90,7 @@ class Preparation(NamedTuple):
     people: People
     messages: Messages
     personal: Personal
+    refusals: Refusals
 
     def of(
         self, task: Task, action: Action, needs: frozenset[str], now_at: int
@@ -125,13 +126,15 @@ class Preparation(NamedTuple):
         needs: frozenset[str],
         now_at: int,
     ) -> Waits | Ready:
+        fields = needs - {PARCEL}
+        if fields and self.refusals.refuses(person_of(order), action.kind):
+            raise NoRecipient("the customer has unsubscribed from such messages")
         ready = self._with_content(row, task, action, order)
         held = self._held(row, action, order, now_at)
         if isinstance(held, Waits):
             return held
         parcel = parcel_for(order, action) if PARCEL in needs else None
         ready = ready._replace(contact=held.contact, parcel=parcel)
-        fields = needs - {PARCEL}
         if not fields:
             return ready
         with self.people.counted(ready.contact):

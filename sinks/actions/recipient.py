@@ -53,6 +53,14 @@ class Recipient(msgspec.Struct, frozen=True):
         return text
 
 
+class Refusals(Protocol):
+    """Customers who want no messages of a kind, asked from several threads at once."""
+
+    def refuses(self, person: str, kind: str) -> bool:
+        """Return True if a person wants none. `Busy`: that isn't known yet."""
+        ...
+
+
 class NoRecipient(Exception):
     """The action has no recipient; the text is the reason."""
 

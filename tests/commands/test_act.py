@@ -19,11 +19,14 @@ from broker.produce import Producer
 from commands.act.command import command
 from commands.act.tier_lookup import TierAlerts
 from commands.wiring.process import now_ms
+from gateway.access.folder import open_folder
+from gateway.unsubscribing import REFUSAL, Refusal, Refusals
 from privacy.keys import FileKeyStore
 from privacy.seal import seal_event
 from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS, parse_instant
-from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_AUDIT
+from schemas.keys import SEPARATOR, control_key
+from schemas.topics import CONTROL, EVENTS, ORDERS_ACTIONS, ORDERS_AUDIT
 from sinks.actions.outbox import Arrival, Outbox, Result
 from storage_tiering.memory import MemoryTier
 from storage_tiering.pool import TierPool
@@ -237,10 +240,10 @@ template = "confirmed"
 
 
 def write_orders(folder: Path) -> None:
-    """Orders of two customers with sealed addresses, in a warm tier; the second one is erased."""
+    """Orders of three customers with sealed addresses, in a warm tier; the second is erased."""
     keys = FileKeyStore(folder / "keys.json")
     tier, log = SqliteTier(folder / "warm"), Log()
-    for number in (1, 2):
+    for number in (1, 2, 3):
         order_id, customer = f"SO-{number}", f"C-{number}"
         tier.write_orders(log.changes(document(order_id, customer_id=customer)))
         sent = {
@@ -263,7 +266,7 @@ def write_orders(folder: Path) -> None:
     keys.close()
 
 
-def test_a_customer_gets_a_mail_and_one_who_was_erased_gets_none(
+def test_a_customer_gets_a_mail_and_one_who_was_erased_or_unsubscribed_gets_none(
     broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
@@ -279,25 +282,37 @@ def test_a_customer_gets_a_mail_and_one_who_was_erased_gets_none(
             "privacy": {"keys": str(tmp_path / "keys.json")},
             "serve": {"folder": str(tmp_path / "serve"), "public_url": "https://shop.example.com"},
         }
+        refusals = Refusals(open_folder(tmp_path / "serve").secret)
+        name = refusals.name_of(f"default{SEPARATOR}C-3", "confirm_order")
+        record = msgspec.json.encode(Refusal(at="2026-11-30T09:00:00Z", kind="confirm_order"))
+        with Producer(broker.connection, linger_ms=0) as producer:
+            producer.send(CONTROL.name, control_key(REFUSAL, name), record)
         process = Command("act", tmp_path, settings)
         with leaving_none([process]):
             process.start()
             with Producer(broker.connection, linger_ms=0) as producer:
-                for order_id in ("SO-1", "SO-2"):
+                for order_id in ("SO-1", "SO-2", "SO-3"):
                     wanted = msgspec.json.encode(action(order_id, at=now_ms()))
                     producer.send(ORDERS_ACTIONS, order_id.encode(), wanted)
-            wait_until(lambda: len(notes(broker)) == 2, "two outcomes", said=process.said)
+            wait_until(lambda: len(notes(broker)) == 3, "three outcomes", said=process.said)
             assert process.end(signal.SIGTERM) == 0, process.said()
             said = process.said()
         (mail,) = server.kept.mails
     assert mail["To"] == "ada1@example.org"
-    assert mail["List-Unsubscribe"] == "<mailto:stop@example.com>"
+    ours, theirs = mail["List-Unsubscribe"].replace(",", " ").split()
+    assert theirs == "<mailto:stop@example.com>"
+    assert ours.startswith("<https://shop.example.com/u/")
+    opened = refusals.opened(ours.rpartition("/")[2].partition("?")[0])
+    assert opened
+    assert opened.name == refusals.name_of(f"default{SEPARATOR}C-1", "confirm_order")
+    assert "C-1" not in str(opened), "the link names no customer"
     plain: Any = mail.get_payload(0)
     assert "https://shop.example.com/t/" in plain.get_payload(decode=True).decode()
     events = [json.loads(each.value or b"") for each in read_all(broker.connection, EVENTS)]
     texts = {each["order_id"]: each["text"] for each in events}
     assert texts == {
         "SO-1": "confirm_order: done by customers (mailed to the customer)",
+        "SO-3": "confirm_order: skipped (the customer has unsubscribed from such messages)",
         "SO-2": "confirm_order: skipped (the customer's personal data was erased)",
     }
     audit = [json.loads(each.value or b"") for each in read_all(broker.connection, ORDERS_AUDIT)]

@@ -17,6 +17,7 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from schemas.alert import Action, Because
 from schemas.alert_text import Language
+from schemas.errors import Busy
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import action_id, order_key
 from schemas.order import OrderDocument
@@ -32,7 +33,7 @@ from sinks.actions.outcomes import Log, Publisher
 from sinks.actions.people import KEPT_DAYS, People
 from sinks.actions.preparation import KnownOrder, Orders, Preparation
 from sinks.actions.receiver import Receivers
-from sinks.actions.recipient import Personal, Recipient
+from sinks.actions.recipient import Personal, Recipient, Refusals
 from sinks.actions.table import ActionTable, KindRow, ReceiverRow
 from sinks.actions.worker import ActionWorker, StreamTime, WorkerParts
 from telemetry.metrics import Metrics
@@ -110,6 +111,19 @@ class KnownPersonal(Personal):
             raise found
         self.reads.append((action.order_id, frozenset(fields)))
         return found
+
+
+class KnownRefusals(Refusals):
+    """People and kinds that the test has put in; Busy while `is_reading`."""
+
+    def __init__(self) -> None:
+        self.refused: set[tuple[str, str]] = set()
+        self.is_reading = False
+
+    def refuses(self, person: str, kind: str) -> bool:
+        if self.is_reading:
+            raise Busy("reading")
+        return (person, kind) in self.refused
 
 
 class Topics(Protocol):
@@ -214,6 +228,7 @@ class Acting:
         self.alerts = KnownAlerts()
         self.orders = KnownOrders()
         self.personal = KnownPersonal()
+        self.refusals = KnownRefusals()
         self.now_at = BEGIN_AT
         self.stop = Flag()
         self.metrics = Metrics("act")
@@ -256,7 +271,7 @@ class Acting:
             producer = stack.enter_context(self.topics.producer())
             people = People(outbox.contacts(self.now_at - KEPT_DAYS * DAY_MS))
             preparation = Preparation(
-                self.table, self.orders, people, self.messages(), self.personal
+                self.table, self.orders, people, self.messages(), self.personal, self.refusals
             )
             attempts = {
                 name: Attempt(channel, self.alerts, clock, preparation)

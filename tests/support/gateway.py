@@ -35,6 +35,7 @@ from gateway.operations.letters import REPLAYED
 from gateway.operations.operations import Operations
 from gateway.parts import Gateway
 from gateway.tier_readers import TierReaders
+from gateway.unsubscribing import REFUSAL, Refusals
 from gateway.verdicts import Verdicts
 from gateway.webhooks import Webhooks, WebhookSecrets, takers_of
 from schemas.alert_notes import ALERT, AlertNotes
@@ -102,6 +103,7 @@ class Door:
         self.producer = producer or ConfirmingProducer(self.connection, TIMEOUT_S)
         hub, notes = Hub(), AlertNotes()
         webhooks = webhooks_in(folder)
+        refusals = Refusals(b"s" * 32)
         follower = Follower(self.connection, hub=hub)
         operations = Operations(
             self.connection,
@@ -112,6 +114,8 @@ class Door:
             look_every_s=0.0,
             now_ms=now_ms,
         )
+        takers = {API_KEY: self.keys.take, ALERT: notes.take, REPLAYED: operations.replays.take}
+        takers |= {REFUSAL: refusals.take, **takers_of(webhooks.subscriptions)}
         self.gateway = Gateway(
             parts=PARTS,
             access=Access(self.keys, Signer(b"s" * 32), Sessions(Signer(b"s" * 32), folder)),
@@ -123,18 +127,10 @@ class Door:
             wording={"en": alert_text(RULES, TABLE), "zh": alert_text(RULES, TABLE, "zh")},
             hub=hub,
             notes=notes,
-            control=Control(
-                self.connection,
-                self.producer,
-                {
-                    API_KEY: self.keys.take,
-                    ALERT: notes.take,
-                    REPLAYED: operations.replays.take,
-                    **takers_of(webhooks.subscriptions),
-                },
-            ),
+            control=Control(self.connection, self.producer, takers),
             operations=operations,
             webhooks=webhooks,
+            refusals=refusals,
             limits=Limits(dict.fromkeys(RATES, "10000 per 1 second")),
             metrics=Metrics("serve"),
             now_ms=lambda: self.now_ms,

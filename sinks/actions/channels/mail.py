@@ -8,7 +8,7 @@ import datetime as dt
 import smtplib
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from pathlib import Path
 from socket import socket
@@ -29,6 +29,8 @@ PORTS = {"starttls": 587, "tls": 465}
 OPTIONS = {"host", "port", "tls", "ca", "user", "from", "to", "unsubscribe"}
 CUSTOMER, EMAIL = "customer", "email"  # as `to`, and the field that it needs
 UNSUBSCRIBE = ("mailto:", "https://")
+UNSUBSCRIBE_HEADER = "List-Unsubscribe"
+LONGEST_ADDRESS = 900  # characters: SMTP takes lines of 998
 LAST_PORT = 65_535
 PERMANENT = 500  # SMTP's replies from here on: the same would be refused again
 LATER_S = 60.0
@@ -58,13 +60,38 @@ def open_channel(settings: ReceiverSettings) -> ActionChannel:
     sender = address_of("from", options["from"])
     to = options["to"] if options["to"] == CUSTOMER else address_of("to", options["to"])
     unsubscribe = options.get("unsubscribe", "")
-    if to == CUSTOMER and not unsubscribe.startswith(UNSUBSCRIBE):
+    if unsubscribe and not unsubscribe.startswith(UNSUBSCRIBE):
         raise SettingsError(
-            "unsubscribe: mails to customers name where they end; write it like "
-            "mailto:stop@example.com?subject={order_id} or https://example.com/stop"
+            "unsubscribe: it is no address; write it like https://example.com/stop or "
+            "mailto:stop@example.com?subject={order_id}, or leave it out for our own page"
         )
     allowed = Allowed(settings.private)
     return MailChannel(server, allowed, sender=sender, to=to, unsubscribe=unsubscribe)
+
+
+class MailPolicy(EmailPolicy):
+    """Policy of mails that leaves addresses in headers whole.
+
+    Python's own folds one that is longer than a line as encoded words, which no mail program reads.
+    """
+
+    def fold(self, name: str, value: str) -> str:
+        """Return a header, in lines."""
+        if name.lower() != UNSUBSCRIBE_HEADER.lower():
+            folded: str = super().fold(name, value)
+            return folded
+        addresses = f",{self.linesep} ".join(part.strip() for part in str(value).split(","))
+        return f"{name}: {addresses}{self.linesep}"
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Return the same in bytes."""
+        if name.lower() != UNSUBSCRIBE_HEADER.lower():
+            folded: bytes = super().fold_binary(name, value)
+            return folded
+        return self.fold(name, value).encode("ascii")
+
+
+POLICY = MailPolicy(linesep="\r\n", raise_on_defect=True)
 
 
 class MailServer(NamedTuple):
@@ -231,7 +258,13 @@ def customer_mail(
     for name in ("order_id", "tenant", "action_id"):
         value = quote(getattr(action, name), safe="")
         unsubscribe = unsubscribe.replace(f"{{{name}}}", value)
-    mail["List-Unsubscribe"] = f"<{unsubscribe}>"
+    # A shop's own page takes the place of ours, its mailbox stands beside it.
+    ours = "" if unsubscribe.startswith("https:") else message.unsubscribe
+    ours = ours if len(ours) <= LONGEST_ADDRESS else ""  # of an order id of hundreds of characters
+    if ours or unsubscribe:
+        mail[UNSUBSCRIBE_HEADER] = ", ".join(f"<{each}>" for each in (ours, unsubscribe) if each)
+    if ours.startswith("https:"):  # RFC 8058 has it for https alone
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.set_content(message.text)
     mail.add_alternative(html_of(message), subtype="html")
     mail["Content-Language"] = message.language  # set before, it would go into the first part
@@ -242,7 +275,7 @@ def customer_mail(
 def headed(request: ActionRequest, sender: str, to: str) -> EmailMessage:
     """A mail with the headers that an action gives it."""
     action = request.action
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=POLICY)
     mail["From"], mail["To"] = sender, to
     mail["Message-ID"] = f"<{action.action_id}@{sender.rpartition('@')[2]}>"
     mail["Date"] = format_datetime(dt.datetime.fromisoformat(action.at))

@@ -14,6 +14,7 @@ from schemas.order import OrderDocument
 from sinks.actions.amounts import Amount
 from sinks.actions.messages.fields import LANGUAGES, Fields, Shop, fields_of
 from sinks.actions.messages.templates import Templates
+from sinks.actions.people import person_of
 from sinks.actions.quiet_hours import zone_of
 from sinks.actions.table import KindRow
 
@@ -28,24 +29,36 @@ PAGE = """<!doctype html>
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message to a customer, as it is sent."""
+    """A message to a customer, as it is sent; `unsubscribe` is the page that ends such messages."""
 
     language: Language
     subject: str
     text: str
     link: str
+    unsubscribe: str = ""
 
 
 # The customer's page: (action, append time of its request in ms, language).
 LinkTo = Callable[[Action, int, Language], str]
+# The page that ends a person's messages of the action's kind: (person, action, language).
+UnsubscribeAt = Callable[[str, Action, Language], str]
+
+
+def nowhere(_person: str, _action: Action, _language: Language) -> str:
+    """No page, for a preview."""
+    return ""
 
 
 class Messages(NamedTuple):
-    """Messages by the templates of a table, for a shop; `link_to` is the customer's page."""
+    """Messages by the templates of a table, for a shop.
+
+    `link_to` is the customer's page, `unsubscribe_at` the one that ends such messages.
+    """
 
     templates: Templates
     shop: Shop
     link_to: LinkTo
+    unsubscribe_at: UnsubscribeAt = nowhere
 
     def of(
         self,
@@ -65,7 +78,8 @@ class Messages(NamedTuple):
         chosen = language or self.language_of(row, order)
         fields = self.fields(row, action, order, chosen, came_at=came_at, amount=amount)
         text = self.templates[row.template or ""][chosen].render(fields)
-        return Message(chosen, text.subject, text.body, fields.link)
+        unsubscribe = self.unsubscribe_at(person_of(order), action, chosen)
+        return Message(chosen, text.subject, text.body, fields.link, unsubscribe)
 
     def fields(
         self,

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from email.header import decode_header, make_header
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schemas.errors import Busy, Rejected, SettingsError
 from sinks.actions.channels.action_channel import ActionRequest, ReceiverSettings
 from sinks.actions.channels.addresses import Allowed
-from sinks.actions.channels.mail import MailChannel, open_channel
+from sinks.actions.channels.mail import MailChannel, customer_mail, open_channel
 from sinks.actions.channels.mail import MailServer as Server
 from sinks.actions.messages.messages import Message
 from sinks.actions.recipient import Recipient
@@ -109,6 +110,42 @@ def to_customer(server: MailServer, authority: Authority) -> MailChannel:
     )
 
 
+@pytest.mark.parametrize(
+    ("page", "option", "named", "is_one_click"),
+    [
+        ("https://s.example/u/t", "", "<https://s.example/u/t>", True),
+        ("https://s.example/u/t", "mailto:a@b.c", "<https://s.example/u/t>, <mailto:a@b.c>", True),
+        ("https://s.example/u/t", "https://o.example/x", "<https://o.example/x>", False),
+        ("http://127.0.0.1/u/t", "", "<http://127.0.0.1/u/t>", False),
+        ("", "", None, False),
+    ],
+)
+def test_one_click_is_offered_for_our_own_page_over_https(
+    page: str, option: str, named: str | None, *, is_one_click: bool
+) -> None:
+    message = Message("en", "Shipped", "On its way\n", "https://s.example/t/x", page)
+    mail = customer_mail(message_to("a@b.c"), message, "shop@example.com", "a@b.c", option)
+    assert mail["List-Unsubscribe"] == named
+    one_click = "List-Unsubscribe=One-Click" if is_one_click else None
+    assert mail["List-Unsubscribe-Post"] == one_click
+
+
+def test_a_long_address_stays_whole_in_its_header(server: MailServer, authority: Authority) -> None:
+    page = f"https://shop.example.com/u/{'a1B2' * 70}?lang=zh"
+    request = message_to("ada@example.org")
+    assert request.message
+    message = msgspec.structs.replace(request.message, unsubscribe=page)
+    place = Server("127.0.0.1", server.port, LOGIN, ca=Path(authority.ca or ""))
+    stop = "mailto:stop@example.com"
+    channel = MailChannel(
+        place, Allowed(), sender="shop@example.com", to="customer", unsubscribe=stop
+    )
+    channel.send(msgspec.structs.replace(request, message=message))
+    (mail,) = server.kept.mails
+    assert mail["List-Unsubscribe"].split() == [f"<{page}>,", f"<{stop}>"]
+    assert str(make_header(decode_header(mail["Subject"]))) == "已发货"
+
+
 def message_to(email: str) -> ActionRequest:
     return ActionRequest(
         action=action("SO 1"),
@@ -164,8 +201,7 @@ def test_a_customer_is_sent_no_mail_without_a_template(
         ({"to": "nobody"}, None, "to: 'nobody' is no address"),
         ({"to": "a@b.c\nBcc: e@f.g"}, None, "is no address"),
         ({"port": "99999"}, None, "port: '99999' is no port"),
-        ({"to": "customer"}, None, "unsubscribe: mails to customers name where they end"),
-        ({"to": "customer", "unsubscribe": "http://x"}, None, "unsubscribe: mails to customers"),
+        ({"to": "customer", "unsubscribe": "http://x"}, None, "unsubscribe: it is no address"),
     ],
 )
 def test_faults_of_its_settings_are_named(

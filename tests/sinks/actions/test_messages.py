@@ -13,6 +13,7 @@ from schemas.alert_text import Language
 from schemas.errors import Busy, Rejected, SettingsError
 from schemas.event import Destination
 from schemas.instants import parse_instant
+from schemas.keys import SEPARATOR
 from sinks.actions.channels.memory import MemoryChannel
 from sinks.actions.messages.fields import LANGUAGES, MEANINGS, Fields, day_text
 from sinks.actions.messages.messages import Message, html_of
@@ -252,6 +253,29 @@ def test_without_a_recipient_an_action_is_skipped_with_the_reason(
     assert not channel.taken
     assert reason in acting.notes()[0]["text"]
     assert acting.audit()[0]["what"] == "action.skipped"
+
+
+def test_who_has_unsubscribed_from_a_kind_gets_others_and_nothing_is_opened(tmp_path: Path) -> None:
+    channel = MemoryChannel(needs=EMAIL)
+    acting = with_message(tmp_path, channel)
+    for order_id, customer in (("SO-1", "C-1"), ("SO-2", "C-2")):
+        acting.orders.documents[order_id] = document(order_id, customer_id=customer)
+        acting.personal.recipients[order_id] = ADA
+    acting.refusals.refused = {
+        (f"default{SEPARATOR}C-1", "shipped"),
+        (f"default{SEPARATOR}C-2", "delayed"),
+    }
+    acting.refusals.is_reading = True
+    acting.request(action("SO-1", kind="shipped"), action("SO-2", kind="shipped"))
+    with acting.worker() as worker:
+        acting.run_until(worker, lambda: acting.states(worker) == ["waiting"] * 2, "both wait")
+        assert not channel.taken
+        acting.refusals.is_reading = False
+        acting.run_to_the_end(worker, 2)
+    assert [each.action.order_id for each in channel.taken] == ["SO-2"]
+    assert acting.personal.reads == [("SO-2", EMAIL)]
+    texts = {note["order_id"]: note["text"] for note in acting.notes()}
+    assert texts["SO-1"] == "shipped: skipped (the customer has unsubscribed from such messages)"
 
 
 def test_personal_data_that_is_unavailable_is_awaited_and_pauses_nobody(tmp_path: Path) -> None:
