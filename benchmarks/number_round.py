@@ -81,8 +81,8 @@ def main(count: int) -> dict[str, float]:
     found: dict[str, float] = {}
     resolver, answers = Resolver(), Answers()
 
-    def register(said: object) -> None:
-        resolver.register(said, answers)  # type: ignore[arg-type]  # made by `registrations`
+    def register(registration: object) -> None:
+        resolver.register(registration, answers)  # type: ignore[arg-type]  # made by `registrations`
 
     def ask(asked: object) -> None:
         resolver.ask(asked, answers)  # type: ignore[arg-type]  # made by `questions`
@@ -118,8 +118,10 @@ def main(count: int) -> dict[str, float]:
 
     def crowd() -> None:
         for serial in range(CROWD):
-            said = Registration(key_of(count), f"order-{serial:09d}", "", START_AT, START_AT)
-            resolver.register(said, answers)
+            registration = Registration(
+                key_of(count), f"order-{serial:09d}", "", START_AT, START_AT
+            )
+            resolver.register(registration, answers)
             encode(resolver.snapshot(base=False))
 
     step("crowd_us", crowd, CROWD)

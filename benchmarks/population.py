@@ -93,8 +93,8 @@ class Population:
         """Register the two numbers of an order by an event that many days after the start."""
         at = START_AT + day * DAY_MS
         for carrier, key in numbers_of(serial):
-            said = Registration(key, order_id(serial), carrier, at, at)
-            self.resolvers[shard_of(key)].register(said, Answers())
+            registration = Registration(key, order_id(serial), carrier, at, at)
+            self.resolvers[shard_of(key)].register(registration, Answers())
 
     def change(self, count: int) -> None:
         """Scan parcels of `count` orders drawn at random, and change a fifth as many numbers."""

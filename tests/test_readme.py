@@ -59,13 +59,13 @@ def as_in_any_run(lines: list[str]) -> list[str]:
     return lines
 
 
-def missing_lines(shown: list[str], said: str) -> list[str]:
+def missing_lines(shown: list[str], output: str) -> list[str]:
     """The lines that are shown and were not printed; what differs between computers apart.
 
     Blanks count as one: the widths of amtool's columns are those of all rows, of which four are
     shown.
     """
-    came = {" ".join(line.split()) for line in said.splitlines()}
+    came = {" ".join(line.split()) for line in output.splitlines()}
     return [
         line for line in shown if " ".join(line.split()) not in came and not VARIES.search(line)
     ]
@@ -102,7 +102,7 @@ def pasted(commands: str, folder: Path) -> str:
         start_new_session=True,
     )
     try:
-        said, _ = shell.communicate(timeout=TIMEOUT_S)
+        output, _ = shell.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         # Its loops wait for ever for what a process that has ended would have written.
         logs = "\n".join(
@@ -114,8 +114,8 @@ def pasted(commands: str, folder: Path) -> str:
         with suppress(ProcessLookupError):  # all have ended, as they should
             os.killpg(shell.pid, signal.SIGKILL)
         shell.communicate()
-    assert shell.returncode == 0, said[-5_000:]
-    return said
+    assert shell.returncode == 0, output[-5_000:]
+    return output
 
 
 def logs_in(folder: Path) -> list[Path]:
@@ -183,15 +183,15 @@ def test_the_section_on_real_servers_works_when_pasted(checkout: Path) -> None:
     stack.address("kafka")  # tests that need it have started a stack, and with it have the jars
     commands = [block for block in blocks("README.md", REAL) if not INSTALLS.search(block)]
     assert ENDS in commands[-1]
-    said = pasted("\n".join(commands), checkout)
-    assert not missing_lines(printed("README.md", REAL), said), said[-5_000:]
+    output = pasted("\n".join(commands), checkout)
+    assert not missing_lines(printed("README.md", REAL), output), output[-5_000:]
     # Nothing stays that a second run would find: so it can be run again.
     assert not (checkout / ".ordertide" / "real").exists()
     assert {path.name for path in checkout.glob(".stack/*") if path.is_dir()} <= {"logs"}
-    assert "19762 events written" in said
-    assert re.search(r"^0 problems", said, re.MULTILINE)
+    assert "19762 events written" in output
+    assert re.search(r"^0 problems", output, re.MULTILINE)
     for tier in ("hot", "warm", "archive"):
-        assert f"answered by  {tier} " in said
-    assert re.search(r'"total":\{"value":[1-9]', said), "no overdue order in Elasticsearch"
-    assert re.search(r"^OrderLate(Shipping|Delivery) .* active", said, re.MULTILINE)
-    assert re.search(r"│ PENDING_PAYMENT │ +4998 │", said)
+        assert f"answered by  {tier} " in output
+    assert re.search(r'"total":\{"value":[1-9]', output), "no overdue order in Elasticsearch"
+    assert re.search(r"^OrderLate(Shipping|Delivery) .* active", output, re.MULTILINE)
+    assert re.search(r"│ PENDING_PAYMENT │ +4998 │", output)

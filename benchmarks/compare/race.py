@@ -91,8 +91,8 @@ def run(trial: Trial, systems: list[Ready], broker: Broker, folder: Path) -> lis
         for number in range(trial.rounds + 1):
             fed = feeder.feed(feeder.load.chunk(trial.events))
             turn = number % len(entries) if entries else 0
-            said = "warm-up" if number == 0 else f"round {number}"
-            each([*entries[turn:], *entries[:turn]], lambda entry: entry.go(fed, said))  # noqa: B023 - called at once
+            label = "warm-up" if number == 0 else f"round {number}"
+            each([*entries[turn:], *entries[:turn]], lambda entry: entry.go(fed, label))  # noqa: B023 - called at once
         each(entries, RaceEntry.settle)
     finally:
         for entry in entries:
@@ -119,12 +119,12 @@ class RaceEntry:
         self.fill = self.contender.run_until(fed.changes, fed.messages)
         self.tell("fill", self.fill)
 
-    def go(self, fed: Fed, said: str) -> None:
+    def go(self, fed: Fed, label: str) -> None:
         """A round."""
         assert self.contender is not None, "it has begun"
         pace = self.contender.run_until(fed.changes, fed.messages)
-        self.tell(said, pace)
-        if said != "warm-up":
+        self.tell(label, pace)
+        if label != "warm-up":
             self.paces.append(pace)
 
     def settle(self) -> None:

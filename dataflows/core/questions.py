@@ -99,9 +99,9 @@ class Queue:
             return
         registered: dict[int, list[Registration]] = {}
         asked: dict[int, list[Question]] = {}
-        for arrival_at, said in groupby(self.registrations, registered_at):
+        for arrival_at, at_once in groupby(self.registrations, registered_at):
             if arrival_at <= watermark:
-                registered.setdefault(arrival_at, []).extend(said)
+                registered.setdefault(arrival_at, []).extend(at_once)
         for arrival_at, questions in groupby(self.questions, asked_at):
             if arrival_at <= watermark:
                 asked.setdefault(arrival_at, []).extend(questions)

@@ -139,7 +139,7 @@ class Resolver:
         for name, reason in self.numbers.take_unreadable():
             answers.faults.append(Fault(name, reason, ""))
 
-    def register(self, said: Registration, answers: Answers) -> None:
+    def register(self, registration: Registration, answers: Answers) -> None:
         """Note a registration.
 
         Where that raises, the number stays unregistered by this event, which is reported; the event
@@ -147,12 +147,16 @@ class Resolver:
         """
         try:
             self.numbers.register(
-                said.number, said.order_id, said.carrier, said.at, said.arrival_at
+                registration.number,
+                registration.order_id,
+                registration.carrier,
+                registration.at,
+                registration.arrival_at,
             )
         except UNBLAMED:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about this number alone
-            answers.faults.append(fault_of(said.number, error))
+            answers.faults.append(fault_of(registration.number, error))
 
     def ask(self, asked: Question, answers: Answers) -> None:
         """Answer a question at its arrival, or let it wait."""
@@ -273,8 +277,8 @@ class Resolver:
             self.waiting_changed.add(number)
         self.set_waiting(number, [asked for asked in questions if asked.fact.arrival_at >= before])
         days = WAITS_AT_MOST_MS // DAY_MS
-        said = f"no order registered {number.rpartition(SEPARATOR)[2]!r} within {days} days"
-        reason = Rejected("unknown_reference", said)
+        text = f"no order registered {number.rpartition(SEPARATOR)[2]!r} within {days} days"
+        reason = Rejected("unknown_reference", text)
         answers.rejected += [Unresolved(asked.fact, reason) for asked in late]
 
     def snapshot(self, *, base: bool) -> ResolverSnapshot:

@@ -52,6 +52,6 @@ def fault_of(key: str, error: Exception, *, is_preview: bool = False) -> Fault:
     """The fault of an exception: its type, its message and the place that raised it."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     parts = "/".join(place.filename.split("/")[-3:])
-    said = printable(f"{type(error).__name__}: {error}")[:REASON_CHARACTERS]
+    text = printable(f"{type(error).__name__}: {error}")[:REASON_CHARACTERS]
     trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
-    return Fault(key, f"{said} ({parts}:{place.lineno}, {place.name})", trace, is_preview)
+    return Fault(key, f"{text} ({parts}:{place.lineno}, {place.name})", trace, is_preview)

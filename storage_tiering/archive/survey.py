@@ -229,15 +229,15 @@ def _gaps(
 
 
 def _break(place: tuple[str, int], next_offset: int, span: Span, name: str) -> Damage:
-    said = (
+    reason = (
         f"archive manifest {name}: starts at {span.first_offset}, but the file before it ends "
         f"before {next_offset}; "
     )
     if span.first_offset < next_offset:
-        return Damage("surplus file", span, f"{said}it is one too many: move it away", name)
+        return Damage("surplus file", span, f"{reason}it is one too many: move it away", name)
     gap = Span(*place, next_offset, span.first_offset)
     return Damage(
         "missing file",
         gap,
-        f"{said}{gap.name}{DATA} is missing, with {gap}: put it back, or {REPAIR}",
+        f"{reason}{gap.name}{DATA} is missing, with {gap}: put it back, or {REPAIR}",
     )

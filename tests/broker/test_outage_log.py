@@ -16,10 +16,10 @@ class Scene:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self.logger = logging.Logger("scene", logging.INFO)  # noqa: LOG001 - of this test alone
         handler = logging.Handler()
-        handler.emit = lambda record: self.said.append(record.getMessage())  # type: ignore[method-assign]  # the shortest handler
+        handler.emit = lambda record: self.lines.append(record.getMessage())  # type: ignore[method-assign]  # the shortest handler
         self.logger.addHandler(handler)
         self.outage = Outage(self.logger, lambda: self.now_s)
         self.logger.addFilter(OutageFilter(self.outage))
@@ -34,16 +34,16 @@ def test_however_many_clients_complain_it_is_said_once_and_its_end_once() -> Non
         scene.now_s = second
         for facility in ("FAIL", "ERROR", "FAIL"):
             scene.librdkafka(facility, "kafka-1:9092/1: Connect to kafka-1:9092 failed: refused")
-    assert len(scene.said) == 1
-    assert "kafka-1:9092/1: Connect to" in scene.said[0]
+    assert len(scene.lines) == 1
+    assert "kafka-1:9092/1: Connect to" in scene.lines[0]
     scene.outage.worked()
-    assert len(scene.said) == 1, "another broker may have answered"
+    assert len(scene.lines) == 1, "another broker may have answered"
     scene.now_s += QUIET_AFTER_S
     for _ in range(3):
         scene.outage.worked()
-    assert scene.said[1:] == ["the broker is available again after about 59 s"]
+    assert scene.lines[1:] == ["the broker is available again after about 59 s"]
     scene.librdkafka("FAIL", "away again")
-    assert len(scene.said) == 3
+    assert len(scene.lines) == 3
 
 
 def test_a_refusal_during_an_outage_is_said_as_well() -> None:
@@ -51,15 +51,15 @@ def test_a_refusal_during_an_outage_is_said_as_well() -> None:
     scene.librdkafka("FAIL", "Connection refused")
     scene.librdkafka("FAIL", "SASL authentication error: Authentication failed")
     scene.librdkafka("FAIL", "SASL authentication error: Authentication failed")
-    assert len(scene.said) == 2
-    assert "refuses the connection" in scene.said[1]
+    assert len(scene.lines) == 2
+    assert "refuses the connection" in scene.lines[1]
 
 
 def test_other_lines_pass() -> None:
     scene = Scene()
     scene.librdkafka("CONFWARN", "a property is deprecated")
     scene.logger.info("group %s: assigned %s", "hot", "all")
-    assert scene.said == [
+    assert scene.lines == [
         "CONFWARN [ordertide#consumer-1] a property is deprecated",
         "group hot: assigned all",
     ]

@@ -87,18 +87,18 @@ def test_killed_and_started_again_it_ends_every_action_once(
     with Producer(broker.connection, linger_ms=0) as producer:
         for each in wanted[:100]:
             producer.send(ORDERS_ACTIONS, each.order_id.encode(), msgspec.json.encode(each))
-    wait_until(lambda: len(notes(broker)) > 0, "an outcome", said=process.said)
+    wait_until(lambda: len(notes(broker)) > 0, "an outcome", shown=process.output)
     process.end(signal.SIGKILL)
     with Producer(broker.connection, linger_ms=0) as producer:
         for each in wanted[100:]:
             producer.send(ORDERS_ACTIONS, each.order_id.encode(), msgspec.json.encode(each))
     process.start()
-    wait_until(lambda: len(notes(broker)) == 200, "200 outcomes", said=process.said)
+    wait_until(lambda: len(notes(broker)) == 200, "200 outcomes", shown=process.output)
     assert process.get("/readyz")[0] == 200
     assert (
         'ordertide_action_outcomes_total{receiver="log",state="done"}' in process.get("/metrics")[1]
     )
-    assert process.end(signal.SIGTERM) == 0, process.said()
+    assert process.end(signal.SIGTERM) == 0, process.output()
 
 
 def test_kill_9_at_any_moment_no_action_is_lost_and_none_has_two_keys(
@@ -120,12 +120,12 @@ def test_kill_9_at_any_moment_no_action_is_lost_and_none_has_two_keys(
                     producer.send(ORDERS_ACTIONS, each.order_id.encode(), msgspec.json.encode(each))
                 enough = len(receiver.calls) + rng.randrange(1, 25)
                 wait_until(
-                    partial(has_heard, receiver, enough), f"{enough} calls", said=process.said
+                    partial(has_heard, receiver, enough), f"{enough} calls", shown=process.output
                 )
                 process.end(signal.SIGKILL)
             process.start()
-            wait_until(lambda: len(notes(broker)) == 120, "120 outcomes", said=process.said)
-            assert process.end(signal.SIGTERM) == 0, process.said()
+            wait_until(lambda: len(notes(broker)) == 120, "120 outcomes", shown=process.output)
+            assert process.end(signal.SIGTERM) == 0, process.output()
         assert set(receiver.ids()) == {each.action_id for each in wanted}
         bodies = {(headers["webhook-id"], body) for headers, body in receiver.calls}
         assert len(bodies) == 120, "what comes twice is the same, under the same key"
@@ -144,7 +144,7 @@ def is_ready(process: Command) -> bool:
 
 def test_a_second_process_of_the_folder_is_refused(process: Command) -> None:
     process.start()
-    wait_until(lambda: is_ready(process), "ready", said=process.said)
+    wait_until(lambda: is_ready(process), "ready", shown=process.output)
     result = CliRunner().invoke(command, ["--settings", str(process.settings)])
     assert "in use by process" in str(result.exception)
 
@@ -294,9 +294,9 @@ def test_a_customer_gets_a_mail_and_one_who_was_erased_or_unsubscribed_gets_none
                 for order_id in ("SO-1", "SO-2", "SO-3"):
                     wanted = msgspec.json.encode(action(order_id, at=now_ms()))
                     producer.send(ORDERS_ACTIONS, order_id.encode(), wanted)
-            wait_until(lambda: len(notes(broker)) == 3, "three outcomes", said=process.said)
-            assert process.end(signal.SIGTERM) == 0, process.said()
-            said = process.said()
+            wait_until(lambda: len(notes(broker)) == 3, "three outcomes", shown=process.output)
+            assert process.end(signal.SIGTERM) == 0, process.output()
+            said = process.output()
         (mail,) = server.kept.mails
     assert mail["To"] == "ada1@example.org"
     ours, theirs = mail["List-Unsubscribe"].replace(",", " ").split()

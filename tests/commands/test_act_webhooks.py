@@ -87,17 +87,17 @@ def test_killed_and_started_again_it_delivers_every_change_under_one_id(
     process.start()
     first = {f"SO-{number}" for number in range(40)}
     change(broker, *first)
-    wait_until(lambda: len(receiver.calls) > 5, "some deliveries", said=process.said)
+    wait_until(lambda: len(receiver.calls) > 5, "some deliveries", shown=process.output)
     process.end(signal.SIGKILL)
     change(broker, *first, version=2)
     process.start()
     wanted = {(each, version) for each in first for version in (1, 2)}
-    wait_until(lambda: told(receiver) == wanted, "all changes", said=process.said)
+    wait_until(lambda: told(receiver) == wanted, "all changes", shown=process.output)
     by_id = {headers["webhook-id"]: body for headers, body in receiver.calls}
     assert len(by_id) == 80, "what comes twice has the same id"
     read = 'ordertide_webhook_attempts_total{state="done"}'
-    wait_until(lambda: read in process.get("/metrics")[1], "its metrics", said=process.said)
-    assert process.end(signal.SIGTERM) == 0, process.said()
+    wait_until(lambda: read in process.get("/metrics")[1], "its metrics", shown=process.output)
+    assert process.end(signal.SIGTERM) == 0, process.output()
     settings = ["--settings", str(process.settings)]
     listed = CliRunner().invoke(command, ["list", *settings], catch_exceptions=False)
     assert NAME in listed.output
@@ -112,7 +112,7 @@ def test_killed_and_started_again_it_delivers_every_change_under_one_id(
     )
     assert asked.exit_code == 0, asked.output
     process.start()
-    wait_until(lambda: len(receiver.calls) == calls + 1, "the replay", said=process.said)
+    wait_until(lambda: len(receiver.calls) == calls + 1, "the replay", shown=process.output)
     assert receiver.ids()[-1] == delivery["id"]
 
 
@@ -124,14 +124,14 @@ def test_without_the_secret_of_serve_nothing_is_sent_and_the_owner_sees_why(
     process.start()
     change(broker, "SO-1")
     wait_until(
-        lambda: kept(broker.connection).status(NAME) == "failing", "a report", said=process.said
+        lambda: kept(broker.connection).status(NAME) == "failing", "a report", shown=process.output
     )
     assert "copy the folder of 'ordertide serve'" in kept(broker.connection).states[NAME].reason
     assert not receiver.calls
     folder = tmp_path / "serve"
     folder.mkdir()
     (folder / "secret").write_text(secret.hex())
-    wait_until(lambda: told(receiver) == {("SO-1", 1)}, "the change", said=process.said)
+    wait_until(lambda: told(receiver) == {("SO-1", 1)}, "the change", shown=process.output)
     wait_until(
-        lambda: kept(broker.connection).status(NAME) == "active", "its end", said=process.said
+        lambda: kept(broker.connection).status(NAME) == "active", "its end", shown=process.output
     )

@@ -108,7 +108,7 @@ def found_at(bootstrap: str, topic: str, words: str) -> Finding:
         found.update(checked(bootstrap))
         return subject in found and words in found[subject].found
 
-    wait_until(is_said, words, said=lambda: found)
+    wait_until(is_said, words, shown=lambda: found)
     return found[subject]
 
 
@@ -131,7 +131,7 @@ def test_topics_as_track_makes_them_are_well(bootstrap: str) -> None:
         return not not_well
 
     # At first "Not leader for partition": the clock isn't compared.
-    wait_until(is_well, "health", said=lambda: not_well)
+    wait_until(is_well, "health", shown=lambda: not_well)
 
 
 @pytest.mark.stack

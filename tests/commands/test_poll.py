@@ -358,13 +358,13 @@ def test_as_a_process_it_asks_and_ends_cleanly(broker: EmbeddedBroker, tmp_path:
             asked.remember("kuaidi100/main", [(number, Memory(now - HOUR_MS, b""))])
         with leaving_none([process]):
             process.start()
-            wait_until(lambda: bool(events(broker)), "an event", said=process.said)
+            wait_until(lambda: bool(events(broker)), "an event", shown=process.output)
             assert process.get("/readyz")[0] == 200
             metrics = process.get("/metrics")[1]
             assert (
                 'ordertide_polls_total{carrier="kuaidi100/main",outcome="answered"} 1.0' in metrics
             )
-            assert process.end(signal.SIGTERM) == 0, process.said()
+            assert process.end(signal.SIGTERM) == 0, process.output()
         assert [each["waybill"] for each in events(broker)] == [number]
         with closing(AskedParcels(folder / "asked.sqlite", now)) as asked:
             assert asked.of_account("kuaidi100/main")[number].asked_at >= now

@@ -45,11 +45,11 @@ def link_of(command: Command) -> tuple[int, str]:
 
     def is_printed() -> bool:
         assert command.running is not None
-        assert command.running.poll() is None, command.said()
-        found.extend(re.findall(r"Board  http://127\.0\.0\.1:(\d+)(/\S+)", command.said()))
+        assert command.running.poll() is None, command.output()
+        found.extend(re.findall(r"Board  http://127\.0\.0\.1:(\d+)(/\S+)", command.output()))
         return bool(found)
 
-    wait_until(is_printed, "the link", said=command.said)
+    wait_until(is_printed, "the link", shown=command.output)
     return int(found[0][0]), found[0][1]
 
 
@@ -73,7 +73,7 @@ def test_it_serves_by_its_key_and_its_link_and_ends_cleanly(serve: Command, tmp_
     serve.start()
     port, path = link_of(serve)
     key = (tmp_path / "serve" / "admin-key").read_text().strip()
-    wait_until(lambda: serve.get("/readyz").status == 200, "ready", said=serve.said)
+    wait_until(lambda: serve.get("/readyz").status == 200, "ready", shown=serve.output)
     answer, body = get(port, "/v1/lanes", Authorization=f"Bearer {key}")
     assert answer.status == 200
     assert b'"overdue":{"orders":1' in body
@@ -88,8 +88,8 @@ def test_it_serves_by_its_key_and_its_link_and_ends_cleanly(serve: Command, tmp_
     metrics = serve.get("/metrics").body
     assert 'ordertide_live_view_orders{lane="overdue"} 1.0' in metrics
     assert 'ordertide_http_requests_total{method="GET",route="/v1/lanes",status="200"}' in metrics
-    assert key not in serve.said()
-    assert serve.end() == 0, serve.said()
+    assert key not in serve.output()
+    assert serve.end() == 0, serve.output()
 
 
 def test_ctrl_c_ends_it_and_a_head_without_an_end_is_closed(serve: Command) -> None:
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_it_and_a_head_without_an_end_is_closed(serve: Command) -> N
     with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\n")
         assert slow.recv(100) == b""  # closed after five seconds
-    assert serve.end(signal.SIGINT) == 0, serve.said()
+    assert serve.end(signal.SIGINT) == 0, serve.output()
 
 
 @pytest.mark.parametrize(

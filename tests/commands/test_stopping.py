@@ -121,7 +121,7 @@ def wait_until_connecting(process: subprocess.Popen[str], folder: Path) -> None:
         assert process.poll() is None, (folder / "output").read_text()
         return is_connecting(process)
 
-    wait_until(is_so, "a client's thread", said=(folder / "output").read_text)
+    wait_until(is_so, "a client's thread", shown=(folder / "output").read_text)
 
 
 def is_connecting(process: subprocess.Popen[str]) -> bool:

@@ -37,7 +37,7 @@ def tables(broker: EmbeddedBroker, tmp_path: Path) -> Tables:
 
 
 def up_lines(command: Command) -> list[str]:
-    return [line for line in command.said().splitlines() if ": up; ordertide " in line]
+    return [line for line in command.output().splitlines() if ": up; ordertide " in line]
 
 
 def is_ready(command: Command) -> bool:
@@ -55,7 +55,7 @@ def test_a_process_says_once_that_it_is_up(
     service = Command(name, tmp_path, tables)
     with leaving_none([service]):
         service.start()
-        wait_until(lambda: up_lines(service), "its line", said=service.said)
+        wait_until(lambda: up_lines(service), "its line", shown=service.output)
         assert service.end() == 0
     [line] = up_lines(service)
     assert re.search(rf" {name}: up; ordertide \d+\.\d+", line)
@@ -72,6 +72,6 @@ def test_a_restarted_flow_names_the_commit_that_it_resumes_with(
     with leaving_none([track]):
         for _ in range(2):
             track.start()
-            wait_until(lambda: is_ready(track), "an epoch", said=track.said)
+            wait_until(lambda: is_ready(track), "an epoch", shown=track.output)
             assert track.end() == 0
     assert re.search(r"state: restored from \S+shards.sqlite, commit \d+;", up_lines(track)[1])

@@ -14,7 +14,7 @@ from tests.support.recording import ordertide
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "text"),
     [
         (("list", "--settings", "nowhere.toml"), "nowhere.toml: no such file; correct --settings"),
         (("config", "check", "nowhere.toml"), "nowhere.toml: no such file; correct the name"),
@@ -27,12 +27,12 @@ from tests.support.recording import ordertide
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_typical_mistake_is_one_plain_line(
-    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ran = ordertide(*words)
     assert ran.code == 2
-    assert said in ran.err
+    assert text in ran.err
     assert "rrno" not in ran.err
     assert len(ran.err.splitlines()) == 1
     assert not [*tmp_path.iterdir()]
@@ -59,7 +59,7 @@ def test_no_cost_is_saved_below_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "text"),
     [
         (
             "[thrd:k:9092/b]: k:9092/b: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (",
@@ -72,12 +72,12 @@ def test_no_cost_is_saved_below_zero() -> None:
         ("something else", "something else"),
     ],
 )
-def test_a_line_of_the_kafka_client_is_worded(line: str, said: str) -> None:
-    assert plain(line) == said
+def test_a_line_of_the_kafka_client_is_worded(line: str, text: str) -> None:
+    assert plain(line) == text
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (OSError(111, "Connection refused"), "no answer from h:1 (connection refused)"),
         (TimeoutError("timed out"), "no answer from h:1 (not in time)"),
@@ -87,5 +87,5 @@ def test_a_line_of_the_kafka_client_is_worded(line: str, said: str) -> None:
         ),
     ],
 )
-def test_an_error_of_a_connection_is_worded(error: Exception, said: str) -> None:
-    assert no_answer(error, "h:1") == said
+def test_an_error_of_a_connection_is_worded(error: Exception, text: str) -> None:
+    assert no_answer(error, "h:1") == text

@@ -71,7 +71,7 @@ def wait_until_open(kind: ChannelKind, *notices: Notice) -> None:
     """Until these are open there, and no others."""
     names = [told.labels for told in notices]
     wait_until(
-        lambda: is_open(kind, *notices), f"open: {names}", said=lambda: kind.open_at(now_ms())
+        lambda: is_open(kind, *notices), f"open: {names}", shown=lambda: kind.open_at(now_ms())
     )
 
 

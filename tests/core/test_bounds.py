@@ -1,7 +1,7 @@
 """Each bound reports how full it is, and an event beyond it is rejected with a code of its own."""
 
 from dataflows.core.snapshots import decode_snapshot, encode_snapshot
-from tests.support.stage import Stage, day, said
+from tests.support.stage import Stage, day, sent
 
 MAX_SOURCES = 65_535
 
@@ -12,7 +12,7 @@ def test_a_shard_that_has_seen_all_the_sources_it_can_number_rejects_new_ones_on
     snapshot.sources = [f"device-{number}" for number in range(MAX_SOURCES - 2)]
     stage.shard.restore([encode_snapshot(snapshot)])
     events = [
-        said("PAID", day(0) + number, source=source, order_id=f"o{number}")
+        sent("PAID", day(0) + number, source=source, order_id=f"o{number}")
         for number, source in enumerate(["shop", "erp", "sensor", "shop"])
     ]
     stage.hear(*events, watermark=day(1))
@@ -24,5 +24,5 @@ def test_a_shard_that_has_seen_all_the_sources_it_can_number_rejects_new_ones_on
 
 def test_the_longest_history_of_an_order_shows() -> None:
     stage = Stage()
-    stage.hear(*[said("SCAN", day(0) + number) for number in range(20)], watermark=day(1))
+    stage.hear(*[sent("SCAN", day(0) + number) for number in range(20)], watermark=day(1))
     assert stage.shard.bounds()["events_of_an_order"] == 20 / 2_000

@@ -13,7 +13,7 @@ from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.rules_check import parse_rules
 from schemas.errors import SettingsError
 from tests.support.recording import Json, replay, written
-from tests.support.stage import TABLE, Stage, day, said
+from tests.support.stage import TABLE, Stage, day, sent
 
 LIFECYCLE = Path(__file__).resolve().parents[2] / "dataflows" / "core" / "lifecycle.toml"
 BY_CARRIER = """version = 1
@@ -82,11 +82,11 @@ def test_a_name_of_two_carriers_is_a_fault_of_the_lifecycle(rows: str, reason: s
 def shared_number(ours: str, others: str, scans: str) -> list[Json]:
     """Two orders that share a number, each with a carrier, and a scan of one of these."""
     events = [
-        said(code, at, order_id=order, carrier=carrier, references={"waybill": "W1"})
+        sent(code, at, order_id=order, carrier=carrier, references={"waybill": "W1"})
         for order, carrier in (("o1", ours), ("o2", others))
         for code, at in (("PAID", day(0)),)
     ]
-    scan = said("DELIVERED", day(1), source="carrier:x", waybill="W1", carrier=scans)
+    scan = sent("DELIVERED", day(1), source="carrier:x", waybill="W1", carrier=scans)
     del scan["order_id"]
     return [{**event, "event_id": f"e{n}"} for n, event in enumerate([*events, scan])]
 
@@ -137,7 +137,7 @@ def test_a_rule_by_carrier_sees_its_code(carrier: str, *, is_meant: bool, per: s
     opened = []
     for place in PLACES[: 1 if per == "order" else 2]:
         stage = Stage(rules)
-        stage.hear(said("PAID", day(0), carrier=carrier, **place))
+        stage.hear(sent("PAID", day(0), carrier=carrier, **place))
         opened.append([alert.rule for alert in stage.alerts])
         shown = stage.order()
         assert carrier in {shown.carrier, *(parcel.carrier for parcel in shown.shipments)}

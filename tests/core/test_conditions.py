@@ -12,7 +12,7 @@ from dataflows.core.rules_check import parse_rules
 from dataflows.core.trials import trial_faults
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
-from tests.support.stage import TABLE, Json, Stage, day, said
+from tests.support.stage import TABLE, Json, Stage, day, sent
 
 ATTRIBUTES = {"x": False, "text": False, "heat": True}
 TEN = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"
@@ -224,12 +224,12 @@ def faults(stage: Stage) -> list[tuple[str, str, str]]:
 
 def test_a_fault_is_audited_once_per_order_and_rule() -> None:
     stage = Stage(rules())
-    stage.hear(said("PAID", day(0), attributes={"x": 1}))
-    stage.hear(said("ALLOCATED", day(0, 1)))
-    stage.hear(said("SHIPPED", day(0, 2)))
-    stage.hear(said("SCAN", day(0, 3)))
+    stage.hear(sent("PAID", day(0), attributes={"x": 1}))
+    stage.hear(sent("ALLOCATED", day(0, 1)))
+    stage.hear(sent("SHIPPED", day(0, 2)))
+    stage.hear(sent("SCAN", day(0, 3)))
     stage.restart(rules())
-    stage.hear(said("SCAN", day(0, 4)))
+    stage.hear(sent("SCAN", day(0, 4)))
     assert faults(stage) == [("o1", "endless", format_instant(day(0)))]
     entry = next(entry for entry in stage.audit if entry.what == "condition.fault")
     assert "Iteration budget exceeded" in entry.detail["reason"]
@@ -238,7 +238,7 @@ def test_a_fault_is_audited_once_per_order_and_rule() -> None:
 
 def test_the_other_rules_of_the_order_and_other_orders_go_on() -> None:
     stage = Stage(rules())
-    stage.hear(said("PAID", day(0), attributes={"x": 2}), said("PAID", day(0), order_id="o2"))
+    stage.hear(sent("PAID", day(0), attributes={"x": 2}), sent("PAID", day(0), order_id="o2"))
     stage.advance(day(3))
     assert ("late", "opened", format_instant(day(1))) in stage.told()
     assert [(a.order_id, a.rule) for a in stage.alerts] == [("o1", "late"), ("o2", "late")]
@@ -274,8 +274,8 @@ def test_a_condition_escalates_so_long_after_it_became_true(
     after: str, others: list[float]
 ) -> None:
     stage = Stage(large(after))
-    true = said("PAID", day(0), attributes={"x": 2})
-    stage.hear(true, *(said("SCAN", day(at)) for at in others))  # they leave it true
+    true = sent("PAID", day(0), attributes={"x": 2})
+    stage.hear(true, *(sent("SCAN", day(at)) for at in others))  # they leave it true
     stage.advance(day(3))
     assert stage.told() == [
         ("large", "opened", format_instant(day(0))),
@@ -285,7 +285,7 @@ def test_a_condition_escalates_so_long_after_it_became_true(
 
 def test_an_escalated_condition_carries_the_limit_of_its_escalation_from_its_opening() -> None:
     stage = Stage(large("48h"))
-    stage.hear(said("PAID", day(0)), said("SCAN", day(1), attributes={"x": 2}), watermark=day(2))
+    stage.hear(sent("PAID", day(0)), sent("SCAN", day(1), attributes={"x": 2}), watermark=day(2))
     assert stage.order().open_alerts[0].because.limit == "order.x > 1"
     stage.advance(day(4))
     (alert,) = stage.order().open_alerts
@@ -297,7 +297,7 @@ def test_an_escalated_condition_carries_the_limit_of_its_escalation_from_its_ope
 def test_a_condition_that_becomes_true_again_escalates_from_then_on() -> None:
     stage = Stage(large("48h"))
     for code, at, value in (("PAID", 0, 2), ("SCAN", 1, 0), ("SCAN", 3, 2)):
-        stage.hear(said(code, day(at), attributes={"x": value}))
+        stage.hear(sent(code, day(at), attributes={"x": value}))
     stage.advance(day(9))
     assert stage.told() == [
         ("large", what, format_instant(day(at)))
@@ -307,8 +307,8 @@ def test_a_condition_that_becomes_true_again_escalates_from_then_on() -> None:
 
 def test_a_fault_leaves_the_version_as_it_is() -> None:
     with_faults, without = Stage(rules()), Stage(rules())
-    with_faults.hear(said("PAID", day(0), attributes={"x": 2}))
-    without.hear(said("PAID", day(0), attributes={"y": 2}))
+    with_faults.hear(sent("PAID", day(0), attributes={"x": 2}))
+    without.hear(sent("PAID", day(0), attributes={"y": 2}))
     assert with_faults.order().version == without.order().version == 1
 
 
@@ -321,7 +321,7 @@ def test_faults_are_a_function_of_the_events(data: st.DataObject) -> None:
     )
     values = st.fixed_dictionaries({}, optional={"x": st.integers(-1, 3)})
     events = [
-        said(code, day(0, n), day(0, n), attributes=data.draw(values), event_id=f"e{n}")
+        sent(code, day(0, n), day(0, n), attributes=data.draw(values), event_id=f"e{n}")
         for n, code in enumerate(codes)
     ]
     at_once = Stage(rules())

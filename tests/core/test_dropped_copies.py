@@ -7,13 +7,13 @@ import pytest
 
 from dataflows.core.compiled import content_hash
 from schemas.order import OrderDocument
-from tests.support.stage import NO_RULES, Json, Stage, day, fact_of, said
+from tests.support.stage import NO_RULES, Json, Stage, day, fact_of, sent
 
 GOOD = "2026-03-09"
 
 
 def paid(arrival_at: int, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
-    return said("PAID", day(0), arrival_at, event_id="e", **fields)
+    return sent("PAID", day(0), arrival_at, event_id="e", **fields)
 
 
 def outcomes(*copies: Json) -> set[tuple[str | None, tuple[str, ...], int]]:

@@ -26,8 +26,8 @@ from tests.support.stage import (
     Stage,
     day,
     fact_of,
-    said,
     scanned,
+    sent,
 )
 
 # Rules that open, escalate, miss and pause soon.
@@ -141,7 +141,7 @@ def states_of(*events: Json, watermark: int, rules: Rules = RULES) -> dict[str, 
 
 def test_an_order_without_events_has_no_states() -> None:
     assert states_of(watermark=day(1)) == {}
-    assert states_of(said("PAID", day(2)), watermark=day(1)) == {}
+    assert states_of(sent("PAID", day(2)), watermark=day(1)) == {}
 
 
 RULE_TEXT = """
@@ -167,11 +167,11 @@ def state_by(extra: str, *events: Json, at: int) -> tuple[str, str]:
 
 
 def test_each_reason_names_what_decided_it() -> None:
-    paid, at = said("PAID", day(0)), day(1)
+    paid, at = sent("PAID", day(0)), day(1)
     assert state_by("", paid, at=at) == ("armed", "created")
     assert state_by("", paid, at=day(2)) == ("open", "created")
     assert state_by("", scanned("SCAN", day(0), "W1"), at=at) == ("embryo", "")
-    cancelled = said("CANCELLED", day(0, 1))
+    cancelled = sent("CANCELLED", day(0, 1))
     assert state_by("", paid, cancelled, at=at) == ("status", "CANCELLED")
     assert state_by("", paid, cancelled, at=day(390)) == ("retired", "")
     assert state_by('unless_reached = "PAID"', paid, at=at) == ("unless_reached", "milestone PAID")
@@ -183,14 +183,14 @@ def test_each_reason_names_what_decided_it() -> None:
         "condition_false",
         "order.size > 1",
     )
-    sized = said("PAID", day(0), attributes={"size": 0})
+    sized = sent("PAID", day(0), attributes={"size": 0})
     state, reason = state_by('when = "1 / order.size > 1"', sized, at=at)
     assert state == "condition_fault"
     assert "zero" in reason
 
 
 def test_each_reason_of_a_parcel_names_what_decided_it() -> None:
-    paid, at = said("PAID", day(0)), day(1)
+    paid, at = sent("PAID", day(0)), day(1)
     collected = scanned("COLLECTED", day(0, 2), "W1")
     of_parcels = 'per = "shipment"\n'
     assert state_by(of_parcels, paid, at=at) == ("armed", "created")
@@ -204,7 +204,7 @@ def test_each_reason_of_a_parcel_names_what_decided_it() -> None:
 
 def test_a_paused_clock_names_until_when() -> None:
     customs = scanned("CUSTOMS_HOLD", day(1), "W1")
-    events = (said("PAID", day(0)), scanned("IN_TRANSIT", day(0, 2), "W1"), customs)
+    events = (sent("PAID", day(0)), scanned("IN_TRANSIT", day(0, 2), "W1"), customs)
     paused = [
         state for state in states_of(*events, watermark=day(2)).values() if state.paused_until
     ]
@@ -216,8 +216,8 @@ def test_a_paused_clock_names_until_when() -> None:
 
 def test_accepted_events_give_the_facts_that_they_were() -> None:
     events = [
-        said("PAID", day(0), references={"waybill": "W1"}),
-        said("IN_TRANSIT", day(1), source=CARRIER, waybill="W1"),
+        sent("PAID", day(0), references={"waybill": "W1"}),
+        sent("IN_TRANSIT", day(1), source=CARRIER, waybill="W1"),
     ]
     by_number = {**scanned("IN_TRANSIT", day(2), "W1"), "via": ["waybill", "W1"]}
     shard = Shard(TABLE, RULES, {})

@@ -9,7 +9,7 @@ from schemas.instants import format_instant
 from schemas.order import OrderDocument
 from tests.support import generators
 from tests.support.packed import unpack
-from tests.support.stage import FOLD, NO_RULES, TABLE, Json, Stage, day, fact_of, folded, said
+from tests.support.stage import FOLD, NO_RULES, TABLE, Json, Stage, day, fact_of, folded, sent
 
 BEYOND_SHIPPED = {
     *("DELIVERED", "COMPLETED", "RETURN_REQUESTED", "RETURNING", "RETURNED", "REFUNDED"),
@@ -107,23 +107,23 @@ def parcel(event: Json) -> str:
 
 
 SAMPLE = (
-    said("PENDING_PAYMENT", day(0)),
-    said("PAID", day(1)),
-    said("SHIPPED", day(2)),
-    said("SCAN", day(3)),
-    said("IN_TRANSIT", day(4)),
-    said("OUT_FOR_DELIVERY", day(5)),
-    said("DELIVERED", day(6)),
+    sent("PENDING_PAYMENT", day(0)),
+    sent("PAID", day(1)),
+    sent("SHIPPED", day(2)),
+    sent("SCAN", day(3)),
+    sent("IN_TRANSIT", day(4)),
+    sent("OUT_FOR_DELIVERY", day(5)),
+    sent("DELIVERED", day(6)),
 )
 
 
 @pytest.mark.parametrize("late", ["SCAN", "IN_TRANSIT", "OUT_FOR_DELIVERY", "SHIPPED", "PAID"])
 def test_a_late_scan_never_reopens_a_delivered_order(late: str) -> None:
-    delivered = (said("PAID", day(1)), said("DELIVERED", day(6)))
+    delivered = (sent("PAID", day(1)), sent("DELIVERED", day(6)))
     stage = Stage(NO_RULES)
     stage.hear(*delivered)
     for at in (day(5), day(6), day(6, 1), day(9)):
-        stage.hear(said(late, at, arrival_at=day(10)))
+        stage.hear(sent(late, at, arrival_at=day(10)))
         assert stage.order().status == "DELIVERED"
 
 
@@ -157,7 +157,7 @@ def test_a_delivered_order_goes_only_on_from_there(data: st.DataObject) -> None:
         if is_takeable(event) and event["status_code"] not in set_back
     ]
     stage, was_delivered = Stage(NO_RULES), False
-    stage.hear(said("PAID", day(-4_000)))
+    stage.hear(sent("PAID", day(-4_000)))
     for arrival, event in enumerate(data.draw(st.permutations(events))):
         stage.hear(event | {"recorded_at": format_instant(day(0) + arrival)})
         status = stage.order().status
@@ -168,48 +168,48 @@ def test_a_delivered_order_goes_only_on_from_there(data: st.DataObject) -> None:
 def test_a_late_word_of_another_parcel_under_way_takes_delivered_back() -> None:
     """The one exception: with it, the last parcel had not been delivered at all."""
     stage = Stage(NO_RULES)
-    stage.hear(said("PAID", day(0)), said("DELIVERED", day(3), shipment="A"))
+    stage.hear(sent("PAID", day(0)), sent("DELIVERED", day(3), shipment="A"))
     assert stage.order().status == "DELIVERED"
-    stage.hear(said("COLLECTED", day(1), arrival_at=day(4), shipment="B"))
+    stage.hear(sent("COLLECTED", day(1), arrival_at=day(4), shipment="B"))
     assert stage.order().status == "SHIPPED"
-    stage.hear(said("DELIVERED", day(5), shipment="B"))
+    stage.hear(sent("DELIVERED", day(5), shipment="B"))
     assert stage.order().status == "DELIVERED"
     assert stage.order().milestones["DELIVERED"] == format_instant(day(5))
 
 
 def test_the_order_is_delivered_with_its_last_parcel() -> None:
-    announced = said("PAID", day(0), references={"waybill": ["A", "B"]})
-    one = (said("COLLECTED", day(1), shipment="A"), said("DELIVERED", day(2), shipment="A"))
+    announced = sent("PAID", day(0), references={"waybill": ["A", "B"]})
+    one = (sent("COLLECTED", day(1), shipment="A"), sent("DELIVERED", day(2), shipment="A"))
     assert folded(announced, *one).status == "SHIPPED"
-    assert folded(announced, *one, said("DELIVERED", day(3), shipment="B")).status == "DELIVERED"
+    assert folded(announced, *one, sent("DELIVERED", day(3), shipment="B")).status == "DELIVERED"
 
 
 def test_the_first_parcel_collected_ships_the_order() -> None:
     order = folded(
-        said("PAID", day(0), references={"waybill": ["A", "B"]}),
-        said("COLLECTED", day(1), shipment="A"),
+        sent("PAID", day(0), references={"waybill": ["A", "B"]}),
+        sent("COLLECTED", day(1), shipment="A"),
     )
     assert order.status == "SHIPPED"
     assert order.milestones["SHIPPED"] == format_instant(day(1))
 
 
 def test_a_parcel_handed_over_first_of_all_ships_its_order_while_another_is_to_come() -> None:
-    announced = said("PAID", day(0), references={"waybill": ["A", "B"]})
-    first = said("DELIVERED", day(1), shipment="A")
+    announced = sent("PAID", day(0), references={"waybill": ["A", "B"]})
+    first = sent("DELIVERED", day(1), shipment="A")
     order = folded(announced, first)
     assert (order.status, order.milestones["SHIPPED"]) == ("SHIPPED", format_instant(day(1)))
-    order = folded(announced, first, said("DELIVERED", day(2), shipment="B"))
+    order = folded(announced, first, sent("DELIVERED", day(2), shipment="B"))
     assert (order.status, order.milestones["DELIVERED"]) == ("DELIVERED", format_instant(day(2)))
 
 
 def test_a_label_is_not_a_collection() -> None:
-    assert folded(said("PAID", day(0)), said("LABEL_CREATED", day(1), shipment="A")).status == (
+    assert folded(sent("PAID", day(0)), sent("LABEL_CREATED", day(1), shipment="A")).status == (
         "PAID"
     )
 
 
 def test_a_scan_is_a_sign_of_life_and_moves_nothing() -> None:
-    order = folded(said("PAID", day(0)), said("LABEL_CREATED", day(1)), said("SCAN", day(2)))
+    order = folded(sent("PAID", day(0)), sent("LABEL_CREATED", day(1)), sent("SCAN", day(2)))
     assert order.status == "PAID"
     assert [(s.status, s.updated_at) for s in order.shipments] == [
         ("LABEL_CREATED", format_instant(day(2)))
@@ -217,12 +217,12 @@ def test_a_scan_is_a_sign_of_life_and_moves_nothing() -> None:
 
 
 def test_a_cancelled_order_that_was_shipped_is_irregular() -> None:
-    order = folded(said("PAID", day(0)), said("CANCELLED", day(1)), said("SHIPPED", day(2)))
+    order = folded(sent("PAID", day(0)), sent("CANCELLED", day(1)), sent("SHIPPED", day(2)))
     assert (order.status, order.flags) == ("SHIPPED", ["irregular"])
 
 
 def test_a_fact_out_of_sequence_is_recorded_and_flagged() -> None:
-    order = folded(said("PAID", day(0)), said("SHIPPED", day(1)), said("ALLOCATED", day(2)))
+    order = folded(sent("PAID", day(0)), sent("SHIPPED", day(1)), sent("ALLOCATED", day(2)))
     assert (order.status, order.flags) == ("SHIPPED", ["out_of_sequence"])
     assert order.milestones["ALLOCATED"] == format_instant(day(2))
 
@@ -230,19 +230,19 @@ def test_a_fact_out_of_sequence_is_recorded_and_flagged() -> None:
 def test_equal_times_go_by_the_rank_of_the_lifecycle() -> None:
     times = dict.fromkeys(("SHIPPED", "PAID", "PENDING_PAYMENT"), day(1))
     stage = Stage(NO_RULES)
-    stage.hear(*(said(status, at) for status, at in times.items()))
+    stage.hear(*(sent(status, at) for status, at in times.items()))
     assert (stage.order().status, stage.order().flags) == ("SHIPPED", [])
     walked = [TABLE.codes[status] for status in unpack(stage.packed()).firsts]
     assert walked == ["PENDING_PAYMENT", "PAID", "SHIPPED"]
 
 
 def test_a_correction_retracts_what_was_said() -> None:
-    mistake = said("DELIVERED", day(3), event_id="mistake", promised_at="2026-05-01")
+    mistake = sent("DELIVERED", day(3), event_id="mistake", promised_at="2026-05-01")
     order = folded(
-        said("PAID", day(0), promised_at="2026-04-01"),
-        said("SHIPPED", day(1)),
+        sent("PAID", day(0), promised_at="2026-04-01"),
+        sent("SHIPPED", day(1)),
         mistake,
-        said("SCAN", day(4), corrects="mistake"),
+        sent("SCAN", day(4), corrects="mistake"),
     )
     assert (order.status, order.flags) == ("SHIPPED", ["corrected"])
     assert "DELIVERED" not in order.milestones
@@ -250,22 +250,22 @@ def test_a_correction_retracts_what_was_said() -> None:
 
 
 def test_a_correction_that_arrives_first_holds_as_well() -> None:
-    mistake = said("DELIVERED", day(3), day(9), event_id="mistake")
-    correction = said("SCAN", day(4), day(5), corrects="mistake")
-    order = folded(said("SHIPPED", day(1)), said("PAID", day(0)), correction, mistake)
+    mistake = sent("DELIVERED", day(3), day(9), event_id="mistake")
+    correction = sent("SCAN", day(4), day(5), corrects="mistake")
+    order = folded(sent("SHIPPED", day(1)), sent("PAID", day(0)), correction, mistake)
     assert (order.status, order.flags) == ("SHIPPED", ["corrected"])
 
 
 def test_nobody_corrects_the_word_of_another_source() -> None:
-    mistake = said("DELIVERED", day(3), event_id="mistake")
-    elsewhere = said("SCAN", day(4), corrects="mistake", source="carrier:sf")
-    assert folded(said("PAID", day(0)), mistake, elsewhere).status == "DELIVERED"
+    mistake = sent("DELIVERED", day(3), event_id="mistake")
+    elsewhere = sent("SCAN", day(4), corrects="mistake", source="carrier:sf")
+    assert folded(sent("PAID", day(0)), mistake, elsewhere).status == "DELIVERED"
 
 
 def test_the_last_event_of_the_walk_says_a_field() -> None:
     order = folded(
-        said("PAID", day(2), promised_at="2026-04-02", attributes={"colour": "red", "size": 3}),
-        said("PENDING_PAYMENT", day(1), promised_at="2026-04-01", attributes={"colour": "blue"}),
+        sent("PAID", day(2), promised_at="2026-04-02", attributes={"colour": "red", "size": 3}),
+        sent("PENDING_PAYMENT", day(1), promised_at="2026-04-01", attributes={"colour": "blue"}),
     )
     assert order.promised_at == "2026-04-02T23:59:59.999Z"
     assert order.attributes == {"colour": "red", "size": 3}
@@ -273,17 +273,17 @@ def test_the_last_event_of_the_walk_says_a_field() -> None:
 
 def test_references_are_united() -> None:
     order = folded(
-        said("PENDING_PAYMENT", day(1), references={"erp": "SO-2"}),
-        said("PAID", day(2), references={"erp": ["SO-1", "SO-2"], "waybill": "A"}),
+        sent("PENDING_PAYMENT", day(1), references={"erp": "SO-2"}),
+        sent("PAID", day(2), references={"erp": ["SO-1", "SO-2"], "waybill": "A"}),
     )
     assert order.references == {"erp": ["SO-1", "SO-2"], "waybill": ["A"]}
 
 
 def test_readings_fold_to_min_max_and_last_of_their_parcel() -> None:
     order = folded(
-        said("PAID", day(0)),
+        sent("PAID", day(0)),
         *(
-            said("SCAN", day(1, hour), shipment="A", attributes={"temperature_c": value})
+            sent("SCAN", day(1, hour), shipment="A", attributes={"temperature_c": value})
             for hour, value in ((2, 9.0), (1, 4.0), (3, 5.0))
         ),
     )
@@ -292,7 +292,7 @@ def test_readings_fold_to_min_max_and_last_of_their_parcel() -> None:
 
 
 def test_an_order_that_nothing_created_is_an_embryo() -> None:
-    order = folded(said("SCAN", day(1)), said("SHIPPED", day(2)))
+    order = folded(sent("SCAN", day(1)), sent("SHIPPED", day(2)))
     assert (order.status, order.created_at, order.flags) == (None, None, ["embryo"])
-    born = folded(said("SHIPPED", day(2)), said("PAID", day(1)))
+    born = folded(sent("SHIPPED", day(2)), sent("PAID", day(1)))
     assert (born.status, born.created_at, born.flags) == ("SHIPPED", format_instant(day(1)), [])

@@ -26,7 +26,7 @@ from tests.support.stage import START_AT
 
 FORGET_DAYS = FORGET_AFTER_MS // DAY_MS
 UNUSED_DAYS = FORGET_UNUSED_AFTER_MS // DAY_MS
-Said = Registration | Question
+Input = Registration | Question
 
 
 def registered(
@@ -37,7 +37,7 @@ def registered(
     *,
     kind: str = "waybill",
     carrier: str = "",
-) -> Said:
+) -> Input:
     at = START_AT + round(day * DAY_MS)
     arrival_at = at + round(lag_days * DAY_MS)
     return Registration(number_key("default", kind, number), order_id, carrier, at, arrival_at)
@@ -50,7 +50,7 @@ def scanned(
     *,
     kind: str = "waybill",
     carrier: str = "",
-) -> Said:
+) -> Input:
     at = START_AT + round(day * DAY_MS)
     name = f"{number}@{day}+{lag_days}"
     arrival_at = at + round(lag_days * DAY_MS)
@@ -60,25 +60,25 @@ def scanned(
     return Question(number_key("default", kind, number), "default", carrier, fact)
 
 
-def arrival_of(said: Said) -> int:
-    return said.arrival_at if isinstance(said, Registration) else said.fact.arrival_at
+def arrival_of(item: Input) -> int:
+    return item.arrival_at if isinstance(item, Registration) else item.fact.arrival_at
 
 
-def read(resolver: Resolver, said: Said) -> None:
-    if isinstance(said, Registration):
-        resolver.offer([said], [])
+def read(resolver: Resolver, item: Input) -> None:
+    if isinstance(item, Registration):
+        resolver.offer([item], [])
     else:
-        resolver.offer([], [said])
+        resolver.offer([], [item])
 
 
 def told(
-    said: Sequence[Said],
+    inputs: Sequence[Input],
     clocks: Sequence[int | None] = (),
     forget_after_ms: int = FORGET_AFTER_MS,
 ) -> Answers:
     """Answers to events read one after another, the watermark advanced after some of them."""
     resolver, answers = Resolver(forget_after_ms), Answers()
-    for index, each in enumerate(said):
+    for index, each in enumerate(inputs):
         read(resolver, each)
         clock = clocks[index] if index < len(clocks) else None
         if clock is not None:
@@ -97,16 +97,16 @@ def outcome(answers: Answers) -> tuple[list[tuple[str, str, int, bool]], list[st
 def test_a_number_counts_for_180_days_after_its_last_event_whenever_the_clock_moves(
     days: int, *, clock_first: bool
 ) -> None:
-    said = [registered(0), scanned(100), scanned(100 + days)]
+    inputs = [registered(0), scanned(100), scanned(100 + days)]
     clock = START_AT + (100 + days) * DAY_MS - 1 if clock_first else None
-    facts, given_up = outcome(told(said, [None, clock]))
+    facts, given_up = outcome(told(inputs, [None, clock]))
     assert len(facts) == (2 if days == FORGET_DAYS else 1)
     assert len(given_up) == (0 if days == FORGET_DAYS else 1)
 
 
 def test_what_a_lifecycle_says_is_how_long_a_number_is_known() -> None:
-    said = [registered(0), scanned(30), scanned(61)]
-    assert len(told(said, forget_after_ms=30 * DAY_MS).facts) == 1
+    inputs = [registered(0), scanned(30), scanned(61)]
+    assert len(told(inputs, forget_after_ms=30 * DAY_MS).facts) == 1
 
 
 def test_events_of_long_ago_that_come_late_meet_a_number_only_while_it_is_known() -> None:
@@ -117,9 +117,9 @@ def test_events_of_long_ago_that_come_late_meet_a_number_only_while_it_is_known(
 def test_a_number_registered_anew_after_it_was_forgotten_begins_anew() -> None:
     """Also where the clock had no time to forget it: an old scan doesn't mean it any more."""
     first, use, again = registered(0), scanned(10), registered(200)
-    said = [first, use, again, scanned(5, lag_days=201), scanned(199, lag_days=8)]
+    inputs = [first, use, again, scanned(5, lag_days=201), scanned(199, lag_days=8)]
     for clocks in ([], [None, None, START_AT + 200 * DAY_MS - 1], [None, START_AT + 195 * DAY_MS]):
-        found = [fact.at for fact in told(said, clocks).facts]
+        found = [fact.at for fact in told(inputs, clocks).facts]
         assert found == [START_AT + 10 * DAY_MS, START_AT + 199 * DAY_MS]
 
 
@@ -129,25 +129,25 @@ def test_a_number_registered_anew_after_it_was_forgotten_begins_anew() -> None:
 def test_a_number_that_no_event_has_come_by_is_kept_for_three_years(
     days: int, kind: str, *, clock_first: bool
 ) -> None:
-    said = [registered(0, kind=kind), scanned(days, kind=kind)]
+    inputs = [registered(0, kind=kind), scanned(days, kind=kind)]
     clock = START_AT + days * DAY_MS - 1 if clock_first else None
-    facts, given_up = outcome(told(said, [clock]))
+    facts, given_up = outcome(told(inputs, [clock]))
     assert (len(facts), len(given_up)) == ((1, 0) if days == UNUSED_DAYS else (0, 1))
 
 
 @pytest.mark.parametrize("kind", ["waybill", "erp"])
 def test_a_number_is_kept_for_180_days_from_its_first_use_on(kind: str) -> None:
-    said = [registered(0, kind=kind), scanned(900, kind=kind)]
+    inputs = [registered(0, kind=kind), scanned(900, kind=kind)]
     for after, count in ((FORGET_DAYS, 2), (FORGET_DAYS + 1, 1)):
-        later = [*said, scanned(900 + after, kind=kind)]
+        later = [*inputs, scanned(900 + after, kind=kind)]
         assert len(told(later, [None, START_AT + 901 * DAY_MS]).facts) == count
 
 
 def test_of_orders_that_share_a_number_those_it_was_used_for_are_forgotten_first() -> None:
     """The number comes again with carrier sf, whose order had it; then without one."""
     both = [registered(0, "o1", carrier="sf"), registered(0, "o2", carrier="sto")]
-    said = [*both, scanned(1, carrier="sf"), scanned(182)]
-    assert [fact.key for fact in told(said).facts] == ["o1", "o2"]
+    inputs = [*both, scanned(1, carrier="sf"), scanned(182)]
+    assert [fact.key for fact in told(inputs).facts] == ["o1", "o2"]
 
 
 def test_a_used_number_leaves_memory_180_days_after_its_use() -> None:
@@ -185,18 +185,18 @@ def test_a_scan_that_waits_is_asked_again_when_a_use_closes_the_gap() -> None:
 def test_news_of_a_number_does_not_answer_what_has_waited_its_time() -> None:
     """A scan after the number's last use waits, and its order names the number 13 days later."""
     used = [registered(0, lag_days=100), scanned(0, lag_days=101)]
-    said = [*used, scanned(181), registered(187, lag_days=7)]
+    inputs = [*used, scanned(181), registered(187, lag_days=7)]
     for clocks in ([], [None, None, START_AT + 194 * DAY_MS - 1]):
-        facts, given_up = outcome(told(said, clocks))
+        facts, given_up = outcome(told(inputs, clocks))
         assert (len(facts), given_up) == (1, ["W1@181+0"])
 
 
 def test_an_answer_after_a_wait_does_not_answer_what_had_waited_its_time_by_then() -> None:
     """The news of day 189 answers the scan of 188, but not by it that of 181, over since 188."""
     used = [registered(0, lag_days=100), scanned(0, lag_days=101)]
-    said = [*used, scanned(181), scanned(188), registered(8, lag_days=181)]
+    inputs = [*used, scanned(181), scanned(188), registered(8, lag_days=181)]
     for clocks in ([], [None, None, None, START_AT + 189 * DAY_MS - 1]):
-        facts, given_up = outcome(told(said, clocks))
+        facts, given_up = outcome(told(inputs, clocks))
         assert [(f[1], f[2]) for f in facts] == [
             ("W1@0+101", START_AT + 101 * DAY_MS),
             ("W1@188+0", START_AT + 189 * DAY_MS),
@@ -214,8 +214,10 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS, max_size=12), st.data())
-def test_how_often_the_clock_moves_changes_nothing(said: list[Said], data: st.DataObject) -> None:
-    in_time = sorted(said, key=arrival_of)
+def test_how_often_the_clock_moves_changes_nothing(
+    inputs: list[Input], data: st.DataObject
+) -> None:
+    in_time = sorted(inputs, key=arrival_of)
     moves = [data.draw(st.booleans()) for _ in in_time]
     arrivals = [arrival_of(each) for each in in_time]
     following = [*arrivals[1:], *arrivals[-1:]]
@@ -225,12 +227,12 @@ def test_how_often_the_clock_moves_changes_nothing(said: list[Said], data: st.Da
 
 @given(st.lists(EVENTS, max_size=9), st.data())
 def test_answers_are_the_same_in_whatever_sequence_partitions_are_read(
-    said: list[Said], data: st.DataObject
+    inputs: list[Input], data: st.DataObject
 ) -> None:
     """The watermark stands before what is still to be read, and moves as it likes."""
-    expected = outcome(told(sorted(said, key=arrival_of)))
+    expected = outcome(told(sorted(inputs, key=arrival_of)))
     resolver, answers = Resolver(), Answers()
-    left = data.draw(st.permutations(said))
+    left = data.draw(st.permutations(inputs))
     while left:
         read(resolver, left[0])
         left = left[1:]
@@ -269,21 +271,21 @@ def restored(snapshots: list[ResolverSnapshot]) -> Resolver:
     return resolver
 
 
-Held = tuple[dict[bytes, bytes], dict[str, list[Question]], list[Said], int]
+Held = tuple[dict[bytes, bytes], dict[str, list[Question]], list[Input], int]
 
 
 def held(resolver: Resolver) -> Held:
-    queue: list[Said] = [*resolver.queue.registrations, *resolver.queue.questions]
+    queue: list[Input] = [*resolver.queue.registrations, *resolver.queue.questions]
     return dict(resolver.numbers.records()), resolver.waiting, queue, resolver.waiting_count
 
 
 @given(st.lists(EVENTS, max_size=14), st.data())
 def test_a_base_and_what_changed_since_is_the_resolver(
-    said: list[Said], data: st.DataObject
+    inputs: list[Input], data: st.DataObject
 ) -> None:
     resolver, answers = Resolver(), Answers()
     snapshots: list[ResolverSnapshot] = []
-    for each in sorted(said, key=arrival_of):
+    for each in sorted(inputs, key=arrival_of):
         read(resolver, each)
         if data.draw(st.booleans()):
             resolver.advance(arrival_of(each) - 1, answers)

@@ -9,17 +9,17 @@ from schemas.errors import Rejected
 from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import event_hash, order_key
 from schemas.promises import WITHDRAWN, promise
-from tests.support.stage import TABLE, day, fact_of, said
+from tests.support.stage import TABLE, day, fact_of, sent
 
 
 def rejection(**fields: Any) -> Rejected:  # noqa: ANN401 - any field of an event
     with pytest.raises(Rejected) as caught:
-        fact_of(said("PAID", day(0), **fields))
+        fact_of(sent("PAID", day(0), **fields))
     return caught.value
 
 
 def test_a_fact_holds_plain_numbers_and_the_bytes_as_they_came() -> None:
-    fact = fact_of(said("PAID", day(0), day(1), tenant="acme", event_id="e1", extra=[1]))
+    fact = fact_of(sent("PAID", day(0), day(1), tenant="acme", event_id="e1", extra=[1]))
     assert fact.key == order_key("acme", "o1")
     assert (fact.at, fact.arrival_at) == (day(0), day(1))
     assert TABLE.codes[fact.status] == "PAID"
@@ -34,7 +34,7 @@ def test_an_unknown_status_is_named() -> None:
 
 
 def test_an_event_more_than_a_day_ahead_of_its_arrival_is_from_the_future() -> None:
-    assert fact_of(said("PAID", day(1), day(0))).at == day(1)
+    assert fact_of(sent("PAID", day(1), day(0))).at == day(1)
     reason = rejection(timestamp=format_instant(day(1) + 1), recorded_at=format_instant(day(0)))
     assert reason.code == "from_the_future"
     assert reason.reason.startswith("timestamp 2026-03-02T00:00:00.001Z is over 24 h ahead")
@@ -80,7 +80,7 @@ def test_a_bare_date_is_promised_till_its_end_where_the_order_lives(
 def test_an_attribute_of_another_type_than_declared_costs_only_itself(
     name: str, value: object
 ) -> None:
-    fact = fact_of(said("PAID", day(0), attributes={name: value, "colour": "red"}))
+    fact = fact_of(sent("PAID", day(0), attributes={name: value, "colour": "red"}))
     assert (fact.fields, fact.side) == ({"attributes": {"colour": "red"}}, None)
     assert json.loads(fact.raw)["dropped_fields"] == [f"attributes.{name}"]
     assert json.loads(fact.raw)["attributes"] == {"colour": "red"}
@@ -89,43 +89,43 @@ def test_an_attribute_of_another_type_than_declared_costs_only_itself(
 @pytest.mark.parametrize("name", ["temperature_c", "temperature_max_c", "cold_chain"])
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_a_declared_attribute_that_is_blank_is_absent(name: str, value: object) -> None:
-    fact = fact_of(said("PAID", day(0), attributes={name: value}))
+    fact = fact_of(sent("PAID", day(0), attributes={name: value}))
     assert (fact.fields, fact.side) == (None, None)
     assert "dropped_fields" not in json.loads(fact.raw)
 
 
 def test_fields_that_the_door_left_out_stay_named_beside_an_attribute() -> None:
-    fact = fact_of(said("PAID", day(0), carrier=7, attributes={"cold_chain": 1}))
+    fact = fact_of(sent("PAID", day(0), carrier=7, attributes={"cold_chain": 1}))
     assert json.loads(fact.raw)["dropped_fields"] == ["carrier", "attributes.cold_chain"]
 
 
 def test_a_location_that_says_nothing_hides_no_earlier_one() -> None:
-    assert fact_of(said("SCAN", day(0), waybill="A", location={})).side is None
-    assert fact_of(said("SCAN", day(0), waybill="A", location={"lat": 91})).side is None
+    assert fact_of(sent("SCAN", day(0), waybill="A", location={})).side is None
+    assert fact_of(sent("SCAN", day(0), waybill="A", location={"lat": 91})).side is None
 
 
 def test_attributes_go_to_the_order_and_readings_to_the_parcel() -> None:
     said_of_both = {"temperature_c": 4, "temperature_max_c": 8, "colour": "red"}
-    fact = fact_of(said("SCAN", day(0), shipment="A", attributes=said_of_both))
+    fact = fact_of(sent("SCAN", day(0), shipment="A", attributes=said_of_both))
     assert fact.fields == {"attributes": {"temperature_max_c": 8, "colour": "red"}}
     assert fact.side == {"readings": {"temperature_c": 4}}
 
 
 def test_a_carrier_belongs_to_the_parcel_where_one_is_named() -> None:
-    with_parcel = fact_of(said("SCAN", day(0), waybill="A", carrier="sf"))
-    without = fact_of(said("SCAN", day(0), carrier="sf"))
+    with_parcel = fact_of(sent("SCAN", day(0), waybill="A", carrier="sf"))
+    without = fact_of(sent("SCAN", day(0), carrier="sf"))
     assert (with_parcel.fields, with_parcel.side) == (None, {"carrier": "sf"})
     assert (without.fields, without.side) == ({"carrier": "sf"}, None)
 
 
 def test_a_parcel_goes_by_its_waybill_before_its_shipment() -> None:
-    assert fact_of(said("SCAN", day(0), waybill="W", shipment="A")).parcel == "W"
-    assert fact_of(said("SCAN", day(0), shipment="A")).parcel == "A"
-    assert fact_of(said("SCAN", day(0))).parcel == ""
+    assert fact_of(sent("SCAN", day(0), waybill="W", shipment="A")).parcel == "W"
+    assert fact_of(sent("SCAN", day(0), shipment="A")).parcel == "A"
+    assert fact_of(sent("SCAN", day(0))).parcel == ""
 
 
 def test_a_carriers_unknown_code_is_a_sign_of_life() -> None:
-    fact = fact_of(said("ALERT", day(0), source="carrier:x", waybill="W"))
+    fact = fact_of(sent("ALERT", day(0), source="carrier:x", waybill="W"))
     assert TABLE.codes[fact.status] == "SCAN"
 
 
@@ -136,7 +136,7 @@ def test_a_shops_unknown_code_is_refused_with_what_may_be_meant() -> None:
 
 
 def test_a_time_before_2000_is_none_and_the_arrival_is_taken() -> None:
-    event = said("PAID", day(0)) | {"timestamp": "1970-01-01T00:00:00Z"}
+    event = sent("PAID", day(0)) | {"timestamp": "1970-01-01T00:00:00Z"}
     fact = fact_of(event | {"recorded_at": format_instant(day(1))})
     assert (fact.at, fact.sent_at) == (day(1), 0)
     assert rejection(timestamp="1970-01-01T00:00:00Z").code == "implausible_time"
@@ -157,13 +157,13 @@ def test_a_midnight_in_its_own_offset_is_a_day(text: str, zone: str | None, expe
 
 
 def test_a_promise_can_be_withdrawn() -> None:
-    fact = fact_of(said("PAID", day(0), promised_at="withdrawn"))
+    fact = fact_of(sent("PAID", day(0), promised_at="withdrawn"))
     assert fact.fields == {"promised_at": WITHDRAWN}
 
 
 def test_order_level_fields_are_in_ms_and_lists() -> None:
     fact = fact_of(
-        said(
+        sent(
             "PAID",
             day(0),
             planned={"SHIPPED": format_instant(day(2))},
@@ -181,10 +181,10 @@ def test_order_level_fields_are_in_ms_and_lists() -> None:
 
 
 def test_a_correction_names_an_event_of_its_own_source() -> None:
-    assert fact_of(said("PAID", day(0), corrects="e9")).corrects == event_hash("shop", "e9")
+    assert fact_of(sent("PAID", day(0), corrects="e9")).corrects == event_hash("shop", "e9")
 
 
 def test_times_are_rounded_down_to_the_ms() -> None:
-    fact = fact_of(said("PAID", day(0), timestamp="2026-03-01T00:00:00.0019999Z"[:26] + "Z"))
+    fact = fact_of(sent("PAID", day(0), timestamp="2026-03-01T00:00:00.0019999Z"[:26] + "Z"))
     assert fact.at == parse_instant("2026-03-01T00:00:00.001Z")
     assert fact.arrival_at - fact.at < DAY_MS

@@ -21,7 +21,7 @@ from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS
 from tests import reference, reference_numbers
 from tests.support.generators import arrival_of
-from tests.support.stage import Json, day, json_of, said
+from tests.support.stage import Json, day, json_of, sent
 
 SHIPPED = Path(__file__).resolve().parents[2] / "dataflows" / "core" / "lifecycle.toml"
 # A limit that hypothesis reaches.
@@ -78,12 +78,12 @@ class Desk:
 
 
 def order(name: str, at: int, number: str) -> Json:
-    return said("PAID", at, order_id=name, references={"erp": number}, event_id=f"{name}@{at}")
+    return sent("PAID", at, order_id=name, references={"erp": number}, event_id=f"{name}@{at}")
 
 
 def asks(at: int, number: str, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
     event_id = f"{fields.get('source', 'question')}@{at}"
-    event = said("PAID", at, references={"erp": number}, event_id=event_id, **fields)
+    event = sent("PAID", at, references={"erp": number}, event_id=event_id, **fields)
     return reference.without(event, "order_id")
 
 
@@ -172,14 +172,14 @@ def test_a_number_of_too_many_orders_is_named_with_the_remedy() -> None:
 def test_a_placeholder_alone_names_no_order(field: str, number: str) -> None:
     named = {"waybill": number} if field == "waybill" else {"references": {"erp": [number]}}
     desk = Desk()
-    desk.read(reference.without(said("PAID", day(1), event_id="q", **named), "order_id"))
+    desk.read(reference.without(sent("PAID", day(1), event_id="q", **named), "order_id"))
     assert desk.refused == {"q": ["placeholder_reference"]}
 
 
 def test_beside_a_placeholder_a_number_leads_to_its_order() -> None:
     desk = Desk()
     desk.read(order("o1", day(0), "SO-1"))
-    asked = said("PAID", day(1), event_id="q", waybill="N/A", references={"erp": ["-", "SO-1"]})
+    asked = sent("PAID", day(1), event_id="q", waybill="N/A", references={"erp": ["-", "SO-1"]})
     desk.read(reference.without(asked, "order_id"))
     assert desk.found() == {"q": ["o1"]}
 

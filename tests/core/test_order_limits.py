@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, said
+from tests.support.stage import NO_RULES, TABLE, Json, Stage, day, sent
 
 LIMIT = TABLE.order_fields_bytes
 MAX_DOCUMENT_BYTES = 700_000
@@ -15,7 +15,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def attributed(number: int, **attributes: Any) -> Json:  # noqa: ANN401 - any attribute
-    return said("PAID", day(number), day(number), event_id=f"e{number}", attributes=attributes)
+    return sent("PAID", day(number), day(number), event_id=f"e{number}", attributes=attributes)
 
 
 def test_four_events_of_400_kb_make_a_document_that_a_broker_takes() -> None:
@@ -35,7 +35,7 @@ def test_many_references_are_cut_and_the_event_counts() -> None:
     stage = Stage(NO_RULES)
     stage.hear(
         *(
-            said(
+            sent(
                 "SHIPPED" if number == 2 else "PAID",
                 day(number),
                 day(number),
@@ -57,7 +57,7 @@ def test_an_order_stays_small_whatever_its_events_carry(family: str) -> None:
     stage = Stage(NO_RULES)
     values: dict[str, Any] = {"attributes": "x" * 900, "planned": "2026-04-01T00:00:00Z"}
     events = [
-        said(
+        sent(
             "SCAN",
             day(number / 100),
             day(number / 100),
@@ -127,8 +127,8 @@ def test_what_is_lost_depends_on_the_arrivals_and_not_on_how_they_were_read(rng:
 
 def test_a_refused_command_never_fills_an_order() -> None:
     stage = Stage(NO_RULES)
-    stage.hear(said("PAID", day(0), day(0)))
-    refused = said("PENDING_PAYMENT", day(1), day(1), kind="command", attributes={"a": "x" * LIMIT})
+    stage.hear(sent("PAID", day(0), day(0)))
+    refused = sent("PENDING_PAYMENT", day(1), day(1), kind="command", attributes={"a": "x" * LIMIT})
     stage.hear(refused, refused | {"event_id": "again"})
     assert stage.order().flags == []
     assert len(stage.packed()) < 2_000
@@ -137,7 +137,7 @@ def test_a_refused_command_never_fills_an_order() -> None:
 def test_a_place_name_beyond_256_characters_is_left_out() -> None:
     stage = Stage(NO_RULES)
     where = {"name": "x" * 257, "lat": 1.0, "lon": 2.0}
-    stage.hear(said("COLLECTED", day(0), day(0), shipment="p", location=where))
+    stage.hear(sent("COLLECTED", day(0), day(0), shipment="p", location=where))
     (parcel,) = stage.order().shipments
     assert parcel.location is not None
     assert (parcel.location.name, parcel.location.lat) == (None, 1.0)

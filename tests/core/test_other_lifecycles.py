@@ -13,7 +13,7 @@ from dataflows.definition_files import read_rules
 from tests import reference
 from tests.core.test_against_reference import LIFECYCLE_FILE, RULES_FILE, Run, compare, rivalries
 from tests.support import generators
-from tests.support.stage import RULES, TABLE, Json, day, fact_of, said
+from tests.support.stage import RULES, TABLE, Json, day, fact_of, sent
 
 COLUMNS = (
     "ends_parcel", "ends_with", "turns", "arrives_back", "withdraws", "regular_after", "open_until",
@@ -62,10 +62,10 @@ def seen_by(table: Lifecycle, *later: Json) -> tuple[str | None, bool]:
     """(status, whether its parcel goes back) of a turned order that begins without the columns."""
     shard = Shard(PLAIN_TABLE, RULES, {})
     turned = [
-        said("PAID", day(0)),
-        said("COLLECTED", day(1), waybill="W1", source="carrier:sf"),
-        said("RETURN_TO_SENDER", day(2), waybill="W1", source="carrier:sf"),
-        said("DELIVERED", day(3), waybill="W1", source="carrier:sf"),
+        sent("PAID", day(0)),
+        sent("COLLECTED", day(1), waybill="W1", source="carrier:sf"),
+        sent("RETURN_TO_SENDER", day(2), waybill="W1", source="carrier:sf"),
+        sent("DELIVERED", day(3), waybill="W1", source="carrier:sf"),
     ]
     shard.offer([fact_of(event) for event in turned])
     shard.advance(day(4))
@@ -83,4 +83,4 @@ def seen_by(table: Lifecycle, *later: Json) -> tuple[str | None, bool]:
 def test_after_a_change_of_the_lifecycle_live_orders_are_folded_anew_once() -> None:
     assert seen_by(PLAIN_TABLE) == ("DELIVERED", False)
     assert seen_by(TABLE) == ("RETURNED", True)
-    assert seen_by(TABLE, said("REFUNDED", day(5))) == ("REFUNDED", True)
+    assert seen_by(TABLE, sent("REFUNDED", day(5))) == ("REFUNDED", True)

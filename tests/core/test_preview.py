@@ -11,7 +11,7 @@ from dataflows.output_messages import messages
 from schemas import topics
 from schemas.errors import Rejected
 from tests.support import generators
-from tests.support.stage import RULES, TABLE, Json, day, fact_of, said
+from tests.support.stage import RULES, TABLE, Json, day, fact_of, sent
 
 
 class Reader:
@@ -74,10 +74,10 @@ def test_a_preview_never_changes_a_result(data: st.DataObject) -> None:
 def test_a_refused_command_is_not_previewed() -> None:
     cold = {"attributes": {"temperature_max_c": 8.0}}
     events = [
-        said("PAID", day(0), day(0)),
-        said("CANCELLED", day(0, 1), day(0, 1)),
-        said("ALLOCATED", day(0, 2), day(0, 2), kind="command", **cold),
-        said("SCAN", day(0, 3), day(0, 3)),
+        sent("PAID", day(0), day(0)),
+        sent("CANCELLED", day(0, 1), day(0, 1)),
+        sent("ALLOCATED", day(0, 2), day(0, 2), kind="command", **cold),
+        sent("SCAN", day(0, 3), day(0, 3)),
     ]
     check(events, [day(0, hours) for hours in range(6)])
 
@@ -86,5 +86,5 @@ def test_a_refused_command_is_not_previewed() -> None:
 @pytest.mark.parametrize("waiting", ["ALLOCATED", "COLLECTED", "IN_TRANSIT", "DELIVERED"])
 def test_a_deadline_before_a_previewed_fact_is_kept(first: str, waiting: str) -> None:
     """A preview was once taken as it was shown, and undid the alert of a wake without facts."""
-    late = said(waiting, day(14), day(14))
-    check([said(first, day(0), day(0)), late], [day(0), day(3), day(13), day(14), day(20)])
+    late = sent(waiting, day(14), day(14))
+    check([sent(first, day(0), day(0)), late], [day(0), day(3), day(13), day(14), day(20)])

@@ -10,7 +10,7 @@ import pytest
 from dataflows.core.lifecycle_check import parse_lifecycle
 from dataflows.core.rules_check import parse_rules
 from schemas.instants import format_instant, parse_instant
-from tests.support.stage import TABLE, Json, Stage, day, fact_of, said, scanned
+from tests.support.stage import TABLE, Json, Stage, day, fact_of, scanned, sent
 
 DOCS = Path("docs")
 BLOCK = "```{}\n(.*?)```"
@@ -83,11 +83,11 @@ def test_an_event_of_the_events_page_is_taken(event: Json) -> None:
 
 def test_paid_but_not_shipped_opens_after_two_hours() -> None:
     stage = stage_of("paid_not_shipped")
-    stage.hear(said("PAID", day(0)))
+    stage.hear(sent("PAID", day(0)))
     stage.advance(day(0, 2) - 1)
     assert stage.told() == []
     stage.advance(day(0, 2))
-    stage.hear(said("SHIPPED", day(0, 3)))
+    stage.hear(sent("SHIPPED", day(0, 3)))
     assert stage.told() == [
         ("paid_not_shipped", "opened", format_instant(day(0, 2))),
         ("paid_not_shipped", "resolved", format_instant(day(0, 3))),
@@ -96,10 +96,10 @@ def test_paid_but_not_shipped_opens_after_two_hours() -> None:
 
 def test_a_vip_order_is_late_after_36_hours_and_no_other_is() -> None:
     stage = stage_of("vip_late_shipping")
-    stage.hear(said("PAID", day(0), attributes={"vip": True}))
-    stage.hear(said("PAID", day(0, 1), order_id="o2", event_id="o2-paid"))
+    stage.hear(sent("PAID", day(0), attributes={"vip": True}))
+    stage.hear(sent("PAID", day(0, 1), order_id="o2", event_id="o2-paid"))
     stage.hear(
-        said("PAID", day(0, 2), order_id="o3", event_id="o3-paid", attributes={"vip": False})
+        sent("PAID", day(0, 2), order_id="o3", event_id="o3-paid", attributes={"vip": False})
     )
     stage.advance(day(3))
     assert stage.told() == [("vip_late_shipping", "opened", format_instant(day(1, 12)))]
@@ -108,8 +108,8 @@ def test_a_vip_order_is_late_after_36_hours_and_no_other_is() -> None:
 
 def test_the_supplier_is_warned_and_no_alert_opens() -> None:
     stage = stage_of("supplier_reminder")
-    stage.hear(said("PAID", day(0), supplier_id="s1"))
-    stage.hear(said("PAID", day(0, 1), order_id="o2", event_id="o2-paid"))
+    stage.hear(sent("PAID", day(0), supplier_id="s1"))
+    stage.hear(sent("PAID", day(0, 1), order_id="o2", event_id="o2-paid"))
     stage.advance(day(5))
     assert stage.told() == []
     assert stage.acted() == [("warn_supplier", format_instant(day(2)))]
@@ -117,8 +117,8 @@ def test_the_supplier_is_warned_and_no_alert_opens() -> None:
 
 def test_a_customer_is_written_once_for_each_event_of_an_order() -> None:
     stage = stage_of("notify_shipped")
-    stage.hear(said("PAID", day(0), promised_at=format_instant(day(2, 6))))
-    stage.hear(said("SHIPPED", day(1), shipment="p1", waybill="SF1"))
+    stage.hear(sent("PAID", day(0), promised_at=format_instant(day(2, 6))))
+    stage.hear(sent("SHIPPED", day(1), shipment="p1", waybill="SF1"))
     stage.hear(scanned("OUT_FOR_DELIVERY", day(2, 8), "SF1"))
     stage.hear(scanned("DELIVERY_FAILED", day(2, 12), "SF1"))
     stage.hear(scanned("OUT_FOR_DELIVERY", day(3, 8), "SF1"))
@@ -141,9 +141,9 @@ def test_a_customer_is_written_once_for_each_event_of_an_order() -> None:
 def test_a_return_that_came_is_written_once() -> None:
     stage = stage_of("notify_return_received")
     for days, status in enumerate(("PAID", "SHIPPED", "DELIVERED", "RETURN_REQUESTED")):
-        stage.hear(said(status, day(days)))
-    stage.hear(said("RETURNED", day(5)))
-    stage.hear(said("REFUNDED", day(6)))
+        stage.hear(sent(status, day(days)))
+    stage.hear(sent("RETURNED", day(5)))
+    stage.hear(sent("REFUNDED", day(6)))
     stage.advance(day(30))
     assert ("notify_return_received", format_instant(day(5))) in stage.acted()
     assert len([each for each, _ in stage.acted() if each == "notify_return_received"]) == 1
@@ -151,7 +151,7 @@ def test_a_return_that_came_is_written_once() -> None:
 
 def test_two_working_days_pass_over_easter() -> None:
     stage = stage_of("two_working_days")
-    stage.hear(said("PAID", parse_instant("2026-04-02T08:00:00Z")))
+    stage.hear(sent("PAID", parse_instant("2026-04-02T08:00:00Z")))
     stage.advance(parse_instant("2026-04-20T00:00:00Z"))
     assert stage.told() == [("two_working_days", "opened", "2026-04-08T08:00:00.000Z")]
 
@@ -166,16 +166,16 @@ def test_two_working_days_pass_over_easter() -> None:
 )
 def test_what_is_paid_after_the_cut_off_has_the_whole_next_working_day(paid: str, due: str) -> None:
     stage = stage_of("after_cut_off")
-    stage.hear(said("PAID", parse_instant(paid)))
+    stage.hear(sent("PAID", parse_instant(paid)))
     stage.advance(parse_instant("2026-03-20T00:00:00Z"))
     assert stage.told() == [("after_cut_off", "opened", due)]
 
 
 def test_a_lost_parcel_opens_at_once_and_resolves_when_it_is_replaced() -> None:
     stage = stage_of("parcel_lost")
-    stage.hear(said("PAID", day(0)), said("IN_TRANSIT", day(1), shipment="a"))
-    stage.hear(said("LOST", day(2), shipment="a"))
-    stage.hear(said("LABEL_CREATED", day(3), shipment="b", replaces="a"))
+    stage.hear(sent("PAID", day(0)), sent("IN_TRANSIT", day(1), shipment="a"))
+    stage.hear(sent("LOST", day(2), shipment="a"))
+    stage.hear(sent("LABEL_CREATED", day(3), shipment="b", replaces="a"))
     assert stage.told() == [
         ("parcel_lost", "opened", format_instant(day(2))),
         ("parcel_lost", "resolved", format_instant(day(3))),
@@ -187,9 +187,9 @@ def test_an_order_is_not_complete_before_its_parcels_are(
     expected: int | None, *, opens: bool
 ) -> None:
     stage = stage_of("not_complete")
-    stage.hear(said("PAID", day(0), **({"parcels_expected": expected} if expected else {})))
-    stage.hear(said("SHIPPED", day(1)))
-    stage.hear(said("DELIVERED", day(3), shipment="a"))
+    stage.hear(sent("PAID", day(0), **({"parcels_expected": expected} if expected else {})))
+    stage.hear(sent("SHIPPED", day(1)))
+    stage.hear(sent("DELIVERED", day(3), shipment="a"))
     stage.advance(day(20))
     at = format_instant(day(11))
     assert stage.told() == ([("not_complete", "opened", at)] if opens else [])
@@ -198,10 +198,10 @@ def test_an_order_is_not_complete_before_its_parcels_are(
 @pytest.mark.parametrize("is_paid", [False, True])
 def test_cash_on_delivery_is_claimed_three_days_after_the_delivery(*, is_paid: bool) -> None:
     stage = stage_of("cod_unpaid")
-    stage.hear(said("PENDING_PAYMENT", day(0), attributes={"cash_on_delivery": True}))
-    stage.hear(said("DELIVERED", day(4), shipment="a"))
+    stage.hear(sent("PENDING_PAYMENT", day(0), attributes={"cash_on_delivery": True}))
+    stage.hear(sent("DELIVERED", day(4), shipment="a"))
     if is_paid:
-        stage.hear(said("PAID", day(5)))
+        stage.hear(sent("PAID", day(5)))
     stage.advance(day(10))
     at = format_instant(day(7))
     assert stage.told() == ([] if is_paid else [("cod_unpaid", "opened", at)])

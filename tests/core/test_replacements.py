@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.recording import Json
-from tests.support.stage import Stage, day, hear, said, scanned
+from tests.support.stage import Stage, day, hear, scanned, sent
 
 
 def told_of(stage: Stage) -> list[tuple[str, str, str | None]]:
@@ -11,10 +11,10 @@ def told_of(stage: Stage) -> list[tuple[str, str, str | None]]:
     return [(a.rule, a.state, a.because.shipment) for a in stage.alerts]
 
 
-DELIVERED = (said("PAID", day(0)), scanned("DELIVERED", day(2), "W1"))
+DELIVERED = (sent("PAID", day(0)), scanned("DELIVERED", day(2), "W1"))
 WORDS = (
-    *([said("DELIVERED", day(3))], [said("COMPLETED", day(3))], [said("RETURN_REQUESTED", day(3))]),
-    [said("RETURN_REQUESTED", day(3)), said("EXCHANGED", day(3, 1))],
+    *([sent("DELIVERED", day(3))], [sent("COMPLETED", day(3))], [sent("RETURN_REQUESTED", day(3))]),
+    [sent("RETURN_REQUESTED", day(3)), sent("EXCHANGED", day(3, 1))],
 )
 
 
@@ -34,10 +34,10 @@ def test_the_label_of_a_replacement_is_watched(words: list[Json]) -> None:
 def test_the_shops_word_covers_a_return_that_was_never_scanned_in(word: str) -> None:
     stage = hear(
         *DELIVERED,
-        said("RETURN_REQUESTED", day(3), references={"return_waybill": "R1"}),
+        sent("RETURN_REQUESTED", day(3), references={"return_waybill": "R1"}),
         scanned("IN_TRANSIT", day(4), "R1"),
-        said(word, day(5)),
-        *([said("EXCHANGED", day(6))] if word == "RETURNED" else []),
+        sent(word, day(5)),
+        *([sent("EXCHANGED", day(6))] if word == "RETURNED" else []),
         watermark=day(30),
     )
     assert stage.told() == []
@@ -45,8 +45,8 @@ def test_the_shops_word_covers_a_return_that_was_never_scanned_in(word: str) -> 
 
 def test_a_label_that_is_scanned_is_no_label_alone() -> None:
     stage = hear(
-        said("PAID", day(0)),
-        said("SHIPPED", day(1), waybill="W1"),
+        sent("PAID", day(0)),
+        sent("SHIPPED", day(1), waybill="W1"),
         scanned("LABEL_CREATED", day(1), "W1"),
         scanned("SCAN", day(1, 12), "W1"),
         scanned("SORTED_IN_HUB", day(2), "W1"),
@@ -59,9 +59,9 @@ def test_a_label_that_is_scanned_is_no_label_alone() -> None:
 @pytest.mark.parametrize("waybill", ["", "W1"])
 def test_a_label_alone_is_not_silent(waybill: str) -> None:
     stage = hear(
-        said("PAID", day(0)),
+        sent("PAID", day(0)),
         scanned("LABEL_CREATED", day(0, 12), waybill),
-        said("SHIPPED", day(1)),
+        sent("SHIPPED", day(1)),
         watermark=day(9),
     )
     assert told_of(stage) == [("label_not_collected", "opened", waybill or None)]
@@ -70,10 +70,10 @@ def test_a_label_alone_is_not_silent(waybill: str) -> None:
 @pytest.mark.parametrize("replaced", ["box 1", "BOX 1 ", "W-1"])
 def test_a_parcel_is_replaced_by_either_of_its_names(replaced: str) -> None:
     stage = hear(
-        said("PAID", day(0)),
-        said("ALLOCATED", day(0, 1), shipment="box 1", waybill="W1"),
+        sent("PAID", day(0)),
+        sent("ALLOCATED", day(0, 1), shipment="box 1", waybill="W1"),
         scanned("IN_TRANSIT", day(1), "W1"),
-        said("LABEL_CREATED", day(2), waybill="W2", replaces=replaced),
+        sent("LABEL_CREATED", day(2), waybill="W2", replaces=replaced),
         scanned("DELIVERED", day(2, 12), "W2"),
         watermark=day(9),
     )

@@ -20,7 +20,7 @@ from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS, format_instant
 from tests import reference_numbers
 from tests.support.generators import arrival_of
-from tests.support.stage import Json, day, fact_of, json_of, said
+from tests.support.stage import Json, day, fact_of, json_of, sent
 
 CORE = Path(__file__).resolve().parents[2] / "dataflows" / "core"
 LIFECYCLE = tomllib.loads((CORE / "lifecycle.toml").read_text("utf-8"))
@@ -63,11 +63,11 @@ class Desk:
 
 
 def order(order_id: str, at: int, *waybills: str, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
-    return said("PAID", at, order_id=order_id, references={"waybill": list(waybills)}, **fields)
+    return sent("PAID", at, order_id=order_id, references={"waybill": list(waybills)}, **fields)
 
 
 def scan(waybill: str, at: int, arrival_at: int | None = None, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
-    event = said("SCAN", at, arrival_at, waybill=waybill, source="carrier:sf", **fields)
+    event = sent("SCAN", at, arrival_at, waybill=waybill, source="carrier:sf", **fields)
     return {name: value for name, value in event.items() if name != "order_id"}
 
 
@@ -201,8 +201,8 @@ def test_tenants_do_not_share_numbers() -> None:
 
 def test_a_foreign_number_leads_to_the_order_too() -> None:
     desk = Desk()
-    desk.hear(said("PAID", day(0), references={"erp": "SO-1"}))
-    asked = said("ALLOCATED", day(1), references={"erp": "SO-1"}, source="erp")
+    desk.hear(sent("PAID", day(0), references={"erp": "SO-1"}))
+    asked = sent("ALLOCATED", day(1), references={"erp": "SO-1"}, source="erp")
     desk.hear({name: value for name, value in asked.items() if name != "order_id"})
     assert [key for key, _, _ in desk.given()] == ["o1"]
 
@@ -270,8 +270,8 @@ def test_another_carriers_name_is_no_reason_to_miss_the_only_order() -> None:
 
 def test_a_number_of_the_erp_leads_to_its_order_for_years() -> None:
     desk = Desk()
-    desk.hear(said("PAID", day(0), references={"erp": "SO-9"}))
-    event = said("SHIPPED", day(2 * 365), source="wms", references={"erp": "so-9"})
+    desk.hear(sent("PAID", day(0), references={"erp": "SO-9"}))
+    event = sent("SHIPPED", day(2 * 365), source="wms", references={"erp": "so-9"})
     del event["order_id"]
     desk.hear(event)
     assert len(desk.given()) == 1
@@ -354,7 +354,7 @@ def numbered(draw: st.DrawFn) -> list[Json]:
         at = day(draw(DAYS)) + draw(st.integers(0, 1))
         arrival_at = at + round(draw(LAG_DAYS) * DAY_MS)
         names = {"references": {"erp": number}} if number == "SO-1" else {"waybill": number}
-        event = said("SCAN", at, arrival_at, event_id=f"e{index}", source="carrier:x", **names)
+        event = sent("SCAN", at, arrival_at, event_id=f"e{index}", source="carrier:x", **names)
         del event["order_id"]
         event |= {"order_id": order_id} if order_id else {}
         event |= {"carrier": carrier} if carrier else {}

@@ -26,7 +26,7 @@ from tests.support.stage import (
     Json,
     day,
     fact_of,
-    said,
+    sent,
 )
 
 decode_json = msgspec.json.decode
@@ -107,7 +107,7 @@ class Run:
 
 
 def event(code: str, at: int, order_id: str = "o1", **fields: str) -> Fact:
-    return fact_of(said(code, at, at, order_id=order_id, **fields))
+    return fact_of(sent(code, at, at, order_id=order_id, **fields))
 
 
 Poison = Callable[[Fact], Fact]

@@ -19,14 +19,14 @@ from tests.support.stage import (
     Stage,
     day,
     fact_of,
-    said,
+    sent,
 )
 
-PAID = said("PAID", day(0))
+PAID = sent("PAID", day(0))
 
 
 def command(status: str, at: int, **fields: Any) -> Json:  # noqa: ANN401 - any JSON
-    return said(status, at, kind="command", operator="Li", ip="192.0.2.7", **fields)
+    return sent(status, at, kind="command", operator="Li", ip="192.0.2.7", **fields)
 
 
 def rules_of(text: str) -> Rules:
@@ -45,10 +45,10 @@ def test_a_verdict_is_history_whatever_is_heard_later() -> None:
     stage = Stage(NO_RULES)
     stage.hear(PAID, command("COMPLETED", day(2)))
     assert stage.counts["refused"] == 1
-    stage.hear(said("DELIVERED", day(1), arrival_at=day(3)))
+    stage.hear(sent("DELIVERED", day(1), arrival_at=day(3)))
     assert stage.order().status == "DELIVERED"
     stage.restart()
-    stage.hear(said("SCAN", day(1), arrival_at=day(4)))
+    stage.hear(sent("SCAN", day(1), arrival_at=day(4)))
     assert stage.order().status == "DELIVERED", "a refused command is never taken after all"
 
 
@@ -75,7 +75,7 @@ def test_a_command_may_create_an_order_and_only_with_a_creating_status() -> None
 def test_commands_of_one_ms_are_judged_after_its_facts_by_source_and_id() -> None:
     stage = Stage(NO_RULES)
     pay, ship = command("PAID", day(1), source="a"), command("SHIPPED", day(1), source="b")
-    stage.hear(ship, said("PENDING_PAYMENT", day(1)), pay)
+    stage.hear(ship, sent("PENDING_PAYMENT", day(1)), pay)
     assert (stage.order().status, stage.counts["applied"]) == ("SHIPPED", 3)
 
 
@@ -90,7 +90,7 @@ def test_a_verdict_says_who_asked_and_from_where() -> None:
 # ---------------------------------------------------------------- alerts and actions
 def shipped() -> Stage:
     stage = Stage()
-    stage.hear(PAID, said("SHIPPED", day(1)))
+    stage.hear(PAID, sent("SHIPPED", day(1)))
     return stage
 
 
@@ -99,7 +99,7 @@ def test_a_silence_is_told_when_it_is_due_and_ends_with_the_next_sign_of_life() 
     stage.advance(day(3) - 1)
     assert stage.told("carrier_silent") == []
     stage.advance(day(9))
-    stage.hear(said("SCAN", day(9, 1)))
+    stage.hear(sent("SCAN", day(9, 1)))
     assert stage.told("carrier_silent") == [
         ("carrier_silent", "opened", format_instant(day(3))),
         ("carrier_silent", "resolved", format_instant(day(9, 1))),
@@ -109,15 +109,15 @@ def test_a_silence_is_told_when_it_is_due_and_ends_with_the_next_sign_of_life() 
 
 def test_an_event_that_arrives_exactly_when_due_is_in_time() -> None:
     stage = shipped()
-    stage.hear(said("SCAN", day(3)))
+    stage.hear(sent("SCAN", day(3)))
     assert stage.told("carrier_silent") == []
-    stage.hear(said("SCAN", day(5) + 1))
+    stage.hear(sent("SCAN", day(5) + 1))
     assert len(stage.told("carrier_silent")) == 2
 
 
 def test_each_silence_is_told_once_with_its_own_id() -> None:
     stage = shipped()
-    stage.hear(said("SCAN", day(4)), said("SCAN", day(8)), watermark=day(20))
+    stage.hear(sent("SCAN", day(4)), sent("SCAN", day(8)), watermark=day(20))
     opened = [alert for alert in stage.alerts if alert.state == "opened"]
     silent = [alert for alert in opened if alert.rule == "carrier_silent"]
     assert [alert.at for alert in silent] == [format_instant(day(n)) for n in (3, 6, 10)]
@@ -131,7 +131,7 @@ def test_each_silence_is_told_once_with_its_own_id() -> None:
 @pytest.mark.parametrize("source", ["rule:carrier_silent", "action:contact_carrier"])
 def test_the_engine_does_not_end_a_silence_by_itself(source: str) -> None:
     stage = shipped()
-    stage.hear(said("SCAN", day(2), source=source), watermark=day(4))
+    stage.hear(sent("SCAN", day(2), source=source), watermark=day(4))
     assert stage.told("carrier_silent") == [
         ("carrier_silent", "opened", format_instant(day(3))),
     ]
@@ -139,15 +139,15 @@ def test_the_engine_does_not_end_a_silence_by_itself(source: str) -> None:
 
 def test_an_order_without_parcels_is_not_silent_after_its_delivery() -> None:
     stage = shipped()
-    stage.hear(said("DELIVERED", day(2)), said("RETURN_REQUESTED", day(4)), watermark=day(12))
+    stage.hear(sent("DELIVERED", day(2)), sent("RETURN_REQUESTED", day(4)), watermark=day(12))
     assert stage.told("carrier_silent") == []
 
 
 def test_a_late_delivery_is_warned_of_and_then_overdue() -> None:
     stage = Stage()
-    stage.hear(said("PAID", day(0), promised_at=format_instant(day(2, 1))), watermark=day(3))
+    stage.hear(sent("PAID", day(0), promised_at=format_instant(day(2, 1))), watermark=day(3))
     assert stage.order().lane == "overdue"
-    stage.hear(said("DELIVERED", day(4)))
+    stage.hear(sent("DELIVERED", day(4)))
     assert stage.told("late_delivery") == [
         ("late_delivery", "opened", format_instant(day(1, 1))),
         ("late_delivery", "escalated", format_instant(day(2, 1))),
@@ -173,7 +173,7 @@ def late(stage: Stage) -> OpenAlert:
 def test_an_escalated_alert_carries_the_evidence_of_its_escalation() -> None:
     stage = Stage()
     promised = format_instant(day(2, 1))
-    stage.hear(said("PAID", day(0), promised_at=promised), watermark=day(1, 2))
+    stage.hear(sent("PAID", day(0), promised_at=promised), watermark=day(1, 2))
     warned = late(stage)
     assert (warned.because.limit, warned.escalated_at) == ("-1d", None)
     stage.advance(day(3))
@@ -181,7 +181,7 @@ def test_an_escalated_alert_carries_the_evidence_of_its_escalation() -> None:
     overdue = late(stage)
     assert overdue.opened_at == warned.opened_at == format_instant(day(1, 1))
     assert overdue.escalated_at == promised
-    stage.hear(said("DELIVERED", day(4)))
+    stage.hear(sent("DELIVERED", day(4)))
     told = [alert.because for alert in stage.alerts if alert.rule == "late_delivery"]
     due = [(because.limit, because.due_at) for because in [*told, overdue.because]]
     assert due == [("-1d", format_instant(day(1, 1))), *[("0s", promised)] * 3]
@@ -189,7 +189,7 @@ def test_an_escalated_alert_carries_the_evidence_of_its_escalation() -> None:
 
 def test_an_escalation_that_comes_late_starts_with_the_arrival() -> None:
     stage = Stage()
-    paid = said("PAID", day(0), day(5), promised_at=format_instant(day(2, 1)))
+    paid = sent("PAID", day(0), day(5), promised_at=format_instant(day(2, 1)))
     stage.hear(paid, watermark=day(5, 1))
     alert = late(stage)
     assert alert.because.due_at == format_instant(day(2, 1))
@@ -199,7 +199,7 @@ def test_an_escalation_that_comes_late_starts_with_the_arrival() -> None:
 def test_an_open_alert_keeps_the_due_time_of_its_opening() -> None:
     """Half of the promised span before the promise, which is less than the rule's limit."""
     stage = Stage()
-    paid = said("PAID", day(0), promised_at=format_instant(day(1, 2)))
+    paid = sent("PAID", day(0), promised_at=format_instant(day(1, 2)))
     stage.hear(paid, watermark=day(0, 20))
     (opened,) = stage.alerts
     assert late(stage).because == opened.because
@@ -208,7 +208,7 @@ def test_an_open_alert_keeps_the_due_time_of_its_opening() -> None:
 
 def test_customs_stop_the_clock_of_silence_but_not_for_ever() -> None:
     stage = shipped()
-    stage.hear(said("CUSTOMS_HOLD", day(2), shipment="A"), watermark=day(17))
+    stage.hear(sent("CUSTOMS_HOLD", day(2), shipment="A"), watermark=day(17))
     assert stage.told("carrier_silent") == []
     assert stage.told("customs_stuck") == [("customs_stuck", "opened", format_instant(day(16)))]
     stage.advance(day(18))
@@ -218,9 +218,9 @@ def test_customs_stop_the_clock_of_silence_but_not_for_ever() -> None:
 def test_a_broken_cold_chain_is_told_at_once() -> None:
     stage = Stage()
     stage.hear(
-        said("PAID", day(0), attributes={"temperature_max_c": 8.0}),
-        said("SCAN", day(0, 1), attributes={"temperature_c": 7.9}),
-        said("SCAN", day(0, 2), attributes={"temperature_c": 8.1}),
+        sent("PAID", day(0), attributes={"temperature_max_c": 8.0}),
+        sent("SCAN", day(0, 1), attributes={"temperature_c": 7.9}),
+        sent("SCAN", day(0, 2), attributes={"temperature_c": 8.1}),
     )
     assert stage.told("cold_chain") == [("cold_chain", "opened", format_instant(day(0, 2)))]
 
@@ -229,7 +229,7 @@ def test_a_deadline_long_past_at_its_arrival_is_recorded_as_missed_without_actio
     stage = Stage()
     arrived_at = day(180)
     stage.hear(
-        said("PAID", day(0), arrived_at), said("SHIPPED", day(1), arrived_at), watermark=day(181)
+        sent("PAID", day(0), arrived_at), sent("SHIPPED", day(1), arrived_at), watermark=day(181)
     )
     assert (stage.alerts, stage.actions) == ([], [])
     missed = [entry.detail["rule"] for entry in stage.audit if entry.what == "deadline.missed"]
@@ -242,13 +242,13 @@ def test_a_version_counts_events_and_what_was_said() -> None:
     assert stage.order().version == 2
     stage.advance(day(3))
     assert stage.order().version == 3
-    stage.hear(said("SCAN", day(4)))
+    stage.hear(sent("SCAN", day(4)))
     assert stage.order().version == 5
 
 
 def test_what_the_clock_has_not_reached_shows_and_says_nothing() -> None:
     stage = Stage()
-    stage.hear(PAID, said("SHIPPED", day(1)), watermark=day(0, 12))
+    stage.hear(PAID, sent("SHIPPED", day(1)), watermark=day(0, 12))
     shown = stage.changes[-1].document
     assert isinstance(shown, OrderDocument)
     assert (shown.status, shown.version) == ("SHIPPED", 2)
@@ -258,14 +258,14 @@ def test_what_the_clock_has_not_reached_shows_and_says_nothing() -> None:
 # ---------------------------------------------------------------- duplicates and limits
 def test_the_earliest_arrival_of_an_id_wins_and_a_contradiction_is_flagged() -> None:
     stage = Stage(NO_RULES)
-    stage.hear(said("PAID", day(0), event_id="e"))
-    stage.hear(said("CANCELLED", day(0), day(1), event_id="e"))
+    stage.hear(sent("PAID", day(0), event_id="e"))
+    stage.hear(sent("CANCELLED", day(0), day(1), event_id="e"))
     assert (stage.order().status, stage.order().flags) == ("PAID", ["conflicting_duplicate"])
     assert stage.counts == {"applied": 1, "duplicates": 1, "refused": 0}
 
 
 def test_of_contradicting_messages_of_one_ms_the_same_wins_whatever_their_order() -> None:
-    rivals = [said("PAID", day(0), event_id="e"), said("PENDING_PAYMENT", day(0), event_id="e")]
+    rivals = [sent("PAID", day(0), event_id="e"), sent("PENDING_PAYMENT", day(0), event_id="e")]
     one, other = Stage(NO_RULES), Stage(NO_RULES)
     one.hear(*rivals)
     other.hear(*reversed(rivals))
@@ -275,7 +275,7 @@ def test_of_contradicting_messages_of_one_ms_the_same_wins_whatever_their_order(
 
 def test_the_2001st_event_of_an_order_is_rejected() -> None:
     stage = Stage(NO_RULES)
-    stage.hear(*(said("PAID", day(0) + n) for n in range(MAX_ENTRIES + 1)))
+    stage.hear(*(sent("PAID", day(0) + n) for n in range(MAX_ENTRIES + 1)))
     assert stage.counts["applied"] == MAX_ENTRIES
     assert [reason.code for reason in stage.rejected] == ["order_history_full"]
 
@@ -283,10 +283,10 @@ def test_the_2001st_event_of_an_order_is_rejected() -> None:
 def test_an_order_has_at_most_250_parcels_named_or_announced() -> None:
     stage = Stage(NO_RULES)
     announced = [f"W{n}" for n in range(MAX_SHIPMENTS - 1)]
-    stage.hear(said("PAID", day(0), references={"waybill": announced}))
-    stage.hear(said("SCAN", day(1), waybill="W0"))
-    stage.hear(said("SCAN", day(1), waybill="one more", event_id="one more"))
-    stage.hear(said("PENDING_PAYMENT", day(1), references={"waybill": ["x", "y"]}))
+    stage.hear(sent("PAID", day(0), references={"waybill": announced}))
+    stage.hear(sent("SCAN", day(1), waybill="W0"))
+    stage.hear(sent("SCAN", day(1), waybill="one more", event_id="one more"))
+    stage.hear(sent("PENDING_PAYMENT", day(1), references={"waybill": ["x", "y"]}))
     assert [reason.code for reason in stage.rejected] == ["too_many_shipments"] * 2
     assert stage.counts["applied"] == 2
     assert len(stage.order().shipments) == MAX_SHIPMENTS - 1
@@ -302,10 +302,10 @@ def test_an_order_has_at_most_250_parcels_named_or_announced() -> None:
     ids=["parcels", "fields"],
 )
 def test_an_order_over_a_limit_is_flagged_and_never_retires(too_much: Json) -> None:
-    events = [said("PAID", day(0)), said("CANCELLED", day(1))]
+    events = [sent("PAID", day(0)), sent("CANCELLED", day(1))]
     whole, cut = Stage(NO_RULES), Stage(NO_RULES)
     whole.hear(*events, watermark=day(100))
-    cut.hear(*events, said("PAID", day(0), event_id="much", **too_much), watermark=day(100))
+    cut.hear(*events, sent("PAID", day(0), event_id="much", **too_much), watermark=day(100))
     assert (whole.is_live(), cut.is_live()) == (False, True)
     assert cut.order().flags in (["history_full"], ["order_full"])
 
@@ -313,16 +313,16 @@ def test_an_order_over_a_limit_is_flagged_and_never_retires(too_much: Json) -> N
 # ---------------------------------------------------------------- embryos and retirement
 def test_an_embryo_alerts_nobody_until_it_is_created() -> None:
     stage = Stage()
-    stage.hear(said("SHIPPED", day(1)), watermark=day(5))
+    stage.hear(sent("SHIPPED", day(1)), watermark=day(5))
     assert (stage.alerts, stage.actions) == ([], [])
     assert stage.order().flags == ["embryo"]
-    stage.hear(said("PAID", day(0), arrival_at=day(6)))
+    stage.hear(sent("PAID", day(0), arrival_at=day(6)))
     assert stage.told("carrier_silent") == [("carrier_silent", "opened", format_instant(day(6)))]
 
 
 def test_an_embryo_leaves_memory_after_30_days() -> None:
     stage = Stage()
-    stage.hear(said("SHIPPED", day(1)), watermark=day(31) - 1)
+    stage.hear(sent("SHIPPED", day(1)), watermark=day(31) - 1)
     assert stage.is_live()
     stage.advance(day(31))
     assert not stage.is_live()
@@ -330,7 +330,7 @@ def test_an_embryo_leaves_memory_after_30_days() -> None:
 
 def delivered(rules: Rules = NO_RULES) -> Stage:
     stage = Stage(rules)
-    stage.hear(PAID, said("DELIVERED", day(1)), watermark=day(61) - 1)
+    stage.hear(PAID, sent("DELIVERED", day(1)), watermark=day(61) - 1)
     assert stage.is_live()
     stage.advance(day(61))
     return stage
@@ -355,7 +355,7 @@ def test_a_duplicate_after_retirement_changes_nothing() -> None:
 
 def test_a_late_event_recalls_a_retired_order() -> None:
     stage = delivered()
-    stage.hear(said("RETURN_REQUESTED", day(70)))
+    stage.hear(sent("RETURN_REQUESTED", day(70)))
     assert stage.is_live()
     assert stage.cold == {}
     assert stage.changes[-1][:2] == ("o1", 3)
@@ -364,7 +364,7 @@ def test_a_late_event_recalls_a_retired_order() -> None:
 
 def test_past_the_cold_limit_an_order_is_closed() -> None:
     stage = delivered()
-    stage.hear(said("RETURN_REQUESTED", day(70), arrival_at=day(61) + COLD_LIMIT_MS + 1))
+    stage.hear(sent("RETURN_REQUESTED", day(70), arrival_at=day(61) + COLD_LIMIT_MS + 1))
     assert [reason.code for reason in stage.rejected] == ["order_closed"]
     assert stage.order().status == "DELIVERED"
     assert not stage.is_live()
@@ -373,7 +373,7 @@ def test_past_the_cold_limit_an_order_is_closed() -> None:
 
 def test_at_the_cold_limit_an_order_is_still_recalled() -> None:
     stage = delivered()
-    stage.hear(said("RETURN_REQUESTED", day(70), arrival_at=day(61) + COLD_LIMIT_MS))
+    stage.hear(sent("RETURN_REQUESTED", day(70), arrival_at=day(61) + COLD_LIMIT_MS))
     assert stage.rejected == []
     assert stage.is_live()
 
@@ -384,7 +384,7 @@ def test_an_order_with_an_open_alert_retires_when_it_ends() -> None:
         'severity = "warning"\n'
     )
     stage = Stage(rules)
-    stage.hear(PAID, said("CANCELLED", day(1)), watermark=day(99))
+    stage.hear(PAID, sent("CANCELLED", day(1)), watermark=day(99))
     assert stage.is_live()
 
 
@@ -397,7 +397,7 @@ UNPAID = (
 
 def test_when_rules_change_every_live_order_is_judged_once_by_the_new_ones() -> None:
     stage = Stage(rules_of(UNPAID.format(id="slow", after="30d")))
-    stage.hear(said("PENDING_PAYMENT", day(0)), watermark=day(2))
+    stage.hear(sent("PENDING_PAYMENT", day(0)), watermark=day(2))
     stage.restart(rules_of(UNPAID.format(id="fast", after="1h")))
     out = stage.shard.reevaluate()
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
@@ -411,7 +411,7 @@ def test_when_rules_change_every_live_order_is_judged_once_by_the_new_ones() -> 
 
 def test_an_alert_of_a_rule_that_has_gone_resolves_at_the_change() -> None:
     stage = Stage(rules_of(UNPAID.format(id="fast", after="1h")))
-    stage.hear(said("PENDING_PAYMENT", day(0)), watermark=day(2))
+    stage.hear(sent("PENDING_PAYMENT", day(0)), watermark=day(2))
     stage.restart(NO_RULES)
     out = stage.shard.reevaluate()
     assert [(a.rule, a.state, a.at) for _, a in out.alerts] == [
@@ -422,7 +422,7 @@ def test_an_alert_of_a_rule_that_has_gone_resolves_at_the_change() -> None:
 
 def test_an_order_that_is_first_seen_and_retires_in_one_step_gets_its_tombstone() -> None:
     stage = Stage(NO_RULES)
-    stage.hear(PAID, said("DELIVERED", day(1)), watermark=day(200))
+    stage.hear(PAID, sent("DELIVERED", day(1)), watermark=day(200))
     assert [change.document is None for change in stage.changes] == [False, True]
 
 

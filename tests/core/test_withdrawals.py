@@ -9,17 +9,17 @@ from schemas.instants import format_instant
 from tests.reference import evaluate
 from tests.support.generators import LIFECYCLE
 from tests.support.recording import Json, replay, written
-from tests.support.stage import CARRIER, TABLE, Stage, day, hear, parcels, said
+from tests.support.stage import CARRIER, TABLE, Stage, day, hear, parcels, sent
 
 
 @pytest.mark.parametrize("word", ["DELIVERED", "COMPLETED"])
 @pytest.mark.parametrize("waybill", [{}, {"waybill": "W1"}])
 def test_a_return_that_the_shop_withdraws_is_watched_no_more(word: str, waybill: Json) -> None:
     stage = hear(
-        said("PAID", day(0)),
-        said("SHIPPED", day(1), **waybill),
-        said("RETURN_TO_SENDER", day(2), source=CARRIER, **waybill),
-        said(word, day(5)),
+        sent("PAID", day(0)),
+        sent("SHIPPED", day(1), **waybill),
+        sent("RETURN_TO_SENDER", day(2), source=CARRIER, **waybill),
+        sent(word, day(5)),
         watermark=day(40),
     )
     assert stage.order().status == word
@@ -30,12 +30,12 @@ def test_a_return_that_the_shop_withdraws_is_watched_no_more(word: str, waybill:
 def returned_after_all(*more: Json) -> Stage:
     """A return parcel under way, whose return the shop withdrew."""
     return hear(
-        said("PAID", day(0)),
-        said("COLLECTED", day(1), waybill="W1", source=CARRIER),
-        said("DELIVERED", day(2), waybill="W1", source=CARRIER),
-        said("RETURN_REQUESTED", day(5), references={"return_waybill": "R1"}),
-        said("COLLECTED", day(6), waybill="R1", source=CARRIER),
-        said("DELIVERED", day(7)),
+        sent("PAID", day(0)),
+        sent("COLLECTED", day(1), waybill="W1", source=CARRIER),
+        sent("DELIVERED", day(2), waybill="W1", source=CARRIER),
+        sent("RETURN_REQUESTED", day(5), references={"return_waybill": "R1"}),
+        sent("COLLECTED", day(6), waybill="R1", source=CARRIER),
+        sent("DELIVERED", day(7)),
         *more,
         watermark=day(20),
     )
@@ -46,20 +46,20 @@ def test_a_parcel_of_a_withdrawn_return_is_watched_again_when_it_moves() -> None
     assert withdrawn.order().status == "DELIVERED"
     assert parcels(withdrawn) == {"R1": ("COLLECTED", True), "W1": ("DELIVERED", False)}
     assert withdrawn.told() == []
-    moving = returned_after_all(said("IN_TRANSIT", day(8), waybill="R1", source=CARRIER))
+    moving = returned_after_all(sent("IN_TRANSIT", day(8), waybill="R1", source=CARRIER))
     assert moving.order().status == "RETURNING"
     assert parcels(moving)["R1"] == ("IN_TRANSIT", False)
     assert moving.told("carrier_silent") == [("carrier_silent", "opened", format_instant(day(10)))]
-    arrived = returned_after_all(said("DELIVERED", day(8), waybill="R1", source=CARRIER))
+    arrived = returned_after_all(sent("DELIVERED", day(8), waybill="R1", source=CARRIER))
     assert arrived.order().status == "RETURNED"
 
 
 def test_a_shops_delivery_of_an_order_in_part_on_its_way_back_withdraws_nothing() -> None:
     stage = hear(
-        said("PAID", day(0)),
-        *(said("COLLECTED", day(1), waybill=w, source=CARRIER, event_id=w) for w in ("A", "B")),
-        said("RETURN_TO_SENDER", day(2), waybill="B", source=CARRIER),
-        said("DELIVERED", day(3)),
+        sent("PAID", day(0)),
+        *(sent("COLLECTED", day(1), waybill=w, source=CARRIER, event_id=w) for w in ("A", "B")),
+        sent("RETURN_TO_SENDER", day(2), waybill="B", source=CARRIER),
+        sent("DELIVERED", day(3)),
         watermark=day(12),
     )
     assert parcels(stage)["B"] == ("RETURN_TO_SENDER", False)
@@ -67,30 +67,30 @@ def test_a_shops_delivery_of_an_order_in_part_on_its_way_back_withdraws_nothing(
 
 
 DELIVERED = (
-    said("PAID", day(0)),
-    said("COLLECTED", day(1), waybill="W1", source=CARRIER),
-    said("DELIVERED", day(2), waybill="W1", source=CARRIER),
+    sent("PAID", day(0)),
+    sent("COLLECTED", day(1), waybill="W1", source=CARRIER),
+    sent("DELIVERED", day(2), waybill="W1", source=CARRIER),
 )
 
 
-@pytest.mark.parametrize("before", [(), (said("COMPLETED", day(2, 1)),)])
+@pytest.mark.parametrize("before", [(), (sent("COMPLETED", day(2, 1)),)])
 def test_a_shop_that_cancels_after_the_delivery_is_shown(before: tuple[Json, ...]) -> None:
-    stage = hear(*DELIVERED, *before, said("CANCELLED", day(3)), watermark=day(4))
+    stage = hear(*DELIVERED, *before, sent("CANCELLED", day(3)), watermark=day(4))
     assert stage.order().status == "CANCELLED"
 
 
 @pytest.mark.parametrize("cancelled", [{"source": CARRIER}, {"waybill": "W1"}])
 def test_nobody_else_cancels_what_was_delivered(cancelled: Json) -> None:
-    stage = hear(*DELIVERED, said("CANCELLED", day(3), **cancelled), watermark=day(4))
+    stage = hear(*DELIVERED, sent("CANCELLED", day(3), **cancelled), watermark=day(4))
     assert stage.order().status == "DELIVERED"
     assert stage.order().flags == ["out_of_sequence"]
 
 
 def test_an_alert_of_a_parcel_that_became_another_one_shows_its_name_as_it_came() -> None:
     stage = hear(
-        said("PAID", day(0)),
-        said("SHIPPED", day(1), shipment="box 1"),
-        said("LABEL_CREATED", day(5), shipment="box 1", waybill="W1"),
+        sent("PAID", day(0)),
+        sent("SHIPPED", day(1), shipment="box 1"),
+        sent("LABEL_CREATED", day(5), shipment="box 1", waybill="W1"),
         watermark=day(5),
     )
     silent = [a for a in stage.alerts if a.rule == "carrier_silent"]
@@ -101,18 +101,18 @@ def test_an_alert_of_a_parcel_that_became_another_one_shows_its_name_as_it_came(
 
 
 def test_notes_alone_make_no_order_in_a_replay(tmp_path: Path) -> None:
-    events = [said("NOTE", day(0)), said("NOTE", day(1), source=CARRIER, waybill="W1")]
-    path = written(tmp_path / "events.ndjson", [*events, said("PAID", day(0), order_id="o2")])
+    events = [sent("NOTE", day(0)), sent("NOTE", day(1), source=CARRIER, waybill="W1")]
+    path = written(tmp_path / "events.ndjson", [*events, sent("PAID", day(0), order_id="o2")])
     results = replay(tmp_path / "out", path)
     assert [row["order_id"] for row in results.rows("orders")] == ["o2"]
 
 
 def test_a_note_does_not_put_a_second_life_off() -> None:
     events = [
-        said("PAID", day(0)),
-        said("DELIVERED", day(2)),
-        said("NOTE", day(20), source="note:desk"),
-        said("PAID", day(33)),
+        sent("PAID", day(0)),
+        sent("DELIVERED", day(2)),
+        sent("NOTE", day(20), source="note:desk"),
+        sent("PAID", day(33)),
     ]
     stage = hear(*events, watermark=day(33))
     assert set(stage.order().milestones) == {"PAID"}
@@ -125,18 +125,18 @@ def test_a_note_does_not_put_a_second_life_off() -> None:
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_note_registers_no_number(named: Json, *, is_known: bool, tmp_path: Path) -> None:
     """Nor does one keep the scans whose registration was corrected."""
-    scan = said("DELIVERED", day(2), source=CARRIER, waybill="W1")
+    scan = sent("DELIVERED", day(2), source=CARRIER, waybill="W1")
     del scan["order_id"]
     registered = [
-        said("SHIPPED", day(1), waybill="W1", event_id="registered"),
-        said("SHIPPED", day(3), corrects="registered", event_id="corrected"),
+        sent("SHIPPED", day(1), waybill="W1", event_id="registered"),
+        sent("SHIPPED", day(3), corrects="registered", event_id="corrected"),
     ]
     events = [
-        said("PAID", day(0)),
-        said("NOTE", day(1), **named),
+        sent("PAID", day(0)),
+        sent("NOTE", day(1), **named),
         *(registered if is_known else []),
         scan,
-        said("ALLOCATED", day(20), order_id="o2"),
+        sent("ALLOCATED", day(20), order_id="o2"),
     ]
     results = replay(tmp_path / "out", written(tmp_path / "events.ndjson", events))
     assert results.order("o1")["status"] == ("SHIPPED" if is_known else "PAID")
@@ -148,11 +148,11 @@ def test_a_note_registers_no_number(named: Json, *, is_known: bool, tmp_path: Pa
 def test_a_promise_that_is_repeated_is_the_same_promise(field: str) -> None:
     promise: Json = {field: format_instant(day(4, 0.5))}
     events = [
-        said("PAID", day(0), **promise),
-        said("ALLOCATED", day(1), **promise),
-        said("ALLOCATED", day(3, 23), **promise),
-        said("ALLOCATED", day(4, 1), **promise),
-        said("ALLOCATED", day(4, 2), **promise),
+        sent("PAID", day(0), **promise),
+        sent("ALLOCATED", day(1), **promise),
+        sent("ALLOCATED", day(3, 23), **promise),
+        sent("ALLOCATED", day(4, 1), **promise),
+        sent("ALLOCATED", day(4, 2), **promise),
     ]
     told = {"promised_at": "late_delivery", "ship_by": "late_shipping"}[field]
     once = hear(events[0], watermark=day(5))
@@ -165,7 +165,7 @@ def test_a_promise_that_is_repeated_is_the_same_promise(field: str) -> None:
 
 def test_a_promise_that_returns_to_an_earlier_value_is_a_new_one() -> None:
     events = [
-        said(code, at, promised_at=format_instant(day(promised, 6)))
+        sent(code, at, promised_at=format_instant(day(promised, 6)))
         for code, at, promised in (
             ("PAID", day(0), 4),
             ("ALLOCATED", day(1), 6),
@@ -191,10 +191,10 @@ severity = "warning"
 """
     stage = Stage(parse_rules(rules, "own.toml", TABLE))
     events = [
-        said("PAID", day(0)),
-        said("SHIPPED", day(1)),
-        said("RETURN_TO_SENDER", day(2), source=CARRIER),
-        said("DELIVERED", day(6), source=CARRIER),
+        sent("PAID", day(0)),
+        sent("SHIPPED", day(1)),
+        sent("RETURN_TO_SENDER", day(2), source=CARRIER),
+        sent("DELIVERED", day(6), source=CARRIER),
     ]
     stage.hear(*events, watermark=day(20))
     assert stage.told() == [("not_refunded", "opened", format_instant(day(9)))]

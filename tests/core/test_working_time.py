@@ -20,7 +20,7 @@ from dataflows.core.working_time import BEYOND_MS
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
 from tests import reference
-from tests.support.stage import FOLD, TABLE, Stage, said
+from tests.support.stage import FOLD, TABLE, Stage, sent
 
 ROOT = Path(__file__).resolve().parents[2]
 LIFECYCLE = ROOT / "dataflows" / "core" / "lifecycle.toml"
@@ -212,9 +212,9 @@ def outside(stage: Stage) -> list[tuple[str, str]]:
 
 def test_a_deadline_outside_the_years_is_audited_once_and_flagged_and_the_rest_goes_on() -> None:
     stage = Stage(parsed(SHORT, more=OTHERS))
-    stage.hear(said("PAID", PAID_AT))
-    stage.hear(said("NOTE", PAID_AT + 1))
-    stage.hear(said("PAID", PAID_AT + 2, event_id="again"))
+    stage.hear(sent("PAID", PAID_AT))
+    stage.hear(sent("NOTE", PAID_AT + 1))
+    stage.hear(sent("PAID", PAID_AT + 2, event_id="again"))
     at = format_instant(PAID_AT)
     assert outside(stage) == [("late", at), ("ship", at)]
     assert stage.order().flags == ["outside_calendar"]
@@ -233,15 +233,15 @@ def test_a_deadline_outside_the_years_is_audited_once_and_flagged_and_the_rest_g
     ]
     assert outside(stage) == [("late", at), ("ship", at)]
     assert FOLD.differences("o1", stage.packed()) == []
-    stage.hear(said("ALLOCATED", PAID_AT + 31 * DAY_MS))
-    stage.hear(said("CANCELLED", PAID_AT + 32 * DAY_MS))
+    stage.hear(sent("ALLOCATED", PAID_AT + 31 * DAY_MS))
+    stage.hear(sent("CANCELLED", PAID_AT + 32 * DAY_MS))
     assert stage.order().flags == [], "nothing has a deadline any more"
 
 
 def test_more_years_give_the_deadline_back_and_fewer_take_an_open_alert() -> None:
     longer = SHORT.replace("2026]", "2027]")
     stage = Stage(parsed(SHORT))
-    stage.hear(said("PAID", PAID_AT))
+    stage.hear(sent("PAID", PAID_AT))
     stage.restart(parsed(longer))
     stage.advance(PAID_AT + 1)
     stage.shard.reevaluate()
@@ -257,7 +257,7 @@ def test_more_years_give_the_deadline_back_and_fewer_take_an_open_alert() -> Non
 
 def test_an_event_before_the_years_has_no_deadline_instead_of_a_wrong_one() -> None:
     stage = Stage(parsed(SHORT))
-    stage.hear(said("PAID", parse_instant("2024-12-31T10:00:00Z")))
+    stage.hear(sent("PAID", parse_instant("2024-12-31T10:00:00Z")))
     stage.advance(parse_instant("2025-03-01T00:00:00Z"))
     assert stage.told() == []
     assert stage.order().flags == ["outside_calendar"]
@@ -266,9 +266,9 @@ def test_an_event_before_the_years_has_no_deadline_instead_of_a_wrong_one() -> N
 def test_the_reference_flags_the_same_orders() -> None:
     rules = tomllib.loads(RULE.format(after="5wd", more=OTHERS) + SHORT)
     events = [
-        said("PAID", PAID_AT - 20 * DAY_MS, order_id="early"),
-        said("PAID", PAID_AT, order_id="short"),
-        said("PAID", PAID_AT + 9 * DAY_MS, order_id="after"),
+        sent("PAID", PAID_AT - 20 * DAY_MS, order_id="early"),
+        sent("PAID", PAID_AT, order_id="short"),
+        sent("PAID", PAID_AT + 9 * DAY_MS, order_id="after"),
     ]
     watermark = PAID_AT + 30 * DAY_MS
     table = tomllib.loads(LIFECYCLE.read_text("utf-8"))

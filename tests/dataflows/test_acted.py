@@ -41,7 +41,7 @@ def test_an_action_s_outcome_is_accepted_as_a_note_of_its_order(
         process.start()
         engine.feed([order])
         engine.wait_until(is_noted)
-        assert process.end() == 0, process.said()
+        assert process.end() == 0, process.output()
     engine.stop()
     event = found["note"]["event"]
     assert event["text"] == "confirm_order: done by log (logged)"

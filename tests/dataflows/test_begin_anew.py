@@ -174,7 +174,7 @@ def test_a_state_begun_anew_publishes_versions_over_those_before(
     stored.start("--begin-anew")
     stored.wait_for_clock(LATER + MINUTE_MS)
     stored.stop()
-    assert "discards" in stored.said()
+    assert "discards" in stored.output()
     found = documents(stored)
     assert found.keys() == before.keys()
     assert {generation_of(document.version) for document in found.values()} == {1}
@@ -199,7 +199,7 @@ def test_a_crash_and_another_number_of_workers_keep_the_generation(engine: Engin
 def test_begin_anew_says_what_it_discards(stored: Engine) -> None:
     run(stored, ORDERS)
     run(stored, [], LATER + MINUTE_MS, "--begin-anew")
-    [said] = [line for line in stored.said().splitlines() if "discards" in line]
+    [said] = [line for line in stored.output().splitlines() if "discards" in line]
     assert "20 live and 0 retired orders" in said
     assert "generation 0 in" in said
     assert "kept since 20" in said
@@ -242,7 +242,7 @@ def test_a_damaged_state_is_discarded_when_asked_to(engine: Engine) -> None:
     recovery(engine).write_bytes(b"a file")
     assert "damaged" in refusal(engine)
     run(engine, [], LATER + MINUTE_MS, "--begin-anew")
-    assert "a state that can't be read" in engine.said()
+    assert "a state that can't be read" in engine.output()
     assert {generation_of(d.version) for d in documents(engine).values()} == {1}
 
 

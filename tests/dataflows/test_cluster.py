@@ -60,7 +60,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(engine
     first, running = engine.process, wait_for_members(engine, 2)
     engine.start()
     assert engine.exit_code() == 2
-    assert "in use by process" in engine.said().splitlines()[-1]
+    assert "in use by process" in engine.output().splitlines()[-1]
     engine.process = first
     assert members(engine) == running
     engine.stop()
@@ -72,8 +72,8 @@ def test_what_starting_again_does_not_mend_is_said_once(engine: Engine) -> None:
     (engine.folder / "rules.toml").write_text("version = 1\n[[rule]]\nid = 7\n", "utf-8")
     engine.start()
     assert engine.exit_code() == 2
-    assert "restarting" not in engine.said()
-    assert "rules.toml" in engine.said()
+    assert "restarting" not in engine.output()
+    assert "rules.toml" in engine.output()
 
 
 def test_members_of_a_store_give_numbers_of_their_own(tmp_path: Path) -> None:
@@ -104,4 +104,4 @@ def test_more_workers_than_shards_are_made_for_are_refused(engine: Engine, worke
     engine.track["workers"] = int(workers)
     engine.start()
     assert engine.exit_code() == 2
-    assert "workers" in engine.said()
+    assert "workers" in engine.output()

@@ -125,7 +125,7 @@ def test_no_message_ends_a_run_and_each_is_a_dead_letter(engine: Engine) -> None
     assert codes == expected + Counter([b"invalid_cloudevent"])
     accepted = list(read_all(engine.connection, topics.ORDERS_EVENTS))
     assert len(accepted) == 1
-    assert "Traceback" not in engine.said()
+    assert "Traceback" not in engine.output()
 
 
 def test_a_header_whose_name_is_not_utf_8_costs_its_message_alone(engine: Engine) -> None:
@@ -149,7 +149,7 @@ def test_a_header_whose_name_is_not_utf_8_costs_its_message_alone(engine: Engine
     assert set(told) <= {*topics.LETTER_HEADERS}
     assert json.loads(letter.value or b"") == GOOD
     assert len(list(read_all(engine.connection, topics.ORDERS_EVENTS))) == 1
-    assert "Traceback" not in engine.said()
+    assert "Traceback" not in engine.output()
 
 
 @pytest.mark.parametrize("name", POISON)
@@ -320,7 +320,7 @@ def test_unusable_fields_cost_only_themselves_in_every_form_of_an_event(engine: 
         if topic.name != topics.EVENTS:
             for one in read_all(engine.connection, topic.name):
                 assert b"High Street" not in (one.value or b"")
-    assert "High Street" not in engine.said()
+    assert "High Street" not in engine.output()
 
 
 def test_a_rejected_binary_cloudevent_comes_back_whole(engine: Engine) -> None:

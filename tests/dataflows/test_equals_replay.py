@@ -154,7 +154,7 @@ def wait_for_waiting(engine: Engine, count: int) -> None:
     """Until so many events wait for the clock."""
     give_up_at = time.monotonic() + PATIENCE_S
     while not is_waiting(engine, count):
-        assert time.monotonic() < give_up_at, engine.said()
+        assert time.monotonic() < give_up_at, engine.output()
         time.sleep(0.05)
 
 

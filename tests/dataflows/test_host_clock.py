@@ -49,7 +49,7 @@ def wait_for_orders(engine: Engine, count: int) -> None:
     wait_until(
         lambda: accepted(engine) >= count,
         f"{count} events",
-        said=engine.said,
+        shown=engine.output,
         progress=lambda: accepted(engine),
     )
     assert accepted(engine) == count
@@ -62,11 +62,11 @@ def alerts(engine: Engine) -> list[dict[str, Any]]:
 
 def jumps(engine: Engine) -> int:
     """Number of log lines; a worker's last lines are repeated where its end is reported."""
-    return len(re.findall(r"^\S+ WARNING .*host clock: it jumped", engine.said(), re.MULTILINE))
+    return len(re.findall(r"^\S+ WARNING .*host clock: it jumped", engine.output(), re.MULTILINE))
 
 
 def wait_for_jumps(engine: Engine, count: int) -> None:
-    wait_until(lambda: jumps(engine) >= count, f"{count} jumps", said=engine.said)
+    wait_until(lambda: jumps(engine) >= count, f"{count} jumps", shown=engine.output)
 
 
 def carry_through(engine: Engine, host: HostClock, wrong_s: int) -> None:

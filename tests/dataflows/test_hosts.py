@@ -98,7 +98,7 @@ def kill_tree(host: Engine) -> None:
 
 
 def wait_for_worker(host: Engine) -> int:
-    return wait_until(lambda: members(host), "a worker", said=host.said)[0]
+    return wait_until(lambda: members(host), "a worker", shown=host.output)[0]
 
 
 @ON_BOTH
@@ -183,7 +183,7 @@ def test_a_host_that_is_stopped_ends_the_run_cleanly_and_is_waited_for(
     hosts[0].feed(events[half:])
     hosts[0].tick(END)
     hosts[0].wait_for_clock(END)
-    assert "host 1 was stopped" in hosts[0].said()
+    assert "host 1 was stopped" in hosts[0].output()
     hosts[0].stop()
     hosts[1].stop()
     assert_as_replayed(hosts[0].connection, events, tmp_path)
@@ -212,7 +212,7 @@ def test_a_worker_that_slept_through_a_take_over_changes_nothing(
     hosts[0].pass_half(events[2 * third :])
     for pid in asleep:
         os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: sleeper not in members(hosts[1]), "the sleeper's end", said=hosts[1].said)
+    wait_until(lambda: sleeper not in members(hosts[1]), "the sleeper's end", shown=hosts[1].output)
     hosts[0].finish(END)
     hosts[1].stop()
     assert_as_replayed(hosts[0].connection, events, tmp_path)
@@ -222,7 +222,7 @@ def test_the_first_host_says_whom_it_waits_for_and_can_be_stopped(hosts: Hosts) 
     hosts[0].start()
     address = str(hosts[0].track["hosts"]).split(",")[1]
     text = f"run 1 waits for host 1 ({address})"
-    wait_until(lambda: text in hosts[0].said(), text, said=hosts[0].said)
+    wait_until(lambda: text in hosts[0].output(), text, shown=hosts[0].output)
     hosts[0].stop()
 
 
@@ -238,11 +238,11 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], reason: str, ho
     hosts[0].track.update(change)
     hosts[0].start()
     assert hosts[0].exit_code() == 2
-    assert reason in hosts[0].said()
+    assert reason in hosts[0].output()
 
 
 def test_hosts_without_a_bucket_are_refused(hosts: Hosts) -> None:
     hosts[0].state = {}
     hosts[0].start()
     assert hosts[0].exit_code() == 2
-    assert 'set state.store = "s3"' in hosts[0].said()
+    assert 'set state.store = "s3"' in hosts[0].output()

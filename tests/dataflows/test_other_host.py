@@ -67,7 +67,7 @@ def test_another_host_goes_on_where_the_first_was_and_reads_nothing_from_the_beg
 
 def assert_runs(engine: Engine) -> None:
     assert engine.process is not None
-    assert engine.process.poll() is None, engine.said()
+    assert engine.process.poll() is None, engine.output()
 
 
 def feed_until_heard(engine: Engine, events: list[Json]) -> None:
@@ -143,7 +143,7 @@ def test_a_flow_that_waits_for_the_bucket_can_be_stopped(
     while engine.metrics()["state_store_waits_total"] == waits:
         assert_runs(engine)
     assert engine.end() == 0  # stopped as asked: the next run reads its last epoch again
-    assert "check state.endpoint" in engine.said()
+    assert "check state.endpoint" in engine.output()
 
 
 def test_several_workers_of_several_hosts_one_after_the_other(

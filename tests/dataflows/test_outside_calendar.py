@@ -41,7 +41,7 @@ def test_a_deadline_outside_its_calendar_is_audited_counted_and_flagged(
     found = documents(engine)
     assert (found["A1"]["flags"], found["A2"]["flags"]) == ([], ["outside_calendar"])
     engine.stop()
-    assert "rule ship: for some orders its deadline is outside the years of" in engine.said()
+    assert "rule ship: for some orders its deadline is outside the years of" in engine.output()
 
     with_years(engine, tmp_path, 2020)
     engine.start()
@@ -57,4 +57,4 @@ def test_a_calendar_that_has_ended_is_refused_where_the_clock_is_the_brokers(
     engine.track["clock"] = "broker"
     engine.start()
     assert engine.exit_code() == 2
-    assert "calendar.office: its years end with 2020, so rule ship (line 2" in engine.said()
+    assert "calendar.office: its years end with 2020, so rule ship (line 2" in engine.output()

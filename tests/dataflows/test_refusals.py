@@ -33,9 +33,9 @@ def refusal(engine: Engine, *options: str) -> str:
     """The one line that a run ends with; log lines (the broker client's) may come before it."""
     (engine.folder / "track.log").unlink(missing_ok=True)
     engine.start(*options)
-    assert engine.exit_code() == 2, engine.said()[-2_000:]
-    lines = [line for line in engine.said().splitlines() if line.startswith("ordertide: ")]
-    assert len(lines) == 1, engine.said()[-2_000:]
+    assert engine.exit_code() == 2, engine.output()[-2_000:]
+    lines = [line for line in engine.output().splitlines() if line.startswith("ordertide: ")]
+    assert len(lines) == 1, engine.output()[-2_000:]
     return lines[0]
 
 
@@ -176,4 +176,4 @@ def test_a_damaged_recovery_folder_is_refused(damage: Callable[[Path], None], us
     line = refusal(used)
     assert "/track/recovery" in line  # what is before it may hold a word that is masked
     assert "--begin-anew" in line
-    assert "Traceback" not in used.said()
+    assert "Traceback" not in used.output()

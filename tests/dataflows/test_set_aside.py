@@ -128,7 +128,7 @@ def test_a_broken_order_in_the_store_is_set_aside_and_released_when_it_is_mended
     listed = json.loads(state(engine, "set-aside", "--json").output)
     assert [(one["order_id"], one["waiting"]) for one in listed] == [("A2", 2)]
     engine.stop()
-    assert engine.said().count("order 'A2' of 'default': set aside") == 1
+    assert engine.output().count("order 'A2' of 'default': set aside") == 1
 
     refused = state(engine, "release", "A2")
     assert refused.exit_code == 1
@@ -243,7 +243,7 @@ def test_a_broken_number_in_the_store_rejects_its_events_and_the_flow_goes_on(
     assert [found[order]["status"] for order in ORDERS] == ["SHIPPED", "PAID", "SHIPPED"]
     [letter] = read_all(engine.connection, topics.EVENTS_REJECTED)
     assert json.loads(letter.value or b"")["waybill"] == "W-A2"
-    assert "number 'WA2': can't be resolved or registered" in engine.said()
+    assert "number 'WA2': can't be resolved or registered" in engine.output()
 
 
 def test_a_damaged_page_of_numbers_is_named_and_its_numbers_are_learned_again(
@@ -271,7 +271,7 @@ def test_a_damaged_page_of_numbers_is_named_and_its_numbers_are_learned_again(
     assert engine.metrics()["waiting"] == 0
     engine.stop()
     assert documents(engine)["A2"]["status"] == "SHIPPED"
-    assert "number '1 of a damaged page': can't be resolved or registered" in engine.said()
+    assert "number '1 of a damaged page': can't be resolved or registered" in engine.output()
 
 
 def break_page(store: Path, number: str) -> None:

@@ -23,7 +23,7 @@ def test_no_deadline_fires_at_a_stop_and_the_next_run_goes_on(
     engine.start()
     engine.feed(events[:half])
     engine.wait_until(lambda message: message.topic == "orders.events")
-    assert engine.end(number) == 0, engine.said()
+    assert engine.end(number) == 0, engine.output()
     fed_until = format_instant(arrival_at(events[half - 1]))
     stopped = of_topics(engine.connection)
     assert all(json.loads(alert)["at"] <= fed_until for alert in stopped.alerts)
@@ -31,9 +31,9 @@ def test_no_deadline_fires_at_a_stop_and_the_next_run_goes_on(
     engine.feed(events[half:])
     engine.tick(END)
     engine.wait_for_clock(END)
-    assert engine.end(number) == 0, engine.said()
+    assert engine.end(number) == 0, engine.output()
     assert_as_replayed(engine.connection, events, tmp_path)
-    assert not engine.said(), "a clean stop needs no words"
+    assert not engine.output(), "a clean stop needs no words"
 
 
 def test_stopped_for_a_day_it_says_what_it_would_have_said(

@@ -106,7 +106,7 @@ def stop_in_the_middle(engine: Engine, events: list[dict[str, object]]) -> None:
     before = ends(engine)
     engine.feed(events[third:])
     engine.tick(arrival_at(events[-1]) - 1)
-    wait_until(lambda: ends(engine) != before, "an output", said=engine.said, pause_s=0)
+    wait_until(lambda: ends(engine) != before, "an output", shown=engine.output, pause_s=0)
     signal_all(engine, signal.SIGSTOP)
 
 
@@ -114,18 +114,18 @@ def take_over(engine: Engine) -> None:
     """Start a run, again and again while the broker has not missed the one before."""
 
     def is_running() -> bool:
-        said = len(engine.said()) if engine.started else 0
+        said = len(engine.output()) if engine.started else 0
         engine.start()
         assert engine.process is not None
         while engine.process.poll() is None:
             if is_serving(engine):
                 return True
             time.sleep(0.1)
-        refusal = engine.said()[said:]
+        refusal = engine.output()[said:]
         assert "runs it; stop that run" in refusal, refusal
         return False
 
-    wait_until(is_running, "the end of the lease", said=engine.said)
+    wait_until(is_running, "the end of the lease", shown=engine.output)
 
 
 def is_serving(engine: Engine) -> bool:
@@ -138,10 +138,10 @@ def is_serving(engine: Engine) -> bool:
 
 def continue_zombie(engine: Engine) -> str:
     """Continue a stopped run; return its output until it ends with an error."""
-    said = len(engine.said())
+    said = len(engine.output())
     signal_all(engine, signal.SIGCONT)
     assert engine.exit_code() != 0
-    return engine.said()[said:]
+    return engine.output()[said:]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -196,7 +196,7 @@ def test_in_one_folder_a_stopped_run_keeps_its_place_and_continues(
     first = stopped.process
     stopped.start()
     assert stopped.exit_code() == 2
-    assert "in use by process" in stopped.said().splitlines()[-1]
+    assert "in use by process" in stopped.output().splitlines()[-1]
     stopped.process = first
     signal_all(stopped, signal.SIGCONT)
     stopped.finish(END)

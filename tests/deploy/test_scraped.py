@@ -39,7 +39,7 @@ def wait_for(server: Prometheus, query: str, answer: dict[str, float]) -> None:
     wait_until(
         lambda: asked(server, query) == answer,
         f"{query}: {answer}",
-        said=lambda: asked(server, query),
+        shown=lambda: asked(server, query),
     )
 
 

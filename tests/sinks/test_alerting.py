@@ -104,7 +104,7 @@ def test_an_overdue_order_reaches_a_webhook_and_its_delivery_scan_resolves_it(
             wait_until(
                 lambda: receiver.saw("firing", order_id="SO-1", alertname="OrderLateDelivery"),
                 "the alert",
-                said=lambda: track.said() + deliver.said(),
+                shown=lambda: track.output() + deliver.output(),
             )
             feed(
                 producer,
@@ -116,7 +116,7 @@ def test_an_overdue_order_reaches_a_webhook_and_its_delivery_scan_resolves_it(
             wait_until(
                 lambda: receiver.saw("resolved", order_id="SO-1", alertname="OrderLateDelivery"),
                 "its end",
-                said=lambda: track.said() + deliver.said(),
+                shown=lambda: track.output() + deliver.output(),
             )
             assert firing(alertmanager.address["url"]) == []
     alert = receiver.heard[0]
@@ -141,13 +141,13 @@ def test_alertmanager_killed_and_back_without_memory_knows_again_what_is_open(
     with leaving_none([deliver]):
         deliver.start()
         produce(producer, overdue("SO-1"), overdue("SO-2"))
-        wait_until(lambda: open_orders() == {"SO-1", "SO-2"}, "two alerts", said=deliver.said)
+        wait_until(lambda: open_orders() == {"SO-1", "SO-2"}, "two alerts", shown=deliver.output)
         alertmanager.kill()
         produce(producer, overdue("SO-3"), order("SO-2", 2))
-        wait_until(lambda: "waiting" in deliver.said(), "a wait", said=deliver.said)
+        wait_until(lambda: "waiting" in deliver.output(), "a wait", shown=deliver.output)
         alertmanager.start()
         alertmanager.wait()
-        wait_until(lambda: open_orders() == {"SO-1", "SO-3"}, "two others", said=deliver.said)
+        wait_until(lambda: open_orders() == {"SO-1", "SO-3"}, "two others", shown=deliver.output)
     wait_until(lambda: receiver.saw("firing", order_id="SO-3"), "the third alert")
 
 
@@ -179,9 +179,9 @@ def test_many_overdue_orders_reach_a_webhook_through_a_rule_on_their_number(
         orders = [f"SO-{number}" for number in range(25)]
         produce(producer, *map(overdue, orders))
         surge = {"alertname": "OrdersOverdueSurge", "rule": "late_shipping"}
-        wait_until(lambda: receiver.saw("firing", **surge), "the surge", said=deliver.said)
+        wait_until(lambda: receiver.saw("firing", **surge), "the surge", shown=deliver.output)
         produce(producer, *(order(order_id, 2) for order_id in orders))
-        wait_until(lambda: receiver.saw("resolved", **surge), "its end", said=deliver.said)
+        wait_until(lambda: receiver.saw("resolved", **surge), "its end", shown=deliver.output)
     about_many = [alert for alert in receiver.heard if alert["labels"]["alertname"][:6] == "Orders"]
     assert about_many
     assert not any("order_id" in alert["labels"] for alert in about_many)

@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 
 def wait_until_open(process: Command, receiver: Receiver, orders: set[str]) -> None:
     """Until the alerts of these orders are open at the receiver, and no others."""
-    wait_until(lambda: open_orders(receiver) == orders, f"alerts of {orders}", said=process.said)
+    wait_until(lambda: open_orders(receiver) == orders, f"alerts of {orders}", shown=process.output)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_kill_9_at_any_moment_leaves_nothing_missing_and_nothing_doubled(
             changed = overdue(order_id, version) if wanted[order_id] else order(order_id, version)
             produce(producer, changed)
         enough = len(receiver.heard) + rng.randrange(10)
-        wait_until(partial(heard, receiver, enough), f"{enough} alerts", said=process.said)
+        wait_until(partial(heard, receiver, enough), f"{enough} alerts", shown=process.output)
         process.end(signal.SIGKILL)
         process.start()
     expected = {order_id for order_id, is_open in wanted.items() if is_open}
@@ -71,7 +71,7 @@ def test_a_stopped_process_ends_cleanly_and_ends_no_alert(
     process.start()
     produce(producer, overdue("SO-1"))
     wait_until_open(process, receiver, {"SO-1"})
-    assert process.end(signal.SIGTERM) == 0, process.said()
+    assert process.end(signal.SIGTERM) == 0, process.output()
     assert open_orders(receiver) == {"SO-1"}
 
 
@@ -84,12 +84,12 @@ def test_it_is_not_ready_while_its_receiver_is_away_and_says_why(
     assert process.get("/readyz")[0] == 200
     receiver.stop()
     produce(producer, overdue("SO-2"))
-    wait_until(lambda: process.get("/readyz")[0] == 503, "503", said=process.said)
+    wait_until(lambda: process.get("/readyz")[0] == 503, "503", shown=process.output)
     assert "retrying in" in process.get("/readyz")[1]
     assert 'ordertide_notices_pending{sink="webhook"} 1.0' in process.get("/metrics")[1]
     receiver.start()
     wait_until_open(process, receiver, {"SO-1", "SO-2"})
-    wait_until(lambda: process.get("/readyz")[0] == 200, "200", said=process.said)
+    wait_until(lambda: process.get("/readyz")[0] == 200, "200", shown=process.output)
 
 
 def test_alerts_that_would_run_out_before_they_are_renewed_are_refused_at_start(
@@ -102,4 +102,4 @@ def test_alerts_that_would_run_out_before_they_are_renewed_are_refused_at_start(
     )
     process.start()
     assert process.exit_code() == 2
-    assert "delivery.hold: 2m is less than 3 times delivery.renew" in process.said()
+    assert "delivery.hold: 2m is less than 3 times delivery.renew" in process.output()

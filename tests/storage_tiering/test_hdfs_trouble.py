@@ -61,7 +61,7 @@ def test_safe_mode_is_busy_for_writing_and_reading_goes_on(own: Own) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "quota", "lift", "said"),
+    ("limit", "quota", "lift", "text"),
     [
         ("-setSpaceQuota", "1", "-clrSpaceQuota", "DSQuotaExceededException"),
         # the folder itself, the folder of uploads, the topic's folder, the first file
@@ -69,13 +69,13 @@ def test_safe_mode_is_busy_for_writing_and_reading_goes_on(own: Own) -> None:
     ],
 )
 def test_a_full_quota_is_busy_until_there_is_room(
-    own: Own, limit: str, quota: str, lift: str, said: str
+    own: Own, limit: str, quota: str, lift: str, text: str
 ) -> None:
     place = own.place()
     files = HdfsFiles(place)
     files.seal("topic/a", b"one")
     own.namenode.admin(limit, quota, place.root)
-    with pytest.raises(Busy, match=f"HDFS at {place.web[0]}: {said}"):
+    with pytest.raises(Busy, match=f"HDFS at {place.web[0]}: {text}"):
         files.seal("topic/b", b"two")
     assert files.list("topic", "") == ["topic/a"]
     own.namenode.admin(lift, place.root)

@@ -301,7 +301,7 @@ class Acting:
             worker.step()
             return is_so()
 
-        wait_until(stepped, what, said=worker.outbox.states)
+        wait_until(stepped, what, shown=worker.outbox.states)
 
     def run_to_the_end(self, worker: ActionWorker, count: int) -> None:
         """Make rounds until so many actions have ended; skips what time retries wait for."""

@@ -46,7 +46,7 @@ class Command:
         assert self.running is not None
         return self.running.wait(END_WITHIN_S)
 
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text("utf-8")
 
     def get(self, path: str) -> Answer:

@@ -122,11 +122,11 @@ class Engine:
     def stop(self) -> None:
         """End it cleanly."""
         code = self.end()
-        assert code == 0, self.said()
+        assert code == 0, self.output()
 
     def kill(self) -> None:
         """End it without a chance to tidy up."""
-        assert self.end(signal.SIGKILL) == -signal.SIGKILL, self.said()
+        assert self.end(signal.SIGKILL) == -signal.SIGKILL, self.output()
 
     def metrics(self) -> dict[str, float]:
         """Values at /metrics, by name and labels; of all workers together."""
@@ -146,7 +146,7 @@ class Engine:
         """Metrics port of the first of them."""
         return int(str(self.telemetry["port"]))
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Output of all its runs."""
         return (self.folder / "track.log").read_text("utf-8")
 
@@ -211,17 +211,17 @@ class Engine:
         before = self.metrics()["epoch_seconds_count"]
         enough = before + 2 * self.workers
         wait_until(
-            lambda: self.metrics()["epoch_seconds_count"] >= enough, "a barrier", said=self.said
+            lambda: self.metrics()["epoch_seconds_count"] >= enough, "a barrier", shown=self.output
         )
 
     def wait_until(self, is_it: Callable[[Message], bool]) -> None:
         """Until a message of an output topic, among those not looked at yet, is it."""
 
         def has_come() -> bool:
-            assert self.process is None or self.process.poll() is None, self.said()
+            assert self.process is None or self.process.poll() is None, self.output()
             return any(is_it(message) for message in self.tail.read())
 
-        wait_until(has_come, "a message", said=self.said, pause_s=0)
+        wait_until(has_come, "a message", shown=self.output, pause_s=0)
 
     def hear(self, timeout_s: float) -> int:
         """Number of messages emitted since the last call, heartbeats apart."""

@@ -31,7 +31,7 @@ def wait_for_members(engine: Engine, count: int, without: int = 0) -> list[int]:
         found = members(engine)
         return found if len(found) == count and without not in found else []
 
-    return wait_until(complete, f"{count} workers", said=engine.said)
+    return wait_until(complete, f"{count} workers", shown=engine.output)
 
 
 def shared_out(events: list[Json], parts: int) -> list[list[Json]]:
@@ -55,4 +55,4 @@ def kill_a_worker_in_each_of_three_parts(engine: Engine, events: list[Json]) -> 
     for part in shared_out(events, 3):
         feed_and_wait(engine, part, kill=True)
     engine.finish(END)
-    assert engine.said().count("was killed (SIGKILL); restarting all workers in") == 3
+    assert engine.output().count("was killed (SIGKILL); restarting all workers in") == 3

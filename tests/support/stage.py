@@ -38,7 +38,7 @@ def day(days: float, hours: float = 0) -> int:
     return START_AT + round(days * DAY_MS + hours * HOUR_MS)
 
 
-def said(status: str, at: int, arrival_at: int | None = None, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
+def sent(status: str, at: int, arrival_at: int | None = None, **fields: Any) -> Json:  # noqa: ANN401 - any field of an event
     """An event of the shop about order o1, with an id made of its content."""
     event: Json = {
         "event_id": f"{status}@{at}{fields.get('shipment', '')}",
@@ -56,7 +56,7 @@ def said(status: str, at: int, arrival_at: int | None = None, **fields: Any) -> 
 def scanned(status: str, at: int, waybill: str = "") -> Json:
     """A carrier's event about order o1, of a parcel where there is one."""
     named: Json = {"waybill": waybill} if waybill else {}
-    return said(status, at, source=CARRIER, event_id=f"{status}{waybill}{at}", **named)
+    return sent(status, at, source=CARRIER, event_id=f"{status}{waybill}{at}", **named)
 
 
 def json_of(event: Json) -> bytes:

@@ -109,7 +109,7 @@ class Subscribed:
             worker.step()
             return is_so()
 
-        wait_until(stepped, what, said=worker.deliveries.counts)
+        wait_until(stepped, what, shown=worker.deliveries.counts)
 
     def run_to_the_end(self, worker: SubscriptionWorker) -> None:
         """Make rounds until everything was read and nothing is unfinished."""

@@ -16,7 +16,7 @@ def wait_until(
     is_so: Callable[[], Answer],
     what: str,
     patience_s: float = PATIENCE_S,
-    said: Callable[[], object] = str,
+    shown: Callable[[], object] = str,
     *,
     progress: Callable[[], object] | None = None,
     pause_s: float = PAUSE_S,
@@ -25,7 +25,7 @@ def wait_until(
 
     Patience counts from the last change of `progress`, where there is such a counter: a slow
     machine is given its time, one that stands still is not. A failure names `what` was awaited
-    and shows what `said` returns then: a log, or what came instead. Whatever makes the wait
+    and shows what `shown` returns then: a log, or what came instead. Whatever makes the wait
     senseless, such as a process that has ended, `is_so` asserts itself.
     """
     since_s, seen = time.monotonic(), None
@@ -34,7 +34,7 @@ def wait_until(
             since_s, seen = time.monotonic(), counted
         if time.monotonic() - since_s > patience_s:
             at = "" if progress is None else f"; it stands at {seen}"
-            raise AssertionError(f"waited {patience_s:g} s in vain: {what}{at}\n{said()}")
+            raise AssertionError(f"waited {patience_s:g} s in vain: {what}{at}\n{shown()}")
         time.sleep(pause_s)
     return answer
 

@@ -100,13 +100,13 @@ def test_a_topic_that_is_made_anew_ends_it_with_the_way_out(
     runs.feed(range(500, 600), partition=0)  # past the position that it had
     if not is_running:
         runs.start()
-    assert runs.exit_code() == 2, runs.said()
+    assert runs.exit_code() == 2, runs.output()
     # Whichever the client or the watch notices first.
-    last = runs.said().splitlines()[-1]
+    last = runs.output().splitlines()[-1]
     assert "was deleted and recreated" in last or "it is not the one that was read before" in last
     runs.start()
     assert runs.exit_code() == 2, "it stays an error"
-    assert "was deleted and recreated" in runs.said().splitlines()[-1]
+    assert "was deleted and recreated" in runs.output().splitlines()[-1]
 
 
 def open_ends(kafka: Connection) -> bool:
@@ -165,9 +165,9 @@ def test_a_run_whose_transaction_the_broker_timed_out_starts_again_by_itself(
     assert runs.process is not None
     runs.process.send_signal(signal.SIGCONT)
     runs.wait_for_orders(len(OLD) + len(NEW) + fed)
-    runs.wait_until(lambda: "longer than transaction.timeout.ms" in runs.said())
+    runs.wait_until(lambda: "longer than transaction.timeout.ms" in runs.output())
     runs.stop()
-    assert "restarting all workers" in runs.said()
+    assert "restarting all workers" in runs.output()
     assert len(runs.accepted()) == len(OLD) + len(NEW) + fed, "each once"
 
 
@@ -183,7 +183,7 @@ def test_a_second_run_elsewhere_is_refused(
     second = TrackRuns(kafka, tmp_path / "elsewhere", runs.group, workers)
     second.start()
     assert second.exit_code() == 2
-    assert f"flow {runs.group}: ordertide-" in second.said()
+    assert f"flow {runs.group}: ordertide-" in second.output()
     runs.feed(NEW, partition=1)
     runs.wait_for_orders(len(OLD) + len(NEW))
     runs.stop()

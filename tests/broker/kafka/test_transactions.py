@@ -53,7 +53,7 @@ def assert_seen(kafka: Connection, topic: str, *expected: bytes) -> None:
     wait_until(
         lambda: len(values(kafka, topic)) >= len(expected),
         f"{len(expected)} messages",
-        said=lambda: values(kafka, topic),
+        shown=lambda: values(kafka, topic),
     )
     assert values(kafka, topic) == [*expected]
 

@@ -11,13 +11,13 @@ from commands.replay_output import summarise, write_all
 from dataflows.core.fact import Fact
 from dataflows.replay.evaluate import Result, judge_here, judge_shared, rows
 from dataflows.replay.recording import Counts
-from tests.support.stage import day, fact_of, said
+from tests.support.stage import day, fact_of, sent
 
 
 def facts() -> list[Fact]:
     """Three orders; the second event of o2 has a status that no lifecycle has."""
-    paid = [fact_of(said("PAID", day(0), order_id=order)) for order in ("o1", "o2", "o3")]
-    shipped = [fact_of(said("SHIPPED", day(1), order_id=order)) for order in ("o1", "o2", "o3")]
+    paid = [fact_of(sent("PAID", day(0), order_id=order)) for order in ("o1", "o2", "o3")]
+    shipped = [fact_of(sent("SHIPPED", day(1), order_id=order)) for order in ("o1", "o2", "o3")]
     shipped[1] = msgspec.structs.replace(shipped[1], status=250)
     return paid + shipped
 

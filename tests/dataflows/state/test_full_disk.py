@@ -84,11 +84,11 @@ def test_a_full_disk_under_the_recovery_folder_alone_ends_with_a_sentence(
         try:
             engine.feed(some_orders(20, rng))
             engine.start()
-            assert engine.exit_code() == 2, engine.said()
+            assert engine.exit_code() == 2, engine.output()
         finally:
             engine.close()
-    assert "Traceback" not in engine.said()
-    last = engine.said().splitlines()[-1]
+    assert "Traceback" not in engine.output()
+    last = engine.output().splitlines()[-1]
     assert "no room left on its disk" in last
 
 
@@ -124,9 +124,11 @@ def filled_and_emptied(
 
 
 def ends_for_want_of_room(engine: Engine, disk: Path) -> None:
-    assert engine.exit_code() == 2, engine.said()
-    last = engine.said().splitlines()[-1]
-    assert last.startswith(f"ordertide: {disk / 'track'}: no room left on its disk"), engine.said()
+    assert engine.exit_code() == 2, engine.output()
+    last = engine.output().splitlines()[-1]
+    assert last.startswith(f"ordertide: {disk / 'track'}: no room left on its disk"), (
+        engine.output()
+    )
 
 
 def test_a_store_without_room_keeps_what_is_staged(disk: Path) -> None:

@@ -19,14 +19,14 @@ def killed_after(path: Path, lines: int) -> list[str]:
     command = [sys.executable, "-m", "tests.support.committer", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = [process.stdout.readline() for _ in range(lines)]
+        printed = [process.stdout.readline() for _ in range(lines)]
         process.kill()
-        return [*said, *process.stdout.readlines()]
+        return [*printed, *process.stdout.readlines()]
 
 
-def last(said: list[str], word: str) -> tuple[int, list[Pointer]]:
+def last(printed: list[str], word: str) -> tuple[int, list[Pointer]]:
     """(epoch, pointers) of the last line that begins with `word`."""
-    _, epoch, *names = next(line for line in reversed(said) if line.startswith(word)).split()
+    _, epoch, *names = next(line for line in reversed(printed) if line.startswith(word)).split()
     parts = [name.split("/") for name in names]
     return int(epoch), [Pointer(store, run, int(number)) for store, run, number in parts]
 
@@ -34,9 +34,9 @@ def last(said: list[str], word: str) -> tuple[int, list[Pointer]]:
 @pytest.mark.parametrize("lines", [2, 3, 8, 21, 40, 61])
 def test_a_kill_loses_nothing_committed_and_keeps_nothing_else(lines: int, tmp_path: Path) -> None:
     path = tmp_path / "shards.sqlite"
-    said = killed_after(path, lines)
-    epoch, pointers = last(said, "committed")
-    latest, staged = last(said, "staged")
+    printed = killed_after(path, lines)
+    epoch, pointers = last(printed, "committed")
+    latest, staged = last(printed, "staged")
     store = SqliteShardStore(path, 64)
     try:
         if latest > epoch and store.inspect().sequence >= staged[-1].sequence:

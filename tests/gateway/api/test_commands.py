@@ -16,7 +16,7 @@ from schemas.keys import event_hash
 from schemas.topics import ORDERS_AUDIT
 from tests.support.asgi import Client, Reply
 from tests.support.gateway import TABLE, Door, EmbeddedDoor
-from tests.support.stage import Json, Stage, said
+from tests.support.stage import Json, Stage, sent
 from tests.support.tiers.orders import START, accepted, document
 from tests.support.waiting import wait_until
 
@@ -25,7 +25,7 @@ PARCELS = [
     {"shipment": "ST1", "carrier": "sto", "status": "COLLECTED"},
 ]
 URL = "/v1/orders/SO-1/commands"
-PAID = said("PAID", START - HOUR_MS, order_id="SO-1")
+PAID = sent("PAID", START - HOUR_MS, order_id="SO-1")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def filled(door: EmbeddedDoor) -> EmbeddedDoor:
     return door
 
 
-def sent(door: Door) -> list[Json]:
+def commands_sent(door: Door) -> list[Json]:
     return [msgspec.json.decode(message.value or b"") for message in door.events()]
 
 
@@ -48,7 +48,7 @@ def deciding(door: Door, *before: Json) -> Iterator[None]:
     wait_until(lambda: verdicts.is_loaded, "the audit is followed")
 
     def decide() -> None:
-        command = wait_until(lambda: sent(door), "a command")[0]
+        command = wait_until(lambda: commands_sent(door), "a command")[0]
         stage = Stage()
         stage.hear(*before)
         stage.hear(command)
@@ -66,7 +66,7 @@ def test_an_accepted_command_is_an_event_with_its_operator(filled: EmbeddedDoor)
     reason = {"status": "ALLOCATED", "reason": "stock came"}
     answer = filled.client("operator", "default").post(URL, reason)
     assert (answer.status, answer.json["verdict"]) == (202, None)
-    (event,) = sent(filled)
+    (event,) = commands_sent(filled)
     assert event["event_id"] == answer.json["event_id"]
     assert (event["kind"], event["status_code"], event["order_id"]) == (
         *("command", "ALLOCATED", "SO-1"),
@@ -85,7 +85,7 @@ def test_the_core_accepts_what_is_answered_as_possible(filled: EmbeddedDoor) -> 
 
 def test_a_verdict_that_refuses_lists_what_is_possible(filled: EmbeddedDoor) -> None:
     """The tier lags: meanwhile the order was shipped."""
-    shipped = said("SHIPPED", START - 1_000, order_id="SO-1")
+    shipped = sent("SHIPPED", START - 1_000, order_id="SO-1")
     with deciding(filled, PAID, shipped):
         answer = filled.client().post(
             URL, {"status": "ALLOCATED"}, prefer="respond-async, wait=9", idempotency_key="k"
@@ -109,7 +109,7 @@ def test_what_cannot_come_next_is_refused_before_it_is_sent(filled: EmbeddedDoor
     assert (
         answer.json["possible"] == next_of(TABLE, "PAID") == ["ALLOCATED", "CANCELLED", "SHIPPED"]
     )
-    assert sent(filled) == []
+    assert commands_sent(filled) == []
 
 
 def test_a_repeated_command_is_one_event(filled: EmbeddedDoor) -> None:
@@ -137,7 +137,7 @@ def test_an_order_that_has_the_command_already_answers_so(filled: EmbeddedDoor) 
     filled.now_ms += 25 * HOUR_MS
     other = client.post(URL, {"status": "CANCELLED"}, idempotency_key="a")
     assert (other.status, other.json["code"]) == (409, "idempotency_mismatch")
-    assert len(sent(filled)) == 1
+    assert len(commands_sent(filled)) == 1
 
 
 def posted(client: Client, order_id: str, **body: Any) -> Reply:  # noqa: ANN401 - any JSON
@@ -162,7 +162,7 @@ def test_a_carrier_reports_its_own_parcels(filled: EmbeddedDoor) -> None:
     carrier = filled.client("carrier", "default", "sf")
     taken = posted(carrier, "SO-2", status="OUT_FOR_DELIVERY", shipment="SF1")
     assert (taken.status, taken.json["shipment"]) == (202, "SF1")
-    (event,) = sent(filled)
+    (event,) = commands_sent(filled)
     assert (event["shipment"], event.get("kind")) == ("SF1", None)
     for wrong in ({"shipment": "ST1"}, {"shipment": "SF9"}, {}):
         refused = posted(carrier, "SO-2", status="OUT_FOR_DELIVERY", **wrong)
@@ -191,7 +191,7 @@ def test_a_command_that_cannot_be_one_is_refused(
 ) -> None:
     answer = filled.client().post(URL, body)
     assert (answer.status, answer.json.get("field")) == (400, field)
-    assert sent(filled) == []
+    assert commands_sent(filled) == []
 
 
 def test_without_the_broker_nothing_is_acknowledged(filled: EmbeddedDoor) -> None:

@@ -69,9 +69,9 @@ class Installation:
         process = self.running.pop(part)
         process.send_signal(number)
         code = process.wait(PATIENCE_S)
-        assert code == (0 if number == signal.SIGTERM else -number), self.said(part)
+        assert code == (0 if number == signal.SIGTERM else -number), self.output(part)
 
-    def said(self, part: str) -> str:
+    def output(self, part: str) -> str:
         """The end of what a part logged."""
         return (self.folder / f"{part}.log").read_text("utf-8")[-4_000:]
 
@@ -108,11 +108,11 @@ class Installation:
     def assert_runs(self) -> None:
         """No part has ended by itself."""
         for part, process in self.running.items():
-            assert process.poll() is None, f"{part} ended\n{self.said(part)}"
+            assert process.poll() is None, f"{part} ended\n{self.output(part)}"
 
     def last_lines(self) -> str:
         """Last log lines of each running part."""
-        return "\n".join(self.said(part)[-600:] for part in self.running)
+        return "\n".join(self.output(part)[-600:] for part in self.running)
 
     def wait_for_all(self) -> None:
         """Wait until everything fed has been evaluated, and all outputs are in every tier."""

@@ -53,13 +53,13 @@ class TrackRuns:
             environment=self.environment,
         )
 
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.folder / "track.log").read_text("utf-8")
 
     def stop(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        assert self.exit_code() == 0, self.said()
+        assert self.exit_code() == 0, self.output()
 
     def exit_code(self) -> int:
         assert self.process is not None
@@ -92,10 +92,10 @@ class TrackRuns:
     def wait_until(self, is_so: Callable[[], bool], pause_s: float = 0.1) -> None:
         def has_become_so() -> bool:
             assert self.process is not None
-            assert self.process.poll() is None, self.said()
+            assert self.process.poll() is None, self.output()
             return is_so()
 
-        wait_until(has_become_so, "what the runs do", said=self.said, pause_s=pause_s)
+        wait_until(has_become_so, "what the runs do", shown=self.output, pause_s=pause_s)
 
 
 def event(number: int) -> bytes:

@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def foreign_server(status: int, said: object, *, is_elasticsearch: bool) -> Iterator[str]:
-    """Its URL. `said` is sent as JSON, a text as HTML; a header marks Elasticsearch."""
-    is_page = isinstance(said, str)
-    body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
+def foreign_server(status: int, answer: object, *, is_elasticsearch: bool) -> Iterator[str]:
+    """Its URL. `answer` is sent as JSON, a text as HTML; a header marks Elasticsearch."""
+    is_page = isinstance(answer, str)
+    body = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
