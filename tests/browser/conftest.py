@@ -6,9 +6,10 @@ Needs the extra `browser` and Debian's chromium; without them these tests are sk
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,6 +20,7 @@ from gateway.access.keys import id_of
 from gateway.access.shares import Share
 from gateway.application import application
 from gateway.board.preferences import EXAMPLES
+from schemas.instants import format_instant
 from schemas.topics import (
     EVENTS,
     EVENTS_REJECTED,
@@ -28,6 +30,8 @@ from schemas.topics import (
     HEADER_REASON,
     HEADER_TOPIC,
 )
+from sinks.subscriptions.deliveries import Attempted, Deliveries, NewDelivery
+from sinks.subscriptions.subscription import Subscription
 from tests.support.gateway import Door, open_door
 from tests.support.sample_orders import NOW, sample
 from tests.support.waiting import wait_until
@@ -59,6 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for order_id in held.orders:
             door.put_events(*held.timelines[order_id])
         reject(door, "unknown_status", "malformed_json", "unknown_status")
+        subscribe(door, "wh_shop", "demo-00138")
         door.gateway.control.start()
         door.start()
         gateway.follower.watermark = NOW
@@ -67,6 +72,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         token = gateway.shares.sealed(Share("default", "demo-00138", "town", SIDES))
         with served(door.app) as address:
             yield Site(door, address, cookie, f"/t/{token}")
+
+
+def subscribe(door: Door, name: str, order_id: str) -> None:
+    """A webhook with deliveries in three states."""
+    at = format_instant(NOW)
+    times = {"since_at": at, "active_at": at, "at": at}
+    record = Subscription(url="https://shop.example/hook", secret="", by="Li", **times)
+    webhooks = door.gateway.webhooks
+    webhooks.subscriptions.take(name, msgspec.json.encode(record))
+    with closing(Deliveries(webhooks.deliveries)) as file, file.transaction():
+        event = file.add_event(b'{"type":"order.changed","data":{"order_id":"demo-00138"}}')
+        for number, key in enumerate((order_id, f"{order_id}-1", f"{order_id}-2")):
+            new = NewDelivery(f"{number:032x}", name, key, event, "order.changed", NOW)
+            file.add([new], NOW)
+        done, dead = file.take(name, NOW, 2)
+        file.settle([Attempted(done, "done", NOW, 12, 200, ended_at=NOW)], NOW)
+        gone = Attempted(dead, "dead", NOW, 12, 410, {}, "no more", "answered 410", ended_at=NOW)
+        file.settle([gone], NOW)
 
 
 @contextmanager

@@ -23,9 +23,11 @@ REJECTED = "unknown_status"
 # The best-practice rules of axe are no part of WCAG; the others are.
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 ORDER = f"/orders/{LATE}"
+WEBHOOK = "/settings/webhooks/wh_shop"
+TOLD = {"/operations": REJECTED, "/settings/webhooks": "New webhook"}  # else the late order
 PATHS = (
     *("/", "/alerts", "/operations", f"{ORDER}?rules=1", "/orders?lane=overdue"),
-    "/settings/webhooks",
+    *("/settings/webhooks", WEBHOOK),
     *(f"{ORDER}/share", "SHARED"),
 )
 WIDTHS = (1440, 768, 360)
@@ -158,7 +160,27 @@ def test_a_page_reads_without_a_script(site: Site, browser: Browser, path: str) 
     with opened(site, browser, java_script_enabled=False) as page:
         page.goto(site.address + (site.shared if path == "SHARED" else path))
         assert page.locator("h1").first.text_content()
-        assert (REJECTED if path == "/operations" else LATE) in page.content()
+        assert TOLD.get(path, LATE) in page.content()
+
+
+def test_a_webhook_is_made_by_the_keyboard_and_without_a_script(
+    site: Site, browser: Browser
+) -> None:
+    with opened(site, browser, java_script_enabled=False) as page:
+        page.goto(f"{site.address}/settings/webhooks")
+        page.focus("input[name=url]")
+        page.keyboard.type("https://shop.example/new")
+        page.keyboard.press("Tab")
+        page.keyboard.type("By keyboard")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")  # order.created
+        page.keyboard.press("Enter")
+        page.wait_for_selector("pre")
+        assert (page.locator("pre").first.text_content() or "").startswith("whsec_")
+        page.click("text=To the webhook")
+        assert "order.created" in page.content()
+        page.click("text=Pause")
+        assert page.locator(".title .chip").text_content() == "Paused"
 
 
 def test_theme_and_language_are_kept(site: Site, browser: Browser) -> None:
