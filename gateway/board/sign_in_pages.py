@@ -110,7 +110,7 @@ async def end(call: Call) -> Response:
     except Problem as problem:
         problem.headers["set-cookie"] = ended
         return door(call, problem)
-    response = RedirectResponse(back_to(to), SEE_OTHER, headers={"set-cookie": ended})
+    response = RedirectResponse(to, SEE_OTHER, headers={"set-cookie": ended})
     session = access.sessions.session_of(caller)
     header = access.cookie_header(request, session, oidc.session_s)
     response.headers.append("set-cookie", header)
