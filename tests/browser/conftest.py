@@ -77,8 +77,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def subscribe(door: Door, name: str, order_id: str) -> None:
     """A webhook with deliveries in three states."""
     at = format_instant(NOW)
-    times = {"since_at": at, "active_at": at, "at": at}
-    record = Subscription(url="https://shop.example/hook", secret="", by="Li", **times)
+    url = "https://shop.example/hook"
+    record = Subscription(url=url, secret="", by="Li", since_at=at, active_at=at, at=at)
     webhooks = door.gateway.webhooks
     webhooks.subscriptions.take(name, msgspec.json.encode(record))
     with closing(Deliveries(webhooks.deliveries)) as file, file.transaction():
