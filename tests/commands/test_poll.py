@@ -24,6 +24,7 @@ from commands.wiring.process import now_ms
 from dataflows.carriers.kuaidi100_query import Kuaidi100PollConfig, Kuaidi100Poller
 from dataflows.carriers.pollable import Asked
 from dataflows.carriers.polling import INTERVALS_MS, LONGEST_PAUSE_MS, PROMISED_MS
+from dataflows.carriers.rest_query import RestPollConfig, RestPoller
 from schemas.errors import Busy, SettingsError
 from schemas.instants import HOUR_MS, MINUTE_MS, format_instant, parse_instant
 from schemas.order import OrderDocument
@@ -33,19 +34,17 @@ from telemetry.metrics import Metrics
 from tests.support.alerts import order, produce
 from tests.support.command import Command, broker_with_topics, leaving_none
 from tests.support.polled_carrier import (
-    BATCH,
     CUSTOMER,
     KEY,
     Clock,
     Mood,
     PolledCarrier,
-    SimulatedConfig,
-    SimulatedPoller,
 )
 from tests.support.waiting import wait_until
 
 BEGIN = parse_instant("2026-03-02T08:00:00.000Z")
 HTML = (200, {"Content-Type": "text/html"}, b"<html>maintenance</html>")
+BATCH = 40
 WRITTEN_WITHIN_S = 1.0
 TOKEN_MS = 20_000  # until the next request at 0.05 a second
 SLACK_MS = 5_000  # of a request and a write, which virtual time doesn't wait for
@@ -57,9 +56,9 @@ def broker() -> Iterator[EmbeddedBroker]:
         yield running
 
 
-def simulated(url: str, rate: str) -> Account:
-    config = SimulatedConfig(url=url, rate=rate)
-    return Account("simulated/main", SimulatedPoller(config), config, INTERVALS_MS)
+def rest(url: str, rate: str) -> Account:
+    config = RestPollConfig(url=url, rate=rate, carriers="sf,jt", batch=str(BATCH))
+    return Account("rest/main", RestPoller(config), config, INTERVALS_MS)
 
 
 def kuaidi100(url: str, rate: str) -> Account:
@@ -98,7 +97,7 @@ def bench(
     folder: Path,
     parcels: dict[str, list[int]],
     carrier_code: str = "sf",
-    open_account: Any = simulated,  # noqa: ANN401 - one of the two above
+    open_account: Any = rest,  # noqa: ANN401 - one of the two above
     *,
     rate: str = "1",
     clock: Clock | None = None,
@@ -152,7 +151,7 @@ def test_six_hours_in_batches_keep_the_promise_and_write_each_scan_once(
             assert max(polling.carrier.gaps(number)) <= PROMISED_MS + TOKEN_MS + SLACK_MS
         polling.worker.measure(polling.clock.now)
         age_s = polling.parts.metrics.registry.get_sample_value(
-            "ordertide_carrier_news_age_seconds", {"carrier": "simulated/main"}
+            "ordertide_carrier_news_age_seconds", {"carrier": "rest/main"}
         )
         assert age_s is not None
         assert age_s <= (PROMISED_MS + TOKEN_MS + SLACK_MS) / 1000
@@ -251,7 +250,7 @@ def test_while_the_broker_is_away_nothing_is_remembered_and_nothing_lost(
         broker.go_down()
         polling.run(31 * MINUTE_MS)
         assert polling.carrier.asked
-        assert polling.parts.asked.of_account("simulated/main") == {}
+        assert polling.parts.asked.of_account("rest/main") == {}
         assert polling.worker.is_polling().ok is False
         broker.come_up()
         polling.run(40 * MINUTE_MS)

@@ -1,30 +1,23 @@
 """A carrier over HTTP that is asked: its parcels get their scans in virtual time.
 
-It answers Kuaidi100's query of one number, and a query of its own for many. `moods` are what it
-does instead, one a request.
+It answers Kuaidi100's query of one number, and that of the poller `rest` for many. `moods` are what
+it does instead, one a request.
 """
 
 import json
 from collections import Counter, deque
-from collections.abc import Sequence
 from functools import partial
 from hashlib import md5
 from itertools import pairwise
 from threading import Lock
 from typing import Any, Literal
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
-import msgspec
-
-from dataflows.carriers.carrier import PushContents
-from dataflows.carriers.pollable import Answer, Asked, HttpRequest, PollConfig, Poller
-from dataflows.carriers.reading import checked, decode
 from schemas.instants import format_instant
 from tests.support import web_server
 from tests.support.web_server import WebServer
 
 KEY, CUSTOMER = "a key of 16 letters", "a customer"
-BATCH = 40
 Mood = tuple[int, dict[str, str], bytes] | Literal["close", "half"]
 
 
@@ -38,38 +31,6 @@ class Clock:
         return self.now
 
 
-class SimulatedConfig(PollConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Nothing of its own."""
-
-    zone: str = "+00:00"
-
-
-class SimulatedPoller(Poller):
-    """The simulator's own query: up to 40 parcels a request."""
-
-    name = "simulated"
-    Config = SimulatedConfig
-    batch = BATCH
-    codes = frozenset({"sf", "jt"})
-
-    def __init__(self, config: SimulatedConfig) -> None:
-        self.config = config
-
-    def request(self, asked: Sequence[Asked], now_ms: int) -> HttpRequest:
-        body = msgspec.json.encode([each.number for each in asked])
-        return HttpRequest("POST", "/batch", {"content-type": "application/json"}, body)
-
-    def read(self, asked: Sequence[Asked], body: bytes) -> Answer:
-        found = decode(msgspec.json.Decoder(dict[str, list[dict[str, Any]]]), body)
-        events = [
-            checked(scan | {"waybill": number, "source": "carrier:simulated", "carrier": "sf"})
-            for number, scans in found.items()
-            for scan in scans
-        ]
-        unknown = frozenset(each.number for each in asked if each.number not in found)
-        return Answer(PushContents(events), unknown)
-
-
 class Handler(web_server.Handler):
     """Answers queries."""
 
@@ -77,9 +38,16 @@ class Handler(web_server.Handler):
         self.carrier = carrier
         super().__init__(*connection)
 
+    def do_GET(self) -> None:  # noqa: N802 - http.server looks for this name
+        self.reply(self.carrier.rest(parse_qs(urlsplit(self.path).query).get("waybill", [])))
+
     def do_POST(self) -> None:  # noqa: N802 - http.server looks for this name
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        status, headers, text = 200, dict[str, str](), self.carrier.answer(self.path, body)
+        self.reply(self.carrier.kuaidi100(self.carrier.proven(body)["num"]))
+
+    def reply(self, text: bytes) -> None:
+        """Answer, in the mood that is next."""
+        status, headers = 200, dict[str, str]()
         match self.carrier.mood():
             case "close":
                 self.close_connection = True
@@ -119,14 +87,14 @@ class PolledCarrier(WebServer):
         with self._lock:
             return self.moods.popleft() if self.moods else None
 
-    def answer(self, path: str, body: bytes) -> bytes:
-        numbers = json.loads(body) if path == "/batch" else [self.proven(body)["num"]]
+    def note(self, *numbers: str) -> None:
         with self._lock:
-            self.asked.append((self.clock.now, tuple(numbers)))
-        if path == "/batch":
-            found = {n: self.scans(n) for n in numbers if n in self.parcels}
-            return json.dumps(found).encode()
-        return self.kuaidi100(numbers[0])
+            self.asked.append((self.clock.now, numbers))
+
+    def rest(self, numbers: list[str]) -> bytes:
+        if numbers:
+            self.note(*numbers)
+        return json.dumps([scan for number in numbers for scan in self.scans(number)]).encode()
 
     def proven(self, body: bytes) -> dict[str, str]:
         """The parameters of a query that is signed as Kuaidi100 documents it."""
@@ -143,6 +111,7 @@ class PolledCarrier(WebServer):
     def scans(self, number: str) -> list[dict[str, str]]:
         return [
             {
+                "waybill": number,
                 "event_id": f"{number}/{at}",
                 "status_code": "IN_TRANSIT",
                 "timestamp": format_instant(at),
@@ -151,6 +120,7 @@ class PolledCarrier(WebServer):
         ]
 
     def kuaidi100(self, number: str) -> bytes:
+        self.note(number)
         if number not in self.parcels:
             missing = {
                 "result": False,
