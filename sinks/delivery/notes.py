@@ -4,6 +4,7 @@ import logging
 import threading
 
 from broker.connect import Connection
+from broker.errors import TopicMissing
 from broker.fetcher import Message
 from broker.topic_follower import RETRY_S, Passing, TopicFollower
 from schemas.alert_notes import ALERT, AlertNote, AlertNotes, state_of
@@ -11,6 +12,7 @@ from schemas.keys import split_control_key
 from schemas.topics import CONTROL
 from sinks.channels.alert_message import Notice
 
+MISSING_RETRY_S = 5.0  # an installation without `serve` has no control topic
 LOGGER = logging.getLogger("ordertide.delivery")
 
 
@@ -54,8 +56,10 @@ class NoteFollower(TopicFollower):
                 self._take(alert_id, message)
 
     def interrupted(self, passing: Passing) -> None:
-        LOGGER.info("alert notes: reads again: %s", passing)
-        self._stop.wait(RETRY_S)
+        if self.waits_for != str(passing):
+            LOGGER.info("alert notes: reads again: %s", passing)
+        self.waits_for = str(passing)
+        self._stop.wait(MISSING_RETRY_S if isinstance(passing, TopicMissing) else RETRY_S)
 
     def _take(self, alert_id: str, message: Message) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.embedded import PARTITIONS, EmbeddedBroker
+from broker.connect import Connection
+from broker.embedded import PARTITIONS, PROPERTIES, EmbeddedBroker
 from broker.produce import Producer
 from commands.wiring.process import now_ms
 from deploy.stack.prometheus import Alertmanager
@@ -23,6 +25,7 @@ from schemas.topics import CONTROL
 from sinks.channels.alertmanager import AlertmanagerChannel
 from sinks.delivery.delivery import Delivery, DeliveryPlan
 from sinks.delivery.metrics import DeliveryMetrics
+from sinks.delivery.notes import NoteFollower
 from telemetry.metrics import Metrics, total
 from tests.support.alerts import alert, order, overdue, produce
 from tests.support.servers import need
@@ -203,3 +206,16 @@ def test_restarts_and_two_processes_never_make_a_second_silence(
     desk.listed()
     desk.until(lambda: desk.states() == {"active": 2}, "the silences again")
     desk.until(lambda: desk.pending() == 0, "nothing pending")
+
+
+def test_notes_are_followed_once_their_topic_is_there(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with EmbeddedBroker() as broker:
+        properties = PROPERTIES | {"allow.auto.create.topics": "false"}
+        connection = Connection(broker.bootstrap, properties, embedded=True)
+        with closing(NoteFollower(connection)) as notes:
+            notes.start()
+            wait_until(lambda: "no such topic" in (notes.unready or ""), "it is missing")
+            broker.create(CONTROL.name, partitions=1)
+            wait_until(lambda: notes.is_loaded, "it is followed")
+    assert len([line for line in caplog.messages if "alert notes" in line]) == 1
