@@ -13,6 +13,7 @@ from deploy.stack.kafka import CLUSTER_ID
 from deploy.stack.library import version_of
 from gateway.access.access import networks_of
 from schemas.settings.model import read_settings
+from sinks.actions.table import read_actions
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
@@ -86,4 +87,17 @@ def test_what_a_container_refers_to_exists(service: str) -> None:
         "configs"
     ].keys()
     places = {volume.partition(":")[0] for volume in definition.get("volumes", [])}
-    assert {place for place in places if "/" not in place} <= COMPOSE["volumes"].keys()
+    named = {place for place in places if "/" not in place and not place.startswith("$")}
+    assert named <= COMPOSE["volumes"].keys()
+
+
+def test_act_s_table_lies_in_a_folder_of_the_host_and_is_the_shipped_one_without_any() -> None:
+    act = ENGINE["act"]
+    path = Path(act["environment"]["ORDERTIDE_ACT_ACTIONS"])
+    (mount,) = [each for each in act["volumes"] if f":{path.parent}:" in each]
+    source = mount.partition(":-")[2].partition("}")[0]
+    table = read_actions(ROOT / "deploy" / source / path.name)
+    assert {row.channel for row in table.receivers.values()} == {"log"}
+    public = ENGINE["serve"]["environment"]["ORDERTIDE_SERVE_PUBLIC_URL"]
+    assert act["environment"]["ORDERTIDE_SERVE_PUBLIC_URL"] == public
+    assert "engine:/var/lib/ordertide" in act["volumes"], "keys of track, and the secret of serve"

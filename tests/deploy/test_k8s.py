@@ -263,7 +263,8 @@ def test_every_volume_that_is_mounted_is_there(name: str) -> None:
     mounted = {mount["name"] for mount in container(WORKLOADS[name])["volumeMounts"]}
     assert mounted == there
     maps = {generator["name"] for generator in kustomization(BASE)["configMapGenerator"]}
-    used = {v["configMap"]["name"] for v in spec["volumes"] if "configMap" in v}
+    volumes = [v["configMap"] for v in spec["volumes"] if "configMap" in v]
+    used = {each["name"] for each in volumes if not each.get("optional")}
     used |= {source["configMapRef"]["name"] for source in container(WORKLOADS[name])["envFrom"]}
     assert used == maps
 
@@ -289,6 +290,22 @@ def test_a_worker_with_a_lease_is_one_pod_with_its_folder_on_its_claim(name: str
     assert (claimed, claimed in claims) == (name, True)
     assert WORKLOADS[name]["spec"]["replicas"] == 1
     assert WORKLOADS[name]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_act_has_a_table_of_one_s_own_and_the_secret_of_serve() -> None:
+    settings = read_settings(BASE / "ordertide.toml", {})
+    for name in ("act", "serve"):
+        mounts = {m["mountPath"]: m for m in container(WORKLOADS[name])["volumeMounts"]}
+        volumes = {v["name"]: v for v in pod(WORKLOADS[name])["volumes"]}
+        for file in (SECRET, ADMIN_KEY):
+            mount = mounts[str(Path(settings.serve.folder) / file)]
+            assert (mount["subPath"], mount["readOnly"]) == (file, True)
+            assert volumes[mount["name"]]["secret"]["secretName"] == "ordertide-serve"
+    comments = (BASE / "act.yaml").read_text("utf-8")
+    (path,) = re.findall(r"^#   ORDERTIDE_ACT_ACTIONS=(.*)$", comments, re.MULTILINE)
+    mounts = {m["mountPath"]: m for m in container(WORKLOADS["act"])["volumeMounts"]}
+    volumes = {v["name"]: v for v in pod(WORKLOADS["act"])["volumes"]}
+    assert volumes[mounts[str(Path(path).parent)]["name"]]["configMap"]["optional"] is True
 
 
 # ---------------------------------------------------------------- labels
