@@ -11,8 +11,9 @@ from msgspec import Meta
 from starlette.responses import RedirectResponse, Response
 
 from gateway.access.caller import OPERATORS, STAFF
-from gateway.api import alerts
-from gateway.board.alerts_page import AlertsQuery, alerts_page
+from gateway.api import alerts, alerts_bulk
+from gateway.board.alerts_page import AlertsQuery, alerts_page, storm_page
+from gateway.board.cards import StormAlerts
 from gateway.board.viewer import (
     back_to,
     desk_of,
@@ -22,6 +23,7 @@ from gateway.board.viewer import (
     tenant_of,
     words_of,
 )
+from gateway.problems import Problem
 from gateway.route import Call, Handler, Route
 from schemas.card import Card
 from schemas.instants import HOUR_MS, format_instant
@@ -71,6 +73,19 @@ class CommentForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     back: Back = ""
 
 
+class StormForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The alerts of a storm as the board named them, and the page to go back to."""
+
+    lane: Literal["warning", "overdue"]
+    rule: Filter
+    carrier: Filter
+    place: Filter
+    since: int
+    until: int
+    open: Annotated[int, Meta(ge=1)]
+    back: Back = ""
+
+
 async def alerts_list(call: Call) -> Response:
     """Open alerts by severity and age, in tabs: unowned, mine, acknowledged, snoozed."""
     call.gateway.check_loaded()
@@ -89,6 +104,37 @@ async def alerts_list(call: Call) -> Response:
 async def acknowledge(call: Call) -> Response:
     """Acknowledge an alert by a form."""
     return await done(call, alerts.acknowledge, alerts.Nothing())
+
+
+async def acknowledge_storm(call: Call) -> Response:
+    """Acknowledge the open alerts of a storm, and show the answer of each."""
+    call.gateway.check_loaded()
+    words, tenant = words_of(call.gateway, language_of(call.request)), tenant_of(call)
+    named = {name: getattr(call.asked, name) for name in StormAlerts._fields}
+    storm = StormAlerts(**named)
+    with call.gateway.follower.view() as view:
+        cards = view.page(
+            storm.lane,
+            lambda card: card.tenant == tenant and storm.is_meant(card),
+            limit=alerts.MOST_OPEN,
+        )
+    desk = desk_of(call, words)
+    ids = [
+        card.alerts[0].alert_id for card in cards if desk.handling(card.alerts[0]).state == "open"
+    ]
+    if len(ids) > storm.open:
+        raise Problem(
+            "count_differs",
+            f"open: {storm.open} alerts were shown, and there are {len(ids)}; look again",
+            field="open",
+        )
+    answer = alerts_bulk.BulkAnswer(changed=0, unknown=[])
+    if ids:
+        asked = alerts_bulk.BulkAsked(action="ack", ids=ids)
+        answer = await alerts_bulk.bulk(call._replace(asked=asked))
+    page = storm_page(words, desk_of(call, words), cards, answer)
+    back = back_to(call.asked.back)
+    return page_of(call, "storm.html", "board", words.say("page.alerts"), page=page, back=back)
 
 
 async def snooze(call: Call) -> Response:
@@ -135,5 +181,11 @@ ALERT_PAGES: tuple[Route, ...] = (
             problems=WRITE,
         )
         for name, handler, asks in FORMS
+    ),
+    Route(
+        *("POST", "/alerts/storm", acknowledge_storm, StormForm, HTML, OPERATORS, "own"),
+        cls="write",
+        part="board",
+        problems=(*WRITE, "count_differs"),
     ),
 )

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from gateway.api.alerts_bulk import BulkAnswer
 from gateway.board.handling import Desk, Handling
 from gateway.board.links import Choice, changed, choices_of, order_href
 from gateway.board.reasons import reason
 from gateway.board.wording import Words
 from gateway.live.view import Row
+from schemas.card import Card
 from schemas.instants import parse_instant
+from schemas.order import OpenAlert
 
 TABS = ("unowned", "mine", "acked", "snoozed", "all")
 FILTERS = ("severity", "rule", "carrier")
@@ -74,6 +77,22 @@ class AlertRow(NamedTuple):
     age: str
 
 
+class StormRow(NamedTuple):
+    """An alert of a storm, with what became of it."""
+
+    order_id: str
+    href: str
+    answer: str
+
+
+class StormPage(NamedTuple):
+    """The alerts of a storm after its acknowledgement: `changed` ones, and `others`."""
+
+    changed: int
+    others: int
+    rows: list[StormRow]
+
+
 class AlertsPage(NamedTuple):
     """The alerts."""
 
@@ -111,6 +130,24 @@ def alerts_page(
         earlier=query.href(page=query.page - 1) if query.page > 1 else "",
         later=query.href(page=query.page + 1) if has_more else "",
     )
+
+
+def storm_page(words: Words, desk: Desk, cards: Sequence[Card], answer: BulkAnswer) -> StormPage:
+    """The answer for each alert of a storm; its `cards` were read before the acknowledgement."""
+    ended = set(answer.unknown)
+
+    def answered(alert: OpenAlert) -> str:
+        return words.say("storm.ended") if alert.alert_id in ended else desk.handling(alert).text
+
+    rows = [
+        StormRow(
+            order_id=card.order_id,
+            href=order_href(card.tenant, card.order_id),
+            answer=answered(card.alerts[0]),
+        )
+        for card in cards
+    ]
+    return StormPage(answer.changed, len(rows) - answer.changed, rows)
 
 
 def is_in(tab: str, handling: Handling, me: str) -> bool:

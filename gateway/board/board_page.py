@@ -289,7 +289,7 @@ class Board:
     def item(self, item: Card | Storm | Old) -> CardView | FoldView:
         """A card or a fold in words."""
         if isinstance(item, Storm | Old):
-            return fold_view(self.words, item, self.now)
+            return fold_view(self.words, item, self.now, self.desk)
         handling = self.desk.handling(item.alerts[0])
         return card_view(self.words, self.progress, item, self.now, handling)
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gateway.board.handling import Handling
+from gateway.board.handling import Desk, Handling
 from gateway.board.links import address, order_href
 from gateway.board.progress import Progress
 from gateway.board.reasons import reason
@@ -56,6 +56,31 @@ class Storm(NamedTuple):
     cards: tuple[Card, ...]
 
 
+class StormAlerts(NamedTuple):
+    """Name of a storm's alerts in a form: they opened from `since` to `until` (ms).
+
+    `open` of them are neither acknowledged nor snoozed. One that opens later is never meant, as
+    who sends the form hasn't seen it.
+    """
+
+    lane: Lane
+    rule: str
+    carrier: str
+    place: str
+    since: int
+    until: int
+    open: int
+
+    def is_meant(self, card: Card) -> bool:
+        """Return True for a card whose worst alert is one of them."""
+        alert = card.alerts[0]
+        return (alert.rule, card.carrier, card_place(card)) == (
+            self.rule,
+            self.carrier,
+            self.place,
+        ) and self.since <= parse_instant(alert.since_at) <= self.until
+
+
 class Old(NamedTuple):
     """Orders without an event for 30 days."""
 
@@ -63,14 +88,19 @@ class Old(NamedTuple):
 
 
 class FoldView(NamedTuple):
-    """Folded cards in words; the link opens them."""
+    """Folded cards in words; the link opens them. `alerts` are those of a storm.
+
+    `handled` tells how many of them are acknowledged or snoozed; "" for none.
+    """
 
     key: str
-    version: int
+    version: str
     kind: str
     title: str
     detail: str
     href: str
+    alerts: StormAlerts | None = None
+    handled: str = ""
 
 
 def card_view(
@@ -159,25 +189,43 @@ def card_place(card: Card) -> str:
     return next(filter(None, places), "")
 
 
-def fold_view(words: Words, fold: Storm | Old, now: int) -> FoldView:
+def fold_view(words: Words, fold: Storm | Old, now: int, desk: Desk) -> FoldView:
     """Folded cards in words."""
     orders, lane = len(fold.cards), fold.cards[0].lane
     if isinstance(fold, Old):
         newest = max(parse_instant(card.updated_at or "") for card in fold.cards)
         return FoldView(
             key="old",
-            version=orders,
+            version=str(orders),
             kind="clock",
             title=words.say("old", n=words.number(orders)),
             detail=words.say("old.newest", at=words.stamp(newest, now)),
             href=address("/", lane=lane, old=1),
         )
     since = words.say("storm.since", at=words.stamp(fold.since, now))
+    alerts = alerts_of(fold, desk)
+    handled = words.number(orders - alerts.open)
     return FoldView(
         key=f"storm {fold.rule} {fold.carrier} {fold.place}",
-        version=orders,
+        version=f"{orders}-{alerts.open}-{alerts.until}",
         kind="storm",
         title=words.say("storm", n=words.number(orders), rule=words.rule(fold.rule)),
         detail=f"{fold.carrier} · {fold.place} · {since}",
         href=address("/", lane=lane, rule=fold.rule, carrier=fold.carrier, place=fold.place),
+        alerts=alerts,
+        handled=words.say("storm.handled", n=handled) if alerts.open < orders else "",
+    )
+
+
+def alerts_of(storm: Storm, desk: Desk) -> StormAlerts:
+    """The alerts of a storm."""
+    worst = [card.alerts[0] for card in storm.cards]
+    return StormAlerts(
+        lane=storm.cards[0].lane,
+        rule=storm.rule,
+        carrier=storm.carrier,
+        place=storm.place,
+        since=storm.since,
+        until=max(parse_instant(alert.since_at) for alert in worst),
+        open=sum(desk.handling(alert).state == "open" for alert in worst),
     )

@@ -144,6 +144,27 @@ def test_the_keyboard_alone_acknowledges_and_goes_on_with_the_next(
         assert page.url.endswith("/alerts?severity=warning")
 
 
+def test_the_keyboard_acknowledges_a_storm_and_reads_the_answer_of_each(
+    site: Site, browser: Browser
+) -> None:
+    storm = ".card.storm:has(form.ack)"
+    with opened(site, browser) as page:
+        page.goto(site.address)
+        number = page.locator(f"{storm} input[name=open]").first.get_attribute("value")
+        while not page.evaluate(f"!!document.activeElement.closest('{storm}')"):
+            page.keyboard.press("j")
+        page.keyboard.press("a")
+        page.wait_for_selector("dialog[open] #answers", timeout=LONG_MS)
+        assert page.locator("dialog tbody tr").count() >= int(number or 0)
+        assert f"Acknowledged: {number}" in (page.text_content("dialog h1") or "")
+        found = axe.Axe().run(page, options=WCAG).response["violations"]
+        assert [each["id"] for each in found] == []
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog", state="detached")
+        assert page.evaluate("!!document.activeElement.closest('.card.storm')")
+        page.wait_for_selector(".card.storm .handled", timeout=LONG_MS)
+
+
 def test_a_form_acknowledges_without_a_script(site: Site, browser: Browser) -> None:
     with opened(site, browser, java_script_enabled=False) as page:
         page.goto(f"{site.address}/alerts?severity=warning&sort=newest")

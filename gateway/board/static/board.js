@@ -211,6 +211,8 @@ document.addEventListener("submit", async (event) => {
       const reason = new DOMParser().parseFromString(text, "text/html").title.split(" · ")[0];
       return tell(say.failed.replace("{reason}", reason));
     }
+    const answers = new DOMParser().parseFromString(text, "text/html").getElementById("answers");
+    if (answers) return showAnswers(answers, form);
     if (new URL(answer.url).pathname !== location.pathname) return location.assign(answer.url);
     form.closest("details")?.removeAttribute("open");
     if (!form.closest(".cards")) document.activeElement.blur();
@@ -224,6 +226,25 @@ document.addEventListener("submit", async (event) => {
     tell(say.failed.replace("{reason}", say.lost));
   }
 });
+/* What a storm's acknowledgement did to each alert, over the page; closing it leads back there. */
+function showAnswers(answers, form) {
+  const dialog = document.createElement("dialog"), key = form.closest(".card").dataset.key;
+  dialog.setAttribute("aria-labelledby", "answers-title");
+  dialog.append(answers);
+  body.append(dialog);
+  $("#answers-back", dialog).addEventListener("click", (event) => {
+    event.preventDefault();
+    dialog.close();
+  });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    $(`[data-key="${CSS.escape(key)}"] a`)?.focus({ preventScroll: true });
+  });
+  dialog.showModal();
+  $("#answers-back", dialog).focus();
+  held = null;
+  later();
+}
 function act(name) {
   const alert = document.activeElement.closest(".card, .why") ?? $(".why");
   if (alert) $(`form.act.${name}`, alert)?.requestSubmit();

@@ -158,6 +158,83 @@ def test_an_alert_that_has_ended_is_a_page_that_leads_to_the_list(filled: Door) 
     assert 'href="/alerts"' in answer.body.decode()
 
 
+STORM = 21
+PARCEL = {"shipment": "SF1", "carrier": "sf", "location": {"name": "Wuhan"}}
+
+
+def storm(door: Door, numbers: range) -> dict[str, str]:
+    """Write orders whose parcels fell silent at one place, a second apart; ids of their alerts."""
+    opened = {
+        f"silent-{n:02}": alert("silent", order_id=f"silent-{n:02}", opened_at=START + n * 1_000)
+        for n in numbers
+    }
+    door.put(
+        *(order(each, 1, late, carrier="sf", shipments=[PARCEL]) for each, late in opened.items())
+    )
+    return {each: late["alert_id"] for each, late in opened.items()}
+
+
+def storm_form(client: Client) -> tuple[str, bytes]:
+    """The address and the fields of the form on the board's storm, as a browser sends them."""
+    html = client.get("/").body.decode()
+    path = "/alerts/storm"
+    (form,) = (each for each in html.split("<form ") if f'action="{path}"' in each)
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form)
+    return path, urlencode(hidden).encode()
+
+
+def answers(reply: Reply) -> dict[str, str]:
+    """{order: answer} of the page that follows."""
+    assert reply.status == 200, reply.body
+    table = re.findall(r"<tbody>(.*)</tbody>", reply.body.decode(), re.DOTALL)
+    return dict(re.findall(r">([^<>]+)</a></td><td>([^<]+)</td>", table[0]))
+
+
+def test_a_storm_is_acknowledged_at_once_and_the_answer_of_each_is_shown(
+    filled: EmbeddedDoor,
+) -> None:
+    ids = storm(filled, range(STORM))
+    client, notes = browser_of(filled), filled.gateway.notes
+    html = client.get("/").body.decode()
+    assert f"Acknowledge all {STORM}<" in html
+    client.post(
+        f"/alerts/{ids['silent-00']}/snooze",
+        urlencode({"csrf": client.get("/v1/me").json["csrf_token"], "hours": "4"}).encode(),
+        content_type=FORM,
+    )
+    path, form = storm_form(client)
+    reply = client.post(path, form, content_type=FORM)
+    shown = answers(reply)
+    assert shown.keys() == ids.keys()
+    assert shown.pop("silent-00").startswith("Snoozed until")
+    assert all(each.startswith("Acknowledged by") for each in shown.values())
+    assert f"Acknowledged: {STORM - 1}" in reply.body.decode()
+    assert "Left as they were: 1" in reply.body.decode()
+    assert {each for each, note in notes.records.items() if note.acked} == {
+        ids[order_id] for order_id in shown
+    }
+    after = client.get("/").body.decode()
+    assert f"{STORM} acknowledged or snoozed" in after
+    assert "/alerts/storm" not in after
+    assert "Acknowledged: 0" in client.post(path, form, content_type=FORM).body.decode()
+
+
+def test_no_alert_of_a_storm_is_acknowledged_unseen(filled: EmbeddedDoor) -> None:
+    """Later ones are left alone; where there are more of those shown, nothing is done."""
+    storm(filled, range(1, STORM + 1))
+    client, notes = browser_of(filled), filled.gateway.notes
+    path, form = storm_form(client)
+    storm(filled, range(STORM + 1, STORM + 3))
+    assert len(answers(client.post(path, form, content_type=FORM))) == STORM
+    path, form = storm_form(client)
+    assert b"open=2" in form
+    before = dict(notes.records)
+    refused = client.post(path, form.replace(b"open=2", b"open=1"), content_type=FORM)
+    assert refused.status == 409
+    assert "look again" in refused.body.decode()
+    assert notes.records == before
+
+
 def test_browsers_send_the_origin_of_a_form(filled: Door) -> None:
     policy = browser_of(filled).get("/alerts").headers["referrer-policy"]
     assert policy == "same-origin", "with no-referrer the Origin of a form is null"
