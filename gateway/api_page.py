@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.asked import fields_of, parameter_name
 from gateway.limits import RATES
 from gateway.openapi import codes_of, described_routes
 from gateway.problems import KINDS
@@ -61,7 +62,8 @@ def parameter_texts(route: Route) -> Iterator[str]:
     if not isinstance(route.asks, type):
         return
     for field in msgspec.structs.fields(route.asks):
-        yield f"`{field.encode_name}`" + (" (needed)" if field.required else "")
+        name = parameter_name(field.encode_name, fields_of(route.asks)[field.encode_name])
+        yield f"`{name}`" + (" (needed)" if field.required else "")
 
 
 def statuses_text(route: Route) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -21,6 +21,8 @@ FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 32
 NAME = re.compile(r"\w*")
 LISTS = inspect.ListType | inspect.VarTupleType
+# A list may come several times; a map comes as `field.KEY=value`, each key once.
+Form = Literal["value", "list", "map"]
 
 
 def query_of(asks: type[msgspec.Struct] | None, request: Request) -> Any:  # noqa: ANN401 - an instance of `asks`
@@ -31,20 +33,22 @@ def query_of(asks: type[msgspec.Struct] | None, request: Request) -> Any:  # noq
     """
     sent = request.query_params
     fields = fields_of(asks)
+    given: dict[str, Any] = {}
     for name in sent:
-        if name not in fields:
-            raise unknown(name, list(fields))
-    if asks is None:
-        return None
-    given: dict[str, object] = {}
-    for name, takes_several in fields.items():
-        values = sent.getlist(name)
-        if takes_several and values:
+        field, _, key = name.partition(".")
+        form, values = fields.get(field), sent.getlist(name)
+        if form is None or (form == "map") != bool(key):
+            raise unknown(name, [parameter_name(each, fields[each]) for each in fields])
+        if form == "list":
             given[name] = values
         elif len(values) > 1:
             raise Problem("bad_field", f"{name}: it is given twice; send it once", field=name)
-        elif values:
+        elif form == "map":
+            given.setdefault(field, {})[key] = values[0]
+        else:
             given[name] = values[0]
+    if asks is None:
+        return None
     try:
         return msgspec.convert(given, asks, strict=False)
     except msgspec.ValidationError as error:
@@ -71,20 +75,26 @@ def body_as(asks: type[msgspec.Struct], data: bytes, content_type: str) -> tuple
 
 
 @cache
-def fields_of(asks: type[msgspec.Struct] | None) -> dict[str, bool]:
-    """{parameter: whether it may come several times}."""
+def fields_of(asks: type[msgspec.Struct] | None) -> dict[str, Form]:
+    """{field: its form}."""
     if asks is None:
         return {}
     described = inspect.type_info(asks)
     assert isinstance(described, inspect.StructType)
-    return {field.encode_name: takes_several(field.type) for field in described.fields}
+    return {field.encode_name: form_of(field.type) for field in described.fields}
 
 
-def takes_several(described: inspect.Type) -> bool:
-    """Return True for a list, also one that may be missing."""
-    if isinstance(described, inspect.UnionType):
-        return any(takes_several(each) for each in described.types)
-    return isinstance(described, LISTS)
+def form_of(described: inspect.Type) -> Form:
+    """The form of a field, also of one that may be missing."""
+    kinds = described.types if isinstance(described, inspect.UnionType) else (described,)
+    if any(isinstance(each, inspect.DictType) for each in kinds):
+        return "map"
+    return "list" if any(isinstance(each, LISTS) for each in kinds) else "value"
+
+
+def parameter_name(field: str, form: Form) -> str:
+    """The parameter as it is documented: `limit`, `attribute.NAME`."""
+    return f"{field}.NAME" if form == "map" else field
 
 
 def unknown(name: str, known: list[str]) -> Problem:

@@ -1,18 +1,20 @@
 """OpenAPI 3.1 of the route table: what a route asks, answers and refuses, as its row has it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
+from gateway.asked import fields_of
 from gateway.idempotency import LONGEST_KEY
 from gateway.limits import RATES
 from gateway.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from gateway.route import EVERYONE, Route
 from schemas.event import Event
+from schemas.search import LONGEST_VALUE, MOST_INT
 
 Json = dict[str, Any]
 REF = "#/components/schemas/{name}"
@@ -20,6 +22,12 @@ PART = re.compile(r"{(\w+)}")
 # Of every route that needs a caller.
 ACCESS = ("unauthenticated", "forbidden", "issuer_unreachable")
 NOT_MODIFIED: Json = {"description": "the version in If-None-Match is the newest"}
+ATTRIBUTES: dict[str, Json] = {
+    "bool": {"type": "boolean"},
+    "float": {"type": "number"},
+    "int": {"type": "integer", "minimum": -MOST_INT - 1, "maximum": MOST_INT},
+    "str": {"type": "string", "maxLength": LONGEST_VALUE},
+}
 ANY_ROUTE = ("limited", "busy", "internal")
 KEY = "an API key, ot_…, or a token (JWT) of the issuer that oidc.issuer names"
 IDEMPOTENCY_KEY: Json = {
@@ -31,8 +39,11 @@ IDEMPOTENCY_KEY: Json = {
 }
 
 
-def openapi(routes: Sequence[Route]) -> Json:
-    """The document of the routes that are no pages."""
+def openapi(routes: Sequence[Route], attributes: Mapping[str, str] | None = None) -> Json:
+    """The document of the routes that are no pages.
+
+    `attributes` are those that orders can be searched by, with their types.
+    """
     described = described_routes(routes)
     kinds = [each for route in described for each in (route.asks, route.answers)]
     structs = [each for each in kinds if isinstance(each, type)]
@@ -41,7 +52,9 @@ def openapi(routes: Sequence[Route]) -> Json:
     )
     paths: dict[str, Json] = {}
     for route in described:
-        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, components)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(
+            route, components, attributes or {}
+        )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -69,7 +82,7 @@ def described_routes(routes: Iterable[Route]) -> list[Route]:
     )
 
 
-def operation(route: Route, components: Json) -> Json:
+def operation(route: Route, components: Json, attributes: Mapping[str, str]) -> Json:
     """One route."""
     found: Json = {
         "operationId": operation_id(route),
@@ -77,7 +90,7 @@ def operation(route: Route, components: Json) -> Json:
         "tags": [route.cls],
         "parameters": [
             *path_parameters(route),
-            *query_parameters(route, components),
+            *query_parameters(route, components, attributes),
             *([IDEMPOTENCY_KEY] if route.is_repeatable else []),
         ],
         "responses": {**answers(route), **problems(route), **own_answers(route)},
@@ -107,15 +120,22 @@ def path_parameters(route: Route) -> list[Json]:
     ]
 
 
-def query_parameters(route: Route, components: Json) -> list[Json]:
-    """The fields of the struct of a route's query."""
+def query_parameters(route: Route, components: Json, attributes: Mapping[str, str]) -> list[Json]:
+    """The fields of the struct of a route's query; a map has a parameter for each attribute."""
     if route.method != "GET" or not isinstance(route.asks, type):
         return []
     schema = components[route.asks.__name__]
     needed = schema.get("required", [])
+    schemas = {
+        name: field
+        for name, field in schema["properties"].items()
+        if fields_of(route.asks)[name] != "map"
+    }
+    if len(schemas) < len(schema["properties"]):
+        schemas |= {f"attribute.{name}": ATTRIBUTES[kind] for name, kind in attributes.items()}
     return [
         {"name": name, "in": "query", "required": name in needed, "schema": field}
-        for name, field in schema["properties"].items()
+        for name, field in schemas.items()
     ]
 
 

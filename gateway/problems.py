@@ -79,6 +79,12 @@ KINDS: dict[str, Kind] = {
         "Check the order id and the tenant. An order outside the caller's scope is answered "
         "like one that doesn't exist.",
     ),
+    "unknown_attribute": Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The rules file declares no such attribute",
+        "Search by one of the attributes in `possible`, or declare it under [attributes] in the "
+        "rules file.",
+    ),
     "unknown_alert": Kind(
         HTTPStatus.NOT_FOUND,
         "No such open alert",

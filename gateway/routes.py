@@ -141,12 +141,12 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("GET", "/v1/orders", search.search, search.SearchAsked, search.SearchAnswer),
         *(ROLES, "own", "search", "api"),
-        problems=READ,
+        problems=(*READ, "unknown_attribute"),
     ),
     Route(
         *("GET", "/v1/orders/export", export.export, export.ExportAsked, export.MEDIA_TYPES),
         *(STAFF, "own", "report", "api"),
-        problems=READ,
+        problems=(*READ, "unknown_attribute"),
     ),
     Route(
         *("GET", "/v1/orders/{id}/events", orders.events, orders.EventsAsked, orders.EventsAnswer),

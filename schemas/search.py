@@ -4,17 +4,21 @@ from typing import Any, Literal
 
 import msgspec
 
+from schemas.event import Scalar
 from schemas.instants import parse_instant
 from schemas.numbers import as_waybill
 from schemas.order import Lane, OrderDocument
 
 MOST_ORDERS = 10_000  # of a page: index.max_result_window of Elasticsearch
 LEAST_PART = 4  # characters of a number that find it by its beginning or its end
+LONGEST_VALUE = 1_024  # of an attribute that is searched by: ignore_above of Elasticsearch
+MOST_INT = (1 << 63) - 1  # a long of Elasticsearch, an INTEGER of SQLite
 NEVER_MS = (1 << 63) - 1  # place of an order that lacks the instant it is sorted by
 
 # updated: the one that changed last first; silent: last; created: the newest first; due: the open
 # alert that was due first, then the next running deadline.
 Sort = Literal["updated", "silent", "created", "due"]
+AttributeType = Literal["bool", "float", "int", "str"]
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -34,7 +38,8 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     `number` is an order id, a waybill or a reference: whole, or its first or last four characters
     or more (`search_form`). `rule` is one of an open alert. Instants are in ms of stream time: the
-    beginning of a range is inclusive, its end isn't.
+    beginning of a range is inclusive, its end isn't. `attributes` are declared in the rules file,
+    with values of the declared type.
     """
 
     tenant: str | None = None
@@ -52,6 +57,7 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
     promised_until: int | None = None
     changed_since: int | None = None
     changed_until: int | None = None
+    attributes: dict[str, Scalar] = {}
     sort: Sort = "updated"
 
     @property
@@ -103,10 +109,18 @@ def matches(query: OrderQuery, order: OrderDocument, changed_at: int) -> bool:
         return False
     if query.flag is not None and query.flag not in order.flags:
         return False
+    if not all(has_value(order, *each) for each in query.attributes.items()):
+        return False
     instants = {"changed": changed_at, "created": order.created_at, "promised": order.promised_at}
     if not all(is_within(span, instants[name]) for name, span in query.ranges.items()):
         return False
     return query.number is None or any(is_meant(query.form, form) for form in numbers_of(order))
+
+
+def has_value(order: OrderDocument, name: str, value: Scalar) -> bool:
+    """Return True if an attribute has a value; a number equals another of the same value."""
+    held = order.attributes.get(name)
+    return held == value and isinstance(held, bool) == isinstance(value, bool)
 
 
 def is_within(span: tuple[int | None, int | None], at: int | str | None) -> bool:

@@ -56,7 +56,7 @@ async def export(call: Call) -> Streamed:
     asked = call.asked
     check_may_ask(call.caller, asked)
     now = call.gateway.follower.watermark or call.gateway.now_ms()
-    query = call.caller.narrowed(silent(query_of(asked), asked.silent_for, now))
+    query = call.caller.narrowed(silent(query_of(call), asked.silent_for, now))
     pages = pages_of(call, query)
     first: list[OrderDocument] = await anext(pages, [])
     is_csv = asked.format == "csv"

@@ -47,7 +47,8 @@ async def index(_call: Call) -> Index:
 
 async def document(call: Call) -> Response:
     """The routes that are served, as OpenAPI 3.1."""
-    encoded = msgspec.json.encode(openapi(call.request.app.state.routes))
+    attributes = call.gateway.rules.attributes if call.caller.is_staff else {}
+    encoded = msgspec.json.encode(openapi(call.request.app.state.routes, attributes))
     return Response(encoded, media_type="application/json")
 
 

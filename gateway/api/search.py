@@ -5,6 +5,7 @@ bent to another query. Pages don't shift under writes. An order that changes mea
 when sorted by `silent`, and may be left out when sorted by `updated` or `due`.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -17,16 +18,38 @@ from gateway.asked import duration_of, instant_in
 from gateway.problems import Problem
 from gateway.route import Call
 from schemas.errors import Busy, UnknownOrder
+from schemas.event import Scalar
 from schemas.instants import format_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import Lane, OrderDocument
-from schemas.search import LEAST_PART, MOST_ORDERS, OrderQuery, Page, Sort
+from schemas.search import (
+    LEAST_PART,
+    LONGEST_VALUE,
+    MOST_INT,
+    MOST_ORDERS,
+    AttributeType,
+    OrderQuery,
+    Page,
+    Sort,
+)
+from schemas.type_faults import maybe_meant, shown
 from storage_tiering.find import find
 from storage_tiering.tier import Search, Tier
 
 MOST_FOUND = 20
 MOST_ON_A_PAGE = 200
 PURPOSE = "cursor"
+MOST_FLOAT = 1.7976931348623157e308  # neither inf nor nan, which JSON lacks
+# (type, noun) of the values of an attribute, by its declared type.
+VALUES: dict[AttributeType, tuple[Any, str]] = {
+    "bool": (bool, "true or false"),
+    "float": (Annotated[float, Meta(ge=-MOST_FLOAT, le=MOST_FLOAT)], "number"),
+    "int": (Annotated[int, Meta(ge=-MOST_INT - 1, le=MOST_INT)], "whole number of 64 bits"),
+    "str": (
+        Annotated[str, Meta(max_length=LONGEST_VALUE)],
+        f"text of at most {LONGEST_VALUE:,} characters",
+    ),
+}
 
 
 class LookupAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +75,8 @@ class OrdersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Conditions, all of which hold, and the sequence.
 
     `rule` is one of an open alert. Ranges are instants, from inclusive, to exclusive. `silent_for`
-    is a duration like `36h`, without a change until the stream's time.
+    is a duration like `36h`, without a change until the stream's time. `attribute.NAME` is the
+    value of an attribute that the rules file declares.
     """
 
     number: str | None = None
@@ -71,6 +95,7 @@ class OrdersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     updated_from: str | None = None
     updated_to: str | None = None
     silent_for: str | None = None
+    attribute: dict[str, str] = {}
     sort: Sort = "updated"
 
 
@@ -160,7 +185,7 @@ async def search(call: Call) -> SearchAnswer:
     asked = call.asked
     check_may_ask(call.caller, asked)
     now = call.gateway.follower.watermark or call.gateway.now_ms()
-    plain = call.caller.narrowed(query_of(asked))
+    plain = call.caller.narrowed(query_of(call))
     if plain is None:
         return SearchAnswer(orders=[], through=None, next=None)
     named = digest(plain, asked.silent_for)
@@ -197,6 +222,7 @@ def check_may_ask(caller: Caller, asked: OrdersAsked) -> None:
         "rule": asked.rule is not None and not caller.sees_rules,
         "sort": asked.sort == "due" and not caller.sees_rules,
         "flag": asked.flag is not None and not caller.is_staff,
+        "attribute": bool(asked.attribute) and not caller.is_staff,
     }
     for name, is_hidden in hidden.items():
         if is_hidden:
@@ -213,12 +239,14 @@ def silent(query: OrderQuery, silent_for: str | None, now: int) -> OrderQuery:
     return msgspec.structs.replace(query, changed_until=until)
 
 
-def query_of(asked: OrdersAsked) -> OrderQuery:
+def query_of(call: Call) -> OrderQuery:
     """The query that is asked for, without `silent_for`.
 
     Raises:
-        Problem: `bad_field`: an instant or a number that can't be used.
+        Problem: `bad_field`: an instant, a number or a value that can't be used;
+            `unknown_attribute`.
     """
+    asked: OrdersAsked = call.asked
     query = OrderQuery(
         tenant=asked.tenant,
         number=asked.number,
@@ -235,6 +263,7 @@ def query_of(asked: OrdersAsked) -> OrderQuery:
         promised_until=instant_in(asked, "promised_to"),
         changed_since=instant_in(asked, "updated_from"),
         changed_until=instant_in(asked, "updated_to"),
+        attributes=attributes_of(asked.attribute, call.gateway.rules.attributes),
         sort=asked.sort,
     )
     if asked.silent_for is not None:
@@ -243,6 +272,37 @@ def query_of(asked: OrdersAsked) -> OrderQuery:
         reason = f"no letter or digit; a part of a number needs {LEAST_PART}"
         raise Problem("bad_field", f"number: {asked.number!r} has {reason}", field="number")
     return query
+
+
+def attributes_of(
+    asked: Mapping[str, str], declared: Mapping[str, AttributeType]
+) -> dict[str, Scalar]:
+    """The attributes that are asked for, with values of their types.
+
+    Raises:
+        Problem: `unknown_attribute`; `bad_field`, a value of another type.
+    """
+    found: dict[str, Scalar] = {}
+    for name, text in asked.items():
+        field = f"attribute.{name}"
+        if name not in declared:
+            names = sorted(declared)
+            listed = f"; declared: {', '.join(names)}" if names else "; it declares none"
+            raise Problem(
+                "unknown_attribute",
+                f"{field}: the rules file declares no such attribute"
+                f"{maybe_meant(name, names)}{listed}",
+                field=field,
+                possible=names,
+            )
+        kind, noun = VALUES[declared[name]]
+        try:
+            found[name] = msgspec.convert(text, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise Problem(
+                "bad_field", f"{field}: {shown(text)} is no {noun}", field=field
+            ) from error
+    return found
 
 
 def opened(

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.instants import format_instant
 from schemas.order import OrderDocument, ShipmentView
-from schemas.search import OrderQuery, Sort, search_form
+from schemas.search import AttributeType, OrderQuery, Sort, search_form
 from storage_tiering.memory import MemoryTier
 from storage_tiering.tier import Search, Staleness, Tier
 from storage_tiering.warm.elastic.access import connect
@@ -18,13 +18,19 @@ from tests.support.alerts import alert
 from tests.support.tiers.elastic_places import shared_place
 from tests.support.tiers.orders import START, Log, document
 
+ATTRIBUTES: dict[str, AttributeType] = {
+    "vip": "bool",
+    "weight_kg": "float",
+    "items": "int",
+    "colour": "str",
+}
 PERIODS = ("2017-10", "2017-11", "2017-12")
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("elasticsearch", marks=pytest.mark.stack)])
 def tier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tier]:
     if request.param == "elasticsearch":
-        with shared_place() as (url, prefix):
+        with shared_place(**ATTRIBUTES) as (url, prefix):
             elastic = ElasticTier(connect(url), prefix)
             yield elastic
             elastic.close()
@@ -100,6 +106,31 @@ def test_orders_are_found_by_rule_and_flag(tier: Tier) -> None:
     assert found(tier, flag="history_full") == ["a", "b"]
     assert found(tier, flag="history_full", rule="silent") == ["b"]
     assert found(tier, flag="history") == found(tier, rule="late") == []
+
+
+def test_orders_are_found_by_their_attributes(tier: Tier) -> None:
+    long = "x" * 1_024
+    write(
+        tier,
+        document("a", attributes={"vip": True, "weight_kg": 4, "items": 1, "colour": "dark red"}),
+        document("b", attributes={"vip": False, "weight_kg": 0.5, "items": (1 << 63) - 1}),
+        document("c", attributes={"colour": "red", "weight_kg": 1e300}, customer_id="K"),
+        document("d", attributes={"colour": "1", "items": None}, updated_at=START - 1),
+        document("e", attributes={"colour": long}),
+        document("f"),
+    )
+    assert found(tier, attributes={"vip": True}) == ["a"]
+    assert found(tier, attributes={"vip": False}) == ["b"]
+    assert found(tier, attributes={"weight_kg": 4.0}) == ["a"]
+    assert found(tier, attributes={"weight_kg": 0.5, "vip": False}) == ["b"]
+    assert found(tier, attributes={"weight_kg": 1e300}, customer_id="K") == ["c"]
+    assert found(tier, attributes={"items": 1}) == ["a"], "neither true nor a text is a number"
+    assert found(tier, attributes={"items": (1 << 63) - 1}) == ["b"]
+    assert found(tier, attributes={"colour": "red"}) == ["c"], "a text is found whole"
+    assert found(tier, attributes={"colour": "1"}) == ["d"]
+    assert found(tier, attributes={"colour": long}) == ["e"]
+    assert found(tier, attributes={"vip": True, "items": 2}) == []
+    assert found(tier, attributes={"colour": "' OR 1=1 --\x00*"}) == []
 
 
 def test_ranges_begin_inclusive_and_end_exclusive(tier: Tier) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
+from schemas.event import Scalar
 from schemas.instants import format_instant
 from schemas.outcomes import Outcome, OutcomeQuery
 from schemas.search import LEAST_PART, OrderQuery, Page, Sort
@@ -186,6 +187,7 @@ def filters_of(query: OrderQuery) -> list[dict[str, Any]]:
         filters.append({"term": {"derived.alerts.rules": query.rule}})
     if query.flag is not None:
         filters.append({"term": {"flags": query.flag}})
+    filters += [with_attribute(*pair) for pair in query.attributes.items()]
     filters += [range_of(name, *span) for name, span in query.ranges.items()]
     if query.number is not None:
         form = query.form
@@ -195,6 +197,11 @@ def filters_of(query: OrderQuery) -> list[dict[str, Any]]:
             ways.append({"prefix": {"derived.numbers_reversed": form[::-1]}})
         filters.append({"bool": {"should": ways, "minimum_should_match": 1}})
     return filters
+
+
+def with_attribute(name: str, value: Scalar) -> dict[str, Any]:
+    """The filter of an attribute; an index may have it in the type of an older declaration."""
+    return {"match": {f"derived.attributes.{name}": {"query": value, "lenient": True}}}
 
 
 def range_of(name: str, first: int | None, end: int | None) -> dict[str, Any]:

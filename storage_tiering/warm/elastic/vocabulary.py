@@ -4,11 +4,12 @@
 Writers take it from there, so that they write exactly the fields that are mapped.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-AttributeType = Literal["bool", "float", "int", "str"]
+from schemas.search import AttributeType
+
 DATE = {"type": "date", "format": "strict_date_optional_time"}
 HOURS = {"type": "double"}
 # A value that doesn't fit, as of a declaration that has changed, is kept and not indexed.

@@ -50,6 +50,8 @@ ADD_REVERSED = "INSERT OR IGNORE INTO numbers_reversed VALUES (?, ?)"
 WITH_NUMBER = """key IN (
     SELECT key FROM numbers WHERE form >= ? AND form < ?
     UNION ALL SELECT key FROM numbers_reversed WHERE form >= ? AND form < ?)"""
+WITH_ATTRIBUTE = """EXISTS (SELECT 1 FROM json_each(CAST(doc AS TEXT), '$.attributes') AS held
+    WHERE held.key = ? AND held.value = ?)"""
 BEHIND_ALL = "\U0010ffff"
 
 
@@ -172,6 +174,9 @@ class PeriodFile:
             conditions["updated_at >= ?"] = [query.changed_since]
         if query.changed_until is not None:
             conditions["updated_at < ?"] = [query.changed_until]
+        if pairs := query.attributes.items():
+            every = " AND ".join([WITH_ATTRIBUTE] * len(pairs))
+            conditions[every] = [part for pair in pairs for part in pair]
         if form := query.form:
             ends = (form, form[::-1])
             conditions[WITH_NUMBER] = [bound for e in ends for bound in (e, e + BEHIND_ALL)]

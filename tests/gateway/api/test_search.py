@@ -1,10 +1,15 @@
 """Search over HTTP: by any number, by fields, and by pages whose cursors are signed."""
 
+from pathlib import Path
+
 import pytest
 
+from dataflows.definition_files import read_rules
+from gateway.application import application
 from schemas.instants import HOUR_MS, format_instant
 from storage_tiering.tier import Staleness
-from tests.support.gateway import Door
+from tests.support.asgi import Client
+from tests.support.gateway import TABLE, Door
 from tests.support.tiers.orders import START, document
 
 PARCEL = {"shipment": "SF0099-8877", "carrier": "sf"}
@@ -99,6 +104,101 @@ def test_a_cursor_is_good_for_its_query_and_its_caller_alone(filled: Door) -> No
 )
 def test_fields_narrow_the_search(filled: Door, query: str, expected: list[str]) -> None:
     assert ids(filled.client().get(f"/v1/orders?{query}").json["orders"]) == expected
+
+
+DECLARED = """
+version = 1
+rule = []
+[attributes]
+vip = {type = "bool"}
+weight_kg = {type = "float"}
+items = {type = "int"}
+"gift wrap" = {type = "str"}
+freezer_c = {type = "float", reading = true}
+"""
+
+
+@pytest.fixture
+def declared(door: Door, tmp_path: Path) -> Door:
+    """A gateway whose rules declare attributes, and two orders that have some."""
+    (tmp_path / "rules.toml").write_text(DECLARED, "utf-8")
+    rules = read_rules(tmp_path / "rules.toml", TABLE)
+    door.gateway = door.gateway._replace(rules=rules)
+    door.app = application(door.gateway)
+    door.put(
+        document("a", attributes={"vip": True, "weight_kg": 4, "gift wrap": "dark red"}),
+        document("b", attributes={"vip": False, "items": 3}, updated_at=START - 1),
+    )
+    return door
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("attribute.vip=true", ["a"]),
+        ("attribute.vip=false&attribute.items=3", ["b"]),
+        ("attribute.weight_kg=4.0", ["a"]),
+        ("attribute.gift%20wrap=dark+red&status=PAID", ["a"]),
+        ("attribute.gift%20wrap=red", []),
+    ],
+)
+def test_orders_are_found_by_declared_attributes(
+    declared: Door, query: str, expected: list[str]
+) -> None:
+    client = declared.client()
+    assert ids(client.get(f"/v1/orders?{query}").json["orders"]) == expected
+    exported = client.get(f"/v1/orders/export?{query}").body
+    assert exported.count(b"\n") == len(expected)
+
+
+@pytest.mark.parametrize("name", ["vipp", "freezer_c", "x", "a.b"])
+def test_an_attribute_that_is_not_declared_is_named_with_those_that_are(
+    declared: Door, name: str
+) -> None:
+    answer = declared.client().get(f"/v1/orders?attribute.{name}=1")
+    assert (answer.status, answer.json["code"]) == (422, "unknown_attribute")
+    assert answer.json["field"] == f"attribute.{name}"
+    assert answer.json["possible"] == ["gift wrap", "items", "vip", "weight_kg"]
+    assert "declared: gift wrap, items, vip, weight_kg" in answer.json["detail"]
+    assert ("did you mean vip?" in answer.json["detail"]) == (name == "vipp")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("attribute.vip=maybe", "attribute.vip"),
+        ("attribute.weight_kg=nan", "attribute.weight_kg"),
+        ("attribute.weight_kg=1e999", "attribute.weight_kg"),
+        ("attribute.items=4.5", "attribute.items"),
+        ("attribute.items=9223372036854775808", "attribute.items"),
+        (f"attribute.gift%20wrap={'x' * 1025}", "attribute.gift wrap"),
+        ("attribute.vip=true&attribute.vip=true", "attribute.vip"),
+        ("attribute=true", "attribute"),
+        ("attribute.=true", "attribute."),
+        ("status.x=PAID", "status.x"),
+    ],
+)
+def test_a_value_that_an_attribute_cannot_have_is_refused(
+    declared: Door, query: str, field: str
+) -> None:
+    answer = declared.client().get(f"/v1/orders?{query}")
+    assert (answer.status, answer.json["field"]) == (400, field), answer.body
+
+
+def test_the_document_has_the_attributes_for_staff_alone(declared: Door) -> None:
+    def parameters(client: Client) -> dict[str, str]:
+        operation = client.get("/v1/openapi.json").json["paths"]["/v1/orders"]["get"]
+        return {each["name"]: each["schema"].get("type") for each in operation["parameters"]}
+
+    staff = parameters(declared.client("auditor"))
+    assert staff.items() >= {"attribute.vip": "boolean", "attribute.items": "integer"}.items()
+    supplier = declared.client("supplier", "default", "s1")
+    for client in (Client(declared.app), supplier):
+        assert staff.keys() - parameters(client).keys() == {
+            *("attribute.vip", "attribute.items", "attribute.weight_kg", "attribute.gift wrap")
+        }
+    refused = supplier.get("/v1/orders?attribute.vip=true")
+    assert (refused.status, refused.json["code"]) == (403, "forbidden")
 
 
 def test_a_party_finds_its_own_alone(filled: Door) -> None:

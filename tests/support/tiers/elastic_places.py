@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 from elasticsearch import Elasticsearch
 
 from commands.wiring.definitions import vocabulary_of
 from deploy.stack.elasticsearch_home import RECIPE
 from deploy.stack.library import is_installed
+from schemas.search import AttributeType
 from schemas.settings.model import Settings
 from storage_tiering.warm.elastic.access import connect
 from storage_tiering.warm.elastic.periods import names_with
@@ -20,20 +22,22 @@ from tests.support import stack
 
 
 @contextmanager
-def shared_place() -> Iterator[tuple[str, str]]:
-    """(URL, prefix) in the running stack's Elasticsearch, with templates."""
+def shared_place(**attributes: AttributeType) -> Iterator[tuple[str, str]]:
+    """(URL, prefix) in the running stack's Elasticsearch, with templates for these attributes."""
     url, prefix = stack.address("elasticsearch")["url"], stack.namespace()
-    install(url, prefix)
+    install(url, prefix, **attributes)
     try:
         yield url, prefix
     finally:
         clear(url, prefix)
 
 
-def install(url: str, prefix: str) -> list[Change]:
-    """Install the templates as `ordertide tier init` does."""
+def install(url: str, prefix: str, **attributes: AttributeType) -> list[Change]:
+    """Install the templates as `ordertide tier init` does, with more declared attributes."""
     tier = ElasticTier(connect(url), prefix)
     vocabulary = vocabulary_of(Settings())
+    declared = vocabulary.attributes | attributes
+    vocabulary = msgspec.structs.replace(vocabulary, attributes=declared)
     changes = [*tier.templates.install(vocabulary, tier.periods, tier.letter_periods)]
     tier.close()
     return changes
