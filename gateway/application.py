@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -226,15 +227,25 @@ async def unmatched(request: Request, error: Exception) -> Response:
     path = request.url.path
     problem = Problem("not_found", f"{path}: there is no such address")
     if error.status_code == NOT_ALLOWED:
-        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        allowed = ", ".join(methods_at(request))
         problem = Problem(
             "method_not_allowed",
-            f"{path}: {request.method} is not possible, {headers.get('allow')} is",
-            headers=headers,
+            f"{path}: {request.method} is not possible, {allowed} is",
+            headers={"allow": allowed},
         )
     response = problem.response(request_id)
     response.headers.update({**HEADERS, REQUEST_ID: request_id})
     return response
+
+
+def methods_at(request: Request) -> list[str]:
+    """The methods of all rows with the path; the first one alone knows its own."""
+    return sorted(
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods
+    )
 
 
 def log(route: Route, caller: Caller, response: Response, request_id: str, took_s: float) -> None:

@@ -47,12 +47,24 @@ def query_of(asks: type[msgspec.Struct] | None, request: Request) -> Any:  # noq
             given.setdefault(field, {})[key] = values[0]
         else:
             given[name] = values[0]
-    if asks is None:
-        return None
+    return None if asks is None else converted(given, asks)
+
+
+def converted(given: dict[str, Any], asks: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - an instance of `asks`
+    """Texts as an instance of `asks`.
+
+    Raises:
+        Problem: `bad_field`; also for the text `null`, which msgspec takes for a value left out.
+    """
     try:
-        return msgspec.convert(given, asks, strict=False)
+        found = msgspec.convert(given, asks, strict=False)
     except msgspec.ValidationError as error:
         raise worded(error) from error
+    for name, text in given.items():
+        if getattr(found, name) is None:
+            reason = f"{name}: {text!r} is none of its values; leave it out"
+            raise Problem("bad_field", reason, field=name)
+    return found
 
 
 def body_as(asks: type[msgspec.Struct], data: bytes, content_type: str) -> tuple[Any, str]:
@@ -66,7 +78,7 @@ def body_as(asks: type[msgspec.Struct], data: bytes, content_type: str) -> tuple
             return msgspec.json.decode(data or b"{}", type=asks), ""
         form = dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
         token = form.pop(CSRF_FIELD, "")
-        return msgspec.convert(form, asks, strict=False), token
+        return converted(form, asks), token
     except msgspec.ValidationError as error:
         raise worded(error) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

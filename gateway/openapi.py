@@ -127,7 +127,7 @@ def query_parameters(route: Route, components: Json, attributes: Mapping[str, st
     schema = components[route.asks.__name__]
     needed = schema.get("required", [])
     schemas = {
-        name: field
+        name: given(field)
         for name, field in schema["properties"].items()
         if fields_of(route.asks)[name] != "map"
     }
@@ -137,6 +137,15 @@ def query_parameters(route: Route, components: Json, attributes: Mapping[str, st
         {"name": name, "in": "query", "required": name in needed, "schema": field}
         for name, field in schemas.items()
     ]
+
+
+def given(field: Json) -> Json:
+    """The schema of a parameter that is sent: null means that it isn't."""
+    kinds = [each for each in field.get("anyOf", []) if each != {"type": "null"}]
+    if not kinds:
+        return field
+    rest = {name: value for name, value in field.items() if name not in {"anyOf", "default"}}
+    return rest | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
 
 
 def answers(route: Route) -> Json:

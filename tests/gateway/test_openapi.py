@@ -42,6 +42,15 @@ def test_a_parameter_is_described_with_its_bounds() -> None:
     assert "customer" not in operation["x-roles"]
 
 
+def test_a_parameter_of_a_query_is_never_null() -> None:
+    """A generator of requests would send the text `null`, which is a value like any other."""
+    operation = openapi(ROUTES)["paths"]["/v1/orders"]["get"]
+    schemas = {each["name"]: each["schema"] for each in operation["parameters"]}
+    assert schemas["status"] == {"type": "string"}
+    assert schemas["lane"] == {"enum": ["normal", "overdue", "warning"]}
+    assert "null" not in str(schemas)
+
+
 def test_every_status_of_an_answer_is_described() -> None:
     paths = openapi(ROUTES)["paths"]
     events = paths["/v1/events"]["post"]["responses"]

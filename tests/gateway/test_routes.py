@@ -266,7 +266,9 @@ def test_what_matches_no_row_is_a_problem(door: Door) -> None:
     assert (missing.status, missing.json["code"]) == (404, "not_found")
     wrong = Client(door.app).post("/v1/lanes")
     assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
-    assert "GET" in wrong.headers["allow"]
+    assert wrong.headers["allow"] == "GET, HEAD"
+    several = Client(door.app).request("PUT", "/v1/keys", b"")
+    assert several.headers["allow"] == "GET, HEAD, POST"
 
 
 def test_every_answer_has_the_careful_headers(door: Door) -> None:

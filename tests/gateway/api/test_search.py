@@ -251,6 +251,8 @@ def test_the_pages_of_a_silence_count_from_the_first(silent: Door) -> None:
         ("created_from=x", "created_from"),
         ("promised_to=2017", "promised_to"),
         ("sort=name", "sort"),
+        ("lane=null", "lane"),
+        ("lane=", "lane"),
     ],
 )
 def test_a_condition_that_cannot_be_one_is_named(door: Door, query: str, field: str) -> None:
