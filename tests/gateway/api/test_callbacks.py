@@ -1,6 +1,8 @@
 """Callbacks of carriers: proven, written, and only then acknowledged in the carrier's own form."""
 
+import asyncio
 import json
+from collections.abc import Iterable
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from gateway.api.callbacks import accounts_of
 from schemas.errors import SettingsError
-from tests.support.asgi import Client
+from tests.support.asgi import Client, Reply
 from tests.support.gateway import REST_TOKEN, SF_TOKEN, Door, EmbeddedDoor
 
 PAYLOADS = Path(__file__).parents[2] / "data" / "payloads"
@@ -118,6 +120,44 @@ def test_a_broker_that_is_away_is_a_503_in_the_carriers_form(
     assert carrier.post(SF, SF_PUSH).status == 200
     nodes = json.loads(SF_PUSH)["Body"]["WaybillRoute"]
     assert len({each["event_id"] for each in values(door)}) == len(nodes)
+
+
+PUSHES, AT_ONCE, DOWN_AFTER, UP_AFTER = 1_000, 30, 300, 60
+
+
+def test_of_1000_pushes_each_that_is_answered_2xx_is_in_kafka_though_the_broker_fails(
+    door: EmbeddedDoor, carrier: Client
+) -> None:
+    """It fails in their middle; the others are 503 in the carrier's form, and come again."""
+    answers: dict[int, Reply] = {}
+
+    def is_refused(number: int) -> bool:
+        return answers[number].status != 200
+
+    async def push(number: int, turn: asyncio.Semaphore) -> None:
+        body = msgspec.json.encode(GOOD | {"order_id": f"SO-{number}"})
+        async with turn:
+            answers[number] = await carrier.exchange("POST", REST, body)
+        if len(answers) == DOWN_AFTER:
+            door.broker.go_down()
+        if sum(map(is_refused, answers)) == UP_AFTER:
+            door.broker.come_up()
+
+    async def push_all(numbers: Iterable[int]) -> None:
+        turn = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(push(number, turn) for number in numbers))
+
+    asyncio.run(push_all(range(PUSHES)))
+    refused = [number for number in answers if is_refused(number)]
+    assert len(refused) >= UP_AFTER
+    for number in refused:
+        assert (answers[number].status, answers[number].json["accepted"]) == (503, False)
+        assert int(answers[number].headers["retry-after"]) >= 1
+    held = {each["order_id"] for each in values(door)}
+    assert {f"SO-{number}" for number in answers if not is_refused(number)} <= held
+    asyncio.run(push_all(refused))
+    assert not [number for number in refused if is_refused(number)]
+    assert {each["order_id"] for each in values(door)} == {f"SO-{n}" for n in range(PUSHES)}
 
 
 @pytest.mark.parametrize(
