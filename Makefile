@@ -21,7 +21,7 @@ ordertide needs Python 3.11 or 3.12 with venv, and found none on the path.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build wheels fuzz stack check board-check bench docs screenshots clean
+.PHONY: help demo test build wheels fuzz fuzz-api stack check board-check bench docs screenshots clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -31,6 +31,7 @@ help:
 	@echo "make build   compile the core (engine/, Rust) after a change; the others do so themselves"
 	@echo "make wheels  a wheel with the compiled core in dist/, for installations without a compiler"
 	@echo "make fuzz    generated messages through the engine for an hour (ARGS='--minutes 5')"
+	@echo "make fuzz-api  schemathesis over the whole REST API as each role (ARGS='--role operator')"
 	@echo "make stack   real servers for the tests, on loopback (end them: $(BIN)/ordertide stack down)"
 	@echo "make check   ruff, mypy, import-linter; deployment files; rustfmt, clippy, cargo test"
 	@echo "make board-check  the pages in chromium: accessible, live, by keyboard (apt-get install chromium)"
@@ -60,6 +61,9 @@ wheels: $(BIN)/python
 
 fuzz: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+fuzz-api: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.fuzz_api $(ARGS)
 
 stack: $(VENV)/.installed-test
 	@$(BIN)/ordertide stack up $(ARGS)
