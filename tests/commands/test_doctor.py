@@ -27,7 +27,7 @@ NOWHERE = "127.0.0.1:1"  # no server listens on port 1
 
 def context(**variables: str) -> CheckContext:
     environment = {f"ORDERTIDE_{name}": value for name, value in variables.items()}
-    return CheckContext(read_settings(None, environment), timeout_s=2.0)
+    return CheckContext(read_settings(None, environment), timeout_s=20.0)
 
 
 def at(place: str, timeout_s: float) -> CheckContext:
@@ -41,6 +41,9 @@ def at(place: str, timeout_s: float) -> CheckContext:
         "ORDERTIDE_ARCHIVE_FOLDER": "/archive",
         "ORDERTIDE_DELIVERY_URL": f"http://{place}",
         "ORDERTIDE_TELEMETRY_PROMETHEUS": f"http://{place}",
+        "ORDERTIDE_OIDC_ISSUER": f"http://{place}",
+        "ORDERTIDE_OIDC_CLIENT_ID": "board",
+        "ORDERTIDE_SERVE_PUBLIC_URL": "http://board.test",
     }
     return CheckContext(read_settings(None, variables), timeout_s)
 
