@@ -54,8 +54,8 @@ def test_a_hang_after_the_last_test_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_a_worker_without_tests_waits_for_the_others(tmp_path: Path) -> None:
-    script = "import time\ndef test_short(): pass\ndef test_long(): time.sleep(8)\n"
-    ended = run_pytest(tmp_path, script, "-n", "2", "-o", "end_within_s=5")
+    script = "import time\ndef test_short(): pass\ndef test_long(): time.sleep(13)\n"
+    ended = run_pytest(tmp_path, script, "-n", "2", "-o", "end_within_s=10")
     assert ended.returncode == 0
     assert "2 passed" in ended.stdout
     assert "Timeout" not in ended.stderr

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from commands.demo.feed import LAST_ORDERS, history, sizes
 from commands.demo.settings import lock_folder
 from deploy.installation import get
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, str(ROOT / "run.py")]
@@ -120,12 +120,10 @@ def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
     assert processes_of(folder)
     demo.kill()
     demo.communicate()
-    for _ in range(200):
-        if not processes_of(folder):
-            demo.stdout.close()
-            return
-        time.sleep(0.05)
-    pytest.fail(f"still running: {processes_of(folder)}")
+    wait_until(
+        lambda: not processes_of(folder), "the end of all", shown=lambda: processes_of(folder)
+    )
+    demo.stdout.close()
 
 
 def test_a_part_that_dies_ends_the_demo_with_its_log(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ from tests.support.waiting import wait_until
 
 TABLE = read_lifecycle()
 RULES = read_rules(None, TABLE)
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 SF_TOKEN, REST_TOKEN = "a-long-random-token", "another-long-random-token"
 ACCOUNTS = {
     "sf.main.token": SF_TOKEN,

@@ -60,6 +60,7 @@ def test_the_usual_tools_show_its_lag(kafka: Connection, runs: TrackRuns, tmp_pa
     assert lags(kafka, tmp_path, runs.group) == {0: "5", 1: "0"}
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_partitions_that_are_added_while_it_runs_are_read_and_their_events_arrive_when_found(
     workers: int, kafka: Connection, runs: TrackRuns

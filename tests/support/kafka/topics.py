@@ -94,12 +94,15 @@ def partitions_of(kafka: Connection, topic: str) -> int:
 
 
 def leader_of(kafka: Connection, cluster: Sequence[Kafka], topic: str) -> Kafka:
-    """The broker that leads partition 0."""
+    """The broker that leads partition 0, once one does."""
     client = admin(kafka)
-    described = client.describe_topics(TopicCollection([topic]))[topic].result(PATIENCE_S)
-    leader = described.partitions[0].leader
-    assert leader is not None
-    return cluster[int(leader.id) - 1]
+
+    def led() -> list[Kafka]:
+        described = client.describe_topics(TopicCollection([topic]))[topic].result(PATIENCE_S)
+        leader = described.partitions[0].leader
+        return [cluster[int(leader.id) - 1]] if leader is not None else []
+
+    return wait_until(led, f"a leader of {topic}")[0]
 
 
 def kafka_tool(

@@ -86,16 +86,30 @@ class TrackRuns:
         return [entry["alert"] for entry in found if "alert" in entry]
 
     def wait_for_orders(self, count: int) -> list[dict[str, Any]]:
-        self.wait_until(lambda: len({each["order_id"] for each in self.accepted()}) >= count)
+        """Wait for events of so many orders; patience counts from the last one or a log line."""
+        orders: set[str] = set()
+
+        def have_come() -> bool:
+            orders.update(each["order_id"] for each in self.accepted())
+            return len(orders) >= count
+
+        self.wait_until(have_come, progress=lambda: (len(orders), len(self.output())))
         return self.accepted()
 
-    def wait_until(self, is_so: Callable[[], bool], pause_s: float = 0.1) -> None:
+    def wait_until(
+        self,
+        is_so: Callable[[], bool],
+        pause_s: float = 0.1,
+        progress: Callable[[], object] | None = None,
+    ) -> None:
         def has_become_so() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.output()
             return is_so()
 
-        wait_until(has_become_so, "what the runs do", shown=self.output, pause_s=pause_s)
+        wait_until(
+            has_become_so, "what the runs do", shown=self.output, progress=progress, pause_s=pause_s
+        )
 
 
 def event(number: int) -> bytes:
