@@ -20,6 +20,7 @@ from commands.config_check import oidc_faults
 from commands.config_show import effective_settings
 from schemas.settings.model import KEYS, Settings, read_settings, read_sourced
 from schemas.settings.page import settings_page, settings_schema
+from tests.support.hooks import hooks
 from tests.support.samples import rules_with_calendar
 from tests.support.tiers.certificates import Authority
 
@@ -537,6 +538,47 @@ def test_receivers_without_a_secret_or_with_a_private_address_are_named_with_the
     assert line.startswith(f"{actions}:2: receivers.desk: 10.0.0.7: resolves to 10.0.0.7, which is")
     allowed = {**secret, "ORDERTIDE_ACT_PRIVATE": "10.0.0.0/24"}
     assert "receivers.desk" not in run("check", str(path), environment=allowed).output
+
+
+CHATS = """version = 1
+[receivers.team]
+channel = "chat"
+[receivers.desk]
+channel = "carrier"
+options = {{contact = "{contact}", url = "https://10.0.0.7/tickets"}}
+[receivers.near]
+channel = "chat"
+[kinds]
+"""
+
+
+def test_chats_and_carriers_are_checked_without_a_request(tmp_path: Path) -> None:
+    actions = written(tmp_path, CHATS.format(contact="acme"), "actions.toml")
+    path = written(tmp_path, f'[act]\nactions = "{actions}"\n')
+    token = "k3nTcdbc45qd1r7b58ut63fJdr"
+    secrets = {"ORDERTIDE_ACT_SECRET_NEAR": f"mqtt://user:{token}@example.com/topic"}
+    result = run("check", str(path), environment=secrets)
+    lines = [line.removeprefix(f"{actions}:") for line in result.output.splitlines()]
+    assert lines[0].startswith(
+        "2: receivers.team: secret is missing; set ORDERTIDE_ACT_SECRET_TEAM"
+    )
+    assert lines[1].startswith("4: receivers.desk: contact acme: no such plug-in; installed: rest")
+    assert lines[2].startswith("7: receivers.near: ORDERTIDE_ACT_SECRET_NEAR: ")
+    assert token not in result.output
+    written(tmp_path, CHATS.format(contact="rest"), "actions.toml")
+    with hooks(is_signed=False) as receiver:
+        secrets = {
+            "ORDERTIDE_ACT_SECRET_TEAM": f"jsons://10.0.0.8/{token}",
+            "ORDERTIDE_ACT_SECRET_DESK": token,
+            "ORDERTIDE_ACT_SECRET_NEAR": f"json://127.0.0.1:{receiver.port}/{token}",
+        }
+        result = run("check", str(path), environment=secrets)
+        assert not receiver.calls
+    first, second = result.output.splitlines()[:2]
+    assert first.startswith(f"{actions}:2: receivers.team: 10.0.0.8: resolves to 10.0.0.8, which")
+    assert second.startswith(f"{actions}:4: receivers.desk: 10.0.0.7: resolves to 10.0.0.7, which")
+    assert "receivers.near" not in result.output
+    assert token not in result.output
 
 
 def test_a_secret_of_a_receiver_may_not_stand_in_the_file(tmp_path: Path) -> None:
