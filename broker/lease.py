@@ -75,7 +75,8 @@ class RunLease:
     of the flow's name.
 
     Raises:
-        LeaseHeld: another run has held it for two sessions, or `stopping` returned True.
+        LeaseHeld: another run has held it for two sessions, or `stopping` returned True. While no
+            other run holds it, a slow broker is waited for.
         TopicMissing, BrokerFailed: it can't be requested.
     """
 
@@ -178,14 +179,19 @@ class RunLease:
         give_up_at_s = self._now_s() + 2 * self._session_s
         tell_at_s = self._now_s() + self._session_s / 2
         while not self._took():
-            if self._now_s() >= give_up_at_s or self._stopping():
-                raise LeaseHeld(
-                    f"flow {self._flow}: {self._holder()}; stop that run, or give this one a group "
-                    f"of its own ({self._setting}) if it is another flow"
-                )
+            if self._stopping():
+                raise LeaseHeld(f"flow {self._flow}: stopped while it waited for the run lease")
+            if self._now_s() >= give_up_at_s:
+                if holders := self._holders():
+                    raise LeaseHeld(
+                        f"flow {self._flow}: {holders}; stop that run, or give this one a group of "
+                        f"its own ({self._setting}) if it is another flow"
+                    )
+                give_up_at_s = self._now_s() + self._session_s  # the broker forms the group slowly
             if self._now_s() >= tell_at_s:
                 tell_at_s = give_up_at_s
-                LOGGER.info("flow %s: waiting for the run lease: %s", self._flow, self._holder())
+                holders = self._holders() or "no other run holds it"
+                LOGGER.info("flow %s: waiting for the run lease: %s", self._flow, holders)
 
     def _took(self) -> bool:
         asked_at_s = self._now_s()
@@ -279,8 +285,8 @@ class RunLease:
                 break
         self._client.close()
 
-    def _holder(self) -> str:
-        """Holder of the lease, in words."""
+    def _holders(self) -> str:
+        """Other runs that hold the lease, in words; none while the broker doesn't name them."""
         try:
             with Admin(self._connection.config("admin")) as admin:
                 asked = admin.client.describe_consumer_groups(
@@ -288,9 +294,12 @@ class RunLease:
                 )
                 members = result_of(asked[self.group], ANSWER_TIMEOUT_S + 1).members
         except (KafkaException, TimeoutError) as error:
-            return f"its holder is unknown: {worded(error)}"
+            OUTAGE.failed(f"group {self.group}: {worded(error)}")
+            return ""
+        ours = self._client.memberid()
         held = [m for m in members if m.assignment and m.assignment.topic_partitions]
-        return "; ".join(f"{m.client_id} on {m.host} holds it" for m in held) or "no run holds it"
+        others = [m for m in held if m.member_id != ours]
+        return "; ".join(f"{m.client_id} on {m.host} holds it" for m in others)
 
     def _assigned(self, _: RawConsumer, parts: list[TopicPartition]) -> None:
         self._is_member = self._is_member or bool(parts)

@@ -118,6 +118,20 @@ def test_a_run_that_ended_hands_over_and_another_flow_is_not_concerned(
             other.verify()
 
 
+def test_a_lease_that_no_run_holds_is_waited_for_however_slow_the_broker_is(
+    kafka: Connection, flow: str
+) -> None:
+    """As on a busy machine, where a group takes longer to form than two sessions."""
+    before = [0.0, 0.0, 0.0]  # by the clock, hours pass during the first request
+
+    def now_s() -> float:
+        return before.pop() if before else time.monotonic()
+
+    connection = Connection(kafka.bootstrap, {"session.timeout.ms": "2000"})
+    with RunLease(connection, flow, now_s=now_s) as held:
+        held.verify()
+
+
 def test_a_run_that_was_killed_is_followed_by_the_next(
     kafka: Connection, flow: str, other_run: "subprocess.Popen[str]"
 ) -> None:
