@@ -11,9 +11,13 @@ mod rules;
 mod shard;
 mod working_time;
 
+use mimalloc::MiMalloc;
 use ordertide_core::fault::{Fault, guarded};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Run a part of the core: its fault is a ValueError, a panic a RuntimeError.
 fn run<T>(evaluate: impl FnOnce() -> Result<T, Fault>) -> PyResult<T> {
