@@ -206,7 +206,11 @@ impl Json {
 
     /// The hash of an event as 16 hex digits.
     pub fn hash(&mut self, hash: u64) {
-        self.raw(format!("\"{hash:016x}\"").as_bytes());
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.0.push(b'"');
+        let digits = (0..16).rev().map(|place| DIGITS[(hash >> (4 * place) & 15) as usize]);
+        self.0.extend(digits);
+        self.0.push(b'"');
     }
 }
 

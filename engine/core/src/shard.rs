@@ -87,7 +87,7 @@ pub struct Shard {
     held: Orders,
     pending: Pending,
     fresh: Fresh,
-    previews: HashMap<Arc<str>, Preview>,
+    previews: HashMap<Arc<str>, Box<Preview>>,
     published: HashMap<Arc<str>, u64>,
     set_aside: SetAsides,
     watermark: i64,
@@ -180,8 +180,8 @@ impl Shard {
     }
 
     /// Take facts; they are applied when the clock has reached them.
-    pub fn offer(&mut self, facts: impl IntoIterator<Item = Fact>) {
-        facts.into_iter().for_each(|fact| self.wait(Arc::new(fact)));
+    pub fn offer(&mut self, facts: impl IntoIterator<Item = impl Into<Arc<Fact>>>) {
+        facts.into_iter().for_each(|fact| self.wait(fact.into()));
     }
 
     fn wait(&mut self, fact: Arc<Fact>) {

@@ -28,7 +28,9 @@ impl<'a> OrderFields<'a> {
         self.plain.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    fn unite(&mut self, fields: &'a Fields, numbers: &mut Vec<Numbers<'a>>) {
+    /// Unite the fields of an entry with those before; false if some of them are not shown.
+    fn unite(&mut self, fields: &'a Fields, numbers: &mut Vec<Numbers<'a>>) -> bool {
+        let mut is_whole = true;
         for (name, value) in fields.iter() {
             match name {
                 "attributes" => {
@@ -36,10 +38,11 @@ impl<'a> OrderFields<'a> {
                 }
                 "planned" => value.map().texts().for_each(|each| set(&mut self.planned, each)),
                 "references" => value.map().texts().for_each(|each| add(numbers, each)),
-                name if NOT_SHOWN.contains(&name) => {}
+                name if NOT_SHOWN.contains(&name) => is_whole = false,
                 _ => set(&mut self.plain, (name, value)),
             }
         }
+        is_whole
     }
 }
 
@@ -59,17 +62,16 @@ pub fn fields_of<'a>(order: &'a Order, table: &Lifecycle) -> OrderFields<'a> {
         return united;
     }
     let mut carried = carrying(order, table);
-    let first = carried.next();
-    let second = carried.next();
-    for fields in first.into_iter().chain(second).chain(carried) {
+    let Some(first) = carried.next() else { return united };
+    let mut is_alone = united.unite(first, &mut numbers);
+    for fields in carried {
         united.unite(fields, &mut numbers);
+        is_alone = false;
     }
-    if let (Some(alone), None) = (first, second) {
+    if is_alone {
         // The usual case: the order's creation says it all, and is shown as it came.
-        if !NOT_SHOWN.iter().any(|name| alone.has(name)) {
-            united.references = as_sent(alone);
-            return united;
-        }
+        united.references = as_sent(first);
+        return united;
     }
     united.references = numbers
         .into_iter()

@@ -105,15 +105,13 @@ impl Shard {
         out: &mut Output,
         work: impl FnOnce(&mut Shard, &mut Output) -> Result<(), Failure>,
     ) -> Result<Option<OrderFault>, Failure> {
-        let mut mine = Output::default();
+        let before = out.counts();
         let published = self.published.get(key).copied();
         self.held.begin();
-        match guarded(|| work(self, &mut mine)) {
-            Ok(()) => {
-                out.add(mine);
-                Ok(None)
-            }
+        match guarded(|| work(self, out)) {
+            Ok(()) => Ok(None),
             Err(Failure::Order(fault)) => {
+                out.put_back(&before);
                 self.held.put_back(key);
                 match published {
                     Some(version) => drop(self.published.insert(key.clone(), version)),

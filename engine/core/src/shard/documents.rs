@@ -38,7 +38,7 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     let order = &*order;
     let deadlines = deadlines(order, desk, armed)?;
     let table = desk.table();
-    let fields = fields_of(order, table);
+    let mut fields = fields_of(order, table);
     let level = order.alerts.iter().map(|alert| alert.level).max().unwrap_or_default();
     let mut json = Json::with_room(USUAL_BYTES);
     json.open();
@@ -61,7 +61,7 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.name("milestones");
     milestones(&mut json, order, table)?;
     json.name("planned");
-    planned(&mut json, &fields)?;
+    planned(&mut json, &mut fields)?;
     json.name("flags");
     json.list(flags_of(order, is_outside_calendar), |json, flag| {
         json.text(flag);
@@ -70,9 +70,9 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.name("shipments");
     json.list(shipments(order), |json, number| shipment(json, order, table, number))?;
     json.name("attributes");
-    json.entries(fields.attributes.clone())?;
+    json.entries(std::mem::take(&mut fields.attributes))?;
     json.name("references");
-    references(&mut json, &fields)?;
+    references(&mut json, &mut fields)?;
     for name in ["customer_id", "supplier_id", "carrier"] {
         json.name(name);
         json.packed_or_null(fields.get(name))?;
@@ -126,11 +126,10 @@ fn milestones(json: &mut Json, order: &Order, table: &Lifecycle) -> Result<(), F
 }
 
 /// {status: when it is planned}.
-fn planned(json: &mut Json, fields: &OrderFields<'_>) -> Result<(), Fault> {
-    let mut planned = fields.planned.clone();
-    planned.sort_unstable_by_key(|(name, _)| *name);
+fn planned(json: &mut Json, fields: &mut OrderFields<'_>) -> Result<(), Fault> {
+    fields.planned.sort_unstable_by_key(|(name, _)| *name);
     json.open();
-    for (name, at) in planned {
+    for (name, at) in &fields.planned {
         json.key(name);
         json.instant(at.int().ok_or(Fault::Kind("planned"))?)?;
     }
@@ -139,11 +138,10 @@ fn planned(json: &mut Json, fields: &OrderFields<'_>) -> Result<(), Fault> {
 }
 
 /// {kind: foreign numbers}.
-fn references(json: &mut Json, fields: &OrderFields<'_>) -> Result<(), Fault> {
-    let mut kinds: Vec<_> = fields.references.iter().collect();
-    kinds.sort_unstable_by_key(|(kind, _)| *kind);
+fn references(json: &mut Json, fields: &mut OrderFields<'_>) -> Result<(), Fault> {
+    fields.references.sort_unstable_by_key(|(kind, _)| *kind);
     json.open();
-    for (kind, numbers) in kinds {
+    for (kind, numbers) in &fields.references {
         json.key(kind);
         json.list(numbers, |json, number| {
             json.text(number);

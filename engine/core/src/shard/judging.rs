@@ -60,7 +60,7 @@ impl Shard {
     fn arrive(
         &mut self,
         key: &Arc<str>,
-        mut preview: Preview,
+        mut preview: Box<Preview>,
         arrival_at: i64,
         watermark: i64,
         out: &mut Output,
@@ -123,7 +123,8 @@ impl Shard {
             out.change(key, self.generation, order.version, Some(shown));
         }
         if is_one {
-            self.previews.insert(key.clone(), Preview::new(order, version, recorded));
+            let preview = Box::new(Preview::new(order, version, recorded));
+            self.previews.insert(key.clone(), preview);
         }
         Ok(())
     }

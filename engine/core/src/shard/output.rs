@@ -60,6 +60,21 @@ pub struct Output {
     pub fields_lost: u64,
 }
 
+/// How much an output holds: the lengths of its lists, and its counts of messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    changes: usize,
+    accepted: usize,
+    alerts: usize,
+    actions: usize,
+    audit: usize,
+    rejected: usize,
+    faults: usize,
+    condition_faults: usize,
+    outside_calendar: usize,
+    messages: [u64; 4],
+}
+
 /// Who learns what becomes of each fact of an arrival.
 pub trait Outcomes {
     /// A fact that the order has already.
@@ -147,21 +162,34 @@ impl Writing<'_> {
 }
 
 impl Output {
-    /// Append what another one has.
-    pub fn add(&mut self, other: Output) {
-        self.changes.extend(other.changes);
-        self.accepted.extend(other.accepted);
-        self.alerts.extend(other.alerts);
-        self.actions.extend(other.actions);
-        self.audit.extend(other.audit);
-        self.rejected.extend(other.rejected);
-        self.faults.extend(other.faults);
-        self.condition_faults.extend(other.condition_faults);
-        self.outside_calendar.extend(other.outside_calendar);
-        self.applied += other.applied;
-        self.duplicates += other.duplicates;
-        self.refused += other.refused;
-        self.fields_lost += other.fields_lost;
+    /// How much there is, for `put_back`.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            changes: self.changes.len(),
+            accepted: self.accepted.len(),
+            alerts: self.alerts.len(),
+            actions: self.actions.len(),
+            audit: self.audit.len(),
+            rejected: self.rejected.len(),
+            faults: self.faults.len(),
+            condition_faults: self.condition_faults.len(),
+            outside_calendar: self.outside_calendar.len(),
+            messages: [self.applied, self.duplicates, self.refused, self.fields_lost],
+        }
+    }
+
+    /// Drop what came after there was so much.
+    pub fn put_back(&mut self, before: &Counts) {
+        self.changes.truncate(before.changes);
+        self.accepted.truncate(before.accepted);
+        self.alerts.truncate(before.alerts);
+        self.actions.truncate(before.actions);
+        self.audit.truncate(before.audit);
+        self.rejected.truncate(before.rejected);
+        self.faults.truncate(before.faults);
+        self.condition_faults.truncate(before.condition_faults);
+        self.outside_calendar.truncate(before.outside_calendar);
+        [self.applied, self.duplicates, self.refused, self.fields_lost] = before.messages;
     }
 
     /// Publish an order; `version` is its count of changes in a state of a generation.
