@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from benchmarks.events import Arrived, Traffic, to_json
+from dataflows.core.compiled import Facts
 from dataflows.core.fact import Fact
 from dataflows.core.intake import Intake, Origin
 from dataflows.core.lifecycle import Lifecycle
@@ -125,7 +126,7 @@ class Core:
             raise ValueError("the generator writes plain events alone")
         before = self.watermark
         self.watermark = arrivals[-1] or 0
-        outs = self.advance_packed(dict(facts), before if mode == "track" else self.watermark)
+        outs = self.advance_made(dict(facts), before if mode == "track" else self.watermark)
         judged = time.process_time()
         if mode != "judge":
             for out in outs:
@@ -148,15 +149,15 @@ class Core:
         shares: dict[int, list[Fact]] = {}
         for fact in facts:
             shares.setdefault(shard_of(fact.key), []).append(fact)
-        packed = {number: encode(share) for number, share in shares.items()}
-        return self.advance_packed(packed, watermark)
+        made = {number: Facts(encode(share)) for number, share in shares.items()}
+        return self.advance_made(made, watermark)
 
-    def advance_packed(self, facts: Mapping[int, bytes], watermark: int) -> list[Output]:
-        """Give packed facts to their shards and move the clock of all."""
+    def advance_made(self, facts: Mapping[int, Facts], watermark: int) -> list[Output]:
+        """Give facts of the core to their shards and move the clock of all."""
         outs = []
         for number, shard in enumerate(self.shards):
             if number in facts:
-                shard.offer_packed(facts[number])
+                shard.offer_made(facts[number])
             outs.append(shard.advance(watermark))
         self.watermark = max(self.watermark, watermark)
         return outs

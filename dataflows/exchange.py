@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from dataflows.core.compiled import Facts
 from dataflows.core.fact import Fact
 from dataflows.core.questions import Question, Registration
 from dataflows.watermarks import NO_CLAIM
 from schemas.errors import Rejected
 
-encode = msgspec.msgpack.Encoder().encode
+encode = msgspec.msgpack.Encoder(enc_hook=Facts.packed).encode
 
 
 class Dead(msgspec.Struct, array_like=True):
@@ -40,8 +41,8 @@ class OrderPiece(msgspec.Struct, array_like=True):
     """Piece for an order shard: facts, and the watermark of a task (-1: none).
 
     Up to it the task's questions are resolved, and their facts have come. `claimed` is
-    the watermark that its partitions claim (`broker.recorded_clock`). `packed` are lists of facts
-    that the compiled core has made.
+    the watermark that its partitions claim (`broker.recorded_clock`). `made` are facts of
+    the compiled door.
     """
 
     shard: str
@@ -50,7 +51,7 @@ class OrderPiece(msgspec.Struct, array_like=True):
     facts: list[Fact]
     dead: list[Dead]
     claimed: int = NO_CLAIM
-    packed: list[bytes] = []
+    made: list[Facts] = []
 
     def __reduce__(self) -> "tuple[Callable[[bytes], OrderPiece], tuple[bytes]]":
         return order_piece, (encode(self),)
@@ -69,7 +70,7 @@ class NumberPiece(msgspec.Struct, array_like=True):
         return number_piece, (encode(self),)
 
 
-order_decoder = msgspec.msgpack.Decoder(OrderPiece)
+order_decoder = msgspec.msgpack.Decoder(OrderPiece, dec_hook=lambda made, data: made(data))
 number_decoder = msgspec.msgpack.Decoder(NumberPiece)
 
 
@@ -87,8 +88,8 @@ class Batch(NamedTuple):
     """Batch of a task in one epoch. `watermark` holds for everything read in the epochs before.
 
     `order_watermark` is the `watermark` that the resolvers had at the end of the epoch before:
-    questions that arrived by then are resolved, and their facts are with the orders. `packed` are
-    (order shard, list of facts) that the compiled core has made.
+    questions that arrived by then are resolved, and their facts are with the orders. `made` are
+    (order shard, facts) of the compiled door.
     """
 
     task: int
@@ -97,7 +98,7 @@ class Batch(NamedTuple):
     registrations: list[Registration]
     questions: list[Question]
     dead: list[Dead]
-    packed: list[tuple[int, bytes]]
+    made: list[tuple[int, Facts]]
     claimed: int = NO_CLAIM
     order_watermark: int = -1
 

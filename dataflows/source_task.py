@@ -244,7 +244,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         topic, partition = messages[0].topic, messages[0].partition
         offsets = [message.offset for message in messages]
         facts, registrations, questions, left = read.take(topic, partition, offsets, arrivals)
-        batch.packed.extend(facts)
+        batch.made.extend(facts)
         batch.registrations.extend(decode_registrations(registrations))
         batch.questions.extend(decode_questions(questions))
         for index in left:

@@ -212,10 +212,10 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             self.step.watermarks.advance(piece.task, piece.watermark)
             self.claims.note(piece.task, piece.claimed)
             self.shard.offer(piece.facts)
-            for facts in piece.packed:
-                self.shard.offer_packed(facts)
+            for facts in piece.made:
+                self.shard.offer_made(facts)
             dead += piece.dead
-            self.step.is_dirty |= bool(piece.facts or piece.packed)
+            self.step.is_dirty |= bool(piece.facts or piece.made)
         shard = self.shard
         outs: list[Output] = []
         found: list[Outgoing] = []

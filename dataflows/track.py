@@ -103,8 +103,8 @@ def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
     pieces = [OrderPiece(name, task, watermark, [], [], claimed) for name in SHARDS]
     for fact in batch.facts:
         pieces[shard_of(fact.key)].facts.append(fact)
-    for shard, facts in batch.packed:
-        pieces[shard].packed.append(facts)
+    for shard, facts in batch.made:
+        pieces[shard].made.append(facts)
     for dead in batch.dead:
         pieces[dead.offset % len(SHARDS)].dead.append(dead)
     return [(piece.shard, piece) for piece in pieces]

@@ -190,6 +190,19 @@ class Door:
     def read(self, values: Sequence[bytes | None]) -> Read:
         """Decode the plain events of messages; None: a message that isn't to be read."""
 
+class Facts:
+    """Facts of orders of one shard, as the core holds them."""
+
+    def __init__(self, packed: bytes) -> None:
+        """Read a packed list of `Fact`.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+
+    def packed(self) -> bytes:
+        """Return the packed list, for another process."""
+
 class Read:
     """The plain events of some messages, decoded."""
 
@@ -200,11 +213,11 @@ class Read:
 
     def take(
         self, topic: str, partition: int, offsets: list[int], arrivals: Sequence[int | None]
-    ) -> tuple[list[tuple[int, bytes]], bytes, bytes, list[int]]:
+    ) -> tuple[list[tuple[int, Facts]], bytes, bytes, list[int]]:
         """Take what follows from the events, by the place and the arrival (ms) of each message.
 
-        (facts by order shard, registrations, questions, indices of what is left). The first three
-        are packed lists of `Fact`, `Registration` and `Question`. Left is what lies too far ahead
+        (facts by order shard, registrations, questions, indices of what is left). Registrations and
+        questions are packed lists of `Registration` and `Question`. Left is what lies too far ahead
         of its arrival. An event without an arrival is dropped.
 
         Raises:
@@ -270,12 +283,8 @@ class Shard:
     def bounds(self) -> tuple[float, float, float]:
         """Return how full the names of sources, those of rules and the largest order are."""
 
-    def offer(self, facts: bytes) -> None:
-        """Take facts, a packed list of them.
-
-        Raises:
-            ValueError: they are damaged; none is taken.
-        """
+    def offer(self, facts: Facts) -> None:
+        """Take facts."""
 
     def advance(self, watermark: int) -> Output:
         """Move the clock to `watermark` ms; it never moves back."""

@@ -48,14 +48,10 @@ class Shard:
 
     def offer(self, facts: Iterable[Fact]) -> None:
         """Take facts; they are applied when the clock has reached them."""
-        self.offer_packed(encode(list(facts)))
+        self.offer_made(compiled.Facts(encode(list(facts))))
 
-    def offer_packed(self, facts: bytes) -> None:
-        """Take a packed list of facts.
-
-        Raises:
-            ValueError: it is damaged; no fact is taken.
-        """
+    def offer_made(self, facts: compiled.Facts) -> None:
+        """Take facts that the compiled door has made."""
         self.compiled.offer(facts)
 
     def advance(self, watermark: int) -> Output:

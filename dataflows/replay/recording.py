@@ -215,10 +215,8 @@ class Recording:
             for record, plain in zip(records, is_plain, strict=True)
         ]
         numbers = [record.number for record in records]
-        packed, registrations, questions, left = read.take(
-            file, self.place(file), numbers, arrivals
-        )
-        facts = [fact for _, listed in packed for fact in decode_facts(listed)]
+        made, registrations, questions, left = read.take(file, self.place(file), numbers, arrivals)
+        facts = [fact for _, listed in made for fact in decode_facts(listed.packed())]
         asked = decode_questions(questions)
         answers.facts += facts
         self.resolver.offer(decode_registrations(registrations), asked)

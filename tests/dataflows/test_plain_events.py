@@ -117,8 +117,8 @@ def sent(*events: Json) -> list[Message]:
 
 def facts_of(batch: Batch) -> dict[str, Fact]:
     """All facts of a batch by order."""
-    packed = [fact for _, facts in batch.packed for fact in decode_facts(facts)]
-    return {fact.key: fact for fact in (*batch.facts, *packed)}
+    made = [fact for _, facts in batch.made for fact in decode_facts(facts.packed())]
+    return {fact.key: fact for fact in (*batch.facts, *made)}
 
 
 @pytest.mark.parametrize("kind", ["recorded", "broker"])
@@ -178,7 +178,7 @@ def test_a_binary_cloudevent_is_left_whatever_its_data(broker: EmbeddedBroker) -
     with Pipeline(broker.connection) as pipeline:
         batch = pipeline.take([binary, other])
     assert [fact.offset for fact in batch.facts] == [0]
-    assert len(batch.packed) == 1
+    assert len(batch.made) == 1
 
 
 def test_a_panic_of_the_compiled_door_is_logged_once_by_its_place(

@@ -94,8 +94,8 @@ class Pipeline:
         self.rejected += len(answers.rejected)
         self.sent += [dead_letter(dead_fact(one.fact, one.reason)) for one in answers.rejected]
         self.shard.offer([*batch.facts, *answers.facts])
-        for _, facts in batch.packed:
-            self.shard.offer_packed(facts)
+        for _, facts in batch.made:
+            self.shard.offer_made(facts)
         self.emit(self.shard.advance(watermark))
 
     def emit(self, out: Output) -> None:

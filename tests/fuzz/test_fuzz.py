@@ -75,7 +75,10 @@ def test_what_passes_folds_to_the_same_orders_in_any_sequence(
 ) -> None:
     with Pipeline(broker.connection, "broker") as pipeline:
         batch = pipeline.take(received)
-    facts = [*batch.facts, *(fact for _, packed in batch.packed for fact in decode_facts(packed))]
+    facts = [
+        *batch.facts,
+        *(fact for _, made in batch.made for fact in decode_facts(made.packed())),
+    ]
     expected = folded([facts])
     permuted = data.draw(st.permutations(facts))
     cut = data.draw(st.integers(0, len(facts)))

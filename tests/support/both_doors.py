@@ -51,7 +51,8 @@ def compiled(
         return None
     arrival_at = at if arrival_at is None else arrival_at
     facts, registrations, questions, left = read.take(TOPIC, PARTITION, [OFFSET], [arrival_at])
-    return None if left else Made(facts, registrations, questions, at)
+    packed = [(shard, made.packed()) for shard, made in facts]
+    return None if left else Made(packed, registrations, questions, at)
 
 
 def decoded(

@@ -1,9 +1,12 @@
 //! Binding of the door.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use ordertide_core::door::{self, FIELDS, Limits, Place, Plain, Shared, Table, Type};
+use ordertide_core::fact::Fact;
 use ordertide_core::fault::{Fault, guarded};
+use ordertide_core::msgpack::{Reader, write_all};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -101,9 +104,27 @@ fn type_of(name: &str) -> PyResult<Type> {
     }
 }
 
+/// Facts of orders of one shard.
+#[pyclass(module = "dataflows.core.compiled", frozen)]
+pub struct Facts(pub(crate) Vec<Arc<Fact>>);
+
+#[pymethods]
+impl Facts {
+    #[new]
+    fn new(packed: &[u8]) -> PyResult<Self> {
+        let facts = run(|| Reader::new(packed).all(Fact::read))?;
+        Ok(Facts(facts.into_iter().map(Arc::new).collect()))
+    }
+
+    fn packed<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut out = Vec::new();
+        write_all(&mut out, &self.0, |out, fact| fact.write(out));
+        PyBytes::new(py, &out)
+    }
+}
+
 /// (facts by shard, registrations, questions, indices of what is left).
-type Taken<'py> =
-    (Vec<(usize, Bound<'py, PyBytes>)>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<usize>);
+type Taken<'py> = (Vec<(usize, Facts)>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<usize>);
 
 /// The plain events of some messages.
 #[pyclass(module = "dataflows.core.compiled")]
@@ -153,13 +174,10 @@ impl Read {
             Ok::<_, Fault>(left)
         })?;
         let bytes = |packed: &door::Packed| PyBytes::new(py, &packed.list());
-        let facts = shared.facts.iter().enumerate().filter(|(_, facts)| !facts.is_empty());
-        Ok((
-            facts.map(|(shard, facts)| (shard, bytes(facts))).collect(),
-            bytes(&shared.registrations),
-            bytes(&shared.questions),
-            left,
-        ))
+        let (registrations, questions) = (bytes(&shared.registrations), bytes(&shared.questions));
+        let facts = shared.facts.into_iter().enumerate().filter(|(_, facts)| !facts.is_empty());
+        let facts = facts.map(|(shard, facts)| (shard, Facts(facts))).collect();
+        Ok((facts, registrations, questions, left))
     }
 }
 

@@ -15,6 +15,7 @@ use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyRuntimeError, Py
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::door::Facts;
 use crate::lifecycle::lifecycle_of;
 use crate::rules::{Conditions, rules_of};
 use crate::run;
@@ -134,9 +135,8 @@ impl Shard {
         ))
     }
 
-    fn offer(&self, facts: &[u8]) -> PyResult<()> {
-        let facts = run(|| Reader::new(facts).all(Fact::read))?;
-        self.lock()?.offer(facts);
+    fn offer(&self, facts: &Facts) -> PyResult<()> {
+        self.lock()?.offer(facts.0.iter().cloned());
         Ok(())
     }
 

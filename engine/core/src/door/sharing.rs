@@ -1,7 +1,10 @@
 //! Sharing: plain events that have arrived, by what takes them.
 
+use std::sync::Arc;
+
 use super::Door;
 use super::making::Plain;
+use crate::fact::Fact;
 use crate::keys::shard_of;
 use crate::msgpack::{write_int, write_list, write_text};
 
@@ -29,11 +32,6 @@ impl Packed {
         write(&mut self.items);
     }
 
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// The list.
     pub fn list(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.items.len() + 5);
@@ -43,11 +41,11 @@ impl Packed {
     }
 }
 
-/// Facts, registrations and questions of some messages, packed as msgspec packs them.
+/// Facts of some messages, and their registrations and questions packed as msgspec packs them.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    /// Facts (`dataflows.core.fact.Fact`), by shard.
-    pub facts: Vec<Packed>,
+    /// Facts, by shard.
+    pub facts: Vec<Vec<Arc<Fact>>>,
     /// Registrations (`dataflows.core.questions.Registration`).
     pub registrations: Packed,
     /// Questions (`dataflows.core.questions.Question`).
@@ -61,7 +59,7 @@ impl Shared {
     pub fn new(door: &Door) -> Shared {
         let limits = &door.table.limits;
         Shared {
-            facts: vec![Packed::default(); usize::from(limits.shards)],
+            facts: vec![Vec::new(); usize::from(limits.shards)],
             registrations: Packed::default(),
             questions: Packed::default(),
             ahead_ms: limits.ahead_ms,
@@ -91,7 +89,7 @@ impl Shared {
                     });
                 }
                 let shard = shard_of(&fact.key, self.shards);
-                self.facts[usize::from(shard)].add(|out| fact.write(out));
+                self.facts[usize::from(shard)].push(Arc::new(fact));
             }
             (None, Some(number)) => self.questions.add(|out| {
                 write_list(out, 4);
