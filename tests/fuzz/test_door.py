@@ -340,6 +340,8 @@ LEFT: dict[str, bytes] = {
     "half a character": json.dumps(RIGHT | {"trace": "\ud800"}).encode(),
     "a number beyond 64 bits": json.dumps(RIGHT | {"trace": 2**64}).encode(),
     "a field twice": json.dumps(RIGHT).encode()[:-1] + b',"source":"shop"}',
+    "no personal data, twice": json.dumps(RIGHT | {"personal": None}).encode()[:-1]
+    + b',"personal":null}',
     "an attribute of another type": json.dumps(RIGHT | {"attributes": {"cold_chain": 1}}).encode(),
     "a blank text": json.dumps(RIGHT | {"carrier": " "}).encode(),
     "no order and no number": json.dumps({**RIGHT, "order_id": None}).encode(),

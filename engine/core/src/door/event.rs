@@ -96,6 +96,8 @@ pub struct Event<'a> {
     pub parcels_expected: Option<i64>,
     pub destination: Option<Destination<'a>>,
     pub recorded_at: Option<i64>,
+    /// `personal` came, without any data.
+    personal: Option<()>,
 }
 
 impl<'a> Event<'a> {
@@ -121,8 +123,10 @@ impl<'a> Event<'a> {
             "kind" => set(&mut self.is_command, is_command(&value)),
             "format" => (value == Value::Int(FORMAT)).then_some(()),
             ENVELOPE => None,
+            // Twice, it is taken out of the message that is kept.
+            "personal" => set(&mut self.personal, (value == Value::Null).then_some(())),
             // A zone that is named takes a time zone database.
-            "personal" | "zone" | DROPPED => (value == Value::Null).then_some(()),
+            "zone" | DROPPED => (value == Value::Null).then_some(()),
             "order_id" => put(&mut self.order_id, value, |it| text(it, id)),
             "waybill" => put(&mut self.waybill, value, |it| text(it, id)),
             "references" => put(&mut self.references, value, |it| references(it, id, code)),
