@@ -1,9 +1,9 @@
 """A shard: the live orders of one key range, in the compiled core.
 
-Each order is evaluated into an output of its own, which counts only as a whole: what one order
-raises sets that order aside (`engine/core/src/shard/set_aside.rs`), and the others go on. Facts
-wait until the clock has reached their arrival; what has arrived but not been reached by it shows in
-the order's live document all the same.
+What follows from an order counts only as a whole: what one order raises sets that order aside
+(`engine/core/src/shard/set_aside.rs`), and the others go on. Facts wait until the clock has reached
+their arrival; what has arrived but not been reached by it shows in the order's live document all
+the same.
 """
 
 from collections.abc import Iterable

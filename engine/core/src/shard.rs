@@ -1,10 +1,10 @@
 //! A shard: the live orders of one key range, their calendar, and the facts that wait for the clock.
 //!
-//! Begin with `Shard::advance` in `clock`. Each order is evaluated into an output of its own, which
-//! counts only as a whole: a fault of one order, a panic too, sets that order aside (`set_aside`),
-//! and the others go on. Facts wait (`pending`) until the clock has reached their arrival; then each
-//! order is judged (`judging`), arrival by arrival. What has arrived but not been reached by the
-//! clock shows in the order's live document all the same (`preview`).
+//! Begin with `Shard::advance` in `clock`. What follows from an order counts only as a whole: a fault
+//! of one order, a panic too, sets that order aside (`set_aside`), and the others go on. Facts wait
+//! (`pending`) until the clock has reached their arrival; then each order is judged (`judging`),
+//! arrival by arrival. What has arrived but not been reached by the clock shows in the order's live
+//! document all the same (`preview`).
 
 pub mod calendar;
 mod clock;
