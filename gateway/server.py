@@ -25,19 +25,24 @@ BACKLOG = 2_048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """A listening socket, whose connections send what is written at once.
+
+    asyncio turns Nagle's algorithm off for sockets of its own alone. With it the body of an answer
+    waits until the client has acknowledged the head, which takes 40 ms.
 
     Raises:
         SettingsError: the port is taken, or the host isn't ours.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise SettingsError(
             f"serve: can't listen on {host}:{port}, {error.strerror or error}; set serve.port to "
             "another port, or to 0 for any"
         ) from error
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
+    return listener
 
 
 def serve(
