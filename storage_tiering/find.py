@@ -1,6 +1,7 @@
 """Finding an order: the hot tier first, then the warm one, then the archive."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -8,6 +9,8 @@ import msgspec
 from schemas.errors import Busy, UnknownOrder
 from schemas.order import AcceptedEvent
 from storage_tiering.tier import Found, Stale, Tier, by_time
+
+TierAnswer = Found | Stale | Busy | None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -39,31 +42,65 @@ def find(tiers: Sequence[Tier], tenant: str, order_id: str) -> Answer:
         UnknownOrder: every tier answered, none has it.
         Busy: none of those that answered has it, but not all did, or not all can be vouched for.
     """
-    asked: list[Asked] = []
-    best: tuple[str, Found] | None = None
+    return _best(tiers, _answers(tiers, tenant, order_id), tenant, order_id)
+
+
+def find_many(
+    tiers: Sequence[Tier], names: Sequence[tuple[str, str]]
+) -> list[Answer | UnknownOrder | Busy]:
+    """`find` for many orders, by (tenant, order id); the hottest tier is queried for all at once.
+
+    Errors are returned, each for its order.
+    """
+    hottest: Sequence[TierAnswer]
+    try:
+        hottest = tiers[0].find_many(names)
+    except Busy as busy:
+        hottest = [busy] * len(names)
+    found: list[Answer | UnknownOrder | Busy] = []
+    for name, first in zip(names, hottest, strict=True):
+        try:
+            found.append(_best(tiers, chain([first], _answers(tiers[1:], *name)), *name))
+        except (UnknownOrder, Busy) as error:
+            found.append(error)
+    return found
+
+
+def _answers(tiers: Sequence[Tier], tenant: str, order_id: str) -> Iterator[TierAnswer]:
+    """The answers of tiers, each queried when its answer is."""
     for tier in tiers:
         try:
-            found = tier.find(tenant, order_id)
-        except Busy as busy:
-            asked.append(Asked(tier.name, "busy", busy.reason))
+            yield tier.find(tenant, order_id)
+        except (Busy, Stale) as none:
+            yield none
+
+
+def _best(
+    tiers: Sequence[Tier], answers: Iterable[TierAnswer], tenant: str, order_id: str
+) -> Answer:
+    asked: list[Asked] = []
+    best: tuple[str, Found] | None = None
+    for tier, answer in zip(tiers, answers, strict=False):
+        asked.append(_asked(tier.name, answer))
+        if not isinstance(answer, Found):
             continue
-        except Stale as stale:
-            asked.append(Asked(tier.name, "stale", str(stale)))
-            continue
-        asked.append(_asked(tier.name, found))
-        if found is not None and (best is None or _is_better(found, best[1])):
-            best = tier.name, found
-        if found is not None and found.stale is None:
+        if best is None or _is_better(answer, best[1]):
+            best = tier.name, answer
+        if answer.stale is None:
             break
     if best is None:
         raise _not_found(tenant, order_id, asked)
     return Answer(tier=best[0], found=best[1], asked=asked)
 
 
-def _asked(tier: str, found: Found | None) -> Asked:
-    if found is None:
+def _asked(tier: str, answer: TierAnswer) -> Asked:
+    if answer is None:
         return Asked(tier, "unknown")
-    return Asked(tier, "stale" if found.stale else "found", found.stale)
+    if isinstance(answer, Busy):
+        return Asked(tier, "busy", answer.reason)
+    if isinstance(answer, Stale):
+        return Asked(tier, "stale", str(answer))
+    return Asked(tier, "stale" if answer.stale else "found", answer.stale)
 
 
 def _is_better(found: Found, other: Found) -> bool:

@@ -196,6 +196,16 @@ class Tier(Protocol):
         """
         ...
 
+    def find_many(self, names: Sequence[tuple[str, str]]) -> "list[Found | Stale | None]":
+        """`find` for many orders, by (tenant, order id); `Stale` is returned, not raised."""
+        found: list[Found | Stale | None] = []
+        for tenant, order_id in names:
+            try:
+                found.append(self.find(tenant, order_id))
+            except Stale as stale:
+                found.append(stale)
+        return found
+
     def offsets(self) -> Mapping[Partition, int]:
         """The offset up to which each partition was written, by what is in the tier now.
 

@@ -15,7 +15,7 @@ from schemas.event import Location, Scalar
 from schemas.instants import format_instant, parse_instant
 from schemas.keys import DEFAULT_TENANT
 from schemas.order import AcceptedEvent, OrderDocument
-from storage_tiering.find import Answer, find, timeline
+from storage_tiering.find import Answer, timeline
 
 NOT_MODIFIED = 304
 MOST_EVENTS = 1_000
@@ -151,7 +151,7 @@ async def found(call: Call) -> Answer:
     if call.caller.tenant not in {None, tenant}:
         raise unknown
     try:
-        answer = await call.gateway.tiers.run(lambda tiers: find(tiers, tenant, order_id))
+        answer = await call.gateway.tiers.find(tenant, order_id)
     except UnknownOrder as error:
         raise unknown from error
     if not call.caller.sees(answer.found.document):

@@ -46,7 +46,7 @@ from schemas.errors import Busy, UnknownOrder
 from schemas.order import Lane, OrderDocument
 from schemas.search import MOST_ORDERS, OrderQuery
 from schemas.search import Page as Found
-from storage_tiering.find import Answer, find
+from storage_tiering.find import Answer
 
 SEE_OTHER = 303
 SHARERS: frozenset[Role] = STAFF | {"customer"}
@@ -292,9 +292,7 @@ async def customer(call: Call) -> Response:
     page, tiles, survey = None, None, ""
     if opened:
         try:
-            answer = await gateway.tiers.run(
-                lambda tiers: find(tiers, opened.tenant, opened.order_id)
-            )
+            answer = await gateway.tiers.find(opened.tenant, opened.order_id)
             now = now_of(gateway)
             document, timeline = answer.found.document, answer.found.timeline
             page = customer_page(words, progress_of(call), document, timeline, now, opened.level)

@@ -24,7 +24,6 @@ from schemas.instants import format_instant
 from schemas.keys import content_id, order_key
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.outcomes import OutcomeQuery
-from storage_tiering.find import find
 
 SOURCE = "note:survey"  # an engine's own, so that it anchors nothing
 KIND = "send_survey"  # of the action that sends the link
@@ -100,7 +99,7 @@ async def noted(call: Call, share: Share, at_ms: int) -> None:
     gateway, form = call.gateway, call.asked
     tenant, order_id = share.tenant, share.order_id
     try:
-        found = await gateway.tiers.run(lambda tiers: find(tiers, tenant, order_id))
+        found = await gateway.tiers.find(tenant, order_id)
     except UnknownOrder as error:
         raise Problem("not_found", "this link has ended; ask the shop for a new one") from error
     order, timeline = found.found.document, found.found.timeline

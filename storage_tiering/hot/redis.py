@@ -93,25 +93,22 @@ class RedisTier(Tier):
         return True
 
     def find(self, tenant: str, order_id: str) -> Found | None:
-        key = order_key(tenant, order_id)
-        slot = self._slots[slot_of(key)]
+        (found,) = self.find_many([(tenant, order_id)])
+        if isinstance(found, Stale):
+            raise found
+        return found
+
+    def find_many(self, names: Sequence[tuple[str, str]]) -> list[Found | Stale | None]:
+        keys = [order_key(tenant, order_id) for tenant, order_id in names]
         with redis_errors(self.servers), self.servers.pipeline() as pipe:
-            # Both before the order, so that they never claim too much.
-            pipe.zscore(slot.progress, PROGRESS_MEMBER)
-            pipe.zrangebyscore(slot.progress, STALENESS_SCORE, STALENESS_SCORE)
-            pipe.hgetall(slot.order(key))
-            watermark, staleness, fields = execute(pipe)
-        stale = str(staleness_in(staleness[0])) if staleness else None
-        if b"document" not in fields:
-            if stale:
-                raise Stale(stale)
-            return None
-        return Found(
-            document=DOCUMENT.decode(fields[b"document"]),
-            timeline=by_time([ACCEPTED.decode(data) for data in events_in(fields)]),
-            watermark=None if watermark is None or stale else int(watermark),
-            stale=stale,
-        )
+            for key in keys:
+                slot = self._slots[slot_of(key)]
+                # Both before the order, so that they never claim too much.
+                pipe.zscore(slot.progress, PROGRESS_MEMBER)
+                pipe.zrangebyscore(slot.progress, STALENESS_SCORE, STALENESS_SCORE)
+                pipe.hgetall(slot.order(key))
+            answered = iter(execute(pipe))
+        return [found_in(*three) for three in zip(answered, answered, answered, strict=True)]
 
     def offsets(self) -> Mapping[Partition, int]:
         return self._marks.held()
@@ -219,3 +216,18 @@ class RedisTier(Tier):
         ):
             if fields:  # else the safety TTL has taken it
                 yield number < len(changed), fields, used_bytes
+
+
+def found_in(
+    watermark: float | None, staleness: Sequence[bytes], fields: dict[bytes, bytes]
+) -> Found | Stale | None:
+    """An order of a slot with this progress."""
+    stale = str(staleness_in(staleness[0])) if staleness else None
+    if b"document" not in fields:
+        return Stale(stale) if stale else None
+    return Found(
+        document=DOCUMENT.decode(fields[b"document"]),
+        timeline=by_time([ACCEPTED.decode(data) for data in events_in(fields)]),
+        watermark=None if watermark is None or stale else int(watermark),
+        stale=stale,
+    )

@@ -275,6 +275,16 @@ def test_any_id_is_found(under_test: OpenTier, log: Log, order_id: str) -> None:
     assert found(under_test, order_id).timeline == [accepted(order_id)]
 
 
+def test_many_are_found_as_each_alone(under_test: OpenTier, log: Log) -> None:
+    write(under_test, log.changes(document("a"), document("b", tenant="acme")))
+    write(under_test, (), log.events(accepted("a"), accepted("orphan")))
+    names = [("default", "a"), ("acme", "b"), ("default", "b"), ("default", "a")]
+    expected = [under_test.tier.find(*name) for name in names]
+    assert expected[2] is None
+    assert under_test.tier.find_many(names) == expected
+    assert under_test.tier.find_many([]) == []
+
+
 def test_ten_thousand_in_a_batch_are_all_there(under_test: OpenTier, log: Log) -> None:
     names = [f"order-{n}" for n in range(10_000)]
     orders = log.changes(*(document(name) for name in names))
