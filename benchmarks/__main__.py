@@ -11,6 +11,7 @@ python -m benchmarks latency               on real servers, started for it
 python -m benchmarks transactions          a transaction an epoch beside none
 python -m benchmarks numbers               the resolver's numbers
 python -m benchmarks door                  a message at the door
+python -m benchmarks serving               the REST gateway
 python -m benchmarks polling               the poll plan: 100,000 parcels for a week
 python -m benchmarks polling-http          the poller over HTTP: six hours, with faults
 python -m benchmarks workers               two workers beside one
@@ -43,6 +44,7 @@ from benchmarks.polling_http import polling_http
 from benchmarks.profiling import profile_core
 from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
+from benchmarks.serving import serving
 from benchmarks.transactions import transactions
 from benchmarks.workers import workers
 from commands.wiring.groups import Group
@@ -166,6 +168,7 @@ main.add_command(longlives)
 main.add_command(numbers)
 main.add_command(door)
 main.add_command(recovery)
+main.add_command(serving)
 main.add_command(polling)
 main.add_command(polling_http)
 main.add_command(transactions)
