@@ -7,6 +7,7 @@ partition and the oldest dropped silently (see `broker.throttle`). Not for produ
 """
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_int32, c_size_t, c_void_p
 from typing import Self
 
@@ -17,7 +18,7 @@ from schemas.errors import OrdertideError
 
 PARTITIONS = 4
 BROKER_ID = 1
-PRODUCE = 0  # the ApiKey of Produce in Kafka's protocol
+PRODUCE, OFFSET_COMMIT = 0, 8  # requests, by their numbers in Kafka's protocol
 
 # The default delay of 3 s lets many members gather; here it would be most of a demo's start. It has
 # to be well under the session time-out: members that wait longer are thrown out, for ever.
@@ -95,9 +96,16 @@ class EmbeddedBroker:
 
     def refuse_writes(self, *error_codes: int) -> None:
         """Answer the next produce requests with these codes of Kafka's protocol, one each."""
+        self._refuse(PRODUCE, error_codes)
+
+    def refuse_commits(self, *error_codes: int) -> None:
+        """As `refuse_writes`, for commits of offsets."""
+        self._refuse(OFFSET_COMMIT, error_codes)
+
+    def _refuse(self, request: int, error_codes: Sequence[int]) -> None:
         codes = (c_int * len(error_codes))(*error_codes)
         self._library.rd_kafka_mock_push_request_errors_array(
-            self._cluster, PRODUCE, len(error_codes), codes
+            self._cluster, request, len(error_codes), codes
         )
 
     def close(self) -> None:

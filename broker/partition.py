@@ -42,6 +42,7 @@ class PartitionReader:
         self.partition = partition
         self._reports = group is not None
         self._is_report_refused = False
+        self.is_report_lost = False
         # Markers of transactions and compacted messages are passed silently; the end shows.
         self._fetcher = Fetcher(
             connection,
@@ -95,10 +96,11 @@ class PartitionReader:
     def report(self, offset: int) -> None:
         """Commit `offset` for the group: everything before it is processed. Doesn't wait.
 
-        A commit that gets lost is made good by the next one.
+        A commit that the broker didn't take for now sets `is_report_lost`: report again.
         """
         if not self._reports:
             raise ValueError(f"{self.topic} [{self.partition}]: reader was built without a group")
+        self.is_report_lost = False
         done = TopicPartition(self.topic, self.partition, offset)
         self._fetcher.client.commit(offsets=[done], asynchronous=True)
 
@@ -135,7 +137,10 @@ class PartitionReader:
 
     def _was_reported(self, error: KafkaError | None, _parts: list[TopicPartition]) -> None:
         # Lag tools show too much then, and nothing else depends on it.
-        if error is None or error.name() in PASSING or self._is_report_refused:
+        if error is not None and error.name() in PASSING:
+            self.is_report_lost = True
+            return
+        if error is None or self._is_report_refused:
             return
         self._is_report_refused = True
         LOGGER.warning(

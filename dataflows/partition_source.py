@@ -89,7 +89,7 @@ class PartitionSource:
 
     def report(self) -> None:
         """Commit the position of the last snapshot to the group, for the usual tools."""
-        if self.noted != self.reported:
+        if self.noted != self.reported or self.reader.is_report_lost:
             self.reported = self.noted
             self.reader.report(self.reported)
 

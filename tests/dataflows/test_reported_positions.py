@@ -17,6 +17,7 @@ from tests.support.samples import END, some_orders, with_parcels
 from tests.support.threaded import Threaded
 
 PATIENCE_S = 60.0
+NOT_COORDINATOR = 16  # the code of Kafka's protocol
 WATCHED_S = 1.0  # twenty epochs, had they not to wait
 PLACES = [TopicPartition(topics.EVENTS, number) for number in range(PARTITIONS)]
 
@@ -63,6 +64,19 @@ def test_positions_are_reported_once_the_barrier_of_their_epoch_is_passed(
             assert positions.reported() == held
         assert held != positions.ends()
         go_on.set()
+        engine.tick(END)
+        flow.wait_for_clock(END)
+        flow.wait_until(lambda: positions.reported() == positions.ends())
+
+
+def test_a_position_that_the_broker_did_not_take_is_reported_again(
+    engine: Engine, broker: EmbeddedBroker, tmp_path: Path, rng: random.Random
+) -> None:
+    """Without any event after it: the lag would stay for ever."""
+    broker.refuse_commits(*[NOT_COORDINATOR] * 200)  # far more than there are positions
+    settings = TrackSettings(clock="recorded", epoch_ms=50)
+    with closing(Positions(broker)) as positions, Threaded(broker, tmp_path, settings) as flow:
+        engine.feed(some_orders(10, rng))
         engine.tick(END)
         flow.wait_for_clock(END)
         flow.wait_until(lambda: positions.reported() == positions.ends())
