@@ -7,12 +7,14 @@ writes holds here as soon as it is in the broker's log.
 
 import asyncio
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Mapping
+from itertools import count
 
 from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
-from broker.fetcher import Message
+from broker.fetcher import Headers, Message
 from broker.produce import Record
 from broker.topic_follower import RETRY_S, Passing, TopicFollower
 from schemas.errors import OrdertideError
@@ -20,6 +22,7 @@ from schemas.keys import control_key, split_control_key
 from schemas.topics import CONTROL
 
 LOGGER = logging.getLogger("ordertide.gateway")
+WRITE = "write"  # header: a mark of the process and of its write
 Take = Callable[[str, bytes | None], None]  # an id and its record, or None: it ended
 
 
@@ -37,9 +40,11 @@ class Control(TopicFollower):
         super().__init__(connection, CONTROL.name, "control")
         self._producer = producer
         self._takers = takers
-        # Values that this process wrote and hasn't read yet. What is read of them before is older:
-        # it would bring a revoked key back until its end is read.
-        self._unread_own: dict[tuple[str, str], bytes | None] = {}
+        # Marks of the last record of each id that this process wrote and hasn't read yet. What is
+        # read of it before is older: it would bring a revoked key back until its end is read.
+        self._unread_own: dict[tuple[str, str], bytes] = {}
+        self._writer = secrets.token_hex(8)
+        self._writes = count()
         self._lock = threading.Lock()
 
     def begin(self) -> None:
@@ -59,17 +64,22 @@ class Control(TopicFollower):
         Raises:
             Busy: it isn't certain that all were written; write them again.
         """
-        records = [Record(control_key(kind, name), value) for name, value in values.items()]
-        self._unread_own |= {(kind, name): value for name, value in values.items()}
+        mark = f"{self._writer}-{next(self._writes)}".encode()
+        headers: Headers = [(WRITE, mark)]
+        records = [
+            Record(control_key(kind, name), value, headers) for name, value in values.items()
+        ]
+        self._unread_own |= dict.fromkeys(((kind, name) for name in values), mark)
         try:
             await asyncio.wrap_future(self._producer.send(CONTROL.name, records))
         except BaseException:
             for name in values:
-                self._unread_own.pop((kind, name), None)
+                if self._unread_own.get((kind, name)) == mark:
+                    del self._unread_own[kind, name]
             raise
         with self._lock:
             for name, value in values.items():
-                if (kind, name) in self._unread_own:
+                if self._unread_own.get((kind, name)) == mark:
                     self._takers[kind](name, value)
 
     def take(self, messages: list[Message]) -> None:
@@ -87,9 +97,10 @@ class Control(TopicFollower):
             return  # of a newer version
         try:
             with self._lock:
-                if self._unread_own.get((kind, name), message.value) != message.value:
-                    return
-                self._unread_own.pop((kind, name), None)
+                if unread := self._unread_own.get((kind, name)):
+                    if (WRITE, unread) not in message.headers:
+                        return
+                    del self._unread_own[kind, name]
                 take(name, message.value)
         except (ValueError, OrdertideError):
             LOGGER.exception("control: offset %d can't be read and is left out", message.offset)

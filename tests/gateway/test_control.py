@@ -9,6 +9,7 @@ import pytest
 from broker.confirm import ConfirmingProducer
 from broker.embedded import EmbeddedBroker
 from broker.fetcher import Message
+from broker.partition import PartitionReader
 from broker.produce import Producer
 from gateway.control import Control
 from schemas.errors import Busy
@@ -85,16 +86,20 @@ def test_an_older_record_never_undoes_what_was_written_here(
     broker: EmbeddedBroker, producer: ConfirmingProducer
 ) -> None:
     """A follower that lags behind its own writes would bring a revoked key back."""
+    broker.create(CONTROL.name, 1)
     records: Records = {}
     control = Control(broker.connection, producer, {"note": records.__setitem__})
 
-    def read(value: bytes | None) -> None:
-        control.take([Message(CONTROL.name, 0, 0, 0, b"note/a", value, [])])
-
-    asyncio.run(control.put("note", "a", b"1"))
-    asyncio.run(control.put("note", "a", None))
-    read(b"1")
-    assert records == {"a": None}
-    read(None)
-    read(b"2")  # another process's, after it
+    for value in (b"1", None, b"1"):  # the same again: a record is known by more than its value
+        asyncio.run(control.put("note", "a", value))
+    written: list[Message] = []
+    with closing(PartitionReader(broker.connection, CONTROL.name, 0, 0)) as reader:
+        while len(written) < 3:
+            written += wait_until(reader.read, "what was written")
+    assert [message.value for message in written] == [b"1", None, b"1"]
+    for message in written:
+        control.take([message])
+        assert records == {"a": b"1"}
+    other = written[0]._replace(value=b"2", headers=[])  # of another process, after them
+    control.take([other])
     assert records == {"a": b"2"}
