@@ -13,7 +13,7 @@ from gateway.application import application
 from gateway.board.tiles import tile_source
 from schemas.settings.model import MapSettings
 from tests.browser.conftest import Site, served
-from tests.browser.test_in_chromium import LATE, LONG_MS, WCAG, opened
+from tests.browser.opened_page import LATE, LONG_MS, WCAG, opened
 from tests.support import web_server
 from tests.support.sample_orders import accepted, sample
 from tests.support.web_server import Listener, WebServer
