@@ -72,7 +72,8 @@ def test_facts_that_a_shard_rejects_are_not_held_in_memory(tmp_path: Path) -> No
             at = format_instant(PAID_AT + number * SECOND_MS)
             fact = {**PAID, "event_id": str(number), "timestamp": at, "note": "x" * 20_000}
             file.write(lines([fact]))
-    assert resident_mb(path, "--out", tmp_path / "out", "--workers", "1") < 350
+    # Some 350; 80 more if the rejected ones were held.
+    assert resident_mb(path, "--out", tmp_path / "out", "--workers", "1") < 400
     rejected = (tmp_path / "out" / "rejected.ndjson").read_bytes().splitlines()
     codes = {json.loads(line)["code"] for line in rejected}
     assert (len(rejected), codes) == (4_000, {"order_history_full"})

@@ -298,6 +298,7 @@ def test_without_its_issuer_keys_and_sessions_hold_and_the_reason_is_named(
     board: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Client(board.app)
+    caplog.set_level(logging.WARNING, "ordertide.gateway")
     with IssuerProcess() as passing:
         oidc = use(board, passing)
         steady_s = time.monotonic()
