@@ -16,7 +16,7 @@ from tests.support.inner_run import ROOT
 from tests.support.waiting import wait_until
 
 # Requests have time-outs of 10 s and more: an end that waits for one is seen on a busy machine too.
-TAKEN_WITHIN_S = 5.0
+TAKEN_WITHIN_S = 15.0  # a second alone; what blocks takes a minute
 PATIENCE_S = 60.0
 INTERRUPTED = 130  # 128 + SIGINT
 SETTLED_S = 2.0  # in which most commands come as far as they get

@@ -18,6 +18,8 @@ from tests.support.scenarios import (
 )
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)  # several workers take turns on a busy core
+
 
 def test_the_number_of_workers_may_change_between_runs(
     engine: Engine, tmp_path: Path, rng: random.Random

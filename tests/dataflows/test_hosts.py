@@ -23,6 +23,8 @@ from tests.support.scenarios import members, shared_out
 from tests.support.servers import need_kafka
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)  # several workers take turns on a busy core
+
 Hosts = list[Engine]
 
 

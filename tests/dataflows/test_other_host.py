@@ -21,6 +21,8 @@ from tests.support.s3 import S3, bucket_of
 from tests.support.samples import END, some_orders, with_commands, with_parcels
 from tests.support.scenarios import kill_a_worker_in_each_of_three_parts
 
+pytestmark = pytest.mark.timeout(300)  # several workers take turns on a busy core
+
 KILLS = 6
 
 

@@ -13,6 +13,8 @@ from tests.support.engine import Engine
 from tests.support.outcome import assert_as_replayed, assert_same, lines, of_replay, of_topics
 from tests.support.samples import END, arrival_at, some_orders, with_parcels
 
+pytestmark = pytest.mark.timeout(300)  # several workers take turns on a busy core
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_no_deadline_fires_at_a_stop_and_the_next_run_goes_on(
