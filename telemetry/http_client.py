@@ -156,10 +156,13 @@ def check_status(server: str, response: Response) -> None:
     if 200 <= status < 300:  # noqa: PLR2004 - the class of responses that HTTP calls successful
         return
     text = response.body.decode(errors="replace").strip()[:SHOWN_CHARACTERS]
-    after = response.headers.get("Retry-After") or ""
-    retry_after_s = float(after) if after.isdecimal() else None
     reason = f"{server}: answers {status}: {text or 'nothing more'}"
-    raise HttpFailed(reason, status, retry_after_s)
+    raise HttpFailed(reason, status, requested_delay_s(response.headers.get("Retry-After")))
+
+
+def requested_delay_s(retry_after: str | None) -> float | None:
+    """The delay (s) of a `Retry-After`; None without one, or where it is a date."""
+    return float(retry_after) if retry_after and retry_after.isdecimal() else None
 
 
 def split_address(url: str, setting: str) -> SplitResult:

@@ -30,7 +30,7 @@ from schemas.errors import Rejected, SettingsError
 from schemas.instants import parse_duration
 from schemas.numbers import as_waybill
 from schemas.os_faults import connection_fault
-from telemetry.http_client import HttpFailed, split_address
+from telemetry.http_client import HttpFailed, requested_delay_s, split_address
 
 BAD_REQUEST = 400
 SHOWN_BYTES = 300
@@ -233,9 +233,8 @@ def failure_of(host: str, error: HTTPError) -> HttpFailed:
     """A status that is no success, with the beginning of the body."""
     with error:
         text = error.read(SHOWN_BYTES).decode(errors="replace").strip() or "nothing more"
-    after = error.headers.get("Retry-After") or ""
-    retry_after_s = float(after) if after.isdecimal() else None
-    return HttpFailed(f"{host}: answers {error.code}: {text}", error.code, retry_after_s)
+    delay_s = requested_delay_s(error.headers.get("Retry-After"))
+    return HttpFailed(f"{host}: answers {error.code}: {text}", error.code, delay_s)
 
 
 @cache

@@ -20,6 +20,7 @@ from schemas.instants import DAY_MS
 from schemas.topics import CLOCK_KEY
 from sinks.actions.attempt import GIVE_UP_MS, delay_s
 from sinks.actions.channels.addresses import Allowed
+from sinks.actions.channels.http_receiver import GONE, SUCCESS, kept_delay_s
 from sinks.subscriptions.deliveries import Attempted, Deliveries, NewDelivery
 from sinks.subscriptions.events import body_of
 from sinks.subscriptions.fan_out import FanOut, Wanted, instant
@@ -39,8 +40,6 @@ UPKEEP_EVERY_S = 1.0
 COUNT_EVERY_S = 5.0
 REQUEST_MS = DAY_MS  # an older request is dropped
 END_WITHIN_S = 5.0
-SUCCESS, GONE = range(200, 300), 410
-LONGEST_RETRY_AFTER_S = DAY_MS / 1000
 MOST_HEADERS, MOST_HEADER_CHARACTERS, MOST_ANSWER_CHARACTERS = 20, 200, 1_000
 GONE_REASON = "the receiver answered 410 Gone: it wants no more"
 DEAD_REASON = "the receiver has failed for 3 days"
@@ -324,5 +323,5 @@ def result_of(posted: Posted, now_at: int) -> Attempted:
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
     """The seconds that a receiver asks for; 0 without any."""
-    text = next((text for name, text in headers.items() if name.lower() == "retry-after"), "")
-    return min(float(text), LONGEST_RETRY_AFTER_S) if text.isdecimal() else 0.0
+    text = next((text for name, text in headers.items() if name.lower() == "retry-after"), None)
+    return kept_delay_s(text, 0.0)

@@ -19,7 +19,7 @@ from schemas.display import printable
 from schemas.errors import Busy, Rejected, SettingsError
 from schemas.instants import DAY_MS
 from sinks.actions.channels.addresses import Allowed, connected, cut, is_loopback, reason_of
-from telemetry.http_client import split_address, target_below, tls_context
+from telemetry.http_client import requested_delay_s, split_address, target_below, tls_context
 
 TIMEOUT_S = 10.0  # of each read and write
 DEADLINE_S = 30.0  # of a whole request, against a receiver that answers byte by byte
@@ -173,8 +173,13 @@ def judged(host: str, status: int, text: str, retry_after: str | None) -> str:
         raise Busy(f"{shown}; redirects aren't followed, correct the url", LATER_S)
     if status in OPERATORS:
         raise Busy(f"{shown}; check its url and secret", LATER_S)
-    after_s = float(retry_after) if retry_after and retry_after.isdecimal() else 1.0
-    raise Busy(shown, min(after_s, LONGEST_RETRY_AFTER_S))
+    raise Busy(shown, kept_delay_s(retry_after, 1.0))
+
+
+def kept_delay_s(retry_after: str | None, otherwise_s: float) -> float:
+    """The delay (s) of a `Retry-After`, a day at most."""
+    delay_s = requested_delay_s(retry_after)
+    return otherwise_s if delay_s is None else min(delay_s, LONGEST_RETRY_AFTER_S)
 
 
 def checked_url(url: str) -> SplitResult:
