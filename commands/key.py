@@ -28,9 +28,10 @@ from gateway.access.keys import (
     new_key,
     record_of,
 )
+from schemas.control_records import control_key, split_control_key
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
-from schemas.keys import DEFAULT_TENANT, control_key, split_control_key
+from schemas.keys import DEFAULT_TENANT
 from schemas.settings.model import ServeSettings, read_settings
 from schemas.topics import CONTROL
 from telemetry.screen import Column, show, show_json, show_table

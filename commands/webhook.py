@@ -16,10 +16,10 @@ from commands.wiring.groups import Group
 from commands.wiring.process import now_ms
 from commands.wiring.settings_file import settings_option
 from commands.wiring.wording import shown_ms
+from schemas.control_records import control_key, split_control_key
 from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.instants import format_instant
-from schemas.keys import control_key, split_control_key
 from schemas.settings.model import read_settings
 from schemas.topics import CONTROL
 from sinks.subscriptions.deliveries import Delivery, DeliveryState

@@ -17,8 +17,8 @@ from broker.connect import Connection
 from broker.fetcher import Headers, Message
 from broker.produce import Record
 from broker.topic_follower import RETRY_S, Passing, TopicFollower
+from schemas.control_records import control_key, split_control_key
 from schemas.errors import OrdertideError
-from schemas.keys import control_key, split_control_key
 from schemas.topics import CONTROL
 
 LOGGER = logging.getLogger("ordertide.gateway")

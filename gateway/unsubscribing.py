@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.access.signing import Signer
 from gateway.control import Control
+from schemas.control_records import ControlRecords
 from schemas.errors import Busy
 from schemas.keys import SEPARATOR
 
@@ -40,25 +41,14 @@ LINK = msgspec.json.Decoder(Unsubscribing)
 RECORD = msgspec.json.Decoder(Refusal)
 
 
-class Refusals:
+class Refusals(ControlRecords[Refusal]):
     """The refusals by name, and the links that lead to them."""
 
     def __init__(self, secret: bytes) -> None:
         """Create a collection without refusals, with the installation's secret."""
-        self.records: dict[str, Refusal] = {}
+        super().__init__(RECORD.decode)
         self._key = hmac.new(secret, b"ordertide unsubscribe", sha256).digest()
         self._signer = Signer(secret)
-
-    def take(self, name: str, record: bytes | None) -> None:
-        """Take a record of the control topic, or its end.
-
-        Raises:
-            ValueError: it is none.
-        """
-        if record is None:
-            self.records.pop(name, None)
-        else:
-            self.records[name] = RECORD.decode(record)
 
     def name_of(self, person: str, kind: str) -> str:
         """Name of a person's refusal of a kind."""

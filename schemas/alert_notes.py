@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from schemas.alert import Severity
+from schemas.control_records import ControlRecords
 from schemas.instants import parse_instant
 from schemas.order import OpenAlert
 
@@ -49,23 +50,12 @@ def state_of(note: AlertNote | None, now: int) -> State:
     return "acked" if note.acked else "open"
 
 
-class AlertNotes:
+class AlertNotes(ControlRecords[AlertNote]):
     """The notes by the ids of their alerts."""
 
     def __init__(self) -> None:
         """Create a collection without notes."""
-        self.records: dict[str, AlertNote] = {}
-
-    def take(self, alert_id: str, record: bytes | None) -> None:
-        """Take a record of the control topic, or its end.
-
-        Raises:
-            ValueError: it is none.
-        """
-        if record is None:
-            self.records.pop(alert_id, None)
-        else:
-            self.records[alert_id] = NOTE.decode(record)
+        super().__init__(NOTE.decode)
 
     def of(self, alert: OpenAlert) -> AlertNote | None:
         """The note on an open alert; None without one, and where it has escalated since."""

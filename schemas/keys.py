@@ -18,17 +18,6 @@ def split_order_key(key: str) -> tuple[str, str]:
     return (tenant, order_id) if separator else (DEFAULT_TENANT, key)
 
 
-def control_key(kind: str, name: str) -> bytes:
-    """Key of a record in the control topic."""
-    return f"{kind}/{name}".encode()
-
-
-def split_control_key(key: bytes | None) -> tuple[str, str]:
-    """(kind, name) of a key in the control topic; of a newer version it may be any."""
-    kind, _, name = (key or b"").decode("utf-8", "replace").partition("/")
-    return kind, name
-
-
 def event_hash(source: str, event_id: str) -> int:
     """The 8-byte dedup key of an event: blake2b (RFC 7693) over source, 0x1f, event_id."""
     digest = blake2b(f"{source}{SEPARATOR}{event_id}".encode(), digest_size=8).digest()

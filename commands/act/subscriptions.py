@@ -22,8 +22,8 @@ from commands.wiring.process import now_ms
 from gateway.access.folder import existing_secret
 from gateway.control import Control
 from gateway.webhooks import WebhookSecrets, takers_of
+from schemas.control_records import control_key
 from schemas.errors import Busy, SettingsError
-from schemas.keys import control_key
 from schemas.settings.model import Settings
 from schemas.topics import CONTROL, ORDERS_CHANGES
 from sinks.actions.channels.addresses import Allowed

@@ -11,6 +11,7 @@ from hashlib import sha256
 import msgspec
 
 from gateway.access.caller import Caller, Role
+from schemas.control_records import ControlRecords
 
 KEY = re.compile(r"ot_([0-9a-z]{10})_[\w-]{43}", re.ASCII)
 PARTIES = {"customer": "a customer id", "supplier": "a supplier id", "carrier": "a carrier's code"}
@@ -30,12 +31,12 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 RECORD = msgspec.json.Decoder(KeyRecord)
 
 
-class KeyRing:
+class KeyRing(ControlRecords[KeyRecord]):
     """The keys by their ids."""
 
     def __init__(self) -> None:
         """Create a ring without keys."""
-        self.records: dict[str, KeyRecord] = {}
+        super().__init__(RECORD.decode)
 
     def caller_of(self, key: str) -> Caller | None:
         """The caller who comes with a key; None for an unknown or revoked one."""
@@ -50,18 +51,9 @@ class KeyRing:
         record = self.records.get(key_id)
         return record.caller if record else None
 
-    def take(self, key_id: str, record: bytes | None) -> None:
-        """Take a record of the control topic, or its end.
-
-        Raises:
-            ValueError: it is none.
-        """
-        if key_id == ADMIN_ID:
-            return  # that key lies in the folder alone
-        if record is None:
-            self.records.pop(key_id, None)
-        else:
-            self.records[key_id] = RECORD.decode(record)
+    def take(self, name: str, record: bytes | None) -> None:
+        if name != ADMIN_ID:  # that key lies in the folder alone
+            super().take(name, record)
 
     def add(self, record: KeyRecord) -> None:
         """Take a key."""

@@ -12,6 +12,7 @@ import msgspec
 from broker.connect import Connection
 from broker.consume import Message
 from gateway.dead_letters import Letters, code_of, is_original
+from schemas.control_records import ControlRecords
 
 REPLAYED = "replayed"  # kind of the control topic
 MOST_READ = 5_000  # of a page; the command line reads them all
@@ -33,23 +34,12 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 DECODER = msgspec.json.Decoder(Replay)
 
 
-class Replays:
+class Replays(ControlRecords[Replay]):
     """The last replay of each code."""
 
     def __init__(self) -> None:
         """Create a collection without replays."""
-        self.records: dict[str, Replay] = {}
-
-    def take(self, code: str, record: bytes | None) -> None:
-        """Take a record of the control topic, or its end.
-
-        Raises:
-            ValueError: it is none.
-        """
-        if record is None:
-            self.records.pop(code, None)
-        else:
-            self.records[code] = DECODER.decode(record)
+        super().__init__(DECODER.decode)
 
     def covers(self, letter: Message) -> bool:
         """Return True for a letter that was replayed."""

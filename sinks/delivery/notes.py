@@ -8,7 +8,7 @@ from broker.errors import TopicMissing
 from broker.fetcher import Message
 from broker.topic_follower import RETRY_S, Passing, TopicFollower
 from schemas.alert_notes import ALERT, AlertNote, AlertNotes, state_of
-from schemas.keys import split_control_key
+from schemas.control_records import split_control_key
 from schemas.topics import CONTROL
 from sinks.channels.alert_message import Notice
 

@@ -23,9 +23,10 @@ from gateway.access.folder import open_folder
 from gateway.unsubscribing import REFUSAL, Refusal, Refusals
 from privacy.keys import FileKeyStore
 from privacy.seal import seal_event
+from schemas.control_records import control_key
 from schemas.event import Event, decode_event
 from schemas.instants import DAY_MS, parse_instant
-from schemas.keys import SEPARATOR, control_key
+from schemas.keys import SEPARATOR
 from schemas.topics import CONTROL, EVENTS, ORDERS_ACTIONS, ORDERS_AUDIT
 from sinks.actions.outbox import Arrival, Outbox, Result
 from storage_tiering.memory import MemoryTier

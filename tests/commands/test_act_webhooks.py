@@ -15,8 +15,8 @@ from commands.webhook import command, kept
 from commands.wiring.process import now_ms
 from gateway.access.folder import open_folder
 from gateway.webhooks import WebhookSecrets
+from schemas.control_records import control_key
 from schemas.instants import format_instant
-from schemas.keys import control_key
 from schemas.topics import CONTROL
 from sinks.subscriptions.subscription import WEBHOOK, Subscription
 from tests.support.alerts import produce

@@ -19,8 +19,8 @@ from deploy.stack.prometheus import Alertmanager
 from deploy.stack.server import http_get
 from schemas.alert import Severity
 from schemas.alert_notes import ALERT, AlertNote, Mark
+from schemas.control_records import control_key
 from schemas.instants import HOUR_MS, format_instant
-from schemas.keys import control_key
 from schemas.topics import CONTROL
 from sinks.channels.alertmanager import AlertmanagerChannel
 from sinks.delivery.delivery import Delivery, DeliveryPlan

@@ -6,8 +6,8 @@ import pytest
 
 from broker.consume import read_all
 from gateway.access.keys import ADMIN_ID, KeyRing, record_of
+from schemas.control_records import split_control_key
 from schemas.instants import format_instant
-from schemas.keys import split_control_key
 from schemas.topics import CONTROL
 from tests.support.asgi import Client
 from tests.support.gateway import Door, EmbeddedDoor
