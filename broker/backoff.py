@@ -32,3 +32,32 @@ class Backoff:
     def reset(self) -> None:
         """Begin again with the first delay: an attempt has succeeded."""
         self._delay_s = 0.0
+
+
+class Pause:
+    """Pause after a failure, until an instant (ms) of the wall clock."""
+
+    def __init__(self, longest_s: float) -> None:
+        """Create it before the first failure; `longest_s` is the limit before jitter."""
+        self._backoff = Backoff(longest_s)
+        self._until = 0
+
+    @property
+    def is_failing(self) -> bool:
+        """Return True if an attempt has failed since the last `reset`."""
+        return self._backoff.is_failing
+
+    def holds(self, now_at: int) -> bool:
+        """Return True while nothing is to be attempted."""
+        # A clock that was set back must not stretch the pause.
+        return 0 < self._until - now_at <= 2 * self._backoff.longest_s * 1000
+
+    def failed(self, now_at: int, at_least_s: float) -> None:
+        """Begin a pause, unless one holds: then it was one more attempt that was under way."""
+        if now_at >= self._until:
+            self._until = now_at + round(1000 * self._backoff.next_s(at_least_s))
+
+    def reset(self) -> None:
+        """End it: an attempt has succeeded."""
+        self._backoff.reset()
+        self._until = 0

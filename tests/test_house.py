@@ -28,7 +28,6 @@ MIN_ROOM_LINES = 3
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 SHORT_FILES: dict[str, str] = {
-    "broker/backoff.py": "one class, pure, of writers, delivery, workers and buckets alike",
     "commands/bench.py": "a command is a file",
     "commands/demo/process.py": "an entry point: `python -m`",
     "commands/doctor/vouching.py": "asked of each tier by the doctor's file on it",

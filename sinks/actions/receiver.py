@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from broker.backoff import Backoff
+from broker.backoff import Pause
 from sinks.actions.attempt import Attempt
 from sinks.actions.outbox import Result, Task
 
@@ -63,16 +63,13 @@ class Receiver:
         self._results = results
         self._tasks = SimpleQueue[Task | None]()
         self._threads: list[Thread] = []
-        self._backoff = Backoff(LONGEST_PAUSE_S)
-        self._paused_until = 0  # wall clock, ms
+        self._pause = Pause(LONGEST_PAUSE_S)
 
     def room(self, now_at: int) -> int:
         """Number of tasks that it takes now: one at a time after a failure."""
-        if not self._backoff.is_failing:
+        if not self._pause.is_failing:
             return AHEAD - self.in_flight
-        # A clock that was set back must not stretch the pause.
-        is_paused = 0 < self._paused_until - now_at <= 2 * LONGEST_PAUSE_S * 1000
-        return 0 if is_paused or self.in_flight else 1
+        return 0 if self._pause.holds(now_at) or self.in_flight else 1
 
     def put(self, tasks: list[Task]) -> None:
         """Hand tasks over."""
@@ -90,13 +87,10 @@ class Receiver:
         self.in_flight -= 1
         if result.retry_after_s is not None:
             self.reason = result.reason
-            if now_at >= self._paused_until:  # else one more that was under way
-                pause_s = self._backoff.next_s(result.retry_after_s)
-                self._paused_until = now_at + round(1000 * pause_s)
+            self._pause.failed(now_at, result.retry_after_s)
         elif result.attempts > result.task.attempts:
             self.reason = None
-            self._backoff.reset()
-            self._paused_until = 0
+            self._pause.reset()
 
     def close(self) -> None:
         """End the threads after what they are doing, and close the channel."""
@@ -106,7 +100,7 @@ class Receiver:
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            if self._backoff.is_failing and self.in_flight > 1:
+            if self._pause.is_failing and self.in_flight > 1:
                 # It was handed over before the failure: it waits in the outbox with the others.
                 due_at = self.attempt.clock.wall_ms()
                 self._results.put(Result(task, "waiting", task.attempts, task.reason, due_at))

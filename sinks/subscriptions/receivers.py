@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from standardwebhooks import Webhook
 
-from broker.backoff import Backoff
+from broker.backoff import Pause
 from schemas.display import printable
 from schemas.errors import Busy, SettingsError
 from sinks.actions.channels.addresses import Allowed
@@ -104,16 +104,14 @@ class Receiver:
         self.failing_since = failing_since
         self.fault = ""
         self._is_proven = False  # its last attempt succeeded
-        self._backoff = Backoff(LONGEST_PAUSE_S)
-        self._paused_until = 0
+        self._pause = Pause(LONGEST_PAUSE_S)
         self._channel: tuple[Subscription, bool, WebhookChannel] | None = None
 
     def room(self, now_at: int) -> int:
         """Number of deliveries that it takes now: one at a time until one has succeeded."""
         if self._is_proven:
             return AT_A_TIME - self.in_flight
-        is_paused = 0 < self._paused_until - now_at <= 2 * LONGEST_PAUSE_S * 1000
-        return 0 if is_paused or self.in_flight else 1
+        return 0 if self._pause.holds(now_at) or self.in_flight else 1
 
     def is_due(self, now_at: int) -> bool:
         """Return True if a delivery may be due."""
@@ -127,8 +125,7 @@ class Receiver:
         """Note a success."""
         self._is_proven = True
         self.failing_since = None
-        self._backoff.reset()
-        self._paused_until = 0
+        self._pause.reset()
 
     def forgive(self) -> None:
         """Forget failures: a receiver that is resumed begins anew."""
@@ -140,9 +137,7 @@ class Receiver:
         self._is_proven = False
         if self.failing_since is None:
             self.failing_since = now_at
-        if now_at >= self._paused_until:  # else one more that was under way
-            pause_s = self._backoff.next_s(retry_after_s)
-            self._paused_until = now_at + round(1000 * pause_s)
+        self._pause.failed(now_at, retry_after_s)
 
     def channel(
         self, record: Subscription, now_at: int, open_secret: Open, allowed: Allowed
