@@ -211,7 +211,8 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             self.step.set_name(piece.shard)
             self.step.watermarks.advance(piece.task, piece.watermark)
             self.claims.note(piece.task, piece.claimed)
-            self.shard.offer(piece.facts)
+            if piece.facts:
+                self.shard.offer(piece.facts)
             for facts in piece.made:
                 self.shard.offer_made(facts)
             dead += piece.dead
