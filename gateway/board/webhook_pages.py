@@ -3,6 +3,7 @@
 A secret is in the answer to the form that creates or rotates it, and in no other.
 """
 
+from functools import wraps
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -107,46 +108,22 @@ async def rotate(call: Call) -> Response:
     return secret_page(call, await webhooks.rotate(call))
 
 
-async def pause(call: Call) -> Response:
-    """Pause a webhook by a form."""
-    await webhooks.pause(call)
-    return back(call)
-
-
-async def resume(call: Call) -> Response:
-    """Resume a webhook by a form."""
-    await webhooks.resume(call)
-    return back(call)
-
-
 async def remove(call: Call) -> Response:
     """Delete a webhook by a form."""
     await webhooks.remove(call)
     return RedirectResponse(PATH, SEE_OTHER)
 
 
-async def send_test(call: Call) -> Response:
-    """Send a test event by a form."""
-    await webhook_deliveries.send_test(call)
-    return back(call)
+def by_form(write: Handler) -> Handler:
+    """A write of the API by a form, which leads back to the page of the webhook."""
 
+    @wraps(write)
+    async def written(call: Call) -> Response:
+        await write(call)
+        name, _ = webhooks.own_webhook(call)
+        return RedirectResponse(f"{PATH}/{name}", SEE_OTHER)
 
-async def replay(call: Call) -> Response:
-    """Send a delivery again by a form."""
-    await webhook_deliveries.replay(call)
-    return back(call)
-
-
-async def replay_dead(call: Call) -> Response:
-    """Send all dead deliveries of a webhook again by a form."""
-    await webhook_deliveries.replay_dead(call)
-    return back(call)
-
-
-def back(call: Call) -> Response:
-    """Back to the page of the webhook."""
-    name, _ = webhooks.own_webhook(call)
-    return RedirectResponse(f"{PATH}/{name}", SEE_OTHER)
+    return written
 
 
 def secret_page(call: Call, answer: Response) -> Response:
@@ -161,13 +138,13 @@ def secret_page(call: Call, answer: Response) -> Response:
 
 
 FORMS: tuple[tuple[str, Handler, str], ...] = (
-    ("pause", pause, ""),
-    ("resume", resume, ""),
+    ("pause", by_form(webhooks.pause), ""),
+    ("resume", by_form(webhooks.resume), ""),
     ("rotate", rotate, ""),
     ("delete", remove, ""),
-    ("test", send_test, "webhook_paused"),
-    ("replay", replay_dead, ""),
-    ("deliveries/{delivery}/replay", replay, "unknown_delivery"),
+    ("test", by_form(webhook_deliveries.send_test), "webhook_paused"),
+    ("replay", by_form(webhook_deliveries.replay_dead), ""),
+    ("deliveries/{delivery}/replay", by_form(webhook_deliveries.replay), "unknown_delivery"),
 )
 WRITE = ("bad_field", "bad_json", "bad_encoding", "busy", "too_large", "too_slow")
 
