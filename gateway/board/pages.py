@@ -26,7 +26,7 @@ from gateway.board.orders_page import orders_page
 from gateway.board.preferences import Preferences, examples_of, preferences
 from gateway.board.progress import Progress
 from gateway.board.rule_panel import RulePanel, rule_panel
-from gateway.board.site import Frame, assets, render
+from gateway.board.site import assets, render
 from gateway.board.survey import Step, SurveyForm, answer_survey, state_of
 from gateway.board.viewer import (
     desk_of,
@@ -34,9 +34,8 @@ from gateway.board.viewer import (
     language_of,
     now_of,
     page_of,
-    path_of,
+    public_frame,
     tenant_of,
-    theme_of,
     words_of,
 )
 from gateway.problems import Problem
@@ -300,15 +299,7 @@ async def customer(call: Call) -> Response:
             survey = state_of(progress_of(call), document, timeline, call.asked.survey)
         except UnknownOrder:
             page = None
-    session = call.caller.session
-    frame = Frame(
-        words=words,
-        page="customer",
-        title=words.say("customer.title"),
-        path=path_of(call.request).partition("?")[0],
-        theme=theme_of(call.request),
-        csrf=gateway.access.sessions.csrf_token(session) if session else "",
-    )
+    frame = public_frame(call, words, "customer", words.say("customer.title"))
     shop = {"brand": gateway.title, "contact": gateway.contact}
     asks = {"survey": survey, "is_unrated": call.asked.survey == "choose"}
     text = render("customer.html", frame, page=page, tiles=tiles, **shop, **asks)

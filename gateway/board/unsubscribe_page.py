@@ -10,8 +10,8 @@ import msgspec
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.board.links import address
-from gateway.board.site import Frame, render
-from gateway.board.viewer import language_of, path_of, theme_of, words_of
+from gateway.board.site import render
+from gateway.board.viewer import language_of, public_frame, words_of
 from gateway.problems import Problem
 from gateway.route import EVERYONE, Call, Route
 from gateway.unsubscribing import REFUSAL, Refusal, Unsubscribing
@@ -43,15 +43,7 @@ async def unsubscribe_page(call: Call) -> Response:
     gateway.check_controlled()
     opened = gateway.refusals.opened(call.parameter("token"))
     words = words_of(gateway, call.asked.lang or language_of(call.request))
-    session = call.caller.session
-    frame = Frame(
-        words=words,
-        page="unsubscribe",
-        title=words.say("unsubscribe.title"),
-        path=path_of(call.request).partition("?")[0],
-        theme=theme_of(call.request),
-        csrf=gateway.access.sessions.csrf_token(session) if session else "",
-    )
+    frame = public_frame(call, words, "unsubscribe", words.say("unsubscribe.title"))
     is_stopped = opened is not None and opened.name in gateway.refusals.records
     shop = {"brand": gateway.title, "contact": gateway.contact}
     text = render("unsubscribe.html", frame, opened=opened, is_stopped=is_stopped, **shop)

@@ -106,6 +106,19 @@ def frame_of(call: Call, page: str, title: str) -> Frame:
     )
 
 
+def public_frame(call: Call, words: Words, page: str, title: str) -> Frame:
+    """The frame of a page for whoever has its link: without the rail, and without the query."""
+    session = call.caller.session
+    return Frame(
+        words=words,
+        page=page,
+        title=title,
+        path=path_of(call.request).partition("?")[0],
+        theme=theme_of(call.request),
+        csrf=call.gateway.access.sessions.csrf_token(session) if session else "",
+    )
+
+
 def path_of(request: Request) -> str:
     """Path and query of a request, as they were sent."""
     raw: bytes = request.scope["raw_path"]
