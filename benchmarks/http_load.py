@@ -30,7 +30,6 @@ from telemetry.http_client import HttpClient, HttpFailed
 SEED = 20_161_004
 SERVE_CORE, OTHER_CORE = 0, 1
 CONNECTIONS = 32
-KIB = 1024
 UP_WITHIN_S = 300.0
 ANSWER_S = 30.0
 
@@ -49,13 +48,6 @@ def pin(pid: int, core: int) -> None:
     """Keep all threads of a process on a core."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(task.name), {core})
-
-
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text("ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) * KIB
 
 
 def wait_until(is_so: Callable[[], bool], what: str, running: Process) -> float:

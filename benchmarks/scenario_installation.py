@@ -93,9 +93,7 @@ class ScenarioInstallation:
 
     def resident_bytes(self, name: str = "VmRSS") -> int:
         """Resident memory of the dataflow now, or with `VmHWM` the most so far."""
-        status = Path(f"/proc/{self.running().pid}/status").read_text("ascii")
-        line = next(line for line in status.splitlines() if line.startswith(name))
-        return int(line.split()[1]) * KIB
+        return resident_bytes(self.running().pid, name)
 
     def lag(self) -> int:
         """Messages of `events` that the dataflow has not reported as done."""
@@ -145,6 +143,13 @@ class ScenarioInstallation:
         """Leave nothing running."""
         self.processes.stop(ANSWER_S)
         self.lags.close()
+
+
+def resident_bytes(pid: int, name: str = "VmRSS") -> int:
+    """Resident memory of a process now, or with `VmHWM` the most so far (proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    line = next(line for line in status.splitlines() if line.startswith(name))
+    return int(line.split()[1]) * KIB
 
 
 @contextmanager

@@ -33,13 +33,16 @@ from benchmarks.http_load import (
     paced,
     percentile,
     pin,
-    resident_bytes,
     sending,
     wait_until,
     wrk,
 )
 from benchmarks.report import Section, machine, put_sections, spread, table, verdict
-from benchmarks.scenario_installation import ScenarioInstallation, scenario_installation
+from benchmarks.scenario_installation import (
+    ScenarioInstallation,
+    resident_bytes,
+    scenario_installation,
+)
 from broker.group_lags import GroupLags
 from broker.produce import Producer
 from commands.wiring.tiers import writer_group
