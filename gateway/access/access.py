@@ -108,6 +108,15 @@ class Access:
         if not hmac.compare_digest(token.encode(), expected.encode()):
             raise Problem("forbidden", f"{CSRF_HEADER}: it isn't the session's token; reload")
 
+    def check_public_form(self, request: Request) -> None:
+        """Refuse a form of a page without sign-in that another site's page sends.
+
+        Raises:
+            Problem: `forbidden`.
+        """
+        if request.headers.get("origin") not in {None, self.origin(request)}:
+            raise Problem("forbidden", "Origin: this form is sent from our own page")
+
     def sign_in(self, code: str) -> str | None:
         """The cookie of a new session, at the first use of a code; else None."""
         ticket = self.sessions.redeemed(code, self.now_s())

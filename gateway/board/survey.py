@@ -70,9 +70,7 @@ def state_of(
 async def answer_survey(call: Call) -> Response:
     """Answer the question of a customer's page: a NOTE of its order and an audit entry."""
     gateway, form, token = call.gateway, call.asked, call.parameter("token")
-    origin = call.request.headers.get("origin")
-    if origin not in {None, gateway.access.origin(call.request)}:
-        raise Problem("forbidden", "Origin: an answer comes from our own page")
+    gateway.access.check_public_form(call.request)
     share = gateway.shares.opened(token, gateway.access.now_s())
     if share is None:
         raise Problem("not_found", "this link has ended; ask the shop for a new one")

@@ -58,9 +58,7 @@ async def one_click(call: Call) -> Response:
 
 async def choose(call: Call) -> Response:
     """Unsubscribe by the page's button, or take it back."""
-    origin = call.request.headers.get("origin")
-    if origin not in {None, call.gateway.access.origin(call.request)}:
-        raise Problem("forbidden", "Origin: a choice comes from our own page")
+    call.gateway.access.check_public_form(call.request)
     await set_choice(call, opened_of(call), stop=call.asked.choice == "stop")
     path = address(f"/u/{call.request.path_params['token']}", lang=call.asked.lang)
     return RedirectResponse(path, SEE_OTHER)
