@@ -100,11 +100,13 @@ class RetiredData(msgspec.Struct, frozen=True, kw_only=True):
 class Change(NamedTuple):
     """Message of orders.changes, decoded; `clock_at` is the stream's, `came_at` its append time.
 
-    `document` None: the order is no longer live.
+    `document` None: the order is no longer live. `now` is the part of it that the next one is
+    compared with.
     """
 
     key: str
     document: OrderDocument | None
+    now: Seen | None
     clock_at: int
     came_at: int
 
@@ -126,22 +128,20 @@ def sides_of(change: Change, before: Seen | None) -> tuple[Facets, ...]:
     """The order before a change, if it was live, and after it, if it is."""
     tenant, _ = split_order_key(change.key)
     was = (before.facets(tenant),) if before else ()
-    document = change.document
-    return was if document is None else (*was, seen_of(document).facets(tenant))
+    return was if change.now is None else (*was, change.now.facets(tenant))
 
 
 def events_of(
     change: Change, before: Seen | None, sides: tuple[Facets, ...]
 ) -> Iterator[OrderEvent]:
     """The events of a change, in the sequence in which a receiver gets them."""
-    document = change.document
-    if document is None:
+    document, now = change.document, change.now
+    if document is None or now is None:
         if before:
             tenant, order_id = split_order_key(change.key)
             retired = RetiredData(tenant=tenant, order_id=order_id)
             yield event(change, "order.retired", before.version, retired, sides)
         return
-    now = seen_of(document)
     data = order_data(document, before)
     if is_new(change, document, before):
         yield event(change, "order.created", now.version, data, sides)

@@ -101,7 +101,7 @@ class FanOut:
         before, document = self.deliveries.seen(change.key), change.document
         if document and before and document.version <= before.version:
             return set()
-        self.deliveries.see(change.key, seen_of(document) if document else None)
+        self.deliveries.see(change.key, change.now)
         sides = sides_of(change, before)
         wanted = takers.of(change, sides) if takers else []
         if not wanted:
@@ -136,7 +136,8 @@ def change_of(message: Message, now_at: int) -> Change | None:
         place = f"{message.topic} [{message.partition}] offset {message.offset}"
         raise Rejected("unreadable_value", f"{place}: {fault}") from error
     came_at = message.timestamp_ms if message.timestamp_ms > 0 else now_at
-    return Change(name, document, number_in(message.headers, HEADER_CLOCK) or came_at, came_at)
+    clock_at = number_in(message.headers, HEADER_CLOCK) or came_at
+    return Change(name, document, seen_of(document) if document else None, clock_at, came_at)
 
 
 @lru_cache(maxsize=4096)

@@ -402,7 +402,7 @@ def test_the_index_of_filters_finds_what_comparing_each_would(
     takers = Takers(wanted)
     for _ in range(200):
         sides = [Facets("default", *rng.choice(PLACES)) for _ in range(rng.randrange(1, 3))]
-        change = Change("SO-1", None, world.now_at, world.now_at)
+        change = Change("SO-1", None, None, world.now_at, world.now_at)
         found = {each.name for each in takers.of(change, sides) if takes(each, sides)}
         assert found == {
             each.name for each in wanted if each.record.tenant != "acme" and takes(each, sides)
