@@ -15,11 +15,14 @@ from click.testing import CliRunner, Result
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from commands.state.command import command
+from commands.state.files import RECOVERY, states_of
+from dataflows.state.bytewax_recovery import read_recovery
 from dataflows.state.local.frame import FORMAT, PLAIN, FrameIdentity, frame
 from schemas import topics
 from tests.support.engine import Engine
 from tests.support.packed import pack, unpack
 from tests.support.samples import END, some_orders, with_parcels
+from tests.support.waiting import wait_until
 
 ORDERS = 80
 pack_any = msgspec.msgpack.Encoder().encode
@@ -50,6 +53,7 @@ def left(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Left:
             engine.tick(END)
             engine.wait_for_clock(END)
             engine.wait_for_barrier()
+            wait_until(lambda: len(pointed_to(folder / "track")) == 128, "a pointer of each shard")
             in_use = run(folder / "track" / "shards.sqlite", "verify", "--json")
             shown = run(folder / "track" / "shards.sqlite", "inspect", "--json")
             assert engine.process is not None
@@ -69,6 +73,11 @@ def store(left: Left, tmp_path: Path) -> Path:
     """A copy of the store with its recovery folder."""
     shutil.copytree(left.folder, tmp_path / "copy")
     return tmp_path / "copy" / "shards.sqlite"
+
+
+def pointed_to(folder: Path) -> set[str]:
+    """Shards with a pointer that bytewax has committed, which it does after an epoch's end."""
+    return set(states_of(read_recovery(folder / RECOVERY)))
 
 
 def run(store: Path, what: str, *arguments: str) -> Result:
