@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
@@ -14,7 +15,7 @@ from standardwebhooks import Webhook
 from schemas.errors import Busy, Rejected, SettingsError
 from sinks.actions.amounts import Amount
 from sinks.actions.channels.action_channel import ActionRequest, ReceiverSettings
-from sinks.actions.channels.addresses import Allowed, is_public
+from sinks.actions.channels.addresses import Allowed, connected, is_public
 from sinks.actions.channels.webhook import WebhookChannel, open_channel
 from sinks.actions.messages.messages import Message
 from sinks.actions.recipient import Recipient
@@ -136,6 +137,13 @@ def test_an_answer_byte_by_byte_is_cut_off_and_counts_by_its_status(receiver: Ho
     assert time.monotonic() - began < 5
     assert channel.send(request_of()) == "202", "over a new connection"
     channel.close()
+
+
+def test_the_body_of_a_request_does_not_wait_for_the_acknowledgement_of_its_head(
+    receiver: Hooks,
+) -> None:
+    with connected(Allowed(), "127.0.0.1", receiver.port, 5.0) as raw:
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_receiver_that_lies_or_closes_is_no_success(
