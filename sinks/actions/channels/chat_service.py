@@ -13,7 +13,7 @@ import sys
 from contextvars import ContextVar
 from functools import partial
 from ssl import SSLContext
-from threading import Lock, Timer
+from threading import Lock
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,7 @@ from schemas.errors import Busy, Rejected, SettingsError
 from schemas.settings.secrets import remember
 from sinks.actions.channels.action_channel import ActionChannel, ActionRequest
 from sinks.actions.channels.addresses import Allowed, connected, cut, is_loopback, reason_of
+from sinks.actions.channels.deadlines import DEADLINES
 from sinks.actions.channels.http_receiver import LATER_S, SHOWN_CHARACTERS, judged
 
 DEADLINE_S = 30.0  # of a whole message, against a service that answers byte by byte
@@ -221,11 +222,8 @@ class ChatChannel(ActionChannel):
     def send(self, request: ActionRequest) -> str:
         exchange = Exchange(self.allowed, self.tls)
         token = EXCHANGE.set(exchange)
-        watch = Timer(self.deadline_s, exchange.cut)
-        watch.daemon = True
         try:
-            with self._lock:
-                watch.start()
+            with self._lock, DEADLINES.within(self.deadline_s, exchange.cut):
                 is_taken = self.service.notify(
                     body=request.text,
                     title=request.subject,
@@ -233,7 +231,6 @@ class ChatChannel(ActionChannel):
                     body_format=apprise.NotifyFormat.TEXT,
                 )
         finally:
-            watch.cancel()
             EXCHANGE.reset(token)
         return self._judged(exchange, is_taken=is_taken)
 

@@ -8,10 +8,10 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from email.message import Message
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from queue import Empty, LifoQueue
-from threading import Timer
 from typing import NamedTuple
 from urllib.parse import SplitResult
 
@@ -19,6 +19,7 @@ from schemas.display import printable
 from schemas.errors import Busy, Rejected, SettingsError
 from schemas.instants import DAY_MS
 from sinks.actions.channels.addresses import Allowed, connected, cut, is_loopback, reason_of
+from sinks.actions.channels.deadlines import DEADLINES
 from telemetry.http_client import requested_delay_s, split_address, target_below, tls_context
 
 TIMEOUT_S = 10.0  # of each read and write
@@ -133,18 +134,14 @@ class HttpReceiver:
         headers: Mapping[str, str],
     ) -> Answer:
         """The answer to a request over a connection."""
-        watch = Timer(self.deadline_s, cut, [connection.sock])
-        watch.daemon = True
-        watch.start()
         try:
-            connection.request(method, target_below(self.parts, path), body, dict(headers))
-            response = connection.getresponse()
-            answer = response.read(self.most_bytes)
+            with DEADLINES.within(self.deadline_s, partial(cut, connection.sock)):
+                connection.request(method, target_below(self.parts, path), body, dict(headers))
+                response = connection.getresponse()
+                answer = response.read(self.most_bytes)
         except BaseException:
             connection.close()
             raise
-        finally:
-            watch.cancel()
         self._keep(connection, response)
         return Answer(response.status, response.headers, answer.decode("utf-8", "replace").strip())
 
