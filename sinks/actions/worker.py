@@ -192,12 +192,14 @@ class ActionWorker:
 
     def _hand_over(self) -> None:
         now_at = self.clock.wall_ms()
-        for name, receiver in self.receivers.items():
-            room = receiver.room(now_at)
-            if room > 0 and self.outbox.has_due(name, now_at):
-                with self.outbox.transaction():
-                    tasks = self.outbox.take(name, now_at, room)
-                receiver.put(tasks)
+        rooms = {name: receiver.room(now_at) for name, receiver in self.receivers.items()}
+        due = [name for name in rooms if rooms[name] > 0 and self.outbox.has_due(name, now_at)]
+        if not due:
+            return
+        with self.outbox.transaction():  # one for all: each is a write to the disk
+            taken = {name: self.outbox.take(name, now_at, rooms[name]) for name in due}
+        for name, tasks in taken.items():
+            self.receivers[name].put(tasks)
 
     def _publish(self) -> None:
         tasks = self.outbox.unpublished(PUBLISH_AT_A_TIME)

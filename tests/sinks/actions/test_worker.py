@@ -204,6 +204,25 @@ def test_a_dead_receiver_holds_up_no_other(tmp_path: Path) -> None:
         assert acting.now_at == BEGIN_AT, "without waiting for any retry"
 
 
+def test_a_round_writes_the_outbox_as_often_for_twenty_receivers_as_for_one(
+    tmp_path: Path,
+) -> None:
+    """Each write waits for the disk, and one receiver's actions would wait for all others'."""
+    writes = {}
+    for count in (1, 20):
+        names = [f"kind_{number}" for number in range(count)]
+        folder = tmp_path / f"{count}"
+        folder.mkdir()
+        acting = Acting(folder, {name: MemoryChannel() for name in names})
+        acting.request(*(action(f"SO-{name}", name) for name in names))
+        with acting.worker(Counted) as worker:
+            worker.step()
+            assert isinstance(worker.outbox, Counted)
+            writes[count] = worker.outbox.transactions
+            acting.run_to_the_end(worker, count)
+    assert writes[20] == writes[1]
+
+
 def test_a_channel_that_raises_anything_keeps_its_actions(tmp_path: Path) -> None:
     class Broken(MemoryChannel):
         def send(self, request: object) -> str:
@@ -269,6 +288,18 @@ def test_an_instant_of_a_note_is_that_of_its_end(acting: Acting) -> None:
 # ---------------------------------------------------------------- killed
 class Killed(BaseException):
     """The process ends here."""
+
+
+class Counted(Outbox):
+    """An outbox that counts its transactions."""
+
+    transactions = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.transactions += 1
+        with super().transaction():
+            yield
 
 
 class Doomed(Outbox):
