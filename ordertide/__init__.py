@@ -29,7 +29,13 @@ from schemas.errors import Busy, OrdertideError, Rejected, SettingsError
 from schemas.event import Event, Location, decode_event
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.settings.model import DeliverySettings, Settings
-from sinks.actions.channels.action_channel import ActionChannel, ActionRequest, ReceiverSettings
+from sinks.actions.channels.action_channel import (
+    ActionChannel,
+    ActionRequest,
+    BatchChannel,
+    BatchFailed,
+    ReceiverSettings,
+)
 from sinks.channels.alert_message import Posting
 from sinks.channels.channel import Channel, Silence, SilencingChannel
 from storage_tiering.tier import (
@@ -54,6 +60,8 @@ __all__ = [
     "ActionRequest",
     "Answer",
     "Asked",
+    "BatchChannel",
+    "BatchFailed",
     "Busy",
     "Carrier",
     "CarrierConfig",

@@ -27,6 +27,7 @@ from prometheus_client import (
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # of what is sent at once
 
 
 Process = Literal["track", "deliver", "write", "serve", "act", "poll"]
@@ -275,6 +276,9 @@ class Metrics:
         self.action_seconds = self._histogram(
             "action_seconds", "From an action's request to its receiver's answer.", "receiver"
         )
+        self.action_batch = self._histogram(
+            "action_batch", "Actions in a request of a batch.", "receiver", buckets=COUNTS
+        )
 
     def _watch_the_webhooks(self) -> None:
         """All subscriptions together: there may be a thousand, and they come and go."""
@@ -331,9 +335,11 @@ class Metrics:
         row = self._row("gauge", name, text, labels)
         return Gauge(row.name, text, labels, registry=self._shown)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+    def _histogram(
+        self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = SECONDS
+    ) -> Histogram:
         row = self._row("histogram", name, text, labels)
-        return Histogram(row.name, text, labels, registry=self._shown, buckets=SECONDS)
+        return Histogram(row.name, text, labels, registry=self._shown, buckets=buckets)
 
     def _row(self, kind: str, name: str, text: str, labels: tuple[str, ...]) -> Row:
         row = Row(f"ordertide_{name}", kind, text, labels)

@@ -50,7 +50,6 @@ SHORT_FILES: dict[str, str] = {
     "schemas/numbers.py": "a normal form, and all that defines it",
     "schemas/versions.py": "a format, and all that defines it",
     "sinks/actions/channels/chat.py": "an entry point that loads its extra only where it is used",
-    "sinks/actions/channels/memory.py": "the shortest example of a channel",
     "sinks/channels/installed.py": "opens a channel; the channels must not import each other",
     "storage_tiering/hot/opening.py": "the entry point of a tier, as the others have one",
     "telemetry/bounded_labels.py": "one class that any metric may use",

@@ -29,7 +29,8 @@ from schemas.instants import DAY_MS
 from schemas.private_files import private_folder
 from schemas.settings.model import Settings
 from schemas.topics import EVENTS, LEASE, ORDERS_ACTIONS, ORDERS_AUDIT
-from sinks.actions.attempt import ActionClock, Attempt
+from sinks.actions.attempt import ActionClock
+from sinks.actions.batch_attempt import attempt_at
 from sinks.actions.channels.installed import open_channels
 from sinks.actions.messages.messages import Messages
 from sinks.actions.metrics import ActionMetrics
@@ -121,7 +122,10 @@ def parts_of(
     alerts = TierAlerts(pool)
     channels = open_channels(table, settings.act)
     receivers = Receivers(
-        {name: Attempt(each, alerts, clock, preparation) for name, each in channels.items()}
+        {
+            name: attempt_at(table.receivers[name], each, alerts, clock, preparation)
+            for name, each in channels.items()
+        }
     )
     stack.callback(receivers.close)
     reader = stack.enter_context(reader_of(settings, connection, outbox))

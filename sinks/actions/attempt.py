@@ -4,7 +4,7 @@ Runs in the threads of a receiver, touches no file, and always gives a result.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -13,6 +13,7 @@ from broker.backoff import GROWTH, Backoff
 from schemas.alert import Action
 from schemas.errors import Busy, Rejected
 from schemas.instants import DAY_MS, HOUR_MS, parse_instant
+from sinks.actions.batches import BatchRow
 from sinks.actions.channels.action_channel import ActionChannel, ActionRequest
 from sinks.actions.outbox import End, Result, Task
 from sinks.actions.preparation import Ends, Preparation, Ready, Waits
@@ -46,28 +47,84 @@ class ActionClock(NamedTuple):
     orders_ms: Callable[[], int]
 
 
+class Prepared(NamedTuple):
+    """An action that may be sent, and its request."""
+
+    task: Task
+    ready: Ready
+    request: ActionRequest
+
+    def done(self, answer: str, ended_at: int) -> Result:
+        """Result of an action that its receiver has; `answer` is masked."""
+        return Result(
+            *(self.task, "done", self.request.attempt, answer),
+            ended_at=ended_at,
+            detail=self.ready.detail,
+            contact=self.ready.contact,
+        )
+
+
 class Attempt(NamedTuple):
-    """Attempts at one receiver, through its channel."""
+    """Attempts at one receiver, through its channel, one action at a time."""
 
     channel: ActionChannel
     alerts: Alerts
     clock: ActionClock
     preparation: Preparation
 
-    def make(self, task: Task) -> Result:
-        """The result of one attempt."""
-        try:
-            return self._made(task, ACTION.decode(task.value))
-        except Exception as error:  # a plug-in's fault must end neither the thread nor the action
-            LOGGER.exception("action %s: attempt at %s failed", task.action_id, task.receiver)
-            return self._failed(task, Busy(f"{type(error).__name__}: {error}"))
+    @property
+    def batch(self) -> BatchRow | None:
+        """Batches of the receiver: it has none."""
+        return None
 
-    def _made(self, task: Task, action: Action) -> Result:
+    def make(self, tasks: Sequence[Task]) -> list[Result]:
+        """The result of an attempt at each action."""
+        return [self._made(task) for task in tasks]
+
+    def prepare(self, task: Task) -> Prepared | Result:
+        """Prepare an action that may be sent now; else the result."""
+        try:
+            return self._prepared(task, ACTION.decode(task.value))
+        except Exception as error:  # a plug-in's fault must end neither the thread nor the action
+            LOGGER.exception("action %s: preparation failed", task.action_id)
+            return self._faulty(task, error)
+
+    def ended(self, task: Task, end: End, reason: str, attempts: int | None = None) -> Result:
+        """Result of an action that ends now."""
+        number = task.attempts if attempts is None else attempts
+        return Result(task, end, number, reason, ended_at=self.clock.orders_ms())
+
+    def refused(self, prepared: Prepared, reason: str) -> Result:
+        """Result of an action that its receiver refuses for good; `reason` is masked."""
+        result = self.ended(prepared.task, "dead", reason, prepared.request.attempt)
+        return result._replace(detail=prepared.ready.detail)
+
+    def failed(self, task: Task, busy: Busy, after_s: float | None = None) -> Result:
+        """Result of an attempt that failed; the next is due `after_s`, or by the attempts made."""
+        number = task.attempts + 1
+        if self._now >= task.accepted_at + GIVE_UP_MS:
+            result = self.ended(task, "dead", f"given up after 3 days: {busy.reason}", number)
+        else:
+            wait_s = delay_s(task.attempts, busy.retry_after_s) if after_s is None else after_s
+            result = Result(task, "failed", number, busy.reason, self._now + round(1000 * wait_s))
+        return result._replace(retry_after_s=busy.retry_after_s)
+
+    def _made(self, task: Task) -> Result:
+        prepared = self.prepare(task)
+        if isinstance(prepared, Result):
+            return prepared
+        try:
+            return self._sent(prepared)
+        except Exception as error:  # as above
+            LOGGER.exception("action %s: attempt at %s failed", task.action_id, task.receiver)
+            return self._faulty(task, error)
+
+    def _prepared(self, task: Task, action: Action) -> Prepared | Result:
         if parse_instant(action.expires_at) <= self.clock.orders_ms():
-            return self._ended(task, "expired", task.reason or "not sent in time")
+            return self.ended(task, "expired", task.reason or "not sent in time")
         match self.alerts.status_of(action) if action.alert_id else "open":
             case "ended":
-                return self._ended(task, "skipped", "its alert has ended")
+                return self.ended(task, "skipped", "its alert has ended")
             case "unknown" if self._may_wait(task):
                 due_at = self.clock.wall_ms() + CERTAIN_AGAIN_MS
                 return Result(task, "waiting", task.attempts, task.reason, due_at)
@@ -75,40 +132,42 @@ class Attempt(NamedTuple):
             case Waits() as waits:
                 return self._waiting(task, action, waits)
             case Ends(end, reason):
-                return self._ended(task, end, reason)
+                return self.ended(task, end, reason)
             case Ready() as ready:
-                return self._sent(task, action, ready)
+                return Prepared(task, ready, self._request(task, action, ready))
 
-    def _sent(self, task: Task, action: Action, ready: Ready) -> Result:
-        number = task.attempts + 1
-        request = ActionRequest(
+    def _request(self, task: Task, action: Action, ready: Ready) -> ActionRequest:
+        return ActionRequest(
             action=action,
-            attempt=number,
+            attempt=task.attempts + 1,
             sent_at=self._now,
             amount=ready.amount,
             message=ready.message,
             recipient=ready.recipient,
             parcel=ready.parcel,
         )
-        masked = ready.recipient.masked
+
+    def _sent(self, prepared: Prepared) -> Result:
+        ready, masked = prepared.ready, prepared.ready.recipient.masked
         try:
             with self.preparation.people.counted(ready.contact):
-                answer = self.channel.send(request)
+                answer = self.channel.send(prepared.request)
         except Busy as busy:
-            return self._failed(task, Busy(masked(busy.reason), busy.retry_after_s))
+            return self.failed(prepared.task, Busy(masked(busy.reason), busy.retry_after_s))
         except Rejected as rejected:
-            result = self._ended(task, "dead", masked(rejected.reason), number)
-            return result._replace(detail=ready.detail)
-        result = self._ended(task, "done", masked(answer), number)
-        return result._replace(detail=ready.detail, contact=ready.contact)
+            return self.refused(prepared, masked(rejected.reason))
+        return prepared.done(masked(answer), self.clock.orders_ms())
+
+    def _faulty(self, task: Task, error: Exception) -> Result:
+        return self.failed(task, Busy(f"{type(error).__name__}: {error}"))
 
     def _waiting(self, task: Task, action: Action, waits: Waits) -> Result:
         """Result of a wait; it ends at once where the action is void by then."""
         if self._now >= task.accepted_at + GIVE_UP_MS:
-            return self._ended(task, "dead", f"given up after 3 days: {waits.reason}")
+            return self.ended(task, "dead", f"given up after 3 days: {waits.reason}")
         left_ms = parse_instant(action.expires_at) - self.clock.orders_ms()
         if waits.is_held and left_ms <= waits.due_at - self._now:
-            return self._ended(task, "expired", f"{waits.reason}, and void by then")
+            return self.ended(task, "expired", f"{waits.reason}, and void by then")
         detail = {"waited": waits.reason} if waits.is_held else {}
         return Result(task, "waiting", task.attempts, waits.reason, waits.due_at, detail=detail)
 
@@ -118,19 +177,6 @@ class Attempt(NamedTuple):
 
     def _may_wait(self, task: Task) -> bool:
         return self._now < task.accepted_at + CERTAIN_WITHIN_MS
-
-    def _ended(self, task: Task, end: End, reason: str, attempts: int | None = None) -> Result:
-        number = task.attempts if attempts is None else attempts
-        return Result(task, end, number, reason, ended_at=self.clock.orders_ms())
-
-    def _failed(self, task: Task, busy: Busy) -> Result:
-        number = task.attempts + 1
-        if self._now >= task.accepted_at + GIVE_UP_MS:
-            result = self._ended(task, "dead", f"given up after 3 days: {busy.reason}", number)
-        else:
-            due_at = self._now + round(1000 * delay_s(task.attempts, busy.retry_after_s))
-            result = Result(task, "failed", number, busy.reason, due_at)
-        return result._replace(retry_after_s=busy.retry_after_s)
 
 
 def delay_s(failed_before: int, at_least_s: float = 0.0) -> float:

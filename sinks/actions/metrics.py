@@ -1,6 +1,6 @@
 """Metrics of actions: counts by receiver and state, never by order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from schemas.errors import Busy
@@ -42,10 +42,14 @@ class ActionMetrics:
         """Count a message that can't be decoded."""
         self.metrics.rejected.labels(code).inc()
 
-    def attempted(self, result: Result) -> None:
-        """Count a failed attempt."""
-        if result.retry_after_s is not None:
-            self.metrics.sink_busy.labels(result.task.receiver).inc()
+    def attempted(self, results: Sequence[Result]) -> None:
+        """Count a request that failed; of one that was sent in a batch, count its actions."""
+        receiver = results[0].task.receiver
+        if any(result.retry_after_s is not None for result in results):
+            self.metrics.sink_busy.labels(receiver).inc()
+        sent = sum(result.attempts > result.task.attempts for result in results)
+        if sent and results[0].task.batch:
+            self.metrics.action_batch.labels(receiver).observe(sent)
 
     def published(self, task: Task, now_at: int) -> None:
         """Count an outcome; of a done action, measure the time since it was requested."""

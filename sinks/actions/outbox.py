@@ -9,6 +9,8 @@
 A row is inserted, once by its `action_id`, before the offsets of its message are committed. It is
 `sending` from before the attempt until its result is stored: a process that was killed in between
 sends it again, under the same idempotency key. An ended row waits until its outcome was published.
+Actions that are sent in one request share the name of their batch from before the attempt on, for
+as long as the same request is to be sent again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -58,14 +60,21 @@ CREATE TABLE IF NOT EXISTS detail (  -- fields of the outcome beyond the row, of
     action_id TEXT PRIMARY KEY, fields TEXT NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS forgotten AFTER DELETE ON action BEGIN
     DELETE FROM detail WHERE action_id = OLD.action_id; END;
+CREATE TABLE IF NOT EXISTS batch (  -- of actions under way in one, or to be sent in it again
+    action_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS batch_members ON batch (name);
+CREATE TRIGGER IF NOT EXISTS unbatched AFTER DELETE ON action BEGIN
+    DELETE FROM batch WHERE action_id = OLD.action_id; END;
 CREATE TABLE IF NOT EXISTS contact (  -- messages to people by day
     day TEXT, person TEXT, action_id TEXT, PRIMARY KEY (day, person, action_id)) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
 COLUMNS = (
     "action_id, receiver, state, attempts, accepted_at, came_at, ended_at, reason, value,"
-    " (SELECT fields FROM detail WHERE detail.action_id = action.action_id)"
+    " (SELECT fields FROM detail WHERE detail.action_id = action.action_id),"
+    " (SELECT name FROM batch WHERE batch.action_id = action.action_id)"
 )
+DUE = "receiver = ? AND due_at <= ? AND state IN ('waiting', 'failed')"
 DETAIL = msgspec.json.Decoder(dict[str, str])
 
 
@@ -99,6 +108,7 @@ class Task(NamedTuple):
     reason: str
     value: bytes
     fields: str | None = None
+    batch: str | None = None
 
     @property
     def detail(self) -> dict[str, str]:
@@ -109,7 +119,8 @@ class Task(NamedTuple):
 class Result(NamedTuple):
     """Result of an attempt: the next state, when it is due again or when it ended, and why.
 
-    `detail` are fields for the outcome, `contact` the message that a person was sent.
+    `detail` are fields for the outcome, `contact` the message that a person was sent, `batch` the
+    name of the batch in which it is sent again.
     """
 
     task: Task
@@ -121,6 +132,7 @@ class Result(NamedTuple):
     retry_after_s: float | None = None  # set where the receiver itself was busy
     detail: Mapping[str, str] = {}
     contact: Contact | None = None
+    batch: str | None = None
 
 
 class Outbox:
@@ -188,16 +200,18 @@ class Outbox:
 
     def take(self, receiver: str, now_at: int, limit: int) -> list[Task]:
         """Turn a receiver's actions that are due to sending, the earliest first."""
-        found = self._tasks(
-            "receiver = ? AND due_at <= ? AND state IN ('waiting', 'failed')"
-            " ORDER BY due_at LIMIT ?",
-            (receiver, now_at, limit),
-        )
+        found = self._tasks(f"{DUE} ORDER BY due_at LIMIT ?", (receiver, now_at, limit))
+        self.begin(found)
+        return found
+
+    def begin(self, tasks: Iterable[Task]) -> None:
+        """Turn actions to sending, each in its batch."""
+        tasks = [*tasks]
         self._database.executemany(
             "UPDATE action SET state = 'sending' WHERE action_id = ?",
-            ((task.action_id,) for task in found),
+            ((task.action_id,) for task in tasks),
         )
-        return found
+        self._name_batches((task.action_id, task.batch) for task in tasks if task.batch)
 
     def settle(self, results: Sequence[Result]) -> None:
         """Store the results of attempts, with their details and messages to people."""
@@ -227,6 +241,11 @@ class Outbox:
                 for each in results
                 if each.contact
             ),
+        )
+        self._name_batches((each.task.action_id, each.batch) for each in results if each.batch)
+        self._database.executemany(
+            "DELETE FROM batch WHERE action_id = ?",
+            ((each.task.action_id,) for each in results if each.task.batch and not each.batch),
         )
 
     def expire(self, orders_at: int) -> int:
@@ -271,11 +290,19 @@ class Outbox:
     # ------------------------------------------------------------ reading
     def has_due(self, receiver: str, now_at: int) -> bool:
         """Return True if `take` would find something."""
-        query = (
-            "SELECT 1 FROM action WHERE receiver = ? AND due_at <= ?"
-            " AND state IN ('waiting', 'failed') LIMIT 1"
-        )
+        query = f"SELECT 1 FROM action WHERE {DUE} LIMIT 1"  # noqa: S608 - a text of this file
         return bool(self._rows(query, (receiver, now_at)))
+
+    def due(self, receiver: str, now_at: int, limit: int) -> list[Task]:
+        """A receiver's actions that are due, the earliest first, and all of their batches."""
+        found = self._tasks(f"{DUE} ORDER BY due_at LIMIT ?", (receiver, now_at, limit))
+        tasks = {task.action_id: task for task in found}
+        for name in dict.fromkeys(task.batch for task in found if task.batch):
+            members = "action_id IN (SELECT action_id FROM batch WHERE name = ?)"
+            for task in self._tasks(members, (name,)):  # all of a batch are due together
+                if task.state in {"waiting", "failed"}:
+                    tasks[task.action_id] = task
+        return [*tasks.values()]
 
     def unpublished(self, limit: int) -> list[Task]:
         """Ended actions whose outcomes aren't published, the earliest first."""
@@ -324,6 +351,9 @@ class Outbox:
     def states(self) -> dict[str, State]:
         """The state of every action that is remembered."""
         return dict(self._rows("SELECT action_id, state FROM action", ()))  # type: ignore[arg-type]  # rows are objects
+
+    def _name_batches(self, names: Iterable[tuple[str, str | None]]) -> None:
+        self._database.executemany("INSERT OR REPLACE INTO batch VALUES (?, ?)", names)
 
     def _tasks(self, where: str, parameters: Sequence[object]) -> list[Task]:
         # The conditions are texts of this file.

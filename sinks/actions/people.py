@@ -50,11 +50,15 @@ class People:
         try:
             yield
         except BaseException:
-            if contact:
-                with self._lock:
-                    day = self._days.get(contact.day, {})
-                    day.get(contact.person, set()).discard(contact.action_id)
+            self.give_back(contact)
             raise
+
+    def give_back(self, contact: Contact | None) -> None:
+        """Count a message no more that was not sent."""
+        if contact:
+            with self._lock:
+                day = self._days.get(contact.day, {})
+                day.get(contact.person, set()).discard(contact.action_id)
 
     def _add(self, contact: Contact) -> None:
         day = self._days.setdefault(contact.day, {})

@@ -5,7 +5,7 @@ is masked by it.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
@@ -47,10 +47,17 @@ class Recipient(msgspec.Struct, frozen=True):
 
     def masked(self, text: str) -> str:
         """A text without the recipient's fields, whatever their case."""
-        for value in self.fields.values():
-            if len(value) >= FEWEST_MASKED:
-                text = re.sub(re.escape(value), MASK, text, flags=re.IGNORECASE)
-        return text
+        return mask_of([self])(text)
+
+
+def mask_of(recipients: Iterable[Recipient]) -> Callable[[str], str]:
+    """A function that takes the fields of some recipients out of a text, whatever their case."""
+    values = {value for each in recipients for value in each.fields.values()}
+    shown = sorted((each for each in values if len(each) >= FEWEST_MASKED), key=len, reverse=True)
+    if not shown:
+        return str
+    pattern = re.compile("|".join(map(re.escape, shown)), re.IGNORECASE)
+    return lambda text: pattern.sub(MASK, text)
 
 
 class Refusals(Protocol):

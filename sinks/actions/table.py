@@ -22,6 +22,7 @@ from schemas.settings.kinds import fault_of_name
 from schemas.toml_document import TomlDocument, read_text
 from schemas.type_faults import Fault, Place, choice, type_faults
 from sinks.actions.amounts import CURRENCY, VALUE, AmountRow, amount_faults
+from sinks.actions.batches import BatchRow, batch_faults
 from sinks.actions.quiet_hours import parse_quiet
 
 SHIPPED = "actions.toml"
@@ -30,10 +31,11 @@ MOST_RECEIVERS = 32
 
 
 class ReceiverRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A receiver: its channel, and what a plug-in's channel takes besides."""
+    """A receiver: its channel, what a plug-in's channel takes besides, and its batches."""
 
     channel: str
     options: dict[str, str] = {}
+    batch: BatchRow | None = None
 
 
 AtLeastOne = Annotated[int, Meta(ge=1)]
@@ -95,7 +97,8 @@ class ActionsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ActionTable(msgspec.Struct, frozen=True):
     """A checked table: each kind's receiver is one of the receivers, which stand at `lines`.
 
-    `templates` is the folder of its own templates, kinds stand at `kind_lines`.
+    `templates` is the folder of its own templates, kinds stand at `kind_lines`, batches of
+    receivers at `batch_lines`.
     """
 
     name: str
@@ -104,6 +107,7 @@ class ActionTable(msgspec.Struct, frozen=True):
     lines: dict[str, int] = {}
     kind_lines: dict[str, int] = {}
     templates: str | None = None
+    batch_lines: dict[str, int] = {}
 
     def row_of(self, kind: str, tenant: str) -> KindRow | None:
         """A kind as a tenant has it; None for a kind that the table lacks."""
@@ -134,8 +138,9 @@ def parse_actions(text: str, name: str) -> ActionTable:
     rows = msgspec.convert(document.values, ActionsFile)
     document.refuse(worded(fault) for fault in faults_of(rows))
     lines = {each: document.lines.nearest(("receivers", each)) for each in rows.receivers}
+    batches = {each: document.lines.nearest(("receivers", each, "batch")) for each in lines}
     kind_lines = {each: document.lines.nearest(("kinds", each)) for each in rows.kinds}
-    return ActionTable(name, rows.receivers, rows.kinds, lines, kind_lines, rows.templates)
+    return ActionTable(name, rows.receivers, rows.kinds, lines, kind_lines, rows.templates, batches)
 
 
 def faults_of(rows: ActionsFile) -> Iterator[Fault]:
@@ -155,6 +160,8 @@ def faults_of(rows: ActionsFile) -> Iterator[Fault]:
             ACTION_CHANNELS.named(receiver.channel)
         except SettingsError as error:
             yield Fault(("receivers", name, "channel"), str(error))
+        if receiver.batch:
+            yield from batch_faults(receiver.batch, ("receivers", name, "batch"))
     names = [*rows.receivers]
     for kind, row in rows.kinds.items():
         yield from row_faults(row, ("kinds", kind), names)

@@ -8,8 +8,10 @@ the producer; the attempts run in the receivers' threads.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from threading import Event as Flag
 from typing import NamedTuple
+from uuid import uuid4
 
 import msgspec
 
@@ -21,10 +23,11 @@ from schemas.instants import DAY_MS, parse_instant
 from schemas.json_faults import json_fault
 from schemas.topics import HEADER_CLOCK, number_in
 from sinks.actions.attempt import ACTION, ActionClock
+from sinks.actions.batches import batches_of
 from sinks.actions.metrics import ActionMetrics
-from sinks.actions.outbox import Arrival, Outbox, Result
+from sinks.actions.outbox import Arrival, Outbox, Result, Task
 from sinks.actions.outcomes import Publisher
-from sinks.actions.receiver import Receivers
+from sinks.actions.receiver import Receiver, Receivers
 from sinks.actions.table import ActionTable
 
 LOGGER = logging.getLogger("ordertide.actions")
@@ -177,9 +180,9 @@ class ActionWorker:
 
     def _collect(self) -> None:
         """Take the results that have come; they stay until they are stored."""
-        for result in self.receivers.collect(self.clock.wall_ms()):
-            self.watch.attempted(result)
-            self._collected.append(result)
+        for results in self.receivers.collect(self.clock.wall_ms()):
+            self.watch.attempted(results)
+            self._collected += results
 
     def _store(self, arrivals: list[Arrival], positions: Mapping[tuple[str, int], int]) -> None:
         if not (arrivals or positions or self._collected):
@@ -197,9 +200,20 @@ class ActionWorker:
         if not due:
             return
         with self.outbox.transaction():  # one for all: each is a write to the disk
-            taken = {name: self.outbox.take(name, now_at, rooms[name]) for name in due}
-        for name, tasks in taken.items():
-            self.receivers[name].put(tasks)
+            taken = {name: self._taken(self.receivers[name], now_at, rooms[name]) for name in due}
+        for name, requests in taken.items():
+            self.receivers[name].put(requests)
+
+    def _taken(self, receiver: Receiver, now_at: int, room: int) -> list[list[Task]]:
+        """Actions of a receiver that are due, by the requests in which they are sent."""
+        row = receiver.batch
+        if row is None:
+            return [[task] for task in self.outbox.take(receiver.name, now_at, room)]
+        due = self.outbox.due(receiver.name, now_at, room * row.most)
+        batches = batches_of(due, row, room, now_at, receiver.orders)
+        requests = [each.named(uuid4().hex) for each in batches]
+        self.outbox.begin(chain(*requests))
+        return requests
 
     def _publish(self) -> None:
         tasks = self.outbox.unpublished(PUBLISH_AT_A_TIME)

@@ -47,6 +47,7 @@ TABLE = """version = 1
 [receivers.desk]
 channel = "webhook"
 options = {{url = "{url}"}}
+{batch}
 [kinds.confirm_order]
 receiver = "desk"
 """
@@ -102,24 +103,27 @@ def test_killed_and_started_again_it_ends_every_action_once(
     assert process.end(signal.SIGTERM) == 0, process.output()
 
 
+@pytest.mark.parametrize("batch", ["", "batch = {most = 9}"], ids=["alone", "in batches"])
 def test_kill_9_at_any_moment_no_action_is_lost_and_none_has_two_keys(
-    broker: EmbeddedBroker, tmp_path: Path, rng: random.Random
+    broker: EmbeddedBroker, tmp_path: Path, rng: random.Random, batch: str
 ) -> None:
     with hooks() as receiver:
         table = tmp_path / "actions.toml"
-        table.write_text(TABLE.format(url=receiver.url), "utf-8")
+        table.write_text(TABLE.format(url=receiver.url, batch=batch), "utf-8")
         act = {"folder": str(tmp_path / "act"), "actions": str(table)}
         broker_of = {"bootstrap": broker.bootstrap, "embedded": True}
         process = Command("act", tmp_path, {"broker": broker_of, "act": act})
         process.environment["ORDERTIDE_ACT_SECRET_DESK"] = SECRET
         wanted = [action(f"SO-{number}", at=now_ms()) for number in range(120)]
-        receiver.moods.extend(rng.choice([(503, {}, b""), "close", OK, OK, OK]) for _ in range(40))
+        faults = 8 if batch else 40  # of the first requests
+        moods = [(503, {}, b""), "close", OK, OK, OK]
+        receiver.moods.extend(rng.choice(moods) for _ in range(faults))
         with leaving_none([process]), Producer(broker.connection, linger_ms=0) as producer:
             for part in range(4):
                 process.start()
                 for each in wanted[part * 30 : part * 30 + 30]:
                     producer.send(ORDERS_ACTIONS, each.order_id.encode(), msgspec.json.encode(each))
-                enough = len(receiver.calls) + rng.randrange(1, 25)
+                enough = len(receiver.calls) + rng.randrange(1, 4 if batch else 25)
                 wait_until(
                     partial(has_heard, receiver, enough), f"{enough} calls", shown=process.output
                 )
@@ -127,9 +131,19 @@ def test_kill_9_at_any_moment_no_action_is_lost_and_none_has_two_keys(
             process.start()
             wait_until(lambda: len(notes(broker)) == 120, "120 outcomes", shown=process.output)
             assert process.end(signal.SIGTERM) == 0, process.output()
-        assert set(receiver.ids()) == {each.action_id for each in wanted}
-        bodies = {(headers["webhook-id"], body) for headers, body in receiver.calls}
-        assert len(bodies) == 120, "what comes twice is the same, under the same key"
+        calls = {(headers["webhook-id"], body) for headers, body in receiver.calls}
+        assert len(calls) == len(set(receiver.ids())), "what comes twice has the same id"
+        found = [each for _, body in calls for each in actions_in(body)]
+        bodies = {each["data"]["action_id"]: each for each in found}
+        assert bodies.keys() == {each.action_id for each in wanted}
+        assert all(bodies[each["data"]["action_id"]] == each for each in found)
+        assert batch or set(receiver.ids()) == bodies.keys()
+
+
+def actions_in(body: bytes) -> list[dict[str, Any]]:
+    found = json.loads(body)
+    actions: list[dict[str, Any]] = found["data"].get("actions", [found])
+    return actions
 
 
 def has_heard(receiver: Hooks, calls: int) -> bool:

@@ -10,9 +10,10 @@ import pytest
 from commands.wiring.process import now_ms
 from schemas.errors import Busy
 from schemas.order import ShipmentView
-from sinks.actions.channels.action_channel import ActionRequest
+from sinks.actions.channels.action_channel import ActionRequest, BatchChannel
 from tests.support.action_channel_kinds import (
     ActionChannelKind,
+    batches_kind,
     carrier_kind,
     chat_kind,
     log_kind,
@@ -25,7 +26,8 @@ from tests.support.hooks import hooks
 from tests.support.mail_server import MailServer
 from tests.support.tiers.certificates import Authority
 
-KINDS = ["memory", "webhook", "mail", "chat", "carrier", "log"]
+BATCHES = ["memory", "webhook in batches"]
+KINDS = [*BATCHES, "webhook", "mail", "chat", "carrier", "log"]
 
 
 @pytest.fixture(params=KINDS)
@@ -38,6 +40,8 @@ def kind(
                 built = memory_kind()
             case "webhook":
                 built = webhook_kind(stack.enter_context(hooks()))
+            case "webhook in batches":
+                built = batches_kind(stack.enter_context(hooks()))
             case "mail":
                 authority = Authority(tmp_path)
                 server = stack.enter_context(MailServer(authority.sign("mail")))
@@ -102,3 +106,31 @@ def test_a_receiver_that_is_away_is_busy_and_takes_the_same_when_it_is_back(
         comes()
     kind.channel.send(request_of())
     assert kind.received() == [request_of().action.action_id]
+
+
+# ---------------------------------------------------------------- batches
+@pytest.mark.parametrize("kind", BATCHES, indirect=True)
+def test_a_batch_arrives_in_its_sequence_with_a_result_for_each(kind: ActionChannelKind) -> None:
+    assert isinstance(kind.channel, BatchChannel)
+    requests = [request_of(f"SO-{number}") for number in (3, 1, 2)]
+    ids = [each.action.action_id for each in requests]
+    found = kind.channel.send_batch("b1", requests)
+    assert [*found] == ids
+    assert all(isinstance(each, str) and each for each in found.values())
+    assert kind.received() == ids
+
+
+@pytest.mark.parametrize("kind", BATCHES, indirect=True)
+def test_a_batch_to_a_receiver_that_is_away_is_busy_as_a_whole(kind: ActionChannelKind) -> None:
+    assert isinstance(kind.channel, BatchChannel)
+    assert kind.outage
+    goes, comes = kind.outage
+    requests = [request_of("SO-1"), request_of("SO-2")]
+    goes()
+    try:
+        with pytest.raises(Busy):
+            kind.channel.send_batch("b1", requests)
+    finally:
+        comes()
+    kind.channel.send_batch("b1", requests)
+    assert kind.received() == [each.action.action_id for each in requests]

@@ -11,6 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from commands.act.carrier_channel import open_channel as open_carrier_channel
+from sinks.actions.batches import BatchRow
 from sinks.actions.channels.action_channel import ActionChannel, ReceiverSettings
 from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.chat import open_channel as open_chat
@@ -18,7 +19,7 @@ from sinks.actions.channels.log import LogChannel
 from sinks.actions.channels.mail import MailChannel
 from sinks.actions.channels.mail import MailServer as Server
 from sinks.actions.channels.memory import MemoryChannel
-from sinks.actions.channels.webhook import WebhookChannel
+from sinks.actions.channels.webhook import WebhookBatches, WebhookChannel
 from tests.support.hooks import SECRET, Hooks
 from tests.support.mail_server import MailServer
 
@@ -52,6 +53,21 @@ def memory_kind() -> ActionChannelKind:
 def webhook_kind(receiver: Hooks) -> ActionChannelKind:
     channel = WebhookChannel(receiver.url, Webhook(SECRET), Allowed())
     return ActionChannelKind(channel, receiver.ids, (receiver.stop, receiver.start))
+
+
+def batches_kind(receiver: Hooks) -> ActionChannelKind:
+    """A webhook with batches."""
+    alone = WebhookChannel(receiver.url, Webhook(SECRET), Allowed())
+
+    def received() -> list[str]:
+        return [
+            each["data"]["action_id"]
+            for _, body in receiver.calls
+            for each in json.loads(body)["data"].get("actions", [json.loads(body)])
+        ]
+
+    outage = (receiver.stop, receiver.start)
+    return ActionChannelKind(WebhookBatches(alone, BatchRow(most=3)), received, outage)
 
 
 def mail_kind(server: MailServer, ca: Path) -> ActionChannelKind:

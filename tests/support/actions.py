@@ -22,7 +22,9 @@ from schemas.instants import DAY_MS, format_instant, parse_instant
 from schemas.keys import action_id, order_key
 from schemas.order import OrderDocument
 from schemas.topics import EVENTS, HEADER_CLOCK, ORDERS_ACTIONS, ORDERS_AUDIT
-from sinks.actions.attempt import ActionClock, Alerts, AlertStatus, Attempt
+from sinks.actions.attempt import ActionClock, Alerts, AlertStatus
+from sinks.actions.batch_attempt import attempt_at
+from sinks.actions.batches import BatchRow
 from sinks.actions.channels.action_channel import ActionChannel
 from sinks.actions.messages.fields import Shop
 from sinks.actions.messages.messages import Messages
@@ -220,7 +222,11 @@ class Acting:
     """
 
     def __init__(
-        self, folder: Path, channels: Mapping[str, ActionChannel], topics: Topics | None = None
+        self,
+        folder: Path,
+        channels: Mapping[str, ActionChannel],
+        topics: Topics | None = None,
+        batch: BatchRow | None = None,
     ) -> None:
         self.topics = topics or MemoryTopics()
         self.path = folder / "outbox.sqlite"
@@ -234,7 +240,7 @@ class Acting:
         self.metrics = Metrics("act")
         self.table = ActionTable(
             "actions.toml",
-            {name: ReceiverRow("memory") for name in channels},
+            {name: ReceiverRow("memory", batch=batch) for name in channels},
             {name: KindRow(name) for name in channels},
         )
 
@@ -274,7 +280,9 @@ class Acting:
                 self.table, self.orders, people, self.messages(), self.personal, self.refusals
             )
             attempts = {
-                name: Attempt(channel, self.alerts, clock, preparation)
+                name: attempt_at(
+                    self.table.receivers[name], channel, self.alerts, clock, preparation
+                )
                 for name, channel in self.channels.items()
             }
             receivers = Receivers(attempts)

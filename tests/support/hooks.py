@@ -2,7 +2,7 @@
 
 import ssl
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Event
@@ -61,7 +61,7 @@ class Listener(web_server.Listener):
 
 
 class Hooks(WebServer):
-    """Takes what is posted; `moods` are what the next requests meet, `202` without any.
+    """Takes what is posted; `moods` are what the next requests meet, `answer` all others.
 
     `is_signed`: each has to be signed by Standard Webhooks.
     """
@@ -71,6 +71,7 @@ class Hooks(WebServer):
         self.is_signed = is_signed
         self.certificate = certificate
         self.moods: deque[Mood] = deque()
+        self.answer: Callable[[bytes], Mood] = lambda _body: (202, {}, b"")
         self.calls: list[tuple[dict[str, str], bytes]] = []
         self.let_go = Event()
 
@@ -94,7 +95,7 @@ class Hooks(WebServer):
     def hear(self, headers: dict[str, str], body: bytes) -> Mood:
         if self.is_away:
             return "close"
-        mood: Mood = self.moods.popleft() if self.moods else (202, {}, b"")
+        mood: Mood = self.moods.popleft() if self.moods else self.answer(body)
         if self.is_signed and not isinstance(mood, str) and mood[0] < 300:
             Webhook(SECRET).verify(body, headers)
         self.calls.append((headers, body))

@@ -1,17 +1,19 @@
 """Action channel: the port of the worker; `tests/contracts/test_action_channels.py` defines it."""
 
 import re
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from schemas.alert import Action
 from schemas.display import printable
-from schemas.errors import SettingsError
+from schemas.errors import Busy, Rejected, SettingsError
 from schemas.order import ShipmentView
 from schemas.type_faults import choice
 from sinks.actions.amounts import Amount
+from sinks.actions.batches import BatchRow
 from sinks.actions.messages.messages import Message
 from sinks.actions.recipient import Recipient
 
@@ -66,6 +68,8 @@ class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a receiver: its row's options, its secret, and what `act.private` allows.
 
+    `batch` is there if its actions are sent in batches.
+
     `variable` is the environment variable of the secret.
     """
 
@@ -73,6 +77,7 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str] = {}
     secret: str | None = None
     private: str = ""
+    batch: BatchRow | None = None
 
     def __repr__(self) -> str:
         # Secrets stay out of tracebacks and logs.
@@ -121,4 +126,29 @@ class ActionChannel(Protocol):
 
     def close(self) -> None:
         """Close connections."""
+        ...
+
+
+class BatchFailed(Busy):
+    """A batch failed as a whole, perhaps by one of its actions: it is divided if it fails again."""
+
+
+@runtime_checkable
+class BatchChannel(ActionChannel, Protocol):
+    """A receiver that takes several actions in one request."""
+
+    def send_batch(
+        self, batch: str, requests: Sequence[ActionRequest]
+    ) -> Mapping[str, str | Busy | Rejected]:
+        """Hand actions over; return by `action_id` what `send` would have returned or raised.
+
+        An action that is left out was not sent, such as one that is too large for the request; the
+        first one always is. `batch` is the same when the same actions are sent again because the
+        request failed, and another otherwise.
+
+        Raises:
+            Busy: not now, or no answer: some may have arrived. The same are sent again later.
+            BatchFailed: the same, and perhaps one of the actions is the reason.
+            Rejected: never in this batch; it is divided, until the action to blame is alone.
+        """
         ...

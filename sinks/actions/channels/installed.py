@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 from schemas.errors import SettingsError
 from schemas.plugins import ACTION_CHANNELS
 from schemas.settings.model import ActSettings
-from sinks.actions.channels.action_channel import ActionChannel, ReceiverSettings
+from sinks.actions.channels.action_channel import ActionChannel, BatchChannel, ReceiverSettings
 from sinks.actions.recipient import PARCEL
 from sinks.actions.table import ActionTable, ReceiverRow
 
@@ -42,7 +42,9 @@ def settings_of(name: str, row: ReceiverRow, act: ActSettings) -> ReceiverSettin
     """The settings of a receiver; its secret is found as the environment names it."""
     entry = name.lower().replace("-", ".").replace("_", ".")
     secret = act.secret.get(entry)
-    return ReceiverSettings(name=name, options=row.options, secret=secret, private=act.private)
+    return ReceiverSettings(
+        name=name, options=row.options, secret=secret, private=act.private, batch=row.batch
+    )
 
 
 def open_channels(table: ActionTable, act: ActSettings) -> Mapping[str, ActionChannel]:
@@ -58,11 +60,24 @@ def open_channels(table: ActionTable, act: ActSettings) -> Mapping[str, ActionCh
             opened[name] = open_channel(row.channel, settings_of(name, row, act))
         except SettingsError as error:
             faults.append(f"{table.name}:{table.lines.get(name, 1)}: receivers.{name}: {error}")
+    faults += batch_faults(table, opened)
     if faults:
         for channel in opened.values():
             channel.close()
         raise SettingsError("\n".join(faults))
     return opened
+
+
+def batch_faults(table: ActionTable, opened: Mapping[str, ActionChannel]) -> Iterator[str]:
+    """Faults of receivers with batches whose channels take one action at a time."""
+    for name, channel in opened.items():
+        row = table.receivers[name]
+        if row.batch and not isinstance(channel, BatchChannel):
+            yield (
+                f"{table.name}:{table.batch_lines.get(name, 1)}: receivers.{name}.batch: the "
+                f"channel {row.channel} takes one action at a time; take batch out, or use the "
+                "channel webhook"
+            )
 
 
 def channel_faults(table: ActionTable, act: ActSettings) -> Iterator[str]:

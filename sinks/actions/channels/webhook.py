@@ -7,24 +7,49 @@
     {"type": "action.contact_carrier", "timestamp": "2026-11-30T14:02:11.480Z",
      "data": {"action_id": …, "order_id": …, …}}
 
-Any 2xx means that the receiver has it. Redirects aren't followed; proxies aren't used.
+Any 2xx means that the receiver has it. Redirects aren't followed; proxies aren't used. A batch is
+one such request, under an id of its own (`webhook_batch.py`).
 """
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from standardwebhooks import Webhook
 
-from schemas.errors import SettingsError
+from schemas.errors import Busy, Rejected, SettingsError
+from schemas.keys import content_id
 from schemas.type_faults import choice
-from sinks.actions.channels.action_channel import ActionChannel, ActionRequest, ReceiverSettings
+from sinks.actions.batches import BatchRow
+from sinks.actions.channels.action_channel import (
+    ActionChannel,
+    ActionRequest,
+    BatchChannel,
+    BatchFailed,
+    ReceiverSettings,
+)
 from sinks.actions.channels.addresses import Allowed
-from sinks.actions.channels.http_receiver import DEADLINE_S, Answer, HttpReceiver
+from sinks.actions.channels.http_receiver import (
+    DEADLINE_S,
+    GONE,
+    OPERATORS,
+    REDIRECTS,
+    Answer,
+    HttpReceiver,
+)
+from sinks.actions.channels.webhook_batch import (
+    ANSWER_BYTES_EACH,
+    batch_body,
+    count_fitting,
+    results_of,
+)
 from sinks.actions.recipient import FIELDS
 
 FEWEST_SECRET_BYTES = 24  # of Standard Webhooks
 OPTIONS = {"url", "ca", "recipient"}
+# Statuses of a batch that none of its actions is to blame for.
+BLAMELESS = {429, 503, *REDIRECTS, *OPERATORS}
 
 
 def open_channel(settings: ReceiverSettings) -> ActionChannel:
@@ -35,13 +60,14 @@ def open_channel(settings: ReceiverSettings) -> ActionChannel:
     """
     settings.check_options(OPTIONS, {"url"})
     ca = settings.options.get("ca")
-    return WebhookChannel(
+    alone = WebhookChannel(
         settings.options["url"],
         signer_of(settings.secret, settings.variable),
         Allowed(settings.private),
         ca=Path(ca) if ca else None,
         needs=needs_of(settings.options.get("recipient")),
     )
+    return WebhookBatches(alone, settings.batch) if settings.batch else alone
 
 
 def needs_of(text: str | None) -> frozenset[str]:
@@ -130,6 +156,59 @@ class WebhookChannel(ActionChannel):
                 signer.sign(identity, at, body.decode()) for signer in self.signers
             ),
         }
+
+
+class WebhookBatches(BatchChannel):
+    """One receiver that gets several actions in one request, within `limits`."""
+
+    name = "webhook"
+
+    def __init__(self, alone: WebhookChannel, limits: BatchRow) -> None:
+        """Create a channel over that of single actions; an answer has a result for each."""
+        self.alone = alone
+        self.needs = alone.needs
+        self.limits = limits
+        alone.http.most_bytes += limits.most * ANSWER_BYTES_EACH
+
+    def send(self, request: ActionRequest) -> str:
+        return self.alone.send(request)
+
+    def send_batch(
+        self, batch: str, requests: Sequence[ActionRequest]
+    ) -> Mapping[str, str | Busy | Rejected]:
+        bodies = [body_of(request) for request in requests]
+        count = count_fitting(bodies, self.limits.most_bytes)
+        requests = requests[:count]
+        body = batch_body(requests, bodies[:count])
+        # An order may have changed meanwhile, and its message with it: other bytes, another id.
+        identity = content_id("batch", batch, body.decode())
+        try:
+            answer = self.alone.post(identity, requests[0].sent_at, body)
+        except Busy as busy:
+            raise BatchFailed(busy.reason, busy.retry_after_s) from busy
+        action_ids = [request.action.action_id for request in requests]
+        return self._results(answer, action_ids)
+
+    def fault(self) -> str | None:
+        return self.alone.fault()
+
+    def close(self) -> None:
+        self.alone.close()
+
+    def _results(
+        self, answer: Answer, action_ids: Sequence[str]
+    ) -> Mapping[str, str | Busy | Rejected]:
+        try:
+            self.alone.http.judged(answer)
+        except Rejected as rejected:
+            if answer.status == GONE:
+                return dict.fromkeys(action_ids, rejected)
+            raise
+        except Busy as busy:
+            if answer.status in BLAMELESS:
+                raise
+            raise BatchFailed(busy.reason, busy.retry_after_s) from busy
+        return results_of(self.alone.http.host, answer.status, answer.text, action_ids)
 
 
 def body_of(request: ActionRequest) -> bytes:

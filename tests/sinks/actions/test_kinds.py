@@ -14,7 +14,7 @@ from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant, parse_i
 from sinks.actions.amounts import AmountRow, NoAmount, amount_of
 from sinks.actions.channels.memory import MemoryChannel
 from sinks.actions.quiet_hours import local_time, next_day_at, parse_quiet, zone_of
-from sinks.actions.table import ActionTable, KindRow, ReceiverRow, TenantRow, parse_actions
+from sinks.actions.table import ActionTable, KindRow, TenantRow, parse_actions
 from sinks.actions.table import undeclared as undeclared_in
 from tests.support.actions import BEGIN_AT, Acting, action
 from tests.support.alerts import order
@@ -294,7 +294,7 @@ def test_a_tenant_has_its_own_receiver_and_hours(tmp_path: Path) -> None:
     desk, other = MemoryChannel("desk"), MemoryChannel("other")
     acting = Acting(tmp_path, {"desk": desk, "other": other})
     row = KindRow("desk", quiet="21:00-08:00", tenants={"shop-eu": TenantRow(receiver="other")})
-    acting.table = ActionTable("actions.toml", {"desk": ReceiverRow("memory")}, {"confirm": row})
+    acting.table = ActionTable("actions.toml", acting.table.receivers, {"confirm": row})
     assert acting.table.row_of("confirm", "shop-eu") == KindRow(
         "other", quiet="21:00-08:00", tenants=row.tenants
     )

@@ -13,6 +13,7 @@ from schemas.errors import Busy, Rejected
 from schemas.event import decode_event
 from schemas.instants import DAY_MS, HOUR_MS, format_instant
 from schemas.topics import ORDERS_ACTIONS
+from sinks.actions.batches import BatchRow
 from sinks.actions.channels.memory import MemoryChannel
 from sinks.actions.outbox import Outbox
 from sinks.actions.rebuild import rebuild
@@ -322,12 +323,13 @@ class Doomed(Outbox):
             raise Killed
 
 
+@pytest.mark.parametrize("batch", [None, BatchRow(most=7)], ids=["alone", "in batches"])
 @pytest.mark.parametrize("before", [True, False], ids=["before a commit", "after a commit"])
 def test_killed_at_every_write_of_the_outbox_none_is_lost_and_none_ends_twice(
-    tmp_path: Path, rng: random.Random, *, before: bool
+    tmp_path: Path, rng: random.Random, batch: BatchRow | None, *, before: bool
 ) -> None:
     channel = MemoryChannel()
-    acting = Acting(tmp_path, {"confirm_order": channel})
+    acting = Acting(tmp_path, {"confirm_order": channel}, batch=batch)
     faults = [Busy("away"), Rejected("http_400", "no"), None, None, None, None]
     channel.answers.extend(rng.choice(faults) for _ in range(60))
     count = 40
