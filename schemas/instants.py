@@ -44,7 +44,9 @@ def parse_instant(text: str) -> int:
     Raises:
         ValueError: the text is no RFC 3339 instant, or has no offset.
     """
-    moment = datetime.fromisoformat(LEAP_SECOND.sub(r"\1:59.999", text))
+    if ":60" in text:  # rare, and the search alone takes a third of the time
+        text = LEAP_SECOND.sub(r"\1:59.999", text)
+    moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         message = f"{text!r} has no UTC offset; write it like 2018-12-31T00:00:00-03:00"
         raise ValueError(message)
