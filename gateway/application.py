@@ -42,17 +42,18 @@ from schemas.settings.secrets import masked_text
 LOGGER = logging.getLogger("ordertide.gateway")
 NOT_ALLOWED, SEE_OTHER = 405, 303
 INGEST_BYTES = 4 * MIB
-REQUEST_ID = "x-request-id"
+REQUEST_ID = b"x-request-id"
 # Below it an answer is one packet anyway. A page of 60 kB becomes 7.7 kB in 0.1 ms; at level 9 it
 # would be 6.3 kB in 2.4 ms, in which the loop answers nobody else.
 COMPRESSED_FROM_BYTES, COMPRESSION_LEVEL = 1_400, 1
+UNCOMPRESSED = ("text/event-stream",)  # Starlette's own fourteen cost each request 15 us
 ENCODE = msgspec.json.Encoder().encode
-HEADERS = {
-    "cache-control": "private, no-store",
-    "content-security-policy": content_policy(),
-    "referrer-policy": "same-origin",  # without any, browsers send forms with Origin: null
-    "x-content-type-options": "nosniff",
-}
+HEADERS = [
+    (b"cache-control", b"private, no-store"),
+    (b"content-security-policy", content_policy().encode()),
+    (b"referrer-policy", b"same-origin"),  # without any, browsers send forms with Origin: null
+    (b"x-content-type-options", b"nosniff"),
+]
 
 
 def application(gateway: Gateway, routes: Sequence[Route] = ROUTES) -> ASGIApp:
@@ -60,8 +61,7 @@ def application(gateway: Gateway, routes: Sequence[Route] = ROUTES) -> ASGIApp:
     served = [route for route in routes if route.part in gateway.parts]
     app = Starlette(
         routes=[
-            StarletteRoute(route.path, endpoint(route, gateway), methods=[route.method])
-            for route in served
+            Row(route.path, endpoint(route, gateway), methods=[route.method]) for route in served
         ],
         exception_handlers={HTTPException: unmatched},
         middleware=[
@@ -69,6 +69,7 @@ def application(gateway: Gateway, routes: Sequence[Route] = ROUTES) -> ASGIApp:
                 GZipMiddleware,
                 minimum_size=COMPRESSED_FROM_BYTES,
                 compresslevel=COMPRESSION_LEVEL,
+                exclude_content_types=UNCOMPRESSED,
             )
         ],
     )
@@ -89,6 +90,20 @@ class AsSent:
         if scope["type"] == "http":
             scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
         await self.app(scope, receive, send)
+
+
+class Row(StarletteRoute):
+    """A row in Starlette's router, which tries one after the other for each request."""
+
+    def __init__(self, path: str, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as Starlette's
+        super().__init__(path, *arguments, **named)
+        self._literal = path.partition("{")[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Compare the literal begin of the path, then the whole: eighty expressions take 0.1 ms."""
+        if not scope["path"].startswith(self._literal):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Response]]:
@@ -113,14 +128,12 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
                 response = await answered(route, call)
                 if isinstance(response, Streamed):
                     response.held = held.pop_all()
-            response.headers.update(standing.headers)
+            response.raw_headers += standing.raw_headers
         except Exception as error:  # noqa: BLE001 - the last one to take it: a problem, and logged
             response = refusal(route, gateway, request, error, request_id)
             if isinstance(error, Problem) and error.code in {"limited", "busy"}:
                 refused.labels(route.cls, error.code).inc()
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        response.headers[REQUEST_ID] = request_id
+        add_headers(response, request_id)
         took_s = time.perf_counter() - began_s
         seconds.observe(took_s)
         counted.labels(route.path, route.method, str(response.status_code)).inc()
@@ -128,6 +141,13 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
         return response
 
     return answer
+
+
+def add_headers(response: Response, request_id: str) -> None:
+    """Add those of `HEADERS` that an answer hasn't, and its id."""
+    held = {name for name, _ in response.raw_headers}
+    response.raw_headers += [header for header in HEADERS if header[0] not in held]
+    response.raw_headers.append((REQUEST_ID, request_id.encode()))
 
 
 async def caller_of(route: Route, gateway: Gateway, request: Request) -> Caller:
@@ -234,7 +254,7 @@ async def unmatched(request: Request, error: Exception) -> Response:
             headers={"allow": allowed},
         )
     response = problem.response(request_id)
-    response.headers.update({**HEADERS, REQUEST_ID: request_id})
+    add_headers(response, request_id)
     return response
 
 

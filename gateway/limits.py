@@ -9,7 +9,7 @@ Counts of rates are shared with other processes a moment later (rates.py), slots
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal, NamedTuple
 
@@ -68,6 +68,11 @@ class Standing(NamedTuple):
             "ratelimit-remaining": str(self.remaining),
             "ratelimit-reset": str(max(0, round(self.reset_s + 0.5))),
         }
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The same as an answer has them."""
+        return [(name.encode(), value.encode()) for name, value in self.headers.items()]
 
 
 class Limits:
@@ -161,16 +166,33 @@ class Limits:
         Raises:
             Problem: `busy`, none came free within a quarter of a second.
         """
-        async with AsyncExitStack() as held:
+        needed = [self._shares[GROUPS[cls]], self._slots] if cls in GROUPS else [self._slots]
+        if any(each.locked() for each in needed):
+            await self._wait(cls, needed)
+        else:
+            for each in needed:
+                await each.acquire()  # at once: nothing has run since it was looked at
+        try:
+            yield
+        finally:
+            for each in needed:
+                each.release()
+
+    async def _wait(self, cls: Class, needed: Sequence[asyncio.Semaphore]) -> None:
+        """Take all that a request needs.
+
+        Raises:
+            Problem: `busy`.
+        """
+        async with AsyncExitStack() as taken:
             try:
                 async with asyncio.timeout(WAIT_S):
-                    if cls in GROUPS:
-                        await held.enter_async_context(self._shares[GROUPS[cls]])
-                    await held.enter_async_context(self._slots)
+                    for each in needed:
+                        await taken.enter_async_context(each)
             except TimeoutError as error:
                 text = f"{cls}: all of its requests in flight are taken; retry"
                 raise Problem("busy", text, retry_after_s=RETRY_AFTER_S) from error
-            yield
+            taken.pop_all()
 
 
 def class_of(name: str) -> Class:

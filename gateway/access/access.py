@@ -139,6 +139,8 @@ class Access:
     def ip_of(self, request: Request) -> str:
         """The caller's address: the last one in `X-Forwarded-For` that is no proxy of ours."""
         ip = request.client.host if request.client else ""
+        if not self._proxies:
+            return ip
         hops = request.headers.get("x-forwarded-for", "").split(",")
         while hops and self._is_proxy(ip):
             ip = hops.pop().strip() or ip

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.access.caller import Caller
@@ -86,15 +87,22 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str = ""
     kind: str = "fact"
     carrier: str | None = None
-    location: Any = None
-    raw_status: Any = None
+    location: Location | None = None
+    raw_status: str | None = None
     operator: str | None = None
     corrects: str | None = None
     attributes: dict[str, Scalar] | None = None
     dropped_fields: list[str] | None = None
 
 
-SENT = msgspec.json.Decoder(Sent)
+class SentOddly(Sent, frozen=True, kw_only=True):
+    """The same of an event whose sender wrote something else for a location or a raw status."""
+
+    location: Any = None
+    raw_status: Any = None
+
+
+SENT, SENT_ODDLY = msgspec.json.Decoder(Sent), msgspec.json.Decoder(SentOddly)
 
 
 async def order(call: Call) -> OrderAnswer | Response:
@@ -170,12 +178,12 @@ def visible(order: OrderDocument, caller: Caller) -> OrderDocument:
         hidden["customer_id"] = None
     if caller.role == "carrier":
         hidden |= {"shipments": parcels_for(caller, order.shipments), "references": {}}
-    return msgspec.structs.replace(order, **hidden)
+    return replace(order, **hidden)
 
 
 def timeline_event(event: AcceptedEvent, caller: Caller) -> TimelineEvent:
     """An event of the timeline; who entered it and its attributes are for staff."""
-    sent = SENT.decode(event.event)
+    sent = sent_in(event)
     lag_ms = parse_instant(event.arrival_at) - parse_instant(event.at)
     is_staff = caller.is_staff
     return TimelineEvent(
@@ -190,13 +198,23 @@ def timeline_event(event: AcceptedEvent, caller: Caller) -> TimelineEvent:
         kind=sent.kind,
         shipment=event.shipment,
         carrier=sent.carrier,
-        location=location_of(sent.location),
-        raw_status=sent.raw_status if isinstance(sent.raw_status, str) else None,
+        location=sent.location,
+        raw_status=sent.raw_status,
         operator=sent.operator if is_staff else None,
         corrects=sent.corrects if is_staff else None,
         attributes=(sent.attributes or {}) if is_staff else {},
         dropped_fields=(sent.dropped_fields or []) if is_staff else [],
     )
+
+
+def sent_in(event: AcceptedEvent) -> Sent:
+    """Fields of an event; a location or raw status of another form counts as none."""
+    try:
+        return SENT.decode(event.event)
+    except msgspec.ValidationError:
+        sent = SENT_ODDLY.decode(event.event)
+        raw_status = sent.raw_status if isinstance(sent.raw_status, str) else None
+        return replace(sent, location=location_of(sent.location), raw_status=raw_status)
 
 
 def location_of(sent: object) -> Location | None:

@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from schemas.errors import Busy
@@ -32,6 +33,18 @@ def test_an_order_comes_with_its_timeline_and_its_tier(filled: Door) -> None:
     assert found["timeline"][1]["arrived_late"]
     assert found["timeline"][1]["lag_ms"] == 2 * HOUR_MS
     assert (found["answered_by"], found["unreachable"]) == ("hot", [])
+
+
+def test_an_event_with_an_odd_location_keeps_its_other_fields(filled: Door) -> None:
+    sent = msgspec.Raw(b'{"source":"shop","location":"Hangzhou","raw_status":7,"carrier":"sf"}')
+    filled.put_events(msgspec.structs.replace(accepted("SO-1", "3"), event=sent))
+    (event,) = [
+        each
+        for each in filled.client().get("/v1/orders/SO-1").json["timeline"]
+        if each["event_hash"] == accepted("SO-1", "3").event_hash
+    ]
+    assert (event["source"], event["carrier"]) == ("shop", "sf")
+    assert not {"location", "raw_status"} & event.keys()
 
 
 def test_an_unchanged_order_is_not_sent_again(filled: Door) -> None:
