@@ -29,7 +29,7 @@ from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.shard import Shard
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
-from dataflows.output_messages import Outgoing, messages
+from dataflows.output_messages import Outgoing, messages, singly
 from dataflows.replay.external_sort import Sorter
 from dataflows.replay.recording import Counts, Recording, sort_files
 from deploy.stack.elasticsearch import Elasticsearch
@@ -100,7 +100,7 @@ def judged(file: Path) -> Iterator[Outgoing]:
                 shares[shard_of(fact.key)].append(fact)
             for shard, share in zip(shards, shares, strict=True):
                 shard.offer(share)
-                yield from messages(shard.advance(step.watermark), step.watermark)
+                yield from singly(messages(shard.advance(step.watermark), step.watermark))
 
 
 def packed_bytes(values: Sequence[bytes]) -> float:

@@ -110,12 +110,11 @@ def publish(installation: ScenarioInstallation, orders: int, *, with_events: boo
     made = templates(TEMPLATES)
     with Producer(installation.connection) as producer:
         clock = (topics.HEADER_CLOCK, b"%d" % made.clock_at)
-        version = (topics.HEADER_VERSION, b"1")
         if with_events:
             for key, value in copies(made.events, orders, len(made.documents)):
                 producer.send(topics.ORDERS_EVENTS, key, value, [clock])
         for key, value in copies(made.documents, orders, len(made.documents)):
-            producer.send(topics.ORDERS_CHANGES, key, value, [clock, version])
+            producer.send(topics.ORDERS_CHANGES, key, value, [clock])
     return [key.decode() for key, _ in copies(made.documents, orders, len(made.documents))]
 
 

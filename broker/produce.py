@@ -1,7 +1,7 @@
 """Producer: sends to the broker, and raises if any message is lost."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +18,9 @@ from broker.throttle import Throttle
 from broker.topics import count_partitions
 from broker.transactions import FENCED, TIMEOUT_MS, Transactions, fenced
 from schemas.errors import Busy, OrdertideError, Rejected
+
+# A message placed by its key: (key, value, headers).
+Row = tuple[str, bytes | None, Headers | None]
 
 BY_KEY = -1
 ROOM_WAIT_S = 0.1
@@ -138,15 +141,40 @@ class Producer:
         if self._transactions and not self._transactions.is_open:
             self._transactions.begin()
         self._hand_over(topic, key, value, headers, timestamp_ms or 0, partition)
-        self._sends += 1
-        if self._sends % SENDS_PER_POLL == 0:
-            self._serve(self._client.poll, 0)
-            self._raise_failure()
+        self._count(1)
 
     def send_many(self, topic: str, records: Iterable[Record]) -> None:
         """As `send`, for many: about 2.7 µs each."""
         for record in records:
             self.send(topic, *record)
+
+    def send_rows(self, topic: str, rows: Sequence[Row]) -> list[Row]:
+        """As `send`, for many, in one loop.
+
+        Returns the ones that are too large for the producer; they alone were not sent.
+
+        Raises:
+            DeliveryFailed, Stopped: see `send`.
+        """
+        if self._transactions and not self._transactions.is_open:
+            self._transactions.begin()
+        refused: list[Row] = []
+        produce, throttle = self._client.produce, self._throttle
+        for key, value, headers in rows:
+            if throttle:
+                self._hold_back(throttle, topic, key.encode(), value)
+            try:
+                if headers:
+                    produce(topic, value, key, headers=headers)  # type: ignore[arg-type]  # as below
+                else:
+                    produce(topic, value, key)  # by keyword 0.1 µs each
+            except (BufferError, KafkaException):
+                try:  # again, where it may wait, and where the error gets its meaning
+                    self._hand_over(topic, key.encode(), value, headers, 0, None)
+                except Rejected:
+                    refused.append((key, value, headers))
+        self._count(len(rows))
+        return refused
 
     def partition_count(self, topic: str) -> int:
         """Number of partitions of a topic, not older than a minute while the broker answers.
@@ -202,6 +230,14 @@ class Producer:
         A transaction that is open is aborted, here or, where the broker is away, by the next run.
         """
         self._client.close()
+
+    def _count(self, sends: int) -> None:
+        """Serve the client's callbacks after every so many messages."""
+        self._sends += sends
+        if self._sends >= SENDS_PER_POLL:
+            self._sends = 0
+            self._serve(self._client.poll, 0)
+            self._raise_failure()
 
     def _hand_over(
         self,

@@ -1,8 +1,10 @@
 """Output messages: a shard's outcomes, which the compiled core encoded, for the topics."""
 
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from broker.produce import Row
 from dataflows.core.output import Output
 from dataflows.exchange import Dead, dead_fact
 from schemas import topics
@@ -10,6 +12,7 @@ from schemas import topics
 # Sealed, an original grows by a third.
 MAX_ORIGINAL_BYTES = 700_000
 MAX_KEY_BYTES = 10_000
+CLOCK_EVERY = 16
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -27,26 +30,51 @@ class Outgoing(NamedTuple):
     heartbeat_of: int | None = None
 
 
-def messages(out: Output, watermark: int) -> list[Outgoing]:
-    """Everything of one advance: facts before what follows from them."""
-    clock = (topics.HEADER_CLOCK, b"%d" % watermark)
+class Block(NamedTuple):
+    """Messages of one topic, in their sequence."""
+
+    topic: str
+    rows: list[Row]
+
+    def singly(self) -> Iterator[Outgoing]:
+        """The messages one by one."""
+        for key, value, headers in self.rows:
+            yield Outgoing(self.topic, key.encode(), value, headers or [])
+
+
+def messages(out: Output, watermark: int) -> list[Block | Outgoing]:
+    """Everything of one advance: facts before what follows from them.
+
+    A header costs 0.5 to 1.4 µs. So a document has its version inside alone, and only every
+    `CLOCK_EVERY`th event has the clock: a reader that reads no changes needs one now and then.
+    """
     written = out.written
-    found = [
-        Outgoing(topic, key.encode(), value, [clock])
-        for topic, values in (
-            (topics.ORDERS_EVENTS, written.accepted),
-            (topics.ORDERS_AUDIT, written.audit),
-            (topics.ORDERS_ACTIONS, written.actions),
-        )
-        for key, value in values
+    clock: Headers = [(topics.HEADER_CLOCK, b"%d" % watermark)]
+    events: list[Row] = [(key, value, None) for key, value in written.accepted]
+    events[::CLOCK_EVERY] = [(key, value, clock) for key, value, _ in events[::CLOCK_EVERY]]
+    changes: list[Row] = [
+        (key, data, clock if data else tombstone_headers(watermark, version))
+        for key, version, data in written.changes
     ]
-    for change in out.changes:
-        version = (topics.HEADER_VERSION, b"%d" % change.version)
-        found.append(
-            Outgoing(topics.ORDERS_CHANGES, change.key.encode(), change.data, [clock, version])
-        )
-    found += map(dead_letter, (dead_fact(each.fact, each.reason) for each in out.rejected))
-    return found
+    blocks = [
+        Block(topics.ORDERS_EVENTS, events),
+        Block(topics.ORDERS_AUDIT, [(key, value, clock) for key, value in written.audit]),
+        Block(topics.ORDERS_ACTIONS, [(key, value, clock) for key, value in written.actions]),
+        Block(topics.ORDERS_CHANGES, changes),
+    ]
+    rejected = [dead_letter(dead_fact(each.fact, each.reason)) for each in out.rejected]
+    return [*(block for block in blocks if block.rows), *rejected]
+
+
+def singly(messages: Iterable[Block | Outgoing]) -> Iterator[Outgoing]:
+    """All messages one by one."""
+    for each in messages:
+        yield from each.singly() if isinstance(each, Block) else (each,)
+
+
+def tombstone_headers(watermark: int, version: int) -> Headers:
+    """Headers of an order that retired."""
+    return [(topics.HEADER_CLOCK, b"%d" % watermark), (topics.HEADER_VERSION, b"%d" % version)]
 
 
 def dead_letter(dead: Dead) -> Outgoing:

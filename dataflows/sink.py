@@ -17,9 +17,9 @@ from broker.message_limits import MessageLimits, record_bytes
 from broker.produce import Producer
 from dataflows.core.routing import SHARDS
 from dataflows.metrics import DataflowMetrics
-from dataflows.output_messages import Outgoing
+from dataflows.output_messages import Block, Outgoing
 from dataflows.state.store import ShardStore
-from dataflows.unsendable import dead_letter_of, excess_of, reason_in
+from dataflows.unsendable import are_small, dead_letter_of, excess_of, reason_in
 from schemas.errors import Busy, Rejected
 
 # One sink partition for each worker there can be; stored with the state, never change it.
@@ -42,7 +42,7 @@ class Worker(msgspec.Struct, frozen=True):
         return [f"w{number:02d}" for number in range(SINKS) if number % self.count == self.index]
 
 
-class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
+class KafkaSinkPart(StatefulSinkPartition[list[Block | Outgoing], None]):
     """The outputs of one worker."""
 
     def __init__(
@@ -60,11 +60,24 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
         self.stopping = stopping
         self.metrics = metrics
 
-    def write_batch(self, values: list[list[Outgoing]]) -> None:
+    def write_batch(self, values: list[list[Block | Outgoing]]) -> None:
         """Hand the messages to the producer."""
         for batch in values:
-            for outgoing in batch:
+            for each in batch:
+                if isinstance(each, Block):
+                    self.write_block(each)
+                else:
+                    self.write(each)
+
+    def write_block(self, block: Block) -> None:
+        """Hand messages to the producer, those that may be too large one by one."""
+        if not are_small(block, self.limits):
+            for outgoing in block.singly():
                 self.write(outgoing)
+            return
+        refused = self.producer.send_rows(block.topic, block.rows)
+        for outgoing in Block(block.topic, refused).singly():
+            self.send_refused(outgoing)
 
     def write(self, outgoing: Outgoing) -> None:
         """Hand a message to the producer, or a dead letter where its topic doesn't take it."""
@@ -74,9 +87,13 @@ class KafkaSinkPart(StatefulSinkPartition[list[Outgoing], None]):
             return
         try:
             self.send(outgoing)
-        except Rejected:  # the producer has a lower limit of its own
-            size_bytes = record_bytes(outgoing.key, outgoing.value, outgoing.headers)
-            self.send_dead_letter(outgoing, size_bytes, None)
+        except Rejected:
+            self.send_refused(outgoing)
+
+    def send_refused(self, outgoing: Outgoing) -> None:
+        """Send the dead letter of what the producer refuses: it has a lower limit of its own."""
+        size_bytes = record_bytes(outgoing.key, outgoing.value, outgoing.headers)
+        self.send_dead_letter(outgoing, size_bytes, None)
 
     def send(self, outgoing: Outgoing) -> None:
         """Hand a message to the producer.
@@ -134,7 +151,7 @@ def heartbeat_partitions(shard: int, partitions: int) -> Sequence[int]:
     return range(shard, partitions, len(SHARDS)) or [shard % partitions]
 
 
-class KafkaSink(FixedPartitionedSink[list[Outgoing], None]):
+class KafkaSink(FixedPartitionedSink[list[Block | Outgoing], None]):
     """A sink partition on each worker, for that worker's outputs."""
 
     def __init__(self, worker: Worker, build: Callable[[], KafkaSinkPart]) -> None:

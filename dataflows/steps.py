@@ -18,7 +18,7 @@ from dataflows.core.rules import Rules
 from dataflows.core.shard import Mark, Shard
 from dataflows.exchange import Dead, NumberPiece, OrderPiece, dead_fact
 from dataflows.metrics import DataflowMetrics
-from dataflows.output_messages import Outgoing, dead_letter, messages
+from dataflows.output_messages import Block, Outgoing, dead_letter, messages
 from dataflows.state.states import (
     RESOLVE,
     TRACK,
@@ -178,7 +178,7 @@ def released(set_aside: Mapping[str, Mark], releases: Releases) -> list[str]:
     ]
 
 
-class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
+class OrderStep(StatefulBatchLogic[OrderPiece, list[Block | Outgoing], bytes]):
     """Order shard: folds facts, advances to the watermark, emits documents, alerts and actions."""
 
     def __init__(
@@ -204,7 +204,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         self.step.blobs = []
         metrics.restored(self.shard.waiting_count)
 
-    def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Outgoing]], bool]:
+    def on_batch(self, values: list[OrderPiece]) -> tuple[list[list[Block | Outgoing]], bool]:
         """Apply facts, advance the watermark, emit outcomes; always one item, it wakes the sink."""
         dead: list[Dead] = []
         for piece in values:
@@ -219,7 +219,7 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
             self.step.is_dirty |= bool(piece.facts or piece.made)
         shard = self.shard
         outs: list[Output] = []
-        found: list[Outgoing] = []
+        found: list[Block | Outgoing] = []
         if self.has_new_rules:
             outs.append(shard.reevaluate())
             found += messages(outs[-1], shard.watermark)
@@ -248,11 +248,11 @@ class OrderStep(StatefulBatchLogic[OrderPiece, list[Outgoing], bytes]):
         shard = SHARDS.index(self.step.name)
         return [Outgoing(topics.ORDERS_CHANGES, key, None, [clock], shard)]
 
-    def on_notify(self) -> tuple[list[list[Outgoing]], bool]:
+    def on_notify(self) -> tuple[list[list[Block | Outgoing]], bool]:
         """Never called."""
         return [], False
 
-    def on_eof(self) -> tuple[list[list[Outgoing]], bool]:
+    def on_eof(self) -> tuple[list[list[Block | Outgoing]], bool]:
         """No deadline fires at the end of a run; the empty item wakes the sink for its barrier."""
         return [[]], False
 

@@ -51,7 +51,7 @@ from dataflows.core.routing import SHARDS, shard_of
 from dataflows.core.rules import Rules
 from dataflows.exchange import Batch, NumberPiece, OrderPiece
 from dataflows.metrics import DataflowMetrics
-from dataflows.output_messages import Outgoing
+from dataflows.output_messages import Block, Outgoing
 from dataflows.sink import KafkaSink, KafkaSinkPart, Worker
 from dataflows.source import EventsSource
 from dataflows.source_task import SourceSettings
@@ -148,7 +148,7 @@ def orders(track: Track) -> Callable[[bytes | None], OrderStep]:
 
 def to_local_sink(
     worker: Worker,
-) -> Callable[[tuple[str, list[Outgoing]]], tuple[str, list[Outgoing]]]:
+) -> Callable[[tuple[str, list[Block | Outgoing]]], tuple[str, list[Block | Outgoing]]]:
     """To the sink partition on the worker where the shard lives."""
     key = worker.sink_key()
     return lambda item: (key, item[1])

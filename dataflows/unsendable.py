@@ -8,7 +8,7 @@ message would abort every epoch from then on.
 from hashlib import sha256
 
 from broker.message_limits import MessageLimits, record_bytes
-from dataflows.output_messages import Headers, Outgoing, description
+from dataflows.output_messages import Block, Headers, Outgoing, description
 from schemas import topics
 from schemas.display import printable
 
@@ -23,11 +23,22 @@ MAX_SHOWN = 100
 
 def excess_of(outgoing: Outgoing, limits: MessageLimits) -> tuple[int, int] | None:
     """(size, limit) of an output that its topic doesn't take; None if it does."""
-    if len(outgoing.value or b"") < SMALL_BYTES and (limits.smallest or PRODUCER_BYTES) > LOW_BYTES:
+    if len(outgoing.value or b"") < SMALL_BYTES and are_roomy(limits):
         return None
     limit = min(limits.of(outgoing.topic) or PRODUCER_BYTES, PRODUCER_BYTES)
     size = record_bytes(outgoing.key, outgoing.value, outgoing.headers)
     return (size, limit) if size > limit else None
+
+
+def are_small(block: Block, limits: MessageLimits) -> bool:
+    """Return True if a topic takes all messages of a block, without counting them exactly."""
+    values = [value for _, value, _ in block.rows if value]
+    return max(map(len, values), default=0) < SMALL_BYTES and are_roomy(limits)
+
+
+def are_roomy(limits: MessageLimits) -> bool:
+    """Return True if no topic has a low limit."""
+    return (limits.smallest or PRODUCER_BYTES) > LOW_BYTES
 
 
 def dead_letter_of(outgoing: Outgoing, size_bytes: int, limit_bytes: int | None) -> Outgoing:

@@ -48,14 +48,18 @@ ORIGIN = {
 CHANNELS = {
     topics.EVENTS: Channel(Event, "receive", "order id or waybill", "What came in", {}),
     topics.ORDERS_EVENTS: Channel(
-        AcceptedEvent, "send", "order key", "Each accepted event, once per order", CLOCK
+        AcceptedEvent,
+        "send",
+        "order key",
+        "Each accepted event, once per order",
+        {topics.HEADER_CLOCK: "on some messages: the shard's stream clock, ms since 1970"},
     ),
     topics.ORDERS_CHANGES: Channel(
         OrderDocument,
         "send",
         "order key",
         "The order after its latest change; no value is the tombstone of a retired order",
-        {**CLOCK, topics.HEADER_VERSION: "the order's version; a sink ignores one that is no news"},
+        {**CLOCK, topics.HEADER_VERSION: "of a tombstone: the order's version, else in its value"},
     ),
     topics.ORDERS_ACTIONS: Channel(Action, "send", "order key", "Things to do", CLOCK),
     topics.ORDERS_AUDIT: Channel(

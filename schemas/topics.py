@@ -83,7 +83,7 @@ OWN = (LEASE, CLOCK, GENERATIONS)
 CLOCK_KEY = "\x1fclock"
 
 # Headers. `clock` rides on every message of orders.changes: the shard's stream clock in ms, so that
-# the tiers expire by stream time and not by their own wall clock.
+# the tiers expire by stream time and not by their own wall clock. `version` is on its tombstones.
 HEADER_CLOCK = "clock"
 HEADER_VERSION = "version"
 HEADER_REASON = "reason"

@@ -51,7 +51,6 @@ class Output:
     def __init__(self, written: compiled.Output) -> None:
         """Create it of what the core wrote."""
         self.written = written
-        self.changes = [Change(*change) for change in written.changes]
         self.rejected = [
             Refusal(decode_fact(fact), Rejected(code, reason))
             for fact, code, reason in written.rejected
@@ -63,6 +62,11 @@ class Output:
         self.duplicates = written.duplicates
         self.refused = written.refused
         self.fields_lost = written.fields_lost  # events of which some fields didn't fit
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """Orders to publish."""
+        return [Change(*change) for change in self.written.changes]
 
     @cached_property
     def alerts(self) -> list[tuple[str, AlertTransition]]:

@@ -6,7 +6,8 @@ from broker.connect import Connection
 from broker.consume import read_all
 from broker.embedded import EmbeddedBroker
 from broker.errors import DeliveryFailed
-from broker.produce import Producer, Record
+from broker.fetcher import Headers
+from broker.produce import Producer, Record, Row
 from schemas.errors import Busy, Rejected
 
 TOPIC_AUTHORIZATION_FAILED = 29
@@ -21,6 +22,24 @@ def test_a_message_too_large_is_rejected_alone(connection: Connection) -> None:
         producer.send("orders", b"a", b"after")
         producer.flush()
     assert [m.value for m in read_all(connection, "orders")] == [b"before", b"after"]
+
+
+def test_rows_too_large_are_given_back_and_the_others_sent(connection: Connection) -> None:
+    large: Row = ("a", bytes(2_000_000), None)
+    with Producer(connection, message_max_bytes=100_000) as producer:
+        clock: Headers = [("clock", b"7")]
+        rows: list[Row] = [("a", b"1", clock), large, ("a", None, None), ("a", b"2", None)]
+        assert producer.send_rows("orders", rows) == [large]
+        producer.flush()
+    sent = [(m.key, m.value, m.headers) for m in read_all(connection, "orders")]
+    assert sent == [(b"a", b"1", clock), (b"a", None, []), (b"a", b"2", [])]
+
+
+def test_rows_wait_while_the_queue_is_full(connection: Connection) -> None:
+    with Producer(connection, queue_buffering_max_messages=10) as producer:
+        assert producer.send_rows("orders", [("a", b"%d" % n, None) for n in range(500)]) == []
+        producer.flush()
+    assert [m.value for m in read_all(connection, "orders")] == [b"%d" % n for n in range(500)]
 
 
 def test_a_refused_delivery_surfaces_at_flush_and_stays(broker: EmbeddedBroker) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflows.core.shard import Shard
-from dataflows.output_messages import messages
+from dataflows.output_messages import messages, singly
 from schemas import topics
 from schemas.errors import Rejected
 from tests.support import generators
@@ -36,7 +36,7 @@ class Reader:
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
         found = [
             (m.topic, m.key, m.value)
-            for m in messages(out, watermark)
+            for m in singly(messages(out, watermark))
             if m.topic != topics.ORDERS_CHANGES
         ]
         self.sent += sorted(found, key=repr)

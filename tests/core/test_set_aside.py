@@ -14,7 +14,7 @@ from dataflows.core.rules import Rules
 from dataflows.core.set_aside import Fault
 from dataflows.core.shard import Shard
 from dataflows.core.snapshots import decode_snapshot, encode_snapshot
-from dataflows.output_messages import Outgoing, messages
+from dataflows.output_messages import Outgoing, messages, singly
 from schemas import topics
 from schemas.errors import Rejected, StoreUnavailable
 from schemas.instants import format_instant
@@ -60,7 +60,7 @@ class Run:
         for name in ("applied", "duplicates", "refused"):
             self.counts[name] += getattr(out, name)
         self.counts["rejected"] += len(out.rejected)
-        self.sent += messages(out, self.shard.watermark)
+        self.sent += singly(messages(out, self.shard.watermark))
         self.end_epoch()
         found = sum(count for name, count in self.counts.items() if name != "read")
         assert self.counts["read"] == found + self.shard.waiting_count, "conservation"

@@ -11,7 +11,7 @@ from broker.message_limits import MessageLimits
 from broker.produce import Producer
 from commands.wiring.track_metrics import TrackMetrics
 from dataflows.core.routing import SHARDS
-from dataflows.output_messages import Outgoing
+from dataflows.output_messages import Block, Headers, Outgoing
 from dataflows.sink import KafkaSinkPart
 from dataflows.state.local.sqlite import SqliteShardStore
 from dataflows.unsendable import OUTPUTS, dead_letter_of
@@ -51,10 +51,14 @@ def test_an_output_over_the_producers_limit_is_a_dead_letter_that_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sink, broker = part
-    small = Outgoing(topic, b"o2", b"{}", [("clock", b"1")])
-    sink.write_batch([[Outgoing(topic, b"o1", LARGE, [("clock", b"1")]), small]] * 2)
+    clock: Headers = [("clock", b"1")]
+    sink.write_batch([[Block(topic, [("o1", LARGE, clock), ("o2", b"{}", None)])]])
+    sink.write_batch([[Outgoing(topic, b"o1", LARGE, clock), Outgoing(topic, b"o2", b"{}", clock)]])
     sink.snapshot()
-    assert [message.key for message in read_all(broker.connection, topic)] == [b"o2", b"o2"]
+    assert sorted((m.key, m.headers) for m in read_all(broker.connection, topic)) == [
+        (b"o2", []),
+        (b"o2", clock),
+    ]
     letters = list(read_all(broker.connection, topics.EVENTS_REJECTED))
     assert len(letters) == total(watch.metrics.outputs_unsendable) == 2
     headers = dict(letters[0].headers)

@@ -15,7 +15,7 @@ from dataflows.core.shard import Shard
 from dataflows.decoding import Decoder
 from dataflows.definition_files import read_lifecycle, read_rules
 from dataflows.exchange import Batch, dead_fact
-from dataflows.output_messages import Outgoing, dead_letter, messages
+from dataflows.output_messages import Outgoing, dead_letter, messages, singly
 from dataflows.source_task import SourceSettings, SourceTask
 from privacy.keys import MemoryKeyStore
 from privacy.originals import seal_rejected
@@ -104,7 +104,7 @@ class Pipeline:
         self.duplicates += out.duplicates
         self.refused += out.refused
         self.rejected += sum(refusal.fact.counted for refusal in out.rejected)
-        self.sent += messages(out, self.shard.watermark)
+        self.sent += singly(messages(out, self.shard.watermark))
 
     def restart(self) -> None:
         """Begin again from snapshots, through the bytes that the store would hold."""

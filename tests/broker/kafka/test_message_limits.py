@@ -18,7 +18,7 @@ from broker.message_limits import MessageLimits
 from broker.produce import Producer
 from commands.wiring.track_metrics import TrackMetrics
 from dataflows.core.routing import SHARDS
-from dataflows.output_messages import Outgoing
+from dataflows.output_messages import Block, Outgoing
 from dataflows.sink import KafkaSinkPart
 from dataflows.state.local.sqlite import SqliteShardStore
 from schemas import topics
@@ -71,7 +71,9 @@ def test_what_the_topic_does_not_take_is_a_letter_and_all_else_arrives(
         producer.init_transactions()
         sink = KafkaSinkPart(producer, limits, store, lambda: False, watch)
         noise = os.urandom(30_000)  # what lz4 can't make smaller
-        outputs = [Outgoing(lowered, b"%d" % n, noise[: n * 1_000], []) for n in range(1, 30)]
+        outputs: list[Block | Outgoing] = [
+            Outgoing(lowered, b"%d" % n, noise[: n * 1_000], []) for n in range(1, 30)
+        ]
         sink.write_batch([outputs])
         sink.write_batch([[Outgoing(lowered, b"clock", None, [("clock", b"1")], heartbeat_of=3)]])
         sink.snapshot()
