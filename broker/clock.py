@@ -34,7 +34,7 @@ took the detour over the resolver. (Measured: applied at once, a tick overtook a
 was known, so that no shard's goes back (dataflows/watermarks.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Literal
 
@@ -56,6 +56,7 @@ NO_WATERMARK = -1
 AHEAD_MS = 10_000
 MARGIN_MS = 500
 ASK_EVERY_MS = 500
+FAR_AT = 1 << 62  # later than any arrival
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
@@ -117,6 +118,26 @@ class PartitionClock:
         counted_at = max(arrival_at, earliest)
         self._watermark = counted_at - 1
         return counted_at
+
+    def saw_all(self, arrivals: Iterable[int]) -> list[int]:
+        """As `saw` for each of some, in their sequence."""
+        watermark, in_sequence_until = self._watermark, self._in_sequence_until
+        counted_at: list[int] = []
+        for arrival_at in arrivals:
+            if arrival_at <= in_sequence_until:
+                watermark = max(watermark, arrival_at - 1)
+                counted_at.append(watermark + 1)
+            else:
+                self._watermark = watermark
+                counted_at.append(self.saw(arrival_at))
+                watermark, in_sequence_until = self._watermark, self._in_sequence_until
+        self._watermark = watermark
+        return counted_at
+
+    @property
+    def _in_sequence_until(self) -> int:
+        """An arrival up to here is only put in sequence; `saw` judges a later one."""
+        return self._believable_until if self.kind == "broker" else FAR_AT
 
     def tick(self, at: int) -> None:
         """Advance to `at` by a tick: everything up to `at` was written before it.

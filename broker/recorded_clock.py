@@ -15,7 +15,7 @@ So the arrival of an event is its own whether a claim was odd or not, and result
 the set of events. The shards lose nothing by the wait: their clock is the earliest partition's.
 """
 
-from broker.clock import Claim, ClockState, Now, PartitionClock
+from broker.clock import NO_WATERMARK, Claim, ClockState, Now, PartitionClock
 
 
 class RecordedClock(PartitionClock):
@@ -51,6 +51,10 @@ class RecordedClock(PartitionClock):
             counted_at = max(arrival_at, self.claimed + 1)
         self._take(counted_at - 1)
         return counted_at
+
+    @property
+    def _in_sequence_until(self) -> int:
+        return NO_WATERMARK - 1 if self._claims else self._watermark + self._ahead_ms
 
     def tick(self, at: int) -> None:
         """Advance to `at` by a tick: everything up to `at` was written before it."""

@@ -146,13 +146,11 @@ class Decoder:
         return found
 
     def link_plain(self, data: bytes) -> None:
-        """Note the links of a plain event, where that is needed.
+        """Note the links of a plain event; only where `links.is_needed`.
 
         Raises:
             Rejected: `internal_fault`.
         """
-        if not self.links.is_needed():
-            return
         try:
             event = decode_event(data)
             if isinstance(event, Event):

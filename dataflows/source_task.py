@@ -12,7 +12,7 @@ its end.)
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -211,31 +211,46 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
 
     def take_all(self, messages: list[Message], clock: PartitionClock, batch: Batch) -> int:
         """Decode the messages of a partition into the batch; return the number of ticks."""
-        read = self.settings.decoder.read_plain(
-            [(message.value, message.headers) for message in messages]
-        )
-        ticks = 0
+        if not messages:
+            return 0
+        read = self.settings.decoder.read_plain([(each.value, each.headers) for each in messages])
+        recorded_at = read.recorded_at
+        ticks = begin = 0
         arrivals: list[int | None] = []
-        for message, at in zip(messages, read.recorded_at, strict=True):
-            if at is None:
-                ticks += self.take(message, clock, batch)
-                arrivals.append(None)
-            else:
-                arrivals.append(self.arrive(message, at, clock, batch))
-        if messages:
-            self.share(read, messages, arrivals, batch)
+        for end in [i for i, at in enumerate(recorded_at) if at is None]:
+            arrivals += self.arrive(messages[begin:end], recorded_at[begin:end], clock, batch)
+            ticks += self.take(messages[end], clock, batch)
+            arrivals.append(None)
+            begin = end + 1
+        arrivals += self.arrive(messages[begin:], recorded_at[begin:], clock, batch)
+        self.share(read, messages, arrivals, batch)
         return ticks
 
-    def arrive(self, message: Message, at: int, clock: PartitionClock, batch: Batch) -> int | None:
-        """Arrival of a plain event; None for one that is rejected."""
-        recorded = self.settings.clock == "recorded"
-        arrival_at = clock.saw(at if recorded else message.timestamp_ms)
+    def arrive(
+        self,
+        messages: Sequence[Message],
+        recorded_at: Sequence[int | None],
+        clock: PartitionClock,
+        batch: Batch,
+    ) -> Sequence[int | None]:
+        """Arrivals of plain events that follow one another; None for one that is rejected."""
+        if self.settings.clock == "recorded":
+            arrivals = clock.saw_all(at for at in recorded_at if at is not None)
+        else:
+            arrivals = clock.saw_all([message.timestamp_ms for message in messages])
+        if not self.settings.decoder.links.is_needed():
+            return arrivals
+        pairs = zip(messages, arrivals, strict=True)
+        return [at if self.link(message, batch) else None for message, at in pairs]
+
+    def link(self, message: Message, batch: Batch) -> bool:
+        """Note the links of a plain event; False if it is rejected."""
         try:
             self.settings.decoder.link_plain(message.value or b"")
         except Rejected as reason:
             self.reject(message, reason, batch)
-            return None
-        return arrival_at
+            return False
+        return True
 
     def share(
         self, read: Read, messages: list[Message], arrivals: list[int | None], batch: Batch

@@ -13,6 +13,7 @@ from broker.consume import PartitionReader
 from broker.embedded import EmbeddedBroker
 from broker.end_offsets import EndOffsets
 from broker.produce import Producer
+from broker.recorded_clock import RecordedClock
 
 NOW = 1_600_000_000_000
 INSTANTS = st.integers(0, 2 * NOW)
@@ -48,6 +49,24 @@ def test_the_clock_never_goes_back(steps: list[Step], kind: str) -> None:
         before = clock.watermark
         apply(clock, step)
         assert clock.watermark >= before
+
+
+ARRIVALS = st.lists(NEAR | INSTANTS | st.just(-1), max_size=12)
+
+
+@given(st.lists(ARRIVALS, max_size=4), st.sampled_from(["broker", "recorded", "guarded"]))
+def test_arrivals_taken_together_are_those_taken_one_by_one(
+    batches: list[list[int]], kind: str
+) -> None:
+    def clock() -> PartitionClock:
+        if kind == "guarded":
+            return RecordedClock(AHEAD_MS, at_now)
+        return PartitionClock("broker" if kind == "broker" else "recorded", at_now)
+
+    together, singly = clock(), clock()
+    for batch in batches:
+        assert together.saw_all(batch) == [singly.saw(at) for at in batch]
+        assert (together.state, together.claimed) == (singly.state, singly.claimed)
 
 
 @given(STEPS, st.sampled_from(["broker", "recorded"]))
