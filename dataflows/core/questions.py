@@ -7,6 +7,7 @@ arrival; of one instant the registrations first, then the questions by hash.
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -93,6 +94,22 @@ class Queue:
         self.earliest_at = min(self.earliest_at, earliest(registrations, questions))
         self.has_changed = True
 
+    def take_registrations(self, watermark: int) -> list[Registration]:
+        """Take out the registrations that arrived up to `watermark` ms, in order of arrival.
+
+        None of them where a question did as well: `take` has both instant by instant.
+        """
+        if watermark < self.earliest_at:
+            return []
+        if any(question.fact.arrival_at <= watermark for question in self.questions):
+            return []
+        due = sorted(each for each in self.registrations if each.arrival_at <= watermark)
+        due.sort(key=registered_at)
+        self.registrations = [each for each in self.registrations if each.arrival_at > watermark]
+        self.earliest_at = earliest(self.registrations, self.questions)
+        self.has_changed = True
+        return due
+
     def take(self, watermark: int) -> Iterator[Instant]:
         """Take out what arrived up to `watermark` ms, instant by instant."""
         if watermark < self.earliest_at:
@@ -119,18 +136,14 @@ def earliest(registrations: list[Registration], questions: list[Question]) -> in
     return min(*(min(arrivals, default=NOTHING_HELD) for arrivals in (registered, asked)))
 
 
-def registered_at(registration: Registration) -> int:
-    """The arrival of a registration."""
-    return registration.arrival_at
-
-
-def asked_at(question: Question) -> int:
-    """The arrival of a question."""
-    return question.fact.arrival_at
+registered_at = attrgetter("arrival_at")
+asked_at = attrgetter("fact.arrival_at")
 
 
 def by_hash(questions: list[Question]) -> list[Question]:
     """Questions of one instant by hash; copies of one event that differ, by what they say."""
+    if len(questions) < 2:  # noqa: PLR2004 - nothing to sort
+        return questions
     hashes = {question.fact.hash for question in questions}
     if len(hashes) == len(questions):
         return sorted(questions, key=lambda question: question.fact.hash)

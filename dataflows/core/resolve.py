@@ -126,6 +126,9 @@ class Resolver:
         It never moves back.
         """
         self.watermark = max(self.watermark, watermark)
+        if not self.waiting:  # then a registration answers nothing
+            for registration in self.queue.take_registrations(self.watermark):
+                self.register(registration, answers)
         for at, registrations, questions in self.queue.take(self.watermark):
             self.give_up_before(at - WAITS_AT_MOST_MS, answers)
             for registration in registrations:
