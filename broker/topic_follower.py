@@ -15,6 +15,7 @@ from broker.consume import held_offsets
 from broker.errors import OffsetLost, TopicMissing
 from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
 from schemas.errors import Busy, OrdertideError
+from telemetry.collector import give_back_memory
 
 READ_TIMEOUT_S = 0.2
 RETRY_S = 1.0
@@ -124,6 +125,8 @@ class TopicFollower(ABC):
         if partition in unread:
             at, end = unread[partition]
             if offset >= end:
+                if len(unread) == 1:  # loaded: little will come in comparison
+                    give_back_memory()
                 del unread[partition]
             else:
                 unread[partition] = max(at, offset), end
