@@ -48,8 +48,8 @@ def test_the_leaders_death_ends_no_proof_for_longer_than_an_election(
         leader.kill()
         try:
             time.sleep(12)
-            wait_until(lambda: known.proven() is not None, "a proof")
-            assert known.proven() == pytest.approx(wall_clock(), abs=2_000)
+            proven = wait_until(known.proven, "a proof")
+            assert proven == pytest.approx(wall_clock(), abs=2_000)
         finally:
             leader.start()
             leader.wait(60)

@@ -167,20 +167,29 @@ def judge_of(held: RunLease, kafka: Connection, cluster: Sequence[Kafka]) -> Kaf
     return cluster[int(described.coordinator.id) - 1]
 
 
+@contextmanager
+def all_silent(cluster: Sequence[Kafka]) -> Iterator[None]:
+    """Pause every broker: the coordinator of a group may move to any of them, at any time."""
+    running = [process for broker in cluster if (process := broker.process())]
+    assert len(running) == len(cluster)
+    try:
+        for process in running:
+            process.send(signal.SIGSTOP)
+        yield
+    finally:
+        for process in running:
+            process.send(signal.SIGCONT)
+
+
 def test_a_judge_that_is_silent_with_questions_in_its_queue_is_waited_for(
     kafka: Connection, cluster: Sequence[Kafka], flow: str
 ) -> None:
     """A machine under load produces this by itself: a request that was not even sent."""
     with lease(kafka, flow, {"max.in.flight.requests.per.connection": "1"}) as held:
-        judge = judge_of(held, kafka, cluster).process()
-        assert judge
-        judge.send(signal.SIGSTOP)
-        try:
+        with all_silent(cluster):
             time.sleep(VERIFY_EVERY_S)  # the last answer is too old now
             with pytest.raises(Busy, match="Timed out in queue"):
                 held.verify()
-        finally:
-            judge.send(signal.SIGCONT)
         verify_patiently(held)
 
 
@@ -338,14 +347,8 @@ def test_a_fence_whose_broker_is_silent_is_busy_and_then_verifies(
 ) -> None:
     monkeypatch.setattr("broker.fence.ANSWER_TIMEOUT_S", 1.0)
     with lease(kafka, flow) as held, fence_of(kafka, flow, held.begin_run()) as fence:
-        judge = judge_of(held, kafka, cluster).process()
-        assert judge
-        judge.send(signal.SIGSTOP)
-        try:
-            with pytest.raises(Busy, match="fencing token"):
-                fence.verify()
-        finally:
-            judge.send(signal.SIGCONT)
+        with all_silent(cluster), pytest.raises(Busy, match="fencing token"):
+            fence.verify()
         patiently(fence.verify)
 
 

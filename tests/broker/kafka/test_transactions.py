@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
 from broker.clients import Consumer
 from broker.connect import Connection
@@ -20,11 +21,9 @@ from broker.transactions import IDS, transactional_id
 from deploy.stack.kafka import Kafka
 from schemas.errors import Busy
 from schemas.topics import TopicSettings
-from tests.support.kafka.topics import PATIENCE_S, kafka_tool, make
+from tests.support.kafka.topics import PATIENCE_S, admin, kafka_tool, make
 from tests.support.stack import namespace
 from tests.support.waiting import patiently, wait_until
-
-COORDINATOR_LOOKS_EVERY_S = 10.0  # for transactions that are open for too long
 
 
 @pytest.fixture
@@ -77,6 +76,15 @@ def uncommitted(kafka: Connection, topic: str) -> list[bytes]:
             if message.error():
                 return found
             found.append(message.value() or b"")
+
+
+def is_decided(kafka: Connection, topic: str) -> bool:
+    """Return True once the transaction that began the partition is committed or aborted."""
+    where = TopicPartition(topic, 0)
+    committed = IsolationLevel.READ_COMMITTED
+    client = admin(kafka)  # to be kept until it has answered
+    asked = client.list_offsets({where: OffsetSpec.latest()}, isolation_level=committed)
+    return bool(asked[where].result(PATIENCE_S).offset > 0)
 
 
 def shown_lag(kafka: Connection, folder: Path, group: str) -> str:
@@ -200,13 +208,15 @@ def test_a_transaction_that_the_broker_timed_out_is_no_take_over(
         Producer(short, before_flush=lambda: verified.append(0.0), transactional_id=name)
     ) as producer:
         producer.init_transactions()
+        assert verified, "before each attempt: a broker under load needs several"
+        verified.clear()
         producer.send(topic, b"k", b"slow")
         while not uncommitted(kafka, topic):
             time.sleep(0.05)
-        time.sleep(COORDINATOR_LOOKS_EVERY_S + 3)
+        wait_until(lambda: is_decided(kafka, topic), "the broker's abort", pause_s=1)
         with pytest.raises(EpochAborted, match=r"longer than transaction\.timeout\.ms"):
             producer.flush()
-        assert len(verified) == 3, "before init, before the commit, and to find out by whom"
+        assert len(verified) == 2, "before the commit, and to find out by whom"
     assert values(kafka, topic) == []
 
 
