@@ -3,6 +3,7 @@
 The seed is printed at the top of a run. `ORDERTIDE_SEED=<n> make test` repeats it.
 """
 
+import gc
 import os
 import random
 import threading
@@ -73,6 +74,21 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("ordertide-ci" if is_fixed else "ordertide")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without garbage collection, and keep what was collected out of later ones.
+
+    The objects of a collection stay to the end. Looking through them again and again took a fifth
+    of its time (1.7 of 7.9 s), in each worker.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_report_header() -> str:
     seed = os.environ[SEED_VARIABLE]
     return f"seed: {seed} ({SEED_VARIABLE}={seed} repeats this run)"
@@ -121,7 +137,7 @@ def rng(seed: int, request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture(scope="session")
 def s3() -> Iterator["S3"]:
     """An S3 server; every test makes itself a bucket."""
-    from tests.support.s3 import S3  # noqa: PLC0415 - moto takes a second that most runs don't need
+    from tests.support.s3 import S3  # noqa: PLC0415 - most runs need no bucket
 
     server = S3()
     yield server

@@ -5,7 +5,6 @@ import logging
 from threading import Thread
 from urllib.request import Request, urlopen
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from dataflows.state.remote.bucket import Bucket, Patience
@@ -24,6 +23,11 @@ class S3:
     """The server between start and stop; its objects outlive a stop, as they do with a real one."""
 
     def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - takes a second, which most workers don't need
+            DomainDispatcherApplication,
+            create_backend_app,
+        )
+
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.application = DomainDispatcherApplication(create_backend_app)
         self.port = 0
