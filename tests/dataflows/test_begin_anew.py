@@ -97,36 +97,41 @@ def documents(engine: Engine) -> dict[str, OrderDocument]:
     return {document.order_id: document for document in found.values()}
 
 
-@pytest.mark.parametrize("stored", STORES[:2], indirect=True)
-def test_a_recovery_folder_made_anew_is_refused_and_deletes_no_order(stored: Engine) -> None:
-    run(stored, ORDERS)
-    shutil.rmtree(recovery(stored))
-    recovery(stored).mkdir()
-    init_db_dir(recovery(stored), 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
-    said = refusal(stored)
-    assert "has no pointer for" in said
-    assert REMEDY in said
-    assert held_shards(stored) > 0
+def recreate_recovery(engine: Engine) -> None:
+    """Lose the recovery folder, and make another with bytewax's own tool."""
+    shutil.rmtree(recovery(engine))
+    recovery(engine).mkdir()
+    init_db_dir(recovery(engine), 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
 
 
-@pytest.mark.parametrize("stored", STORES[:2], indirect=True)
-def test_a_recovery_folder_that_lost_the_pointers_of_some_shards_is_refused(
-    stored: Engine,
-) -> None:
-    run(stored, ORDERS)
-    with closing(sqlite3.connect(recovery(stored) / "part-0.sqlite3")) as database, database:
+def forget_shards(engine: Engine) -> None:
+    """Lose the pointers of some shards."""
+    with closing(sqlite3.connect(recovery(engine) / "part-0.sqlite3")) as database, database:
         database.execute("DELETE FROM snaps WHERE step_id = 'track.track' AND state_key > 's32'")
-    assert "has no pointer for" in refusal(stored)
 
 
-def test_a_recovery_folder_that_lost_its_log_is_refused(engine: Engine) -> None:
-    """In the first seconds all that bytewax has recorded is in SQLite's log."""
-    run(engine, ORDERS)
+def lose_log(engine: Engine) -> None:
+    """Lose SQLite's log: in the first seconds it is all that bytewax has recorded."""
     log = recovery(engine) / "part-0.sqlite3-wal"
     assert log.exists()
     log.unlink()
     (recovery(engine) / "part-0.sqlite3-shm").unlink(missing_ok=True)
-    assert "has no pointer for" in refusal(engine)
+
+
+@pytest.mark.parametrize("stored", STORES[:2], indirect=True)
+def test_a_recovery_folder_that_lost_pointers_is_refused_and_deletes_no_order(
+    stored: Engine, tmp_path: Path
+) -> None:
+    run(stored, ORDERS)
+    shutil.copytree(stored.folder / "track", tmp_path / "kept")
+    for lose in (lose_log, forget_shards, recreate_recovery):
+        shutil.rmtree(stored.folder / "track")
+        shutil.copytree(tmp_path / "kept", stored.folder / "track")
+        lose(stored)
+        said = refusal(stored)
+        assert "has no pointer for" in said, lose
+        assert REMEDY in said
+        assert held_shards(stored) > 0
 
 
 def held_shards(engine: Engine) -> int:
@@ -139,21 +144,9 @@ def held_shards(engine: Engine) -> int:
 def test_a_file_published_to_a_bucket_needs_its_pointers(engine: Engine, hosted: Engine) -> None:
     hosted_state, engine.state = hosted.state, {}
     run(engine, ORDERS)
-    shutil.rmtree(recovery(engine))
-    recovery(engine).mkdir()
-    init_db_dir(recovery(engine), 1)  # type: ignore[no-untyped-call]  # bytewax has no stubs for it
+    recreate_recovery(engine)
     engine.state = hosted_state
     assert "has no pointer for" in refusal(engine)
-
-
-def test_an_empty_folder_is_refused_where_the_broker_shows_earlier_runs(stored: Engine) -> None:
-    run(stored, ORDERS)
-    lose_state(stored)
-    said = refusal(stored)
-    assert "the group's positions [" in said
-    assert "messages written to orders.changes" in said
-    assert "--begin-anew" in said
-    assert recorded_generation(stored.connection, "ordertide-track") == -1
 
 
 def lose_state(engine: Engine) -> None:
@@ -163,13 +156,17 @@ def lose_state(engine: Engine) -> None:
         engine.state["prefix"] = "another"
 
 
-def test_a_state_begun_anew_publishes_versions_over_those_before(
+def test_an_empty_folder_is_refused_and_begun_anew_publishes_versions_over_those_before(
     stored: Engine, tmp_path: Path
 ) -> None:
     run(stored, ORDERS)
     before = documents(stored)
     lose_state(stored)
-    assert "--begin-anew" in refusal(stored)
+    said = refusal(stored)
+    assert "the group's positions [" in said
+    assert "messages written to orders.changes" in said
+    assert "--begin-anew" in said
+    assert recorded_generation(stored.connection, "ordertide-track") == -1
     stored.tick(LATER + MINUTE_MS)
     stored.start("--begin-anew")
     stored.wait_for_clock(LATER + MINUTE_MS)
