@@ -21,6 +21,8 @@ TEMPLATE = CONFIG / "kafka.properties"
 LOGGING = CONFIG / "log4j2.properties"
 MAX_REPLICAS = 3
 ASK_TIMEOUT_S = 2.0
+# Java writes the archive of classes before it ends: over 30 s on a machine under load.
+RECORD_TIMEOUT_S = 600.0
 
 
 class Kafka(Server):
@@ -170,8 +172,8 @@ def record_classes(home: Path) -> None:
             return
         folder = Path(tempfile.mkdtemp(prefix=".classes-", dir=home))
         try:
-            with Kafka(folder, record_classes_into=folder / "classes.jsa"):
-                pass
+            with Kafka(folder, record_classes_into=folder / "classes.jsa") as recorded:
+                recorded.stop(RECORD_TIMEOUT_S)
             (folder / "classes.jsa").replace(class_archive(home))
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -116,16 +116,16 @@ class Server(ABC):
         """End it as a power cut would (SIGKILL), and wait until it is gone."""
         self._end(SIGKILL)
 
-    def stop(self) -> None:
-        """Stop it with SIGTERM and wait for its end; a server that doesn't end is killed."""
-        if not self._end(SIGTERM):
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop it with SIGTERM and wait for its end; after `timeout_s` it is killed."""
+        if not self._end(SIGTERM, timeout_s):
             self.kill()
 
-    def _end(self, number: Signals) -> bool:
+    def _end(self, number: Signals, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         process = self.process()
         if process is None or not process.send(number):
             return True
-        return process.wait(STOP_TIMEOUT_S)
+        return process.wait(timeout_s)
 
     def _check_ports(self) -> None:
         taken = [port_text(name, port) for name, port in self.ports.items() if not is_free(port)]

@@ -1,7 +1,9 @@
 """A server is started, killed and started again; shown on Redis, which takes milliseconds."""
 
 import json
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +63,21 @@ def test_stopping_what_does_not_run_is_fine(tmp_path: Path) -> None:
     server.stop()
     server.kill()
     assert server.process() is None
+
+
+def test_a_server_that_ends_slowly_is_given_its_time_and_then_killed(server: Redis) -> None:
+    for timeout_s, farewells in ((60.0, 1), (0.1, 1)):
+        server.start()
+        server.wait()
+        process = server.process()
+        assert process is not None
+        process.send(signal.SIGSTOP)  # it takes the SIGTERM once it is continued
+        later = threading.Timer(1.0, process.send, (signal.SIGCONT,))
+        later.start()
+        server.stop(timeout_s)
+        later.join()
+        assert server.process() is None
+        assert server.log.read_text().count("ready to exit, bye bye") == farewells
 
 
 def test_a_process_that_took_over_the_pid_is_left_alone(server: Redis, tmp_path: Path) -> None:
