@@ -1,7 +1,8 @@
 """Survey: one question on the customer's page of a delivered order; its answer is a NOTE event.
 
-Who has the link of the page may answer, once: the first answer counts. The answer stands on the
-order's timeline, and is the outcome of the action that sent the survey, where there was one.
+Who has the link of the page may answer, once: the first answer counts. The rating stands on the
+order's timeline, and is the outcome of the action that sent the survey, where there was one. The
+words are sealed as personal data: they may name anybody.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from schemas.instants import format_instant
 from schemas.keys import content_id, order_key
 from schemas.order import AcceptedEvent, OrderDocument
 from schemas.outcomes import OutcomeQuery
+from schemas.sanitization import CONTROL
 
 SOURCE = "note:survey"  # an engine's own, so that it anchors nothing
 KIND = "send_survey"  # of the action that sends the link
@@ -106,8 +108,9 @@ async def noted(call: Call, share: Share, at_ms: int) -> None:
         return
     if not state:
         raise Problem("not_possible", "the order isn't delivered yet; answer once it is")
-    words = " ".join(form.text.split())[:MOST_CHARACTERS]
-    reason = f"{form.rating} of {BEST}" + (f": {words}" if words else "")
+    # The door would leave out words with a control character, all of them.
+    words = " ".join(CONTROL.sub(" ", form.text).split())[:MOST_CHARACTERS]
+    reason = f"{form.rating} of {BEST}"
     action = await survey_of(call, tenant, order_id)
     about = {"action_id": action.action_id, "kind": action.kind} if action else {}
     detail = {**about, "state": ANSWERED, "rating": f"{form.rating}", "reason": reason}
@@ -121,6 +124,7 @@ async def noted(call: Call, share: Share, at_ms: int) -> None:
         "timestamp": format_instant(at_ms),
         "text": f"survey: {reason}",
         "action": {**detail, "rule": action.rule} if action else detail,
+        **({"personal": {"text": words}} if words else {}),
     }
     data = msgspec.json.encode(note)
     event = gateway.ingest.checked(data)

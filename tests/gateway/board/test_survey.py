@@ -1,12 +1,17 @@
 """The survey on the customer's page: one answer a delivered order, on its timeline and audited."""
 
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+import pytest
 
 from broker.consume import read_all
 from gateway.access.shares import Share
+from privacy.keys import FileKeyStore, KeyErased
+from privacy.seal import open_event, seal_event
 from schemas.alert import AuditEntry
 from schemas.event import Event, decode_event
 from schemas.instants import format_instant
@@ -64,23 +69,50 @@ def test_the_first_answer_counts_and_stands_on_the_timeline_escaped(site: Door) 
     other = path_of(site, order_id)  # another link to the same order leads back to itself
     assert answer(site, other, rating=1).headers["location"].startswith(other)
     (note,) = written(site, EVENTS, order_id)
-    assert note["text"].startswith("survey: 4 of 5: </p><script>")
-    assert len(note["text"]) == len("survey: 4 of 5: ") + 500
+    assert note["text"] == "survey: 4 of 5"
+    assert note["personal"]["text"].startswith("</p><script>")
+    assert len(note["personal"]["text"]) == 500
     event = decode_event(msgspec.json.encode(note))
     assert isinstance(event, Event)
+    assert event.personal == note["personal"], "nothing of it is left out at the door"
     assert (event.status_code, event.source) == ("NOTE", "note:survey")
     (entry,) = written(site, ORDERS_AUDIT, order_id)
     assert (entry["what"], entry["detail"]["rating"]) == ("survey.answered", "4")
+    assert "script" not in msgspec.json.encode(entry).decode(), "the words are not audited"
     assert "ip" not in entry, "the customer's own"
     site.put_events(accepted(note, 9_000))
     staff = site.client("operator").get(f"/orders/{order_id}?tenant=default").body.decode()
-    assert "survey: 4 of 5: &lt;/p&gt;&lt;script&gt;alert(1)" in staff
-    assert "<script>alert" not in staff
+    assert "survey: 4 of 5" in staff
+    assert "alert(1)" not in staff
     assert "\x1b" not in staff
     assert "Thank you" in page(site, order_id)
     assert "survey: 4" not in page(site, order_id), "who has the link doesn't read the answer"
     answer(site, path_of(site, order_id), rating=2)
     assert len(written(site, EVENTS, order_id)) == 1
+
+
+def test_the_words_of_an_answer_can_be_read_until_the_customer_is_erased(
+    site: Door, tmp_path: Path
+) -> None:
+    order = DELIVERED[3]
+    assert order.customer_id
+    answer(site, path_of(site, order.order_id), rating=2, text="Ada's box was wet")
+    (note,) = written(site, EVENTS, order.order_id)
+    created = {**note, "status_code": "CREATED", "customer_id": order.customer_id, "event_id": "e"}
+    with closing(FileKeyStore(tmp_path / "keys.json")) as keys:
+        _, sealed = (sealed_by(keys, each) for each in (created, note))
+        assert b"wet" not in sealed
+        assert open_event(sealed, keys) == {"text": "Ada's box was wet"}
+        keys.erase("default", order.customer_id)
+        with pytest.raises(KeyErased):
+            open_event(sealed, keys)
+
+
+def sealed_by(keys: FileKeyStore, fields: dict[str, Any]) -> bytes:
+    data = msgspec.json.encode(fields)
+    event = decode_event(data)
+    assert isinstance(event, Event)
+    return seal_event(data, event, keys)
 
 
 def test_an_answer_is_the_outcome_of_the_action_that_sent_the_survey(site: Door) -> None:
