@@ -44,6 +44,11 @@ class TopicFollower(ABC):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
+    def is_started(self) -> bool:
+        """Return True once the reading has begun."""
+        return self._thread.ident is not None
+
+    @property
     def done(self) -> int:
         """Offsets read of those that were there at the beginning."""
         unread = dict(self._unread or {})
@@ -72,7 +77,7 @@ class TopicFollower(ABC):
     def close(self) -> None:
         """End the reading and wait for its end."""
         self._stop.set()
-        if self._thread.ident is not None:
+        if self.is_started:
             self._thread.join()
 
     def begin(self) -> None:  # noqa: B027 - nothing to do is a good answer

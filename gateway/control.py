@@ -38,7 +38,7 @@ class Control(TopicFollower):
     ) -> None:
         """Create a follower that has read nothing yet; the producer stays its owner's."""
         super().__init__(connection, CONTROL.name, "control")
-        self._producer = producer
+        self.producer = producer
         self._takers = takers
         # Marks of the last record of each id that this process wrote and hasn't read yet. What is
         # read of it before is older: it would bring a revoked key back until its end is read.
@@ -71,7 +71,7 @@ class Control(TopicFollower):
         ]
         self._unread_own |= dict.fromkeys(((kind, name) for name in values), mark)
         try:
-            await asyncio.wrap_future(self._producer.send(CONTROL.name, records))
+            await asyncio.wrap_future(self.producer.send(CONTROL.name, records))
         except BaseException:
             for name in values:
                 if self._unread_own.get((kind, name)) == mark:

@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
-from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
 from broker.consume import GroupReader
 from broker.errors import OffsetLost
@@ -21,7 +20,7 @@ from broker.topics import is_missing
 from commands.wiring.process import now_ms
 from gateway.access.folder import existing_secret
 from gateway.control import Control
-from gateway.webhooks import WebhookSecrets, takers_of
+from gateway.webhooks import WebhookSecrets
 from schemas.control_records import control_key
 from schemas.errors import Busy, SettingsError
 from schemas.settings.model import Settings
@@ -50,17 +49,26 @@ def deliveries_path(settings: Settings) -> Path:
 
 
 class SubscriptionThread:
-    """Delivers events between `start` and `close`; `stop` is set where it ends by a fault."""
+    """Delivers events between `start` and `close`; `stop` is set where it ends by a fault.
+
+    `control` reads the subscriptions, and perhaps more; it is started here if it isn't yet.
+    """
 
     def __init__(
-        self, settings: Settings, connection: Connection, metrics: Metrics, stop: threading.Event
+        self,
+        settings: Settings,
+        control: Control,
+        subscriptions: Subscriptions,
+        metrics: Metrics,
+        stop: threading.Event,
     ) -> None:
-        """Create a thread that has not begun."""
+        """Create a thread that has not begun; the reader stays its owner's."""
         self.settings = settings
-        self.connection = connection
+        self.connection = control.connection
+        self.control = control
         self.watch = SubscriptionMetrics(metrics)
         self.stop = stop
-        self.subscriptions = Subscriptions()
+        self.subscriptions = subscriptions
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="webhooks")
 
@@ -93,10 +101,9 @@ class SubscriptionThread:
             if self.stop.wait(TOPIC_EVERY_S):
                 return
         with ExitStack() as stack:
-            producer = stack.enter_context(closing(ConfirmingProducer(self.connection)))
-            control = Control(self.connection, producer, takers_of(self.subscriptions))
-            stack.callback(control.close)
-            control.start()
+            control = self.control
+            if not control.is_started:
+                control.start()
             while not (control.is_loaded and self.subscriptions.records):
                 if control.failure:
                     raise control.failure
@@ -105,7 +112,8 @@ class SubscriptionThread:
             deliveries = stack.enter_context(closing(Deliveries(deliveries_path(self.settings))))
 
             def report(kind: str, name: str, value: bytes | None) -> "Future[None]":
-                return producer.send(CONTROL.name, [Record(control_key(kind, name), value)])
+                record = Record(control_key(kind, name), value)
+                return control.producer.send(CONTROL.name, [record])
 
             secrets = InstallationSecret(Path(self.settings.serve.folder))
             parts = WorkerParts(

@@ -4,6 +4,7 @@ import logging
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NamedTuple
 
 from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
@@ -24,6 +25,7 @@ from commands.wiring.serving import announce, health_server, patience
 from dataflows.state.local.lock import ProcessLock
 from gateway.control import Control
 from gateway.unsubscribing import REFUSAL, FollowedRefusals
+from gateway.webhooks import takers_of
 from schemas.errors import SettingsError
 from schemas.instants import DAY_MS
 from schemas.private_files import private_folder
@@ -43,6 +45,7 @@ from sinks.actions.receiver import Receivers
 from sinks.actions.recipient import Refusals
 from sinks.actions.table import ActionTable
 from sinks.actions.worker import ActionWorker, StreamTime, WorkerParts
+from sinks.subscriptions.subscription import Subscriptions
 from telemetry.metrics import Metrics
 
 LOGGER = logging.getLogger("ordertide.actions")
@@ -88,19 +91,57 @@ def act(settings: Settings, stop: threading.Event) -> None:
                 setting="act.group",
             )
         )
-        parts = parts_of(settings, connection, table, watch, lease, stack)
+        shared = shared_of(settings, connection, table, stack)
+        parts = parts_of(settings, shared, table, watch, lease, stack)
         worker = ActionWorker(parts, stop)
         receivers = f"receivers: {', '.join(table.receivers)}"
         announce("act", server, receivers, f"outbox in {folder}")
-        webhooks = SubscriptionThread(settings, connection, metrics, stop)
+        webhooks = SubscriptionThread(settings, shared.control, shared.subscriptions, metrics, stop)
         webhooks.start()
         stack.callback(webhooks.close)
         worker.run()
 
 
+class NoRefusals(Refusals):
+    """Refusals of an installation that sends no messages to customers."""
+
+    def refuses(self, person: str, kind: str) -> bool:
+        return False
+
+
+class Shared(NamedTuple):
+    """Parts of the worker and of the subscriptions: one reader of the control topic for both."""
+
+    connection: Connection
+    producer: ConfirmingProducer
+    control: Control
+    subscriptions: Subscriptions
+    messages: Messages
+    refusals: Refusals
+
+
+def shared_of(
+    settings: Settings, connection: Connection, table: ActionTable, stack: ExitStack
+) -> Shared:
+    """The shared parts, which `stack` closes.
+
+    The control topic is read at once where messages are sent, else by `SubscriptionThread`.
+    """
+    producer = stack.enter_context(closing(ConfirmingProducer(connection)))
+    messages, subscriptions = messages_of(settings, table), Subscriptions()
+    refusals = refusals_of(settings) if messages.templates else None
+    takers = takers_of(subscriptions) | ({REFUSAL: refusals.take} if refusals else {})
+    control = Control(connection, producer, takers)
+    stack.callback(control.close)
+    if refusals:
+        control.start()
+    followed = FollowedRefusals(refusals, control) if refusals else NoRefusals()
+    return Shared(connection, producer, control, subscriptions, messages, followed)
+
+
 def parts_of(
     settings: Settings,
-    connection: Connection,
+    shared: Shared,
     table: ActionTable,
     watch: ActionMetrics,
     lease: RunLease,
@@ -113,12 +154,11 @@ def parts_of(
     outbox = stack.enter_context(closing(Outbox(outbox_path(settings))))
     pool = stack.enter_context(closing(tier_pool(settings)))
     people = People(outbox.contacts(now_ms() - PEOPLE_MS))
-    audit = stack.enter_context(closing(ConfirmingProducer(connection)))
     keys = Path(settings.privacy.keys)
-    personal = stack.enter_context(closing(CustomerData(pool, keys, audit, clock)))
-    messages = messages_of(settings, table)
-    refusals = refusals_by(settings, connection, audit, messages, stack)
-    preparation = Preparation(table, TierOrders(pool), people, messages, personal, refusals)
+    personal = stack.enter_context(closing(CustomerData(pool, keys, shared.producer, clock)))
+    preparation = Preparation(
+        table, TierOrders(pool), people, shared.messages, personal, shared.refusals
+    )
     alerts = TierAlerts(pool)
     channels = open_channels(table, settings.act)
     receivers = Receivers(
@@ -128,8 +168,8 @@ def parts_of(
         }
     )
     stack.callback(receivers.close)
-    reader = stack.enter_context(reader_of(settings, connection, outbox))
-    producer = stack.enter_context(closing(producer_of(settings, connection, stack)))
+    reader = stack.enter_context(reader_of(settings, shared.connection, outbox))
+    producer = stack.enter_context(closing(producer_of(settings, shared.connection, stack)))
     return WorkerParts(
         reader=reader,
         outbox=outbox,
@@ -141,30 +181,6 @@ def parts_of(
         stream=stream,
         verify=lease.verify,
     )
-
-
-def refusals_by(
-    settings: Settings,
-    connection: Connection,
-    producer: ConfirmingProducer,
-    messages: Messages,
-    stack: ExitStack,
-) -> Refusals:
-    """Customers who have unsubscribed, followed in the control topic where messages are sent."""
-    if not messages.templates:
-        return NoRefusals()
-    refusals = refusals_of(settings)
-    control = Control(connection, producer, {REFUSAL: refusals.take})
-    stack.callback(control.close)
-    control.start()
-    return FollowedRefusals(refusals, control)
-
-
-class NoRefusals(Refusals):
-    """Refusals of an installation that sends no messages to customers."""
-
-    def refuses(self, person: str, kind: str) -> bool:
-        return False
 
 
 def reader_of(settings: Settings, connection: Connection, outbox: Outbox) -> GroupReader:

@@ -2,8 +2,11 @@
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import msgspec
 import pytest
@@ -11,14 +14,21 @@ from click.testing import CliRunner
 
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
+from commands.act.subscriptions import SubscriptionThread
+from commands.act.worker import shared_of
 from commands.webhook import command, kept
 from commands.wiring.process import now_ms
 from gateway.access.folder import open_folder
+from gateway.unsubscribing import REFUSAL, Refusal, Refusals
 from gateway.webhooks import WebhookSecrets
 from schemas.control_records import control_key
 from schemas.instants import format_instant
+from schemas.settings.model import ActSettings, ServeSettings, Settings
 from schemas.topics import CONTROL
+from sinks.actions.table import parse_actions
+from sinks.subscriptions.deliveries import FILE
 from sinks.subscriptions.subscription import WEBHOOK, Subscription
+from telemetry.metrics import Metrics
 from tests.support.alerts import produce
 from tests.support.command import Command, broker_with_topics, leaving_none
 from tests.support.hooks import SECRET, Hooks, hooks
@@ -135,3 +145,40 @@ def test_without_the_secret_of_serve_nothing_is_sent_and_the_owner_sees_why(
     wait_until(
         lambda: kept(broker.connection).status(NAME) == "active", "its end", shown=process.output
     )
+
+
+MESSAGES = """version = 1
+[receivers.log]
+channel = "log"
+[kinds.confirm_order]
+receiver = "log"
+template = "confirmed"
+"""
+
+
+def test_one_reader_of_the_control_topic_has_refusals_and_subscriptions(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    folder = open_folder(tmp_path / "serve")
+    subscribe(broker, "http://127.0.0.1:1/", folder.secret)
+    name = Refusals(folder.secret).name_of("default C-1", "confirm_order")
+    refusal = msgspec.json.encode(Refusal(at="2026-11-30T09:00:00Z", kind="confirm_order"))
+    with Producer(broker.connection, linger_ms=0) as producer:
+        producer.send(CONTROL.name, control_key(REFUSAL, name), refusal)
+    serve = ServeSettings(folder=str(tmp_path / "serve"), public_url="https://shop.example.com")
+    act = ActSettings(folder=str(tmp_path))
+    settings = Settings(serve=serve, act=act)
+    stop = Event()
+    with ExitStack() as stack:
+        table = parse_actions(MESSAGES, "actions.toml")
+        shared = shared_of(settings, broker.connection, table, stack)
+        webhooks = SubscriptionThread(
+            settings, shared.control, shared.subscriptions, Metrics("act"), stop
+        )
+        webhooks.start()
+        stack.callback(webhooks.close)
+        wait_until(lambda: shared.control.is_loaded and (tmp_path / FILE).exists(), "both")
+        assert [each.name for each in threading.enumerate()].count("control") == 1
+        assert [*shared.subscriptions.records] == [NAME]
+        assert shared.refusals.refuses("default C-1", "confirm_order")
+        assert not shared.refusals.refuses("default C-2", "confirm_order")
