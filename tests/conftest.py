@@ -89,6 +89,10 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # what is frozen at the end is reported by nanobind (DuckDB) as leaked
+
+
 def pytest_report_header() -> str:
     seed = os.environ[SEED_VARIABLE]
     return f"seed: {seed} ({SEED_VARIABLE}={seed} repeats this run)"
