@@ -40,14 +40,14 @@ pub fn format(at: i64) -> Result<[u8; 24], Fault> {
         return Err(Fault::Unwritable(at));
     }
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    let mut write = |places: std::ops::Range<usize>, mut number: i64| {
-        for place in places.rev() {
-            text[place] = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
+    let mut write = |places: std::ops::Range<usize>, number: u32| {
+        write_number(&mut text[places], number);
     };
     let (year, month, day) = civil(day_of(at));
-    let ms = at.rem_euclid(DAY_MS);
+    let (year, month, day) = (year as u32, month as u32, day as u32);
+    let ms = at.rem_euclid(DAY_MS) as u32;
+    const HOUR_MS: u32 = self::HOUR_MS as u32;
+    const MINUTE_MS: u32 = self::MINUTE_MS as u32;
     write(0..4, year);
     write(5..7, month);
     write(8..10, day);
@@ -56,6 +56,15 @@ pub fn format(at: i64) -> Result<[u8; 24], Fault> {
     write(17..19, ms / 1000 % 60);
     write(20..23, ms % 1000);
     Ok(text)
+}
+
+/// Write a number, zeros in front, into all of `places`.
+#[inline]
+pub(crate) fn write_number(places: &mut [u8], mut number: u32) {
+    for place in places.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// An instant as it is written.

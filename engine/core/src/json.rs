@@ -100,8 +100,14 @@ impl Json {
         self.0.push(b'"');
         let bytes = text.as_bytes();
         let mut from = 0;
+        let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        if !bytes.iter().fold(false, |found, &byte| found | is_escaped(byte)) {
+            self.raw(bytes);
+            self.0.push(b'"');
+            return;
+        }
         for (at, &byte) in bytes.iter().enumerate() {
-            if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            if is_escaped(byte) {
                 self.raw(&bytes[from..at]);
                 self.escaped(byte);
                 from = at + 1;
@@ -154,6 +160,20 @@ impl Json {
             return Ok(());
         }
         self.instant(at)
+    }
+
+    /// A month, the number of months since the year 0: `2018-01`.
+    pub fn month(&mut self, months: i64) {
+        let (year, month) = (months.div_euclid(12), months.rem_euclid(12) + 1);
+        match u16::try_from(year) {
+            Ok(year @ 0..=9_999) => {
+                let mut text = *b"\"0000-00\"";
+                instants::write_number(&mut text[1..5], year.into());
+                instants::write_number(&mut text[6..8], month as u32);
+                self.raw(&text);
+            }
+            _ => self.text(&format!("{year:04}-{month:02}")),
+        }
     }
 
     /// A packed value, maps by name.

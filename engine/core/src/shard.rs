@@ -18,9 +18,10 @@ mod preview;
 pub mod set_aside;
 pub mod snapshot;
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::fact::Fact;
 use crate::fault::Fault;
@@ -130,8 +131,8 @@ impl Shard {
             held: Orders::new(cold),
             pending: Pending::default(),
             fresh: Fresh::default(),
-            previews: HashMap::new(),
-            published: HashMap::new(),
+            previews: HashMap::default(),
+            published: HashMap::default(),
             set_aside: SetAsides::default(),
             watermark: 0,
             releasing: Vec::new(),

@@ -1,7 +1,8 @@
 //! Symbol tables: long names as small numbers, in the order in which they were first seen.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::refusal::Refusal;
 

@@ -323,7 +323,8 @@ fn of_rivals_one_wins_and_a_copy_that_says_something_else_contradicts_it() {
     let fact = Arc::new(drawn_fact(&mut Draws::of(2), 0));
     let copy = Arc::new(Fact { raw: br#"{ "n": 0, "personal": 1 }"#.to_vec(), ..(*fact).clone() });
     let other = Arc::new(Fact { status: VOIDED, raw: b"{}".to_vec(), ..(*fact).clone() });
-    let chosen = winners(&[fact.clone(), copy.clone(), other.clone()]).expect("it is JSON");
+    let group = [fact.clone(), copy.clone(), other.clone()];
+    let chosen = winners(&group).expect("it is JSON");
     assert_eq!((chosen.chosen.len(), chosen.duplicates.len()), (2, 1));
     let order = order_of(std::slice::from_ref(&fact), &table);
     assert!(!conflicts(&order, &copy));

@@ -5,6 +5,8 @@ use crate::fault::Fault;
 
 /// Deepest nesting that is read; stored values have 5 levels at most.
 const DEEPEST: usize = 64;
+/// Most values that room is made for before they are read: the bytes may be damaged.
+const MOST_FORESEEN: usize = 16;
 
 /// Cursor over msgpack bytes.
 #[derive(Clone, Debug)]
@@ -53,9 +55,22 @@ impl<'a> Reader<'a> {
         Ok(byte)
     }
 
-    /// A big-endian number of `length` bytes.
+    /// The next `LENGTH` bytes, as a copy.
+    fn copy<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], Fault> {
+        let rest = self.data.get(self.at..).and_then(|rest| rest.first_chunk());
+        let found = *rest.ok_or_else(|| self.damaged())?;
+        self.at += LENGTH;
+        Ok(found)
+    }
+
+    /// A big-endian number of 1, 2, 4 or 8 bytes.
     fn unsigned(&mut self, length: usize) -> Result<u64, Fault> {
-        Ok(self.take(length)?.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+        Ok(match length {
+            1 => u64::from(self.byte()?),
+            2 => u64::from(u16::from_be_bytes(self.copy()?)),
+            4 => u64::from(u32::from_be_bytes(self.copy()?)),
+            _ => u64::from_be_bytes(self.copy()?),
+        })
     }
 
     /// A length of `length` bytes.
@@ -131,6 +146,11 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             let marker = self.byte()?;
             let inner = match marker {
+                0x00..=0x7F | 0xC0 | 0xC2 | 0xC3 | 0xE0..=0xFF => continue,
+                0xA0..=0xBF => {
+                    self.text_of(usize::from(marker & 0x1F))?;
+                    continue;
+                }
                 0x80..=0x8F => 2 * usize::from(marker & 0x0F),
                 0x90..=0x9F => usize::from(marker & 0x0F),
                 0xDC | 0xDD => self.length(2 << (marker - 0xDC))?,
@@ -165,7 +185,16 @@ impl<'a> Reader<'a> {
 
     /// The next value, a number of the type that is expected.
     pub fn int<T: TryFrom<i64>>(&mut self) -> Result<T, Fault> {
-        self.expected(|value| T::try_from(value.int()?).ok())
+        let start = self.at;
+        let number = match self.byte()? {
+            marker @ 0x00..=0x7F => Some(i64::from(marker)),
+            marker @ 0xCC..=0xCF => i64::try_from(self.unsigned(1 << (marker - 0xCC))?).ok(),
+            marker @ 0xD0..=0xD3 => Some(self.signed(1 << (marker - 0xD0))?),
+            marker @ 0xE0..=0xFF => Some(i64::from(marker as i8)),
+            _ => None,
+        };
+        let found = number.and_then(|number| T::try_from(number).ok());
+        found.ok_or(Fault::Damaged { at: start, length: self.data.len() })
     }
 
     /// The next value, a 64-bit number without sign.
@@ -184,7 +213,13 @@ impl<'a> Reader<'a> {
 
     /// The next value, a text.
     pub fn text(&mut self) -> Result<&'a str, Fault> {
-        self.expected(Value::text)
+        let start = self.at;
+        let length = match self.byte()? {
+            marker @ 0xA0..=0xBF => usize::from(marker & 0x1F),
+            marker @ 0xD9..=0xDB => self.length(1 << (marker - 0xD9))?,
+            _ => return Err(Fault::Damaged { at: start, length: self.data.len() }),
+        };
+        self.text_of(length)
     }
 
     /// The next value, a text, as one of its own.
@@ -220,7 +255,29 @@ impl<'a> Reader<'a> {
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
-        (0..self.list()?).map(|_| read(self)).collect()
+        let count = self.list()?;
+        self.times(count, &mut read)
+    }
+
+    /// The next value, a map whose pairs are as `read` has them.
+    pub fn pairs<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let count = self.map()?;
+        self.times(count, &mut read)
+    }
+
+    fn times<T>(
+        &mut self,
+        count: usize,
+        read: &mut impl FnMut(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut found = Vec::with_capacity(count.min(MOST_FORESEEN));
+        for _ in 0..count {
+            found.push(read(self)?);
+        }
+        Ok(found)
     }
 
     /// Read over the head of an array; how many values follow.

@@ -98,7 +98,7 @@ impl<'a> Raw<'a> {
 
     /// The text; None of any other value.
     pub fn text(self) -> Option<&'a str> {
-        self.value().text()
+        Reader::new(self.0).text().ok()
     }
 
     /// The whole number; None of any other value and beyond `i64::MAX`.
@@ -113,17 +113,19 @@ impl<'a> Raw<'a> {
 
     /// The elements of an array; none of any other value.
     pub fn list(self) -> List<'a> {
-        match self.value() {
-            Value::List(list) => list,
-            _ => List { count: 0, data: &[] },
+        let mut from = Reader::new(self.0);
+        match from.list() {
+            Ok(count) => List { count, data: &self.0[from.at()..] },
+            Err(_) => List { count: 0, data: &[] },
         }
     }
 
     /// The pairs of a map; none of any other value.
     pub fn map(self) -> Map<'a> {
-        match self.value() {
-            Value::Map(map) => map,
-            _ => Map { count: 0, data: &[] },
+        let mut from = Reader::new(self.0);
+        match from.map() {
+            Ok(count) => Map { count, data: &self.0[from.at()..] },
+            Err(_) => Map { count: 0, data: &[] },
         }
     }
 
@@ -212,7 +214,8 @@ impl<'a> Map<'a> {
 
     /// The value of a key that is a text.
     pub fn get(self, name: &str) -> Option<Raw<'a>> {
-        self.texts().find(|(key, _)| *key == name).map(|(_, value)| value)
+        let mut pairs = self.iter();
+        pairs.find(|(key, _)| key.text() == Some(name)).map(|(_, value)| value)
     }
 
     fn is_equal(self, other: Map<'_>) -> bool {

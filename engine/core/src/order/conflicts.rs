@@ -2,8 +2,9 @@
 //! (docs/semantics.md, "Events and arrival").
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::fact::Fact;
 use crate::fault::Fault;
@@ -14,20 +15,20 @@ use crate::order::{Fields, Order, extras};
 
 /// The facts of one arrival, by what becomes of them.
 #[derive(Debug, Default, PartialEq)]
-pub struct Rivals {
+pub struct Rivals<'a> {
     /// Those that win, in their order. A loser that contradicts its winner follows it, so that the
     /// order is flagged.
-    pub chosen: Vec<Arc<Fact>>,
+    pub chosen: Cow<'a, [Arc<Fact>]>,
     /// Duplicates that say the same as their winner.
     pub duplicates: Vec<Arc<Fact>>,
 }
 
 /// Choose the winners among the facts of one arrival.
-pub fn winners(group: &[Arc<Fact>]) -> Result<Rivals, Fault> {
-    if let [only] = group {
-        return Ok(Rivals { chosen: vec![only.clone()], duplicates: Vec::new() });
+pub fn winners(group: &[Arc<Fact>]) -> Result<Rivals<'_>, Fault> {
+    if let [_] = group {
+        return Ok(Rivals { chosen: Cow::Borrowed(group), duplicates: Vec::new() });
     }
-    let mut places: HashMap<u64, usize> = HashMap::new();
+    let mut places: HashMap<u64, usize> = HashMap::default();
     let mut by_hash: Vec<Vec<Arc<Fact>>> = Vec::new();
     for fact in group {
         let place = *places.entry(fact.hash).or_insert(by_hash.len());
@@ -36,10 +37,10 @@ pub fn winners(group: &[Arc<Fact>]) -> Result<Rivals, Fault> {
         }
         by_hash[place].push(fact.clone());
     }
-    let mut found = Rivals::default();
+    let (mut chosen, mut duplicates) = (Vec::new(), Vec::new());
     for rivals in by_hash {
         if rivals.len() == 1 {
-            found.chosen.extend(rivals);
+            chosen.extend(rivals);
             continue;
         }
         let hashed = rivals.into_iter().map(|fact| Ok((content_hash(&fact.raw)?, fact)));
@@ -47,14 +48,13 @@ pub fn winners(group: &[Arc<Fact>]) -> Result<Rivals, Fault> {
         rivals.sort_by_key(|(hash, _)| *hash);
         let mut rivals = rivals.into_iter().map(|(_, fact)| fact);
         let Some(winner) = rivals.next() else { continue };
-        found.chosen.push(winner.clone());
+        chosen.push(winner.clone());
         for rival in rivals {
-            let kept =
-                if says_same(&winner, &rival) { &mut found.duplicates } else { &mut found.chosen };
+            let kept = if says_same(&winner, &rival) { &mut duplicates } else { &mut chosen };
             kept.push(rival);
         }
     }
-    Ok(found)
+    Ok(Rivals { chosen: Cow::Owned(chosen), duplicates })
 }
 
 /// Whether two facts say the same of everything that the order keeps.

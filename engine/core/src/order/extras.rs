@@ -1,7 +1,7 @@
 //! Extras of an entry: the fields that it carries, as msgpack.
 
 use crate::fault::Fault;
-use crate::msgpack::{Map, Raw, Reader, Value, write_map, write_text};
+use crate::msgpack::{Map, Raw, Reader, write_map, write_text};
 
 /// Hash of the event that the entry corrects.
 pub const CORRECTED_HASH: &str = "corrects";
@@ -38,8 +38,8 @@ impl Fields {
     /// Read the next value, a map.
     pub fn read(from: &mut Reader<'_>) -> Result<Fields, Fault> {
         let value = from.raw()?;
-        match value.value() {
-            Value::Map(_) => Ok(Fields(value.bytes().to_vec())),
+        match value.bytes()[0] {
+            0x80..=0x8F | 0xDE | 0xDF => Ok(Fields(value.bytes().to_vec())),
             _ => Err(from.damaged()),
         }
     }

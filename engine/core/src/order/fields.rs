@@ -28,8 +28,9 @@ impl<'a> OrderFields<'a> {
         self.plain.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    /// Unite the fields of an entry with those before; false if some of them are not shown.
-    fn unite(&mut self, fields: &'a Fields, numbers: &mut Vec<Numbers<'a>>) -> bool {
+    /// Unite the fields of an entry, but for its numbers, with those before; false if some of them
+    /// are not shown.
+    fn unite(&mut self, fields: &'a Fields) -> bool {
         let mut is_whole = true;
         for (name, value) in fields.iter() {
             match name {
@@ -37,7 +38,7 @@ impl<'a> OrderFields<'a> {
                     value.map().texts().for_each(|each| set(&mut self.attributes, each))
                 }
                 "planned" => value.map().texts().for_each(|each| set(&mut self.planned, each)),
-                "references" => value.map().texts().for_each(|each| add(numbers, each)),
+                "references" => {}
                 name if NOT_SHOWN.contains(&name) => is_whole = false,
                 _ => set(&mut self.plain, (name, value)),
             }
@@ -57,21 +58,23 @@ fn carrying<'a>(order: &'a Order, table: &Lifecycle) -> impl Iterator<Item = &'a
 
 /// All order-level fields.
 pub fn fields_of<'a>(order: &'a Order, table: &Lifecycle) -> OrderFields<'a> {
-    let (mut united, mut numbers) = (OrderFields::default(), Vec::new());
+    let mut united = OrderFields::default();
     if order.extras.is_empty() {
         return united;
     }
-    let mut carried = carrying(order, table);
-    let Some(first) = carried.next() else { return united };
-    let mut is_alone = united.unite(first, &mut numbers);
-    for fields in carried {
-        united.unite(fields, &mut numbers);
-        is_alone = false;
+    let carried: Vec<_> = carrying(order, table).collect();
+    let mut is_whole = true;
+    for fields in &carried {
+        is_whole &= united.unite(fields);
     }
-    if is_alone {
+    if let ([only], true) = (carried.as_slice(), is_whole) {
         // The usual case: the order's creation says it all, and is shown as it came.
-        united.references = as_sent(first);
+        united.references = as_sent(only);
         return united;
+    }
+    let mut numbers = Vec::new();
+    for references in carried.iter().filter_map(|fields| fields.get("references")) {
+        references.map().texts().for_each(|each| add(&mut numbers, each));
     }
     united.references = numbers
         .into_iter()

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use crate::normal_form::{as_number, as_waybill};
 use crate::order::entry::{Entry, Words};
@@ -221,7 +222,7 @@ pub struct RuleFault {
 #[derive(Clone, Debug)]
 pub struct Order {
     /// Key: tenant and order id.
-    pub key: String,
+    pub key: Arc<str>,
     /// The armed deadline.
     pub armed_at: i64,
     /// Status; `NO_STATUS` before the first.
@@ -280,7 +281,7 @@ pub struct Order {
 
 impl Order {
     /// Create an order of which nothing is known.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub fn new(key: impl Into<Arc<str>>) -> Self {
         Order {
             key: key.into(),
             armed_at: 0,

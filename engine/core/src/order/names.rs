@@ -5,8 +5,9 @@
 //! entries that count: a shipment that was once named together with a waybill is that waybill's.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::msgpack::Raw;
 use crate::normal_form::{WAYBILL_KINDS, as_kind, as_number, as_waybill};
@@ -114,7 +115,7 @@ impl Names {
 
     /// The parcels that the `replaces` of an entry may mean, by either name; not its own.
     pub fn replaced_by(&self, named: &Named<'_>) -> HashSet<String> {
-        let Some(replaces) = named.replaces() else { return HashSet::new() };
+        let Some(replaces) = named.replaces() else { return HashSet::default() };
         let shipment = as_number(replaces);
         let joined = self.joins.get(&*shipment).into_iter().flatten().cloned();
         let mut found: HashSet<String> = joined.collect();
@@ -171,7 +172,7 @@ pub type Number = (String, String);
 
 /// All numbers that entries name.
 pub fn numbers_named<'a>(named: impl Iterator<Item = Named<'a>>) -> HashSet<Number> {
-    let mut found = HashSet::new();
+    let mut found = HashSet::default();
     for one in named {
         if !one.waybill.is_empty() {
             found.insert((WAYBILL_KINDS[0].to_owned(), as_waybill(one.waybill).into_owned()));

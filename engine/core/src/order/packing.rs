@@ -2,6 +2,8 @@
 //!
 //! The history comes last: three little-endian 64-bit words an entry (`Words`).
 
+use std::sync::Arc;
+
 use crate::fault::Fault;
 use crate::msgpack::{
     Reader, write_all, write_bool, write_bytes_head, write_hash, write_int, write_list, write_map,
@@ -21,63 +23,69 @@ const ENTRY_BYTES: usize = 24;
 
 /// The order as bytes.
 pub fn pack(order: &Order) -> Vec<u8> {
-    let mut out = Vec::with_capacity(order.history.len() * ENTRY_BYTES + 512);
+    let mut out = Vec::new();
+    pack_into(&mut out, order);
+    out
+}
+
+/// Append the order as bytes.
+pub fn pack_into(out: &mut Vec<u8>, order: &Order) {
+    out.reserve(order.history.len() * ENTRY_BYTES + 512);
     out.extend_from_slice(&HEAD);
-    write_int(&mut out, order.armed_at);
-    write_int(&mut out, order.status);
-    write_int(&mut out, order.flags);
-    write_hash(&mut out, order.version);
-    write_int(&mut out, order.latest_entry);
-    write_int(&mut out, order.created_entry);
-    write_int(&mut out, order.promised_at);
-    write_int(&mut out, order.ship_by);
-    write_int(&mut out, order.period);
-    write_course(&mut out, &order.course);
-    write_all(&mut out, &order.parcels, write_parcel);
-    write_all(&mut out, &order.names, |out, (shipment, waybill)| {
+    write_int(out, order.armed_at);
+    write_int(out, order.status);
+    write_int(out, order.flags);
+    write_hash(out, order.version);
+    write_int(out, order.latest_entry);
+    write_int(out, order.created_entry);
+    write_int(out, order.promised_at);
+    write_int(out, order.ship_by);
+    write_int(out, order.period);
+    write_course(out, &order.course);
+    write_all(out, &order.parcels, write_parcel);
+    write_all(out, &order.names, |out, (shipment, waybill)| {
         write_list(out, 2);
         write_text(out, shipment);
         write_text(out, waybill);
     });
-    write_all(&mut out, &order.parcel_of, |out, parcel| write_int(out, *parcel));
-    write_all(&mut out, &order.derived, |out, moved| {
+    write_all(out, &order.parcel_of, |out, parcel| write_int(out, *parcel));
+    write_all(out, &order.derived, |out, moved| {
         write_list(out, 2);
         write_int(out, moved.status);
         write_int(out, moved.entry);
     });
-    write_map(&mut out, order.firsts.len());
+    write_map(out, order.firsts.len());
     for first in &order.firsts {
-        write_int(&mut out, first.status);
-        write_int(&mut out, first.entry);
+        write_int(out, first.status);
+        write_int(out, first.entry);
     }
-    write_all(&mut out, &order.alerts, write_alert);
-    write_all(&mut out, &order.done, |out, done| {
+    write_all(out, &order.alerts, write_alert);
+    write_all(out, &order.done, |out, done| {
         write_list(out, 3);
         write_int(out, done.rule);
         write_int(out, done.parcel);
         write_int(out, done.anchor);
     });
-    write_all(&mut out, &order.openings, |out, opening| {
+    write_all(out, &order.openings, |out, opening| {
         write_list(out, 3);
         write_int(out, opening.rule);
         write_int(out, opening.parcel);
         write_int(out, opening.at);
     });
-    write_map(&mut out, order.extras.len());
+    write_map(out, order.extras.len());
     for extras in &order.extras {
-        write_int(&mut out, extras.entry);
+        write_int(out, extras.entry);
         out.extend_from_slice(extras.fields.bytes());
     }
-    write_all(&mut out, &order.side, |out, side| {
+    write_all(out, &order.side, |out, side| {
         write_optional(out, side.as_ref(), |out, side| side.write(out));
     });
-    write_bytes_head(&mut out, order.thinned.len() * 8);
+    write_bytes_head(out, order.thinned.len() * 8);
     order.thinned.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
-    write_bytes_head(&mut out, order.history.len() * ENTRY_BYTES);
+    write_bytes_head(out, order.history.len() * ENTRY_BYTES);
     for word in order.history.iter().flatten() {
         out.extend_from_slice(&word.to_le_bytes());
     }
-    out
 }
 
 fn write_course(out: &mut Vec<u8>, course: &Course) {
@@ -119,10 +127,11 @@ fn write_alert(out: &mut Vec<u8>, alert: &OpenAlert) {
 }
 
 /// The order that `pack` made into `data`. A fault is damage, or a format that is unknown.
-pub fn unpack(key: &str, data: &[u8]) -> Result<Order, Fault> {
+pub fn unpack(key: impl Into<Arc<str>>, data: &[u8]) -> Result<Order, Fault> {
+    let key = key.into();
     if !data.starts_with(&HEAD) {
         let stored = data.get(HEAD.len() - 1).copied().unwrap_or(0);
-        return Err(Fault::Format { key: key.to_owned(), stored, read: FORMAT });
+        return Err(Fault::Format { key: key.to_string(), stored, read: FORMAT });
     }
     let mut from = Reader::new(data);
     from.list()?;
@@ -147,9 +156,7 @@ pub fn unpack(key: &str, data: &[u8]) -> Result<Order, Fault> {
         from.list_with(2)?;
         Ok(MovedBy { status: from.int()?, entry: from.int()? })
     })?;
-    for _ in 0..from.map()? {
-        order.firsts.push(First { status: from.int()?, entry: from.int()? });
-    }
+    order.firsts = from.pairs(|from| Ok(First { status: from.int()?, entry: from.int()? }))?;
     order.alerts = from.all(read_alert)?;
     order.done = from.all(|from| {
         from.list_with(3)?;
@@ -159,9 +166,8 @@ pub fn unpack(key: &str, data: &[u8]) -> Result<Order, Fault> {
         from.list_with(3)?;
         Ok(Opening { rule: from.int()?, parcel: from.int()?, at: from.int()? })
     })?;
-    for _ in 0..from.map()? {
-        order.extras.push(Extras { entry: from.int()?, fields: Fields::read(&mut from)? });
-    }
+    order.extras =
+        from.pairs(|from| Ok(Extras { entry: from.int()?, fields: Fields::read(from)? }))?;
     order.side = from.all(|from| from.optional(Side::read))?;
     order.thinned = words_of(from.bytes()?).collect();
     order.history = history_of(&mut from)?;
@@ -229,7 +235,9 @@ fn history_of(from: &mut Reader<'_>) -> Result<Vec<Words>, Fault> {
         let mut words = words_of(bytes);
         std::array::from_fn(|_| words.next().expect("24 bytes"))
     };
-    Ok(bytes.chunks_exact(ENTRY_BYTES).map(entry).collect())
+    let mut history = Vec::with_capacity(bytes.len() / ENTRY_BYTES + 1); // one more is to come
+    history.extend(bytes.chunks_exact(ENTRY_BYTES).map(entry));
+    Ok(history)
 }
 
 /// Compute what is not stored.

@@ -28,7 +28,7 @@ pub struct Side {
     /// Sensor readings by name, in the order of their first.
     pub readings: Vec<(String, Reading)>,
     /// The stored names of the three in the order in which they came first: kept for the bytes.
-    order: Vec<&'static str>,
+    order: [Option<&'static str>; 3],
 }
 
 /// A sensor reading, folded.
@@ -56,19 +56,19 @@ impl Side {
                 CARRIER => {
                     from.list_with(2)?;
                     side.carrier = Some((from.int()?, from.string()?));
-                    side.order.push(CARRIER);
+                    side.note(CARRIER);
                 }
                 LOCATION => {
                     from.list_with(2)?;
                     side.location = Some((from.int()?, from.raw()?.bytes().to_vec()));
-                    side.order.push(LOCATION);
+                    side.note(LOCATION);
                 }
                 READINGS => {
                     for _ in 0..from.map()? {
                         let name = from.string()?;
                         side.readings.push((name, Reading::read(from)?));
                     }
-                    side.order.push(READINGS);
+                    side.note(READINGS);
                 }
                 _ => return Err(from.damaged()),
             }
@@ -78,8 +78,8 @@ impl Side {
 
     /// Append the side as it is stored.
     pub fn write(&self, out: &mut Vec<u8>) {
-        write_map(out, self.order.len());
-        for name in &self.order {
+        write_map(out, self.order.iter().flatten().count());
+        for name in self.order.iter().flatten() {
             write_text(out, name);
             match (*name, &self.carrier, &self.location) {
                 (CARRIER, Some((entry, carrier)), _) => {
@@ -105,12 +105,12 @@ impl Side {
 
     /// Return true if nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.order == [None; 3]
     }
 
     /// Return true if there are readings.
     pub fn has_readings(&self) -> bool {
-        self.order.contains(&READINGS)
+        self.order.contains(&Some(READINGS))
     }
 
     /// Take a carrier that an entry said, unless a later entry said another.
@@ -130,8 +130,8 @@ impl Side {
     }
 
     fn note(&mut self, name: &'static str) {
-        if !self.order.contains(&name) {
-            self.order.push(name);
+        if !self.order.contains(&Some(name)) {
+            *self.order.iter_mut().find(|place| place.is_none()).expect("three names") = Some(name);
         }
     }
 }

@@ -5,7 +5,8 @@
 //! order's id names any more, pings that were thinned out, and lives before the present one.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+
+use foldhash::{HashMap, HashSet};
 
 use crate::instants::HOUR_MS;
 use crate::lifecycle::Lifecycle;
@@ -23,14 +24,17 @@ pub fn walk<'a>(order: &'a Order, table: &Lifecycle) -> &'a [Entry] {
         let life = order.course.life;
         let begins = |entry: &Entry| entry.number == life;
         let start = if life == NO_ENTRY { None } else { whole.iter().position(begins) };
-        whole[start.unwrap_or(0)..].to_vec()
+        match start.unwrap_or(0) {
+            0 => whole,
+            start => whole[start..].to_vec(),
+        }
     })
 }
 
 /// (the entries that count, of all lives; whether any doesn't, but for what was thinned out).
 pub fn counted(order: &Order, table: &Lifecycle) -> (Vec<Entry>, bool) {
-    let mut counting: Vec<Entry> =
-        order.entries().filter(|entry| !entry.has(marks::REFUSED)).collect();
+    let mut counting = Vec::with_capacity(order.history.len());
+    counting.extend(order.entries().filter(|entry| !entry.has(marks::REFUSED)));
     leave_out_thinned(order, &mut counting, table);
     let kept = counting.len();
     if order.has(flags::HAS_CORRECTIONS) {
@@ -49,14 +53,15 @@ pub fn counted(order: &Order, table: &Lifecycle) -> (Vec<Entry>, bool) {
 
 /// Sort entries by time, rank of the status, name as sent, arrival and hash.
 fn sort(order: &Order, counting: &mut [Entry]) {
-    if counting.len() < 2 {
-        return;
+    let place = |entry: &Entry| (entry.at, entry.status);
+    if counting.is_sorted_by(|one, two| place(one) < place(two)) {
+        return; // nothing that the names would decide
     }
     let sent = sent_names(order);
     counting.sort_by(|one, two| {
         let name = |entry: &Entry| &sent[usize::from(entry.name)];
-        (one.at, one.status)
-            .cmp(&(two.at, two.status))
+        place(one)
+            .cmp(&place(two))
             .then_with(|| name(one).cmp(name(two)))
             .then_with(|| (one.arrival_at, one.hash).cmp(&(two.arrival_at, two.hash)))
     });
@@ -111,7 +116,7 @@ fn leave_out_thinned(order: &Order, held: &mut Vec<Entry>, table: &Lifecycle) {
 /// The pings that stay: of each parcel, as sent, and hour the first and last by (time, hash).
 pub fn lasting_pings(order: &Order, held: &[Entry], table: &Lifecycle) -> HashSet<i32> {
     let sent = sent_names(order);
-    let mut ends: HashMap<(&str, i64), (&Entry, &Entry)> = HashMap::new();
+    let mut ends: HashMap<(&str, i64), (&Entry, &Entry)> = HashMap::default();
     let when = |entry: &Entry| (entry.at, entry.hash);
     for entry in held.iter().filter(|entry| is_ping(entry, table)) {
         let group = (&*sent[usize::from(entry.name)], entry.at.div_euclid(HOUR_MS));

@@ -5,8 +5,10 @@
 //! hours. (Brown, "Calendar queues", CACM 31(10), 1988; Varghese and Lauck, "Hashed and hierarchical
 //! timing wheels", SOSP 1987.)
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::hash::Hash;
+
+use foldhash::HashSet;
 
 use crate::instants::{HOUR_MS, MINUTE_MS};
 
@@ -78,7 +80,7 @@ impl<K: Clone + Eq + Hash> Calendar<K> {
         while let Some(span) = self.minutes.begun(watermark) {
             begun.push(span);
         }
-        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        let (mut found, mut seen) = (Vec::new(), HashSet::default());
         for (minute, keys) in begun {
             for key in keys {
                 match armed_at(&key).filter(|at| at.div_euclid(MINUTE_MS) == minute) {

@@ -1,6 +1,5 @@
 //! The clock of a shard moves: orders are evaluated, shown ahead, set aside and released.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::fact::Fact;
@@ -91,8 +90,7 @@ impl Shard {
         let mut keys: Vec<_> = waiting.map(|(key, _)| key.clone()).collect();
         if self.held.has_come(watermark) {
             let due = self.held.due(watermark);
-            let known: HashSet<_> = keys.iter().cloned().collect();
-            let others = due.into_iter().filter(|key| !known.contains(key));
+            let others = due.into_iter().filter(|key| !has_come(self.pending.of(key)));
             keys.extend(others.filter(|key| !self.set_aside.has(key)));
         }
         keys
@@ -202,10 +200,11 @@ impl Shard {
     /// Take the facts of an order which the clock has reached out of the waiting ones, by arrival;
     /// of one ms the commands last, by source and event_id.
     fn reached(&mut self, key: &Arc<str>, watermark: i64) -> Vec<Arc<Fact>> {
-        let facts = self.pending.take(key);
-        let (mut reached, waiting): (Vec<_>, Vec<_>) =
-            facts.into_iter().partition(|fact| fact.arrival_at <= watermark);
-        if !waiting.is_empty() {
+        let mut reached = self.pending.take(key);
+        let has_come = |fact: &Arc<Fact>| fact.arrival_at <= watermark;
+        if !reached.iter().all(has_come) {
+            let waiting;
+            (reached, waiting) = reached.into_iter().partition(has_come);
             self.pending.put(key.clone(), waiting);
             self.fresh.add(key.clone());
         }

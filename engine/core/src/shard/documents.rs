@@ -93,8 +93,7 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.name("deadlines");
     json.list(deadlines, |json, (deadline, name)| armed_deadline(json, desk, &deadline, name))?;
     json.name("warm_period");
-    let (year, month) = (order.period.div_euclid(12), order.period.rem_euclid(12) + 1);
-    json.text(&format!("{year:04}-{month:02}"));
+    json.month(order.period);
     json.close();
     Ok(json.0)
 }
@@ -234,7 +233,7 @@ fn side_fields(json: &mut Json, side: &Side) -> Result<(), Fault> {
     if let Some((_, location)) = &side.location {
         json.name("location");
         json.open();
-        for (name, part) in LOCATION.into_iter().zip(Raw::of(location)?.list().iter()) {
+        for (name, part) in LOCATION.into_iter().zip(Raw::known(location).list().iter()) {
             if !matches!(part.value(), Value::Nil) {
                 json.name(name);
                 json.packed(part)?;

@@ -53,7 +53,7 @@ impl Shard {
                 next = self.settle(&mut order, arrival_at, arrival_at, out)?;
             }
         }
-        self.finish(key, order, version, next, watermark, out)
+        self.finish(key, &mut order, version, next, watermark, out)
     }
 
     /// Judge an order with the facts of one arrival that it was shown with.
@@ -70,14 +70,15 @@ impl Shard {
         if preview.emit(&mut Writing { out, table: &table })? {
             next = self.settle(&mut preview.order, arrival_at, arrival_at, out)?;
         }
-        self.finish(key, preview.order, preview.version, next, watermark, out)
+        let version = preview.version;
+        self.finish(key, &mut preview.order, version, next, watermark, out)
     }
 
     /// Settle an order at the watermark if something is due by it, store and publish it.
     fn finish(
         &mut self,
         key: &Arc<str>,
-        mut order: Order,
+        order: &mut Order,
         version: u64,
         mut next: Next,
         watermark: i64,
@@ -85,12 +86,12 @@ impl Shard {
     ) -> Result<(), Failure> {
         if !next.retired && next.at <= watermark {
             let floor = order.latest_arrival_at();
-            next = self.settle(&mut order, watermark, floor, out)?;
+            next = self.settle(order, watermark, floor, out)?;
         }
         if order.history.is_empty() {
             return Ok(());
         }
-        self.store(key, &mut order, version, next, out)
+        self.store(key, order, version, next, out)
     }
 
     /// Fold a live order from its history, and settle it.
@@ -131,8 +132,8 @@ impl Shard {
 
     /// The order for work; a new one if nothing is known of it.
     fn open(&self, key: &Arc<str>) -> Result<Order, Failure> {
-        let found = self.held.find(key, |data| unpack(key, data))?;
-        Ok(found.unwrap_or_else(|| Order::new(&**key)))
+        let found = self.held.find(key, |data| unpack(key.clone(), data))?;
+        Ok(found.unwrap_or_else(|| Order::new(key.clone())))
     }
 
     /// Return true if a deadline of the order comes before the arrival of its facts.
@@ -170,7 +171,7 @@ impl Shard {
         let mut took = false;
         let rivals = winners(group)?;
         rivals.duplicates.iter().for_each(|fact| out.duplicate(fact));
-        for fact in &rivals.chosen {
+        for fact in rivals.chosen.iter() {
             if order.find(fact.hash).is_some() || order.was_thinned(fact.hash) {
                 if !order.has(flags::CONFLICTING) && conflicts(order, fact) {
                     order.flags |= flags::CONFLICTING;

@@ -1,12 +1,14 @@
 //! The orders that a shard holds: live ones in memory and in the calendar, retired ones leaving.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::fault::Fault;
 use crate::order::Order;
-use crate::order::packing::{armed_at_of, pack};
+use crate::order::packing::{armed_at_of, pack_into};
 use crate::rules::NEVER;
 use crate::shard::calendar::Calendar;
 
@@ -64,6 +66,7 @@ pub struct Orders {
     cold_rows: BTreeMap<Arc<str>, Option<Packed>>,
     most_entries: usize,
     before: Before,
+    packing: Vec<u8>, // kept for its room
 }
 
 impl Orders {
@@ -71,13 +74,14 @@ impl Orders {
     pub fn new(cold: Box<dyn Cold>) -> Orders {
         Orders {
             cold,
-            live: HashMap::new(),
+            live: HashMap::default(),
             calendar: Calendar::default(),
             changed: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             cold_rows: BTreeMap::new(),
             most_entries: 0,
             before: Before::default(),
+            packing: Vec::new(),
         }
     }
 
@@ -173,6 +177,12 @@ impl Orders {
         }
     }
 
+    fn packed(&mut self, order: &Order) -> Packed {
+        self.packing.clear();
+        pack_into(&mut self.packing, order);
+        Packed::from(self.packing.as_slice())
+    }
+
     fn set_live(&mut self, key: &Arc<str>, data: Option<Packed>) {
         let held = match data {
             Some(data) => self.live.insert(key.clone(), data),
@@ -204,7 +214,7 @@ impl Orders {
         let (was_live, key) = (held.is_some(), held.unwrap_or_else(|| key.clone()));
         if retired {
             order.armed_at = 0;
-            let data = pack(order).into_boxed_slice();
+            let data = self.packed(order);
             if was_live {
                 self.set_live(&key, None);
                 self.changed.insert(key.clone());
@@ -215,7 +225,8 @@ impl Orders {
             return Ok(());
         }
         order.armed_at = self.arm(&key, order.armed_at, next_at, watermark);
-        self.set_live(&key, Some(pack(order).into_boxed_slice()));
+        let data = self.packed(order);
+        self.set_live(&key, Some(data));
         self.changed.insert(key.clone());
         if !was_live && self.cold_has(&key, None)? {
             self.set_row(&key, None); // it was recalled

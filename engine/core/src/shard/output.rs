@@ -126,7 +126,7 @@ impl Outcomes for Writing<'_> {
             self.tell(&order.key, fact, "event.corrected", &detail)?;
         }
         let accepted = accepted_event(fact, self.table)?;
-        self.out.accepted.push((Arc::from(order.key.as_str()), accepted));
+        self.out.accepted.push((order.key.clone(), accepted));
         Ok(())
     }
 }
@@ -230,7 +230,7 @@ impl Output {
     /// # Errors
     /// It can't be written.
     pub fn say(&mut self, order: &Order, desk: &Desk, said: &Transition) -> Result<(), Fault> {
-        let key: Arc<str> = Arc::from(order.key.as_str());
+        let key = order.key.clone();
         let rule = desk.id_of(said.rule);
         let source = format!("rule:{rule}");
         let audit = match (&said.what, &said.act) {

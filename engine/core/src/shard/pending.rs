@@ -1,7 +1,9 @@
 //! Facts that wait for the clock, by order, in the sequence in which the orders began to wait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::fact::Fact;
 use crate::shard::set_aside::counted;
@@ -9,17 +11,18 @@ use crate::shard::set_aside::counted;
 /// Waiting facts by key.
 #[derive(Debug, Default)]
 pub struct Pending {
-    by_key: HashMap<Arc<str>, (u64, Vec<Arc<Fact>>)>,
-    sequence: BTreeMap<u64, Arc<str>>,
+    places: HashMap<Arc<str>, u64>,
+    orders: BTreeMap<u64, (Arc<str>, Vec<Arc<Fact>>)>, // by place
     next: u64,
 }
 
 impl Pending {
     /// Let a fact wait; the key under which it does.
     pub fn add(&mut self, fact: Arc<Fact>) -> Arc<str> {
-        if let Some((place, facts)) = self.by_key.get_mut(fact.key.as_str()) {
+        let place = self.places.get(fact.key.as_str());
+        if let Some((key, facts)) = place.and_then(|place| self.orders.get_mut(place)) {
             facts.push(fact);
-            return self.sequence[place].clone();
+            return key.clone();
         }
         let key: Arc<str> = Arc::from(fact.key.as_str());
         self.put(key.clone(), vec![fact]);
@@ -28,35 +31,36 @@ impl Pending {
 
     /// Let the facts of an order wait that has none; it comes last.
     pub fn put(&mut self, key: Arc<str>, facts: Vec<Arc<Fact>>) {
-        self.sequence.insert(self.next, key.clone());
-        self.by_key.insert(key, (self.next, facts));
+        self.places.insert(key.clone(), self.next);
+        self.orders.insert(self.next, (key, facts));
         self.next += 1;
     }
 
     /// Take the facts of an order; none if it has none.
     pub fn take(&mut self, key: &str) -> Vec<Arc<Fact>> {
-        let Some((place, facts)) = self.by_key.remove(key) else { return Vec::new() };
-        self.sequence.remove(&place);
-        facts
+        let place = self.places.remove(key);
+        let taken = place.and_then(|place| self.orders.remove(&place));
+        taken.map_or_else(Vec::new, |(_, facts)| facts)
     }
 
     /// The facts of an order; none if it has none.
     pub fn of(&self, key: &str) -> &[Arc<Fact>] {
-        self.by_key.get(key).map_or(&[], |(_, facts)| facts)
+        let held = self.places.get(key).and_then(|place| self.orders.get(place));
+        held.map_or(&[], |(_, facts)| facts)
     }
 
     /// Return true if facts of an order wait.
     pub fn has(&self, key: &str) -> bool {
-        self.by_key.contains_key(key)
+        self.places.contains_key(key)
     }
 
     /// The orders with their facts, in sequence.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &[Arc<Fact>])> {
-        self.sequence.values().map(|key| (key, self.of(key)))
+        self.orders.values().map(|(key, facts)| (key, facts.as_slice()))
     }
 
     /// How many messages wait; one that several orders share counts once.
     pub fn waiting_count(&self) -> u64 {
-        self.by_key.values().map(|(_, facts)| counted(facts)).sum()
+        self.iter().map(|(_, facts)| counted(facts)).sum()
     }
 }
