@@ -1,6 +1,7 @@
 //! A shard: a panic in the evaluation of one order sets that order aside and no other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ordertide_core::fact::Fact;
 use ordertide_core::fault::Fault;
@@ -35,7 +36,21 @@ impl Cold for Panicking {
     }
 }
 
+/// No retired orders; counts how often it is asked.
+struct Counting(Arc<AtomicUsize>);
+
+impl Cold for Counting {
+    fn get(&self, _: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(None)
+    }
+}
+
 fn shard() -> Shard {
+    shard_over(Panicking)
+}
+
+fn shard_over(cold: impl Cold + 'static) -> Shard {
     let paid = Status {
         code: "PAID".to_owned(),
         creates: true,
@@ -51,7 +66,7 @@ fn shard() -> Shard {
         evaluator: Arc::new(NoConditions),
         digest: "digest".to_owned(),
     };
-    Shard::new(definitions, Box::new(Panicking), 0).expect("few rules")
+    Shard::new(definitions, Box::new(cold), 0).expect("few rules")
 }
 
 fn paid(key: &str) -> Fact {
@@ -105,4 +120,15 @@ fn what_no_order_is_to_blame_for_ends_the_advance() {
     shard.offer([paid("unreadable")]);
     let Err(Failure::Process(error)) = shard.advance(ARRIVAL_AT) else { panic!("it goes on") };
     assert_eq!(error.downcast_ref(), Some(&"disk gone"));
+}
+
+#[test]
+fn the_retired_orders_are_asked_once_for_a_new_order() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut shard = shard_over(Counting(asked.clone()));
+    shard.offer([paid("new")]);
+    let shown = shard.advance(ARRIVAL_AT - 1).expect("no order ends the epoch");
+    assert_eq!((shown.changes.len(), shown.applied), (1, 0), "it is shown ahead of the clock");
+    assert_eq!(advanced(&mut shard).applied, 1);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

@@ -277,6 +277,8 @@ pub struct Order {
     pub faults: Vec<RuleFault>,
     /// The walk, once something asked for it. Not stored.
     pub walked: OnceCell<Vec<Entry>>,
+    /// It had retired, and lies in the cold. Not stored.
+    pub had_retired: bool,
 }
 
 impl Order {
@@ -311,6 +313,7 @@ impl Order {
             terms: None,
             faults: Vec::new(),
             walked: OnceCell::new(),
+            had_retired: false,
         }
     }
 

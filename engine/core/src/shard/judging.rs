@@ -133,7 +133,9 @@ impl Shard {
     /// The order for work; a new one if nothing is known of it.
     fn open(&self, key: &Arc<str>) -> Result<Order, Failure> {
         let found = self.held.find(key, |data| unpack(key.clone(), data))?;
-        Ok(found.unwrap_or_else(|| Order::new(key.clone())))
+        let Some(mut order) = found else { return Ok(Order::new(key.clone())) };
+        order.had_retired = !self.held.is_live(key);
+        Ok(order)
     }
 
     /// Return true if a deadline of the order comes before the arrival of its facts.

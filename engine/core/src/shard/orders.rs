@@ -148,9 +148,9 @@ impl Orders {
         }
     }
 
-    /// Return true if the cold holds these bytes of a key; without, if it holds anything.
-    fn cold_has(&self, key: &str, data: Option<&[u8]>) -> Result<bool, Failure> {
-        let is_same = |held: &[u8]| data.is_none_or(|data| data == held);
+    /// Return true if the cold holds these bytes of a key.
+    fn cold_has(&self, key: &str, data: &[u8]) -> Result<bool, Failure> {
+        let is_same = |held: &[u8]| data == held;
         Ok(match self.cold_rows.get(key) {
             Some(row) => row.as_deref().is_some_and(is_same),
             None => self.cold.get(key)?.as_deref().is_some_and(is_same),
@@ -219,7 +219,7 @@ impl Orders {
                 self.set_live(&key, None);
                 self.changed.insert(key.clone());
                 self.set_row(&key, Some(data));
-            } else if !self.cold_has(&key, Some(&data))? {
+            } else if !self.cold_has(&key, &data)? {
                 self.set_row(&key, Some(data));
             }
             return Ok(());
@@ -228,7 +228,7 @@ impl Orders {
         let data = self.packed(order);
         self.set_live(&key, Some(data));
         self.changed.insert(key.clone());
-        if !was_live && self.cold_has(&key, None)? {
+        if !was_live && order.had_retired {
             self.set_row(&key, None); // it was recalled
         }
         Ok(())
