@@ -4,15 +4,17 @@ An event's `id` is the process's epoch and a number. A reader that comes back wi
 gets what it missed, or a `reset` where that isn't held: then it reads everything again.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from gateway.api.lanes import CardView, document_view, is_own, own_counts, through_of
-from gateway.live.hub import Change, Hub, Reader
+from gateway.live.hub import Audience, Change, Hub, Reader
 from gateway.live.view import facets_of
 from gateway.problems import Problem
 from gateway.route import Call
@@ -23,6 +25,9 @@ from schemas.order import Lane
 MOST_STREAMS = 5  # of a key
 COMMENT_EVERY_S = 15.0
 LANES_EVERY_S = 0.5
+# A reader's next changes are gathered for so long: it costs a write to each reader, not the making
+# of the event. The first change after a while is sent at once.
+GATHER_S = 0.1
 RETRY_S = 2.0
 MEDIA_TYPE = "text/event-stream"
 TYPES = (
@@ -82,6 +87,7 @@ async def events(call: Call, hub: Hub, reader: Reader, number: int) -> AsyncIter
     """The events of a reader, until it leaves, its key or token ends, or the process does."""
     metrics, lanes_sent_s = call.gateway.metrics, 0.0
     metrics.stream_clients.inc()
+    audience = hub.audiences.setdefault(scope_of(call), Audience())
     try:
         yield f"retry: {RETRY_S * 1000:.0f}\nid: {hub.epoch}-{number}\n: hello\n\n".encode()
         lanes_due = True
@@ -94,9 +100,11 @@ async def events(call: Call, hub: Hub, reader: Reader, number: int) -> AsyncIter
                 parts.append(event("reset", f"{hub.epoch}-{number}", {"through": through_of(call)}))
             for each, change in changes:
                 named = f"{hub.epoch}-{each}"
-                parts += [event(kind, named, data) for kind, data in told(call, change)]
-            if parts:  # at once: a write each would hold up the loop, and not see a reader leave
+                make = partial(events_of, call, change, named)
+                parts.append(audience.encoded(each, change, make))
+            if any(parts):  # at once: a write each would hold up the loop
                 yield b"".join(parts)
+                await asyncio.sleep(GATHER_S)
             lanes_due = lanes_due or bool(changes) or is_behind
             now_s = time.monotonic()
             wait_s = LANES_EVERY_S - (now_s - lanes_sent_s)
@@ -111,6 +119,18 @@ async def events(call: Call, hub: Hub, reader: Reader, number: int) -> AsyncIter
     finally:
         hub.leave(reader)
         metrics.stream_clients.dec()
+
+
+def scope_of(call: Call) -> Hashable:
+    """The scope that decides on the events of a change: equal where their bytes are equal."""
+    caller, asked = call.caller, call.asked
+    kinds, lanes = tuple(asked.types), tuple(asked.lane)
+    return caller.role, caller.tenant, caller.party, kinds, lanes, asked.carrier, asked.supplier
+
+
+def events_of(call: Call, change: Change, named: str) -> bytes:
+    """The events of a change on the wire; none where the caller isn't to get any."""
+    return b"".join(event(kind, named, data) for kind, data in told(call, change))
 
 
 def event(kind: str, number: str | None, data: object) -> bytes:

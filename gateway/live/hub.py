@@ -10,7 +10,9 @@ import asyncio
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from gateway.live.view import Facets
 from schemas.alert import Severity
@@ -18,6 +20,7 @@ from schemas.order import OrderDocument
 
 RING = 10_000
 MOST_PENDING = 1_000
+MOST_ENCODED = 1_000
 
 Alerts = dict[str, tuple[str, Severity]]  # alert id → rule and severity
 
@@ -53,11 +56,12 @@ class Reader:
         if earlier is not None:
             before = earlier[1]
             change = change._replace(was=before.was, alerts_before=before.alerts_before)
+        if not self.pending:  # else it is woken already, and hasn't taken them yet
+            self.wake()
         self.pending[change.key] = number, change
         if len(self.pending) > MOST_PENDING:
             self.pending.clear()
             self.is_behind = True
-        self.wake()
 
     def wake(self) -> None:
         """End a wait; from any thread."""
@@ -74,13 +78,39 @@ class Reader:
         return True
 
 
+class Audience:
+    """Readers to whom a change means the same bytes, which are made once for all of them."""
+
+    def __init__(self) -> None:
+        """Create an audience that has got nothing yet."""
+        self._made: dict[int, tuple[Change, bytes]] = {}
+
+    def encoded(self, number: int, change: Change, make: Callable[[], bytes]) -> bytes:
+        """The bytes of a change; `make` is called unless they were made before.
+
+        Of a reader that combined several changes the number may be that of another's last one.
+        """
+        made = self._made.get(number)
+        if made is not None and made[0] is change:
+            return made[1]
+        data = make()
+        self._made[number] = change, data
+        if len(self._made) > MOST_ENCODED:
+            del self._made[next(iter(self._made))]
+        return data
+
+
 class Hub:
-    """Hands changes to readers. `epoch` is of this process: numbers of another mean nothing."""
+    """Hands changes to readers. `epoch` is of this process: numbers of another mean nothing.
+
+    `audiences` are those of the readers that are there, by what decides on their bytes.
+    """
 
     def __init__(self) -> None:
         """Create a hub without readers."""
         self.epoch = secrets.token_hex(4)
         self.readers: set[Reader] = set()
+        self.audiences = WeakValueDictionary[Hashable, Audience]()
         self.is_closed = False
         self._ring = deque[tuple[int, Change]](maxlen=RING)
         self._number = 0

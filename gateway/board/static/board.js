@@ -50,10 +50,13 @@ async function refresh() {
   if (live.paused) { live.waiting += 1; return show("paused", `${say.paused} · ${live.waiting}`); }
   if (live.busy) { live.again = true; return; }
   live.busy = true;
+  fetchedAt = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-    adopt(await answer.text());
+    const text = await answer.text();
+    tookMs = performance.now() - fetchedAt;
+    adopt(text);
   } catch {
     live.lost = true;
     show("lost", say.lost);
@@ -129,12 +132,14 @@ function glide(card, before) {
   }
 }
 
-/* At most one fetch a second, however many changes come. */
-let due = 0, fetchedAt = 0;
+/* At most two fetches a second, however many changes come. Where an answer takes long the page waits
+   five times as long: so many open boards slow down together, and leave the server room. */
+const FETCH_MS = 500, AS_LONG = 5;
+let due = 0, fetchedAt = 0, tookMs = 0;
 function later() {
   if (due) return;
-  due = setTimeout(() => { due = 0; fetchedAt = Date.now(); refresh(); },
-    Math.max(0, fetchedAt + 1000 - Date.now()) + 50);
+  const wait = fetchedAt + Math.max(FETCH_MS, AS_LONG * tookMs) - performance.now();
+  due = setTimeout(() => { due = 0; refresh(); }, Math.max(wait, 50));
 }
 
 /* The stream tells that something changed. Without one, or where the browser has too many already,

@@ -1,6 +1,7 @@
 """The stream: what changes is told once, within the scope, and nothing is missed on coming back."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.api.stream import MOST_STREAMS
-from gateway.live.hub import MOST_PENDING, Change, Hub, Reader
+from gateway.live.hub import MOST_PENDING, Audience, Change, Hub, Reader
 from tests.support.alerts import alert, order
 from tests.support.asgi import scope_of
 from tests.support.gateway import Door
@@ -212,3 +213,35 @@ def test_a_slow_reader_gets_the_latest_of_each_order_or_a_reset(
         assert hub.taken(reader)[1] is False
 
     asyncio.run(run())
+
+
+def test_the_events_of_a_change_are_made_once_for_all_readers_of_a_scope(door: Door) -> None:
+    door.put(document("SO-1"))
+
+    async def attempt(bearer: str) -> None:
+        staff = [Tail(door, bearer) for _ in range(3)]
+        other = Tail(door, f"Bearer {door.key('carrier', party='yunda')}")
+        hub = door.gateway.hub
+        await staff[0].until(lambda: len(hub.readers) == 4)
+        assert len(hub.audiences) == 2
+        await put(door, document("SO-1", version=2))
+        for tail in staff:
+            await tail.until(lambda tail=tail: "order.changed" in tail.kinds())  # type: ignore[misc]  # bound now
+        assert len({str(tail.events) for tail in staff}) == 1
+        assert other.kinds() == []
+        for tail in (*staff, other):
+            await tail.close()
+        gc.collect()  # what ended a stream may hold its frames
+        assert not hub.audiences
+
+    streaming(door, attempt)
+
+
+def test_what_one_reader_combined_is_not_sent_to_another() -> None:
+    first = Change("SO-1", None, None, {}, 1)
+    combined = first._replace(alerts_before={"a": ("late", "overdue")})
+    audience = Audience()
+    assert audience.encoded(7, first, lambda: b"first") == b"first"
+    assert audience.encoded(7, combined, lambda: b"combined") == b"combined"
+    assert audience.encoded(8, first, lambda: b"later") == b"later"
+    assert audience.encoded(8, first, lambda: b"never") == b"later"
