@@ -12,6 +12,8 @@ python -m benchmarks transactions          a transaction an epoch beside none
 python -m benchmarks numbers               the resolver's numbers
 python -m benchmarks door                  a message at the door
 python -m benchmarks serving               the REST gateway
+python -m benchmarks callbacks             queries beside callbacks at ten times their limit
+python -m benchmarks board                 the board in Chromium beside 19 stream readers
 python -m benchmarks polling               the poll plan: 100,000 parcels for a week
 python -m benchmarks polling-http          the poller over HTTP: six hours, with faults
 python -m benchmarks workers               two workers beside one
@@ -27,6 +29,8 @@ from typing import cast
 
 import click
 
+from benchmarks.board import board
+from benchmarks.callbacks import callbacks
 from benchmarks.catchup import catchup
 from benchmarks.compare.command import compare
 from benchmarks.core import BATCH, MODES, Mode
@@ -169,6 +173,8 @@ main.add_command(numbers)
 main.add_command(door)
 main.add_command(recovery)
 main.add_command(serving)
+main.add_command(callbacks)
+main.add_command(board)
 main.add_command(polling)
 main.add_command(polling_http)
 main.add_command(transactions)

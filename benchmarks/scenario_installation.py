@@ -4,6 +4,7 @@ The broker is Kafka, started for the run, or the embedded one, which lives in th
 keeps 5 MiB a partition: a writer to that waits for `track` (see `Site.drain`).
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -150,6 +151,13 @@ def resident_bytes(pid: int, name: str = "VmRSS") -> int:
     status = Path(f"/proc/{pid}/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith(name))
     return int(line.split()[1]) * KIB
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process (proc(5), fields 14 and 15)."""
+    text = Path(f"/proc/{pid}/stat").read_text("ascii")
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ python -m benchmarks serving --out docs/benchmarks.md     update its section
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -139,10 +139,12 @@ class Serve(NamedTuple):
             client.close()
 
 
-def start_serve(installation: ScenarioInstallation, port: int) -> tuple[Serve, float]:
+def start_serve(
+    installation: ScenarioInstallation, port: int, secrets: Mapping[str, str] | None = None
+) -> tuple[Serve, float]:
     """`serve` on its core, and the seconds until its live view was ready."""
     health = free_port()
-    process = installation.processes.start("serve", port=health)
+    process = installation.processes.start("serve", port=health, environment=secrets)
 
     loaded_s = wait_until(
         lambda: answers(f"http://127.0.0.1:{health}/readyz"), "serve gets ready", process
