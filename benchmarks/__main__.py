@@ -16,6 +16,7 @@ python -m benchmarks callbacks             queries beside callbacks at ten times
 python -m benchmarks board                 the board in Chromium beside 19 stream readers
 python -m benchmarks polling               the poll plan: 100,000 parcels for a week
 python -m benchmarks polling-http          the poller over HTTP: six hours, with faults
+python -m benchmarks actions               confirmation, dead-receiver and kills of `act`
 python -m benchmarks workers               two workers beside one
 python -m benchmarks compare               the same job in other systems, which it fetches
 python -m benchmarks catchup               and deadlines, flashsale, longlives, recovery
@@ -29,6 +30,7 @@ from typing import cast
 
 import click
 
+from benchmarks.actions import actions
 from benchmarks.board import board
 from benchmarks.callbacks import callbacks
 from benchmarks.catchup import catchup
@@ -162,6 +164,7 @@ def profile(orders: int, events: int, mode: str, seed: int, out: Path | None) ->
         put_sections(out, [section])
 
 
+main.add_command(actions)
 main.add_command(compare)
 main.add_command(latency)
 main.add_command(workers)
