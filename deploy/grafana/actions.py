@@ -100,6 +100,22 @@ FLOW = (
         columns=12,
     ),
     Panel(
+        title="Webhooks",
+        queries=(Query("max by (status) (ordertide_webhooks)", "{{status}}"),),
+        meaning="failing: for less than three days; then a webhook is disabled, and gets nothing.",
+        stacked=True,
+        columns=12,
+    ),
+    Panel(
+        title="Attempts to deliver to webhooks, a minute",
+        queries=(
+            Query("sum by (state) (rate(ordertide_webhook_attempts_total[5m])) * 60", "{{state}}"),
+            Query("sum(rate(ordertide_webhook_changes_total[5m])) * 60", "changes read"),
+        ),
+        meaning="failed ones are tried again. No changes read: the reader stands still.",
+        columns=12,
+    ),
+    Panel(
         title="Answers of receivers",
         queries=(Query("max by (receiver) (ordertide_receiver_up)", "{{receiver}}"),),
         meaning="0 while the last attempt failed. Others aren't held up by it.",

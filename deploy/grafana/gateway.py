@@ -114,7 +114,26 @@ VIEW = (
         ),
         meaning="unmapped ones count as SCAN; unreadable ones are left out, and logged.",
         stacked=True,
-        columns=12,
+    ),
+    Panel(
+        title="Processes that share their rates",
+        queries=(
+            Query("sum(ordertide_rates_shared)", "shared"),
+            Query("count(ordertide_rates_shared)", "all"),
+        ),
+        meaning="Apart: the others count callers alone, who may have their rate at each.",
+    ),
+    Panel(
+        title="Sign-ins at the issuer, a minute",
+        queries=(
+            Query(
+                "sum by (status) "
+                '(rate(ordertide_http_requests_total{route=~"/sign-in/oidc.*"}[5m])) * 60',
+                "{{status}}",
+            ),
+        ),
+        meaning="303: led there, or back and signed in. 401, 403: refused. 503: it is away.",
+        stacked=True,
     ),
 )
 

@@ -110,12 +110,14 @@ DELIVERY = (
         meaning="How long the news of an order takes to its receiver.",
         unit="s",
         red_above=10,
+        columns=12,
     ),
     Panel(
         title="Alerts that don't get through",
         queries=(Query("sum by (sink) (ordertide_notices_pending)", "{{sink}}"),),
         meaning="Posted when the receiver is back; over 5 minutes there is an alert.",
         red_above=1,
+        columns=12,
     ),
     Panel(
         title="Posted to the channels a second",
@@ -124,6 +126,16 @@ DELIVERY = (
         ),
         meaning="Renewed ones are open alerts that stay open.",
         stacked=True,
+        columns=12,
+    ),
+    Panel(
+        title="Snoozed alerts under a silence",
+        queries=(
+            Query("sum by (sink) (ordertide_silences)", "{{sink}}"),
+            Query("sum by (sink) (ordertide_silences_pending)", "{{sink}} pending"),
+        ),
+        meaning="Pending: still to be made or ended there; over 10 minutes there is an alert.",
+        columns=12,
     ),
 )
 
