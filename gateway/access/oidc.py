@@ -10,6 +10,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -25,6 +26,8 @@ from schemas.settings.model import OidcSettings
 
 START, RETURN = "/sign-in/oidc", "/sign-in/oidc/callback"
 COOKIE = "ordertide_sign_in"
+HINT = "ordertide_id_token"  # cookie with the ID token, which the issuer's sign-out asks for
+LONGEST_HINT = 3_500  # a browser keeps 4 KB of a cookie
 LONGEST_BACK = 1_000
 SCOPE = "openid"
 
@@ -50,6 +53,14 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
     iss: str = ""
     error: str = ""
     error_description: str = ""
+
+
+class SignedIn(NamedTuple):
+    """Outcome of a sign-in: the caller, the page to go back to, and the ID token."""
+
+    caller: Caller
+    to: str
+    token: str
 
 
 class Oidc:
@@ -116,10 +127,8 @@ class Oidc:
         joined = f"{address}{'&' if '?' in address else '?'}{query}"
         return joined, self._sessions.signer.signed("oidc", msgspec.json.encode(attempt))
 
-    async def end(
-        self, came: Returned, cookie: str, redirect_uri: str, now_s: float
-    ) -> tuple[Caller, str]:
-        """(the caller who has signed in, the page to go back to), at the first return.
+    async def end(self, came: Returned, cookie: str, redirect_uri: str, now_s: float) -> SignedIn:
+        """The outcome of an attempt, at its first return.
 
         Raises:
             Problem: the attempt isn't this browser's, or the issuer or its token refuse it.
@@ -146,14 +155,19 @@ class Oidc:
         caller = caller_of(claims, self.mapping, int(now_s) + self.session_s)
         if caller.role == "ingest":
             raise forbidden(self.mapping, "role", "gives ingest, which sees no page; give another")
-        return caller, attempt.to
+        return SignedIn(caller, attempt.to, token)
 
-    async def signed_out(self, back: str) -> str | None:
-        """The issuer's address that ends its own session; None where it has none."""
+    async def signed_out(self, back: str, hint: str) -> str | None:
+        """The issuer's address that ends its own session; None where it has none.
+
+        `hint` is the ID token of the sign-in, if it is known. Without it Keycloak asks whether to
+        sign out, and its session continues until that is confirmed.
+        """
         endpoint = (await self.issuer.metadata()).end_session_endpoint
         if endpoint is None:
             return None
-        query = urlencode({"client_id": self.client_id, "post_logout_redirect_uri": back})
+        asked = {"client_id": self.client_id, "post_logout_redirect_uri": back}
+        query = urlencode(asked | ({"id_token_hint": hint} if hint else {}))
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 
     def _attempt(self, came: Returned, cookie: str, now_s: float) -> Attempt:

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.access.caller import ROLES
-from gateway.access.oidc import COOKIE, RETURN, START, Oidc, Returned
+from gateway.access.oidc import COOKIE, HINT, LONGEST_HINT, RETURN, START, Oidc, Returned
 from gateway.access.sessions import CODE_S, SESSION_S
 from gateway.api.alerts import Nothing
 from gateway.board.links import address
@@ -14,7 +14,7 @@ from gateway.board.viewer import back_to, language_of, path_of, theme_of, words_
 from gateway.problems import Problem
 from gateway.route import EVERYONE, Call, Route
 
-PATH, HOME = "/sign-in", "/"
+PATH, OUT, HOME = "/sign-in", "/sign-out", "/"
 HTML = "text/html"
 SEE_OTHER = 303
 
@@ -106,7 +106,7 @@ async def end(call: Call) -> Response:
     ended = access.cookie_header(request, "", 0, name=COOKIE, path=PATH)
     try:
         came = returned(request)
-        caller, to = await oidc.end(came, cookie, returns_to(call), access.now_s())
+        caller, to, token = await oidc.end(came, cookie, returns_to(call), access.now_s())
     except Problem as problem:
         problem.headers["set-cookie"] = ended
         return door(call, problem)
@@ -114,6 +114,9 @@ async def end(call: Call) -> Response:
     session = access.sessions.session_of(caller)
     header = access.cookie_header(request, session, oidc.session_s)
     response.headers.append("set-cookie", header)
+    if len(token) <= LONGEST_HINT:
+        hint = access.cookie_header(request, token, oidc.session_s, name=HINT, path=OUT)
+        response.headers.append("set-cookie", hint)
     return response
 
 
@@ -137,16 +140,20 @@ def returns_to(call: Call) -> str:
 
 async def sign_out(call: Call) -> Response:
     """Sign out: take the session's cookie from this browser, and end the issuer's session."""
-    access = call.gateway.access
+    access, hint = call.gateway.access, call.request.cookies.get(HINT, "")
     there = PATH
     if access.oidc and call.caller.until_s is not None:
         try:
             back = access.origin(call.request) + PATH
-            there = await access.oidc.signed_out(back) or PATH
+            there = await access.oidc.signed_out(back, hint) or PATH
         except Problem:
             there = PATH  # the issuer is away, which it has logged; our own session ends anyway
     header = access.cookie_header(call.request, "", 0)
-    return RedirectResponse(there, SEE_OTHER, headers={"set-cookie": header})
+    response = RedirectResponse(there, SEE_OTHER, headers={"set-cookie": header})
+    if hint:
+        ended = access.cookie_header(call.request, "", 0, name=HINT, path=OUT)
+        response.headers.append("set-cookie", ended)
+    return response
 
 
 # method, path, handler, asks, answers, roles, scope, class, part, problems
@@ -165,7 +172,7 @@ SIGN_IN_PAGES: tuple[Route, ...] = (
         problems=("bad_field", "not_found", "unauthenticated", "forbidden", "issuer_unreachable"),
     ),
     Route(
-        *("POST", "/sign-out", sign_out, Nothing, HTML, ROLES, "own", "page", "board"),
+        *("POST", OUT, sign_out, Nothing, HTML, ROLES, "own", "page", "board"),
         problems=("bad_field", "bad_json", "bad_encoding", "too_large", "too_slow"),
     ),
 )

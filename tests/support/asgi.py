@@ -53,6 +53,9 @@ class Client:
 
         await self.app(scope_of(method, url, {**self.headers, **headers}), receive, send)
         found = {name.decode(): value.decode() for name, value in came[0]["headers"]}
+        cookies = [value.decode() for name, value in came[0]["headers"] if name == b"set-cookie"]
+        if cookies:  # the one header that comes several times
+            found["set-cookie"] = "; ".join(cookies)
         return Reply(came[0]["status"], found, b"".join(each.get("body", b"") for each in came[1:]))
 
 

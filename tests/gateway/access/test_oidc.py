@@ -121,6 +121,8 @@ def test_a_browser_signs_in_and_out(board: Door, issuer: IssuerProcess) -> None:
     answer = browser.returns(issuer.visit(browser.sent_to))
     assert answer.headers["location"] == "/orders?q=OURS"
     cookie = session_of(answer)
+    hint = SimpleCookie(answer.headers["set-cookie"])["ordertide_id_token"]
+    assert (hint["path"], hint["httponly"], hint["samesite"]) == ("/sign-out", True, "Lax")
     me = nobody.get("/v1/me", cookie=cookie).json
     assert {name: me[name] for name in ("key_id", "name", "role", "tenant")} == {
         "key_id": "oidc:b1f0-user",
@@ -130,15 +132,22 @@ def test_a_browser_signs_in_and_out(board: Door, issuer: IssuerProcess) -> None:
     }
     assert b"OURS-1" in nobody.get("/orders?q=OURS", cookie=cookie).body
     form = f"csrf={me['csrf_token']}".encode()
-    sent = {"cookie": cookie, "content_type": FORM, "origin": "http://board.test"}
+    cookies = f"{cookie}; ordertide_id_token={hint.value}"
+    sent = {"cookie": cookies, "content_type": FORM, "origin": "http://board.test"}
     left = nobody.post("/sign-out", form, **sent)
-    assert left.headers["set-cookie"].startswith("ordertide_session=;")
+    ended = SimpleCookie(left.headers["set-cookie"])
+    assert {name: (each.value, each["max-age"]) for name, each in ended.items()} == {
+        "ordertide_session": ("", "0"),
+        "ordertide_id_token": ("", "0"),
+    }
     there = urlsplit(left.headers["location"])
     assert f"{there.scheme}://{there.netloc}{there.path}" == f"{issuer.url}/logout"
     assert dict(parse_qsl(there.query)) == {
         "client_id": CLIENT_ID,
         "post_logout_redirect_uri": "http://board.test/sign-in",
+        "id_token_hint": hint.value,
     }
+    assert unpacked(hint.value.split(".")[1])["sub"] == "b1f0-user"
 
 
 NOW = time.time()
