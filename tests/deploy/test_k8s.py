@@ -222,6 +222,9 @@ def test_each_serve_gets_the_same_two_files() -> None:
         if mount["name"] == "credentials"
     }
     assert files == {f"{folder}/{name}": name for name in (SECRET, ADMIN_KEY)}
+    mounts = {m["mountPath"]: m["name"] for m in container(WORKLOADS["serve"])["volumeMounts"]}
+    volumes = {v["name"]: v for v in pod(WORKLOADS["serve"])["volumes"]}
+    assert "emptyDir" in volumes[mounts[folder]], "root's folder, where no code can be kept"
 
 
 def test_the_ingress_leads_to_serve_at_the_public_address() -> None:
@@ -262,6 +265,10 @@ def test_every_volume_that_is_mounted_is_there(name: str) -> None:
     there = {v["name"] for v in spec["volumes"]} | {c["metadata"]["name"] for c in claims}
     mounted = {mount["name"] for mount in container(WORKLOADS[name])["volumeMounts"]}
     assert mounted == there
+    names = [each["name"] for each in spec["volumes"]]
+    paths = [each["mountPath"] for each in container(WORKLOADS[name])["volumeMounts"]]
+    for each in (names, paths):  # the API server refuses a pod with two of one
+        assert len(each) == len(set(each)), name
     maps = {generator["name"] for generator in kustomization(BASE)["configMapGenerator"]}
     volumes = [v["configMap"] for v in spec["volumes"] if "configMap" in v]
     used = {each["name"] for each in volumes if not each.get("optional")}
@@ -294,17 +301,13 @@ def test_a_worker_with_a_lease_is_one_pod_with_its_folder_on_its_claim(name: str
 
 def test_act_has_a_table_of_one_s_own_and_the_secret_of_serve() -> None:
     settings = read_settings(BASE / "ordertide.toml", {})
-    for name in ("act", "serve"):
-        mounts = {m["mountPath"]: m for m in container(WORKLOADS[name])["volumeMounts"]}
-        volumes = {v["name"]: v for v in pod(WORKLOADS[name])["volumes"]}
-        for file in (SECRET, ADMIN_KEY):
-            mount = mounts[str(Path(settings.serve.folder) / file)]
-            assert (mount["subPath"], mount["readOnly"]) == (file, True)
-            assert volumes[mount["name"]]["secret"]["secretName"] == "ordertide-serve"
-    comments = (BASE / "act.yaml").read_text("utf-8")
-    (path,) = re.findall(r"^#   ORDERTIDE_ACT_ACTIONS=(.*)$", comments, re.MULTILINE)
     mounts = {m["mountPath"]: m for m in container(WORKLOADS["act"])["volumeMounts"]}
     volumes = {v["name"]: v for v in pod(WORKLOADS["act"])["volumes"]}
+    mount = mounts[settings.serve.folder]
+    assert mount["readOnly"] is True
+    assert volumes[mount["name"]]["secret"]["secretName"] == "ordertide-serve"
+    comments = (BASE / "act.yaml").read_text("utf-8")
+    (path,) = re.findall(r"^#   ORDERTIDE_ACT_ACTIONS=(.*)$", comments, re.MULTILINE)
     assert volumes[mounts[str(Path(path).parent)]["name"]]["configMap"]["optional"] is True
 
 
