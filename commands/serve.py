@@ -1,5 +1,6 @@
 """`ordertide serve`: the REST gateway and the board, over the live orders and the tiers."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -64,28 +65,27 @@ def serve(settings: Settings, stop: Event) -> None:
     certificate = pem_files(own)
     if certificate:
         check_certificate(certificate)
-    with listen(own.host, own.port) as listener:
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(own.host, own.port))
         gateway = open_gateway(settings, connection, metrics)
+        stack.callback(close_gateway, gateway)
         checks = {"live view": gateway.is_following, "control": gateway.is_controlled}
         server = health_server(metrics, checks, settings.telemetry, "serve")
-        try:
-            server.start()
-            reach(connection)
-            if not wait_for_topics(connection, TOPICS, patience(stop, lambda _: None)):
-                return
-            prepare_control(connection)
-            gateway.control.start()
-            gateway.follower.start()
-            gateway.verdicts.start()
-            gateway.limits.start()
-            address = address_of(own, listener.getsockname()[1])
-            announce("serve", server, f"API and board at {address}")
-            access = gateway.access
-            show(f"Board  {address}/sign-in?code={access.sessions.code(ADMIN_ID, access.now_s())}")
-            serve_http(application(gateway), listener, stop, gateway.hub.close, certificate)
-        finally:
-            server.close()
-            close_gateway(gateway)
+        stack.callback(server.close)
+        server.start()
+        reach(connection)
+        if not wait_for_topics(connection, TOPICS, patience(stop, lambda _: None)):
+            return
+        prepare_control(connection)
+        gateway.control.start()
+        gateway.follower.start()
+        gateway.verdicts.start()
+        gateway.limits.start()
+        address = address_of(own, listener.getsockname()[1])
+        announce("serve", server, f"API and board at {address}")
+        access = gateway.access
+        show(f"Board  {address}/sign-in?code={access.sessions.code(ADMIN_ID, access.now_s())}")
+        serve_http(application(gateway), listener, stop, gateway.hub.close, certificate)
 
 
 def check_reach(settings: ServeSettings) -> None:

@@ -92,6 +92,16 @@ def test_it_serves_by_its_key_and_its_link_and_ends_cleanly(serve: Command, tmp_
     assert serve.end() == 0, serve.output()
 
 
+def test_a_taken_port_of_metrics_is_named_and_all_that_was_opened_is_closed(
+    serve: Command,
+) -> None:
+    with socket.create_server(("127.0.0.1", serve.port)):
+        serve.start()
+        assert serve.exit_code() != 0
+    (line,) = serve.output().splitlines()
+    assert f"can't listen on 127.0.0.1:{serve.port}" in line
+
+
 def test_ctrl_c_ends_it_and_a_head_without_an_end_is_closed(serve: Command) -> None:
     serve.start()
     port, _ = link_of(serve)
