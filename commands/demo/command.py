@@ -148,7 +148,8 @@ class Demo:
         self.schedule = schedule
         self.desk = desk
         self.carrier = carrier
-        self.callback = ""  # the command that posts one, once the board is served
+        self.origin = ""  # of the board, once it is served
+        self.callback = ""  # the command that posts one
         self.table = read_lifecycle()
         self.text = alert_text(read_rules(None, self.table), self.table)
 
@@ -172,9 +173,9 @@ class Demo:
         self.show_line(f"Board  {link[1]}")
         self.show_line("       it works once, for 10 minutes; this prints another:")
         self.show_line(f"       {program()} key link --settings {self.path}")
-        self.show_line(f"       try {late_number(SEED)[-4:]} in its search: a late order\n")
-        origin = link[1].partition("/sign-in")[0]
-        self.callback = account.command(origin, self.schedule.end_at)
+        self.show_line("       its orders come with the sample, which takes a minute or two\n")
+        self.origin = link[1].partition("/sign-in")[0]
+        self.callback = account.command(self.origin, self.schedule.end_at)
 
     def run(self, orders: int | None) -> None:
         """Feed, show and sum up; a live schedule continues until stopped.
@@ -234,6 +235,11 @@ class Demo:
         if self.callback:
             self.show_line(f"\nPost what its carrier would, and {LATE} leaves the red lane:")
             self.show_line(self.callback + "\n")
+            self.show_line(
+                f"Board  {self.origin} (signed in by the link at the top): type "
+                f"{late_number(SEED)[-4:]} into its search,\n"
+                "       the end of a waybill, and Enter: the order, and why it is late\n"
+            )
 
     def show_line(self, text: str) -> None:
         """Print as it is."""

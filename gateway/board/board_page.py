@@ -149,6 +149,7 @@ class BoardPage(NamedTuple):
     filters: list[Filter]
     lanes: list[LaneView]
     is_filtered: bool
+    has_orders: bool  # of any lane
     late: int
 
 
@@ -192,6 +193,7 @@ class Board:
             filters=self.filters(),
             lanes=[self.lane(lane, moved) for lane in LANES],
             is_filtered=any(getattr(self.query, name) for name in FILTERS),
+            has_orders=any(self.count(lane) for lane in LANES),
             late=self.count("overdue"),
         )
 
@@ -227,7 +229,7 @@ class Board:
         say = self.words.say
         return [
             Figure("live", number(total), "", say("kpi.live.note"), [], "live"),
-            Figure("in_time", in_time, "%", say("kpi.in_time.note"), [], "normal"),
+            Figure("in_time", in_time, "%" if total else "", say("kpi.in_time.note"), [], "normal"),
             *(
                 Figure(
                     lane,

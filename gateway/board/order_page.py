@@ -7,11 +7,11 @@ from gateway.board.audit import AuditRow, audit_rows
 from gateway.board.gantt import Gantt, gantt
 from gateway.board.handling import Desk, Handling
 from gateway.board.progress import Progress
-from gateway.board.reasons import reading, why
+from gateway.board.reasons import allowed, reading, why
 from gateway.board.route_map import RouteMap, route_map
 from gateway.board.timeline import Day, days
 from gateway.board.wording import Words
-from schemas.alert import AuditEntry
+from schemas.alert import AuditEntry, Because
 from schemas.alert_text import last_heard
 from schemas.card import worst_first
 from schemas.instants import parse_instant
@@ -41,17 +41,20 @@ class Held(NamedTuple):
 
 
 class Why(NamedTuple):
-    """An open alert in words. `evidence` is the hash of the event that it counts from."""
+    """An open alert in words: `heard` is the last event, `limit` what `short` leaves out.
+
+    `evidence` is the hash of the event that it counts from.
+    """
 
     severity: str
     rule: str
     rule_id: str
     short: str
-    reason: str
+    heard: str
+    limit: str
     since: str
     span: str
     parcel: str
-    last: str
     evidence: str
     flapping: bool
     handling: Handling
@@ -166,25 +169,43 @@ def why_of(words: Words, order: OrderDocument, alert: OpenAlert, now: int, desk:
     """An open alert in words."""
     because = alert.because
     since = parse_instant(alert.since_at)
-    heard = last_heard(order, because)
     return Why(
         severity=alert.severity,
         rule=words.rule(alert.rule),
         rule_id=alert.rule,
         short=why(words, order, alert, now),
-        reason=words.alerts.reason(because),
+        heard=heard_last(words, order, alert, now),
+        limit=limit_of(words, order, because),
         since=words.stamp(since, now),
         span=words.span(now - since),
         parcel=because.shipment or "",
-        last=words.say(
-            "why.last",
-            status=words.status(heard.status),
-            at=words.stamp(parse_instant(heard.at), now),
-        ),
         evidence=because.anchor_event,
         flapping=alert.flapping,
         handling=desk.handling(alert),
     )
+
+
+def limit_of(words: Words, order: OrderDocument, because: Because) -> str:
+    """The limit that was passed: of a silence, or of a parcel's readings."""
+    if because.anchor != "condition":
+        return allowed(words, because)
+    return " · ".join(
+        text
+        for parcel in order.shipments
+        if parcel.shipment == because.shipment
+        for name in parcel.readings or {}
+        for text in limits_of(words, name, order.attributes)
+    )
+
+
+def heard_last(words: Words, order: OrderDocument, alert: OpenAlert, now: int) -> str:
+    """The last event before an alert: status, place, instant, and how long ago."""
+    heard = last_heard(order, alert.because)
+    at = parse_instant(heard.at)
+    last = words.say("why.last", status=words.status(heard.status))
+    if heard.place:
+        last = words.say("reason.at", last=last, place=heard.place)
+    return words.say("why.heard", last=last, at=words.stamp(at, now), span=words.span(now - at))
 
 
 def parcel_of(
@@ -218,13 +239,17 @@ def reading_and_limits(
     words: Words, name: str, values: Mapping[str, float], attributes: Mapping[str, object]
 ) -> str:
     """A reading's range, and its limits where the order has some."""
+    return " · ".join([reading(words, name, values), *limits_of(words, name, attributes)])
+
+
+def limits_of(words: Words, name: str, attributes: Mapping[str, object]) -> list[str]:
+    """The limits of a reading that the order has."""
     stem, _, unit = name.rpartition("_")
-    limits = [
+    return [
         words.say(f"reading.{end}", value=attributes[field])
         for end in ("min", "max")
         if (field := f"{stem}_{end}_{unit}") in attributes
     ]
-    return " · ".join([reading(words, name, values), *limits])
 
 
 def coming_of(words: Words, deadline: ArmedDeadline, now: int) -> Coming:

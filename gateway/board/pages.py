@@ -254,7 +254,9 @@ async def find_number(call: Call) -> Response:
         shown = [visible(each, call.caller) for each in rows]
         page = orders_page(words, progress_of(call), OrdersAsked(q=number), shown, 0)
         frame = frame_of(call, "orders", "")
-        return HTMLResponse(render("hits.html", frame, page=page))
+        read_at = call.gateway.follower.watermark
+        upto = words.stamp(read_at) if read_at else ""
+        return HTMLResponse(render("hits.html", frame, page=page, upto=upto))
     if len(rows) == 1:
         return RedirectResponse(order_href(rows[0].tenant, rows[0].order_id), SEE_OTHER)
     return RedirectResponse(address("/orders", q=number), SEE_OTHER)

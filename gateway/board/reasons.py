@@ -8,6 +8,7 @@ The full sentences, with their instants, are those of `schemas.alert_text`.
 from collections.abc import Mapping
 
 from gateway.board.wording import Words
+from schemas.alert import Because
 from schemas.alert_text import PROMISES, OrderLike, is_at_once, last_heard
 from schemas.instants import parse_instant
 from schemas.order import OpenAlert
@@ -44,6 +45,14 @@ def why(words: Words, order: OrderLike, alert: OpenAlert, now: int) -> str:
         return words.say("reason.since", anchor=anchor, span=span)
     limit = words.alerts.duration(because.limit) or because.limit
     return words.say("reason.limit", anchor=anchor, span=span, limit=limit)
+
+
+def allowed(words: Words, because: Because) -> str:
+    """The limit of a silence, which its short sentence leaves out; "" of any other reason."""
+    limit = words.alerts.duration(because.limit)
+    if not limit or not because.anchor.startswith(SILENT):
+        return ""
+    return words.say("reason.allowed", limit=limit)
 
 
 def condition(words: Words, order: OrderLike, alert: OpenAlert, now: int) -> str:

@@ -104,6 +104,16 @@ def test_the_board_offers_the_telling_orders(visitor: Visitor) -> None:
         visitor.get(path)
 
 
+def test_the_number_that_is_printed_with_the_result_finds_the_late_order(visitor: Visitor) -> None:
+    printed = "".join(visitor.printed)
+    named = re.search(r"^Board  \S+ \(signed in .*\): type (\d{4}) into", printed, re.MULTILINE)
+    assert named, printed
+    assert printed.index(named[0]) > printed.index("Try next:"), "before, it isn't there yet"
+    found = visitor.get(f"/find?hits=1&q={named[1]}")
+    assert f'href="{EXAMPLES["late"]}"' in found
+    assert "Late delivery" in visitor.get(EXAMPLES["late"])
+
+
 def events(visitor: Visitor) -> Iterator[dict[str, Any]]:
     """Everything in the topic `events`."""
     named = re.search(r"--settings (\S+)", "".join(visitor.printed))

@@ -75,6 +75,7 @@ function adopt(text) {
   $$(".cards").forEach((list) => patch(list, page.getElementById(list.id)));
   live.lost = false;
   show("live", $("#pill-text", page)?.textContent);
+  if (hits?.isConnected && !$("a", hits)) suggest();  // what was missing may have come
 }
 
 function replace(part, fresh) {
@@ -317,10 +318,11 @@ $$("[data-copy]").forEach((button) => button.addEventListener("click", async () 
   button.classList.add("done");
   setTimeout(() => button.classList.remove("done"), 1200);
 }));
-$$(".filters select").forEach((select) => select.addEventListener("change", () => {
+document.addEventListener("change", ({ target: select }) => {
+  if (!select.matches(".filters select")) return;
   $$("select, input", select.form).forEach((field) => { field.disabled = !field.value; });
   select.form.submit();
-}));
+});
 $("#theme")?.addEventListener("click", (event) => {
   event.preventDefault();
   const root = document.documentElement;

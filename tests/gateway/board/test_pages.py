@@ -169,6 +169,21 @@ def test_any_number_leads_to_its_order(site: Door) -> None:
     assert parcel in hits
 
 
+def test_a_search_without_a_match_names_the_instant_up_to_which_orders_are_read(
+    site: Door,
+) -> None:
+    assert site.gateway.follower.watermark is not None
+    hits = page(in_language(site, "en").get("/find?q=00000000&hits=1"))
+    assert re.search(r"No order matches, of those read up to \d+ \w{3} \d\d:\d\d\.", hits)
+
+
+def test_a_board_without_an_order_claims_nothing_about_lateness(site: Door) -> None:
+    html = page(site.client("operator", "empty").get("/"))
+    assert html.count("No order has been read yet.") == 2
+    assert "Nothing is overdue." not in html
+    assert "–<small>" not in html, "a unit without its figure"
+
+
 def test_a_page_without_a_session_leads_to_the_sign_in(site: Door) -> None:
     nobody = Client(site.app)
     for path in ("/", "/orders", f"/orders/{LATE}"):

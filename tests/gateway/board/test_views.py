@@ -18,6 +18,7 @@ from gateway.board.board_page import FILTERS, Board, BoardQuery
 from gateway.board.cards import OLD_ORDERS, STORM_ORDERS, Old, Storm, folded, is_old, old_at
 from gateway.board.gantt import Axis, gantt
 from gateway.board.handling import Desk
+from gateway.board.order_page import why_of
 from gateway.board.progress import Progress
 from gateway.board.reasons import reason
 from gateway.board.route_map import land, route_map
@@ -160,6 +161,19 @@ def test_every_card_says_why_it_is_there(language: Language) -> None:
             text = reason(words(language), card, alert, NOW)
             assert text
             assert "{" not in text
+
+
+def test_a_why_box_has_the_last_event_and_the_limit_that_was_passed() -> None:
+    desk = Desk(words(), AlertNotes(), NOW)
+    limits: dict[str, set[str]] = {}
+    for order in sample().orders.values():
+        for alert in order.open_alerts:
+            why = why_of(words(), order, alert, NOW, desk)
+            assert re.fullmatch(r"Last event: .+, \d+ \w+( \d{4})? \d\d:\d\d, .+ ago", why.heard)
+            limits.setdefault(alert.rule, set()).add(why.limit)
+    assert limits["carrier_silent"] == {"2 days allowed"}
+    assert limits["late_delivery"] == {""}, "its short sentence has it"
+    assert limits["cold_chain"] == {"at most 8.0"}
 
 
 # ---------------------------------------------------------------- chart
