@@ -28,6 +28,7 @@ FOLDER = Path(__file__).parent
 LARGEST_BYTES = 200_000
 SETTLE_MS = 500
 COLOURS = 256
+CELL = 4
 FAR_S = 1 << 40
 
 
@@ -83,12 +84,31 @@ def main(path: Path) -> None:
 
 
 def usual_colours(image: Image.Image) -> Image.Image:
-    """The palette of an image's most frequent colours, unchanged."""
+    """The palette of an image's most frequent colours, unchanged.
+
+    Pillow looks a colour up by the corner of its cell: what would be taken for a more frequent one
+    there is left out.
+    """
     counted = cast("list[tuple[int, tuple[int, ...]]]", image.getcolors(1 << 24))
-    usual = sorted(counted, reverse=True)[:COLOURS]
+    usual: list[tuple[int, ...]] = []
+    for _, colour in sorted(counted, reverse=True):
+        if all(apart(corner(each), each) < apart(corner(each), colour) for each in usual):
+            usual.append(colour)
+        if len(usual) == COLOURS:
+            break
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for _, colour in usual for part in colour])
+    palette.putpalette([part for colour in usual for part in colour])
     return palette
+
+
+def corner(colour: tuple[int, ...]) -> tuple[int, ...]:
+    """The corner of a colour's cell."""
+    return tuple(part - part % CELL for part in colour)
+
+
+def apart(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """The square of the distance of two colours."""
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
 
 
 def take(browser: Browser, own: ServeSettings, shot: Shot) -> None:
