@@ -4,7 +4,7 @@ Every implementation passes `tests/contracts/test_tiers.py`; `storage_tiering/me
 to read first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -276,6 +276,15 @@ def by_time(events: Sequence[AcceptedEvent]) -> list[AcceptedEvent]:
 
 def _time_order(event: AcceptedEvent) -> tuple[int, int, str]:
     return parse_instant(event.at), parse_instant(event.arrival_at), event.event_hash
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A tier whose look-ups open files."""
+
+    def on_opened(self, note: Callable[[], object]) -> None:
+        """Call `note` for each file that is opened from now on."""
+        ...
 
 
 @runtime_checkable

@@ -245,6 +245,9 @@ class Metrics:
         self.rates_shared = self._gauge(
             "rates_shared", "1 while rates are counted with other processes, 0 while alone."
         )
+        self.archive_files_opened = self._counter(
+            "archive_files_opened", "Data files of the archive that look-ups opened."
+        )
         self.stream_clients = self._gauge("stream_clients", "Readers of the stream.")
         self.stream_resets = self._counter(
             "stream_resets", "Times a reader of the stream had fallen behind, or came too late."

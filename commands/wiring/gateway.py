@@ -61,6 +61,7 @@ from sinks.actions.channels.addresses import Allowed
 from sinks.subscriptions.subscription import Subscriptions
 from storage_tiering.hot.opening import hot_servers
 from storage_tiering.installed import lookup_tiers
+from storage_tiering.tier import ReadsFiles, Tier
 from telemetry.http_client import is_loopback
 from telemetry.metrics import Metrics
 
@@ -83,7 +84,7 @@ def open_gateway(settings: Settings, connection: Connection, metrics: Metrics) -
     limits, zone = Limits(own.limits, counts_of(settings, names)), zone_of(own.zone)
     commands = allowed_by(own.commands, table)
     producer, hub, notes = ConfirmingProducer(connection), Hub(), AlertNotes()
-    tiers = TierReaders(names, partial(written_tiers, settings))
+    tiers = TierReaders(names, partial(watched_tiers, settings, metrics))
     operations, webhooks = operations_of(settings, connection), webhooks_of(settings, credentials)
     refusals = Refusals(credentials.secret)
     gateway = Gateway(
@@ -140,6 +141,14 @@ def close_gateway(gateway: Gateway) -> None:
     gateway.ingest.close()
     gateway.idempotency.close()
     gateway.limits.close()
+
+
+def watched_tiers(settings: Settings, metrics: Metrics, names: Sequence[str]) -> dict[str, Tier]:
+    """The tiers for reading; files that the archive opens are counted."""
+    tiers = written_tiers(settings, names)
+    if isinstance(archive := tiers.get("archive"), ReadsFiles):
+        archive.on_opened(metrics.archive_files_opened.inc)
+    return tiers
 
 
 def first_orders(

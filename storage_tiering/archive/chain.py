@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -43,7 +44,7 @@ from storage_tiering.archive.names import (
     span_in,
     stem_of,
 )
-from storage_tiering.archive.sealed_segment import content_of, open_data
+from storage_tiering.archive.sealed_segment import Footers, content_of, open_data, rows_of
 from storage_tiering.archive.survey import Listing, Survey, place_of, survey_of
 
 LOGGER = logging.getLogger("ordertide.storage_tiering")
@@ -64,7 +65,10 @@ class SegmentChains:
     def __init__(self, files: ArchiveFiles, topic_id: Callable[[str], str] = no_id) -> None:
         self.files = files
         self.topic_id = topic_id
+        self.on_opened: Callable[[], object] = lambda: None
         self._known: dict[str, Manifest] = {}
+        self._footers = Footers()
+        self._surveyed: dict[str, tuple[set[str], Survey]] = {}
 
     def survey(self, topic: str, *, has_data: bool = False) -> Survey:
         """The live segments of a topic and all damage that names and manifests show.
@@ -86,6 +90,17 @@ class SegmentChains:
             if damage.kind in ("damaged manifest", "damaged file"):
                 raise damage
         return found.manifests
+
+    def rows_of(
+        self, manifest: Manifest, key: str, columns: list[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """The rows of an order in a file, with these columns or all.
+
+        Raises:
+            Damage: the file is damaged or missing.
+        """
+        self.on_opened()
+        return rows_of(self.files, manifest, key, self._footers, columns)
 
     def of_partition(self, topic: str, partition: int) -> list[Manifest]:
         """The readable manifests of one partition, by offset."""
@@ -184,6 +199,7 @@ class SegmentChains:
     def verify(self, topic: str) -> Iterator[Damage]:
         """Read all files of a topic: damaged, missing and surplus files, and gaps in a chain."""
         self._known.clear()
+        self._surveyed.clear()
         found = self.survey(topic, has_data=True)
         yield from found.damages
         for manifest in found.manifests:
@@ -220,6 +236,7 @@ class SegmentChains:
     def forget(self, name: str) -> None:
         """Drop this file's manifest from the cache."""
         self._known.pop(name, None)
+        self._surveyed.clear()
 
     def bytes_of(self, name: str) -> bytes:
         """All of a file."""
@@ -227,7 +244,15 @@ class SegmentChains:
             return file.read()
 
     def _survey(self, topic: str, *, has_data: bool) -> Survey:
-        return self._survey_of(self._listing(topic, has_data=has_data))
+        """A survey of manifests alone is kept while their names are the same: they decide it."""
+        listing = self._listing(topic, has_data=has_data)
+        files, held = self._surveyed.get(topic, (None, None))
+        if held and not has_data and files == listing.files:
+            return held
+        found = self._survey_of(listing)
+        if not has_data and not found.damages:
+            self._surveyed[topic] = listing.files, found
+        return found
 
     def _listing(self, topic: str, *, has_data: bool) -> Listing:
         if has_data:

@@ -21,7 +21,7 @@ from storage_tiering.archive.files import ArchiveFiles
 from storage_tiering.archive.manifest import Damage
 from storage_tiering.archive.open_segment import OpenSegment
 from storage_tiering.archive.outcome_files import OutcomeFiles
-from storage_tiering.archive.reading import rows_of_order, values_since
+from storage_tiering.archive.reading import latest_document, rows_of_order, values_since
 from storage_tiering.archive.repair import ReadSpan, Repair
 from storage_tiering.archive.sealed_segment import columns_of
 from storage_tiering.archive.survey import Survey
@@ -135,6 +135,10 @@ class ParquetTier(Tier):
         """
         return self._chains.resume_offset(topic, partition)
 
+    def on_opened(self, note: Callable[[], object]) -> None:
+        """Call `note` for each data file that a look-up opens from now on."""
+        self._chains.on_opened = note
+
     def know_topics(self, topic_id: Callable[[str], str]) -> None:
         """Set the look-up of topic ids, so that files of a former topic are recognized."""
         self._chains.topic_id = topic_id
@@ -147,23 +151,20 @@ class ParquetTier(Tier):
         """
         key = order_key(tenant, order_id)
         changes = self._chains.survey(self.settings.changes_topic)
-        held = [
-            (row["order_version"], row["order_json"], content.partition, content.first_offset)
-            for row, content in rows_of_order(self._chains, changes, key)
-        ]
-        if not held:
+        held = latest_document(self._chains, changes, key)
+        if held is None:
             if lacking := _lacking(changes):
                 raise Stale(lacking)
             return None
-        _, document, partition, first_offset = max(held)
-        stale = _lacking(changes, partition, first_offset)
+        document, content = held
+        stale = _lacking(changes, content.partition, content.first_offset)
         accepted = self._chains.survey(self.settings.events_topic)
         events = [event_of(row) for row, _ in rows_of_order(self._chains, accepted, key)]
         by_hash = {event.event_hash: event for event in events}
         return Found(
             document=DOCUMENT.decode(document),
             timeline=by_time(list(by_hash.values())),
-            watermark=None if stale else changes.watermark(partition),
+            watermark=None if stale else changes.watermark(content.partition),
             stale=stale,
         )
 

@@ -2,10 +2,11 @@
 
 import io
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 import msgspec
 import pyarrow as pa
@@ -33,6 +34,8 @@ from storage_tiering.archive.names import span_in, stem_of
 ROWS_PER_GROUP = 5_000
 CHECKSUM_KEY = b"ordertide.checksum"
 NO_CHECKSUM = b"0" * 32
+FOOTER_BYTES = 64 * 1024 * 1024
+TENANT, ORDER_ID = "tenant", "order_id"
 FOOTER_END = 8  # its length, and PAR1
 # In the footer (Thrift's compact protocol) a field's type and the length stand between key and
 # value. Looked for by its bytes, as damaged bytes are not to be parsed.
@@ -146,17 +149,92 @@ def content_of(file: str, data: bytes) -> SegmentInfo:
     return content
 
 
-def rows_of(files: ArchiveFiles, manifest: Manifest, key: str) -> list[dict[str, Any]]:
-    """The rows of one order.
+class Footer(NamedTuple):
+    """A file's footer, and the range of order ids of each row group; None where it isn't known."""
+
+    metadata: pq.FileMetaData
+    ranges: list[tuple[str, str] | None]
+
+    @classmethod
+    def of(cls, metadata: pq.FileMetaData) -> Self:
+        """The footer of a file of any dataset."""
+        groups = range(metadata.num_row_groups)
+        place = metadata.schema.names.index(ORDER_ID)
+        columns = (metadata.row_group(group).column(place).statistics for group in groups)
+        return cls(
+            metadata, [(str(c.min), str(c.max)) if c and c.has_min_max else None for c in columns]
+        )
+
+    def groups_with(self, order_id: str) -> list[int]:
+        """The row groups that may hold an order."""
+        pairs = enumerate(self.ranges)
+        return [group for group, ids in pairs if ids is None or ids[0] <= order_id <= ids[1]]
+
+
+class Footers:
+    """Footers of the files that were read last, up to `FOOTER_BYTES` of them: files never change.
+
+    A look-up reads a few files among hundreds, and a footer takes as long to read as the rows.
+    """
+
+    def __init__(self) -> None:
+        """Create an empty cache."""
+        self._held: OrderedDict[str, Footer] = OrderedDict()
+        self._size_bytes = 0
+
+    def get(self, manifest: Manifest) -> Footer | None:
+        """The footer of a file, if it is held."""
+        footer = self._held.get(manifest.content.name)
+        if footer:
+            self._held.move_to_end(manifest.content.name)
+        return footer
+
+    def put(self, manifest: Manifest, metadata: pq.FileMetaData) -> Footer:
+        """Hold a footer, and drop those that were used least recently."""
+        footer = self._held[manifest.content.name] = Footer.of(metadata)
+        self._size_bytes += metadata.serialized_size
+        while self._size_bytes > FOOTER_BYTES and len(self._held) > 1:
+            _, dropped = self._held.popitem(last=False)
+            self._size_bytes -= dropped.metadata.serialized_size
+        return footer
+
+
+def rows_of(
+    files: ArchiveFiles,
+    manifest: Manifest,
+    key: str,
+    footers: Footers,
+    columns: list[str] | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of one order, with these columns or all.
+
+    Of a file without any the ids alone are read: in a file of many orders the JSON of a row group
+    is most of it.
 
     Raises:
         Damage: the file is damaged; names its manifest.
     """
     tenant, order_id = split_order_key(key)
-    only = (pc.field("order_id") == order_id) & (pc.field("tenant") == tenant)
-    with _opened(files, manifest) as file:
-        table = pq.read_table(file, filters=only, page_checksum_verification=True)
-    return table.to_pylist()
+    footer = footers.get(manifest)
+    with (
+        _opened(files, manifest) as file,
+        pq.ParquetFile(
+            file, metadata=footer and footer.metadata, page_checksum_verification=True
+        ) as parquet,
+    ):
+        footer = footer or footers.put(manifest, parquet.metadata)
+        rows: list[dict[str, Any]] = []
+        for group in footer.groups_with(order_id):
+            ids = parquet.read_row_group(group, columns=[TENANT, ORDER_ID], use_threads=False)
+            places = [
+                place.as_py()
+                for place in pc.indices_nonzero(pc.equal(ids[ORDER_ID], pa.scalar(order_id)))
+                if ids[TENANT][place.as_py()].as_py() == tenant
+            ]
+            if places:
+                table = parquet.read_row_group(group, columns=columns, use_threads=False)
+                rows += table.take(places).to_pylist()
+    return rows
 
 
 def columns_of(
