@@ -14,6 +14,7 @@ python -m benchmarks door                  a message at the door
 python -m benchmarks serving               the REST gateway
 python -m benchmarks callbacks             queries beside callbacks at ten times their limit
 python -m benchmarks board                 the board in Chromium beside 19 stream readers
+python -m benchmarks tiers                 look-ups through the API in every tier
 python -m benchmarks polling               the poll plan: 100,000 parcels for a week
 python -m benchmarks polling-http          the poller over HTTP: six hours, with faults
 python -m benchmarks actions               confirmation, dead-receiver and kills of `act`
@@ -51,6 +52,7 @@ from benchmarks.profiling import profile_core
 from benchmarks.recovery import recovery
 from benchmarks.report import Section, machine, put_sections, table
 from benchmarks.serving import serving
+from benchmarks.tier_lookups import tier_lookups
 from benchmarks.transactions import transactions
 from benchmarks.workers import workers
 from commands.wiring.groups import Group
@@ -178,6 +180,7 @@ main.add_command(recovery)
 main.add_command(serving)
 main.add_command(callbacks)
 main.add_command(board)
+main.add_command(tier_lookups)
 main.add_command(polling)
 main.add_command(polling_http)
 main.add_command(transactions)
