@@ -3,6 +3,7 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Self, TypeVar
 
 import msgspec
@@ -10,9 +11,12 @@ import msgspec
 from broker.connect import Connection
 from broker.errors import BrokerFailed, TopicMissing
 from broker.group_lags import GroupLag, GroupLags
-from commands.wiring.tiers import writer_group
+from commands.wiring.definitions import lifecycle_of
+from commands.wiring.tiers import writer_group, written_tiers
+from gateway.live.beginning import first_orders
 from gateway.live.follower import Follower
 from gateway.live.view import Row
+from gateway.tier_readers import TierReaders
 from schemas.card import Card
 from schemas.errors import Busy
 from schemas.order import Lane
@@ -64,7 +68,9 @@ class Monitor:
     ) -> None:
         """Create a monitor of the installation of the settings."""
         written = [ORDERS_CHANGES, ORDERS_EVENTS]
-        self.follower = Follower(connection)
+        self._tiers = TierReaders(lookup_tiers(settings), partial(written_tiers, settings))
+        first = first_orders(connection, self._tiers, lifecycle_of(settings))
+        self.follower = Follower(connection, first_orders=first)
         self.is_recorded = settings.track.clock == "recorded"
         self.groups = {"track": settings.track.group}
         self.groups |= {f"write {tier}": writer_group(tier) for tier in lookup_tiers(settings)}
@@ -81,6 +87,7 @@ class Monitor:
 
     def __exit__(self, *_: object) -> None:
         self.follower.close()
+        self._tiers.close()
         self._lags.close()
 
     def look(self) -> None:

@@ -3,7 +3,7 @@
 Imported when the command runs: Starlette and uvicorn take 0.2 s that --help needn't wait for.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -19,7 +19,6 @@ from commands.wiring.process import now_ms
 from commands.wiring.tiers import writer_group, written_tiers
 from commands.wiring.wording import alert_text
 from dataflows.core.intake import Intake
-from dataflows.core.lifecycle import Lifecycle
 from gateway.access.access import Access
 from gateway.access.folder import Credentials, open_folder
 from gateway.access.keys import API_KEY, KeyRing, record_of
@@ -38,7 +37,7 @@ from gateway.dead_letters import Originals
 from gateway.idempotency import Idempotency
 from gateway.ingest import Ingest
 from gateway.limits import Limits
-from gateway.live.beginning import warm_orders
+from gateway.live.beginning import first_orders
 from gateway.live.follower import Follower
 from gateway.live.hub import Hub
 from gateway.operations.letters import REPLAYED
@@ -53,7 +52,7 @@ from gateway.webhooks import Webhooks, WebhookSecrets, takers_of
 from schemas.alert_notes import ALERT, AlertNotes
 from schemas.alert_text import Language
 from schemas.errors import SettingsError
-from schemas.order import Lane, OrderDocument
+from schemas.order import Lane
 from schemas.promises import is_zone
 from schemas.settings.model import OidcSettings, ServeSettings, Settings
 from schemas.topics import EVENTS, ORDERS_ACTIONS, ORDERS_CHANGES, ORDERS_EVENTS
@@ -149,16 +148,6 @@ def watched_tiers(settings: Settings, metrics: Metrics, names: Sequence[str]) ->
     if isinstance(archive := tiers.get("archive"), ReadsFiles):
         archive.on_opened(metrics.archive_files_opened.inc)
     return tiers
-
-
-def first_orders(
-    connection: Connection, tiers: TierReaders, table: Lifecycle
-) -> Callable[[], Iterable[OrderDocument]]:
-    """The orders that a live view begins with: none where the topic holds all that are live."""
-    if not connection.embedded:
-        return tuple
-    retire_after_ms = dict(zip(table.index, table.retire_after_ms, strict=True))
-    return lambda: warm_orders(tiers, retire_after_ms)
 
 
 def claims_of(settings: Settings, names: Sequence[str]) -> RedisClaims | None:

@@ -7,8 +7,10 @@ be missing from the normal lane, until it changes.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from broker.connect import Connection
+from dataflows.core.lifecycle import Lifecycle
 from gateway.tier_readers import TierReaders
 from schemas.errors import Busy, OrdertideError
 from schemas.instants import DAY_MS, parse_instant
@@ -18,6 +20,16 @@ from storage_tiering.tier import Search
 
 LOGGER = logging.getLogger("ordertide.gateway")
 EMBRYO_RETIRES_AFTER_MS = 30 * DAY_MS
+
+
+def first_orders(
+    connection: Connection, readers: TierReaders, table: Lifecycle
+) -> Callable[[], Iterable[OrderDocument]]:
+    """The orders that a live view begins with: none where the topic holds all that are live."""
+    if not connection.embedded:
+        return tuple
+    retire_after_ms = dict(zip(table.index, table.retire_after_ms, strict=True))
+    return lambda: warm_orders(readers, retire_after_ms)
 
 
 def warm_orders(

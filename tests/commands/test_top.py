@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -20,9 +21,11 @@ from deploy.installation import ROOT, Tables, command_line, write_settings
 from schemas.instants import HOUR_MS
 from schemas.order import OrderDocument
 from schemas.settings.model import read_settings
+from storage_tiering.warm.sqlite.tier import SqliteTier
 from tests.support.alerts import alert, order, produce
 from tests.support.command import broker_with_topics
-from tests.support.tiers.orders import START, document
+from tests.support.tiers.orders import START, Log, document
+from tests.support.waiting import wait_until
 
 TABLE = read_lifecycle()
 WORDING = alert_text(read_rules(None, TABLE), TABLE)
@@ -110,6 +113,20 @@ def test_it_shows_lanes_and_the_newest_alerts_with_whole_ids(
         await until(pilot, lambda: app.size.width == 132)
 
     on_screen(path, broker, attempt)
+
+
+def test_it_begins_with_the_live_orders_of_the_warm_tier_where_the_broker_drops_changes(
+    path: Path, broker: EmbeddedBroker
+) -> None:
+    settings = read_settings(path)
+    with closing(SqliteTier(Path(settings.warm.folder))) as warm:
+        warm.write_orders(Log().changes(document("dropped", 2, status="PAID"), late("SO-9", 7)))
+        warm.flush(force=True)
+    with Monitor(settings, broker.connection) as monitor:
+        wait_until(lambda: monitor.follower.is_loaded, "the topic is read")
+        sample = monitor.sample()
+    assert sample.lanes == {"normal": 21, "overdue": 3}
+    assert [row.card.order_id for row in sample.rows] == ["SO-9", "SO-2", LONG_ID]
 
 
 def test_keys_filter_sort_and_pause(path: Path, broker: EmbeddedBroker) -> None:

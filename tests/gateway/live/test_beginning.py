@@ -10,8 +10,8 @@ import pytest
 
 from broker.embedded import EmbeddedBroker
 from broker.produce import Producer, Record
-from commands.wiring.gateway import first_orders
 from dataflows.definition_files import read_lifecycle
+from gateway.live.beginning import first_orders
 from gateway.live.follower import Follower
 from gateway.tier_readers import TierReaders
 from schemas.instants import DAY_MS
