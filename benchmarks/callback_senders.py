@@ -203,12 +203,15 @@ class Flooding:
 
 
 # ---------------------------------------------------------------- beside it
-def send_patiently(url: str, count: int) -> Patience:
-    """Send so many callbacks; each refused one again after the delay of its refusal."""
+def send_patiently(url: str, count: int, seconds: float) -> Patience:
+    """Send callbacks spread over a while; each refused one again after the delay of its refusal."""
+    began_s = time.monotonic()
 
-    def send(events: list[str]) -> tuple[int, int]:
+    def send(thread: int) -> tuple[int, int]:
         client, refusals, without_delay = HttpClient(url, timeout_s=ANSWER_S), 0, 0
-        for event_id in events:
+        for number in range(thread, count, PATIENT_SENDERS):
+            event_id = names[number]
+            time.sleep(max(began_s + number * seconds / count - time.monotonic(), 0))
             while True:
                 try:
                     client.request("POST", "", body_of(event_id))
@@ -224,7 +227,7 @@ def send_patiently(url: str, count: int) -> Patience:
 
     names = [f"patient-{time.time_ns()}-{number}" for number in range(count)]
     with ThreadPoolExecutor(PATIENT_SENDERS) as pool:
-        found = list(pool.map(send, (names[n::PATIENT_SENDERS] for n in range(PATIENT_SENDERS))))
+        found = list(pool.map(send, range(PATIENT_SENDERS)))
     return Patience(names, sum(each[0] for each in found), sum(each[1] for each in found))
 
 

@@ -27,13 +27,15 @@ def test_the_senders_tell_what_was_taken_refused_and_lost(tmp_path: Path) -> Non
             stop = Event()
             Timer(0.6, stop.set).start()
             probes = withhold_bodies(address + PATH, stop)
-            patience = send_patiently(address + PATH, 4)
+            patience = send_patiently(address + PATH, 30, 0.2)
         held = {(message.key or b"").decode() for message in read_all(door.connection, EVENTS)}
     assert flood.taken + flood.refused == 100
     assert 20 <= flood.taken < 60
     assert (flood.without_delay, flood.unanswered) == (0, 0)
     assert len(flooding.taken) == flood.taken
     assert probes.too_late == 0
+    assert patience.refusals > 0
+    assert patience.without_delay == 0
     assert {*flooding.taken, *patience.events} == held
 
 
