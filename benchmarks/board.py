@@ -122,7 +122,7 @@ def feed(installation: ScenarioInstallation, producer: Producer, orders: int) ->
         if "order_id" in event:
             producer.send(topics.EVENTS, event["order_id"].encode(), msgspec.json.encode(event))
         else:
-            send_tick(installation, producer, at)
+            send_tick(producer, at)
     producer.flush()
     installation.start_track()
     installation.processes.start("write", "hot")

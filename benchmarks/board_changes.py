@@ -14,11 +14,10 @@ from typing import NamedTuple
 import msgspec
 
 from benchmarks.board_page import Painted
-from benchmarks.scenario_installation import ScenarioInstallation
+from benchmarks.scenario_installation import PARTITIONS, ScenarioInstallation
 from broker.consume import read_all
 from broker.fetcher import Headers
 from broker.produce import Producer
-from broker.topics import partition_count
 from commands.demo.feed import SEED, tick
 from commands.wiring.process import now_ms
 from schemas import topics
@@ -44,10 +43,10 @@ class Change(NamedTuple):
 Made = Callable[[], list[Change]]  # what was made, once all of it is there
 
 
-def send_tick(installation: ScenarioInstallation, producer: Producer, at: int) -> None:
+def send_tick(producer: Producer, at: int) -> None:
     """Write the stream's time to each partition."""
-    for partition in range(partition_count(installation.connection, topics.EVENTS)):
-        value = msgspec.json.encode(tick(at)[3])
+    value = msgspec.json.encode(tick(at)[3])
+    for partition in range(PARTITIONS):
         producer.send(topics.EVENTS, None, value, partition=partition)
 
 
@@ -116,7 +115,7 @@ def send_events(
         sent.append((key, due_s * 1e3))
         if due_s - ticked_s >= TICK_EVERY_S:
             ticked_s = due_s
-            send_tick(installation, producer, int(due_s * 1e3))
+            send_tick(producer, int(due_s * 1e3))
 
     at_rate(keys, send)
     producer.flush()
