@@ -10,10 +10,9 @@ its end.)
 """
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from bytewax.inputs import StatefulSourcePartition
@@ -29,6 +28,7 @@ from dataflows.core.questions import decode_questions, decode_registrations
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.exchange import Batch
 from dataflows.metrics import DataflowMetrics
+from dataflows.pacing import Pacing
 from dataflows.partition_source import PartitionSource, PartitionState
 from dataflows.rejection import dead_message
 from dataflows.watermarks import NO_CLAIM, NO_PARTITIONS, Claims, MaxWatermark
@@ -99,6 +99,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         max_watermark: MaxWatermark | None = None,
     ) -> None:
         """Create a task, resumed or new. `max_watermark` is shared by the tasks of a process."""
+        self.pacing = Pacing(settings.epoch_ms)
         self.number = number
         self.max_watermark = max_watermark or MaxWatermark()
         self.settings = settings
@@ -313,11 +314,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
 
     def next_awake(self) -> datetime:
         """Return now while there is much to read, else the next point of the common grid."""
-        # bytewax compares with the wall clock, so the present that tests bring is no use here.
-        now = time.time_ns() // 1_000_000
-        grid = self.settings.epoch_ms
-        awake_at = now if self.is_busy else (now // grid + 1) * grid
-        return datetime.fromtimestamp(awake_at / 1000, UTC)
+        return self.pacing.next_awake(is_busy=self.is_busy)
 
     def snapshot(self) -> bytes:
         """Positions, watermarks and counts, at the end of an epoch."""
