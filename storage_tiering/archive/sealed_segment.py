@@ -184,14 +184,14 @@ class Footers:
 
     def get(self, manifest: Manifest) -> Footer | None:
         """The footer of a file, if it is held."""
-        footer = self._held.get(manifest.content.name)
+        footer = self._held.get(manifest.checksum)
         if footer:
-            self._held.move_to_end(manifest.content.name)
+            self._held.move_to_end(manifest.checksum)
         return footer
 
     def put(self, manifest: Manifest, metadata: pq.FileMetaData) -> Footer:
         """Hold a footer, and drop those that were used least recently."""
-        footer = self._held[manifest.content.name] = Footer.of(metadata)
+        footer = self._held[manifest.checksum] = Footer.of(metadata)
         self._size_bytes += metadata.serialized_size
         while self._size_bytes > FOOTER_BYTES and len(self._held) > 1:
             _, dropped = self._held.popitem(last=False)
