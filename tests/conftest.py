@@ -4,6 +4,7 @@ The seed is printed at the top of a run. `ORDERTIDE_SEED=<n> make test` repeats 
 """
 
 import gc
+import logging
 import os
 import random
 import threading
@@ -14,6 +15,7 @@ import hypothesis
 import pytest
 
 from broker.clients import STRICT_VARIABLE, close_all, opened
+from telemetry.log import OWN, OwnHandler
 
 # What tests import: its assertions shall explain themselves like a test's own.
 pytest.register_assert_rewrite("tests.support", "tests.field.case", "tests.fuzz.pipeline")
@@ -111,11 +113,38 @@ def no_client_left_open() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _thread_failures_reach_pytest() -> Iterator[None]:
-    """`telemetry.log.configure` takes them over; the next test's are pytest's again."""
-    before = threading.excepthook
+def _what_logs_take_over_is_given_back() -> Iterator[None]:
+    """`telemetry.log.configure` takes levels, handlers and failures of threads over."""
+    yield from _logs_as_they_were()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_logs_take_over_is_given_back_by_a_module() -> Iterator[None]:
+    """Fixture of a module: the same of its own fixtures."""
+    yield from _logs_as_they_were()
+
+
+def _logs_as_they_were() -> Iterator[None]:
+    before, hook = _levels(), threading.excepthook
+    handlers = set(logging.root.handlers)
     yield
-    threading.excepthook = before
+    threading.excepthook = hook
+    for name, level in _levels().items():
+        if level != (former := before.get(name, logging.NOTSET)):
+            logging.getLogger(name).setLevel(former)
+    for handler in set(logging.root.handlers) - handlers:
+        if isinstance(handler, OwnHandler):  # pytest's own come and go with its phases
+            logging.root.removeHandler(handler)
+
+
+def _levels() -> dict[str, int]:
+    """Levels by name, of the root and of every logger of our own packages."""
+    loggers = logging.root.manager.loggerDict.items()
+    return {logging.root.name: logging.root.level} | {
+        name: each.level
+        for name, each in loggers
+        if isinstance(each, logging.Logger) and name.partition(".")[0] in OWN
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)

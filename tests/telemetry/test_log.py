@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import SettingsError
 from schemas.event import Event, decode_event
-from telemetry.log import OWN, JsonFormatter, configure
+from telemetry.log import JsonFormatter, configure
 
 DATA = (
     b'{"event_id": "1", "order_id": "o-1", "status_code": "PAID", "source": "shop",'
@@ -26,14 +26,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def _root_logger_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def _warnings_as_they_were() -> Iterator[None]:
     yield
-    for name in OWN:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    root.handlers[:] = handlers
-    root.setLevel(level)
     logging.captureWarnings(capture=False)
 
 
