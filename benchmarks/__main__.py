@@ -11,6 +11,7 @@ python -m benchmarks latency               on real servers, started for it
 python -m benchmarks transactions          a transaction an epoch beside none
 python -m benchmarks numbers               the resolver's numbers
 python -m benchmarks door                  a message at the door
+python -m benchmarks blocks                accepted events as messages and as blocks of lines
 python -m benchmarks serving               the REST gateway
 python -m benchmarks callbacks             queries beside callbacks at ten times their limit
 python -m benchmarks board                 the board in Chromium beside 19 stream readers
@@ -32,6 +33,7 @@ from typing import cast
 import click
 
 from benchmarks.actions import actions
+from benchmarks.blocks import blocks
 from benchmarks.board import board
 from benchmarks.callbacks import callbacks
 from benchmarks.catchup import catchup
@@ -176,6 +178,7 @@ main.add_command(flashsale)
 main.add_command(longlives)
 main.add_command(numbers)
 main.add_command(door)
+main.add_command(blocks)
 main.add_command(recovery)
 main.add_command(serving)
 main.add_command(callbacks)

@@ -40,6 +40,12 @@ def test_the_profile_names_functions_of_the_core() -> None:
     assert "`core/" in run("profile", "--orders", "50", "--events", "10000", "--mode", "judge")
 
 
+def test_blocks_are_one_message_a_partition_and_epoch() -> None:
+    printed = run("blocks", "--events", "10000", "--rounds", "1")
+    assert "| messages | 10,000 |" in printed
+    assert "| blocks | 8 |" in printed  # two epochs, four partitions
+
+
 @pytest.mark.stack
 @pytest.mark.timeout(300)
 def test_every_probe_is_seen_in_both_tiers_and_at_the_webhook() -> None:
