@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import click
 import msgspec
-from limits import parse
 
 from benchmarks.callback_senders import (
     BUSY,
@@ -41,7 +40,7 @@ from benchmarks.serving import SEED, TEMPLATES, Serve, fill_redis, installed, pu
 from broker.connect import Connection
 from broker.consume import read_all
 from deploy.installation import ROOT
-from gateway.limits import RATES
+from gateway.limits import RATES, rate_of
 from schemas import topics
 
 QUERIES_PER_S = 200
@@ -96,8 +95,8 @@ class Costs(NamedTuple):
 # ---------------------------------------------------------------- load
 def limit_per_s() -> float:
     """Callbacks a second that an account may send."""
-    rate = parse(RATES["callback"])
-    return float(rate.amount / rate.get_expiry())
+    rate = rate_of("callback", RATES["callback"])
+    return rate.amount / rate.length_s
 
 
 @contextmanager

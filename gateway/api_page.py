@@ -28,6 +28,8 @@ curl -H "Authorization: Bearer $KEY" localhost:8400/v1/events -d '{"event_id": "
 ```
 JSON is in snake_case, instants are UTC with milliseconds. An unknown parameter is refused with the near one. Ids in a path are percent-encoded: any text is an id. `GET` answers `ETag` where a version is known. Answers from 1,400 bytes on are compressed for a client that sends `Accept-Encoding: gzip` (`curl --compressed`); the event stream never is. Every answer has `X-Request-Id`. A write that is sent again with its `Idempotency-Key` gets its first answer, with `Idempotency-Replayed: true`, for 24 hours.
 
+The rate of a route is that of one caller: a key, a carrier's account, or an address. `RateLimit-Limit` of an answer has the requests that may come at once, `RateLimit-Remaining` those possible now, `RateLimit-Reset` the seconds until there are more. A refused one (429) is taken after the seconds in `Retry-After`.
+
 ## Routes
 """  # noqa: E501 - a paragraph of the page is one line
 

@@ -7,6 +7,9 @@ second later at most, and what others have added by then counts here as well. So
 caller through at most N times in that quarter of a second, and not for longer. While the shared
 counts are unavailable each process counts alone, by the same figures.
 
+A rate may also bound the requests at once, by a leaky bucket: each request adds one, and the bucket
+leaks at the rate. It keeps the work of a process even, so its level is that of the process alone.
+
 Not the package's own storage: it needs scripts, which the gateway's user in Redis may not run, and
 its windows can't be told of requests that others have let through.
 """
@@ -22,6 +25,7 @@ from storage_tiering.hot.errors import answers, execute
 from storage_tiering.hot.servers import Cluster, Single
 
 MOST_WINDOWS = 10_000  # beyond them, those that have run out are forgotten
+ROUNDING = 1e-3  # requests: instants of today are whole multiples of 0.24 us
 
 
 class Period(NamedTuple):
@@ -30,6 +34,23 @@ class Period(NamedTuple):
     caller: str
     number: int
     length_s: int
+
+
+class Rate(NamedTuple):
+    """Rate of a class: `amount` requests in `length_s`; at once `at_once`, None for all of them."""
+
+    amount: int
+    length_s: int
+    at_once: int | None = None
+
+    @property
+    def limit(self) -> int:
+        """Requests that may come at once."""
+        return self.at_once or self.amount
+
+    def __str__(self) -> str:
+        at_once = f", or {self.at_once} at once" if self.at_once else ""
+        return f"{self.amount} requests in {self.length_s} s{at_once}"
 
 
 class SharedCounts(Protocol):
@@ -86,12 +107,41 @@ class Counted:
 
 
 @dataclass(slots=True)
+class Bucket:
+    """Leaky bucket of a caller: room for `size` requests, of which `per_s` leak out in a second."""
+
+    size: int
+    per_s: float
+    level: float = 0.0
+    leaked_at_s: float = 0.0
+
+    def leak(self, now_s: float) -> None:
+        """Move to `now_s`; nothing leaks where the clock went back."""
+        leaked = self.per_s * max(0.0, now_s - self.leaked_at_s)
+        self.level, self.leaked_at_s = max(0.0, self.level - leaked), now_s
+
+    @property
+    def room(self) -> int:
+        """Requests that are possible at once."""
+        return int(self.size - self.level + ROUNDING)
+
+    @property
+    def reset_s(self) -> float:
+        """Seconds until a request is possible, if none is now; else until the bucket is empty."""
+        return (self.level - (0 if self.room else self.size - 1)) / self.per_s
+
+
+@dataclass(slots=True)
 class Window:
-    """The window of a caller, up to `amount` requests in `length_s`, at the period `number`."""
+    """The window of a caller, up to `amount` requests in `length_s`, at the period `number`.
+
+    `bucket` is None where all of them may come at once.
+    """
 
     caller: str
     amount: int
     length_s: int
+    bucket: Bucket | None
     number: int
     this: Counted
     last: Counted
@@ -103,6 +153,8 @@ class Window:
         if gone > 0:
             self.last = self.this if gone == 1 else Counted()
             self.this, self.number = Counted(), int(number)
+        if self.bucket:
+            self.bucket.leak(now_s)
         return passed
 
     @property
@@ -110,12 +162,28 @@ class Window:
         """This period and the last one, by their numbers."""
         return {self.number: self.this, self.number - 1: self.last}
 
+    def count(self) -> None:
+        """Count a request that is let through."""
+        self.this.own += 1
+        if self.bucket:
+            self.bucket.level += 1
+
+    def standing(self, passed: float) -> tuple[int, float]:
+        """(requests possible now, seconds until the reset): of window or bucket, the lesser one."""
+        left, reset_s = self.remaining(passed), self.reset_s(passed)
+        if self.bucket is None or left < self.bucket.room:
+            return left, reset_s
+        if not left:  # neither lets one through
+            return 0, max(reset_s, self.bucket.reset_s)
+        return self.bucket.room, self.bucket.reset_s
+
     def remaining(self, passed: float) -> int:
-        """Requests that are possible now."""
-        return max(0, self.amount - self.this.all - int(self.last.all * (1.0 - passed)))
+        """Requests that the window has left."""
+        covered = int(self.last.all * (1.0 - passed) - ROUNDING)
+        return max(0, self.amount - self.this.all - covered)
 
     def reset_s(self, passed: float) -> float:
-        """Seconds until a request is possible, if none is now; else until this period ends."""
+        """Seconds until the window has a request, if it has none; else until this period ends."""
         to_end_s = (1.0 - passed) * self.length_s
         free = self.amount - self.this.all
         if free <= 0:  # not in this period; in the next one, this one's count shrinks
@@ -134,20 +202,19 @@ class Windows:
         self._touched: set[str] = set()  # with requests that are not shared yet
         self._forget_at = MOST_WINDOWS
 
-    def hit(self, caller: str, amount: int, length_s: int, now_s: float) -> tuple[bool, int, float]:
+    def hit(self, caller: str, rate: Rate, now_s: float) -> tuple[bool, int, float]:
         """(the request is within its rate and counted, requests left, seconds until the reset)."""
         window = self._windows.get(caller)
         if window is None:
             self._forget(now_s)
-            number = int(now_s // length_s)
-            window = Window(caller, amount, length_s, number, Counted(), Counted())
-            self._windows[caller] = window
+            window = self._windows[caller] = window_of(caller, rate, now_s)
         passed = window.advance(now_s)
-        is_within = window.remaining(passed) > 0
-        if is_within:
-            window.this.own += 1
-            self._touched.add(caller)
-        return is_within, window.remaining(passed), window.reset_s(passed)
+        left, reset_s = window.standing(passed)
+        if not left:
+            return False, 0, reset_s
+        window.count()
+        self._touched.add(caller)
+        return True, *window.standing(passed)
 
     def unshared(self) -> dict[Period, int]:
         """Requests that were let through and not added to the shared counts yet."""
@@ -179,3 +246,11 @@ class Windows:
             if window.number + 1 >= now_s // window.length_s or caller in self._touched
         }
         self._forget_at = max(MOST_WINDOWS, 2 * len(self._windows))
+
+
+def window_of(caller: str, rate: Rate, now_s: float) -> Window:
+    """The window of a caller without requests."""
+    amount, length_s, at_once = rate
+    bucket = Bucket(at_once, amount / length_s) if at_once else None
+    number = int(now_s // length_s)
+    return Window(caller, amount, length_s, bucket, number, Counted(), Counted())

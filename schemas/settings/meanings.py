@@ -103,7 +103,10 @@ MEANINGS: dict[str, str] = {
     "serve.behind_proxy": "networks of proxies whose X-Forwarded-For is believed, with commas",
     "serve.tls_certificate": "PEM file: the gateway's certificate, with its chain",
     "serve.tls_key": "PEM file: the key of `serve.tls_certificate`",
-    "serve.limits": 'rates of a caller by class, such as `query = "200 per 2 second"`',
+    "serve.limits": (
+        'rates of a caller by class: `query = "200 per 2 second"`, '
+        '`callback = "1000 per 5 second, 100 at once"`'
+    ),
     "serve.carriers": "options of carriers' accounts, by names like `sf.main.answer`",
     "serve.commands": 'statuses that a party may set, by role: `customer = "RETURN_REQUESTED"`',
     "serve.title": "name of the shop on the customer's page",

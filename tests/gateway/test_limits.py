@@ -38,6 +38,20 @@ def test_over_its_rate_a_caller_is_refused_and_another_is_not(door: Door) -> Non
     assert counted == 2
 
 
+def test_callbacks_over_what_may_come_at_once_are_refused_for_a_second(door: Door) -> None:
+    limited(door, callback="1000 per 5 second, 3 at once")
+    door.gateway.access.now_s = lambda: 1_800_000_000.0
+    client = Client(door.app)
+    answers = [client.post(URL, GOOD) for _ in range(4)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0"]
+    assert {answer.headers["ratelimit-limit"] for answer in answers} == {"3"}
+    assert answers[3].headers["retry-after"] == "1"
+    assert "over 1000 requests in 5 s, or 3 at once" in answers[3].json["detail"]
+    door.gateway.access.now_s = lambda: 1_800_000_001.0
+    assert client.post(URL, GOOD).status == 200
+
+
 def test_a_refused_body_is_never_read(door: Door) -> None:
     limited(door, callback="1 per 1 minute")
     client = Client(door.app)
