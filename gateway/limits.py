@@ -18,6 +18,7 @@ from limits import parse
 
 from gateway.problems import Problem
 from gateway.rates import Rate, SharedCounts, Windows
+from gateway.turns import Turns
 from schemas.errors import OrdertideError, SettingsError
 
 LOGGER = logging.getLogger("ordertide.gateway")
@@ -104,6 +105,7 @@ class Limits:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._share_on, name="rates", daemon=True)
         self._slots = asyncio.Semaphore(SLOTS)
+        self._turns = Turns()
         self._shares = {group: asyncio.Semaphore(share) for group, share in SHARES.items()}
 
     def start(self) -> None:
@@ -176,6 +178,8 @@ class Limits:
             for each in needed:
                 await each.acquire()  # at once: nothing has run since it was looked at
         try:
+            if GROUPS.get(cls) == "feed":
+                await self._turns.next()
             yield
         finally:
             for each in needed:

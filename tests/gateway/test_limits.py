@@ -119,6 +119,35 @@ def test_queries_keep_half_of_the_slots_while_events_take_all_they_get() -> None
     asyncio.run(run())
 
 
+def test_of_callbacks_at_once_each_turn_of_the_loop_handles_one() -> None:
+    async def run() -> None:
+        limits, loop = Limits(), asyncio.get_running_loop()
+        turn, begun, done = 0, list[int](), asyncio.Event()
+
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+            if not done.is_set():
+                loop.call_soon(next_turn)
+
+        async def push(cls: Class) -> None:
+            async with limits.slot(cls):
+                begun.append(turn)
+
+        next_turn()
+        classes: list[Class] = ["callback", "ingest"]
+        pushes = [asyncio.create_task(push(cls)) for cls in classes * (SHARES["feed"] // 2)]
+        await asyncio.sleep(0)
+        for given_up in pushes[3:6]:  # their senders left; their turns pass on
+            given_up.cancel()
+        await asyncio.gather(*pushes, return_exceptions=True)
+        done.set()
+        assert len(begun) == len(set(begun)) == SHARES["feed"] - 3
+        assert begun[-1] - begun[0] <= len(begun)  # no turn was left out
+
+    asyncio.run(run())
+
+
 def test_a_sender_that_retries_loses_nothing_at_ten_times_its_limit(door: EmbeddedDoor) -> None:
     limited(door, callback="20 per 1 second")
     client = Client(door.app)
