@@ -51,8 +51,6 @@ TIMEOUT_S, LATE_S = 0.25, 0.5
 RANDOM_LIVES = 4  # in each round, beside the points
 MOST_TIMES = 6
 LIFE_S = (0.5, 6.0)  # from when it acts to a random instant
-# A broker gives the partitions of a killed reader away once its session is over.
-SESSION_MS = "6000"
 POINT_WITHIN_S = 20.0  # a point that doesn't come by then, such as an insert after the last one
 STALLED_S = 300.0
 POLL_S, LOOK_S = 0.05, 0.5
@@ -177,7 +175,7 @@ def play(broker: Kind, trial: Trial) -> Record:
     plan = Plan(faults=FAULTS, refused=REFUSED, late_s=LATE_S, seed=trial.seed)
     with ActionReceiver(plan) as receiver:
         kinds = {name: receiver.url(name) for name in KINDS}
-        with action_installation(receiver, kinds, broker, session_timeout_ms=SESSION_MS) as site:
+        with action_installation(receiver, kinds, broker) as site:
             connection = site.installation.connection
             lives = Lives(site.installation, trial, began_at)
             live_on(lives, connection, wanted)

@@ -67,12 +67,9 @@ def secrets_of(kinds: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def action_installation(
-    receiver: ActionReceiver, kinds: Kinds, broker: Kind, batch: int = 0, **properties: str
+    receiver: ActionReceiver, kinds: Kinds, broker: Kind, batch: int = 0
 ) -> Iterator[Site]:
-    """A broker with all topics, and the settings of `act`; nothing of ordertide runs yet.
-
-    `properties` are librdkafka's, with underscores.
-    """
+    """A broker with all topics, and the settings of `act`; nothing of ordertide runs yet."""
     with tempfile.TemporaryDirectory(prefix="actions-") as name:
         folder = Path(name)
         table = folder / "actions.toml"
@@ -81,13 +78,7 @@ def action_installation(
         pids = {"receiver": receiver.process.pid or 0, "load": os.getpid()}
         with started_broker(folder, broker, pids) as connection:
             ensure_topics(connection, PARTITIONS, topics=(*OWN, CONTROL))
-            clients = {
-                "bootstrap": connection.bootstrap,
-                "embedded": connection.embedded,
-                "properties": {name.replace("_", "."): each for name, each in properties.items()},
-            }
-            track = {"clock": "broker"}
-            made = ScenarioInstallation(folder, connection, track, act=act, broker=clients)
+            made = ScenarioInstallation(folder, connection, {"clock": "broker"}, act=act)
             made.processes.environment |= secrets_of(kinds)
             try:
                 yield Site(made, pids)

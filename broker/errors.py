@@ -37,6 +37,10 @@ class Fenced(OrdertideError):
         self.producer = producer
 
 
+class MemberFenced(OrdertideError):
+    """Another member of the group has joined under this one's static name."""
+
+
 class BrokerFailed(OrdertideError):
     """The broker refused for good: not authorised, fenced, a wrong setting, a damaged message."""
 
@@ -83,6 +87,8 @@ REBALANCED = frozenset(
         "UNKNOWN_MEMBER_ID",
     }
 )
+# A consumer has no other fatal error.
+FENCED = frozenset({"_FATAL", "FENCED_INSTANCE_ID"})
 
 
 # By librdkafka's names: meaning and remedy, where its own text lacks them.

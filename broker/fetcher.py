@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from broker.clients import Consumer
 from broker.connect import Connection
-from broker.errors import PASSING, OffsetLost, refusal
+from broker.errors import FENCED, PASSING, MemberFenced, OffsetLost, refusal
 from broker.outage import OUTAGE
 from schemas.cloudevents import UNREADABLE_HEADERS
 from schemas.errors import OrdertideError
@@ -89,6 +89,7 @@ class Fetcher:
         settings: dict[str, Any] | None = None,
         on_end: Callable[[str, int, int], None] | None = None,
     ) -> None:
+        self._group = group
         self._on_end = on_end
         self._failure: OrdertideError | None = None
         self.client = Consumer(
@@ -116,7 +117,7 @@ class Fetcher:
         """Return at most 500 messages at hand; if there are none, wait up to `timeout_s`.
 
         Raises:
-            OffsetLost, TopicMissing, BrokerFailed: and again at every later call.
+            OffsetLost, TopicMissing, MemberFenced, BrokerFailed: and again at every later call.
         """
         if self._failure:
             raise self._failure
@@ -147,6 +148,8 @@ class Fetcher:
                     self._on_end(raw.topic(), raw.partition(), raw.offset())
             elif error.name() in PASSING:
                 OUTAGE.failed(f"{raw.topic() or 'consumer'}: {error.str()}")
+            elif error.name() in FENCED:
+                self.fail(fenced(self._group))
             elif error.name() in {"_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE", "_LOG_TRUNCATION"}:
                 self.fail(self._lost(raw.topic(), raw.partition(), raw.offset()))
             else:
@@ -163,6 +166,11 @@ class Fetcher:
             f"{topic} [{partition}]: can't read on at offset {offset}: {holds}; "
             "restore the messages or start from a known good position, nothing was skipped"
         )
+
+
+def fenced(group: str) -> MemberFenced:
+    """The error of a static member whose name another one has."""
+    return MemberFenced(f"group {group}: another process has joined as its only member")
 
 
 def lost_because(offset: int, low: int, high: int) -> str:

@@ -9,14 +9,16 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 from broker.clients import weakly
 from broker.committed import committed_at_assignment
 from broker.connect import LOGGER, Connection
-from broker.errors import PASSING, REBALANCED, refusal, worded
-from broker.fetcher import BATCH_MESSAGES, Fetcher, Message
+from broker.errors import FENCED, PASSING, REBALANCED, refusal, worded
+from broker.fetcher import BATCH_MESSAGES, Fetcher, Message, fenced
 from broker.group_topics import GroupTopics
 from broker.interrupts import answer_of
+from broker.membership import STATIC, has_new_protocol, leave, member_settings
 from broker.start_offsets import OnWaiting, Partition, Places, StartOf, ignore_waiting
 from schemas.errors import Busy, OrdertideError
 
 COMMITTED_TIMEOUT_S = 30.0
+STRATEGY = "partition.assignment.strategy"
 
 
 def ignore(partitions: list[Partition]) -> None:
@@ -56,6 +58,7 @@ class GroupReader:
         self._topics = GroupTopics(connection, group)
         settings = group_settings(connection)
         self._cooperative = is_cooperative(settings)
+        self._is_static = STATIC in connection.properties
         self._fetcher = Fetcher(connection, group, settings, on_end=weakly(self._reached_the_end))
         self._client = self._fetcher.client
         revoked = weakly(self._revoked)
@@ -81,7 +84,7 @@ class GroupReader:
         it is what keeps the membership alive.
 
         Raises:
-            OffsetLost, TopicMissing, BrokerFailed: this reader is finished.
+            OffsetLost, TopicMissing, MemberFenced, BrokerFailed: this reader is finished.
         """
         self._topics.check()
         if self._places:
@@ -98,8 +101,8 @@ class GroupReader:
         Raises:
             Busy: the broker is away, or the group is being rebalanced: read on and commit later;
                 partitions that were lost meanwhile are no longer part of it.
-            BrokerFailed: refused for good. OffsetLost, TopicMissing: what was read is of a topic
-                that is no more.
+            BrokerFailed: refused for good. MemberFenced: another member has this one's static name.
+            OffsetLost, TopicMissing: what was read is of a topic that is no more.
         """
         done = [self._topics.committable(topic, n, at) for (topic, n), at in self._next.items()]
         if not done:
@@ -174,7 +177,10 @@ class GroupReader:
 
     def close(self) -> None:
         """Leave the group; what was read and not committed goes to the next member."""
-        self._fetcher.close()
+        if self._is_static:
+            leave(self._client)
+        else:
+            self._client.close()
         self._topics.close()
 
     def _behind(self, at: TopicPartition, timeout_s: float) -> int:
@@ -190,6 +196,8 @@ class GroupReader:
     def _commit_failure(self, error: Any) -> Exception:  # noqa: ANN401 - taken from exception args
         if error.name() in REBALANCED | PASSING:
             return Busy(f"group {self.group}: commit not taken: {error.str()}", 0.1)
+        if error.name() in FENCED:
+            return fenced(self.group)
         return refusal(f"group {self.group}", error)
 
     def _assigned(self, client: confluent_kafka.Consumer, parts: list[TopicPartition]) -> None:
@@ -254,17 +262,17 @@ class GroupReader:
 
 
 def group_settings(connection: Connection) -> dict[str, Any]:
-    """Cooperative rebalancing, unless the connection's properties choose another."""
+    """Session, and cooperative rebalancing unless the connection's properties choose another."""
     properties = connection.properties
-    strategy = {"partition.assignment.strategy": "cooperative-sticky"}
-    chosen = {k: properties[k] for k in ("group.protocol", *strategy) if k in properties}
-    # KIP-848 assigns on the broker; librdkafka refuses a strategy beside it.
-    return chosen if properties.get("group.protocol") == "consumer" else strategy | chosen
+    if has_new_protocol(connection):  # where librdkafka refuses both: the broker decides
+        return {"group.protocol": "consumer"}
+    chosen = {key: properties[key] for key in ("group.protocol", STRATEGY) if key in properties}
+    return {STRATEGY: "cooperative-sticky"} | chosen | member_settings(connection)
 
 
 def is_cooperative(settings: dict[str, Any]) -> bool:
     """Return True if partitions are assigned and revoked one by one, not all at once."""
-    strategy = str(settings.get("partition.assignment.strategy", ""))
+    strategy = str(settings.get(STRATEGY, ""))
     return settings.get("group.protocol") == "consumer" or strategy.startswith("cooperative")
 
 

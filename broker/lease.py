@@ -33,22 +33,29 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from broker.clients import Admin, Consumer, weakly
 from broker.connect import LOGGER, Connection
-from broker.errors import PASSING, REBALANCED, Fenced, TopicMissing, missing_topic, refusal, worded
+from broker.errors import (
+    FENCED,
+    PASSING,
+    REBALANCED,
+    Fenced,
+    TopicMissing,
+    missing_topic,
+    refusal,
+    worded,
+)
 from broker.interrupts import answer_of, result_of
+from broker.membership import POLL_S, STATIC, leave, member_settings, session_s_of
 from broker.outage import OUTAGE
 from broker.topics import count_partitions
 from schemas.errors import Busy, OrdertideError
 from schemas.topics import LEASE
 
-SESSION_S = 10.0
 VERIFY_EVERY_S = 1.0
-POLL_S = 0.2
 ANSWER_TIMEOUT_S = 10.0
 # A broker may learn of a topic some seconds after its creation was acknowledged. A consumer that
 # subscribed before that retries only after minutes.
 MISSING_FOR_S = 10.0
 PARTITION = TopicPartition(LEASE.name, 0)
-FENCED = {"_FATAL", "FENCED_INSTANCE_ID"}  # a consumer has no other fatal error
 NOBODY = 0  # the number before the first run's
 FIXED = {
     "partition.assignment.strategy": "cooperative-sticky",
@@ -111,13 +118,18 @@ class RunLease:
                 self._join()
                 self._take()
             except OrdertideError:
-                self._leave()
+                leave(self._client)
                 raise
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self._connection.embedded:
-            self._leave()
+            leave(self._client)
+
+    @property
+    def token(self) -> int:
+        """Number of this run: its fencing token."""
+        return self._number
 
     def verify(self) -> None:
         """Return if this run may continue; the broker confirms it at most once a second.
@@ -262,28 +274,11 @@ class RunLease:
     def _joins_again(self) -> Busy:
         """With a new client, as nothing can be done with one that was fenced."""
         LOGGER.warning("flow %s: the run lease's member was fenced; rejoining", self._flow)
-        self._leave()
+        leave(self._client)
         self._is_member = False
         self._client = self._new_client()
         self._join()
         return Busy(f"flow {self._flow}: waiting to get the run lease back", POLL_S)
-
-    def _leave(self) -> None:
-        """Close the client once no callback is pending.
-
-        Else librdkafka (2.16) hangs for ever in a member that was fenced: the callback requests the
-        group's protocol, and nothing answers any more (librdkafka#4041).
-        """
-        try:
-            self._client.unsubscribe()
-        except KafkaException as failed:
-            if failed.args[0].name() not in FENCED:
-                raise
-        give_up_at_s = self._now_s() + ANSWER_TIMEOUT_S
-        while self._client.poll(POLL_S) or self._client.assignment():
-            if self._now_s() >= give_up_at_s:
-                break
-        self._client.close()
 
     def _holders(self) -> str:
         """Other runs that hold the lease, in words; none while the broker doesn't name them."""
@@ -308,17 +303,16 @@ class RunLease:
         self._is_member = self._is_member and not parts
 
     def _new_client(self) -> Consumer:
-        static = {"group.instance.id": self._instance} if self._instance else {}
+        static = {STATIC: self._instance} if self._instance else {}
         who = f"{self._connection.client_id}-{socket.gethostname()}-{os.getpid()}"
         return Consumer(
             {
                 **self._connection.config("consumer"),
                 **FIXED,
                 **static,
+                **member_settings(self._connection),
                 "client.id": who,
                 "group.id": self.group,
-                "session.timeout.ms": int(self._session_s * 1000),
-                "heartbeat.interval.ms": int(self._session_s * 100),
             }
         )
 
@@ -326,8 +320,3 @@ class RunLease:
 def lease_group(flow: str) -> str:
     """The consumer group whose member holds the lease of `flow`."""
     return f"{flow}.lease"
-
-
-def session_s_of(connection: Connection) -> float:
-    """Session timeout of a member: from the connection's properties, else 10 s."""
-    return float(connection.properties.get("session.timeout.ms", SESSION_S * 1000)) / 1000

@@ -6,16 +6,17 @@ won't pass ends the whole process, whose supervisor starts it again.
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 from broker.connect import Connection
-from broker.consume import GroupReader
 from broker.errors import OffsetLost
 from broker.produce import Record
+from broker.sole_member import SoleMember
+from broker.start_offsets import StartOf
 from broker.topics import is_missing
 from commands.wiring.process import now_ms
 from gateway.access.folder import existing_secret
@@ -52,6 +53,7 @@ class SubscriptionThread:
     """Delivers events between `start` and `close`; `stop` is set where it ends by a fault.
 
     `control` reads the subscriptions, and perhaps more; it is started here if it isn't yet.
+    `verify` returns if this process holds the lease.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SubscriptionThread:
         subscriptions: Subscriptions,
         metrics: Metrics,
         stop: threading.Event,
+        verify: Callable[[], None],
     ) -> None:
         """Create a thread that has not begun; the reader stays its owner's."""
         self.settings = settings
@@ -68,6 +71,7 @@ class SubscriptionThread:
         self.control = control
         self.watch = SubscriptionMetrics(metrics)
         self.stop = stop
+        self.verify = verify
         self.subscriptions = subscriptions
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="webhooks")
@@ -138,12 +142,15 @@ class SubscriptionThread:
         deliveries, group = parts.deliveries, webhooks_group(self.settings)
         begin(deliveries, self.connection, group, self.stop)
         is_lost = False
+
+        def starts() -> StartOf:
+            held = {} if is_lost else deliveries.positions()
+            return partial(start, {partition: at for partition, (at, _) in held.items()})
+
         while not self.stop.is_set():
-            starts = {} if is_lost else {n: at for n, (at, _) in deliveries.positions().items()}
-            start_of = partial(start, starts)
             try:
-                with GroupReader(
-                    self.connection, group, [ORDERS_CHANGES], start_of=start_of
+                with SoleMember(
+                    self.connection, group, ORDERS_CHANGES, self.verify, starts
                 ) as reader:
                     SubscriptionWorker(parts, reader, self.stop).run()
             except OffsetLost as lost:

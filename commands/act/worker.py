@@ -3,15 +3,18 @@
 import logging
 import threading
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from broker.confirm import ConfirmingProducer
 from broker.connect import Connection
-from broker.consume import GroupReader
+from broker.fence import Fence
 from broker.lease import RunLease
 from broker.produce import Producer
 from broker.reach import reach
+from broker.sole_member import SoleMember
+from broker.start_offsets import StartOf
 from broker.throttle import Throttle
 from broker.topics import wait_for_topics
 from commands.act.personal import CustomerData
@@ -96,7 +99,14 @@ def act(settings: Settings, stop: threading.Event) -> None:
         worker = ActionWorker(parts, stop)
         receivers = f"receivers: {', '.join(table.receivers)}"
         announce("act", server, receivers, f"outbox in {folder}")
-        webhooks = SubscriptionThread(settings, shared.control, shared.subscriptions, metrics, stop)
+        webhooks = SubscriptionThread(
+            settings,
+            shared.control,
+            shared.subscriptions,
+            metrics,
+            stop,
+            partial(verify, connection, settings.act.group, lease.token),
+        )
         webhooks.start()
         stack.callback(webhooks.close)
         worker.run()
@@ -168,7 +178,7 @@ def parts_of(
         }
     )
     stack.callback(receivers.close)
-    reader = stack.enter_context(reader_of(settings, shared.connection, outbox))
+    reader = stack.enter_context(reader_of(settings, shared.connection, outbox, lease))
     producer = stack.enter_context(closing(producer_of(settings, shared.connection, stack)))
     return WorkerParts(
         reader=reader,
@@ -183,23 +193,35 @@ def parts_of(
     )
 
 
-def reader_of(settings: Settings, connection: Connection, outbox: Outbox) -> GroupReader:
-    """The only member of the group: from its committed offsets, or from where the outbox ends."""
+def reader_of(
+    settings: Settings, connection: Connection, outbox: Outbox, lease: RunLease
+) -> SoleMember:
+    """The member of the group: from its committed offsets, or from where the outbox ends."""
     group = settings.act.group
     found = rebuild(outbox, connection, group, now_ms())
     if found is None:
-        return GroupReader(connection, group, [ORDERS_ACTIONS])
+        return SoleMember(connection, group, ORDERS_ACTIONS, lease.verify)
     LOGGER.warning(
         "act: the outbox %s is behind its group: rebuilt from %d outcomes; actions without one are "
         "read and sent again under their idempotency keys",
         *(outbox.path, found),
     )
-    positions = outbox.positions()
 
-    def start_of(topic: str, partition: int) -> int | None:
-        return positions.get((topic, partition))
+    def starts() -> StartOf:
+        positions = outbox.positions()
+        return lambda topic, partition: positions.get((topic, partition))
 
-    return GroupReader(connection, group, [ORDERS_ACTIONS], start_of=start_of)
+    return SoleMember(connection, group, ORDERS_ACTIONS, lease.verify, starts)
+
+
+def verify(connection: Connection, group: str, token: int) -> None:
+    """Return if the process with this token still holds the lease; for any thread.
+
+    Raises:
+        LeaseLost, Busy, BrokerFailed.
+    """
+    with closing(Fence(connection, group, token)) as fence:
+        fence.verify()
 
 
 def producer_of(settings: Settings, connection: Connection, stack: ExitStack) -> Producer:

@@ -173,7 +173,7 @@ def test_one_reader_of_the_control_topic_has_refusals_and_subscriptions(
         table = parse_actions(MESSAGES, "actions.toml")
         shared = shared_of(settings, broker.connection, table, stack)
         webhooks = SubscriptionThread(
-            settings, shared.control, shared.subscriptions, Metrics("act"), stop
+            *(settings, shared.control, shared.subscriptions, Metrics("act"), stop), lambda: None
         )
         webhooks.start()
         stack.callback(webhooks.close)
