@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SIZE = {"width": 1440, "height": 900}
 LOADED_WITHIN_MS = 300_000  # where other work is beside it, its figures alone are bad
 SETTLE_MS = 1_500  # the largest paint is known once nothing larger follows
-# A card that comes into a lane, or into another place of it, is a mutation. It is painted with the
-# next frame: what a frame's callback posts runs after that frame.
+# A card that comes into a lane, or into another place of it, is a mutation, and so is one that gets
+# another version. It is painted with the next frame: what a frame's callback posts runs after it.
 OBSERVING = """(() => {
   const seen = { painted: [], longest_ms: 0, shift: 0, shifted: [], largest_ms: 0 };
   window.ordertide_seen = seen;
@@ -35,7 +35,9 @@ OBSERVING = """(() => {
   const cards = (node) => node.matches?.(".cards > [data-version]") ? [node]
     : [...node.querySelectorAll?.(".cards > [data-version]") ?? []];
   new MutationObserver((changes) => {
-    const found = changes.flatMap((change) => [...change.addedNodes]).flatMap(cards)
+    const found = changes
+      .flatMap((each) => each.type === "attributes" ? [each.target] : [...each.addedNodes])
+      .flatMap(cards)
       .map((card) => [card.dataset.key, parseInt(card.dataset.version, 10)])
       .filter(([key, version]) => latest.get(key) !== version);
     found.forEach(([key, version]) => latest.set(key, version));
@@ -49,7 +51,7 @@ OBSERVING = """(() => {
       };
       after.port2.postMessage(0);
     });
-  }).observe(document, { subtree: true, childList: true });
+  }).observe(document, { subtree: true, childList: true, attributeFilter: ["data-version"] });
 })()"""
 SIZES = """(() => {
   const page = performance.getEntriesByType("navigation")[0];

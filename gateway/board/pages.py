@@ -19,6 +19,7 @@ from gateway.api.personal import PersonalAnswer, masked_beside
 from gateway.board.audit import entries_of
 from gateway.board.board_page import MOVEMENTS, Board, BoardQuery
 from gateway.board.customer_page import customer_page
+from gateway.board.fragments import Fragments
 from gateway.board.links import address, order_href
 from gateway.board.on_tiles import allow_tiles, tiles_behind
 from gateway.board.order_page import Held, order_page
@@ -70,6 +71,12 @@ class BoardAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     wall: Literal[0, 1] = 0
 
 
+class PartsAsked(BoardAsked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A view of the board, and the marks of the fragments that the page has, joined by dots."""
+
+    had: Annotated[str, Meta(max_length=8_192, pattern=r"^[0-9a-f.]*$")] = ""
+
+
 class OrdersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Filters of the list of orders; `skip` rows came before."""
 
@@ -111,9 +118,19 @@ class CustomerAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 async def board(call: Call) -> Response:
     """The board: figures, and the lanes with their cards."""
-    gateway, asked, caller = call.gateway, call.asked, call.caller
-    if not caller.is_staff:
+    if not call.caller.is_staff:
         return RedirectResponse("/orders", SEE_OTHER)
+    return await board_as(call, "board.html")
+
+
+async def board_parts(call: Call) -> Response:
+    """Parts and cards of the board that an open page of it doesn't have."""
+    return await board_as(call, "parts.html", frozenset(call.asked.had.split(".")))
+
+
+async def board_as(call: Call, template: str, had: frozenset[str] = frozenset()) -> Response:
+    """The board for a page that has the fragments with the marks `had`."""
+    gateway, asked = call.gateway, call.asked
     gateway.check_loaded()
     words = words_of(gateway, language_of(call.request))
     tenant = tenant_of(call)
@@ -123,11 +140,13 @@ async def board(call: Call) -> Response:
         shown = Board(words, progress_of(call), view, tenant, query, now, desk)
     page = shown.page(await moved(call, tenant, shown.query))
     title = f"({page.late}) {words.say('page.board')}"
-    frame = frame_of(call, "board", title)._replace(is_wall=bool(asked.wall))
+    path = query.href(page=query.page, wall="1" if asked.wall else "")
+    frame = frame_of(call, "board", title)._replace(is_wall=bool(asked.wall), path=path)
     if asked.wall:
         frame = frame._replace(theme="dark")
     examples = examples_of(gateway.examples, words, call.request)
-    return HTMLResponse(render("board.html", frame, page=page, examples=examples))
+    values = {"page": page, "examples": examples, "fragments": Fragments(frame, had)}
+    return HTMLResponse(render(template, frame, **values))
 
 
 async def moved(call: Call, tenant: str, query: BoardQuery) -> list[OrderDocument]:
@@ -341,6 +360,10 @@ TAKEN = ("bad_json", "bad_encoding", "too_large", "too_slow")
 # method, path, handler, asks, answers, roles, scope, class, part, problems
 PAGES: tuple[Route, ...] = (
     Route("GET", "/", board, BoardAsked, HTML, ROLES, "own", "page", "board", READ),
+    Route(
+        *("GET", "/board/parts", board_parts, PartsAsked, HTML, STAFF, "own", "page", "board"),
+        problems=READ,
+    ),
     Route("GET", "/orders", orders, OrdersAsked, HTML, ROLES, "own", "page", "board", READ),
     Route("GET", "/find", find_number, FindAsked, HTML, ROLES, "own", "page", "board", READ),
     Route(

@@ -31,6 +31,11 @@ def texts() -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
 
 
+def text_of(language: Language, key: str, **values: object) -> str:
+    """The text of a key in a language, with its values."""
+    return texts()[key][language].format_map(values)
+
+
 class Words(NamedTuple):
     """Words in a language and a time zone; `alerts` has the labels of rules and statuses."""
 
@@ -40,7 +45,7 @@ class Words(NamedTuple):
 
     def say(self, key: str, **values: object) -> str:
         """The text of a key, with its values."""
-        return texts()[key][self.language].format_map(values)
+        return text_of(self.language, key, **values)
 
     def raw(self, key: str) -> str:
         """The text of a key with its placeholders, for scripts."""

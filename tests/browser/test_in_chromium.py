@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -55,6 +57,55 @@ def test_a_change_is_seen_without_a_reload(site: Site, browser: Browser) -> None
         site.door.put(fresh)
         page.wait_for_selector('[data-key="fresh-1"]', timeout=LONG_MS)
         assert page.locator("#about-overdue b").first.text_content() != before
+
+
+SHOWN = """[...document.querySelectorAll("[data-mark]")].map((part) => {
+  const copy = part.cloneNode(true);
+  copy.classList.remove("changed");
+  return copy.outerHTML;
+})"""
+
+
+def test_cards_are_patched_one_by_one_and_the_focus_stays(site: Site, browser: Browser) -> None:
+    late = [each for each in sample().orders.values() if each.lane == "overdue"]
+    chance = random.Random(len(late))
+    keep = msgspec.structs.replace(late[0], order_id="keep")
+    site.door.put(keep, *(msgspec.structs.replace(late[1], order_id=f"far-{n}") for n in range(9)))
+    with opened(site, browser) as page, opened(site, browser) as fresh:
+        page.goto(site.address)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+        snooze = page.locator('[data-key="keep"] .snooze')
+        page.focus('[data-key="keep"] a')
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.evaluate("document.querySelector('[data-key=keep]').same = true; scrollBy(0, 200)")
+        scrolled = page.evaluate("scrollY")
+        for version in range(1, 9):
+            changes = [
+                msgspec.structs.replace(
+                    late[1],
+                    order_id=f"far-{n}",
+                    version=late[1].version + version,
+                    lane=(lane := chance.choice(("normal", "overdue"))),
+                    open_alerts=late[1].open_alerts if lane == "overdue" else [],
+                )
+                for n in chance.sample(range(9), 4)
+            ]
+            site.door.put(msgspec.structs.replace(keep, version=keep.version + version), *changes)
+        newest = f'[data-key="keep"][data-version^="{keep.version + 8}-"]'
+        page.wait_for_selector(newest, timeout=LONG_MS)
+        fresh.goto(site.address)
+        page.wait_for_function(
+            f"(whole) => JSON.stringify({SHOWN}) === JSON.stringify(whole)",
+            arg=fresh.evaluate(SHOWN),
+            timeout=LONG_MS,
+        )
+        assert page.evaluate("document.querySelector('[data-key=keep]').same"), "it is the same one"
+        assert snooze.evaluate("(button) => button === document.activeElement")
+        assert page.evaluate("scrollY") == scrolled
+        assert "/board/parts" in asked
+        assert "/" not in asked, "the whole board"
 
 
 def test_a_lane_under_the_pointer_stands_still(site: Site, browser: Browser) -> None:

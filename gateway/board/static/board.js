@@ -32,10 +32,11 @@ function tick() {
 setInterval(tick, 1000);
 
 /* ---------------------------------------------------------------- live parts
-   A change in the stream fetches this page again; parts marked data-live are replaced, and cards
-   move to their new places. A lane under the pointer stands still until it is left. */
+   A change in the stream fetches what this page shows otherwise. The board names the marks of the
+   parts and cards that it has and gets the others; the other pages come whole. A lane under the
+   pointer stands still until it is left. */
 const pill = $("#pill"), pillText = $("#pill-text"), pauseButton = $("#pause");
-const live = { paused: false, waiting: 0, busy: false, again: false, lost: false };
+const live = { paused: false, waiting: 0, busy: false, again: false, lost: false, whole: false };
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let held = null;
 
@@ -43,7 +44,16 @@ function show(state, text) {
   if (!pill) return;
   pill.classList.toggle("paused", state === "paused");
   pill.classList.toggle("lost", state === "lost");
-  if (text) pillText.textContent = text;
+  pill.setAttribute("aria-live", state === "live" ? "off" : "polite");  // not each tenth of a second
+  if (text && pillText.textContent !== text) pillText.textContent = text;
+}
+
+function address() {
+  const parts = $("[data-parts]")?.dataset.parts;
+  if (!parts || live.whole) return location.href;
+  const query = new URLSearchParams(location.search);
+  query.set("had", $$("[data-mark]").map((part) => part.dataset.mark).join("."));
+  return `${parts}?${query}`;
 }
 
 async function refresh() {
@@ -52,13 +62,15 @@ async function refresh() {
   live.busy = true;
   fetchedAt = performance.now();
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetch(address(), { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     const text = await answer.text();
     tookMs = performance.now() - fetchedAt;
+    live.whole = false;
     adopt(text);
   } catch {
-    live.lost = true;
+    if (!live.whole) later();  // once more, and then all of it
+    live.lost = live.whole = true;
     show("lost", say.lost);
   } finally {
     live.busy = false;
@@ -73,6 +85,7 @@ function adopt(text) {
   document.title = page.title;
   $$("[data-live]").forEach((part) => replace(part, page.getElementById(part.id)));
   $$(".cards").forEach((list) => patch(list, page.getElementById(list.id)));
+  tick();
   live.lost = false;
   show("live", $("#pill-text", page)?.textContent);
   if (hits?.isConnected && !$("a", hits)) suggest();  // what was missing may have come
@@ -80,62 +93,103 @@ function adopt(text) {
 
 function replace(part, fresh) {
   if (!fresh || part.contains(document.activeElement) || $("details[open]", part)) return;
-  if (part.innerHTML !== fresh.innerHTML) part.replaceChildren(...fresh.childNodes);
+  if (!fresh.dataset.mark || part.dataset.mark !== fresh.dataset.mark) become(part, fresh);
+}
+
+/* An element becomes another one, with the fewest changes: what stays keeps focus and place. */
+function become(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const name of old.getAttributeNames()) {
+    if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  const [ours, theirs] = [[...old.childNodes], [...fresh.childNodes]];
+  if (ours.length === theirs.length) ours.forEach((child, n) => become(child, theirs[n]));
+  else old.replaceChildren(...theirs);
 }
 
 function patch(list, fresh) {
-  if (!fresh) return;
-  if ($("details[open]", list)) return;
+  if (!fresh || $("details[open]", list)) return;
   const lane = list.closest(".lane"), notice = lane && $(".fresh", lane);
+  const old = new Map($$("[data-key]", list).map((card) => [card.dataset.key, card]));
   if (lane && held === lane) {
-    const known = new Set($$("[data-key]", list).map((card) => card.dataset.key));
-    const more = $$("[data-key]", fresh).filter((card) => !known.has(card.dataset.key)).length;
+    const more = $$("[data-key]", fresh).filter((card) => !old.has(card.dataset.key)).length;
     notice.hidden = !more;
     notice.textContent = say.fresh.replace("{n}", more);
     return;
   }
   if (notice) notice.hidden = true;
-  const old = new Map($$("[data-key]", list).map((card) => [card.dataset.key, card]));
-  const places = new Map([...old].map(([key, card]) => [key, card.getBoundingClientRect().top]));
-  const focused = list.contains(document.activeElement) &&
-    document.activeElement.closest("[data-key]");
-  const at = [...list.children].indexOf(focused);
-  const changed = [];
+  const marked = new Map($$("[data-mark]", list).map((card) => [card.dataset.mark, card]));
+  const changed = [], renewed = [];
   const cards = [...fresh.children].map((card) => {
+    if (card.dataset.had) return marked.get(card.dataset.had) ?? card;
     const before = old.get(card.dataset.key);
-    if (before && before.dataset.version === card.dataset.version) {
-      const due = $(".due", before), reason = $(".reason", before);
-      if (due) due.textContent = $(".due", card).textContent;
-      if (reason) reason.innerHTML = $(".reason", card).innerHTML;
-      return before;
+    if (before && (!card.dataset.mark || before.dataset.mark !== card.dataset.mark)) {
+      renewed.push([before, card]);
     }
-    if (card.dataset.key) changed.push(card);
-    return card;
+    if (card.dataset.key && before?.dataset.version !== card.dataset.version) changed.push(before ?? card);
+    return before ?? card;
   });
-  list.replaceChildren(...cards);
-  if (focused) {  // what has left the list hands the focus to the next one
-    const same = $(`[data-key="${CSS.escape(focused.dataset.key)}"] a`, list);
-    (same ?? $("a", cards[Math.min(at, cards.length - 1)]))?.focus({ preventScroll: true });
-  }
-  if (!still) cards.forEach((card) => glide(card, places.get(card.dataset.key)));
+  if (cards.some((card) => card.dataset.had)) throw new Error("a card that this page doesn't have");
+  renewed.forEach(([before, card]) => become(before, card));
+  place(list, cards, old);
   changed.forEach((card) => {
     card.classList.add("changed");
     setTimeout(() => card.classList.remove("changed"), 1000);
   });
 }
 
-function glide(card, before) {
-  const moved = before === undefined ? null : before - card.getBoundingClientRect().top;
-  if (moved === null) card.animate([{ opacity: 0 }, { opacity: 1 }], 200);
-  else if (moved && Math.abs(moved) < innerHeight) {
-    card.animate([{ transform: `translateY(${moved}px)` }, { transform: "none" }],
+/* Cards come to their places: those that have theirs aren't touched, and those in sight glide. */
+function place(list, cards, old) {
+  const shown = [...list.children], active = list.contains(document.activeElement) && document.activeElement;
+  if (shown.length === cards.length && cards.every((card, n) => card === shown[n])) return;
+  const places = new Map();
+  if (!still) shown.forEach((card) => places.set(card, card.getBoundingClientRect().top));
+  const at = shown.indexOf(active && active.closest(".cards > *"));
+  let next = list.firstElementChild;
+  for (const card of cards) {
+    if (next !== card && next?.nextElementSibling === card) {  // it left, or comes further down
+      const gone = next;
+      next = card;
+      gone.remove();
+    }
+    if (next === card) next = next.nextElementSibling;
+    else list.insertBefore(card, next);
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextElementSibling;
+    gone.remove();
+  }
+  if (active && active !== document.activeElement) {  // what has left hands the focus to the next one
+    const heir = active.isConnected ? active.closest(".cards > *") : cards[Math.min(at, cards.length - 1)];
+    $("a", heir)?.focus({ preventScroll: true });
+    if (active.isConnected) active.focus({ preventScroll: true });  // buttons show in a card in focus alone
+  }
+  if (still) return;
+  const tops = cards.map((card) => card.getBoundingClientRect().top);  // all before the first glides
+  cards.forEach((card, n) => glide(card, places.get(card), tops[n]));
+}
+
+function glide(card, before, top) {
+  const isSeen = (y) => y > -100 && y < innerHeight;
+  if (before === undefined) {
+    if (isSeen(top)) card.animate([{ opacity: 0 }, { opacity: 1 }], 200);
+  } else if (top !== before && isSeen(top) && isSeen(before)) {
+    card.animate([{ transform: `translateY(${before - top}px)` }, { transform: "none" }],
       { duration: 200, easing: "ease-out" });
   }
 }
 
-/* At most two fetches a second, however many changes come. Where an answer takes long the page waits
+/* At most four fetches a second, however many changes come. Where an answer takes long the page waits
    five times as long: so many open boards slow down together, and leave the server room. */
-const FETCH_MS = 500, AS_LONG = 5;
+const FETCH_MS = 250, AS_LONG = 5;
 let due = 0, fetchedAt = 0, tookMs = 0;
 function later() {
   if (due) return;
@@ -162,7 +216,7 @@ function follow() {
   if (!say.stream) return poll(POLL_MS);
   source = new EventSource(say.stream);
   ["order.changed", "order.retired"].forEach((kind) => source.addEventListener(kind, heard));
-  source.addEventListener("reset", later);
+  source.addEventListener("reset", () => { live.whole = true; later(); });
   source.onopen = () => live.lost && later();
   source.onerror = () => {
     if (source.readyState === EventSource.CLOSED) return poll(POLL_MS);
@@ -209,9 +263,10 @@ document.addEventListener("submit", async (event) => {
   const form = event.target.closest("form.act");
   if (!form) return;
   event.preventDefault();
+  const from = event.submitter ?? form;  // a card's buttons stand outside of their form
   try {
-    const answer = await fetch(form.action,
-      { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    const answer = await fetch(event.submitter?.getAttribute("formaction") ?? form.action,
+      { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) });
     const text = await answer.text();
     if (!answer.ok) {
       const reason = new DOMParser().parseFromString(text, "text/html").title.split(" · ")[0];
@@ -221,12 +276,12 @@ document.addEventListener("submit", async (event) => {
     if (answers) return showAnswers(answers, form);
     if (new URL(answer.url).pathname !== location.pathname) return location.assign(answer.url);
     form.closest("details")?.removeAttribute("open");
-    if (!form.closest(".cards")) document.activeElement.blur();
+    if (!from.closest(".cards")) document.activeElement.blur();
     const lane = held;
     held = null;
     adopt(text);
     held = lane;
-    if (!form.isConnected) $("#whys")?.focus({ preventScroll: true });
+    if (!from.isConnected) $("#whys")?.focus({ preventScroll: true });
     tell(say.done);
   } catch {
     tell(say.failed.replace("{reason}", say.lost));
@@ -253,7 +308,7 @@ function showAnswers(answers, form) {
 }
 function act(name) {
   const alert = document.activeElement.closest(".card, .why") ?? $(".why");
-  if (alert) $(`form.act.${name}`, alert)?.requestSubmit();
+  if (alert) $(`form.${name} button, button.${name}`, alert)?.click();
 }
 
 /* ---------------------------------------------------------------- search */
