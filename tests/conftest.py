@@ -20,6 +20,7 @@ from telemetry.log import OWN, OwnHandler
 # What tests import: its assertions shall explain themselves like a test's own.
 pytest.register_assert_rewrite("tests.support", "tests.field.case", "tests.fuzz.pipeline")
 
+from tests.support.left_behind import unchanged, without_threads  # noqa: E402 - likewise
 from tests.support.shares import pytest_collection_modifyitems  # noqa: E402 - likewise
 from tests.support.watchdog import (  # noqa: E402 - its own assertions are rewritten as well
     keep_stderr,
@@ -47,9 +48,14 @@ __all__ = [  # hooks that pytest finds here
 SEED_VARIABLE = "ORDERTIDE_SEED"
 SEED_IN_CI = 20_161_004  # any number that stays: CI tests the change, not its luck
 
-# No deadline: on a shared machine a slow example is noise, and pytest-timeout ends a hung one.
-# The blob under a failure repeats it anywhere with @reproduce_failure.
-hypothesis.settings.register_profile("ordertide", deadline=None, print_blob=True)
+# No deadline: on a shared machine a slow example is noise, and pytest-timeout ends a hung one. The
+# same goes for slow generation. The blob under a failure repeats it with @reproduce_failure.
+hypothesis.settings.register_profile(
+    "ordertide",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.register_profile(
     "ordertide-ci", parent=hypothesis.settings.get_profile("ordertide"), derandomize=True
 )
@@ -110,6 +116,24 @@ def no_client_left_open() -> Iterator[None]:
     yield
     if left := close_all(opened() - before):
         pytest.fail(f"left open: {'; '.join(left)}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _process_unchanged() -> Iterator[None]:
+    """Fail a test that leaves something of the process changed."""
+    yield from unchanged()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _process_unchanged_by_a_module() -> Iterator[None]:
+    """Fixture of a module: the same of its own fixtures."""
+    yield from unchanged()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_thread_left_by_a_module() -> Iterator[None]:
+    """Fail the last test of a module that leaves a thread running."""
+    yield from without_threads()
 
 
 @pytest.fixture(autouse=True)

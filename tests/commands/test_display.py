@@ -9,7 +9,7 @@ import click
 import msgspec
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -150,7 +150,7 @@ COMMANDS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXT)
 def test_no_text_of_an_order_adds_a_line_or_steers_the_terminal(name: str, text: str) -> None:
     plain, shown = COMMANDS[name]("x"), COMMANDS[name](text)

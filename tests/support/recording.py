@@ -1,11 +1,13 @@
 """Recordings in files of every kind, and `ordertide replay` over them."""
 
+import gc
 import gzip
 import io
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,13 +43,31 @@ class Ran(NamedTuple):
 def ordertide(*arguments: object) -> Ran:
     """Run the command line in this process, from its entry point on."""
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    with (
+        taken_over(),
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
         patch.setattr(sys, "argv", ["ordertide", *map(str, arguments)])
         try:
             main()
         except SystemExit as ended:
             code = int(ended.code or 0)
     return Ran(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def taken_over() -> Iterator[None]:
+    """Give back what the entry point takes over of its process."""
+    hook, thresholds, umask = sys.excepthook, gc.get_threshold(), os.umask(0o077)
+    os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(umask)
+        gc.set_threshold(*thresholds)
+        sys.excepthook = hook
 
 
 class Results:

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -39,7 +39,6 @@ def test_a_long_cell_is_continued_within_the_terminal_and_on_one_line_elsewhere(
     assert all(cell_len(line) <= 40 for line in lines)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=100, deadline=None)
 @given(rows=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=3))
 def test_no_cell_adds_a_line_or_steers_the_terminal(rows: list[tuple[str, str, str]]) -> None:
     lines = table_text(COLUMNS, rows).split("\n")
