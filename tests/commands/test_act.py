@@ -97,9 +97,9 @@ def test_killed_and_started_again_it_ends_every_action_once(
     process.start()
     wait_until(lambda: len(notes(broker)) == 200, "200 outcomes", shown=process.output)
     assert process.get("/readyz")[0] == 200
-    assert (
-        'ordertide_action_outcomes_total{receiver="log",state="done"}' in process.get("/metrics")[1]
-    )
+    outcomes = 'ordertide_action_outcomes_total{receiver="log",state="done"}'
+    # Counted once the outbox has stored that it was published.
+    wait_until(lambda: outcomes in process.get("/metrics")[1], outcomes, shown=process.output)
     assert process.end(signal.SIGTERM) == 0, process.output()
 
 

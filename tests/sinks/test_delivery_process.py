@@ -86,7 +86,9 @@ def test_it_is_not_ready_while_its_receiver_is_away_and_says_why(
     produce(producer, overdue("SO-2"))
     wait_until(lambda: process.get("/readyz")[0] == 503, "503", shown=process.output)
     assert "retrying in" in process.get("/readyz")[1]
-    assert 'ordertide_notices_pending{sink="webhook"} 1.0' in process.get("/metrics")[1]
+    pending = 'ordertide_notices_pending{sink="webhook"} 1.0'
+    # Measured at the end of the round in which the receiver refused.
+    wait_until(lambda: pending in process.get("/metrics")[1], pending, shown=process.output)
     receiver.start()
     wait_until_open(process, receiver, {"SO-1", "SO-2"})
     wait_until(lambda: process.get("/readyz")[0] == 200, "200", shown=process.output)

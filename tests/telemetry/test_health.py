@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.errors import SettingsError
 from telemetry.health import Finding, HealthServer
 from telemetry.metrics import Metrics
+from tests.support.waiting import PATIENCE_S
 
 
 class Process:
@@ -33,7 +34,7 @@ class Process:
         """(status, content type, body)."""
         url = f"http://127.0.0.1:{self.server.port}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.headers["Content-Type"], answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -100,7 +101,7 @@ def test_an_unknown_path_says_which_there_are(process: Process) -> None:
 
 
 def test_head_answers_without_a_body_and_query_strings_do_no_harm(process: Process) -> None:
-    connection = HTTPConnection("127.0.0.1", process.server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", process.server.port, timeout=PATIENCE_S)
     connection.request("HEAD", "/healthz?from=probe")
     answer = connection.getresponse()
     assert (answer.status, answer.headers["Content-Length"], answer.read()) == (200, "15", b"")
@@ -116,17 +117,17 @@ def test_a_slow_check_holds_no_probe_up() -> None:
     entered, released = Barrier(2), Barrier(2)
 
     def slow() -> Finding:
-        entered.wait(10)
-        released.wait(10)
+        entered.wait(PATIENCE_S)
+        released.wait(PATIENCE_S)
         return Finding(ok=True, reason="at last")
 
     process = Process()
     process.server.checks["slow"] = slow
     asking = Thread(target=process.get, args=("/readyz",))
     asking.start()
-    entered.wait(10)
+    entered.wait(PATIENCE_S)
     assert process.get("/healthz")[0] == 200
-    released.wait(10)
+    released.wait(PATIENCE_S)
     asking.join()
     process.server.close()
 
