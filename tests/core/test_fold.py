@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import Rejected
 from schemas.instants import format_instant
+from schemas.numbers import as_number, as_waybill
 from schemas.order import OrderDocument
 from tests.support import generators
 from tests.support.packed import unpack
@@ -103,7 +104,9 @@ def test_any_split_into_arrivals_ends_in_the_same_order(data: st.DataObject) -> 
 
 
 def parcel(event: Json) -> str:
-    return str(event.get("shipment") or event.get("waybill") or "")
+    """The normal form of its parcel's name: "b " and "B" are one parcel."""
+    waybill = event.get("waybill")
+    return as_waybill(waybill) if waybill else as_number(event.get("shipment") or "")
 
 
 SAMPLE = (
