@@ -18,7 +18,7 @@ from broker.embedded import EmbeddedBroker
 from broker.produce import Producer
 from commands.act.command import command
 from commands.act.tier_lookup import TierAlerts
-from commands.wiring.process import now_ms
+from commands.wiring.process import now_ms, temporary_stop_event
 from gateway.access.folder import open_folder
 from gateway.unsubscribing import REFUSAL, Refusal, Refusals
 from privacy.keys import FileKeyStore
@@ -160,7 +160,8 @@ def is_ready(process: Command) -> bool:
 def test_a_second_process_of_the_folder_is_refused(process: Command) -> None:
     process.start()
     wait_until(lambda: is_ready(process), "ready", shown=process.output)
-    result = CliRunner().invoke(command, ["--settings", str(process.settings)])
+    with temporary_stop_event():
+        result = CliRunner().invoke(command, ["--settings", str(process.settings)])
     assert "in use by process" in str(result.exception)
 
 
