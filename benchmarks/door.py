@@ -87,7 +87,7 @@ def taken(task: SourceTask, take: Take, batches: Sequence[list[Message]]) -> flo
     gc.collect()
     began = time.process_time()
     for part in batches:
-        batch = Batch(0, clock.watermark, [], [], [], [], [])
+        batch = Batch(0, clock.watermark, [], [], [], [], [], [])
         take(task, part, clock, batch)
         for _, piece in share_orders(batch):
             if piece.facts:

@@ -94,7 +94,9 @@ class Population:
         at = START_AT + day * DAY_MS
         for carrier, key in numbers_of(serial):
             registration = Registration(key, order_id(serial), carrier, at, at)
-            self.resolvers[shard_of(key)].register(registration, Answers())
+            resolver = self.resolvers[shard_of(key)]
+            resolver.offer([registration], [])
+            resolver.register_through(at, Answers())
 
     def change(self, count: int) -> None:
         """Scan parcels of `count` orders drawn at random, and change a fifth as many numbers."""

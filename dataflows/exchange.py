@@ -9,13 +9,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from dataflows.core.compiled import Facts
+from dataflows.core.compiled import Facts, Registrations
 from dataflows.core.fact import Fact
 from dataflows.core.questions import Question, Registration
 from dataflows.watermarks import NO_CLAIM
 from schemas.errors import Rejected
 
-encode = msgspec.msgpack.Encoder(enc_hook=Facts.packed).encode
+
+def packed(made: Facts | Registrations) -> bytes:
+    """Bytes of facts or registrations that the compiled door made."""
+    return made.packed()
+
+
+encode = msgspec.msgpack.Encoder(enc_hook=packed).encode
 
 
 class Dead(msgspec.Struct, array_like=True):
@@ -58,20 +64,24 @@ class OrderPiece(msgspec.Struct, array_like=True):
 
 
 class NumberPiece(msgspec.Struct, array_like=True):
-    """For a resolver shard: registrations, questions, and the watermark of a task."""
+    """For a resolver shard: registrations, questions, and the watermark of a task.
+
+    `made` are registrations of the compiled door.
+    """
 
     shard: str
     task: int
     watermark: int
     registrations: list[Registration]
     questions: list[Question]
+    made: list[Registrations] = []
 
     def __reduce__(self) -> "tuple[Callable[[bytes], NumberPiece], tuple[bytes]]":
         return number_piece, (encode(self),)
 
 
 order_decoder = msgspec.msgpack.Decoder(OrderPiece, dec_hook=lambda made, data: made(data))
-number_decoder = msgspec.msgpack.Decoder(NumberPiece)
+number_decoder = msgspec.msgpack.Decoder(NumberPiece, dec_hook=lambda made, data: made(data))
 
 
 def order_piece(data: bytes) -> OrderPiece:
@@ -89,7 +99,7 @@ class Batch(NamedTuple):
 
     `order_watermark` is the `watermark` that the resolvers had at the end of the epoch before:
     questions that arrived by then are resolved, and their facts are with the orders. `made` are
-    (order shard, facts) of the compiled door.
+    (order shard, facts) and `made_numbers` (resolver shard, registrations) of the compiled door.
     """
 
     task: int
@@ -99,6 +109,7 @@ class Batch(NamedTuple):
     questions: list[Question]
     dead: list[Dead]
     made: list[tuple[int, Facts]]
+    made_numbers: list[tuple[int, Registrations]]
     claimed: int = NO_CLAIM
     order_watermark: int = -1
 

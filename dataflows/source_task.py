@@ -24,7 +24,7 @@ from broker.end_offsets import EndOffsets
 from broker.topic_identity import check_topic_id, no_topic_id
 from dataflows.core.compiled import Read
 from dataflows.core.intake import Origin
-from dataflows.core.questions import decode_questions, decode_registrations
+from dataflows.core.questions import decode_questions
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.exchange import Batch
 from dataflows.metrics import DataflowMetrics
@@ -167,7 +167,8 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         if self.epochs % DISCOVER_PARTITIONS_EVERY == 0:
             self.discover_partitions()
         batch = Batch(
-            self.number, self.watermark, [], [], [], [], [], self.claimed, self.order_watermark
+            *(self.number, self.watermark, [], [], [], [], [], []),
+            *(self.claimed, self.order_watermark),
         )
         self.sent = self.watermark
         with self.settings.decoder.together():
@@ -261,7 +262,7 @@ class SourceTask(StatefulSourcePartition[Batch, bytes]):
         offsets = [message.offset for message in messages]
         facts, registrations, questions, left = read.take(topic, partition, offsets, arrivals)
         batch.made.extend(facts)
-        batch.registrations.extend(decode_registrations(registrations))
+        batch.made_numbers.extend(registrations)
         batch.questions.extend(decode_questions(questions))
         for index in left:
             self.take_arrived(messages[index], arrivals[index] or 0, batch)

@@ -102,6 +102,8 @@ class ResolveStep(StatefulBatchLogic[NumberPiece, tuple[str, OrderPiece], bytes]
             self.step.set_name(piece.shard)
             self.step.watermarks.advance(piece.task, piece.watermark)
             self.resolver.offer(piece.registrations, piece.questions)
+            for registrations in piece.made:
+                self.resolver.offer_made(registrations)
         self.resolver.advance(self.step.watermarks.watermark, answers)
         self.step.is_dirty |= self.resolver.has_changed
         self.metrics.resolved(self.step.name, answers, self.resolver.waiting_count)

@@ -112,9 +112,12 @@ def share_orders(batch: Batch) -> list[tuple[str, OrderPiece]]:
 
 def share_numbers(batch: Batch) -> list[tuple[str, NumberPiece]]:
     """A piece for every resolver shard."""
-    pieces = [NumberPiece(name, batch.task, batch.watermark, [], []) for name in NUMBER_SHARDS]
+    task, watermark = batch.task, batch.watermark
+    pieces = [NumberPiece(name, task, watermark, [], [], []) for name in NUMBER_SHARDS]
     for registration in batch.registrations:
         pieces[shard_of(registration.number)].registrations.append(registration)
+    for shard, registrations in batch.made_numbers:
+        pieces[shard].made.append(registrations)
     for question in batch.questions:
         pieces[shard_of(question.number)].questions.append(question)
     return list(zip(SHARDS, pieces, strict=True))

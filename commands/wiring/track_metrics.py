@@ -190,8 +190,8 @@ class TrackMetrics:
             self.log_trace(fault)
 
     def log_trace(self, fault: Fault) -> None:
-        """Log where a fault was raised, once for each reason."""
-        if fault.reason not in self.traced and len(self.traced) < TRACES_AT_MOST:
+        """Log where a fault was raised, if that is known, once for each reason."""
+        if fault.trace and fault.reason not in self.traced and len(self.traced) < TRACES_AT_MOST:
             self.traced.add(fault.reason)
             LOGGER.error("trace of %s:\n%s", fault.reason, fault.trace)
 

@@ -8,7 +8,7 @@ is too long; `RuntimeError` for a panic, an error in the core itself. Both conce
 call alone, whose record stays as it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dataflows.core.door import PlainForm
 from dataflows.core.lifecycle import Lifecycle
@@ -93,11 +93,31 @@ class Numbers:
     def has_changed(self) -> bool:
         """Return True if there is anything for a delta."""
 
-    def register(self, number: str, order_id: str, carrier: str, at: int, arrival_at: int) -> None:
-        """Register an order of a number: by an event of time `at` that arrived at `arrival_at`.
+    @property
+    def next_arrival(self) -> int | None:
+        """Arrival (ms) of the first registration that is held; None without any."""
+
+    def offer(self, registrations: Registrations) -> None:
+        """Hold registrations until `register_through` has reached their arrival."""
+
+    def register_through(
+        self, through: int, waiting: Mapping[str, object]
+    ) -> tuple[tuple[int, list[str]] | None, list[tuple[str, str]]]:
+        """Register what is held and arrived up to `through` ms, in the order of arrival.
+
+        ((instant in ms, its numbers that are in `waiting`, sorted), or None; (number, reason) of
+        what could not be registered). It ends early after the first instant with a number in
+        `waiting` (a dict), for which something waits; None: everything is registered.
+        """
+
+    def held(self) -> bytes:
+        """Return the registrations that are held: a packed list of `Registration`."""
+
+    def hold(self, packed: bytes) -> None:
+        """Replace the registrations that are held; see `held`.
 
         Raises:
-            ValueError, RuntimeError: see the module; the number is not registered.
+            ValueError: the bytes are damaged.
         """
 
     def answer(
@@ -203,6 +223,19 @@ class Facts:
     def packed(self) -> bytes:
         """Return the packed list, for another process."""
 
+class Registrations:
+    """Registrations of numbers of one shard, as the core holds them."""
+
+    def __init__(self, packed: bytes) -> None:
+        """Read a packed list of `Registration`.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+
+    def packed(self) -> bytes:
+        """Return the packed list, for another process."""
+
 class Read:
     """The plain events of some messages, decoded."""
 
@@ -213,12 +246,12 @@ class Read:
 
     def take(
         self, topic: str, partition: int, offsets: list[int], arrivals: Sequence[int | None]
-    ) -> tuple[list[tuple[int, Facts]], bytes, bytes, list[int]]:
+    ) -> tuple[list[tuple[int, Facts]], list[tuple[int, Registrations]], bytes, list[int]]:
         """Take what follows from the events, by the place and the arrival (ms) of each message.
 
-        (facts by order shard, registrations, questions, indices of what is left). Registrations and
-        questions are packed lists of `Registration` and `Question`. Left is what lies too far ahead
-        of its arrival. An event without an arrival is dropped.
+        (facts by order shard, registrations by resolver shard, questions, indices of what is left).
+        Questions are a packed list of `Question`. Left is what lies too far ahead of its arrival.
+        An event without an arrival is dropped.
 
         Raises:
             ValueError: not as many offsets or arrivals as messages.

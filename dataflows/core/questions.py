@@ -1,11 +1,12 @@
-"""Registrations of numbers, questions by them and their answers, and the queue that holds both.
+"""Registrations of numbers, questions by them and their answers, and the queue of questions.
 
 Whose an event is depends on what arrived up to its own arrival, in whatever sequence partitions are
 read. So both are held until the watermark has passed their arrivals, and leave in the order of
-arrival; of one instant the registrations first, then the questions by hash.
+arrival; of one instant the registrations first, then the questions by hash. The compiled core holds
+the registrations (`engine/core/src/resolver/queue.rs`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -20,10 +21,8 @@ from schemas.event import Event
 from schemas.keys import SEPARATOR
 from schemas.numbers import WAYBILL_KINDS
 
-NOTHING_HELD = 1 << 60
 
-
-class Registration(msgspec.Struct, array_like=True, gc=False, frozen=True, order=True):
+class Registration(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """An order says that a number is its own."""
 
     number: str
@@ -42,6 +41,7 @@ class Question(msgspec.Struct, array_like=True, gc=False):
     fact: Fact
 
 
+encode_registrations = msgspec.msgpack.Encoder().encode
 decode_registrations = msgspec.msgpack.Decoder(list[Registration]).decode
 decode_questions = msgspec.msgpack.Decoder(list[Question]).decode
 
@@ -64,79 +64,31 @@ class Answers:
         self.duplicates = 0
 
 
-class Instant(NamedTuple):
-    """Arrivals of one ms, in the order in which they are taken."""
-
-    at: int
-    registrations: list[Registration]
-    questions: list[Question]
-
-
 class Queue:
-    """Registrations and questions whose arrivals the watermark has not passed."""
+    """Questions whose arrivals the watermark has not passed."""
 
-    def __init__(
-        self, registrations: Iterable[Registration] = (), questions: Iterable[Question] = ()
-    ) -> None:
+    def __init__(self, questions: Iterable[Question] = ()) -> None:
         """Create one that holds these."""
-        self.registrations: list[Registration] = []
-        self.questions: list[Question] = []
-        self.earliest_at = NOTHING_HELD  # no arrival is before it
-        self.put(list(registrations), list(questions))
+        self.questions = list(questions)
         self.has_changed = False  # since the last snapshot
 
-    def put(self, registrations: list[Registration], questions: list[Question]) -> None:
+    def put(self, questions: list[Question]) -> None:
         """Hold some."""
-        if not registrations and not questions:
-            return
-        self.registrations += registrations
-        self.questions += questions
-        self.earliest_at = min(self.earliest_at, earliest(registrations, questions))
-        self.has_changed = True
+        if questions:
+            self.questions += questions
+            self.has_changed = True
 
-    def take_registrations(self, watermark: int) -> list[Registration]:
-        """Take out the registrations that arrived up to `watermark` ms, in order of arrival.
-
-        None of them where a question did as well: `take` has both instant by instant.
-        """
-        if watermark < self.earliest_at:
+    def take(self, watermark: int) -> list[tuple[int, list[Question]]]:
+        """Take out what arrived up to `watermark` ms: (arrival, questions) in order."""
+        due = [each for each in self.questions if asked_at(each) <= watermark]
+        if not due:
             return []
-        if any(question.fact.arrival_at <= watermark for question in self.questions):
-            return []
-        due = sorted(each for each in self.registrations if each.arrival_at <= watermark)
-        due.sort(key=registered_at)
-        self.registrations = [each for each in self.registrations if each.arrival_at > watermark]
-        self.earliest_at = earliest(self.registrations, self.questions)
+        self.questions = [each for each in self.questions if asked_at(each) > watermark]
         self.has_changed = True
-        return due
-
-    def take(self, watermark: int) -> Iterator[Instant]:
-        """Take out what arrived up to `watermark` ms, instant by instant."""
-        if watermark < self.earliest_at:
-            return
-        registered: dict[int, list[Registration]] = {}
-        asked: dict[int, list[Question]] = {}
-        for arrival_at, at_once in groupby(self.registrations, registered_at):
-            if arrival_at <= watermark:
-                registered.setdefault(arrival_at, []).extend(at_once)
-        for arrival_at, questions in groupby(self.questions, asked_at):
-            if arrival_at <= watermark:
-                asked.setdefault(arrival_at, []).extend(questions)
-        self.registrations = [each for each in self.registrations if each.arrival_at > watermark]
-        self.questions = [each for each in self.questions if each.fact.arrival_at > watermark]
-        self.earliest_at = earliest(self.registrations, self.questions)
-        self.has_changed = True
-        for at in sorted({*registered, *asked}):
-            yield Instant(at, sorted(registered.get(at, ())), by_hash(asked.get(at, [])))
+        due.sort(key=asked_at)
+        return [(at, by_hash(list(at_once))) for at, at_once in groupby(due, asked_at)]
 
 
-def earliest(registrations: list[Registration], questions: list[Question]) -> int:
-    """The first arrival of some."""
-    registered, asked = map(registered_at, registrations), map(asked_at, questions)
-    return min(*(min(arrivals, default=NOTHING_HELD) for arrivals in (registered, asked)))
-
-
-registered_at = attrgetter("arrival_at")
 asked_at = attrgetter("fact.arrival_at")
 
 

@@ -16,9 +16,16 @@ from enum import Enum, auto
 
 import msgspec
 
-from dataflows.core.compiled import Numbers
+from dataflows.core import compiled
 from dataflows.core.lifecycle import NumberRules
-from dataflows.core.questions import Answers, Question, Queue, Registration, Unresolved
+from dataflows.core.questions import (
+    Answers,
+    Question,
+    Queue,
+    Registration,
+    Unresolved,
+    encode_registrations,
+)
 from dataflows.core.set_aside import INTERNAL_FAULT, UNBLAMED, Fault, fault_of
 from schemas.errors import Rejected
 from schemas.instants import DAY_MS
@@ -36,6 +43,7 @@ MAX_WAITING_BYTES = 32 * 1024 * 1024
 # A number's record of more bytes, about 30 orders, is held and stored by order.
 CROWD_BYTES = 2_000
 NOBODY_WAITS = 1 << 60
+NONE_HELD = msgspec.Raw(encode_registrations([]))
 
 
 class ResolverSnapshot(msgspec.Struct, array_like=True):
@@ -44,8 +52,9 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
     Of a base: the pages and days of `Numbers`, and how many numbers the pages hold. `changed` are
     (hash, packed mappings), none for a number that was forgotten; `crowds` those of the changed
     orders of numbers with many, of a base all. `waiting` are the events that wait for a number now,
-    none where they don't any more. With `is_all_waiting` nothing waits besides. `registrations` and
-    `questions` are all that the watermark has not passed.
+    none where they don't any more. With `is_all_waiting` nothing waits besides. `registrations` (of
+    `Registration`, as the core packed them) and `questions` are all that the watermark has not
+    passed.
     """
 
     watermark: int
@@ -55,7 +64,7 @@ class ResolverSnapshot(msgspec.Struct, array_like=True):
     changed: list[tuple[bytes, bytes]]
     waiting: list[tuple[str, list[Question]]]
     is_all_waiting: bool
-    registrations: list[Registration] = []
+    registrations: msgspec.Raw = NONE_HELD
     questions: list[Question] = []
     crowds: list[tuple[bytes, bytes]] = []
 
@@ -86,10 +95,10 @@ class Resolver:
         could be meant by is refused.
         """
         self.max_orders = max_orders
-        self.numbers = Numbers(
+        self.numbers = compiled.Numbers(
             forget_after_ms, forget_unused_after_ms, shared_within_ms, max_orders, CROWD_BYTES
         )
-        self.queue = Queue()
+        self.questions = Queue()
         self.waiting: dict[str, list[Question]] = {}
         self.parked_count = self.waiting_bytes = 0
         self.most_waiting = 0  # for a number, since the start
@@ -100,12 +109,12 @@ class Resolver:
     @property
     def has_changed(self) -> bool:
         """Return True if there is anything for a snapshot."""
-        return bool(self.numbers.has_changed or self.waiting_changed or self.queue.has_changed)
+        return bool(self.numbers.has_changed or self.waiting_changed or self.questions.has_changed)
 
     @property
     def waiting_count(self) -> int:
         """Count of events that wait: for their number, or for the watermark."""
-        return self.parked_count + len(self.queue.questions)
+        return self.parked_count + len(self.questions.questions)
 
     def bounds(self) -> dict[str, float]:
         """Return how full each bound is, by name; 1 is full; see `ask`."""
@@ -118,7 +127,13 @@ class Resolver:
 
     def offer(self, registrations: list[Registration], questions: list[Question]) -> None:
         """Hold what was read until the watermark has passed its arrival."""
-        self.queue.put(registrations, questions)
+        if registrations:
+            self.offer_made(compiled.Registrations(encode_registrations(registrations)))
+        self.questions.put(questions)
+
+    def offer_made(self, registrations: compiled.Registrations) -> None:
+        """Hold registrations of the compiled door."""
+        self.numbers.offer(registrations)
 
     def advance(self, watermark: int, answers: Answers) -> None:
         """Move the clock: take what it has reached, give up what waited too long, forget numbers.
@@ -126,40 +141,36 @@ class Resolver:
         It never moves back.
         """
         self.watermark = max(self.watermark, watermark)
-        if not self.waiting:  # then a registration answers nothing
-            for registration in self.queue.take_registrations(self.watermark):
-                self.register(registration, answers)
-        for at, registrations, questions in self.queue.take(self.watermark):
+        for at, questions in self.questions.take(self.watermark):
+            self.register_through(at, answers)
             self.give_up_before(at - WAITS_AT_MOST_MS, answers)
-            for registration in registrations:
-                self.register(registration, answers)
-            for number in dict.fromkeys(each.number for each in registrations):
-                self.ask_again(number, at, answers)
             for question in questions:
                 self.ask(question, answers)
+        self.register_through(self.watermark, answers)
         self.give_up_before(self.watermark - WAITS_AT_MOST_MS, answers)
         self.numbers.forget(self.watermark)
         for name, reason in self.numbers.take_unreadable():
             answers.faults.append(Fault(name, reason, ""))
 
-    def register(self, registration: Registration, answers: Answers) -> None:
-        """Note a registration.
+    def register_through(self, at: int, answers: Answers) -> None:
+        """Register what arrived up to `at` ms; what waits is answered or given up on the way.
 
-        Where that raises, the number stays unregistered by this event, which is reported; the event
-        itself goes to its order.
+        Where a registration is a fault, the number stays unregistered by this event, which is
+        reported; the event itself goes to its order.
         """
-        try:
-            self.numbers.register(
-                registration.number,
-                registration.order_id,
-                registration.carrier,
-                registration.at,
-                registration.arrival_at,
-            )
-        except UNBLAMED:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this number alone
-            answers.faults.append(fault_of(registration.number, error))
+        while True:
+            last_at = min(at, self.waiting_since + WAITS_AT_MOST_MS)  # nothing is given up by then
+            ended, faults = self.numbers.register_through(last_at, self.waiting)
+            answers.faults += [Fault(number, reason, "") for number, reason in faults]
+            if ended is not None:
+                registered_at, numbers = ended
+                for number in numbers:
+                    self.ask_again(number, registered_at, answers)
+                continue
+            next_at = self.numbers.next_arrival
+            if next_at is None or next_at > at:
+                return
+            self.give_up_before(next_at - WAITS_AT_MOST_MS, answers)
 
     def ask(self, asked: Question, answers: Answers) -> None:
         """Answer a question at its arrival, or let it wait."""
@@ -296,14 +307,14 @@ class Resolver:
             changed=[],
             waiting=[(name, self.waiting.get(name, [])) for name in names],
             is_all_waiting=base,
-            registrations=list(self.queue.registrations),
-            questions=list(self.queue.questions),
+            registrations=msgspec.Raw(numbers.held()),
+            questions=list(self.questions.questions),
         )
         if base:
             found.pages, found.count, found.days, found.crowds = numbers.base()
         else:
             found.changed, found.crowds = numbers.delta()
-        self.waiting_changed, self.queue.has_changed = set(), False
+        self.waiting_changed, self.questions.has_changed = set(), False
         return found
 
     def restore(self, snapshots: Iterable[ResolverSnapshot]) -> None:
@@ -318,7 +329,8 @@ class Resolver:
             for number, questions in part.waiting:
                 self.set_waiting(number, questions)
             self.watermark = part.watermark
-            self.queue = Queue(part.registrations, part.questions)
+            self.numbers.hold(bytes(part.registrations))
+            self.questions = Queue(part.questions)
 
 
 def size_of(questions: Iterable[Question]) -> int:

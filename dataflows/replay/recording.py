@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dataflows.core.fact import decode_facts
 from dataflows.core.intake import Origin
 from dataflows.core.lifecycle import Lifecycle
-from dataflows.core.questions import Answers, decode_questions, decode_registrations
+from dataflows.core.questions import Answers, decode_questions
 from dataflows.core.resolve import resolver_of
 from dataflows.decoding import Decoder, recorded_at
 from dataflows.replay.event_files import Line, read_events
@@ -219,7 +219,9 @@ class Recording:
         facts = [fact for _, listed in made for fact in decode_facts(listed.packed())]
         asked = decode_questions(questions)
         answers.facts += facts
-        self.resolver.offer(decode_registrations(registrations), asked)
+        self.resolver.offer([], asked)
+        for _, registered in registrations:
+            self.resolver.offer_made(registered)
         for fact in (*facts, *(question.fact for question in asked)):
             self.counts.saw(fact.at)
         others = {index for index, plain in enumerate(is_plain) if not plain}.union(left)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dataflows.compiled_core import ENGINE, check
@@ -52,15 +53,23 @@ def test_a_panic_is_an_exception_that_sets_aside_what_raised_it() -> None:
     assert fault.reason.startswith("RuntimeError: panic in the compiled core: index 7")
 
 
-def test_a_damaged_argument_is_refused() -> None:
+def test_a_number_that_cannot_be_registered_is_named_and_the_others_are_registered() -> None:
     day_ms = 86_400_000
     numbers = compiled.Numbers(day_ms, day_ms, day_ms, 50, 2_000)
-    with pytest.raises(ValueError, match="1970"):
-        numbers.register("W1", "o1", "", -1, 0)
-    with pytest.raises(ValueError, match="limit of 65535"):
-        numbers.register("W1", "o" * 65_536, "", 0, 0)
-    with pytest.raises(OverflowError):
-        numbers.register("W1", "o1", "", 1 << 64, 0)
-    with pytest.raises(UnicodeEncodeError):
-        numbers.register("\udc00", "o1", "", 0, 0)
-    assert len(numbers) == 0
+    offered = [("W1", "o1", "", -1, 0), ("W2", "o" * 65_536, "", 0, 0), ("W3", "o1", "", 0, 0)]
+    numbers.offer(compiled.Registrations(msgspec.msgpack.encode(offered)))
+    ended, faults = numbers.register_through(0, {})
+    assert ended is None
+    assert faults == [
+        ("W1", "instant -1 is before 1970 or after 2149"),
+        ("W2", "a text of 65536 bytes exceeds its limit of 65535"),
+    ]
+    assert len(numbers) == 1
+
+
+def test_damaged_registrations_are_refused() -> None:
+    whole = msgspec.msgpack.encode([("W1", "o1", "", 0, 0)])
+    later = msgspec.msgpack.encode([("W1", "o1", "", 0, 1 << 63)])
+    for packed in (whole[:-1], later, b"\x91\x90"):
+        with pytest.raises(ValueError, match="damaged"):
+            compiled.Registrations(packed)

@@ -5,8 +5,14 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflows.core import compiled
 from dataflows.core.fact import Fact
-from dataflows.core.questions import Question, Registration
+from dataflows.core.questions import (
+    Question,
+    Registration,
+    decode_registrations,
+    encode_registrations,
+)
 from dataflows.exchange import Dead, NumberPiece, OrderPiece
 
 INSTANTS = st.integers(-1, 2**53)
@@ -52,3 +58,11 @@ def test_an_order_piece(piece: OrderPiece) -> None:
 )
 def test_a_number_piece(piece: NumberPiece) -> None:
     assert pickle.loads(pickle.dumps(piece)) == piece  # noqa: S301 - bytewax does the same
+
+
+@given(st.lists(REGISTRATIONS))
+def test_a_number_piece_of_the_compiled_door(registrations: list[Registration]) -> None:
+    made = compiled.Registrations(encode_registrations(registrations))
+    piece = NumberPiece("n00", 0, -1, [], [], [made])
+    (again,) = pickle.loads(pickle.dumps(piece)).made  # noqa: S301 - bytewax does the same
+    assert decode_registrations(again.packed()) == registrations

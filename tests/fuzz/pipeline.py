@@ -78,7 +78,7 @@ class Pipeline:
 
     def take(self, received: list[Message]) -> Batch:
         """Read an epoch's messages at the door."""
-        batch = Batch(0, self.clock.watermark, [], [], [], [], [])
+        batch = Batch(0, self.clock.watermark, [], [], [], [], [], [])
         self.read += len(received)
         self.ticks += self.task.take_all(received, self.clock, batch)
         self.rejected += len(batch.dead)
@@ -89,6 +89,8 @@ class Pipeline:
         """Resolve and judge what the door let in."""
         answers = Answers()
         self.resolver.offer(batch.registrations, batch.questions)
+        for _, registrations in batch.made_numbers:
+            self.resolver.offer_made(registrations)
         self.resolver.advance(watermark, answers)
         self.duplicates += answers.duplicates
         self.rejected += len(answers.rejected)

@@ -1,5 +1,7 @@
 """The compiled door beside the decoder: what both make of one message."""
 
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -19,13 +21,13 @@ TOPIC, PARTITION, OFFSET = "events", 3, 70_000
 
 
 class Made(NamedTuple):
-    """Result of a message: facts by shard, registrations and questions, as msgspec packs them.
+    """Result of a message: facts and registrations by shard, and questions, as msgspec packs them.
 
     `recorded_at` is its arrival in recorded history, in ms.
     """
 
     facts: list[tuple[int, bytes]]
-    registrations: bytes
+    registrations: list[tuple[int, bytes]]
     questions: bytes
     recorded_at: int
 
@@ -52,7 +54,8 @@ def compiled(
     arrival_at = at if arrival_at is None else arrival_at
     facts, registrations, questions, left = read.take(TOPIC, PARTITION, [OFFSET], [arrival_at])
     packed = [(shard, made.packed()) for shard, made in facts]
-    return None if left else Made(packed, registrations, questions, at)
+    registered = [(shard, made.packed()) for shard, made in registrations]
+    return None if left else Made(packed, registered, questions, at)
 
 
 def decoded(
@@ -72,5 +75,12 @@ def decoded(
     fact = found.fact
     facts = [] if fact is None else [(shard_of(fact.key), encode([fact]))]
     questions: list[Question] = [] if found.question is None else [found.question]
-    registrations: list[Registration] = found.registrations
-    return Made(facts, encode(registrations), encode(questions), at)
+    return Made(facts, by_shard(found.registrations), encode(questions), at)
+
+
+def by_shard(registrations: list[Registration]) -> list[tuple[int, bytes]]:
+    """Registrations by the shard of their number."""
+    shards = [(shard_of(each.number), each) for each in registrations]
+    shards.sort(key=itemgetter(0))
+    grouped = groupby(shards, itemgetter(0))
+    return [(shard, encode([each for _, each in held])) for shard, held in grouped]

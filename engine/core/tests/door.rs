@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use ordertide_core::door::{Door, Limits, Place, Shared, Table, Type};
 use ordertide_core::fact::Fact;
 use ordertide_core::msgpack::{Raw, Reader, write_all};
+use ordertide_core::resolver::Registration;
 use support::{Draws, for_all};
 
 /// Messages that are taken.
@@ -105,9 +106,13 @@ fn damage_never_panics_and_never_makes_what_cannot_be_read() {
         let message = damaged(draws.one_of(&corpus).as_bytes().to_vec(), draws);
         let Some(shared) = shared(&door, &message) else { return };
         assert!(facts(&shared).iter().all(|fact| fact.raw == message));
-        for packed in [&shared.registrations, &shared.questions] {
-            assert!(Raw::of(&packed.list()).is_ok());
+        for registered in shared.registrations.iter().flatten() {
+            let mut packed = Vec::new();
+            registered.write(&mut packed);
+            let again = Registration::read(&mut Reader::new(&packed));
+            assert_eq!(again.as_ref(), Ok(&**registered));
         }
+        assert!(Raw::of(&shared.questions.list()).is_ok());
     });
 }
 

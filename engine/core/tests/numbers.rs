@@ -3,10 +3,12 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use ordertide_core::fault::Fault;
 use ordertide_core::instants::DAY_MS;
 use ordertide_core::resolver::{
-    Answer, HASH_BYTES, Hash, Limits, NumberTable, Numbers, Question, hash_of,
+    Answer, HASH_BYTES, Hash, Limits, NumberTable, Numbers, Question, Registration, hash_of,
 };
 
 use support::{Draws, for_all};
@@ -214,4 +216,44 @@ fn the_last_of_a_thousand_orders_changes_its_own_mapping_alone() {
     numbers.register("N/A", "o7", "", BEGIN + 8, BEGIN + 8).expect("plausible");
     assert_eq!(numbers.changed_orders().len(), 1, "it says nothing new");
     assert_eq!(numbers.len(), 1);
+}
+
+#[test]
+fn what_is_held_is_registered_by_arrival_and_ends_after_an_instant_that_is_awaited() {
+    for_all(|draws| {
+        let mut offered: Vec<_> = (0..draws.below(30))
+            .map(|order| {
+                let (number, carrier, at, arrival_at) = drawn_event(draws);
+                let (number, carrier) = (number.to_owned(), carrier.to_owned());
+                let order = format!("o{order}");
+                Arc::new(Registration { arrival_at, number, order, carrier, at })
+            })
+            .collect();
+        let (mut held, mut alone) = (Numbers::new(limits(200)), Numbers::new(limits(200)));
+        for part in offered.chunks(7) {
+            held.offer(part);
+        }
+        let mut again = Numbers::new(limits(200));
+        again.hold(&held.held()).expect("whole");
+        assert!(held.has_changed() != offered.is_empty() && !again.has_changed());
+        offered.sort();
+        for each in &offered {
+            let Registration { number, order, carrier, at, arrival_at } = &**each;
+            alone.register(number, order, carrier, *at, *arrival_at).expect("plausible");
+        }
+        let mut left = offered.as_slice();
+        let waits = |number: &str| Ok::<_, Fault>(number == "W2");
+        while let Some((at, numbers)) = held.register_through(i64::MAX, waits).unwrap().ended {
+            let taken = left.partition_point(|each| each.arrival_at <= at);
+            let mut awaited = left[..taken].iter().filter(|each| each.number == "W2");
+            assert!(awaited.all(|each| each.arrival_at == at), "it ends after the first instant");
+            assert_eq!(numbers, ["W2"]);
+            left = &left[taken..];
+            assert_eq!(held.next_arrival(), left.first().map(|each| each.arrival_at));
+        }
+        assert!(left.iter().all(|each| each.number != "W2"));
+        again.register_through(i64::MAX, |_| Ok::<_, Fault>(false)).unwrap();
+        assert_eq!(state(&held), state(&alone));
+        assert_eq!(state(&again), state(&alone));
+    });
 }

@@ -7,6 +7,7 @@ use ordertide_core::door::{self, FIELDS, Limits, Place, Plain, Shared, Table, Ty
 use ordertide_core::fact::Fact;
 use ordertide_core::fault::{Fault, guarded};
 use ordertide_core::msgpack::{Reader, write_all};
+use ordertide_core::resolver::Registration;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -123,8 +124,28 @@ impl Facts {
     }
 }
 
-/// (facts by shard, registrations, questions, indices of what is left).
-type Taken<'py> = (Vec<(usize, Facts)>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<usize>);
+/// Registrations of numbers of one shard.
+#[pyclass(module = "dataflows.core.compiled", frozen)]
+pub struct Registrations(pub(crate) Vec<Arc<Registration>>);
+
+#[pymethods]
+impl Registrations {
+    #[new]
+    fn new(packed: &[u8]) -> PyResult<Self> {
+        let read = |from: &mut Reader<'_>| Registration::read(from).map(Arc::new);
+        Ok(Registrations(run(|| Reader::new(packed).all(read))?))
+    }
+
+    fn packed<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut out = Vec::new();
+        write_all(&mut out, &self.0, |out, each| each.write(out));
+        PyBytes::new(py, &out)
+    }
+}
+
+/// (facts by shard, registrations by shard, questions, indices of what is left).
+type Taken<'py> =
+    (Vec<(usize, Facts)>, Vec<(usize, Registrations)>, Bound<'py, PyBytes>, Vec<usize>);
 
 /// The plain events of some messages.
 #[pyclass(module = "dataflows.core.compiled")]
@@ -173,12 +194,16 @@ impl Read {
             }
             Ok::<_, Fault>(left)
         })?;
-        let bytes = |packed: &door::Packed| PyBytes::new(py, &packed.list());
-        let (registrations, questions) = (bytes(&shared.registrations), bytes(&shared.questions));
-        let facts = shared.facts.into_iter().enumerate().filter(|(_, facts)| !facts.is_empty());
-        let facts = facts.map(|(shard, facts)| (shard, Facts(facts))).collect();
-        Ok((facts, registrations, questions, left))
+        let questions = PyBytes::new(py, &shared.questions.list());
+        let facts = by_shard(shared.facts, Facts);
+        Ok((facts, by_shard(shared.registrations, Registrations), questions, left))
     }
+}
+
+/// What shards get, by shard; those that get nothing are left out.
+fn by_shard<T, P>(shared: Vec<Vec<T>>, piece: impl Fn(Vec<T>) -> P) -> Vec<(usize, P)> {
+    let shards = shared.into_iter().enumerate().filter(|(_, items)| !items.is_empty());
+    shards.map(|(shard, items)| (shard, piece(items))).collect()
 }
 
 /// The shard, of so many, of a key.

@@ -33,7 +33,7 @@ mod compiled {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::door::{Door, Facts, Read, shard_of};
+    use super::door::{Door, Facts, Read, Registrations, shard_of};
 
     #[pymodule_export]
     use super::orders::{Fold, as_kind, check_order, content_hash};

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use ordertide_core::fault::Fault;
 use ordertide_core::resolver::{self, Answer, Hash, Limits, Question};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
+use crate::door::Registrations;
 use crate::run;
 
 type Records<'py> = Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>;
 type Days<'py> = BTreeMap<i64, Bound<'py, PyBytes>>;
 type Base<'py> = (Vec<Bound<'py, PyBytes>>, usize, Days<'py>, Records<'py>);
+/// (instant after which it ended, numbers of that instant for which something waits), (number, fault).
+type Registered = (Option<(i64, Vec<String>)>, Vec<(String, String)>);
 type OrderOfNumber = (String, String, i64, i64, u16, u16, bool);
 
 /// Numbers of one shard.
@@ -51,15 +54,27 @@ impl Numbers {
         self.0.has_changed()
     }
 
-    fn register(
+    #[getter]
+    fn next_arrival(&mut self) -> Option<i64> {
+        self.0.next_arrival()
+    }
+
+    fn offer(&mut self, registrations: &Registrations) {
+        self.0.offer(&registrations.0);
+    }
+
+    fn register_through(
         &mut self,
-        number: &str,
-        order_id: &str,
-        carrier: &str,
-        at: i64,
-        arrival_at: i64,
-    ) -> PyResult<()> {
-        run(|| self.0.register(number, order_id, carrier, at, arrival_at))
+        through: i64,
+        waiting: &Bound<'_, PyDict>,
+    ) -> PyResult<Registered> {
+        let found = if waiting.is_empty() {
+            self.0.register_through(through, |_| Ok(false))
+        } else {
+            self.0.register_through(through, |number| waiting.contains(number))
+        }?;
+        let faults = found.faults.into_iter().map(|(number, fault)| (number, fault.to_string()));
+        Ok((found.ended, faults.collect()))
     }
 
     fn answer(
@@ -97,6 +112,14 @@ impl Numbers {
 
     fn take_unreadable(&mut self) -> Vec<(String, String)> {
         self.0.take_unreadable()
+    }
+
+    fn held<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.held())
+    }
+
+    fn hold(&mut self, packed: &[u8]) -> PyResult<()> {
+        run(|| self.0.hold(packed))
     }
 
     fn base<'py>(&mut self, py: Python<'py>) -> PyResult<Base<'py>> {

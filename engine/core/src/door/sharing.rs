@@ -6,7 +6,8 @@ use super::Door;
 use super::making::Plain;
 use crate::fact::Fact;
 use crate::keys::shard_of;
-use crate::msgpack::{write_int, write_list, write_text};
+use crate::msgpack::{write_list, write_text};
+use crate::resolver::Registration;
 
 /// Place of a message.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +42,13 @@ impl Packed {
     }
 }
 
-/// Facts of some messages, and their registrations and questions packed as msgspec packs them.
+/// Facts and registrations of some messages, and their questions packed as msgspec packs them.
 #[derive(Clone, Debug)]
 pub struct Shared {
     /// Facts, by shard.
     pub facts: Vec<Vec<Arc<Fact>>>,
-    /// Registrations (`dataflows.core.questions.Registration`).
-    pub registrations: Packed,
+    /// Registrations, by shard of the number.
+    pub registrations: Vec<Vec<Arc<Registration>>>,
     /// Questions (`dataflows.core.questions.Question`).
     pub questions: Packed,
     ahead_ms: i64,
@@ -60,7 +61,7 @@ impl Shared {
         let limits = &door.table.limits;
         Shared {
             facts: vec![Vec::new(); usize::from(limits.shards)],
-            registrations: Packed::default(),
+            registrations: vec![Vec::new(); usize::from(limits.shards)],
             questions: Packed::default(),
             ahead_ms: limits.ahead_ms,
             shards: limits.shards,
@@ -78,15 +79,15 @@ impl Shared {
         (fact.partition, fact.offset) = (place.partition, place.offset);
         match (order_id, numbers.first()) {
             (Some(order_id), _) => {
-                for number in &numbers {
-                    self.registrations.add(|out| {
-                        write_list(out, 5);
-                        write_text(out, &number.key);
-                        write_text(out, &order_id);
-                        write_text(out, &carrier);
-                        write_int(out, fact.at);
-                        write_int(out, arrival_at);
-                    });
+                for number in numbers {
+                    let shard = shard_of(&number.key, self.shards);
+                    self.registrations[usize::from(shard)].push(Arc::new(Registration {
+                        arrival_at,
+                        number: number.key,
+                        order: order_id.clone(),
+                        carrier: carrier.clone(),
+                        at: fact.at,
+                    }));
                 }
                 let shard = shard_of(&fact.key, self.shards);
                 self.facts[usize::from(shard)].push(Arc::new(fact));

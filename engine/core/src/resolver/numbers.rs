@@ -5,15 +5,18 @@
 //! arrivals alone, never on whether the record is gone by then. So records leave when there is time
 //! for it, some at each advance of the watermark, and never all of a midnight at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::crowd::Crowd;
 use super::days::{Days, LOOKED_AT_ONCE};
 use super::mapping::{HEAD_BYTES, Mapping, pack, unpack};
 use super::meaning::{Limits, Question};
+use super::queue::{Queue, Registration};
 use super::table::{Hash, NumberTable, hash_of, place_of};
-use crate::fault::Fault;
+use crate::fault::{Fault, guarded};
 use crate::instants::day_of;
+use crate::msgpack::Reader;
 
 /// The answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +35,21 @@ pub enum Answer {
     },
 }
 
+/// What came of registrations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// The instant (ms) after which it ended, and the numbers of that instant for which something
+    /// waits, sorted. None: everything is registered.
+    pub ended: Option<(i64, Vec<String>)>,
+    /// Numbers that stayed unregistered, and why.
+    pub faults: Vec<(String, Fault)>,
+}
+
 /// Numbers of one shard.
 #[derive(Debug)]
 pub struct Numbers {
     limits: Limits,
+    queue: Queue,
     table: NumberTable,
     crowds: HashMap<Hash, Crowd>, // none of them is in the table
     days: Days,
@@ -50,6 +64,7 @@ impl Numbers {
     pub fn new(limits: Limits) -> Self {
         Numbers {
             limits,
+            queue: Queue::default(),
             table: NumberTable::default(),
             crowds: HashMap::new(),
             days: Days::default(),
@@ -73,6 +88,45 @@ impl Numbers {
     /// The most orders that a number was seen with.
     pub fn most_orders(&self) -> usize {
         self.most_orders
+    }
+
+    /// Hold registrations until `register_through` has reached their arrival.
+    pub fn offer(&mut self, registrations: &[Arc<Registration>]) {
+        self.queue.put(registrations);
+    }
+
+    /// Arrival (ms) of the first registration that is held; None without any.
+    pub fn next_arrival(&mut self) -> Option<i64> {
+        self.queue.peek().map(|next| next.arrival_at)
+    }
+
+    /// Register what is held and arrived up to `through` ms, in the order of arrival.
+    ///
+    /// Ends early after the first instant with a number for which something `waits`: that is to be
+    /// answered by what had arrived by then.
+    ///
+    /// # Errors
+    /// What `waits` raises.
+    pub fn register_through<E>(
+        &mut self,
+        through: i64,
+        waits: impl Fn(&str) -> Result<bool, E>,
+    ) -> Result<Registered, E> {
+        let (mut awaited, mut faults) = (BTreeSet::new(), Vec::new());
+        let mut last = through;
+        while let Some(each) = self.queue.next(last) {
+            let Registration { arrival_at, number, order, carrier, at } = &*each;
+            if waits(number)? {
+                last = *arrival_at;
+                awaited.insert(number.clone());
+            }
+            if let Err(fault) = guarded(|| self.register(number, order, carrier, *at, *arrival_at))
+            {
+                faults.push((number.clone(), fault));
+            }
+        }
+        let ended = (!awaited.is_empty()).then(|| (last, awaited.into_iter().collect()));
+        Ok(Registered { ended, faults })
     }
 
     /// Register an order of a number: by an event of time `at` that arrived at `arrival_at`.
@@ -291,7 +345,26 @@ impl Numbers {
 
     /// Return true if there is anything for a delta.
     pub fn has_changed(&self) -> bool {
-        !self.changed.is_empty() || self.crowds.values().any(Crowd::has_changed)
+        !self.changed.is_empty()
+            || self.queue.has_changed()
+            || self.crowds.values().any(Crowd::has_changed)
+    }
+
+    /// The registrations that are held, packed: of every snapshot.
+    pub fn held(&self) -> Vec<u8> {
+        self.queue.packed()
+    }
+
+    /// Replace the registrations that are held by those of a snapshot.
+    ///
+    /// # Errors
+    /// `Damaged`: they can't be decoded; nothing is replaced.
+    pub fn hold(&mut self, packed: &[u8]) -> Result<(), Fault> {
+        let held = Reader::new(packed).all(|from| Registration::read(from).map(Arc::new))?;
+        self.queue = Queue::default();
+        self.queue.put(&held);
+        self.queue.settle();
+        Ok(())
     }
 
     /// The table of all numbers but the crowds: of a base.
@@ -338,6 +411,7 @@ impl Numbers {
     /// Note that a snapshot was made.
     pub fn settle(&mut self) {
         self.changed = HashSet::new(); // its room too: a restart changes millions
+        self.queue.settle();
         self.crowds.values_mut().for_each(Crowd::settle);
     }
 
