@@ -21,13 +21,14 @@ from schemas.topics import CLOCK_KEY
 from sinks.actions.attempt import GIVE_UP_MS, delay_s
 from sinks.actions.channels.addresses import Allowed
 from sinks.actions.channels.http_receiver import GONE, SUCCESS, kept_delay_s
-from sinks.subscriptions.deliveries import Attempted, Deliveries, NewDelivery
+from sinks.actions.channels.webhook import WebhookChannel
+from sinks.subscriptions.deliveries import Attempted, Deliveries, Delivery, NewDelivery
 from sinks.subscriptions.events import body_of
 from sinks.subscriptions.fan_out import FanOut, Wanted, instant
 from sinks.subscriptions.metrics import SubscriptionMetrics
 from sinks.subscriptions.receivers import FAILING_THREADS, THREADS, Posted, Receiver, Threads
 from sinks.subscriptions.states import Report, States
-from sinks.subscriptions.subscription import TEST, Open, Request, Subscription, Subscriptions
+from sinks.subscriptions.subscription import TEST, Open, Request, Subscriptions
 
 LOGGER = logging.getLogger("ordertide.webhooks")
 # A batch is one transaction, of which a thousand subscriptions make up to a million rows at 35 µs.
@@ -56,6 +57,14 @@ class WorkerParts(NamedTuple):
     now_ms: Callable[[], int]
     report: Report
     watch: SubscriptionMetrics
+
+
+class Taken(NamedTuple):
+    """Deliveries that a receiver is handed."""
+
+    receiver: Receiver
+    channel: WebhookChannel
+    deliveries: Sequence[Delivery]
 
 
 class SubscriptionWorker:
@@ -240,37 +249,50 @@ class SubscriptionWorker:
 
     # ------------------------------------------------------------ sending
     def _hand_over(self) -> None:
-        now_at, records = self.now_ms(), self.subscriptions.records
-        for name in records:
+        now_at = self.now_ms()
+        for name in self.subscriptions.records:
             self._receiver(name)
-        failing = sum(r.in_flight for r in self.receivers.values() if r.failing_since is not None)
-        for name, receiver in self.receivers.items():
-            left = THREADS - self.threads.in_flight
-            if left <= 0:
-                return
-            is_failing = receiver.failing_since is not None
-            room = min(receiver.room(now_at), left)
-            if not receiver.is_due(now_at) or room <= 0 or not self.states.is_open(name):
-                continue
-            if not is_failing or failing < FAILING_THREADS:
-                failing += is_failing
-                self._send(receiver, records[name], room, now_at)
+        due = [each for each in self.receivers.values() if self._takes(each, now_at)]
+        if not due or self.threads.in_flight >= THREADS:
+            return
+        with self.deliveries.transaction():  # one for all: each is a write to the disk
+            taken = self._taken(due, now_at)
+        for receiver, channel, found in taken:
+            receiver.in_flight += len(found)
+            receiver.next_due = self.deliveries.next_due(receiver.name)
+            for delivery in found:
+                self.threads.put(channel, delivery)
 
-    def _send(self, receiver: Receiver, record: Subscription, room: int, now_at: int) -> None:
-        before = receiver.fault
+    def _takes(self, receiver: Receiver, now_at: int) -> bool:
+        is_due = receiver.is_due(now_at) and receiver.room(now_at) > 0
+        return is_due and self.states.is_open(receiver.name)
+
+    def _taken(self, due: Sequence[Receiver], now_at: int) -> list[Taken]:
+        """Deliveries that are due, as many as threads are free; a part of them to failing ones."""
+        left, taken = THREADS - self.threads.in_flight, list[Taken]()
+        failing = sum(r.in_flight for r in self.receivers.values() if r.failing_since is not None)
+        for receiver in due:
+            is_failing = receiver.failing_since is not None
+            if left <= 0 or (is_failing and failing >= FAILING_THREADS):
+                continue
+            channel = self._channel(receiver, now_at)
+            if channel is not None:
+                room = min(receiver.room(now_at), left)
+                found = self.deliveries.take(receiver.name, now_at, room)
+                failing += is_failing and len(found)
+                left -= len(found)
+                taken.append(Taken(receiver, channel, found))
+        return taken
+
+    def _channel(self, receiver: Receiver, now_at: int) -> WebhookChannel | None:
+        """The channel to a receiver; without one it fails, which is logged once."""
+        before, record = receiver.fault, self.subscriptions.records[receiver.name]
         channel = receiver.channel(record, now_at, self.open_secret, self.allowed)
         if channel is None:
             receiver.failed(now_at, 0.0)
             if receiver.fault != before:
                 LOGGER.warning("webhook %s: nothing is sent: %s", receiver.name, receiver.fault)
-            return
-        with self.deliveries.transaction():
-            taken = self.deliveries.take(receiver.name, now_at, room)
-        if len(taken) < room:
-            receiver.next_due = self.deliveries.next_due(receiver.name)
-        receiver.in_flight += len(taken)
-        for delivery in taken:
-            self.threads.put(channel, delivery)
+        return channel
 
     def _receiver(self, name: str) -> Receiver:
         found = self.receivers.get(name)

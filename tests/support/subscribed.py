@@ -84,9 +84,11 @@ class Subscribed:
         return document(order_id, version, created_at=at, **changes)  # type: ignore[arg-type]  # any field
 
     @contextmanager
-    def worker(self, begin: int | None = None) -> Iterator[SubscriptionWorker]:
+    def worker(
+        self, begin: int | None = None, opens: Callable[[Path], Deliveries] = Deliveries
+    ) -> Iterator[SubscriptionWorker]:
         """A worker that resumes where the ones before have ended, or at an offset."""
-        with closing(Deliveries(self.path)) as deliveries:
+        with closing(opens(self.path)) as deliveries:
             at = deliveries.positions().get(0, (0, 0))[0] if begin is None else begin
             self.reader = LogReader(self.log, at)
             parts = WorkerParts(

@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,39 @@ def test_a_receiver_that_hangs_holds_up_no_other(world: Subscribed, receiver: Ho
             assert worker.receivers["hangs"].in_flight == 1, "one, until it has answered"
             hanging.let_go.set()
     assert took_s < 9, "before the time-out of the other"
+
+
+class Counted(Deliveries):
+    """A file of deliveries that counts its transactions."""
+
+    transactions = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.transactions += 1
+        with super().transaction():
+            yield
+
+
+def test_a_round_writes_the_file_as_often_for_twenty_receivers_as_for_one(
+    tmp_path: Path, receiver: Hooks
+) -> None:
+    """Each write waits for the disk, and one receiver's deliveries would wait for all others'."""
+    writes = {}
+    for count in (1, 20):
+        folder = tmp_path / f"{count}"
+        folder.mkdir()
+        world = Subscribed(folder)
+        for number in range(count):
+            world.subscribe(f"s-{number}", receiver.url, types=["order.created"])
+        world.change(world.new())
+        with world.worker(opens=Counted) as worker:
+            worker.step()
+            assert isinstance(worker.deliveries, Counted)
+            writes[count] = worker.deliveries.transactions
+            world.run_to_the_end(worker)
+    assert writes[20] == writes[1]
+    assert len({*receiver.ids()}) == 20
 
 
 def test_both_secrets_sign_until_the_overlap_ends(world: Subscribed, receiver: Hooks) -> None:
