@@ -258,6 +258,8 @@ class SubscriptionWorker:
         with self.deliveries.transaction():  # one for all: each is a write to the disk
             taken = self._taken(due, now_at)
         for receiver, channel, found in taken:
+            # Those that got nothing, for want of a thread, are the first next time.
+            self.receivers[receiver.name] = self.receivers.pop(receiver.name)
             receiver.in_flight += len(found)
             receiver.next_due = self.deliveries.next_due(receiver.name)
             for delivery in found:

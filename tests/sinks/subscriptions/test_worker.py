@@ -177,6 +177,20 @@ def test_a_receiver_that_hangs_holds_up_no_other(world: Subscribed, receiver: Ho
     assert took_s < 9, "before the time-out of the other"
 
 
+def test_receivers_with_much_to_get_take_turns_where_threads_are_few(
+    world: Subscribed, receiver: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow ones with a backlog would hold all threads, and later ones would never get anything."""
+    monkeypatch.setattr(worker_module, "THREADS", 1)
+    with hooks() as other:
+        world.subscribe("first", receiver.url)
+        world.subscribe("second", other.url)
+        world.change(*(world.new(f"SO-{n}") for n in range(20)))
+        with world.worker() as worker:
+            world.run_until(worker, lambda: len(other.calls) == 5, "five events of the second")
+            assert len(receiver.calls) in {4, 5, 6}
+
+
 class Counted(Deliveries):
     """A file of deliveries that counts its transactions."""
 
