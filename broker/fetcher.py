@@ -53,7 +53,7 @@ class Message(NamedTuple):
 def to_message(raw: Any) -> Message:  # noqa: ANN401 - confluent's stub says every field may be None
     """The tuple of a message that carries no error."""
     kind, timestamp_ms = raw.timestamp()
-    return Message(
+    fields = (
         raw.topic(),
         raw.partition(),
         raw.offset(),
@@ -62,6 +62,7 @@ def to_message(raw: Any) -> Message:  # noqa: ANN401 - confluent's stub says eve
         raw.value(),
         headers_of(raw),
     )
+    return tuple.__new__(Message, fields)  # `Message()` does the same in Python: 0.2 µs
 
 
 def headers_of(raw: Any) -> Headers:  # noqa: ANN401 - as above
