@@ -1,5 +1,6 @@
 """Sentences of alerts: one line in each language, the same for an alert wherever it is shown."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -198,6 +199,14 @@ def test_no_text_from_outside_breaks_a_sentence(
     for sentence in sentences:
         assert printable(sentence) == sentence, "one line that steers nothing"
     assert printable(document.order_id) in sentences[0]
+
+
+@pytest.mark.parametrize("limit", ["1d", "72h", "-2h", "2wd", "30m"])
+def test_a_number_stands_apart_from_its_unit_in_chinese(limit: str) -> None:
+    """As in the spans of the board, which stand beside limits."""
+    assert re.fullmatch(r"\d+ \D+", ZH.duration(limit))
+    because = msgspec.structs.replace(LATE, anchor="created", limit=limit)
+    assert re.search(rf"(已超过|不足) {ZH.duration(limit)}", ZH.reason(because))
 
 
 def test_both_languages_have_the_same_phrases() -> None:
