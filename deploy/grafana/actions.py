@@ -86,6 +86,20 @@ FLOW = (
         columns=12,
     ),
     Panel(
+        title="Actions in a batch",
+        queries=(
+            Query(
+                "sum by (receiver) (rate(ordertide_action_batch_sum[5m]))"
+                " / sum by (receiver) (rate(ordertide_action_batch_count[5m]))",
+                "{{receiver}} mean",
+            ),
+            *quantiles("ordertide_action_batch", "receiver"),
+        ),
+        meaning="Of receivers with batches. Small while actions wait: batches are divided after "
+        "failures, or most_bytes is reached.",
+        columns=12,
+    ),
+    Panel(
         title="Deliveries to webhooks",
         queries=(Query("sum by (state) (ordertide_webhook_deliveries)", "{{state}}"),),
         meaning="Those that are not done, of all subscriptions. queued: behind one of their order.",
