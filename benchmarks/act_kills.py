@@ -6,8 +6,9 @@ python -m benchmarks actions kills --out docs/benchmarks.md
 
 `act` is killed at each write of its outbox, before and after the commit, and at random instants,
 again and again until all actions have ended. Its clock runs 200 times as fast, so that back-offs
-take milliseconds. Fails unless none is lost, none is done twice beyond its idempotency key, all end
-done or dead, and each outcome stands on the topics once.
+take milliseconds. After each life, stderr shows how it ended and how far the actions are. Fails
+unless none is lost, none is done twice beyond its idempotency key, all end done or dead, and each
+outcome stands on the topics once.
 """
 
 import random
@@ -53,6 +54,7 @@ MOST_TIMES = 6
 LIFE_S = (0.5, 6.0)  # from when it acts to a random instant
 POINT_WITHIN_S = 20.0  # a point that doesn't come by then, such as an insert after the last one
 STALLED_S = 300.0
+SHOW_EVERY_S = 10.0
 POLL_S, LOOK_S = 0.05, 0.5
 PROGRAM = (sys.executable, "-m", "benchmarks.hurried_act")
 RANDOM = "at a random instant"
@@ -112,13 +114,18 @@ class Lives:
         if process.returncode != -signal.SIGKILL:
             process.check()
         self.kills[point] += 1
+        lives = f"{self.kills.total()} of at most {self.trial.kills}"
+        self.show(f"life {lives}: killed {point}")
 
     def end(self, count: int) -> None:
         """The last life: nothing kills it until all have ended."""
         process = self.start(RANDOM)
-        give_up_at = time.monotonic() + STALLED_S
+        give_up_at, show_at = time.monotonic() + STALLED_S, time.monotonic() + SHOW_EVERY_S
         while not self.is_over(count):
             process.check()
+            if time.monotonic() > show_at:
+                show_at += SHOW_EVERY_S
+                self.show("the last life")
             if time.monotonic() > give_up_at:
                 raise SystemExit(
                     f"after {STALLED_S:.0f} s not over: {Counter(self.states().values())}"
@@ -137,6 +144,12 @@ class Lives:
         )
         environment = {VARIABLE: encode(hurry).decode()}
         return self.processes.start("act", port=free_port(), environment=environment)
+
+    def show(self, what: str) -> None:
+        """Show on stderr what a life does, and how many actions are in each state."""
+        counts = sorted(Counter(self.states().values()).items())
+        shown = ", ".join(f"{count:,} {state}" for state, count in counts) or "none read yet"
+        click.echo(f"{what}; of {self.trial.actions:,} actions: {shown}", err=True)
 
     def states(self) -> dict[str, State]:
         """The state of every action in the outbox."""

@@ -29,6 +29,7 @@ def run(*arguments: str) -> str:
 def test_killed_again_and_again_with_faulty_receivers_no_action_is_lost() -> None:
     """It fails where its own checks do: losses, other keys, other ends, outcomes twice."""
     printed = run("kills", "--actions", "200", "--kills", "4", "--broker", "embedded")
+    assert "life 1 of at most 4: killed" in printed, "progress, on stderr"
     assert "| 0 violations | met |" in printed
     assert "| actions: done, dead | 19" in printed
 
