@@ -83,10 +83,17 @@ class BatchAttempt(NamedTuple):
         return self._answered(ready, answers, masked)
 
     def _refused(self, ready: list[Prepared], reason: str) -> list[Result]:
+        """Results of a request that was refused: no failed attempt of any action, as yet."""
         if len(ready) == 1:
             return [self.alone.refused(ready[0], reason)]
         results = self._failed(ready, Busy(f"{reason}{DIVIDED}"), 0.0, is_divided=True)
-        return [each._replace(retry_after_s=None) for each in results]  # the receiver did answer
+        return [
+            each._replace(
+                attempts=each.attempts if each.state == "dead" else each.task.attempts,
+                retry_after_s=None,  # the receiver did answer
+            )
+            for each in results
+        ]
 
     def _busy(self, ready: list[Prepared], busy: Busy) -> list[Result]:
         attempts = [prepared.task.attempts for prepared in ready]

@@ -190,6 +190,11 @@ def test_an_action_that_spoils_its_batch_ends_up_alone(
     assert ["SO-5"] in [orders_in(body) for _, body in receiver.calls]
     bodies = {(headers["webhook-id"], body) for headers, body in receiver.calls}
     assert len(bodies) == len({name for name, _ in bodies}), "an id has one content"
+    attempts = {note["action"]["attempts"] for note in acting.notes()}
+    assert (attempts == {"1"}) == (status == 422), "a refusal that divides costs none"
+    sizes = "ordertide_action_batch_count"
+    requests = acting.metrics.registry.get_sample_value(sizes, {"receiver": "confirm_order"})
+    assert requests == len(receiver.calls)
 
 
 def test_a_receiver_that_is_gone_ends_all_of_them(receiver: Hooks, tmp_path: Path) -> None:
