@@ -29,7 +29,7 @@ from deploy.stack.hdfs import NameNode
 from deploy.stack.kafka import Kafka
 from schemas.settings.model import read_settings
 from schemas.topics import CONTROL, EVENTS, ORDERS_AUDIT, ORDERS_CHANGES, TOPICS
-from tests.support.servers import need
+from tests.support.servers import need_kafka
 from tests.support.stack import address, namespace
 from tests.support.waiting import wait_until
 
@@ -56,7 +56,7 @@ def levels(findings: Iterator[Finding]) -> dict[str, Level]:
 # ---------------------------------------------------------------- Kafka, a broker of our own
 @pytest.fixture(scope="module")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    need("java")
+    need_kafka()
     properties = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
@@ -258,7 +258,7 @@ def test_who_may_not_write_to_the_archive_is_told() -> None:
 
 @pytest.mark.stack
 def test_a_namenode_that_waits_for_its_datanodes_is_in_safe_mode(tmp_path: Path) -> None:
-    need("java")
+    address("hdfs")
     lonely = NameNode(tmp_path, properties={"dfs.namenode.safemode.min.datanodes": "1"})
     with lonely:
         target = HttpTarget(lonely.address["web"], "[archive] web", TIMEOUT_S)

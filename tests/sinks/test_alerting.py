@@ -23,8 +23,7 @@ from tests.support.alerts import order, overdue, produce
 from tests.support.channel_kinds import firing
 from tests.support.command import Command, leaving_none
 from tests.support.receiver import Receiver
-from tests.support.servers import absent, need
-from tests.support.stack import address
+from tests.support.servers import absent, need, need_kafka
 from tests.support.waiting import wait_until
 
 CONFIG = RULES.parent / "alertmanager" / "alertmanager.yaml"
@@ -74,7 +73,7 @@ def feed(producer: Producer, **event: object) -> None:
 def test_an_overdue_order_reaches_a_webhook_and_its_delivery_scan_resolves_it(
     alertmanager: Alertmanager, receiver: Receiver, tmp_path: Path
 ) -> None:
-    address("kafka")  # its jars are there; the broker is our own, as the topics' names are fixed
+    need_kafka()  # a broker of our own, as the topics' names are fixed
     (tmp_path / "rules.toml").write_text(RULE, "utf-8")
     with Kafka(tmp_path / "kafka") as kafka:
         connection = Connection(kafka.address["bootstrap"])

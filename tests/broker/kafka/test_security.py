@@ -1,7 +1,6 @@
 """A broker with TLS and logins accepts valid logins; the others fail with reason and remedy."""
 
 import datetime as dt
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import ip_address
@@ -28,7 +27,6 @@ from broker.produce import Producer
 from broker.reach import reach
 from broker.transactions import transactional_id
 from commands.wiring.broker import connection_of
-from deploy.stack.errors import StackError
 from deploy.stack.kafka import Kafka
 from deploy.stack.ports import HOST, free_port
 from schemas.errors import Busy, SettingsError
@@ -36,7 +34,7 @@ from schemas.settings.model import BrokerSettings
 from schemas.topics import TopicSettings
 from tests.support.kafka.topics import admin, done, make, write
 from tests.support.reading import read_count
-from tests.support.stack import REQUIRE_VARIABLE
+from tests.support.servers import need_kafka
 
 PASSWORD = "made up"
 OPEN, CLOSED = "open", "closed"
@@ -122,22 +120,18 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerSettings
     pem = certificate(folder, "broker")
     certificate(folder, "stranger")
     port = free_port()
-    try:
-        with guarded_broker(folder / "broker", pem, port) as broker:
-            inside = Connection(broker.address["bootstrap"])
-            make(inside, TopicSettings(OPEN), TopicSettings(CLOSED))
-            allow_alice(inside)
-            yield BrokerSettings(
-                bootstrap=f"{HOST}:{port}",
-                security_protocol="SASL_SSL",
-                user="alice",
-                password=PASSWORD,
-                ca=str(pem),
-            )
-    except StackError as error:
-        if os.environ.get(REQUIRE_VARIABLE) == "1":
-            raise
-        pytest.skip(str(error))
+    need_kafka()
+    with guarded_broker(folder / "broker", pem, port) as broker:
+        inside = Connection(broker.address["bootstrap"])
+        make(inside, TopicSettings(OPEN), TopicSettings(CLOSED))
+        allow_alice(inside)
+        yield BrokerSettings(
+            bootstrap=f"{HOST}:{port}",
+            security_protocol="SASL_SSL",
+            user="alice",
+            password=PASSWORD,
+            ca=str(pem),
+        )
 
 
 def changed(settings: BrokerSettings, **other: object) -> Connection:

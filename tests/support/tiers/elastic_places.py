@@ -1,17 +1,12 @@
 """Places for tests in a real Elasticsearch: a prefix of their own, cleared afterwards."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
-import pytest
 from elasticsearch import Elasticsearch
 
 from commands.wiring.definitions import vocabulary_of
-from deploy.stack.elasticsearch_home import RECIPE
-from deploy.stack.library import is_installed
 from schemas.search import AttributeType
 from schemas.settings.model import Settings
 from storage_tiering.warm.elastic.access import connect
@@ -64,8 +59,5 @@ def indices_of(client: Elasticsearch, prefix: str) -> set[str]:
 
 
 def need_elasticsearch() -> None:
-    """Skip the test where no Elasticsearch can be started; fail where there has to be one."""
-    if is_installed("elasticsearch", RECIPE) and shutil.which("java"):
-        return
-    reason = "no Elasticsearch: run 'ordertide stack up elasticsearch' once"
-    (pytest.fail if os.environ.get(stack.REQUIRE_VARIABLE) == "1" else pytest.skip)(reason)
+    """Skip the test, which starts an Elasticsearch of its own, unless that of the stack runs."""
+    stack.address("elasticsearch")
