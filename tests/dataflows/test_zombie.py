@@ -144,8 +144,7 @@ def continue_zombie(engine: Engine) -> str:
     return engine.output()[said:]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("store", ["two folders", "bucket"])
+@pytest.mark.parametrize(("store", "workers"), [("two folders", 1), ("bucket", 2)])
 def test_nothing_of_a_zombie_is_seen_and_it_ends_with_one_line(
     store: str,
     workers: int,
@@ -185,13 +184,12 @@ def test_nothing_of_a_zombie_is_seen_and_it_ends_with_one_line(
     assert_as_replayed(zombie.connection, events, tmp_path)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_in_one_folder_a_stopped_run_keeps_its_place_and_continues(
-    workers: int, run: Callable[[str], Engine], tmp_path: Path, rng: random.Random
+    run: Callable[[str], Engine], tmp_path: Path, rng: random.Random
 ) -> None:
     events = with_commands(with_parcels(some_orders(ORDERS, rng), rng), rng)
     stopped = run("one")
-    stopped.track["workers"] = workers
+    stopped.track["workers"] = 2
     stop_in_the_middle(stopped, events)
     first = stopped.process
     stopped.start()

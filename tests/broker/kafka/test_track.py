@@ -60,12 +60,12 @@ def test_the_usual_tools_show_its_lag(kafka: Connection, runs: TrackRuns, tmp_pa
     assert lags(kafka, tmp_path, runs.group) == {0: "5", 1: "0"}
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.timeout(400)
 def test_partitions_that_are_added_while_it_runs_are_read_and_their_events_arrive_when_found(
-    workers: int, kafka: Connection, runs: TrackRuns
+    kafka: Connection, runs: TrackRuns
 ) -> None:
-    runs.workers = workers
+    runs.workers = 2
+    runs.patience_s = 120.0  # two workers that spin leave little of two cores to three brokers
     runs.start()
     runs.feed(OLD, partition=0)
     before = runs.wait_for_orders(len(OLD))
@@ -184,16 +184,15 @@ def test_a_run_whose_transaction_the_broker_timed_out_starts_again_by_itself(
     assert len(runs.accepted()) == len(OLD) + len(NEW) + fed, "each once"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_run_elsewhere_is_refused(
-    workers: int, kafka: Connection, runs: TrackRuns, tmp_path: Path
+    kafka: Connection, runs: TrackRuns, tmp_path: Path
 ) -> None:
-    runs.workers = workers
+    runs.workers = 2
     runs.start()
     runs.feed(OLD, partition=0)
     runs.wait_for_orders(len(OLD))
     (tmp_path / "elsewhere").mkdir()
-    second = TrackRuns(kafka, tmp_path / "elsewhere", runs.group, workers)
+    second = TrackRuns(kafka, tmp_path / "elsewhere", runs.group, runs.workers)
     second.start()
     assert second.exit_code() == 2
     assert f"flow {runs.group}: ordertide-" in second.output()

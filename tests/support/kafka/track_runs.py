@@ -28,6 +28,7 @@ class TrackRuns:
         self.folder = folder
         self.group = group
         self.workers = workers
+        self.patience_s = PATIENCE_S
         self.environment: dict[str, str] = {}
         self.properties = {"session.timeout.ms": "2000"}
         self.process: Process | None = None
@@ -108,7 +109,12 @@ class TrackRuns:
             return is_so()
 
         wait_until(
-            has_become_so, "what the runs do", shown=self.output, progress=progress, pause_s=pause_s
+            has_become_so,
+            "what the runs do",
+            self.patience_s,
+            self.output,
+            progress=progress,
+            pause_s=pause_s,
         )
 
 
