@@ -59,7 +59,9 @@ class Member:
 with EmbeddedBroker() as broker:
     broker.create("orders")
     member = Member(broker.connection)
-    time.sleep(1)
+    while not member.client.memberid():
+        time.sleep(0.05)
+    time.sleep(1)  # from the join to the assignment
     faulthandler.dump_traceback_later({limit_s}, exit=True)
     del member
     gc.collect()
