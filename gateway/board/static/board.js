@@ -96,22 +96,28 @@ function replace(part, fresh) {
   if (!fresh.dataset.mark || part.dataset.mark !== fresh.dataset.mark) become(part, fresh);
 }
 
-/* An element becomes another one, with the fewest changes: what stays keeps focus and place. */
+/* An element becomes another one. What has the focus stays; the rest is replaced, which, unlike a
+   text that changes in place, is no shift of the layout. */
 function become(old, fresh) {
-  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    if (old.data !== fresh.data) old.data = fresh.data;
-    return;
-  }
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   for (const name of old.getAttributeNames()) {
     if (!fresh.hasAttribute(name)) old.removeAttribute(name);
   }
+  const hasFocus = (node) => node.contains(document.activeElement);
   const [ours, theirs] = [[...old.childNodes], [...fresh.childNodes]];
-  if (ours.length === theirs.length) ours.forEach((child, n) => become(child, theirs[n]));
-  else old.replaceChildren(...theirs);
+  if (!hasFocus(old) || ours.length !== theirs.length) return old.replaceChildren(...theirs);
+  ours.forEach((child, n) => {
+    if (hasFocus(child) && child.nodeName === theirs[n].nodeName) become(child, theirs[n]);
+    else child.replaceWith(theirs[n]);
+  });
+}
+
+function renew(card, fresh) {
+  const had = card.contains(document.activeElement);
+  become(card, fresh);
+  if (had && !card.contains(document.activeElement)) $("a", card)?.focus({ preventScroll: true });
 }
 
 function patch(list, fresh) {
@@ -137,7 +143,7 @@ function patch(list, fresh) {
     return before ?? card;
   });
   if (cards.some((card) => card.dataset.had)) throw new Error("a card that this page doesn't have");
-  renewed.forEach(([before, card]) => become(before, card));
+  renewed.forEach(([before, card]) => renew(before, card));
   place(list, cards, old);
   changed.forEach((card) => {
     card.classList.add("changed");
