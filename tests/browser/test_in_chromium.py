@@ -66,44 +66,58 @@ SHOWN = """[...document.querySelectorAll("[data-mark]")].map((part) => {
 })"""
 
 
-def test_cards_are_patched_one_by_one_and_the_focus_stays(site: Site, browser: Browser) -> None:
+SHIFTED = """new Promise((resolve) => {
+  const sum = (seen) => seen.reduce((all, each) => all + (each.hadRecentInput ? 0 : each.value), 0);
+  new PerformanceObserver((list) => resolve(sum(list.getEntries())))
+    .observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(0), 500);
+})"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])  # cards glide, or only move
+def test_cards_are_patched_one_by_one_and_the_focus_stays(
+    site: Site, browser: Browser, motion: str
+) -> None:
     late = [each for each in sample().orders.values() if each.lane == "overdue"]
     chance = random.Random(len(late))
-    keep = msgspec.structs.replace(late[0], order_id="keep")
-    site.door.put(keep, *(msgspec.structs.replace(late[1], order_id=f"far-{n}") for n in range(9)))
-    with opened(site, browser) as page, opened(site, browser) as fresh:
+    keep = msgspec.structs.replace(late[0], order_id=f"keep-{motion}")
+    far = [f"far-{n}-{motion}" for n in range(9)]
+    site.door.put(keep, *(msgspec.structs.replace(late[1], order_id=each) for each in far))
+    mine = f'[data-key="{keep.order_id}"]'
+    with opened(site, browser, reduced_motion=motion) as page, opened(site, browser) as fresh:
         page.goto(site.address)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(urlsplit(request.url).path))
-        snooze = page.locator('[data-key="keep"] .snooze')
-        page.focus('[data-key="keep"] a')
+        snooze = page.locator(f"{mine} .snooze")
+        page.focus(f"{mine} a")
         page.keyboard.press("Tab")
         page.keyboard.press("Tab")
-        page.evaluate("document.querySelector('[data-key=keep]').same = true; scrollBy(0, 200)")
+        page.locator(mine).evaluate("(card) => { card.same = true; scrollBy(0, 200); }")
         scrolled = page.evaluate("scrollY")
         for version in range(1, 9):
             changes = [
                 msgspec.structs.replace(
                     late[1],
-                    order_id=f"far-{n}",
+                    order_id=each,
                     version=late[1].version + version,
                     lane=(lane := chance.choice(("normal", "overdue"))),
                     open_alerts=late[1].open_alerts if lane == "overdue" else [],
                 )
-                for n in chance.sample(range(9), 4)
+                for each in chance.sample(far, 4)
             ]
             site.door.put(msgspec.structs.replace(keep, version=keep.version + version), *changes)
-        newest = f'[data-key="keep"][data-version^="{keep.version + 8}-"]'
-        page.wait_for_selector(newest, timeout=LONG_MS)
+        page.wait_for_selector(f'{mine}[data-version^="{keep.version + 8}-"]', timeout=LONG_MS)
         fresh.goto(site.address)
         page.wait_for_function(
             f"(whole) => JSON.stringify({SHOWN}) === JSON.stringify(whole)",
             arg=fresh.evaluate(SHOWN),
             timeout=LONG_MS,
         )
-        assert page.evaluate("document.querySelector('[data-key=keep]').same"), "it is the same one"
+        assert page.locator(mine).evaluate("(card) => card.same"), "it is the same one"
         assert snooze.evaluate("(button) => button === document.activeElement")
         assert page.evaluate("scrollY") == scrolled
+        if motion != "reduce":
+            assert page.evaluate(SHIFTED) == 0
         assert "/board/parts" in asked
         assert "/" not in asked, "the whole board"
 

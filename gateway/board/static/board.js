@@ -144,20 +144,35 @@ function patch(list, fresh) {
   });
   if (cards.some((card) => card.dataset.had)) throw new Error("a card that this page doesn't have");
   renewed.forEach(([before, card]) => renew(before, card));
-  place(list, cards, old);
+  place(list, cards);
   changed.forEach((card) => {
     card.classList.add("changed");
     setTimeout(() => card.classList.remove("changed"), 1000);
   });
 }
 
-/* Cards come to their places: those that have theirs aren't touched, and those in sight glide. */
-function place(list, cards, old) {
+/* Cards come to their places; those in sight glide. */
+function place(list, cards) {
   const shown = [...list.children], active = list.contains(document.activeElement) && document.activeElement;
   if (shown.length === cards.length && cards.every((card, n) => card === shown[n])) return;
   const places = new Map();
   if (!still) shown.forEach((card) => places.set(card, card.getBoundingClientRect().top));
   const at = shown.indexOf(active && active.closest(".cards > *"));
+  // Attached anew, what glides is no shift of the layout. Further down the page the browser keeps
+  // what is read in its place, for which the cards have to stay attached.
+  if (!still && list.getBoundingClientRect().top > 0) list.replaceChildren(...cards);
+  else move(list, cards);
+  if (active && active !== document.activeElement) {  // what has left hands the focus to the next one
+    const heir = active.isConnected ? active.closest(".cards > *") : cards[Math.min(at, cards.length - 1)];
+    $("a", heir)?.focus({ preventScroll: true });
+    if (active.isConnected) active.focus({ preventScroll: true });  // buttons show in a card in focus alone
+  }
+  if (still) return;
+  const tops = cards.map((card) => card.getBoundingClientRect().top);  // all before the first glides
+  cards.forEach((card, n) => glide(card, places.get(card), tops[n]));
+}
+
+function move(list, cards) {
   let next = list.firstElementChild;
   for (const card of cards) {
     if (next !== card && next?.nextElementSibling === card) {  // it left, or comes further down
@@ -173,14 +188,6 @@ function place(list, cards, old) {
     next = next.nextElementSibling;
     gone.remove();
   }
-  if (active && active !== document.activeElement) {  // what has left hands the focus to the next one
-    const heir = active.isConnected ? active.closest(".cards > *") : cards[Math.min(at, cards.length - 1)];
-    $("a", heir)?.focus({ preventScroll: true });
-    if (active.isConnected) active.focus({ preventScroll: true });  // buttons show in a card in focus alone
-  }
-  if (still) return;
-  const tops = cards.map((card) => card.getBoundingClientRect().top);  // all before the first glides
-  cards.forEach((card, n) => glide(card, places.get(card), tops[n]));
 }
 
 function glide(card, before, top) {
