@@ -95,7 +95,11 @@ def write_settings(
     }
     if actions is not None:
         (folder / ACTIONS).write_text(actions, "utf-8")
-        tables["act"] = {"folder": str(folder / "act"), "actions": str(folder / ACTIONS)}
+        tables["act"] = {
+            "folder": str(folder / "act"),
+            "actions": str(folder / ACTIONS),
+            "private": "127.0.0.1",  # a webhook may be a program of this machine
+        }
     if poll is not None:
         tables["poll"] = {"folder": str(folder / "poll"), **poll}
     path = installation.write_settings(folder / MARK, tables, "Made by `ordertide demo`.")

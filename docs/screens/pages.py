@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from commands.demo.telling import LATE
 from commands.key import address_of
 from commands.wiring.gateway import access_of
+from docs.screens.webhooks import shown_webhooks
 from gateway.access.folder import open_folder
 from gateway.access.keys import ADMIN_ID
 from gateway.access.shares import Share, Shares
@@ -55,6 +56,12 @@ SHOTS = (
     Shot("operations", "/operations", 1440, 900),
     Shot("operations-dark-zh", "/operations", 1440, 900, "dark", "zh"),
 )
+WEBHOOK_SHOTS = (
+    Shot("webhooks", "/settings/webhooks", 1440, 900),
+    Shot("webhooks-dark-zh", "/settings/webhooks", 1440, 900, "dark", "zh"),
+    Shot("deliveries", "{webhook}", 1440, 900),
+    Shot("deliveries-dark", "{webhook}", 1440, 900, "dark"),
+)
 
 
 @click.command()
@@ -80,6 +87,9 @@ def main(path: Path) -> None:
             pass  # a rate needs two looks
         for shot in SHOTS:
             take(browser, own, shot._replace(path=shot.path.format(order=LATE, link=link)))
+        with shown_webhooks(own) as webhook:
+            for shot in WEBHOOK_SHOTS:
+                take(browser, own, shot._replace(path=shot.path.format(webhook=webhook)))
         browser.close()
 
 

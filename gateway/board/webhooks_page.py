@@ -29,7 +29,7 @@ class WebhookRow(NamedTuple):
     url: str
     status: str
     chip: str
-    types: str
+    types: list[str]
     filter: str
     tenant: str
     note: str
@@ -90,7 +90,7 @@ def webhook_row(words: Words, view: WebhookView, now: int) -> WebhookRow:
         url=view.url,
         status=words.say(f"hooks.is.{view.status}"),
         chip=CHIPS[view.status],
-        types=", ".join(view.types) or words.say("hooks.types.all"),
+        types=[*view.types] or [words.say("hooks.types.all")],
         filter="; ".join(filters) or words.say("hooks.filter.none"),
         tenant=view.tenant or words.say("hooks.tenant.all"),
         note=note_of(words, view, now),
