@@ -171,7 +171,7 @@ def test_a_loop_ends_with_the_logs_when_a_process_has_ended(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=100,
     )
     assert "ordertide: it is refused" in done.stdout
     assert done.stdout.endswith("given up\n")

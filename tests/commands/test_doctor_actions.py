@@ -30,7 +30,7 @@ def examined(folder: Path, table: str = TABLE) -> dict[str, Finding]:
         "ORDERTIDE_ACT_ACTIONS": str(folder / "actions.toml"),
         "ORDERTIDE_PRIVACY_KEYS": str(folder / "keys.json"),
     }
-    context = CheckContext(read_settings(None, variables), timeout_s=2.0)
+    context = CheckContext(read_settings(None, variables), timeout_s=20.0)
     return {finding.subject: finding for finding in check(context)}
 
 

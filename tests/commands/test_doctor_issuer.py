@@ -18,7 +18,7 @@ def issuer() -> Iterator[IssuerProcess]:
 
 def examined(**values: str) -> dict[str, Finding]:
     variables = {f"ORDERTIDE_{name.upper()}": value for name, value in values.items()}
-    context = CheckContext(read_settings(None, variables), timeout_s=5.0)
+    context = CheckContext(read_settings(None, variables), timeout_s=20.0)
     return {finding.subject: finding for finding in check(context)}
 
 

@@ -21,7 +21,7 @@ def examined(folder: Path, url: str = "", **options: str) -> list[Finding]:
     given = {"SECRET": KEY, "CUSTOMER": CUSTOMER, "URL": url, "RATE": "0.01"} | options
     variables = {f"{ACCOUNT}_{name}": value for name, value in given.items() if value and url}
     variables["ORDERTIDE_POLL_FOLDER"] = str(folder)
-    return [*check(CheckContext(read_settings(None, variables), timeout_s=2.0))]
+    return [*check(CheckContext(read_settings(None, variables), timeout_s=20.0))]
 
 
 def remembered(folder: Path, parcels: int, ago_ms: int) -> None:
