@@ -53,8 +53,8 @@ SHAPES = bytes(
         if chr(code) in "0123456789"
         else "e"
         if chr(code) in "eE"
-        else "."
-        if chr(code) == "."
+        else chr(code)
+        if chr(code) in ".+"
         else " "
     )
     for code in range(256)
@@ -95,10 +95,10 @@ def is_plain(data: bytes) -> bool:
         return False
     if not data.isascii() and (b"\xc2" in data or b"\xe2" in data) and UTF8_CONTROL.search(data):
         return False
-    shapes = data.translate(SHAPES, b"+")
+    shapes = data.translate(SHAPES)
     if b".0000000" in shapes:
         return False
-    is_long = NINETEEN_DIGITS in shapes or b"0e000" in shapes
+    is_long = NINETEEN_DIGITS in shapes or b"0e000" in shapes or b"0e+000" in shapes
     return not (is_long and LONG_NUMBER.search(data))
 
 

@@ -1,6 +1,7 @@
 """Sanitization at the door: characters, numbers, nesting and instants that can't be carried."""
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -316,6 +317,15 @@ def test_whatever_passes_holds_no_control_character_and_only_numbers_of_64_bits(
     assert not any(CONTROL.search(text) for text in texts(found))
     assert all(-(2**63) <= n < 2**63 for n in whole_numbers(found))
     assert is_plain(kept) or sanitize(kept) == kept
+
+
+@given(instant=st.datetimes(), minutes=st.integers(-1_439, 1_439))
+def test_an_event_with_an_ordinary_instant_is_not_taken_apart(
+    instant: datetime, minutes: int
+) -> None:
+    zone = timezone(timedelta(minutes=minutes))
+    timestamp = instant.replace(tzinfo=zone).isoformat()
+    assert is_plain(json.dumps(GOOD | {"timestamp": timestamp}).encode())
 
 
 def whole_numbers(value: Any) -> list[int]:  # noqa: ANN401 - any JSON
