@@ -37,6 +37,7 @@ from gateway.problems import Problem
 from gateway.route import EVERYONE, Call, Route, Streamed
 from gateway.routes import ROUTES
 from schemas.errors import Busy, OrdertideError
+from schemas.os_faults import causes
 from schemas.settings.secrets import masked_text
 
 LOGGER = logging.getLogger("ordertide.gateway")
@@ -133,6 +134,7 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
             response = refusal(route, gateway, request, error, request_id)
             if isinstance(error, Problem) and error.code in {"limited", "busy"}:
                 refused.labels(route.cls, error.code).inc()
+            cut_frames(error)
         add_headers(response, request_id)
         took_s = time.perf_counter() - began_s
         seconds.observe(took_s)
@@ -141,6 +143,16 @@ def endpoint(route: Route, gateway: Gateway) -> Callable[[Request], Awaitable[Re
         return response
 
     return answer
+
+
+def cut_frames(error: Exception) -> None:
+    """Cut the frames of a call from the exception that ended it.
+
+    Where one of them has it as a variable they are a cycle, until the garbage collector runs. It
+    runs seldom, and 1,800 refusals a second made it hold all other requests up for 0.16 s each.
+    """
+    for each in causes(error):
+        each.__traceback__ = None
 
 
 def add_headers(response: Response, request_id: str) -> None:

@@ -1,8 +1,10 @@
 """Limits: a rate for each caller, and slots of which queries always keep half."""
 
 import asyncio
+import gc
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +12,7 @@ from gateway.application import application
 from gateway.limits import RATES, SHARES, SLOTS, Class, Limits
 from gateway.problems import Problem
 from schemas.errors import SettingsError
-from tests.support.asgi import Client, scope_of
+from tests.support.asgi import Client, Reply, scope_of
 from tests.support.gateway import REST_TOKEN, Door, EmbeddedDoor
 
 URL = f"/v1/carriers/rest/depot/callback/{REST_TOKEN}"
@@ -42,6 +44,29 @@ def test_over_its_rate_a_caller_is_refused_and_another_is_not(door: Door) -> Non
     labels = {"class": "query", "reason": "limited"}
     counted = door.gateway.metrics.registry.get_sample_value("ordertide_http_refused_total", labels)
     assert counted == 2
+
+
+def test_what_is_refused_leaves_nothing_to_the_garbage_collector(door: Door) -> None:
+    limited(door, callback="1 per 1 hour")
+    stranger, reader = Client(door.app), door.client()
+    stranger.post(URL, GOOD)
+    refused: list[Callable[[], Reply]] = [
+        lambda: stranger.post(URL, GOOD),
+        lambda: stranger.get("/v1/me"),
+        lambda: reader.get("/v1/orders/unknown"),
+        lambda: reader.get("/v1/orders?unknown=1"),
+        lambda: reader.get("/orders/unknown"),
+    ]
+    assert [refuse().status for refuse in refused] == [429, 401, 404, 400, 404]
+    gc.collect()
+    gc.disable()
+    try:
+        for refuse in refused:
+            for _ in range(50):
+                refuse()
+            assert gc.collect() < 50  # of other threads
+    finally:
+        gc.enable()
 
 
 def test_callbacks_over_what_may_come_at_once_are_refused_for_a_second(door: Door) -> None:
