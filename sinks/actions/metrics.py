@@ -47,9 +47,7 @@ class ActionMetrics:
         receiver = results[0].task.receiver
         if any(result.retry_after_s is not None for result in results):
             self.metrics.sink_busy.labels(receiver).inc()
-        sent = sum(
-            result.attempts > result.task.attempts or result.state == "failed" for result in results
-        )
+        sent = sum(result.was_sent for result in results)
         if sent and results[0].task.batch:
             self.metrics.action_batch.labels(receiver).observe(sent)
 

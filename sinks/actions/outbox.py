@@ -134,6 +134,11 @@ class Result(NamedTuple):
     contact: Contact | None = None
     batch: str | None = None
 
+    @property
+    def was_sent(self) -> bool:
+        """True of an action that was sent; a refusal that divided its batch is no attempt."""
+        return self.attempts > self.task.attempts or self.state == "failed"
+
 
 class Outbox:
     """The outbox at `path`, for one thread; other processes may list and replay dead actions.

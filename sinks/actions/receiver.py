@@ -97,7 +97,7 @@ class Receiver:
         self.in_flight -= 1
         if self.batch:
             self.orders -= orders_of([result.task for result in results])
-        tried = [result for result in results if result.attempts > result.task.attempts]
+        tried = [result for result in results if result.was_sent]
         busy = [result for result in tried if result.retry_after_s is not None]
         if len(busy) < len(tried):
             self.reason = None

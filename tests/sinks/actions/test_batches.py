@@ -28,7 +28,7 @@ from sinks.actions.channels.installed import channel_faults
 from sinks.actions.channels.memory import MemoryChannel
 from sinks.actions.channels.webhook import WebhookBatches, WebhookChannel
 from sinks.actions.channels.webhook_batch import results_of
-from sinks.actions.outbox import Task
+from sinks.actions.outbox import Result, Task
 from sinks.actions.recipient import Recipient
 from sinks.actions.table import ActionTable, KindRow, parse_actions
 from tests.support.actions import BEGIN_AT, Acting, action
@@ -195,6 +195,19 @@ def test_an_action_that_spoils_its_batch_ends_up_alone(
     sizes = "ordertide_action_batch_count"
     requests = acting.metrics.registry.get_sample_value(sizes, {"receiver": "confirm_order"})
     assert requests == len(receiver.calls)
+
+
+def test_a_refusal_that_divides_a_batch_shows_that_the_receiver_answers(
+    receiver: Hooks, tmp_path: Path
+) -> None:
+    with acting_at(receiver, tmp_path).worker() as worker:
+        at = worker.receivers["confirm_order"]
+        at.in_flight = 2
+        sent = task("SO-1", 0)
+        at.collected([Result(sent, "failed", 1, "answered 503", retry_after_s=0)], BEGIN_AT)
+        assert at.reason
+        at.collected([Result(sent, "failed", 0, "divided", batch="half")], BEGIN_AT)
+        assert at.reason is None
 
 
 def test_a_receiver_that_is_gone_ends_all_of_them(receiver: Hooks, tmp_path: Path) -> None:
