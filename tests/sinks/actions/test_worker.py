@@ -224,6 +224,14 @@ def test_a_round_writes_the_outbox_as_often_for_twenty_receivers_as_for_one(
     assert writes[20] == writes[1]
 
 
+def test_a_second_forgets_more_actions_than_can_come_in_one(tmp_path: Path) -> None:
+    with Acting(tmp_path, {}).worker() as worker:
+        with worker.outbox.transaction():
+            worker.outbox.remember(((f"{number:032x}", "done") for number in range(7_000)), 1)
+        worker.keep_up()
+        assert not worker.outbox.states()
+
+
 def test_a_channel_that_raises_anything_keeps_its_actions(tmp_path: Path) -> None:
     class Broken(MemoryChannel):
         def send(self, request: object) -> str:
