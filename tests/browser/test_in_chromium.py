@@ -210,6 +210,7 @@ def test_a_page_reads_without_a_script(site: Site, browser: Browser, path: str) 
     with opened(site, browser, java_script_enabled=False) as page:
         page.goto(site.address + (site.shared if path == "SHARED" else path))
         assert page.locator("h1").first.text_content()
+        assert page.locator(".script:visible").count() == 0, "it would do nothing"
         assert TOLD.get(path, LATE) in page.content()
 
 
