@@ -2,8 +2,7 @@
 
 use crate::fault::Fault;
 use crate::msgpack::{
-    Raw, Reader, write_bool, write_bytes, write_hash, write_int, write_list, write_optional,
-    write_text,
+    Reader, write_bool, write_bytes, write_hash, write_int, write_list, write_optional, write_text,
 };
 use crate::order::Fields;
 
@@ -128,10 +127,5 @@ impl Fact {
             write_text(out, number);
         });
         write_optional(out, self.sent_at, write_int);
-    }
-
-    /// What the event says of its parcel under a name.
-    pub fn said(&self, name: &str) -> Option<Raw<'_>> {
-        self.side.as_ref()?.get(name)
     }
 }

@@ -1,5 +1,7 @@
 //! JSON (RFC 8259), byte for byte as msgspec writes it with `order="deterministic"`: maps by name.
 
+use std::ops::Range;
+
 use crate::fault::Fault;
 use crate::instants;
 use crate::msgpack::{Raw, Value};
@@ -12,6 +14,16 @@ impl Json {
     /// Create an empty one with room for so many bytes.
     pub fn with_room(size_bytes: usize) -> Json {
         Json(Vec::with_capacity(size_bytes))
+    }
+
+    /// The place of what was written from `start` on.
+    pub fn since(&self, start: usize) -> Range<usize> {
+        start..self.0.len()
+    }
+
+    /// What was written at a place, once more.
+    pub fn again(&mut self, place: &Range<usize>) {
+        self.0.extend_from_within(place.clone());
     }
 
     /// Bytes that are JSON already.

@@ -27,6 +27,6 @@ pub use entry::{Entry, Words, marks};
 pub use extras::{Extras, Fields};
 pub use model::{
     Course, Done, First, MovedBy, NO_ENTRY, NO_PARCEL, OpenAlert, Opening, Order, RuleFault,
-    RuleFaultKind, Term, flags,
+    RuleFaultKind, Term, Text, flags,
 };
 pub use parcel::{Parcel, parcel_marks};

@@ -21,10 +21,9 @@ pub mod snapshot;
 use std::fmt;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashSet};
-
 use crate::fact::Fact;
 use crate::fault::Fault;
+use crate::json::Json;
 use crate::lifecycle::Lifecycle;
 use crate::msgpack::{write_bytes, write_list, write_optional, write_text};
 use crate::order::packing::unpack;
@@ -34,7 +33,6 @@ use crate::rules::{Conditions, Desk, Evaluator, Rules};
 use crate::shard::documents::document;
 use crate::shard::orders::{Cold, Orders};
 use crate::shard::pending::Pending;
-use crate::shard::preview::Preview;
 use crate::shard::set_aside::SetAsides;
 use crate::shard::snapshot::{Snapshot, write_head};
 use crate::symbols::{MOST_RULES, MOST_SOURCES, Symbols};
@@ -87,9 +85,10 @@ pub struct Shard {
     sources: Symbols,
     held: Orders,
     pending: Pending,
-    fresh: Fresh,
-    previews: HashMap<Arc<str>, Box<Preview>>,
-    published: HashMap<Arc<str>, u64>,
+    shown: Option<u64>, // version of the order in work that was published ahead of the clock
+    blank: Option<Box<Order>>, // the order that was open last, for its room
+    written_bytes: usize, // of the last output
+    delta_bytes: usize, // of the last delta
     set_aside: SetAsides,
     watermark: i64,
     /// Orders set aside that the next advance releases.
@@ -98,19 +97,9 @@ pub struct Shard {
     pub is_publishing: bool,
 }
 
-/// Orders of which something is to be shown, in the sequence in which that came.
-#[derive(Debug, Default)]
-struct Fresh {
-    keys: Vec<Arc<str>>,
-    known: HashSet<Arc<str>>,
-}
-
-impl Fresh {
-    fn add(&mut self, key: Arc<str>) {
-        if self.known.insert(key.clone()) {
-            self.keys.push(key);
-        }
-    }
+/// Room for bytes of which there were so many the last time.
+fn with_reserve(size_bytes: usize) -> usize {
+    size_bytes + size_bytes / 8
 }
 
 impl Shard {
@@ -130,9 +119,10 @@ impl Shard {
             sources: Symbols::new(&[], "source", MOST_SOURCES),
             held: Orders::new(cold),
             pending: Pending::default(),
-            fresh: Fresh::default(),
-            previews: HashMap::default(),
-            published: HashMap::default(),
+            shown: None,
+            blank: None,
+            written_bytes: 0,
+            delta_bytes: 0,
             set_aside: SetAsides::default(),
             watermark: 0,
             releasing: Vec::new(),
@@ -190,9 +180,7 @@ impl Shard {
             self.set_aside.keep(fact);
             return;
         }
-        let key = self.pending.add(fact);
-        self.previews.remove(&key);
-        self.fresh.add(key);
+        self.pending.add(fact);
     }
 
     /// The document of a packed order, None for one of which nothing but notes is known.
@@ -204,12 +192,14 @@ impl Shard {
         if !is_there(&order, &self.definitions.table) {
             return Ok(None);
         }
-        document(&mut order, &self.desk, self.generation).map(Some)
+        let mut json = Json::default();
+        document(&mut json, &mut order, &self.desk, self.generation)?;
+        Ok(Some(json.0))
     }
 
     /// What changed since the last snapshot, everything for a base; msgpack.
     pub fn snapshot(&mut self, is_base: bool) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(if is_base { 0 } else { self.delta_bytes });
         let statuses = &self.definitions.table.statuses;
         let codes: Vec<_> = statuses.iter().map(|status| status.code.as_str()).collect();
         let names = [self.sources.names(), self.desk.symbols().names()];
@@ -220,16 +210,18 @@ impl Shard {
             write_list(&mut out, live.len());
             live.iter().for_each(|(key, data)| write_order(&mut out, key, Some(data)));
         } else {
-            write_list(&mut out, changed.len());
-            changed
-                .iter()
-                .for_each(|key| write_order(&mut out, key, live.get(key).map(|data| &**data)));
+            write_list(&mut out, changed.list().len());
+            let keys = changed.list().iter();
+            keys.for_each(|key| write_order(&mut out, key, live.get(key).map(|data| &**data)));
         }
-        write_list(&mut out, self.pending.iter().map(|(_, facts)| facts.len()).sum());
-        for (_, facts) in self.pending.iter() {
-            facts.iter().for_each(|fact| fact.write(&mut out));
+        write_list(&mut out, self.pending.iter().map(|waiting| waiting.facts.len()).sum());
+        for waiting in self.pending.iter() {
+            waiting.facts.iter().for_each(|fact| fact.write(&mut out));
         }
         self.set_aside.snapshot(&mut out, is_base);
+        if !is_base {
+            self.delta_bytes = with_reserve(out.len());
+        }
         out
     }
 

@@ -1,5 +1,6 @@
 //! Binding of the shard.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use ordertide_core::fact::Fact;
@@ -103,7 +104,7 @@ impl Shard {
     fn has_changed(&self) -> PyResult<bool> {
         let shard = self.lock()?;
         let orders = shard.orders();
-        let has_orders = !orders.changed().is_empty() || !orders.cold_rows().is_empty();
+        let has_orders = !orders.changed().list().is_empty() || !orders.cold_rows().is_empty();
         Ok(has_orders || shard.set_asides().has_changed())
     }
 
@@ -251,29 +252,29 @@ impl Output {
         &'py self,
         py: Python<'py>,
     ) -> Vec<(&'py str, u64, Option<Bound<'py, PyBytes>>)> {
-        let bytes = |document: &Vec<u8>| PyBytes::new(py, document);
+        let bytes = |place: &Range<usize>| PyBytes::new(py, self.0.message(place));
         let changes = self.0.changes.iter();
         changes.map(|each| (&*each.key, each.version, each.document.as_ref().map(bytes))).collect()
     }
 
     #[getter]
     fn accepted<'py>(&'py self, py: Python<'py>) -> Vec<Message<'py>> {
-        messages(py, &self.0.accepted)
+        self.messages(py, &self.0.accepted)
     }
 
     #[getter]
     fn alerts<'py>(&'py self, py: Python<'py>) -> Vec<Message<'py>> {
-        messages(py, &self.0.alerts)
+        self.messages(py, &self.0.alerts)
     }
 
     #[getter]
     fn actions<'py>(&'py self, py: Python<'py>) -> Vec<Message<'py>> {
-        messages(py, &self.0.actions)
+        self.messages(py, &self.0.actions)
     }
 
     #[getter]
     fn audit<'py>(&'py self, py: Python<'py>) -> Vec<Message<'py>> {
-        messages(py, &self.0.audit)
+        self.messages(py, &self.0.audit)
     }
 
     #[getter]
@@ -331,8 +332,11 @@ impl Output {
     }
 }
 
-fn messages<'py>(py: Python<'py>, keyed: &'py [Keyed]) -> Vec<Message<'py>> {
-    keyed.iter().map(|(key, value)| (&**key, PyBytes::new(py, value))).collect()
+impl Output {
+    fn messages<'py>(&'py self, py: Python<'py>, keyed: &'py [Keyed]) -> Vec<Message<'py>> {
+        let message = |(key, place): &'py Keyed| (&**key, PyBytes::new(py, self.0.message(place)));
+        keyed.iter().map(message).collect()
+    }
 }
 
 /// The retired orders behind a Python object with `get(key)`.

@@ -253,31 +253,45 @@ impl<'a> Reader<'a> {
     /// The next value, an array whose values are as `read` has them.
     pub fn all<T>(
         &mut self,
-        mut read: impl FnMut(&mut Self) -> Result<T, Fault>,
+        read: impl FnMut(&mut Self) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
-        let count = self.list()?;
-        self.times(count, &mut read)
+        let mut found = Vec::new();
+        self.all_into(&mut found, read)?;
+        Ok(found)
     }
 
-    /// The next value, a map whose pairs are as `read` has them.
-    pub fn pairs<T>(
+    /// Put the values of the next value, an array, in the place of those that `held` has.
+    pub fn all_into<T>(
         &mut self,
+        held: &mut Vec<T>,
         mut read: impl FnMut(&mut Self) -> Result<T, Fault>,
-    ) -> Result<Vec<T>, Fault> {
-        let count = self.map()?;
-        self.times(count, &mut read)
+    ) -> Result<(), Fault> {
+        let count = self.list()?;
+        self.times_into(count, held, &mut read)
     }
 
-    fn times<T>(
+    /// Put the pairs of the next value, a map, in the place of those that `held` has.
+    pub fn pairs_into<T>(
+        &mut self,
+        held: &mut Vec<T>,
+        mut read: impl FnMut(&mut Self) -> Result<T, Fault>,
+    ) -> Result<(), Fault> {
+        let count = self.map()?;
+        self.times_into(count, held, &mut read)
+    }
+
+    fn times_into<T>(
         &mut self,
         count: usize,
+        held: &mut Vec<T>,
         read: &mut impl FnMut(&mut Self) -> Result<T, Fault>,
-    ) -> Result<Vec<T>, Fault> {
-        let mut found = Vec::with_capacity(count.min(MOST_FORESEEN));
+    ) -> Result<(), Fault> {
+        held.clear();
+        held.reserve(count.min(MOST_FORESEEN));
         for _ in 0..count {
-            found.push(read(self)?);
+            held.push(read(self)?);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Read over the head of an array; how many values follow.

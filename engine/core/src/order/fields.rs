@@ -1,11 +1,13 @@
 //! Order-level fields, read from the entries that carry them: the last of the walk wins.
 
+use std::cell::OnceCell;
+
 use crate::lifecycle::Lifecycle;
 use crate::msgpack::Raw;
 use crate::normal_form::as_kind;
 use crate::order::extras::{CAME_BY, CORRECTED_HASH, LOST, SENT_AT};
 use crate::order::walk::walk;
-use crate::order::{Fields, Order, marks};
+use crate::order::{Fields, NO_ENTRY, Order, flags, marks};
 
 /// What an entry's extras hold that no document shows.
 const NOT_SHOWN: [&str; 5] = [CORRECTED_HASH, CAME_BY, SENT_AT, LOST, "replaces"];
@@ -50,6 +52,18 @@ impl<'a> OrderFields<'a> {
 /// A kind of foreign numbers, and of each number its normal form and how it was written first.
 type Numbers<'a> = (&'a str, Vec<(String, &'a str)>);
 
+/// The fields that count of an order with one entry that has extras, without its walk; None where it
+/// has more, or entries that don't count.
+fn only<'a>(order: &'a Order, table: &Lifecycle) -> Option<Option<&'a Fields>> {
+    let [only] = order.extras.as_slice() else { return None };
+    if order.has(flags::HAS_HIDDEN | flags::HAS_CORRECTIONS) || order.course.life != NO_ENTRY {
+        return None;
+    }
+    let entry = order.entry(only.entry);
+    let counts = !entry.has(marks::REFUSED) && !table[entry.status].is_note;
+    Some((counts && entry.has(marks::HAS_FIELDS)).then_some(&only.fields))
+}
+
 /// The fields of the entries that carry some, in the order of the walk.
 fn carrying<'a>(order: &'a Order, table: &Lifecycle) -> impl Iterator<Item = &'a Fields> {
     let entries = walk(order, table).iter().filter(|entry| entry.has(marks::HAS_FIELDS));
@@ -62,12 +76,16 @@ pub fn fields_of<'a>(order: &'a Order, table: &Lifecycle) -> OrderFields<'a> {
     if order.extras.is_empty() {
         return united;
     }
-    let carried: Vec<_> = carrying(order, table).collect();
+    let (only, several) = (only(order, table), OnceCell::new());
+    let carried = match &only {
+        Some(only) => only.as_slice(),
+        None => several.get_or_init(|| carrying(order, table).collect::<Vec<_>>()),
+    };
     let mut is_whole = true;
-    for fields in &carried {
+    for fields in carried {
         is_whole &= united.unite(fields);
     }
-    if let ([only], true) = (carried.as_slice(), is_whole) {
+    if let ([only], true) = (carried, is_whole) {
         // The usual case: the order's creation says it all, and is shown as it came.
         united.references = as_sent(only);
         return united;

@@ -7,12 +7,17 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use crate::normal_form::{as_number, as_waybill};
 use crate::order::entry::{Entry, Words};
 use crate::order::extras::{Extras, Fields};
 use crate::order::parcel::Parcel;
 use crate::order::side::Side;
 use crate::statuses::NO_STATUS;
+
+/// A short text: up to 24 bytes lie in it, and not on the heap.
+pub type Text = CompactString;
 
 /// No entry.
 pub const NO_ENTRY: i32 = -1;
@@ -250,7 +255,7 @@ pub struct Order {
     /// Its parcels, 250 at most.
     pub parcels: Vec<Parcel>,
     /// Names as entries wrote them: (shipment, waybill).
-    pub names: Vec<(String, String)>,
+    pub names: Vec<(Text, Text)>,
     /// Of each name its parcel; names of entries that don't count may be missing at the end.
     pub parcel_of: Vec<u8>,
     /// Derived moves.
@@ -315,6 +320,26 @@ impl Order {
             walked: OnceCell::new(),
             had_retired: false,
         }
+    }
+
+    /// Make an order of which nothing is known out of this one, which keeps the room of its lists.
+    pub fn renew(&mut self, key: Arc<str>) {
+        *self = Order {
+            course: Course { partial: emptied(&mut self.course.partial), ..Course::default() },
+            parcels: emptied(&mut self.parcels),
+            names: emptied(&mut self.names),
+            parcel_of: emptied(&mut self.parcel_of),
+            derived: emptied(&mut self.derived),
+            firsts: emptied(&mut self.firsts),
+            alerts: emptied(&mut self.alerts),
+            done: emptied(&mut self.done),
+            openings: emptied(&mut self.openings),
+            extras: emptied(&mut self.extras),
+            side: emptied(&mut self.side),
+            thinned: emptied(&mut self.thinned),
+            history: emptied(&mut self.history),
+            ..Order::new(key)
+        };
     }
 
     /// Set back everything that the fold computes, for a fold from the beginning.
@@ -406,10 +431,10 @@ impl Order {
 
     /// The number of a name as written, a new one if it is new.
     pub fn name_number(&mut self, shipment: &str, waybill: &str) -> u8 {
-        let same = |name: &(String, String)| name.0 == shipment && name.1 == waybill;
+        let same = |name: &(Text, Text)| name.0 == shipment && name.1 == waybill;
         let known = self.names.iter().position(same);
         known.unwrap_or_else(|| {
-            self.names.push((shipment.to_owned(), waybill.to_owned()));
+            self.names.push((shipment.into(), waybill.into()));
             self.names.len() - 1
         }) as u8
     }
@@ -422,4 +447,10 @@ impl Order {
             self.parcels.len() - 1
         }) as u8
     }
+}
+
+/// A list without its items, with its room.
+fn emptied<T>(list: &mut Vec<T>) -> Vec<T> {
+    list.clear();
+    std::mem::take(list)
 }

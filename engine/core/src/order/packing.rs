@@ -20,6 +20,9 @@ pub const FORMAT: u8 = 4;
 const ITEMS: u8 = 23;
 const HEAD: [u8; 4] = [0xDC, 0, ITEMS, FORMAT];
 const ENTRY_BYTES: usize = 24;
+/// Marker of the armed deadline, which has all its bytes: it is replaced in place.
+const INT64: u8 = 0xD3;
+const ARMED_AT: std::ops::Range<usize> = HEAD.len() + 1..HEAD.len() + 9;
 
 /// The order as bytes.
 pub fn pack(order: &Order) -> Vec<u8> {
@@ -32,7 +35,8 @@ pub fn pack(order: &Order) -> Vec<u8> {
 pub fn pack_into(out: &mut Vec<u8>, order: &Order) {
     out.reserve(order.history.len() * ENTRY_BYTES + 512);
     out.extend_from_slice(&HEAD);
-    write_int(out, order.armed_at);
+    out.push(INT64);
+    out.extend_from_slice(&order.armed_at.to_be_bytes());
     write_int(out, order.status);
     write_int(out, order.flags);
     write_hash(out, order.version);
@@ -128,15 +132,24 @@ fn write_alert(out: &mut Vec<u8>, alert: &OpenAlert) {
 
 /// The order that `pack` made into `data`. A fault is damage, or a format that is unknown.
 pub fn unpack(key: impl Into<Arc<str>>, data: &[u8]) -> Result<Order, Fault> {
-    let key = key.into();
+    let mut order = Order::new(key);
+    unpack_into(&mut order, data)?;
+    Ok(order)
+}
+
+/// Unpack into a renewed order, which keeps the room of its lists.
+///
+/// # Errors
+/// See `unpack`; the order is of no use then.
+pub fn unpack_into(order: &mut Order, data: &[u8]) -> Result<(), Fault> {
     if !data.starts_with(&HEAD) {
         let stored = data.get(HEAD.len() - 1).copied().unwrap_or(0);
-        return Err(Fault::Format { key: key.to_string(), stored, read: FORMAT });
+        return Err(Fault::Format { key: order.key.to_string(), stored, read: FORMAT });
     }
     let mut from = Reader::new(data);
     from.list()?;
     from.int::<u8>()?;
-    let mut order = Order { armed_at: from.int()?, ..Order::new(key) };
+    order.armed_at = from.int()?;
     order.status = from.int()?;
     order.flags = from.int()?;
     order.version = from.hash()?;
@@ -145,56 +158,57 @@ pub fn unpack(key: impl Into<Arc<str>>, data: &[u8]) -> Result<Order, Fault> {
     order.promised_at = from.int()?;
     order.ship_by = from.int()?;
     order.period = from.int()?;
-    order.course = read_course(&mut from)?;
-    order.parcels = from.all(read_parcel)?;
-    order.names = from.all(|from| {
+    read_course(&mut from, &mut order.course)?;
+    from.all_into(&mut order.parcels, read_parcel)?;
+    from.all_into(&mut order.names, |from| {
         from.list_with(2)?;
-        Ok((from.string()?, from.string()?))
+        Ok((from.text()?.into(), from.text()?.into()))
     })?;
-    order.parcel_of = from.all(Reader::int)?;
-    order.derived = from.all(|from| {
+    from.all_into(&mut order.parcel_of, Reader::int)?;
+    from.all_into(&mut order.derived, |from| {
         from.list_with(2)?;
         Ok(MovedBy { status: from.int()?, entry: from.int()? })
     })?;
-    order.firsts = from.pairs(|from| Ok(First { status: from.int()?, entry: from.int()? }))?;
-    order.alerts = from.all(read_alert)?;
-    order.done = from.all(|from| {
+    from.pairs_into(&mut order.firsts, |from| {
+        Ok(First { status: from.int()?, entry: from.int()? })
+    })?;
+    from.all_into(&mut order.alerts, read_alert)?;
+    from.all_into(&mut order.done, |from| {
         from.list_with(3)?;
         Ok(Done { rule: from.int()?, parcel: from.int()?, anchor: from.int()? })
     })?;
-    order.openings = from.all(|from| {
+    from.all_into(&mut order.openings, |from| {
         from.list_with(3)?;
         Ok(Opening { rule: from.int()?, parcel: from.int()?, at: from.int()? })
     })?;
-    order.extras =
-        from.pairs(|from| Ok(Extras { entry: from.int()?, fields: Fields::read(from)? }))?;
-    order.side = from.all(|from| from.optional(Side::read))?;
-    order.thinned = words_of(from.bytes()?).collect();
-    order.history = history_of(&mut from)?;
-    complete(&mut order, &from)?;
-    Ok(order)
+    from.pairs_into(&mut order.extras, |from| {
+        Ok(Extras { entry: from.int()?, fields: Fields::read(from)? })
+    })?;
+    from.all_into(&mut order.side, |from| from.optional(Side::read))?;
+    order.thinned.extend(words_of(from.bytes()?));
+    read_history(&mut from, &mut order.history)?;
+    complete(order, &from)
 }
 
-fn read_course(from: &mut Reader<'_>) -> Result<Course, Fault> {
+fn read_course(from: &mut Reader<'_>, course: &mut Course) -> Result<(), Fault> {
     from.list_with(9)?;
-    Ok(Course {
-        status_entry: from.int()?,
-        is_derived: from.bool()?,
-        had_gone: from.bool()?,
-        derived: from.int()?,
-        onward: from.int()?,
-        expected: from.int()?,
-        life: from.int()?,
-        partial: from.all(Reader::int)?,
-        opened_by: from.int()?,
-    })
+    course.status_entry = from.int()?;
+    course.is_derived = from.bool()?;
+    course.had_gone = from.bool()?;
+    course.derived = from.int()?;
+    course.onward = from.int()?;
+    course.expected = from.int()?;
+    course.life = from.int()?;
+    from.all_into(&mut course.partial, Reader::int)?;
+    course.opened_by = from.int()?;
+    Ok(())
 }
 
 fn read_parcel(from: &mut Reader<'_>) -> Result<Parcel, Fault> {
     from.list_with(7)?;
     Ok(Parcel {
-        name: from.string()?,
-        spelling: from.string()?,
+        name: from.text()?.into(),
+        spelling: from.text()?.into(),
         status: from.int()?,
         updated_at: from.int()?,
         marks: from.int()?,
@@ -223,7 +237,7 @@ fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
 }
 
-fn history_of(from: &mut Reader<'_>) -> Result<Vec<Words>, Fault> {
+fn read_history(from: &mut Reader<'_>, history: &mut Vec<Words>) -> Result<(), Fault> {
     let bytes = from.bytes()?;
     if bytes.len() % ENTRY_BYTES != 0 {
         return Err(Fault::History(bytes.len()));
@@ -235,9 +249,9 @@ fn history_of(from: &mut Reader<'_>) -> Result<Vec<Words>, Fault> {
         let mut words = words_of(bytes);
         std::array::from_fn(|_| words.next().expect("24 bytes"))
     };
-    let mut history = Vec::with_capacity(bytes.len() / ENTRY_BYTES + 1); // one more is to come
+    history.reserve(bytes.len() / ENTRY_BYTES + 1); // one more is to come
     history.extend(bytes.chunks_exact(ENTRY_BYTES).map(entry));
-    Ok(history)
+    Ok(())
 }
 
 /// Compute what is not stored.
@@ -252,6 +266,11 @@ fn complete(order: &mut Order, from: &Reader<'_>) -> Result<(), Fault> {
     (order.latest, order.created_at) =
         (word(order.latest_entry)? >> 14, (word(order.created_entry)? >> 22) as i64);
     Ok(())
+}
+
+/// Replace the armed deadline of an order that `pack_into` has just packed.
+pub fn arm(data: &mut [u8], armed_at: i64) {
+    data[ARMED_AT].copy_from_slice(&armed_at.to_be_bytes());
 }
 
 /// The armed deadline of a packed order in ms, without reading the rest; 0 for none.

@@ -1,6 +1,6 @@
 //! Parcel in the fold.
 
-use crate::order::model::NO_ENTRY;
+use crate::order::model::{NO_ENTRY, Text};
 use crate::statuses::NO_STATUS;
 
 /// Marks of a parcel.
@@ -31,9 +31,9 @@ pub mod parcel_marks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcel {
     /// Its name in the normal form; "" for the unnamed one.
-    pub name: String,
+    pub name: Text,
     /// The name as the first entry that names it wrote it; "" where that is `name`.
-    pub spelling: String,
+    pub spelling: Text,
     /// Its status.
     pub status: u8,
     /// Time of its last update.
@@ -48,10 +48,10 @@ pub struct Parcel {
 
 impl Parcel {
     /// Create a parcel of which nothing is known.
-    pub fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<Text>) -> Self {
         Parcel {
             name: name.into(),
-            spelling: String::new(),
+            spelling: Text::default(),
             status: NO_STATUS,
             updated_at: 0,
             marks: 0,

@@ -95,7 +95,7 @@ fn know(
     // A shipment that is joined with a waybill goes by that.
     let is_its_name = || parcel.name == as_waybill(written) || parcel.name == as_number(written);
     if !parcel.has(SPELLED) && is_its_name() {
-        parcel.spelling = if written == parcel.name { "" } else { written }.to_owned();
+        parcel.spelling = if written == parcel.name { "" } else { written }.into();
         parcel.marks |= SPELLED;
     }
     if parcel.is_known() {
@@ -122,7 +122,7 @@ fn know(
 pub fn end_replaced(order: &mut Order, entry: &Entry, names: &Names) {
     let meant = names.replaced_by(&named_of(order, entry));
     for parcel in &mut order.parcels {
-        if parcel.is_known() && meant.contains(&parcel.name) {
+        if parcel.is_known() && meant.contains(parcel.name.as_str()) {
             parcel.marks |= REPLACED;
             if parcel.ended_at == 0 {
                 parcel.ended_at = entry.at;

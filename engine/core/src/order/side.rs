@@ -12,7 +12,7 @@ use crate::msgpack::{
     Number, Reader, number_of, write_float, write_hash, write_int, write_list, write_map,
     write_text,
 };
-use crate::order::{Entry, Order};
+use crate::order::{Entry, Fields, Order, Text};
 
 const CARRIER: &str = "c";
 const LOCATION: &str = "l";
@@ -22,7 +22,7 @@ const READINGS: &str = "r";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Side {
     /// (entry, carrier).
-    pub carrier: Option<(i32, String)>,
+    pub carrier: Option<(i32, Text)>,
     /// (entry, [name, lat, lon, datum]) as msgpack.
     pub location: Option<(i32, Vec<u8>)>,
     /// Sensor readings by name, in the order of their first.
@@ -55,7 +55,7 @@ impl Side {
             match from.text()? {
                 CARRIER => {
                     from.list_with(2)?;
-                    side.carrier = Some((from.int()?, from.string()?));
+                    side.carrier = Some((from.int()?, from.text()?.into()));
                     side.note(CARRIER);
                 }
                 LOCATION => {
@@ -116,7 +116,7 @@ impl Side {
     /// Take a carrier that an entry said, unless a later entry said another.
     fn take_carrier(&mut self, order: &Order, entry: i32, carrier: &str) {
         if self.carrier.as_ref().is_none_or(|known| is_later(order, entry, known.0)) {
-            self.carrier = Some((entry, carrier.to_owned()));
+            self.carrier = Some((entry, carrier.into()));
             self.note(CARRIER);
         }
     }
@@ -255,13 +255,22 @@ pub fn keep_side(order: &mut Order, fact: &Fact, entry: &Entry) -> Result<(), Fa
 }
 
 fn keep(order: &Order, side: &mut Side, fact: &Fact, entry: i32) -> Result<(), Fault> {
-    if let Some(carrier) = fact.said("carrier") {
+    let (mut carrier, mut location, mut readings) = (None, None, None);
+    for (name, said) in fact.side.iter().flat_map(Fields::iter) {
+        let place = match name {
+            "carrier" => &mut carrier,
+            "location" => &mut location,
+            "readings" => &mut readings,
+            _ => continue,
+        };
+        place.get_or_insert(said);
+    }
+    if let Some(carrier) = carrier {
         side.take_carrier(order, entry, carrier.text().ok_or(Fault::Kind("carrier"))?);
     }
-    if let Some(location) = fact.said("location") {
+    if let Some(location) = location {
         side.take_location(order, entry, location.bytes());
     }
-    let readings = fact.said("readings");
     for (name, value) in readings.iter().flat_map(|readings| readings.map().texts()) {
         let value = number_of(value.value()).ok_or(Fault::Kind("readings"))?;
         let reading = Reading { min: value, max: value, last: value, entry };

@@ -173,8 +173,9 @@ fn order_fields<'a>(
     let (tenant, order_id) = split_order_key(&order.key);
     let known = fields_of(order, table);
     let text = |name| known.get(name).and_then(Raw::text).map(Cow::Borrowed);
-    let carrier =
-        side.and_then(|side| side.carrier.as_ref()).map(|(_, carrier)| Cow::Owned(carrier.clone()));
+    let carrier = side
+        .and_then(|side| side.carrier.as_ref())
+        .map(|(_, carrier)| Cow::Owned(carrier.as_str().to_owned()));
     let fields = [
         ("tenant", Some(Cow::Borrowed(tenant))),
         ("order_id", Some(Cow::Borrowed(order_id))),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::fact::Fact;
 use crate::fault::guarded;
-use crate::shard::Shard;
 use crate::shard::orders::Failure;
 use crate::shard::output::Output;
+use crate::shard::preview::Preview;
 use crate::shard::set_aside::OrderFault;
+use crate::shard::{Shard, with_reserve};
 
 impl Shard {
     /// Move the clock to `watermark` and emit everything that follows; it never moves back.
@@ -15,7 +16,7 @@ impl Shard {
     /// # Errors
     /// The retired orders can't be read; no order is to blame.
     pub fn advance(&mut self, watermark: i64) -> Result<Output, Failure> {
-        let mut out = Output::default();
+        let mut out = Output::with_room(self.written_bytes);
         self.watermark = self.watermark.max(watermark);
         let watermark = self.watermark;
         for (key, fault) in self.held.take_unreadable() {
@@ -28,12 +29,13 @@ impl Shard {
         for key in self.due(watermark) {
             self.evaluate(&key, watermark, &mut out)?;
         }
-        for key in std::mem::take(&mut self.fresh).keys {
-            if self.is_publishing && self.pending.has(&key) {
+        for key in self.pending.take_fresh() {
+            if self.pending.is_shown_now(&key) && self.is_publishing {
                 self.preview(&key, &mut out)?;
             }
         }
         out.rejected.extend(self.set_aside.take_overflow());
+        self.written_bytes = with_reserve(out.written.0.len());
         Ok(out)
     }
 
@@ -59,8 +61,7 @@ impl Shard {
         let Some(released) = self.set_aside.release(key) else { return Ok(()) };
         let (key, watermark): (Arc<str>, i64) = (Arc::from(key), self.watermark);
         if !released.facts.is_empty() {
-            self.pending.put(key.clone(), released.facts);
-            self.fresh.add(key.clone());
+            self.pending.put(key.clone(), released.facts, None);
         }
         self.evaluate(&key, watermark, out)?;
         if released.digest != self.definitions.digest && self.held.is_live(&key) {
@@ -85,12 +86,10 @@ impl Shard {
 
     /// The orders that have something to be judged by the watermark.
     fn due(&mut self, watermark: i64) -> Vec<Arc<str>> {
-        let has_come = |facts: &[Arc<Fact>]| facts.iter().any(|fact| fact.arrival_at <= watermark);
-        let waiting = self.pending.iter().filter(|(_, facts)| has_come(facts));
-        let mut keys: Vec<_> = waiting.map(|(key, _)| key.clone()).collect();
+        let mut keys: Vec<_> = self.pending.come(watermark).cloned().collect();
         if self.held.has_come(watermark) {
             let due = self.held.due(watermark);
-            let others = due.into_iter().filter(|key| !has_come(self.pending.of(key)));
+            let others = due.into_iter().filter(|key| !self.pending.has_come(key, watermark));
             keys.extend(others.filter(|key| !self.set_aside.has(key)));
         }
         keys
@@ -104,18 +103,14 @@ impl Shard {
         work: impl FnOnce(&mut Shard, &mut Output) -> Result<(), Failure>,
     ) -> Result<Option<OrderFault>, Failure> {
         let before = out.counts();
-        let published = self.published.get(key).copied();
+        let shown = self.shown;
         self.held.begin();
         match guarded(|| work(self, out)) {
             Ok(()) => Ok(None),
             Err(Failure::Order(fault)) => {
                 out.put_back(&before);
                 self.held.put_back(key);
-                match published {
-                    Some(version) => drop(self.published.insert(key.clone(), version)),
-                    None => drop(self.published.remove(key)),
-                }
-                self.previews.remove(key);
+                self.shown = shown;
                 Ok(Some(OrderFault::new(key, &fault)))
             }
             process => process.map(|()| None),
@@ -129,27 +124,44 @@ impl Shard {
         watermark: i64,
         out: &mut Output,
     ) -> Result<(), Failure> {
-        let facts = self.reached(key, watermark);
-        let work = |shard: &mut Shard, mine: &mut Output| shard.judge(key, &facts, watermark, mine);
-        if self.attempt(key, out, work)?.is_none() {
-            return Ok(());
+        let (facts, preview) = self.reached(key, watermark);
+        let work = |shard: &mut Shard, mine: &mut Output| {
+            shard.judge(key, &facts, preview, watermark, mine)
+        };
+        if self.attempt(key, out, work)?.is_some() {
+            self.evaluate_by_steps(key, &facts, watermark, out)?;
         }
-        // Again, a step at a time, so that what is kept doesn't depend on how many came at once.
-        self.previews.remove(key);
-        let mut rest = facts.as_slice();
+        if let Some(waiting) = self.pending.get_mut(key) {
+            waiting.shown = self.shown;
+        }
+        Ok(())
+    }
+
+    /// Evaluate an order a step at a time, so that what is kept of one that is set aside doesn't
+    /// depend on how many facts came at once.
+    fn evaluate_by_steps(
+        &mut self,
+        key: &Arc<str>,
+        facts: &[Arc<Fact>],
+        watermark: i64,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        let mut rest = facts;
         while let Some(first) = rest.first() {
             let arrival_at = first.arrival_at;
             let (group, later) =
                 rest.split_at(rest.partition_point(|fact| fact.arrival_at == arrival_at));
             for (at, some) in [(arrival_at - 1, &[][..]), (arrival_at, group)] {
-                let work = |shard: &mut Shard, mine: &mut Output| shard.judge(key, some, at, mine);
+                let work =
+                    |shard: &mut Shard, mine: &mut Output| shard.judge(key, some, None, at, mine);
                 if let Some(fault) = self.attempt(key, out, work)? {
                     return self.put_aside(key, arrival_at, fault, rest.to_vec(), out);
                 }
             }
             rest = later;
         }
-        let work = |shard: &mut Shard, mine: &mut Output| shard.judge(key, &[], watermark, mine);
+        let work =
+            |shard: &mut Shard, mine: &mut Output| shard.judge(key, &[], None, watermark, mine);
         match self.attempt(key, out, work)? {
             Some(fault) => self.put_aside(key, watermark, fault, Vec::new(), out),
             None => Ok(()),
@@ -165,9 +177,8 @@ impl Shard {
         mut facts: Vec<Arc<Fact>>,
         out: &mut Output,
     ) -> Result<(), Failure> {
-        self.previews.remove(key);
-        self.published.remove(key);
-        facts.extend(self.pending.take(key));
+        self.shown = None;
+        facts.extend(self.pending.take(key).into_iter().flat_map(|waiting| waiting.facts));
         self.set_aside.add(key, at, &fault.reason, &self.definitions.digest, facts);
         out.set_aside(key, at, &fault.reason)?;
         out.faults.push(fault);
@@ -179,11 +190,15 @@ impl Shard {
         if self.set_aside.has(key) {
             return Ok(());
         }
+        self.shown = self.pending.get(key).and_then(|waiting| waiting.shown);
         let work = |shard: &mut Shard, mine: &mut Output| shard.settle_anew(key, mine);
-        match self.attempt(key, out, work)? {
-            Some(fault) => self.put_aside(key, self.watermark, fault, Vec::new(), out),
-            None => Ok(()),
+        if let Some(fault) = self.attempt(key, out, work)? {
+            return self.put_aside(key, self.watermark, fault, Vec::new(), out);
         }
+        if let Some(waiting) = self.pending.get_mut(key) {
+            waiting.shown = self.shown;
+        }
+        Ok(())
     }
 
     /// Publish an order with the facts ahead of the watermark, if that can be done.
@@ -198,18 +213,22 @@ impl Shard {
     }
 
     /// Take the facts of an order which the clock has reached out of the waiting ones, by arrival;
-    /// of one ms the commands last, by source and event_id.
-    fn reached(&mut self, key: &Arc<str>, watermark: i64) -> Vec<Arc<Fact>> {
-        let mut reached = self.pending.take(key);
+    /// of one ms the commands last, by source and event_id. With them comes the preview, if it has
+    /// no others.
+    fn reached(&mut self, key: &Arc<str>, watermark: i64) -> (Vec<Arc<Fact>>, Option<Preview>) {
+        self.shown = None;
+        let Some(taken) = self.pending.take(key) else { return (Vec::new(), None) };
+        self.shown = taken.shown;
+        let (mut reached, mut preview) = (taken.facts, taken.preview);
         let has_come = |fact: &Arc<Fact>| fact.arrival_at <= watermark;
         if !reached.iter().all(has_come) {
             let waiting;
             (reached, waiting) = reached.into_iter().partition(has_come);
-            self.pending.put(key.clone(), waiting);
-            self.fresh.add(key.clone());
+            self.pending.put(key.clone(), waiting, taken.shown);
+            preview = None;
         }
         sort(&mut reached);
-        reached
+        (reached, preview)
     }
 }
 

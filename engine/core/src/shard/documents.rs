@@ -16,7 +16,6 @@ const LANES: [&str; 3] = ["normal", "warning", "overdue"];
 const LOCATION: [&str; 4] = ["name", "lat", "lon", "datum"];
 /// Bits of a published version that count changes; the generation of the state is in front.
 const CHANGES_BITS: u32 = 40;
-const USUAL_BYTES: usize = 1_500;
 
 /// Version of an order after so many changes, in a state of a generation.
 pub fn published_version(generation: u64, changes: u64) -> u64 {
@@ -28,11 +27,16 @@ pub fn severity(level: u8) -> &'static str {
     if level == OVERDUE { "overdue" } else { "warning" }
 }
 
-/// The order as it is published, in JSON, by a state of a generation.
+/// Append the order as it is published, in JSON, by a state of a generation.
 ///
 /// # Errors
 /// An instant that can't be written, or a condition that can't be evaluated at all.
-pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u8>, Fault> {
+pub fn document(
+    json: &mut Json,
+    order: &mut Order,
+    desk: &Desk,
+    generation: u64,
+) -> Result<(), Fault> {
     let is_outside_calendar = desk.is_outside_calendar(order)?;
     let armed = desk.armed(order)?;
     let order = &*order;
@@ -40,9 +44,8 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     let table = desk.table();
     let mut fields = fields_of(order, table);
     let level = order.alerts.iter().map(|alert| alert.level).max().unwrap_or_default();
-    let mut json = Json::with_room(USUAL_BYTES);
     json.open();
-    name_order(&mut json, &order.key);
+    name_order(json, &order.key);
     json.name("version");
     json.unsigned(published_version(generation, order.version));
     json.name("status");
@@ -59,9 +62,9 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
         json.instant_or_null(at)?;
     }
     json.name("milestones");
-    milestones(&mut json, order, table)?;
+    milestones(json, order, table)?;
     json.name("planned");
-    planned(&mut json, &mut fields)?;
+    planned(json, &mut fields)?;
     json.name("flags");
     json.list(flags_of(order, is_outside_calendar), |json, flag| {
         json.text(flag);
@@ -72,7 +75,7 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.name("attributes");
     json.entries(std::mem::take(&mut fields.attributes))?;
     json.name("references");
-    references(&mut json, &mut fields)?;
+    references(json, &mut fields)?;
     for name in ["customer_id", "supplier_id", "carrier"] {
         json.name(name);
         json.packed_or_null(fields.get(name))?;
@@ -95,7 +98,7 @@ pub fn document(order: &mut Order, desk: &Desk, generation: u64) -> Result<Vec<u
     json.name("warm_period");
     json.month(order.period);
     json.close();
-    Ok(json.0)
+    Ok(())
 }
 
 /// The fields that name an order: its tenant and its id.

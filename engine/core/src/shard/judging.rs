@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use crate::fact::Fact;
-use crate::fault::Fault;
+use crate::fault::{Fault, guarded};
 use crate::order::conflicts::{conflicts, winners};
 use crate::order::fold::refold;
 use crate::order::history::{Stop, add, check_open, permitted};
-use crate::order::packing::unpack;
+use crate::order::packing::unpack_into;
 use crate::order::{Order, flags};
 use crate::rules::NEVER;
 use crate::shard::clock::sort;
-use crate::shard::documents::document;
 use crate::shard::orders::Failure;
 use crate::shard::output::{Outcomes, Output, Writing};
 use crate::shard::preview::{Preview, Recording};
@@ -30,12 +29,12 @@ impl Shard {
         &mut self,
         key: &Arc<str>,
         facts: &[Arc<Fact>],
+        preview: Option<Preview>,
         watermark: i64,
         out: &mut Output,
     ) -> Result<(), Failure> {
-        let preview = self.previews.remove(key);
         if let (Some(preview), Some(first)) = (preview, facts.first()) {
-            if !self.comes_first(key, &preview.order, first.arrival_at) {
+            if !self.comes_first(key, preview.order.armed_at(), first.arrival_at) {
                 return self.arrive(key, preview, first.arrival_at, watermark, out);
             }
         }
@@ -53,25 +52,54 @@ impl Shard {
                 next = self.settle(&mut order, arrival_at, arrival_at, out)?;
             }
         }
-        self.finish(key, &mut order, version, next, watermark, out)
+        self.finish(key, &mut order, version, next, watermark, out)?;
+        self.blank = Some(order);
+        Ok(())
     }
 
     /// Judge an order with the facts of one arrival that it was shown with.
     fn arrive(
         &mut self,
         key: &Arc<str>,
-        mut preview: Box<Preview>,
+        mut preview: Preview,
         arrival_at: i64,
         watermark: i64,
         out: &mut Output,
     ) -> Result<(), Failure> {
-        let mut next = self.next_of(key, &preview.order);
+        let has_news = preview.has_news();
         let table = self.definitions.table.clone();
-        if preview.emit(&mut Writing { out, table: &table })? {
-            next = self.settle(&mut preview.order, arrival_at, arrival_at, out)?;
+        preview.emit(key, &mut Writing { out, table: &table })?;
+        let later = preview.next_at.filter(|at| *at > watermark);
+        if let Some(next_at) = later.filter(|_| self.is_published(&preview)) {
+            self.held.put_stored(key, preview.order, next_at, self.watermark);
+            if self.is_publishing && preview.is_there {
+                self.forget_shown(key);
+            }
+            return Ok(());
         }
-        let version = preview.version;
-        self.finish(key, &mut preview.order, version, next, watermark, out)
+        let mut order = self.blank(key);
+        preview.order.open(&mut order)?;
+        let next = match preview.next_at {
+            Some(at) => Next { at, retired: false },
+            None if has_news => self.settle(&mut order, arrival_at, arrival_at, out)?,
+            None => self.next_of(key, &order),
+        };
+        self.finish(key, &mut order, preview.version_before, next, watermark, out)?;
+        self.blank = Some(order);
+        Ok(())
+    }
+
+    /// Return true if nothing is left to publish of an order that was shown ahead.
+    fn is_published(&self, preview: &Preview) -> bool {
+        let shown = self.shown.unwrap_or(preview.version_before);
+        !self.is_publishing || !preview.is_there || preview.version <= shown
+    }
+
+    /// Forget which version of an order was shown, unless more of its facts wait.
+    fn forget_shown(&mut self, key: &Arc<str>) {
+        if !self.pending.has(key) {
+            self.shown = None;
+        }
     }
 
     /// Settle an order at the watermark if something is due by it, store and publish it.
@@ -101,12 +129,15 @@ impl Shard {
         refold(&mut order, &self.definitions.table);
         order.armed_at = 0;
         let next = self.settle(&mut order, self.watermark, self.watermark, out)?;
-        self.store(key, &mut order, version, next, out)
+        self.store(key, &mut order, version, next, out)?;
+        self.blank = Some(order);
+        Ok(())
     }
 
     /// Publish an order with the facts that the clock has not reached yet.
     pub(super) fn show(&mut self, key: &Arc<str>, out: &mut Output) -> Result<(), Failure> {
-        let facts = self.pending.of(key);
+        let Some(waiting) = self.pending.get(key) else { return Ok(()) };
+        let (facts, shown) = (&waiting.facts, waiting.shown);
         let first_at = facts.first().map(|fact| fact.arrival_at);
         let is_one = facts.iter().all(|fact| Some(fact.arrival_at) == first_at && !fact.command);
         let mut facts: Vec<_> = facts.iter().filter(|fact| !fact.command).cloned().collect();
@@ -117,30 +148,73 @@ impl Shard {
         for group in facts.chunk_by(|one, two| one.arrival_at == two.arrival_at) {
             self.take(&mut order, group, &mut recorded)?;
         }
-        let shown = self.published.get(key).copied().unwrap_or(version);
-        if is_there(&order, &self.definitions.table) && order.version > shown {
-            let shown = document(&mut order, &self.desk, self.generation)?;
-            self.published.insert(key.clone(), order.version);
-            out.change(key, self.generation, order.version, Some(shown));
+        let is_there = is_there(&order, &self.definitions.table);
+        let is_news = is_there && order.version > shown.unwrap_or(version);
+        if is_news {
+            out.publish(&mut order, &self.desk, self.generation)?;
         }
-        if is_one {
-            let preview = Box::new(Preview::new(order, version, recorded));
-            self.previews.insert(key.clone(), preview);
+        let version_shown = order.version;
+        let preview = match first_at.filter(|_| is_one) {
+            Some(arrival_at) => {
+                let stored = self.held.stored(&order);
+                let preview = Preview::new(stored, order.version, version, is_there, recorded);
+                Some(self.judged_ahead(&mut order, preview, arrival_at)?)
+            }
+            None => None,
+        };
+        self.blank = Some(order);
+        if let Some(waiting) = self.pending.get_mut(key) {
+            waiting.shown = if is_news { Some(version_shown) } else { waiting.shown };
+            waiting.preview = preview;
         }
         Ok(())
     }
 
+    /// Judge an order ahead of the watermark, as long as that emits nothing.
+    ///
+    /// What else becomes of it, a fault or panic too, is found when the watermark comes.
+    fn judged_ahead(
+        &mut self,
+        order: &mut Order,
+        mut preview: Preview,
+        arrival_at: i64,
+    ) -> Result<Preview, Fault> {
+        let comes_first = self.comes_first(&order.key, order.armed_at, arrival_at);
+        if comes_first || !preview.has_news() {
+            return Ok(preview);
+        }
+        match guarded(|| self.desk.settle(order, arrival_at, arrival_at)) {
+            Ok((said, Some(next_at))) if said.is_empty() => {
+                preview.next_at = Some(next_at);
+                if !order.alerts.is_empty() {
+                    preview.order = self.held.stored(order); // they note when they were wanted
+                }
+            }
+            Err(Fault::Interrupted) => return Err(Fault::Interrupted),
+            _ => {}
+        }
+        Ok(preview)
+    }
+
     /// The order for work; a new one if nothing is known of it.
-    fn open(&self, key: &Arc<str>) -> Result<Order, Failure> {
-        let found = self.held.find(key, |data| unpack(key.clone(), data))?;
-        let Some(mut order) = found else { return Ok(Order::new(key.clone())) };
-        order.had_retired = !self.held.is_live(key);
+    fn open(&mut self, key: &Arc<str>) -> Result<Box<Order>, Failure> {
+        let mut order = self.blank(key);
+        if self.held.find(key, |data| unpack_into(&mut order, data))?.is_some() {
+            order.had_retired = !self.held.is_live(key);
+        }
         Ok(order)
     }
 
+    /// An order of which nothing is known, with the room of the one that was open before.
+    fn blank(&mut self, key: &Arc<str>) -> Box<Order> {
+        let Some(mut order) = self.blank.take() else { return Box::new(Order::new(key.clone())) };
+        order.renew(key.clone());
+        order
+    }
+
     /// Return true if a deadline of the order comes before the arrival of its facts.
-    fn comes_first(&self, key: &Arc<str>, order: &Order, arrival_at: i64) -> bool {
-        0 < order.armed_at && order.armed_at < arrival_at && self.held.is_live(key)
+    fn comes_first(&self, key: &Arc<str>, armed_at: i64, arrival_at: i64) -> bool {
+        0 < armed_at && armed_at < arrival_at && self.held.is_live(key)
     }
 
     fn next_of(&self, key: &Arc<str>, order: &Order) -> Next {
@@ -224,18 +298,14 @@ impl Shard {
         if !self.is_publishing || !is_there(order, &self.definitions.table) {
             return Ok(());
         }
-        let is_news = order.version > self.published.get(key).copied().unwrap_or(version);
+        let is_news = order.version > self.shown.unwrap_or(version);
         if is_news {
-            let shown = document(order, &self.desk, self.generation)?;
-            out.change(key, self.generation, order.version, Some(shown));
+            out.publish(order, &self.desk, self.generation)?;
+            self.shown = Some(order.version);
         }
-        if !self.pending.has(key) {
-            self.published.remove(key);
-        } else if is_news {
-            self.published.insert(key.clone(), order.version);
-        }
-        if next.retired && (is_news || self.held.changed().contains(key)) {
-            out.change(key, self.generation, order.version, None);
+        self.forget_shown(key);
+        if next.retired && (is_news || self.held.changed().has(key)) {
+            out.retire(order, self.generation);
         }
         Ok(())
     }

@@ -1,19 +1,71 @@
 //! The orders that a shard holds: live ones in memory and in the calendar, retired ones leaving.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use crate::fault::Fault;
 use crate::order::Order;
-use crate::order::packing::{armed_at_of, pack_into};
+use crate::order::packing::{arm, armed_at_of, pack_into, unpack_into};
 use crate::rules::NEVER;
 use crate::shard::calendar::Calendar;
 
+/// Keys, each once, in the sequence in which they came.
+#[derive(Debug, Default)]
+pub struct Keys {
+    list: Vec<Arc<str>>,
+    known: HashSet<Arc<str>>,
+}
+
+impl Keys {
+    /// Add a key, unless it is there.
+    pub fn add(&mut self, key: Arc<str>) {
+        if self.known.insert(key.clone()) {
+            self.list.push(key);
+        }
+    }
+
+    /// The keys.
+    pub fn list(&self) -> &[Arc<str>] {
+        &self.list
+    }
+
+    /// Return true if a key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.known.contains(key)
+    }
+}
+
 /// A packed order.
 pub type Packed = Box<[u8]>;
+
+/// An order as it is to be stored, armed as before.
+#[derive(Debug)]
+pub struct Stored {
+    packed: Packed,
+    armed_at: i64,
+    entries: usize,
+    had_retired: bool,
+}
+
+impl Stored {
+    /// The armed deadline; 0 for none.
+    pub fn armed_at(&self) -> i64 {
+        self.armed_at
+    }
+
+    /// Unpack the order into a renewed one.
+    ///
+    /// # Errors
+    /// See `unpack_into`.
+    pub fn open(&self, order: &mut Order) -> Result<(), Fault> {
+        unpack_into(order, &self.packed)?;
+        order.had_retired = self.had_retired;
+        Ok(())
+    }
+}
 
 /// Why an evaluation ended: a fault of the order, or something that no order is to blame for.
 #[derive(Debug)]
@@ -61,7 +113,7 @@ pub struct Orders {
     cold: Box<dyn Cold>,
     live: HashMap<Arc<str>, Packed>,
     calendar: Calendar<Arc<str>>,
-    changed: BTreeSet<Arc<str>>,
+    changed: Keys,
     unreadable: BTreeMap<Arc<str>, Fault>,
     cold_rows: BTreeMap<Arc<str>, Option<Packed>>,
     most_entries: usize,
@@ -76,7 +128,7 @@ impl Orders {
             cold,
             live: HashMap::default(),
             calendar: Calendar::default(),
-            changed: BTreeSet::new(),
+            changed: Keys::default(),
             unreadable: BTreeMap::new(),
             cold_rows: BTreeMap::new(),
             most_entries: 0,
@@ -91,12 +143,12 @@ impl Orders {
     }
 
     /// Keys changed since the last snapshot.
-    pub fn changed(&self) -> &BTreeSet<Arc<str>> {
+    pub fn changed(&self) -> &Keys {
         &self.changed
     }
 
     /// Take the keys changed since the last snapshot.
-    pub fn take_changed(&mut self) -> BTreeSet<Arc<str>> {
+    pub fn take_changed(&mut self) -> Keys {
         std::mem::take(&mut self.changed)
     }
 
@@ -183,12 +235,26 @@ impl Orders {
         Packed::from(self.packing.as_slice())
     }
 
-    fn set_live(&mut self, key: &Arc<str>, data: Option<Packed>) {
-        let held = match data {
-            Some(data) => self.live.insert(key.clone(), data),
-            None => self.live.remove(key),
+    /// An order as it is to be stored later.
+    pub fn stored(&mut self, order: &Order) -> Stored {
+        Stored {
+            packed: self.packed(order),
+            armed_at: order.armed_at,
+            entries: order.history.len(),
+            had_retired: order.had_retired,
+        }
+    }
+
+    /// Replace the live order of a key; return true if there was one.
+    fn set_live(&mut self, key: &Arc<str>, data: Option<Packed>) -> bool {
+        let held = match (data, self.live.get_mut(key)) {
+            (Some(data), Some(held)) => Some(std::mem::replace(held, data)),
+            (Some(data), None) => self.live.insert(key.clone(), data),
+            (None, _) => self.live.remove(key),
         };
+        let was_live = held.is_some();
         self.before.live.get_or_insert(held);
+        was_live
     }
 
     fn set_row(&mut self, key: &Arc<str>, row: Option<Packed>) {
@@ -209,29 +275,41 @@ impl Orders {
         retired: bool,
     ) -> Result<(), Failure> {
         self.most_entries = self.most_entries.max(order.history.len());
-        // One key for the table and the calendar.
-        let held = self.live.get_key_value(key).map(|(held, _)| held.clone());
-        let (was_live, key) = (held.is_some(), held.unwrap_or_else(|| key.clone()));
         if retired {
             order.armed_at = 0;
             let data = self.packed(order);
-            if was_live {
-                self.set_live(&key, None);
-                self.changed.insert(key.clone());
-                self.set_row(&key, Some(data));
-            } else if !self.cold_has(&key, &data)? {
-                self.set_row(&key, Some(data));
+            if self.live.contains_key(key) {
+                self.set_live(key, None);
+                self.changed.add(key.clone());
+                self.set_row(key, Some(data));
+            } else if !self.cold_has(key, &data)? {
+                self.set_row(key, Some(data));
             }
             return Ok(());
         }
-        order.armed_at = self.arm(&key, order.armed_at, next_at, watermark);
+        order.armed_at = self.arm(key, order.armed_at, next_at, watermark);
         let data = self.packed(order);
-        self.set_live(&key, Some(data));
-        self.changed.insert(key.clone());
-        if !was_live && order.had_retired {
-            self.set_row(&key, None); // it was recalled
-        }
+        self.keep_live(key, data, order.had_retired);
         Ok(())
+    }
+
+    /// Store an order that was packed before, with its next deadline armed.
+    pub fn put_stored(&mut self, key: &Arc<str>, order: Stored, next_at: i64, watermark: i64) {
+        self.most_entries = self.most_entries.max(order.entries);
+        let mut data = order.packed;
+        let armed_at = self.arm(key, order.armed_at, next_at, watermark);
+        if armed_at != order.armed_at {
+            arm(&mut data, armed_at);
+        }
+        self.keep_live(key, data, order.had_retired);
+    }
+
+    fn keep_live(&mut self, key: &Arc<str>, data: Packed, had_retired: bool) {
+        let was_live = self.set_live(key, Some(data));
+        if !was_live && had_retired {
+            self.set_row(key, None); // it was recalled
+        }
+        self.changed.add(key.clone());
     }
 
     /// Note an order's deadline; a later one than is noted re-arms when that one comes.
@@ -245,7 +323,8 @@ impl Orders {
         if watermark < armed_at && armed_at < next_at {
             return armed_at;
         }
-        self.calendar.add(next_at, key.clone());
+        let held = self.live.get_key_value(key).map(|(held, _)| held); // one key for both
+        self.calendar.add(next_at, held.unwrap_or(key).clone());
         next_at
     }
 

@@ -1,5 +1,6 @@
 //! Output: what a shard emits after its clock moved, in JSON as the topics carry it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::fact::Fact;
@@ -12,11 +13,13 @@ use crate::order::extras::LOST;
 use crate::order::{Order, RuleFaultKind, flags};
 use crate::refusal::Refusal;
 use crate::rules::{Act, Desk, NO_ALERT, Transition, What};
-use crate::shard::documents::{alert_id_of, because, name_order, published_version, severity};
+use crate::shard::documents::{
+    alert_id_of, because, document, name_order, published_version, severity,
+};
 use crate::shard::set_aside::{INTERNAL_FAULT, OrderFault};
 
-/// A message by the key of its order.
-pub type Keyed = (Arc<str>, Vec<u8>);
+/// The place of a message in `Output::written`, by the key of its order.
+pub type Keyed = (Arc<str>, Range<usize>);
 
 /// An order to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +28,15 @@ pub struct Change {
     pub key: Arc<str>,
     /// Its published version.
     pub version: u64,
-    /// Its document in JSON; None: a tombstone.
-    pub document: Option<Vec<u8>>,
+    /// The place of its document in `Output::written`; None: a tombstone.
+    pub document: Option<Range<usize>>,
 }
 
 /// What a shard emits, each list in the order in which it was emitted.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
+    /// All messages in JSON, one after the other: an allocation each would cost more than the text.
+    pub written: Json,
     /// Orders to publish.
     pub changes: Vec<Change>,
     /// Accepted events.
@@ -63,6 +68,7 @@ pub struct Output {
 /// How much an output holds: the lengths of its lists, and its counts of messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
+    written: usize,
     changes: usize,
     accepted: usize,
     alerts: usize,
@@ -115,23 +121,33 @@ impl Outcomes for Writing<'_> {
             self.out.refused += u64::from(fact.counted);
             return Ok(());
         }
-        self.out.applied += u64::from(fact.counted);
-        if order.has(flags::ORDER_FULL) {
-            let extras = order.find(fact.hash).and_then(|entry| order.extras_of(entry));
-            self.out.fields_lost += u64::from(extras.is_some_and(|fields| fields.has(LOST)));
-        }
-        if fact.corrects != 0 {
-            let (event, corrects) = (hex(fact.hash), hex(fact.corrects));
-            let detail = [("corrects", corrects.as_str()), ("event", &event)];
-            self.tell(&order.key, fact, "event.corrected", &detail)?;
-        }
-        let accepted = accepted_event(fact, self.table)?;
-        self.out.accepted.push((order.key.clone(), accepted));
-        Ok(())
+        self.applied(&order.key, fact, loses_fields(order, fact))
     }
 }
 
 impl Writing<'_> {
+    /// Write a fact that was applied to an order; `loses_fields` where some of it didn't fit.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn applied(
+        &mut self,
+        key: &Arc<str>,
+        fact: &Fact,
+        loses_fields: bool,
+    ) -> Result<(), Fault> {
+        self.out.applied += u64::from(fact.counted);
+        self.out.fields_lost += u64::from(loses_fields);
+        if fact.corrects != 0 {
+            let (event, corrects) = (hex(fact.hash), hex(fact.corrects));
+            let detail = [("corrects", corrects.as_str()), ("event", &event)];
+            self.tell(key, fact, "event.corrected", &detail)?;
+        }
+        let accepted = accepted_event(&mut self.out.written, fact, self.table)?;
+        self.out.accepted.push((key.clone(), accepted));
+        Ok(())
+    }
+
     /// Write a command and its verdict to the audit log.
     fn verdict(&mut self, order: &Order, fact: &Fact, is_refused: bool) -> Result<(), Fault> {
         let command = self.table.code(fact.status).ok_or(Fault::Status(fact.status))?;
@@ -156,15 +172,27 @@ impl Writing<'_> {
             source: Some(&fact.source),
             ..Audit::new(key, what, fact.arrival_at, detail)
         };
-        self.out.audit.push((Arc::from(key), entry.written()?));
+        let entry = entry.write(&mut self.out.written)?;
+        self.out.audit.push((Arc::from(key), entry));
         Ok(())
     }
 }
 
 impl Output {
+    /// Create an empty output with room for messages of so many bytes.
+    pub fn with_room(size_bytes: usize) -> Output {
+        Output { written: Json::with_room(size_bytes), ..Output::default() }
+    }
+
+    /// The message at a place.
+    pub fn message(&self, place: &Range<usize>) -> &[u8] {
+        &self.written.0[place.clone()]
+    }
+
     /// How much there is, for `put_back`.
     pub fn counts(&self) -> Counts {
         Counts {
+            written: self.written.0.len(),
             changes: self.changes.len(),
             accepted: self.accepted.len(),
             alerts: self.alerts.len(),
@@ -180,6 +208,7 @@ impl Output {
 
     /// Drop what came after there was so much.
     pub fn put_back(&mut self, before: &Counts) {
+        self.written.0.truncate(before.written);
         self.changes.truncate(before.changes);
         self.accepted.truncate(before.accepted);
         self.alerts.truncate(before.alerts);
@@ -192,16 +221,30 @@ impl Output {
         [self.applied, self.duplicates, self.refused, self.fields_lost] = before.messages;
     }
 
-    /// Publish an order; `version` is its count of changes in a state of a generation.
-    pub fn change(
+    /// Publish an order in a state of a generation.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn publish(
         &mut self,
-        key: &Arc<str>,
+        order: &mut Order,
+        desk: &Desk,
         generation: u64,
-        version: u64,
-        document: Option<Vec<u8>>,
-    ) {
-        let version = published_version(generation, version);
-        self.changes.push(Change { key: key.clone(), version, document });
+    ) -> Result<(), Fault> {
+        let start = self.written.0.len();
+        document(&mut self.written, order, desk, generation)?;
+        self.change(order, generation, Some(self.written.since(start)));
+        Ok(())
+    }
+
+    /// Publish that an order has retired.
+    pub fn retire(&mut self, order: &Order, generation: u64) {
+        self.change(order, generation, None);
+    }
+
+    fn change(&mut self, order: &Order, generation: u64, document: Option<Range<usize>>) {
+        let version = published_version(generation, order.version);
+        self.changes.push(Change { key: order.key.clone(), version, document });
     }
 
     /// Write to the audit log that an order was set aside.
@@ -210,7 +253,7 @@ impl Output {
     /// The instant can't be written.
     pub fn set_aside(&mut self, key: &Arc<str>, at: i64, reason: &str) -> Result<(), Fault> {
         let detail = [("code", INTERNAL_FAULT), ("reason", reason)];
-        let entry = Audit::new(key, "order.set_aside", at, &detail).written()?;
+        let entry = Audit::new(key, "order.set_aside", at, &detail).write(&mut self.written)?;
         self.audit.push((key.clone(), entry));
         Ok(())
     }
@@ -220,7 +263,7 @@ impl Output {
     /// # Errors
     /// The instant can't be written.
     pub fn released(&mut self, key: &Arc<str>, at: i64) -> Result<(), Fault> {
-        let entry = Audit::new(key, "order.released", at, &[]).written()?;
+        let entry = Audit::new(key, "order.released", at, &[]).write(&mut self.written)?;
         self.audit.push((key.clone(), entry));
         Ok(())
     }
@@ -239,25 +282,25 @@ impl Output {
                 if said.reason.is_empty() {
                     return Ok(());
                 }
-                fault_entry(&key, *kind, rule, &source, said)?
+                fault_entry(&mut self.written, &key, *kind, rule, &source, said)?
             }
-            (What::Missed, _) => missed_entry(order, desk, &source, said)?,
+            (What::Missed, _) => missed_entry(&mut self.written, order, desk, &source, said)?,
             (What::Action, Some(act)) => {
                 let id = action_id(&order.key, rule, order.hash_of(said.anchor), &act.kind);
-                let action = action_of(order, desk, said, act, &id)?;
+                let action = action_of(&mut self.written, order, desk, said, act, &id)?;
                 let detail = [("action_id", id.as_str()), ("kind", &act.kind)];
                 let entry = Audit {
                     source: Some(&source),
                     action: Some(&action),
                     ..Audit::new(&key, "action.requested", said.at, &detail)
                 };
-                let entry = entry.written()?;
+                let entry = entry.write(&mut self.written)?;
                 self.actions.push((key.clone(), action));
                 entry
             }
             _ => {
                 let id = alert_id_of(order, desk, said)?;
-                let alert = alert_of(order, desk, said, &id)?;
+                let alert = alert_of(&mut self.written, order, desk, said, &id)?;
                 let detail = [("alert_id", id.as_str())];
                 let what = format!("alert.{}", state_of(said.what));
                 let entry = Audit {
@@ -265,7 +308,7 @@ impl Output {
                     alert: Some(&alert),
                     ..Audit::new(&key, &what, said.at, &detail)
                 };
-                let entry = entry.written()?;
+                let entry = entry.write(&mut self.written)?;
                 self.alerts.push((key.clone(), alert));
                 entry
             }
@@ -290,8 +333,8 @@ struct Audit<'a> {
     what: &'a str,
     at: i64,
     detail: &'a [(&'static str, &'a str)], // by name
-    alert: Option<&'a [u8]>,
-    action: Option<&'a [u8]>,
+    alert: Option<&'a Range<usize>>,       // places in what is written
+    action: Option<&'a Range<usize>>,
     operator: Option<&'a str>,
     ip: Option<&'a str>,
     source: Option<&'a str>,
@@ -326,8 +369,9 @@ impl<'a> Audit<'a> {
         content_id(&parts)
     }
 
-    fn written(&self) -> Result<Vec<u8>, Fault> {
-        let mut json = Json::default();
+    /// Append the entry; its place.
+    fn write(&self, json: &mut Json) -> Result<Range<usize>, Fault> {
+        let start = json.0.len();
         json.open();
         json.name("audit_id");
         json.text(&self.id());
@@ -335,7 +379,7 @@ impl<'a> Audit<'a> {
         json.instant(self.at)?;
         json.name("what");
         json.text(self.what);
-        name_order(&mut json, self.key);
+        name_order(json, self.key);
         json.name("detail");
         json.open();
         for (name, value) in self.detail {
@@ -346,7 +390,7 @@ impl<'a> Audit<'a> {
         for (name, written) in [("alert", self.alert), ("action", self.action)] {
             if let Some(written) = written {
                 json.name(name);
-                json.raw(written);
+                json.again(written);
             }
         }
         for (name, text) in [("operator", self.operator), ("ip", self.ip), ("source", self.source)]
@@ -357,8 +401,14 @@ impl<'a> Audit<'a> {
             }
         }
         json.close();
-        Ok(json.0)
+        Ok(json.since(start))
     }
+}
+
+/// Return true if fields of a fact that was applied didn't fit into the order.
+pub fn loses_fields(order: &Order, fact: &Fact) -> bool {
+    let extras = || order.find(fact.hash).and_then(|entry| order.extras_of(entry));
+    order.has(flags::ORDER_FULL) && extras().is_some_and(|fields| fields.has(LOST))
 }
 
 fn hex(hash: u64) -> String {
@@ -374,10 +424,10 @@ fn state_of(what: What) -> &'static str {
 }
 
 /// The fact as orders.events keeps it.
-fn accepted_event(fact: &Fact, table: &Lifecycle) -> Result<Vec<u8>, Fault> {
-    let mut json = Json::with_room(fact.raw.len() + 400);
+fn accepted_event(json: &mut Json, fact: &Fact, table: &Lifecycle) -> Result<Range<usize>, Fault> {
+    let start = json.0.len();
     json.open();
-    name_order(&mut json, &fact.key);
+    name_order(json, &fact.key);
     json.name("arrival_at");
     json.instant(fact.arrival_at)?;
     json.name("event_hash");
@@ -397,16 +447,22 @@ fn accepted_event(fact: &Fact, table: &Lifecycle) -> Result<Vec<u8>, Fault> {
     json.name("event");
     json.raw(&fact.raw);
     json.close();
-    Ok(json.0)
+    Ok(json.since(start))
 }
 
 /// A transition as it is published.
-fn alert_of(order: &Order, desk: &Desk, said: &Transition, id: &str) -> Result<Vec<u8>, Fault> {
-    let mut json = Json::default();
+fn alert_of(
+    json: &mut Json,
+    order: &Order,
+    desk: &Desk,
+    said: &Transition,
+    id: &str,
+) -> Result<Range<usize>, Fault> {
+    let start = json.0.len();
     json.open();
     json.name("alert_id");
     json.text(id);
-    name_order(&mut json, &order.key);
+    name_order(json, &order.key);
     json.name("rule");
     json.text(desk.id_of(said.rule));
     json.name("severity");
@@ -416,27 +472,28 @@ fn alert_of(order: &Order, desk: &Desk, said: &Transition, id: &str) -> Result<V
     json.name("at");
     json.instant(said.at)?;
     json.name("because");
-    because(&mut json, order, desk, said)?;
+    because(json, order, desk, said)?;
     json.name("flapping");
     json.bool(said.is_flapping);
     json.close();
-    Ok(json.0)
+    Ok(json.since(start))
 }
 
 /// A requested action as it is published.
 fn action_of(
+    json: &mut Json,
     order: &Order,
     desk: &Desk,
     said: &Transition,
     act: &Act,
     id: &str,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Range<usize>, Fault> {
     let has_alert = desk.rule_of(said.rule).is_some_and(|rule| rule.level != NO_ALERT);
-    let mut json = Json::default();
+    let start = json.0.len();
     json.open();
     json.name("action_id");
     json.text(id);
-    name_order(&mut json, &order.key);
+    name_order(json, &order.key);
     json.name("kind");
     json.text(&act.kind);
     json.name("rule");
@@ -451,39 +508,41 @@ fn action_of(
         false => json.null(),
     }
     json.name("because");
-    because(&mut json, order, desk, said)?;
+    because(json, order, desk, said)?;
     json.close();
-    Ok(json.0)
+    Ok(json.since(start))
 }
 
 /// A deadline that was long past when its anchor arrived.
 fn missed_entry(
+    json: &mut Json,
     order: &Order,
     desk: &Desk,
     source: &str,
     said: &Transition,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Range<usize>, Fault> {
     let due_at = instants::format(said.due_at)?;
     let due_at = String::from_utf8_lossy(&due_at);
     let anchor = hex(order.hash_of(said.anchor));
     let detail =
         [("anchor_event", anchor.as_str()), ("due_at", &due_at), ("rule", desk.id_of(said.rule))];
     let entry = Audit::new(&order.key, "deadline.missed", said.at, &detail);
-    Audit { source: Some(source), ..entry }.written()
+    Audit { source: Some(source), ..entry }.write(json)
 }
 
 /// A rule that could not be evaluated for an order: its condition, or its deadline.
 fn fault_entry(
+    json: &mut Json,
     key: &str,
     kind: RuleFaultKind,
     rule: &str,
     source: &str,
     said: &Transition,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Range<usize>, Fault> {
     let what = match kind {
         RuleFaultKind::Condition => "condition.fault",
         RuleFaultKind::OutsideYears => "deadline.outside_calendar",
     };
     let detail = [("reason", said.reason.as_str()), ("rule", rule)];
-    Audit { source: Some(source), ..Audit::new(key, what, said.at, &detail) }.written()
+    Audit { source: Some(source), ..Audit::new(key, what, said.at, &detail) }.write(json)
 }

@@ -1,8 +1,9 @@
 //! The preview: an order with facts ahead of the watermark.
 //!
-//! Its document is published at once. The folded order is kept, so that it isn't folded again when
-//! the watermark reaches the facts and nothing else has happened to the order; the outcome of each
-//! fact is emitted then.
+//! Its document is published at once. It is kept as it will be stored, so that it isn't folded again when
+//! the watermark reaches the facts and nothing else has happened to the order. Where its rules emit
+//! nothing by that arrival, as is usual, it isn't even unpacked then. The outcome of each fact is
+//! emitted then.
 
 use std::sync::Arc;
 
@@ -10,12 +11,13 @@ use crate::fact::Fact;
 use crate::fault::Fault;
 use crate::order::Order;
 use crate::refusal::Refusal;
-use crate::shard::output::Outcomes;
+use crate::shard::orders::Stored;
+use crate::shard::output::{Outcomes, Writing, loses_fields};
 
 /// The outcome of a fact.
 #[derive(Debug)]
 enum Outcome {
-    Applied,
+    Applied { loses_fields: bool },
     Duplicate,
     Rejected(Refusal),
 }
@@ -24,9 +26,16 @@ enum Outcome {
 #[derive(Debug)]
 pub struct Preview {
     /// The order.
-    pub order: Order,
-    /// Its version before the facts were applied.
+    pub order: Stored,
+    /// Its version.
     pub version: u64,
+    /// Its version before the facts were applied.
+    pub version_before: u64,
+    /// Anything but notes is known of it.
+    pub is_there: bool,
+    /// When something is due, of an order of which nothing is by the arrival of the facts; None: it
+    /// has to be settled.
+    pub next_at: Option<i64>,
     outcomes: Recorded,
 }
 
@@ -45,34 +54,44 @@ impl Outcomes for Recording {
         self.0.push((fact.clone(), Outcome::Rejected(reason)));
     }
 
-    fn took(&mut self, _: &Order, fact: &Arc<Fact>, _: bool) -> Result<(), Fault> {
-        self.0.push((fact.clone(), Outcome::Applied));
+    fn took(&mut self, order: &Order, fact: &Arc<Fact>, _: bool) -> Result<(), Fault> {
+        let loses_fields = loses_fields(order, fact);
+        self.0.push((fact.clone(), Outcome::Applied { loses_fields }));
         Ok(())
     }
 }
 
 impl Preview {
-    /// Create the preview of an order that facts were applied to; `version` is that before them.
-    pub fn new(order: Order, version: u64, recorded: Recording) -> Preview {
-        Preview { order, version, outcomes: recorded.0 }
+    /// Create the preview of an order that facts were applied to; it has to be settled.
+    ///
+    /// `version_before` is its version before them; `is_there` where more than notes is known of it.
+    pub fn new(
+        order: Stored,
+        version: u64,
+        version_before: u64,
+        is_there: bool,
+        recorded: Recording,
+    ) -> Preview {
+        Preview { order, version, version_before, is_there, next_at: None, outcomes: recorded.0 }
     }
 
-    /// Emit the outcomes once the watermark has reached the facts; return true if any was new.
+    /// Return true if a fact was applied.
+    pub fn has_news(&self) -> bool {
+        self.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Applied { .. }))
+    }
+
+    /// Emit the outcomes once the watermark has reached the facts.
     ///
     /// # Errors
     /// One can't be written.
-    pub fn emit(&mut self, out: &mut impl Outcomes) -> Result<bool, Fault> {
-        let mut took = false;
+    pub fn emit(&mut self, key: &Arc<str>, out: &mut Writing<'_>) -> Result<(), Fault> {
         for (fact, outcome) in std::mem::take(&mut self.outcomes) {
             match outcome {
-                Outcome::Applied => {
-                    out.took(&self.order, &fact, false)?;
-                    took = true;
-                }
+                Outcome::Applied { loses_fields } => out.applied(key, &fact, loses_fields)?,
                 Outcome::Duplicate => out.duplicate(&fact),
                 Outcome::Rejected(reason) => out.reject(&fact, reason),
             }
         }
-        Ok(took)
+        Ok(())
     }
 }
