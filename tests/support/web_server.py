@@ -23,6 +23,9 @@ class Listener(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+    # Connections that wait to be accepted; beyond them the system drops those that come, and a
+    # client tries again after seconds. The base class has 5, and a sender connects from dozens.
+    request_queue_size = 128
 
 
 class WebServer(ABC):
