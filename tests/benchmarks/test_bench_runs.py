@@ -74,6 +74,7 @@ def test_a_seed_gives_the_same_messages_again() -> None:
     assert first == again != other
 
 
+@pytest.mark.timeout(300)
 def test_messages_are_events_of_about_300_bytes_with_their_arrival() -> None:
     for arrived in islice(Traffic(50, 1).steady(), 1_000):
         line = to_json(arrived)

@@ -24,6 +24,8 @@ from schemas.sanitization import CONTROL, texts
 from tests.fuzz.messages import messages
 from tests.fuzz.pipeline import NOW_AT, RULES, TABLE, Pipeline
 
+# Half a minute of CPU, on a crowded machine five; cut off in an example, hypothesis calls it flaky.
+pytestmark = pytest.mark.timeout(400)
 EXAMPLES = int(os.environ.get("ORDERTIDE_FUZZ_EXAMPLES", "100"))
 MAX_MESSAGE_BYTES = 1_000_000
 KINDS: tuple[ClockKind, ...] = ("recorded", "broker")

@@ -82,6 +82,7 @@ def assert_right_or_named(root: Path, damaged: Path) -> None:
         assert given == right or stem(damaged) in str(given)
 
 
+@pytest.mark.timeout(300)
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_flipped_bit_gives_the_right_answer_or_the_name_of_the_file(data: st.DataObject) -> None:

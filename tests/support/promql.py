@@ -74,7 +74,7 @@ def promtool(*arguments: str | Path) -> str:
         "not installed: promtool; run 'apt-get install -y --no-install-recommends prometheus'"
     )
     done = subprocess.run(
-        [path, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+        [path, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=100
     )
     said = done.stdout + done.stderr
     if done.returncode != 0:
