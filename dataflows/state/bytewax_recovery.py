@@ -9,7 +9,7 @@ each key its last row before it. Rows are pickled bytes; nothing but bytes is un
 import io
 import pickle
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ from dataflows.state.local.frame import REMEDY
 from dataflows.state.local.schema import LITTLE_BYTES
 from schemas.errors import StateError
 
+EXECUTIONS = "SELECT ex_num, worker_count, resume_epoch FROM exs"
+FRONTS = "SELECT ex_num, worker_index, worker_frontier FROM fronts"
 SNAPS = "SELECT step_id, state_key, snap_epoch, ser_change FROM snaps ORDER BY 1, 2, 3"
 
 
@@ -61,15 +63,11 @@ def read_recovery(folder: Path) -> Recovery:
     check_parts(folder, files)
     executions, fronts, rows = dict[int, tuple[int, int]](), dict[tuple[int, int], int](), []
     for file in files:
-        for number, workers, epoch in query(
-            file, "SELECT ex_num, worker_count, resume_epoch FROM exs"
-        ):
-            executions[number] = (workers, epoch)
-        for number, worker, epoch in query(
-            file, "SELECT ex_num, worker_index, worker_frontier FROM fronts"
-        ):
+        began, reached, snaps = query(file, EXECUTIONS, FRONTS, SNAPS)
+        executions |= {number: (workers, epoch) for number, workers, epoch in began}
+        for number, worker, epoch in reached:
             fronts[number, worker] = max(epoch, fronts.get((number, worker), 0))
-        rows += [row_of(file, *found) for found in query(file, SNAPS)]
+        rows += [row_of(file, *found) for found in snaps]
     epoch = resume_epoch(executions, fronts)
     latest = {(row.step, row.key): row for row in sorted(rows, key=by_epoch) if row.epoch < epoch}
     unended = [row for row in rows if row.epoch >= epoch]
@@ -84,10 +82,12 @@ def check_parts(folder: Path, files: Sequence[Path]) -> None:
     """
     counts, indices = set[int](), set[int]()
     for file in files:
-        damage = [text for (text,) in query(file, "PRAGMA quick_check(1)") if text != "ok"]
+        (checked,) = query(file, "PRAGMA quick_check(1)")
+        damage = [text for (text,) in checked if text != "ok"]
         if damage:
             raise StateError(f"{file}: damaged, {damage[0]}; {REMEDY}")
-        for index, count in query(file, "SELECT part_index, part_count FROM parts"):
+        (parts,) = query(file, "SELECT part_index, part_count FROM parts")
+        for index, count in parts:
             indices.add(index)
             counts.add(count)
     missing = sorted(set(range(max(counts, default=1))) - indices)
@@ -110,8 +110,10 @@ def resume_epoch(executions: dict[int, tuple[int, int]], fronts: dict[tuple[int,
     return min(fronts.get((last, worker), began) for worker in range(workers))
 
 
-def query(file: Path, statement: str) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement on a file that its owner may be writing.
+def query(file: Path, *statements: str) -> list[list[tuple[Any, ...]]]:
+    """The rows of each statement on a file that its owner may be writing, all of one instant.
+
+    Between two instants bytewax deletes the rows that the first front would take.
 
     Raises:
         StateError: the file isn't what it should be.
@@ -119,7 +121,8 @@ def query(file: Path, statement: str) -> Iterator[tuple[Any, ...]]:
     """
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            yield from database.execute(statement).fetchall()
+            database.execute("BEGIN")  # a snapshot from the first statement on
+            return [database.execute(statement).fetchall() for statement in statements]
     except sqlite3.Error as error:
         if free_bytes(file.parent) < LITTLE_BYTES:
             raise no_room(file.parent, f"{file.name}: {error}") from error
