@@ -17,9 +17,10 @@ SECRET_NAME = re.compile(
 MASK = "***"
 
 # `user:password@host`, behind a scheme or not. A password may hold anything that isn't a space or a
-# quote: the last `@` that a host follows ends it.
+# quote: the last `@` that a host follows ends it. Where the port is no number, the last `@` does.
 HOST = r"(?=(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d+)?(?::?\s|[/?#,;\"'<>)\]}]|:?$))"
 IN_URL = re.compile(rf"([A-Za-z][\w+.-]*://[^\s:/@\"'<>]*):[^\s\"'<>]*?@{HOST}")
+IN_MALFORMED_URL = re.compile(r"(\w*://[^\s:/@\"'<>]*):(?!\*\*\*@)[^\s\"'<>]*@(?=[\w.-]*:)")
 IN_ADDRESS = re.compile(rf"((?:^|[\s,;=(\[\"'])[^\s:/@,;=(\[\"'<>]+):(?!//)[^\s\"'<>]+?@{HOST}")
 # `secret=…` and `"secret": "…"`, as in a query, a JAAS configuration or a client's dump. `{key}` is
 # the place of one.
@@ -69,7 +70,8 @@ def masked_text(text: str) -> str:
 def masked_pattern(text: str) -> str:
     """Mask everything in a text that has the form of a password."""
     if "@" in text:
-        text = IN_ADDRESS.sub(rf"\1:{MASK}@", IN_URL.sub(rf"\1:{MASK}@", text))
+        for pattern in (IN_URL, IN_MALFORMED_URL, IN_ADDRESS):
+            text = pattern.sub(rf"\1:{MASK}@", text)
     return PAIR.sub(rf"\1{MASK}", text) if "=" in text or ":" in text else text
 
 

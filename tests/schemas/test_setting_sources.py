@@ -71,9 +71,12 @@ def test_a_secret_in_the_file_is_refused_with_the_way_out(
     assert "geheim" not in str(caught.value)
 
 
-def test_a_malformed_url_with_a_password_is_not_repeated_in_the_error() -> None:
+@pytest.mark.parametrize(
+    "url", ["redis://:geheim@redis:port/0", "redis://:geheim@redis:99999/0", "://:geheim@redis:x"]
+)
+def test_a_malformed_url_with_a_password_is_not_repeated_in_the_error(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        read_settings(None, {"ORDERTIDE_HOT_URL": "redis://:geheim@redis:port/0"})
+        read_settings(None, {"ORDERTIDE_HOT_URL": url})
     assert "hot.url" in str(caught.value)
     assert "geheim" not in str(caught.value)
 
