@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from broker.clients import STRICT_VARIABLE, close_all, opened
+from schemas.settings.secrets import KNOWN
 from telemetry.log import OWN, OwnHandler
 
 # What tests import: its assertions shall explain themselves like a test's own.
@@ -137,28 +138,30 @@ def _no_thread_left_by_a_module() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _what_logs_take_over_is_given_back() -> Iterator[None]:
-    """`telemetry.log.configure` takes levels, handlers and failures of threads over."""
-    yield from _logs_as_they_were()
+def _what_commands_take_over_is_given_back() -> Iterator[None]:
+    """A command that runs in this process has it to itself: logs, secrets to mask, collector."""
+    yield from _as_before_a_command()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _what_logs_take_over_is_given_back_by_a_module() -> Iterator[None]:
+def _what_commands_take_over_is_given_back_by_a_module() -> Iterator[None]:
     """Fixture of a module: the same of its own fixtures."""
-    yield from _logs_as_they_were()
+    yield from _as_before_a_command()
 
 
-def _logs_as_they_were() -> Iterator[None]:
-    before, hook = _levels(), threading.excepthook
-    handlers = set(logging.root.handlers)
+def _as_before_a_command() -> Iterator[None]:
+    levels, hook, handlers = _levels(), threading.excepthook, set(logging.root.handlers)
+    secrets, thresholds = set(KNOWN), gc.get_threshold()
     yield
     threading.excepthook = hook
     for name, level in _levels().items():
-        if level != (former := before.get(name, logging.NOTSET)):
+        if level != (former := levels.get(name, logging.NOTSET)):
             logging.getLogger(name).setLevel(former)
     for handler in set(logging.root.handlers) - handlers:
         if isinstance(handler, OwnHandler):  # pytest's own come and go with its phases
             logging.root.removeHandler(handler)
+    KNOWN.intersection_update(secrets)
+    gc.set_threshold(*thresholds)
 
 
 def _levels() -> dict[str, int]:

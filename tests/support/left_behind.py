@@ -1,7 +1,7 @@
 """State of the process that every test leaves as it was: what it leaves changes a later test.
 
 Which tests share a process depends on how xdist's workers share them out, so such a change makes
-another test fail in each run. Levels and handlers of logs are given back in `tests/conftest.py`.
+another test fail in each run. What a command takes over is given back by `tests/conftest.py`.
 """
 
 import gc
