@@ -4,10 +4,8 @@ The seed is printed at the top of a run. `ORDERTIDE_SEED=<n> make test` repeats 
 """
 
 import gc
-import logging
 import os
 import random
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,6 @@ import hypothesis
 import pytest
 
 from broker.clients import STRICT_VARIABLE, close_all, opened
-from schemas.settings.secrets import KNOWN
-from telemetry.log import OWN, OwnHandler
 
 # What tests import: its assertions shall explain themselves like a test's own.
 pytest.register_assert_rewrite("tests.support", "tests.field.case", "tests.fuzz.pipeline")
@@ -121,7 +117,7 @@ def no_client_left_open() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _process_unchanged() -> Iterator[None]:
-    """Fail a test that leaves something of the process changed."""
+    """Fail a test that leaves its process changed, by more than what a command takes over."""
     yield from unchanged()
 
 
@@ -135,43 +131,6 @@ def _process_unchanged_by_a_module() -> Iterator[None]:
 def _no_thread_left_by_a_module() -> Iterator[None]:
     """Fail the last test of a module that leaves a thread running."""
     yield from without_threads()
-
-
-@pytest.fixture(autouse=True)
-def _what_commands_take_over_is_given_back() -> Iterator[None]:
-    """A command that runs in this process has it to itself: logs, secrets to mask, collector."""
-    yield from _as_before_a_command()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _what_commands_take_over_is_given_back_by_a_module() -> Iterator[None]:
-    """Fixture of a module: the same of its own fixtures."""
-    yield from _as_before_a_command()
-
-
-def _as_before_a_command() -> Iterator[None]:
-    levels, hook, handlers = _levels(), threading.excepthook, set(logging.root.handlers)
-    secrets, thresholds = set(KNOWN), gc.get_threshold()
-    yield
-    threading.excepthook = hook
-    for name, level in _levels().items():
-        if level != (former := levels.get(name, logging.NOTSET)):
-            logging.getLogger(name).setLevel(former)
-    for handler in set(logging.root.handlers) - handlers:
-        if isinstance(handler, OwnHandler):  # pytest's own come and go with its phases
-            logging.root.removeHandler(handler)
-    KNOWN.intersection_update(secrets)
-    gc.set_threshold(*thresholds)
-
-
-def _levels() -> dict[str, int]:
-    """Levels by name, of the root and of every logger of our own packages."""
-    loggers = logging.root.manager.loggerDict.items()
-    return {logging.root.name: logging.root.level} | {
-        name: each.level
-        for name, each in loggers
-        if isinstance(each, logging.Logger) and name.partition(".")[0] in OWN
-    }
 
 
 @pytest.fixture(scope="session", autouse=True)

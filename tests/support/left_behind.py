@@ -1,11 +1,13 @@
 """State of the process that every test leaves as it was: what it leaves changes a later test.
 
 Which tests share a process depends on how xdist's workers share them out, so such a change makes
-another test fail in each run. What a command takes over is given back by `tests/conftest.py`.
+another test fail in each run. A command that runs in the process has that to itself: what it takes
+over is given back.
 """
 
 import gc
 import locale
+import logging
 import os
 import signal
 import socket
@@ -13,10 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import getcontext
 
 import pytest
 
+from schemas.settings.secrets import KNOWN
+from telemetry.log import OWN, OwnHandler
 from tests.support.waiting import PAUSE_S
 
 # Set by pytest itself, to another value in each phase of a test.
@@ -97,10 +102,40 @@ def _run_by(thread: threading.Thread) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "ended"
 
 
+@contextmanager
+def given_back() -> Iterator[None]:
+    """Give back what a command takes over: logs, secrets to mask, collector."""
+    levels, hook, handlers = _levels(), threading.excepthook, set(logging.root.handlers)
+    secrets, thresholds = set(KNOWN), gc.get_threshold()
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+        for name, level in _levels().items():
+            if level != (former := levels.get(name, logging.NOTSET)):
+                logging.getLogger(name).setLevel(former)
+        for handler in set(logging.root.handlers) - handlers:
+            if isinstance(handler, OwnHandler):  # pytest's own come and go with its phases
+                logging.root.removeHandler(handler)
+        KNOWN.intersection_update(secrets)
+        gc.set_threshold(*thresholds)
+
+
+def _levels() -> dict[str, int]:
+    """Levels by name, of the root and of every logger of our own packages."""
+    loggers = logging.root.manager.loggerDict.items()
+    return {logging.root.name: logging.root.level} | {
+        name: each.level
+        for name, each in loggers
+        if isinstance(each, logging.Logger) and name.partition(".")[0] in OWN
+    }
+
+
 def unchanged() -> Iterator[None]:
     """Body of a fixture of any scope: fail where the process is not as it was."""
     before = process_state()
-    yield
+    with given_back():
+        yield
     if left := [*differences(before, process_state())]:
         pytest.fail(f"left changed: {'; '.join(left)}", pytrace=False)
 

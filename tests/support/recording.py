@@ -1,6 +1,5 @@
 """Recordings in files of every kind, and `ordertide replay` over them."""
 
-import gc
 import gzip
 import io
 import json
@@ -17,6 +16,7 @@ import pytest
 import zstandard
 
 from commands.main import main
+from tests.support.left_behind import given_back
 
 Json = dict[str, Any]
 
@@ -60,13 +60,13 @@ def ordertide(*arguments: object) -> Ran:
 @contextmanager
 def taken_over() -> Iterator[None]:
     """Give back what the entry point takes over of its process."""
-    hook, thresholds, umask = sys.excepthook, gc.get_threshold(), os.umask(0o077)
+    hook, umask = sys.excepthook, os.umask(0o077)
     os.umask(umask)
     try:
-        yield
+        with given_back():
+            yield
     finally:
         os.umask(umask)
-        gc.set_threshold(*thresholds)
         sys.excepthook = hook
 
 
