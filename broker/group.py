@@ -180,7 +180,7 @@ class GroupReader:
         if self._is_static:
             leave(self._client)
         else:
-            self._client.close()
+            self._fetcher.close()
         self._topics.close()
 
     def _behind(self, at: TopicPartition, timeout_s: float) -> int:

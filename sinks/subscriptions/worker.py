@@ -60,10 +60,11 @@ class WorkerParts(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Deliveries that a receiver is handed."""
+    """Deliveries that a receiver is handed, of which it has room for `room`."""
 
     receiver: Receiver
     channel: WebhookChannel
+    room: int
     deliveries: Sequence[Delivery]
 
 
@@ -257,11 +258,12 @@ class SubscriptionWorker:
             return
         with self.deliveries.transaction():  # one for all: each is a write to the disk
             taken = self._taken(due, now_at)
-        for receiver, channel, found in taken:
+        for receiver, channel, room, found in taken:
             # Those that got nothing, for want of a thread, are the first next time.
             self.receivers[receiver.name] = self.receivers.pop(receiver.name)
             receiver.in_flight += len(found)
-            receiver.next_due = self.deliveries.next_due(receiver.name)
+            if len(found) < room:  # else more may be due
+                receiver.next_due = self.deliveries.next_due(receiver.name)
             for delivery in found:
                 self.threads.put(channel, delivery)
 
@@ -283,7 +285,7 @@ class SubscriptionWorker:
                 found = self.deliveries.take(receiver.name, now_at, room)
                 failing += is_failing and len(found)
                 left -= len(found)
-                taken.append(Taken(receiver, channel, found))
+                taken.append(Taken(receiver, channel, room, found))
         return taken
 
     def _channel(self, receiver: Receiver, now_at: int) -> WebhookChannel | None:
