@@ -21,15 +21,13 @@ from zlib import crc32
 import click
 
 from benchmarks.core import BATCH, Core, in_batches, lines_of
-from benchmarks.dataflow import in_a_folder
+from benchmarks.dataflow import in_a_folder, own_kafka
 from benchmarks.events import Traffic
 from benchmarks.report import Section, Spread, machine, put_sections, spread, table
 from broker.connect import Connection
 from broker.embedded import PARTITIONS, EmbeddedBroker, embedded_connection
 from broker.produce import Producer, Row
-from broker.topics import ensure_topics
-from deploy.stack.kafka import Kafka
-from schemas.topics import ORDERS_EVENTS, TOPICS
+from schemas.topics import ORDERS_EVENTS
 
 SEED = 20_161_004
 LIVE_ORDERS = 10_000
@@ -113,15 +111,6 @@ def embedded_beside() -> Iterator[Connection]:
         process.join()
 
 
-@contextlib.contextmanager
-def kafka() -> Iterator[Connection]:
-    """A Kafka that is started for it, in a folder that goes with the run."""
-    with in_a_folder(), Kafka(Path("kafka")) as server:
-        connection = Connection(server.address["bootstrap"])
-        ensure_topics(connection, PARTITIONS, topics=TOPICS)
-        yield connection
-
-
 @click.command()
 @click.option("--events", default=200_000, show_default=True, help="a round")
 @click.option("--rounds", default=5, show_default=True, help="after one that isn't counted")
@@ -130,7 +119,7 @@ def kafka() -> Iterator[Connection]:
 def blocks(*, events: int, rounds: int, real: bool, out: Path | None) -> None:
     """Compare accepted events as messages with blocks of them."""
     epochs = accepted_epochs(events)
-    with kafka() if real else embedded_beside() as connection:
+    with in_a_folder(), own_kafka() if real else embedded_beside() as connection:
         found = measured(connection, epochs, rounds)
     size = sum(len(value) for epoch in epochs for _, value in epoch) / events
     said = (

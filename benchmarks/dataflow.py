@@ -91,12 +91,22 @@ def broker_for(trial: Trial) -> Iterator[Connection]:
                 broker.create(topic.name)
             yield broker.connection
         return
-    with contextlib.ExitStack() as stack:
-        bootstrap = trial.bootstrap
-        if not bootstrap:
-            bootstrap = stack.enter_context(Kafka(Path("kafka"))).address["bootstrap"]
-        connection = Connection(bootstrap)
-        ensure_topics(connection, PARTITIONS, topics=(*TOPICS, *PLAIN_TOPICS))
+    topics = (*TOPICS, *PLAIN_TOPICS)
+    if not trial.bootstrap:
+        with own_kafka(topics) as connection:
+            yield connection
+        return
+    connection = Connection(trial.bootstrap)
+    ensure_topics(connection, PARTITIONS, topics=topics)
+    yield connection
+
+
+@contextlib.contextmanager
+def own_kafka(topics: Sequence[TopicSettings] = TOPICS) -> Iterator[Connection]:
+    """A Kafka that is started for it in the folder we are in, with its topics."""
+    with Kafka(Path("kafka")) as server:
+        connection = Connection(server.address["bootstrap"])
+        ensure_topics(connection, PARTITIONS, topics=topics)
         yield connection
 
 
